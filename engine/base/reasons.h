@@ -1,0 +1,90 @@
+// Why a packet, a record or a query was not taken: the one list. Counters, acknowledgements, telemetry
+// and the table in docs/protocol.md are made from it.
+//
+// PE_REASON(name, scope, verdict, code, text)
+//   scope    PACKET: the whole packet; RECORD: one update or withdraw record; QUERY: one query
+//   verdict  REFUSED: the input is at fault; DROPPED: the engine had no room or no way to take it
+//   code     the error code of the Spatio Protocol core that the sender is told (wire/wire.h, PE_CODE_*)
+// The order is part of the protocol (acknowledgements carry the number): append only.
+#pragma once
+
+#define PE_REASONS(PE_REASON) \
+	/* Below the message: link, network and transport (dataplane). */ \
+	PE_REASON(not_ip, PACKET, REFUSED, INVALID_MESSAGE, "frame that is neither IP, ARP nor one we answer") \
+	PE_REASON(ip_header, PACKET, REFUSED, INVALID_MESSAGE, "malformed IP header or length") \
+	PE_REASON(fragment, PACKET, REFUSED, INVALID_MESSAGE, "IP fragment") \
+	PE_REASON(ip_checksum, PACKET, REFUSED, INVALID_MESSAGE, "wrong IP header checksum") \
+	PE_REASON(not_udp, PACKET, REFUSED, INVALID_MESSAGE, "transport that is not UDP") \
+	PE_REASON(udp_header, PACKET, REFUSED, INVALID_MESSAGE, "malformed UDP header or length") \
+	PE_REASON(udp_checksum, PACKET, REFUSED, INVALID_MESSAGE, "wrong UDP checksum") \
+	PE_REASON(not_for_us, PACKET, REFUSED, INVALID_MESSAGE, "address or port that is not ours") \
+	PE_REASON(source_denied, PACKET, REFUSED, UNAUTHORIZED, "source that the configuration does not admit") \
+	PE_REASON(no_buffer, PACKET, DROPPED, OUT_OF_MEMORY, "no packet buffer") \
+	PE_REASON(steer_full, PACKET, DROPPED, CPU_EXCEEDED, "hand-over ring to another worker full") \
+	/* The message as a whole. */ \
+	PE_REASON(short_header, PACKET, REFUSED, INVALID_MESSAGE, "shorter than a message header") \
+	PE_REASON(version, PACKET, REFUSED, VERSION_MISMATCH, "protocol version that is not spoken here") \
+	PE_REASON(type_unknown, PACKET, REFUSED, PROTOCOL_ERROR, "message type that is not known or not served yet") \
+	PE_REASON(header_flags, PACKET, REFUSED, INVALID_MESSAGE, "header flag that is not defined for this type") \
+	PE_REASON(header_reserved, PACKET, REFUSED, INVALID_MESSAGE, "reserved header field that is not zero") \
+	PE_REASON(length, PACKET, REFUSED, INVALID_MESSAGE, "length that is not exact for type and count") \
+	PE_REASON(count, PACKET, REFUSED, INVALID_MESSAGE, "record count of zero or above the cap") \
+	PE_REASON(session, PACKET, REFUSED, AUTH_FAILED, "session that is not known") \
+	PE_REASON(tag, PACKET, REFUSED, INVALID_SIGNATURE, "authentication tag that is not zero outside a session") \
+	PE_REASON(body_reserved, PACKET, REFUSED, INVALID_MESSAGE, "reserved body field that is not zero") \
+	PE_REASON(space_unknown, PACKET, REFUSED, OUT_OF_BOUNDS, "space that this engine does not hold") \
+	PE_REASON(incarnation_future, PACKET, REFUSED, INVALID_STATE, "incarnation ahead of our clock") \
+	PE_REASON(not_trusted, PACKET, REFUSED, UNAUTHORIZED, "request that only a trusted source may make") \
+	/* One update or withdraw record. */ \
+	PE_REASON(id_nil, RECORD, REFUSED, INVALID_MESSAGE, "nil entity id") \
+	PE_REASON(record_reserved, RECORD, REFUSED, INVALID_MESSAGE, "reserved record bits that are not zero") \
+	PE_REASON(entity_type, RECORD, REFUSED, INVALID_MESSAGE, "entity type that is not defined") \
+	PE_REASON(schedule_missing, RECORD, REFUSED, INVALID_STATE, "RECURRING entity without its schedule") \
+	PE_REASON(state, RECORD, REFUSED, INVALID_STATE, "activity state that is not defined") \
+	PE_REASON(visibility, RECORD, REFUSED, UNAUTHORIZED, "visibility or precision level that is not enforced yet") \
+	PE_REASON(coordinates, RECORD, REFUSED, INVALID_COORDINATES, "position or velocity that is not a number or not on Earth") \
+	PE_REASON(out_of_bounds, RECORD, REFUSED, OUT_OF_BOUNDS, "position outside the space") \
+	PE_REASON(precision, RECORD, REFUSED, PRECISION_ERROR, "precision that is negative, not finite or above the space's cap") \
+	PE_REASON(radius, RECORD, REFUSED, INVALID_MESSAGE, "reach that is negative or not finite") \
+	PE_REASON(ttl, RECORD, REFUSED, INVALID_MESSAGE, "ttl or duration above the cap") \
+	PE_REASON(ttl_missing, RECORD, REFUSED, INVALID_STATE, "TEMPORARY entity without ttl or duration") \
+	PE_REASON(future, RECORD, REFUSED, INVALID_STATE, "event time ahead of our clock") \
+	PE_REASON(stale, RECORD, REFUSED, VERSION_CONFLICT, "(incarnation, sequence) not newer than what is known") \
+	PE_REASON(late, RECORD, REFUSED, STATE_CONFLICT, "event time older than what is known") \
+	PE_REASON(relocation, RECORD, REFUSED, SPATIAL_CONFLICT, "STATIC entity moved beyond its precision without the flag") \
+	PE_REASON(space_differs, RECORD, REFUSED, SPATIAL_CONFLICT, "entity is known in another space") \
+	PE_REASON(unknown_entity, RECORD, REFUSED, STATE_CONFLICT, "withdrawal of an entity that is not known") \
+	PE_REASON(table_full, RECORD, REFUSED, OUT_OF_MEMORY, "entity table full") \
+	PE_REASON(grid_full, RECORD, REFUSED, OUT_OF_MEMORY, "grid pools full") \
+	PE_REASON(ring_full, RECORD, DROPPED, CPU_EXCEEDED, "ring to the owning worker full") \
+	PE_REASON(reroute, RECORD, DROPPED, CPU_EXCEEDED, "entity changed hands too often on the way") \
+	/* One query. */ \
+	PE_REASON(query_kind, QUERY, REFUSED, INVALID_MESSAGE, "query kind that is not known or not served yet") \
+	PE_REASON(query_flags, QUERY, REFUSED, INVALID_MESSAGE, "query flag or reserved field that is not defined") \
+	PE_REASON(query_coordinates, QUERY, REFUSED, INVALID_COORDINATES, "volume or origin that is not a number, inverted or not on Earth") \
+	PE_REASON(query_bounds, QUERY, REFUSED, OUT_OF_BOUNDS, "volume larger than the space allows") \
+	PE_REASON(query_filter, QUERY, REFUSED, INVALID_MESSAGE, "filter mask with undefined bits, or an inverted height range") \
+	PE_REASON(query_cursor, QUERY, REFUSED, INVALID_MESSAGE, "cursor that was not given by this engine for such a query") \
+	PE_REASON(answer_no_buffer, QUERY, DROPPED, OUT_OF_MEMORY, "no buffer for the answer")
+
+enum pe_reason {
+	PE_REASON_none = 0,
+#define PE_REASON_ENUM(name, scope, verdict, code, text) PE_REASON_##name,
+	PE_REASONS(PE_REASON_ENUM)
+#undef PE_REASON_ENUM
+		PE_REASON_COUNT
+};
+
+enum pe_reason_scope { PE_SCOPE_PACKET, PE_SCOPE_RECORD, PE_SCOPE_QUERY };
+enum pe_verdict { PE_VERDICT_REFUSED, PE_VERDICT_DROPPED };
+
+struct pe_reason_info {
+	const char *name; // as in the metrics: "stale"
+	const char *text;
+	enum pe_reason_scope scope;
+	enum pe_verdict verdict;
+	unsigned char code; // enum pe_code
+};
+
+// Indexed by enum pe_reason; entry 0 is "none". Immutable, any thread.
+extern const struct pe_reason_info pe_reason_info[PE_REASON_COUNT];

@@ -1,0 +1,114 @@
+// The façade of the engine: a burst of messages in, answers out. No DPDK below this line; the dataplane,
+// the tests, the fuzzers and the benchmarks all drive the engine through these calls.
+//
+// Threads: one engine, N workers, one control thread. A worker belongs to one thread from
+// pe_worker_attach to pe_worker_detach; only that thread may call pe_worker_*. Engine-wide calls are for the thread
+// that created it unless they say otherwise.
+#pragma once
+
+#include "base/counters.h"
+#include "base/limits.h"
+#include "base/status.h"
+#include "space/space.h"
+#include "wire/wire.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct pe_engine;
+struct pe_worker;
+
+struct pe_space_policy {
+	struct pe_space_config space;
+	uint32_t ttl_default_ms;      // 0 = PE_TTL_DEFAULT_MS
+	uint32_t ttl_max_ms;          // 0 = PE_TTL_MAX_MS
+	uint32_t frequency_default;   // updates a minute taken from an entity that names none; 0 = no cap
+	float coalesce_distance_m;    // spatial threshold: moves not further than this leave the grid alone; 0 = off
+	uint32_t coalesce_interval_ms; // temporal threshold: sooner than this after the last published one; 0 = off
+	float coalesce_attribute;     // attribute threshold: largest change of a confidence that counts as none, 0–1; 0 = off
+	float precision_max_m;        // 0 = PE_PRECISION_MAX_M
+};
+
+struct pe_engine_config {
+	unsigned worker_count;     // 1 … PE_WORKERS_MAX
+	uint32_t entity_count_max; // handles; the bill follows from it
+	uint32_t pending_count_max; // coalesced states and crossings waiting at one time; 0 = entity_count_max / 4
+	uint32_t ring_records;      // worker-to-worker ring, records; a power of two; 0 = PE_RING_RECORDS_MAX
+	uint32_t tombstone_ms;      // 0 = PE_TOMBSTONE_MS
+	uint32_t clock_ahead_ms;    // 0 = PE_CLOCK_AHEAD_MS
+	uint32_t query_results_max; // 0 = the caps of limits.h
+	uint32_t query_cells_max;
+	uint32_t query_candidates_max;
+	bool huge_pages;
+	unsigned space_count;
+	struct pe_space_policy spaces[PE_SPACES_MAX];
+};
+
+[[nodiscard]] enum pe_status pe_engine_create(const struct pe_engine_config *config, struct pe_engine **engine, struct pe_error *error);
+// After all workers are detached and the control thread has stopped.
+void pe_engine_destroy(struct pe_engine *engine);
+// The fixed memory plan, a line a pool, as printed at start. Any thread.
+void pe_engine_print_plan(const struct pe_engine *engine, FILE *out);
+uint64_t pe_engine_memory_bytes(const struct pe_engine *engine);
+
+// Where a message came from and an answer goes.
+struct pe_peer {
+	uint8_t address[16]; // IPv6, or IPv4 mapped
+	uint16_t port;       // host order
+	bool trusted;        // by configuration: answers may be longer than requests, STATE_REQUEST is served
+	uint8_t source;      // the dataplane's number of the source
+	uint32_t link;       // the dataplane's own; not read by the engine, and not compared
+};
+
+struct pe_message {
+	const uint8_t *data; // the UDP payload; readable for `bytes`, unchanged during the turn
+	uint32_t bytes;
+	struct pe_peer peer;
+};
+
+// Where answers go: filled by whoever drives the engine. All calls come from the worker's thread, within
+// pe_worker_turn. reserve gives PE_WIRE_BYTES_MAX writable bytes (aligned to 8) or NULL (no buffer: counted by the engine);
+// at most PE_OUTBOX_MAX reservations are open at once. commit sends `bytes` of it to *peer; bytes = 0 gives the buffer back.
+#define PE_OUTBOX_MAX 16
+struct pe_sink {
+	void *context;
+	uint8_t *(*reserve)(void *context, const struct pe_peer *peer);
+	void (*commit)(void *context, const struct pe_peer *peer, uint8_t *data, uint32_t bytes);
+};
+
+struct pe_now {
+	uint64_t mono_ms; // monotonic; ttl, thresholds and timers
+	uint64_t wall_ms; // Unix ms; event times only
+};
+
+struct pe_worker *pe_engine_worker(struct pe_engine *engine, unsigned index);
+// The calling thread becomes the worker: registers with RCU, online.
+void pe_worker_attach(struct pe_worker *worker);
+void pe_worker_detach(struct pe_worker *worker);
+
+// One turn: takes `count` messages (0 … PE_BURST_MAX) to the end, drains the rings of other workers, runs timers and deferred work
+// (each bounded), sends answers through *sink, announces a quiescent state. Returns what it did besides the
+// messages (0 = the worker may idle). rx_packets and rx_bytes are the caller's to count.
+unsigned pe_worker_turn(struct pe_worker *worker, struct pe_now now, const struct pe_message *messages, unsigned count,
+	const struct pe_sink *sink);
+
+// Before and after the thread sleeps or blocks.
+void pe_worker_offline(struct pe_worker *worker);
+void pe_worker_online(struct pe_worker *worker);
+// How long the worker may sleep before its next timer, ms, at most 1000.
+uint32_t pe_worker_idle_ms(const struct pe_worker *worker, struct pe_now now);
+// Records in rings towards this worker, or pending in it. 0 on all workers = drained.
+uint32_t pe_worker_in_flight(const struct pe_worker *worker);
+
+// The worker's counters; the dataplane counts its own outcomes in them, from the worker's thread.
+struct pe_counters *pe_worker_counters(struct pe_worker *worker);
+// Sum over workers. Any thread.
+void pe_engine_counters(const struct pe_engine *engine, uint64_t values[PE_COUNTER_COUNT]);
+// Entities that are there (created, not gone). Any thread; exact at rest.
+uint64_t pe_engine_entity_count(const struct pe_engine *engine);
+
+// Control thread: does one step (at most one grace period, closing of empty cells). Returns true while more is
+// outstanding; false = sleep a little (1 ms) and ask again. The caller need not be registered with RCU.
+bool pe_engine_control(struct pe_engine *engine);

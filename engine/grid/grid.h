@@ -1,0 +1,121 @@
+// The grid: a hashed 64-tree over leaf cells, whose leaves hold chains of chunks of packed slots. Any
+// number of readers walk it in RCU read-side sections; workers insert and move concurrently; one control
+// thread closes and frees empty leaves and nodes. Tuned for bursts of moves inside cells (one 8-byte
+// store) and for scans of 8 positions a step. Rules and their reasons: docs/memory-model.md.
+//
+// Who may call what:
+//   insert, store, mark_moved, settle, remove, poll   the worker that owns the entity, on its own thread
+//   walk, count                                       any registered RCU reader, inside a read-side section
+//   control                                           the one control thread
+// Memory is taken at create; nothing is allocated afterwards.
+#pragma once
+
+#include "base/status.h"
+#include "space/space.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+// Flags of a slot's word.
+#define PE_SLOT_ARRIVING (1ull << 60) // the entity may still be met at its old slot too
+#define PE_SLOT_MOVED    (1ull << 61) // the entity has a newer slot: read its record instead
+#define PE_SLOT_NONE     0xFFFFFFFFu
+
+struct pe_grid;
+
+struct pe_grid_config {
+	uint32_t entity_count_max; // bounds slots; pools are derived from it unless given
+	uint32_t leaf_count_max;   // 0 = derived
+	uint32_t node_count_max;   // 0 = derived
+	uint32_t chunk_count_max;  // chunks of 32 slots; 0 = derived
+	uint32_t small_count_max;  // chunks of 8 slots; 0 = derived
+	unsigned worker_count;
+	bool huge_pages; // ask for them; falls back
+};
+
+[[nodiscard]] enum pe_status pe_grid_create(const struct pe_grid_config *config, struct pe_grid **grid, struct pe_error *error);
+void pe_grid_destroy(struct pe_grid *grid);
+
+// The bill: bytes by pool. Immutable after create.
+struct pe_grid_plan {
+	uint64_t leaves, nodes, chunks, smalls, leaf_bytes, node_bytes, chunk_bytes, small_bytes, table_bytes, total_bytes;
+};
+struct pe_grid_plan pe_grid_plan(const struct pe_grid *grid);
+
+// Puts an entity into cell `key`: claims a slot, writes word (| ARRIVING when arriving) and handle, makes
+// it valid. The record must already be readable through `handle`. PE_FULL: a pool is empty. PE_BUSY: the leaf is
+// being closed; try again after this worker's next quiescent state.
+[[nodiscard]] enum pe_status pe_grid_insert(struct pe_grid *grid, unsigned worker, uint64_t key, uint64_t word, uint32_t handle,
+	bool arriving, uint32_t *slot);
+
+// A move inside the cell: one store that keeps ARRIVING. word without flags.
+void pe_grid_store(struct pe_grid *grid, uint32_t slot, uint64_t word);
+void pe_grid_prefetch_slot(const struct pe_grid *grid, uint32_t slot);
+
+// A crossing is: insert(arriving) in the new cell; publish the record; depart(old, new). depart flags the old slot MOVED
+// and defers the settlement past a grace period. An entity that comes back within the grace period of its removal is
+// inserted arriving too, and departs with old = PE_SLOT_NONE. PE_FULL: the deferred list is full (it is sized so
+// that one deferred settlement and one removal an entity always fit, so this is a programmer's error).
+[[nodiscard]] enum pe_status pe_grid_depart(struct pe_grid *grid, unsigned worker, uint32_t handle, uint32_t old_slot, uint32_t new_slot);
+
+struct pe_departure {
+	uint32_t handle, old_slot, new_slot;
+};
+// Departures whose grace period has passed, at most `max`, oldest first; also frees claims whose second
+// grace period has passed (bounded by max). The caller checks that its record still says (old_slot, new_slot)
+// and then calls settle; a record that says otherwise was removed meanwhile and needs nothing.
+unsigned pe_grid_poll(struct pe_grid *grid, unsigned worker, struct pe_departure *done, unsigned max);
+
+// Ends a crossing: old slot invalid, its claim deferred, ARRIVING cleared from the new. old may be PE_SLOT_NONE.
+void pe_grid_settle(struct pe_grid *grid, unsigned worker, uint32_t old_slot, uint32_t new_slot);
+
+// Takes an entity away: both slots' valid bits are cleared at once, claims after a grace period. Either may be PE_SLOT_NONE.
+void pe_grid_remove(struct pe_grid *grid, unsigned worker, uint32_t slot, uint32_t old_slot);
+
+// Deferred work of this worker that waits for a grace period (0 = none); drives the control thread.
+unsigned pe_grid_deferred(const struct pe_grid *grid, unsigned worker);
+
+// The cell of a slot. Owner, or a reader for a slot met in this read-side section.
+uint64_t pe_grid_slot_key(const struct pe_grid *grid, uint32_t slot);
+
+struct pe_hit {
+	uint64_t key;  // of the leaf
+	uint64_t word; // as met, with flags; MOVED: the position is not to be used
+	uint32_t handle;
+	uint32_t reserved;
+};
+
+// Where a walk stands: opaque to clients, the two words of a query's cursor. {0, 0} = the start.
+struct pe_cursor {
+	uint64_t word[2];
+};
+
+struct pe_walk {
+	// in
+	struct pe_region region;
+	uint32_t cells_max, candidates_max;
+	// in and out: the next place; after the walk ended, {~0, ~0}
+	struct pe_cursor cursor;
+	// out, added to
+	uint32_t cells, candidates;
+	bool flagged; // a hit had ARRIVING or MOVED: the caller must drop handles met twice in the whole query
+};
+
+// Walks the region in a fixed order of cells from cursor on and stores what is inside (and every MOVED slot
+// of the cells met, whatever its position) into hits. Stops at hit_max − one chunk's worth, at cells_max or at
+// candidates_max, at a chunk's boundary. Returns the number of hits; walk->cursor tells where to go on. hit_max ≥ 64.
+// PE_INVALID cursor words (not given by a walk of this region) never read out of bounds: the walk just
+// goes on at the next cell in order, or ends.
+unsigned pe_grid_walk(const struct pe_grid *grid, struct pe_walk *walk, struct pe_hit *hits, unsigned hit_max);
+bool pe_walk_ended(const struct pe_walk *walk);
+
+// Control thread, between grace periods: step 1 picks and closes some empty leaves and returns how many grace
+// periods' worth of work is outstanding (0 = nothing to do). The caller then runs a grace period
+// (pe_rcu_synchronize, which advances the stamp counters) and calls again.
+unsigned pe_grid_control(struct pe_grid *grid);
+
+// Scan kernels: chosen at create by what the processor has; a test may force one. The three must agree bit for bit.
+enum pe_scan_isa { PE_SCAN_SCALAR, PE_SCAN_AVX2, PE_SCAN_AVX512, PE_SCAN_ISA_COUNT };
+bool pe_scan_supported(enum pe_scan_isa isa);
+enum pe_scan_isa pe_scan_best(void);
+void pe_grid_force_scan(struct pe_grid *grid, enum pe_scan_isa isa);

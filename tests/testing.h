@@ -1,0 +1,41 @@
+// What every CUnit program of this tree shares: one suite, its cases, and an exit code that tells failed
+// assertions too (CU_get_error alone does not).
+#pragma once
+
+#include <CUnit/Basic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct testing_case {
+	const char *name;
+	void (*run)(void);
+};
+
+static inline int testing_main(const char *suite_name, const struct testing_case *cases, unsigned count)
+{
+	CU_pSuite suite;
+	unsigned failures;
+
+	if (CU_initialize_registry() != CUE_SUCCESS)
+		return CU_get_error();
+	suite = CU_add_suite(suite_name, NULL, NULL);
+	for (unsigned i = 0; suite && i < count; i++)
+		if (!CU_add_test(suite, cases[i].name, cases[i].run)) {
+			fprintf(stderr, "%s: cannot add %s\n", suite_name, cases[i].name);
+			return EXIT_FAILURE;
+		}
+	CU_basic_set_mode(CU_BRM_VERBOSE);
+	CU_basic_run_tests();
+	failures = CU_get_number_of_failures() + CU_get_number_of_tests_failed();
+	if (CU_get_number_of_tests_run() != count)
+		failures++;
+	CU_cleanup_registry();
+	return failures ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+#define TESTING_MAIN(suite, ...) \
+	int main(void) \
+	{ \
+		static const struct testing_case cases[] = {__VA_ARGS__}; \
+		return testing_main(suite, cases, sizeof cases / sizeof cases[0]); \
+	}
