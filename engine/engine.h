@@ -22,20 +22,26 @@ struct pe_worker;
 
 struct pe_space_policy {
 	struct pe_space_config space;
-	uint32_t ttl_default_ms;      // 0 = PE_TTL_DEFAULT_MS
-	uint32_t ttl_max_ms;          // 0 = PE_TTL_MAX_MS
-	uint32_t frequency_default;   // updates a minute taken from an entity that names none; 0 = no cap
-	float coalesce_distance_m;    // spatial threshold: moves not further than this leave the grid alone; 0 = off
-	uint32_t coalesce_interval_ms; // temporal threshold: sooner than this after the last published one; 0 = off
-	float coalesce_attribute;     // attribute threshold: largest change of a confidence that counts as none, 0–1; 0 = off
-	float precision_max_m;        // 0 = PE_PRECISION_MAX_M
+	uint32_t ttl_default_ms; // 0 = PE_TTL_DEFAULT_MS
+	uint32_t ttl_max_ms;     // 0 = PE_TTL_MAX_MS
+	// updates a minute taken from an entity that names none; 0 = no cap
+	uint32_t frequency_default;
+	// spatial threshold: moves not further than this leave the grid alone; 0 = off
+	float coalesce_distance_m;
+	// temporal threshold: sooner than this after the last published one; 0 = off
+	uint32_t coalesce_interval_ms;
+	// attribute threshold: largest change of a confidence that counts as none, 0–1; 0 = off
+	float coalesce_attribute;
+	float precision_max_m; // 0 = PE_PRECISION_MAX_M
 };
 
 struct pe_engine_config {
 	unsigned worker_count;     // 1 … PE_WORKERS_MAX
 	uint32_t entity_count_max; // handles; the bill follows from it
-	uint32_t pending_count_max; // coalesced states and crossings waiting at one time; 0 = entity_count_max / 4
-	uint32_t ring_records;      // worker-to-worker ring, records; a power of two; 0 = PE_RING_RECORDS_MAX
+	// coalesced states and crossings waiting at one time; 0 = entity_count_max / 4
+	uint32_t pending_count_max;
+	// worker-to-worker ring, records; a power of two; 0 = PE_RING_RECORDS_MAX
+	uint32_t ring_records;
 	uint32_t tombstone_ms;      // 0 = PE_TOMBSTONE_MS
 	uint32_t clock_ahead_ms;    // 0 = PE_CLOCK_AHEAD_MS
 	uint32_t query_results_max; // 0 = the caps of limits.h
@@ -46,7 +52,8 @@ struct pe_engine_config {
 	struct pe_space_policy spaces[PE_SPACES_MAX];
 };
 
-[[nodiscard]] enum pe_status pe_engine_create(const struct pe_engine_config *config, struct pe_engine **engine, struct pe_error *error);
+[[nodiscard]] enum pe_status pe_engine_create(
+	const struct pe_engine_config *config, struct pe_engine **engine, struct pe_error *error);
 // After all workers are detached and the control thread has stopped.
 void pe_engine_destroy(struct pe_engine *engine);
 // The fixed memory plan, a line a pool, as printed at start. Any thread.
@@ -57,9 +64,10 @@ uint64_t pe_engine_memory_bytes(const struct pe_engine *engine);
 struct pe_peer {
 	uint8_t address[16]; // IPv6, or IPv4 mapped
 	uint16_t port;       // host order
-	bool trusted;        // by configuration: answers may be longer than requests, STATE_REQUEST is served
-	uint8_t source;      // the dataplane's number of the source
-	uint32_t link;       // the dataplane's own; not read by the engine, and not compared
+	// by configuration: answers may be longer than requests, STATE_REQUEST is served
+	bool trusted;
+	uint8_t source; // the dataplane's number of the source
+	uint32_t link;  // the dataplane's own; not read by the engine, and not compared
 };
 
 struct pe_message {
@@ -91,8 +99,8 @@ void pe_worker_detach(struct pe_worker *worker);
 // One turn: takes `count` messages (0 … PE_BURST_MAX) to the end, drains the rings of other workers, runs timers and deferred work
 // (each bounded), sends answers through *sink, announces a quiescent state. Returns what it did besides the
 // messages (0 = the worker may idle). rx_packets and rx_bytes are the caller's to count.
-unsigned pe_worker_turn(struct pe_worker *worker, struct pe_now now, const struct pe_message *messages, unsigned count,
-	const struct pe_sink *sink);
+unsigned pe_worker_turn(struct pe_worker *worker, struct pe_now now,
+	const struct pe_message *messages, unsigned count, const struct pe_sink *sink);
 
 // Before and after the thread sleeps or blocks.
 void pe_worker_offline(struct pe_worker *worker);

@@ -11,7 +11,8 @@ struct testing_case {
 	void (*run)(void);
 };
 
-static inline int testing_main(const char *suite_name, const struct testing_case *cases, unsigned count)
+static inline int testing_main(
+	const char *suite_name, const struct testing_case *cases, unsigned count)
 {
 	CU_pSuite suite;
 	unsigned failures;

@@ -12,13 +12,12 @@ static const struct counter_info named[] = {
 #undef INFO
 };
 
-static const struct counter_info reasons[PE_REASON_COUNT] = {
-	{"none", "", "never written"},
-#define UNIT_PACKET "packets"
-#define UNIT_RECORD "records"
-#define UNIT_QUERY  "queries"
-#define REFUSED(name) "refused_" #name
-#define DROPPED(name) "dropped_" #name
+static const struct counter_info reasons[PE_REASON_COUNT] = {{"none", "", "never written"},
+#define UNIT_PACKET                            "packets"
+#define UNIT_RECORD                            "records"
+#define UNIT_QUERY                             "queries"
+#define REFUSED(name)                          "refused_" #name
+#define DROPPED(name)                          "dropped_" #name
 #define INFO(name, scope, verdict, code, text) {verdict(name), UNIT_##scope, text},
 	PE_REASONS(INFO)
 #undef INFO
@@ -27,7 +26,8 @@ static const struct counter_info reasons[PE_REASON_COUNT] = {
 static const struct counter_info *info(unsigned counter)
 {
 	assert(counter < PE_COUNTER_COUNT);
-	return counter < PE_COUNTER_NAMED_COUNT ? &named[counter] : &reasons[counter - PE_COUNTER_NAMED_COUNT];
+	return counter < PE_COUNTER_NAMED_COUNT ? &named[counter] :
+						  &reasons[counter - PE_COUNTER_NAMED_COUNT];
 }
 
 const char *pe_counter_name(unsigned counter)
@@ -61,9 +61,10 @@ struct pe_identity pe_identity_check(const uint64_t values[PE_COUNTER_COUNT])
 		.packets_received = values[PE_COUNTER_rx_packets],
 		.packets_refused = sum(values, PE_SCOPE_PACKET, PE_VERDICT_REFUSED),
 		.packets_dropped = sum(values, PE_SCOPE_PACKET, PE_VERDICT_DROPPED),
-		.packets_carried = values[PE_COUNTER_carried_update] + values[PE_COUNTER_carried_withdraw] +
-			values[PE_COUNTER_carried_query] + values[PE_COUNTER_carried_ping] +
-			values[PE_COUNTER_carried_state] + values[PE_COUNTER_carried_link],
+		.packets_carried = values[PE_COUNTER_carried_update] +
+			values[PE_COUNTER_carried_withdraw] + values[PE_COUNTER_carried_query] +
+			values[PE_COUNTER_carried_ping] + values[PE_COUNTER_carried_state] +
+			values[PE_COUNTER_carried_link],
 		.records_carried = values[PE_COUNTER_records_carried],
 		.records_applied = values[PE_COUNTER_records_applied],
 		.records_coalesced = values[PE_COUNTER_records_coalesced],
@@ -75,11 +76,11 @@ struct pe_identity pe_identity_check(const uint64_t values[PE_COUNTER_COUNT])
 		.queries_dropped = sum(values, PE_SCOPE_QUERY, PE_VERDICT_DROPPED),
 	};
 
-	i.packets_difference =
-		(int64_t)(i.packets_received - i.packets_refused - i.packets_dropped - i.packets_carried);
-	i.records_difference = (int64_t)(i.records_carried - i.records_applied - i.records_coalesced -
-		i.records_refused - i.records_dropped);
-	i.queries_difference =
-		(int64_t)(i.queries_carried - i.queries_answered - i.queries_refused - i.queries_dropped);
+	i.packets_difference = (int64_t)(i.packets_received - i.packets_refused -
+		i.packets_dropped - i.packets_carried);
+	i.records_difference = (int64_t)(i.records_carried - i.records_applied -
+		i.records_coalesced - i.records_refused - i.records_dropped);
+	i.queries_difference = (int64_t)(i.queries_carried - i.queries_answered -
+		i.queries_refused - i.queries_dropped);
 	return i;
 }

@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 // PE_COUNTER(name, unit, text)
+// clang-format off
 #define PE_COUNTERS(PE_COUNTER) \
 	PE_COUNTER(rx_packets, "packets", "received at a source") \
 	PE_COUNTER(rx_bytes, "bytes", "received at a source, message bytes or whole frames where the source sees frames") \
@@ -53,6 +54,7 @@
 	PE_COUNTER(turns, "turns", "turns of the poll loop") \
 	PE_COUNTER(turns_idle, "turns", "turns that found nothing to do") \
 	PE_COUNTER(latch_retries, "reads", "record reads repeated beside a writer")
+// clang-format on
 
 enum pe_counter {
 #define PE_COUNTER_ENUM(name, unit, text) PE_COUNTER_##name,
@@ -91,7 +93,8 @@ const char *pe_counter_text(unsigned counter);
 // The sides of the identities above, from a sum of blocks (values[PE_COUNTER_COUNT]).
 struct pe_identity {
 	uint64_t packets_received, packets_refused, packets_dropped, packets_carried;
-	uint64_t records_carried, records_applied, records_coalesced, records_refused, records_dropped;
+	uint64_t records_carried, records_applied, records_coalesced, records_refused,
+		records_dropped;
 	uint64_t queries_carried, queries_answered, queries_refused, queries_dropped;
 	int64_t packets_difference; // received − (refused + dropped + carried); 0 after a drain
 	int64_t records_difference;

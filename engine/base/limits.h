@@ -1,18 +1,21 @@
 // Every cap of the engine, with its unit and its reason. What an operator may set is bounded here too.
 #pragma once
 
-#define PE_WORKERS_MAX        32        // workers: rings are one a pair of workers
-#define PE_SPACES_MAX         64        // spaces: 8 bits in a cell key, kept small
-#define PE_ENTITIES_MAX       (1u << 26) // entity slots: 32-bit handles, 192 bytes each
-#define PE_BURST_MAX          64        // messages a turn and source
-#define PE_BATCH_MAX          64        // records worked together: see docs/hot-path rates of 32 and 64
-#define PE_RING_RECORDS_MAX   4096      // records in a worker-to-worker ring: a few ms at full rate
-#define PE_TTL_MAX_MS         86400000u // one day: far below half of the 32-bit tick range
-#define PE_TTL_DEFAULT_MS     30000u
-#define PE_TOMBSTONE_MS       10000u    // how long a gone entity's (incarnation, sequence) is remembered
-#define PE_CLOCK_AHEAD_MS     2000u     // event times and incarnations further ahead are refused
-#define PE_PRECISION_MAX_M    1000.0f   // bounds the walk of a point query
-#define PE_QUERY_RESULTS_MAX  4096      // results of one answer, all its parts together
-#define PE_QUERY_CELLS_MAX    65536     // leaf cells one query may visit
+#define PE_WORKERS_MAX  32         // workers: rings are one a pair of workers
+#define PE_SPACES_MAX   64         // spaces: 8 bits in a cell key, kept small
+#define PE_ENTITIES_MAX (1u << 26) // entity slots: 32-bit handles, 192 bytes each
+#define PE_BURST_MAX    64         // messages a turn and source
+// records worked together: see docs/hot-path rates of 32 and 64
+#define PE_BATCH_MAX        64
+#define PE_RING_RECORDS_MAX 4096      // records in a worker-to-worker ring: a few ms at full rate
+#define PE_TTL_MAX_MS       86400000u // one day: far below half of the 32-bit tick range
+#define PE_TTL_DEFAULT_MS   30000u
+// how long a gone entity's (incarnation, sequence) is remembered
+#define PE_TOMBSTONE_MS         10000u
+#define PE_CLOCK_AHEAD_MS       2000u   // event times and incarnations further ahead are refused
+#define PE_PRECISION_MAX_M      1000.0f // bounds the walk of a point query
+#define PE_QUERY_RESULTS_MAX    4096    // results of one answer, all its parts together
+#define PE_QUERY_CELLS_MAX      65536   // leaf cells one query may visit
 #define PE_QUERY_CANDIDATES_MAX 1048576 // positions one query may test
-#define PE_QUERY_RADIUS_MAX_M 2000000.0 // spheres and boxes larger than this are refused on a GEODETIC space
+// spheres and boxes larger than this are refused on a GEODETIC space
+#define PE_QUERY_RADIUS_MAX_M 2000000.0

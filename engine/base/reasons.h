@@ -8,6 +8,7 @@
 // The order is part of the protocol (acknowledgements carry the number): append only.
 #pragma once
 
+// clang-format off
 #define PE_REASONS(PE_REASON) \
 	/* Below the message: link, network and transport (dataplane). */ \
 	PE_REASON(not_ip, PACKET, REFUSED, INVALID_MESSAGE, "frame that is neither IP, ARP nor one we answer") \
@@ -66,6 +67,7 @@
 	PE_REASON(query_filter, QUERY, REFUSED, INVALID_MESSAGE, "filter mask with undefined bits, or an inverted height range") \
 	PE_REASON(query_cursor, QUERY, REFUSED, INVALID_MESSAGE, "cursor that was not given by this engine for such a query") \
 	PE_REASON(answer_no_buffer, QUERY, DROPPED, OUT_OF_MEMORY, "no buffer for the answer")
+// clang-format on
 
 enum pe_reason {
 	PE_REASON_none = 0,

@@ -5,13 +5,15 @@
 
 enum pe_status {
 	PE_OK = 0,
-	PE_FULL,        // a bounded table, pool, ring or list has no room
-	PE_INVALID,     // an argument or an input is malformed
-	PE_RANGE,       // well formed, but outside what the object covers
+	PE_FULL,    // a bounded table, pool, ring or list has no room
+	PE_INVALID, // an argument or an input is malformed
+	PE_RANGE,   // well formed, but outside what the object covers
 	PE_NOT_FOUND,
-	PE_BUSY,        // cannot be done before a grace period has passed; try again in the next turn
-	PE_NO_MEMORY,   // memory could not be had at start
-	PE_IO,          // the operating system or a device refused; errno or the error text says more
+	// cannot be done before a grace period has passed; try again in the next turn
+	PE_BUSY,
+	PE_NO_MEMORY, // memory could not be had at start
+	// the operating system or a device refused; errno or the error text says more
+	PE_IO,
 	PE_UNSUPPORTED,
 	PE_TIMEOUT,
 };

@@ -33,20 +33,22 @@ struct pe_grid_config {
 	bool huge_pages; // ask for them; falls back
 };
 
-[[nodiscard]] enum pe_status pe_grid_create(const struct pe_grid_config *config, struct pe_grid **grid, struct pe_error *error);
+[[nodiscard]] enum pe_status pe_grid_create(
+	const struct pe_grid_config *config, struct pe_grid **grid, struct pe_error *error);
 void pe_grid_destroy(struct pe_grid *grid);
 
 // The bill: bytes by pool. Immutable after create.
 struct pe_grid_plan {
-	uint64_t leaves, nodes, chunks, smalls, leaf_bytes, node_bytes, chunk_bytes, small_bytes, table_bytes, total_bytes;
+	uint64_t leaves, nodes, chunks, smalls, leaf_bytes, node_bytes, chunk_bytes, small_bytes,
+		table_bytes, total_bytes;
 };
 struct pe_grid_plan pe_grid_plan(const struct pe_grid *grid);
 
 // Puts an entity into cell `key`: claims a slot, writes word (| ARRIVING when arriving) and handle, makes
 // it valid. The record must already be readable through `handle`. PE_FULL: a pool is empty. PE_BUSY: the leaf is
 // being closed; try again after this worker's next quiescent state.
-[[nodiscard]] enum pe_status pe_grid_insert(struct pe_grid *grid, unsigned worker, uint64_t key, uint64_t word, uint32_t handle,
-	bool arriving, uint32_t *slot);
+[[nodiscard]] enum pe_status pe_grid_insert(struct pe_grid *grid, unsigned worker, uint64_t key,
+	uint64_t word, uint32_t handle, bool arriving, uint32_t *slot);
 
 // A move inside the cell: one store that keeps ARRIVING. word without flags.
 void pe_grid_store(struct pe_grid *grid, uint32_t slot, uint64_t word);
@@ -56,7 +58,8 @@ void pe_grid_prefetch_slot(const struct pe_grid *grid, uint32_t slot);
 // and defers the settlement past a grace period. An entity that comes back within the grace period of its removal is
 // inserted arriving too, and departs with old = PE_SLOT_NONE. PE_FULL: the deferred list is full (it is sized so
 // that one deferred settlement and one removal an entity always fit, so this is a programmer's error).
-[[nodiscard]] enum pe_status pe_grid_depart(struct pe_grid *grid, unsigned worker, uint32_t handle, uint32_t old_slot, uint32_t new_slot);
+[[nodiscard]] enum pe_status pe_grid_depart(struct pe_grid *grid, unsigned worker, uint32_t handle,
+	uint32_t old_slot, uint32_t new_slot);
 
 struct pe_departure {
 	uint32_t handle, old_slot, new_slot;
@@ -64,7 +67,8 @@ struct pe_departure {
 // Departures whose grace period has passed, at most `max`, oldest first; also frees claims whose second
 // grace period has passed (bounded by max). The caller checks that its record still says (old_slot, new_slot)
 // and then calls settle; a record that says otherwise was removed meanwhile and needs nothing.
-unsigned pe_grid_poll(struct pe_grid *grid, unsigned worker, struct pe_departure *done, unsigned max);
+unsigned pe_grid_poll(
+	struct pe_grid *grid, unsigned worker, struct pe_departure *done, unsigned max);
 
 // Ends a crossing: old slot invalid, its claim deferred, ARRIVING cleared from the new. old may be PE_SLOT_NONE.
 void pe_grid_settle(struct pe_grid *grid, unsigned worker, uint32_t old_slot, uint32_t new_slot);
@@ -98,7 +102,8 @@ struct pe_walk {
 	struct pe_cursor cursor;
 	// out, added to
 	uint32_t cells, candidates;
-	bool flagged; // a hit had ARRIVING or MOVED: the caller must drop handles met twice in the whole query
+	// a hit had ARRIVING or MOVED: the caller must drop handles met twice in the whole query
+	bool flagged;
 };
 
 // Walks the region in a fixed order of cells from cursor on and stores what is inside (and every MOVED slot
@@ -106,7 +111,8 @@ struct pe_walk {
 // candidates_max, at a chunk's boundary. Returns the number of hits; walk->cursor tells where to go on. hit_max ≥ 64.
 // PE_INVALID cursor words (not given by a walk of this region) never read out of bounds: the walk just
 // goes on at the next cell in order, or ends.
-unsigned pe_grid_walk(const struct pe_grid *grid, struct pe_walk *walk, struct pe_hit *hits, unsigned hit_max);
+unsigned pe_grid_walk(
+	const struct pe_grid *grid, struct pe_walk *walk, struct pe_hit *hits, unsigned hit_max);
 bool pe_walk_ended(const struct pe_walk *walk);
 
 // Control thread, between grace periods: step 1 picks and closes some empty leaves and returns how many grace

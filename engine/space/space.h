@@ -35,9 +35,11 @@ struct pe_space_config {
 
 // A leaf cell's key: space 8 bits (63–56), frame 3 (55–53), x 19 (52–34), y 19 (33–15), z 15 (14–0).
 // Coordinates are offset: x + 2^18, y + 2^18, z + 2^14, so that they are unsigned.
-static inline uint64_t pe_key_make(unsigned space, unsigned frame, uint32_t x, uint32_t y, uint32_t z)
+static inline uint64_t pe_key_make(
+	unsigned space, unsigned frame, uint32_t x, uint32_t y, uint32_t z)
 {
-	return (uint64_t)space << 56 | (uint64_t)frame << 53 | (uint64_t)x << 34 | (uint64_t)y << 15 | z;
+	return (uint64_t)space << 56 | (uint64_t)frame << 53 | (uint64_t)x << 34 |
+		(uint64_t)y << 15 | z;
 }
 #define PE_KEY_SPACE(key) ((unsigned)((key) >> 56))
 #define PE_KEY_FRAME(key) ((unsigned)((key) >> 53) & 7u)
@@ -48,7 +50,7 @@ static inline uint64_t pe_key_make(unsigned space, unsigned frame, uint32_t x, u
 #define PE_KEY_Z_OFFSET   (1 << 14)
 
 // A slot's word: x 20 bits (0–19), y (20–39), z (40–59), flags (60–63, grid/grid.h).
-#define PE_WORD_POSITION  0x0FFFFFFFFFFFFFFFull
+#define PE_WORD_POSITION 0x0FFFFFFFFFFFFFFFull
 static inline uint64_t pe_word_make(uint32_t x, uint32_t y, uint32_t z)
 {
 	return (uint64_t)x | (uint64_t)y << 20 | (uint64_t)z << 40;
@@ -95,21 +97,23 @@ struct pe_space {
 };
 
 // Checks a configuration and fills *space. PE_INVALID with a sentence in *error.
-[[nodiscard]] enum pe_status pe_space_prepare(struct pe_space *space, const struct pe_space_config *config,
-	unsigned index, struct pe_error *error);
+[[nodiscard]] enum pe_status pe_space_prepare(struct pe_space *space,
+	const struct pe_space_config *config, unsigned index, struct pe_error *error);
 
 // Position → cell and word. position as in pe_wire_update; height does not move a GEODETIC footprint and
 // may be anything finite. PE_REASON_none, PE_REASON_coordinates (not finite, |latitude| > 90,
 // |longitude| > 180 — 180 and −180 are the same) or PE_REASON_out_of_bounds.
-[[nodiscard]] enum pe_reason pe_space_locate(const struct pe_space *space, const double position[3], struct pe_place *place);
+[[nodiscard]] enum pe_reason pe_space_locate(
+	const struct pe_space *space, const double position[3], struct pe_place *place);
 
 // The same in metres of a given frame (not only the point's own), without quantisation. Used for query
 // centres. position must have passed pe_space_locate's coordinate checks.
-void pe_space_frame_metres(const struct pe_space *space, unsigned frame, const double position[3], double metres[3]);
+void pe_space_frame_metres(
+	const struct pe_space *space, unsigned frame, const double position[3], double metres[3]);
 
 // What a query's walk looks at, in one frame. Boxes are inclusive, in units of that frame.
 enum pe_region_test {
-	PE_REGION_ALL,    // everything in lo … hi is a candidate (decided on the record afterwards)
+	PE_REGION_ALL, // everything in lo … hi is a candidate (decided on the record afterwards)
 	PE_REGION_SPHERE, // lo … hi and squared distance ≤ square
 };
 
@@ -118,8 +122,9 @@ struct pe_region {
 	enum pe_region_test test;
 	unsigned z_shift;
 	int64_t lo[3], hi[3];
-	int64_t centre[3];   // SPHERE, in units
-	double square;       // SPHERE: squared radius in units across; distances compare z << z_shift
+	int64_t centre[3]; // SPHERE, in units
+	// SPHERE: squared radius in units across; distances compare z << z_shift
+	double square;
 };
 
 // The regions of a sphere about `centre` with `radius_m`, conservative by `margin_m`: for GEODETIC, along the
@@ -134,13 +139,16 @@ unsigned pe_space_sphere(const struct pe_space *space, const double centre[3], d
 // south-west a to north-east b; a[1] > b[1] crosses the antimeridian; heights are ignored.
 unsigned pe_space_box(const struct pe_space *space, const double a[3], const double b[3],
 	struct pe_region regions[PE_FRAMES_MAX]);
-bool pe_space_box_holds(const struct pe_space *space, const double a[3], const double b[3], const double position[3]);
+bool pe_space_box_holds(const struct pe_space *space, const double a[3], const double b[3],
+	const double position[3]);
 // The box's middle, as a position (the origin that stands in when a query names none).
-void pe_space_box_centre(const struct pe_space *space, const double a[3], const double b[3], double centre[3]);
+void pe_space_box_centre(
+	const struct pe_space *space, const double a[3], const double b[3], double centre[3]);
 
 // Distance in metres between positions: CARTESIAN straight; GEODETIC along the surface (PROJ's
 // geodesic, heights ignored), or with `straight` the chord between the points at their heights.
-double pe_space_distance(const struct pe_space *space, const double p[3], const double q[3], bool straight);
+double pe_space_distance(
+	const struct pe_space *space, const double p[3], const double q[3], bool straight);
 
 // Surface distance from a chord between two footprints (metres) near a latitude; and its error bound:
 // |surface − geodesic| ≤ pe_surface_band(distance). Cheap: no PROJ, no trigonometry beyond one asin.
@@ -148,5 +156,7 @@ double pe_surface_from_chord(const struct pe_space *space, double chord_m, doubl
 double pe_surface_band(double distance_m);
 
 // Bounds of the volumes a query may state. PE_REASON_query_coordinates or PE_REASON_query_bounds.
-[[nodiscard]] enum pe_reason pe_space_check_sphere(const struct pe_space *space, const double centre[3], double radius_m);
-[[nodiscard]] enum pe_reason pe_space_check_box(const struct pe_space *space, const double a[3], const double b[3]);
+[[nodiscard]] enum pe_reason pe_space_check_sphere(
+	const struct pe_space *space, const double centre[3], double radius_m);
+[[nodiscard]] enum pe_reason pe_space_check_box(
+	const struct pe_space *space, const double a[3], const double b[3]);

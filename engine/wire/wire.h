@@ -11,9 +11,9 @@
 #include <assert.h>
 #include <stdint.h>
 
-#define PE_WIRE_VERSION    1
-#define PE_WIRE_PORT       10202
-#define PE_WIRE_BYTES_MAX  1452 // an IPv6 UDP payload in a 1500-byte MTU; no message is longer
+#define PE_WIRE_VERSION   1
+#define PE_WIRE_PORT      10202
+#define PE_WIRE_BYTES_MAX 1452 // an IPv6 UDP payload in a 1500-byte MTU; no message is longer
 
 enum pe_type {
 	PE_TYPE_PING = 0x03,
@@ -92,8 +92,9 @@ static_assert(sizeof(struct pe_wire_update_preamble) == 24, "update preamble");
 
 struct pe_wire_update {
 	uint8_t entity_id[16]; // nil is refused
-	double position[3];    // CARTESIAN x, y, z m; GEODETIC latitude deg, longitude deg, height m
-	uint32_t sequence;     // of this entity in this incarnation; must grow
+	// CARTESIAN x, y, z m; GEODETIC latitude deg, longitude deg, height m
+	double position[3];
+	uint32_t sequence;      // of this entity in this incarnation; must grow
 	int32_t time_offset_ms; // event time − header timestamp
 	uint32_t ttl_ms;        // 0 = the space's default
 	uint32_t duration_ms;   // of the state; 0 = until changed
@@ -101,7 +102,7 @@ struct pe_wire_update {
 	float precision_m;      // of the position; 0 = not stated
 	uint16_t velocity[3];   // binary16, m/s; CARTESIAN axes, GEODETIC east, north, up
 	uint16_t frequency;     // updates a minute that the engine takes; 0 = the space's default
-	uint16_t update_frequency;  // updates a minute that the sender announces; 0 = not stated
+	uint16_t update_frequency;   // updates a minute that the sender announces; 0 = not stated
 	uint8_t position_confidence; // 0 = not stated, else (v − 1) / 254
 	uint8_t status_confidence;   // likewise
 	uint8_t entity_type;         // enum pe_entity_type
@@ -130,7 +131,7 @@ enum pe_visibility { PE_PUBLIC = 0, PE_ANONYMOUS = 1, PE_RESTRICTED = 2, PE_HIDD
 
 // attributes: state 0–2, visibility 3–4, power mode 5–6, precision level 7–9 (EXACT, 1 m, 10 m, 100 m,
 // 1 km, 10 km), height unknown 10 (position[2] must then be 0), relocation 11, 12–15 reserved.
-#define PE_ATTRIBUTE_STATE(a)           ((unsigned)(a) & 7u)
+#define PE_ATTRIBUTE_STATE(a)           ((unsigned)(a)&7u)
 #define PE_ATTRIBUTE_VISIBILITY(a)      (((unsigned)(a) >> 3) & 3u)
 #define PE_ATTRIBUTE_POWER_MODE(a)      (((unsigned)(a) >> 5) & 3u)
 #define PE_ATTRIBUTE_PRECISION_LEVEL(a) (((unsigned)(a) >> 7) & 7u)
@@ -187,13 +188,15 @@ static_assert(sizeof(struct pe_wire_ping) == 16, "ping");
 enum pe_query_kind {
 	PE_QUERY_POINT = 1,  // who is here: entities whose precision sphere holds a
 	PE_QUERY_SPHERE = 2, // centre a, radius b[0] m; b[1] = b[2] = 0
-	PE_QUERY_BOX = 3,    // from a to b; GEODETIC: south-west to north-east, west > east crosses the antimeridian
+	// from a to b; GEODETIC: south-west to north-east, west > east crosses the antimeridian
+	PE_QUERY_BOX = 3,
 };
 
-#define PE_QUERY_HAS_ORIGIN   0x0001u // origin is the asker's point; else the volume's centre stands in
-#define PE_QUERY_HEIGHT_RANGE 0x0002u // height_min … height_max applies
-#define PE_QUERY_DISTANCE_3D  0x0004u // GEODETIC: straight line with heights, not along the surface
-#define PE_QUERY_HAS_CURSOR   0x0008u // go on where a truncated answer ended
+// origin is the asker's point; else the volume's centre stands in
+#define PE_QUERY_HAS_ORIGIN    0x0001u
+#define PE_QUERY_HEIGHT_RANGE  0x0002u // height_min … height_max applies
+#define PE_QUERY_DISTANCE_3D   0x0004u // GEODETIC: straight line with heights, not along the surface
+#define PE_QUERY_HAS_CURSOR    0x0008u // go on where a truncated answer ended
 #define PE_QUERY_FLAGS_DEFINED 0x000Fu
 
 struct pe_wire_query {
@@ -221,7 +224,8 @@ static_assert(sizeof(struct pe_wire_query) == 128, "query");
 // one destination may share a message.
 #define PE_ANSWER_LAST      0x0001u // no further part of this answer follows
 #define PE_ANSWER_TRUNCATED 0x0002u // a bound cut it (last part only); cursor goes on
-#define PE_ANSWER_PACKET    0x0004u // code and reason are of the whole request packet; query_id is 0
+// code and reason are of the whole request packet; query_id is 0
+#define PE_ANSWER_PACKET 0x0004u
 
 struct pe_wire_answer {
 	uint32_t query_id;
@@ -240,12 +244,12 @@ static_assert(sizeof(struct pe_wire_answer) == 48, "answer");
 struct pe_wire_result {
 	uint8_t entity_id[16];
 	double position[3];
-	int32_t age_ms;      // header timestamp − event time; a little negative for clocks ahead
-	float distance_m;    // from the query's origin, or else from its centre
+	int32_t age_ms;       // header timestamp − event time; a little negative for clocks ahead
+	float distance_m;     // from the query's origin, or else from its centre
 	uint16_t velocity[3]; // binary16
-	uint16_t precision;  // binary16, m; 0 = not stated
-	uint16_t ttl_left;   // tenths of a second, rounded up, at most 65535
-	uint8_t state;       // bits 0–2 enum pe_state, bit 3 height unknown
+	uint16_t precision;   // binary16, m; 0 = not stated
+	uint16_t ttl_left;    // tenths of a second, rounded up, at most 65535
+	uint8_t state;        // bits 0–2 enum pe_state, bit 3 height unknown
 	uint8_t custom_state;
 	uint8_t entity_type;
 	uint8_t position_confidence;

@@ -11,8 +11,10 @@ static void names_are_unique(void)
 			if (strcmp(pe_counter_name(a), pe_counter_name(b)) == 0)
 				CU_FAIL(pe_counter_name(a));
 	}
-	CU_ASSERT_STRING_EQUAL(pe_counter_name(PE_COUNTER_REASON(PE_REASON_stale)), "refused_stale");
-	CU_ASSERT_STRING_EQUAL(pe_counter_name(PE_COUNTER_REASON(PE_REASON_ring_full)), "dropped_ring_full");
+	CU_ASSERT_STRING_EQUAL(
+		pe_counter_name(PE_COUNTER_REASON(PE_REASON_stale)), "refused_stale");
+	CU_ASSERT_STRING_EQUAL(
+		pe_counter_name(PE_COUNTER_REASON(PE_REASON_ring_full)), "dropped_ring_full");
 }
 
 // Every reason stands on one side of exactly one identity.
