@@ -1,0 +1,122 @@
+// An entity's record: three cache lines. The first is the owner's (and the id, which anyone may compare);
+// the other two are copies of what the owner has published, behind a version (a latch): the owner writes the copy
+// that readers are not using, then moves the version on. So a reader never waits for a writer, not even for one that
+// was preempted halfway.
+//
+// Only the worker that owns the entity writes its record; the index partition's worker prepares a fresh one before anyone
+// can find it. A handle is the record's number; it is used again only a grace period after it left the index.
+// An ordinary update touches an index bucket, this record's first line, one copy, and the grid slot.
+#pragma once
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#define PE_HANDLE_NONE 0xFFFFFFFFu
+
+// What readers may see of an entity: 64 bytes.
+struct pe_published {
+	double position[3]; // as sent; GEODETIC z is 0 when the height is not known
+	uint64_t word;      // the grid word of that position, without flags
+	uint64_t time_ms;   // event time
+	uint32_t expiry_tick; // gone when now ≥ this (mod 2^32)
+	float radius_m;
+	float precision_m;
+	uint16_t velocity[3]; // binary16
+	uint16_t attributes;  // PE_ATTRIBUTE_*
+	uint8_t entity_type;
+	uint8_t custom_state;
+	uint8_t position_confidence;
+	uint8_t status_confidence;
+};
+static_assert(sizeof(struct pe_published) == 64, "one line");
+
+enum pe_life {
+	PE_LIFE_FREE = 0,  // not in the index
+	PE_LIFE_EMPTY = 1, // in the index, nothing published yet
+	PE_LIFE_THERE = 2,
+	PE_LIFE_GONE = 3,     // withdrawn or expired; the pair (incarnation, sequence) is remembered
+	PE_LIFE_REMOVING = 4, // its removal from the index is on the way
+};
+
+// status: life 0–7, owner 8–15, space 16–23, flags 24–31.
+#define PE_STATUS_LIFE(s)  ((enum pe_life)((s) & 0xFFu))
+#define PE_STATUS_OWNER(s) (((s) >> 8) & 0xFFu)
+#define PE_STATUS_SPACE(s) (((s) >> 16) & 0xFFu)
+#define PE_STATUS_STATIC   (1u << 24)
+static inline uint32_t pe_status_make(enum pe_life life, unsigned owner, unsigned space, uint32_t flags)
+{
+	return (uint32_t)life | owner << 8 | space << 16 | flags;
+}
+
+// Links of a timer wheel (entity/wheel.h).
+struct pe_wheel_link {
+	uint32_t next, prev;
+	uint32_t tick;
+};
+
+struct pe_record {
+	// line 0
+	uint8_t id[16];           // written: index partition's worker before the handle can be found; read: anyone
+	_Atomic uint32_t version; // LATCH. written: owner; read: anyone. copy[version & 1] is the stable one
+	_Atomic uint32_t status;  // written: partition's worker (fresh), then owner; read: anyone
+	uint32_t incarnation;     // the owner's from here on
+	uint32_t sequence;
+	uint64_t key;      // THERE: the leaf's key. GONE: the stamp of the slots' removal
+	uint32_t slot;     // grid slot, or PE_SLOT_NONE
+	uint32_t time_low; // newest accepted event time, low 32 bits (compared mod 2^32)
+	uint32_t pending;  // node in the pending pool, or PE_HANDLE_NONE
+	struct pe_wheel_link wheel; // expiry, tombstone; free handles: list links
+	// lines 1 and 2
+	_Alignas(64) struct pe_published copy[2];
+};
+static_assert(sizeof(struct pe_record) == 192, "three lines");
+static_assert(offsetof(struct pe_record, copy) == 64, "copies start a line");
+
+// Owner's thread. Makes *p what readers see.
+static inline void pe_record_publish(struct pe_record *r, const struct pe_published *p)
+{
+	uint32_t version = atomic_load_explicit(&r->version, memory_order_relaxed) + 1;
+	_Atomic uint64_t *to = (_Atomic uint64_t *)&r->copy[version & 1];
+	uint64_t from[8];
+
+	memcpy(from, p, sizeof from);
+	for (unsigned i = 0; i < 8; i++)
+		atomic_store_explicit(&to[i], from[i], memory_order_relaxed);
+	// LATCH: release pairs with the reader's acquire of version: whoever sees the number sees the copy.
+	atomic_store_explicit(&r->version, version, memory_order_release);
+	// LATCH: and the next publish's stores to the other copy come after this store, or a reader of the other
+	// copy could see them under the old number. Stores are ordered among themselves by a release fence.
+	atomic_thread_fence(memory_order_release);
+}
+
+// Any RCU reader. False after `tries` attempts beside an owner that moved on each time (counted by the caller).
+static inline bool pe_record_read(const struct pe_record *r, struct pe_published *p, unsigned tries)
+{
+	uint64_t to[8];
+
+	for (unsigned t = 0; t < tries; t++) {
+		uint32_t version = atomic_load_explicit(&r->version, memory_order_acquire); // LATCH
+		const _Atomic uint64_t *from = (const _Atomic uint64_t *)&r->copy[version & 1];
+
+		for (unsigned i = 0; i < 8; i++)
+			to[i] = atomic_load_explicit(&from[i], memory_order_relaxed);
+		// LATCH: acquire fence before the second look: the loads above are not moved after it. Without it a copy
+		// that the owner began to overwrite could pass.
+		atomic_thread_fence(memory_order_acquire);
+		if (atomic_load_explicit(&r->version, memory_order_relaxed) == version) {
+			memcpy(p, to, sizeof to);
+			return true;
+		}
+	}
+	return false;
+}
+
+// Owner's thread: the stable copy, in place.
+static inline const struct pe_published *pe_record_own(const struct pe_record *r)
+{
+	return &r->copy[atomic_load_explicit(&r->version, memory_order_relaxed) & 1];
+}
