@@ -3,8 +3,29 @@
 #pragma once
 
 #include <CUnit/Basic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+// How much of `n` (operations, moves, milliseconds) this run should do: scripts/test --long sets
+// PE_TEST_LONG for ten times of it, sanitizer builds set PE_TEST_SHORT for a tenth.
+static inline uint64_t testing_amount(uint64_t n)
+{
+	if (getenv("PE_TEST_LONG"))
+		return n * 10;
+	if (getenv("PE_TEST_SHORT"))
+		return n < 10 ? n : n / 10;
+	return n;
+}
+
+// For a test that this machine cannot run: the reason reaches the report of scripts/test, and the test
+// counts as skipped.
+_Noreturn static inline void testing_skip(const char *reason)
+{
+	printf("SKIP: %s\n", reason);
+	fflush(stdout);
+	exit(77);
+}
 
 struct testing_case {
 	const char *name;

@@ -1,6 +1,6 @@
 #include "base/reasons.h"
 
-#include "wire/wire.h"
+#include "base/codes.h"
 
 const struct pe_reason_info pe_reason_info[PE_REASON_COUNT] = {
 	{"none", "no reason", PE_SCOPE_PACKET, PE_VERDICT_REFUSED, PE_CODE_SUCCESS},

@@ -4,7 +4,7 @@
 // PE_REASON(name, scope, verdict, code, text)
 //   scope    PACKET: the whole packet; RECORD: one update or withdraw record; QUERY: one query
 //   verdict  REFUSED: the input is at fault; DROPPED: the engine had no room or no way to take it
-//   code     the error code of the Spatio Protocol core that the sender is told (wire/wire.h, PE_CODE_*)
+//   code     the error code of the Spatio Protocol core that the sender is told (base/codes.h)
 // The order is part of the protocol (acknowledgements carry the number): append only.
 #pragma once
 
