@@ -12,8 +12,8 @@
 #include <stddef.h>
 
 enum pe_memory_kind {
-	PE_MEMORY_NONE,	    // nothing is mapped
-	PE_MEMORY_HUGE,	    // reserved pages of 2 MiB
+	PE_MEMORY_NONE,     // nothing is mapped
+	PE_MEMORY_HUGE,     // reserved pages of 2 MiB
 	PE_MEMORY_ADVISED,  // transparent huge pages advised; the kernel gives what it has
 	PE_MEMORY_ORDINARY, // pages of 4 KiB
 };
@@ -22,7 +22,7 @@ struct pe_memory {
 	void *base;   // aligned to a page of its kind, and to 2 MiB when at least that long; zeroed
 	size_t bytes; // as asked
 	size_t mapped_bytes; // as taken from the system: the bill
-	void *mapped;	     // what to unmap
+	void *mapped;        // what to unmap
 	enum pe_memory_kind kind;
 };
 

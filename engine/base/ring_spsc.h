@@ -35,7 +35,8 @@ static inline uint64_t pe_ring_spsc_bytes(uint32_t count, uint32_t element_bytes
 }
 
 // count: a power of two. memory: pe_ring_spsc_bytes of it, owned by the caller and outliving the ring.
-static inline void pe_ring_spsc_init(struct pe_ring_spsc *r, void *memory, uint32_t count, uint32_t element_bytes)
+static inline void pe_ring_spsc_init(
+	struct pe_ring_spsc *r, void *memory, uint32_t count, uint32_t element_bytes)
 {
 	assert(count && (count & (count - 1)) == 0);
 	memset(r, 0, sizeof *r);

@@ -19,9 +19,9 @@
 
 // What readers may see of an entity: 64 bytes.
 struct pe_published {
-	double position[3]; // as sent; GEODETIC z is 0 when the height is not known
-	uint64_t word;      // the grid word of that position, without flags
-	uint64_t time_ms;   // event time
+	double position[3];   // as sent; GEODETIC z is 0 when the height is not known
+	uint64_t word;        // the grid word of that position, without flags
+	uint64_t time_ms;     // event time
 	uint32_t expiry_tick; // gone when now ≥ this (mod 2^32)
 	float radius_m;
 	float precision_m;
@@ -38,16 +38,17 @@ enum pe_life {
 	PE_LIFE_FREE = 0,  // not in the index
 	PE_LIFE_EMPTY = 1, // in the index, nothing published yet
 	PE_LIFE_THERE = 2,
-	PE_LIFE_GONE = 3,     // withdrawn or expired; the pair (incarnation, sequence) is remembered
+	PE_LIFE_GONE = 3, // withdrawn or expired; the pair (incarnation, sequence) is remembered
 	PE_LIFE_REMOVING = 4, // its removal from the index is on the way
 };
 
 // status: life 0–7, owner 8–15, space 16–23, flags 24–31.
-#define PE_STATUS_LIFE(s)  ((enum pe_life)((s) & 0xFFu))
+#define PE_STATUS_LIFE(s)  ((enum pe_life)((s)&0xFFu))
 #define PE_STATUS_OWNER(s) (((s) >> 8) & 0xFFu)
 #define PE_STATUS_SPACE(s) (((s) >> 16) & 0xFFu)
 #define PE_STATUS_STATIC   (1u << 24)
-static inline uint32_t pe_status_make(enum pe_life life, unsigned owner, unsigned space, uint32_t flags)
+static inline uint32_t pe_status_make(
+	enum pe_life life, unsigned owner, unsigned space, uint32_t flags)
 {
 	return (uint32_t)life | owner << 8 | space << 16 | flags;
 }
@@ -60,15 +61,17 @@ struct pe_wheel_link {
 
 struct pe_record {
 	// line 0
-	uint8_t id[16];           // written: index partition's worker before the handle can be found; read: anyone
-	_Atomic uint32_t version; // LATCH. written: owner; read: anyone. copy[version & 1] is the stable one
-	_Atomic uint32_t status;  // written: partition's worker (fresh), then owner; read: anyone
-	uint32_t incarnation;     // the owner's from here on
+	uint8_t id
+		[16]; // written: index partition's worker before the handle can be found; read: anyone
+	_Atomic uint32_t
+		version; // LATCH. written: owner; read: anyone. copy[version & 1] is the stable one
+	_Atomic uint32_t status; // written: partition's worker (fresh), then owner; read: anyone
+	uint32_t incarnation;    // the owner's from here on
 	uint32_t sequence;
-	uint64_t key;      // THERE: the leaf's key. GONE: the stamp of the slots' removal
-	uint32_t slot;     // grid slot, or PE_SLOT_NONE
-	uint32_t time_low; // newest accepted event time, low 32 bits (compared mod 2^32)
-	uint32_t pending;  // node in the pending pool, or PE_HANDLE_NONE
+	uint64_t key;               // THERE: the leaf's key. GONE: the stamp of the slots' removal
+	uint32_t slot;              // grid slot, or PE_SLOT_NONE
+	uint32_t time_low;          // newest accepted event time, low 32 bits (compared mod 2^32)
+	uint32_t pending;           // node in the pending pool, or PE_HANDLE_NONE
 	struct pe_wheel_link wheel; // expiry, tombstone; free handles: list links
 	// lines 1 and 2
 	_Alignas(64) struct pe_published copy[2];

@@ -23,7 +23,10 @@ static void put(struct pe_wheel *w, uint32_t node, struct pe_wheel_link *l)
 {
 	uint32_t tick = (int32_t)(l->tick - w->tick) < 0 ? w->tick : l->tick;
 	uint32_t differs = tick ^ w->tick;
-	unsigned level = differs < 1u << 8 ? 0 : differs < 1u << 16 ? 1 : differs < 1u << 24 ? 2 : 3;
+	unsigned level = differs < 1u << 8 ? 0 :
+		differs < 1u << 16         ? 1 :
+		differs < 1u << 24         ? 2 :
+					     3;
 	unsigned slot = (tick >> (8 * level)) & 255;
 
 	l->next = w->head[level][slot];
@@ -102,7 +105,8 @@ static bool cascade(struct pe_wheel *w, unsigned *work)
 	return true;
 }
 
-unsigned pe_wheel_due(struct pe_wheel *wheel, uint32_t now, uint32_t *nodes, unsigned max, unsigned work)
+unsigned pe_wheel_due(
+	struct pe_wheel *wheel, uint32_t now, uint32_t *nodes, unsigned max, unsigned work)
 {
 	unsigned count = 0;
 

@@ -36,7 +36,8 @@ bool pe_wheel_holds(const struct pe_wheel *wheel, uint32_t node);
 
 // Hands out nodes whose tick is ≤ now, at most max, in order of ticks to the millisecond; they are in no list afterwards.
 // At most `work` steps (moves between levels, lists looked at) are made: what is left comes with the next call.
-unsigned pe_wheel_due(struct pe_wheel *wheel, uint32_t now, uint32_t *nodes, unsigned max, unsigned work);
+unsigned pe_wheel_due(
+	struct pe_wheel *wheel, uint32_t now, uint32_t *nodes, unsigned max, unsigned work);
 
 // Milliseconds from now to the next moment at which pe_wheel_due may have something to do, at most cap.
 uint32_t pe_wheel_next(const struct pe_wheel *wheel, uint32_t now, uint32_t cap);

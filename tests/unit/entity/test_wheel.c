@@ -19,7 +19,8 @@ static void reset(uint32_t tick)
 
 static void due_to_the_tick(void)
 {
-	static const uint32_t ahead[] = {0, 1, 255, 256, 257, 65535, 65536, 70000, 1u << 24, (1u << 24) + 1, 86400000};
+	static const uint32_t ahead[] = {
+		0, 1, 255, 256, 257, 65535, 65536, 70000, 1u << 24, (1u << 24) + 1, 86400000};
 
 	for (unsigned s = 0; s < 5; s++) {
 		uint32_t start = (const uint32_t[]){0, 255, 65535, 0xFFFFFFF0u, 0x00FFFF80u}[s];
@@ -32,7 +33,9 @@ static void due_to_the_tick(void)
 			pe_wheel_add(&wheel, 7, tick);
 			if (ahead[a])
 				do {
-					CU_ASSERT_EQUAL(pe_wheel_due(&wheel, tick - 1, &node, 1, 100000), 0);
+					CU_ASSERT_EQUAL(
+						pe_wheel_due(&wheel, tick - 1, &node, 1, 100000),
+						0);
 				} while (wheel.tick != tick && ++calls < 100);
 			CU_ASSERT(pe_wheel_holds(&wheel, 7));
 			CU_ASSERT_EQUAL(pe_wheel_due(&wheel, tick, &node, 1, 100000), 1);
@@ -59,7 +62,8 @@ static void random_against_a_plain_list(void)
 		node = (unsigned)(seed >> 33) % NODES;
 		if ((seed >> 60) < 8) {
 			pe_wheel_remove(&wheel, node);
-			due[node] = now + 1 + (uint32_t)((seed >> 20) % (((seed >> 50) & 3) ? 300 : 200000));
+			due[node] = now + 1 +
+				(uint32_t)((seed >> 20) % (((seed >> 50) & 3) ? 300 : 200000));
 			pe_wheel_add(&wheel, node, due[node]);
 			in[node] = true;
 		} else if ((seed >> 60) < 10) {
@@ -68,7 +72,8 @@ static void random_against_a_plain_list(void)
 		} else {
 			now += (uint32_t)((seed >> 40) % 50);
 		}
-		while ((n = pe_wheel_due(&wheel, now, out, 16, 64)) || (int32_t)(now - wheel.tick) >= 0)
+		while ((n = pe_wheel_due(&wheel, now, out, 16, 64)) ||
+			(int32_t)(now - wheel.tick) >= 0)
 			for (unsigned i = 0; i < n; i++) {
 				CU_ASSERT_FATAL(in[out[i]] && (int32_t)(now - due[out[i]]) >= 0);
 				in[out[i]] = false;
@@ -94,4 +99,5 @@ static void next_is_never_late(void)
 }
 
 TESTING_MAIN("entity/wheel", {"due to the tick, across levels and the wrap", due_to_the_tick},
-	{"random timers against a plain list", random_against_a_plain_list}, {"next is never late", next_is_never_late})
+	{"random timers against a plain list", random_against_a_plain_list},
+	{"next is never late", next_is_never_late})
