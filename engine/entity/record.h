@@ -61,10 +61,10 @@ struct pe_wheel_link {
 
 struct pe_record {
 	// line 0
-	uint8_t id
-		[16]; // written: index partition's worker before the handle can be found; read: anyone
-	_Atomic uint32_t
-		version; // LATCH. written: owner; read: anyone. copy[version & 1] is the stable one
+	// written: index partition's worker before the handle can be found; read: anyone
+	uint8_t id[16];
+	// LATCH. written: owner; read: anyone. copy[version & 1] is the stable one
+	_Atomic uint32_t version;
 	_Atomic uint32_t status; // written: partition's worker (fresh), then owner; read: anyone
 	uint32_t incarnation;    // the owner's from here on
 	uint32_t sequence;

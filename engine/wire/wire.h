@@ -161,9 +161,10 @@ enum pe_query_kind {
 };
 
 // origin is the asker's point; else the volume's centre stands in
-#define PE_QUERY_HAS_ORIGIN    0x0001u
-#define PE_QUERY_HEIGHT_RANGE  0x0002u // height_min … height_max applies
-#define PE_QUERY_DISTANCE_3D   0x0004u // GEODETIC: straight line with heights, not along the surface
+#define PE_QUERY_HAS_ORIGIN   0x0001u
+#define PE_QUERY_HEIGHT_RANGE 0x0002u // height_min … height_max applies
+// GEODETIC: straight line with heights, not along the surface
+#define PE_QUERY_DISTANCE_3D   0x0004u
 #define PE_QUERY_HAS_CURSOR    0x0008u // go on where a truncated answer ended
 #define PE_QUERY_FLAGS_DEFINED 0x000Fu
 
