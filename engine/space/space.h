@@ -19,6 +19,10 @@
 #define PE_FRAMES_MAX 6
 #define PE_CELL_BITS  20 // of a position within its cell, an axis
 
+#define PE_SPACE_EDGE_MIN_M \
+	0.0009765625 // 2^-10: a unit of a nanometre, where double metres still resolve it
+#define PE_SPACE_EDGE_MAX_M 1048576.0 // 2^20: a unit of a metre
+
 enum pe_space_kind { PE_SPACE_CARTESIAN, PE_SPACE_GEODETIC };
 
 struct pe_space_config {
@@ -92,7 +96,9 @@ struct pe_space {
 	unsigned z_shift; // log2(leaf_height / leaf_edge)
 	double unit_m;    // metres a unit across
 	double units_per_m;
-	double extent_m; // effective
+	double extent_m;                  // effective
+	int64_t units_lo[3], units_hi[3]; // what the key holds, inclusive, in units
+	double slack_units; // rounding: |held difference − true difference| of two positions at most
 	struct pe_space_frame frame[PE_FRAMES_MAX];
 };
 
@@ -103,8 +109,16 @@ struct pe_space {
 // Position → cell and word. position as in pe_wire_update; height does not move a GEODETIC footprint and
 // may be anything finite. PE_REASON_none, PE_REASON_coordinates (not finite, |latitude| > 90,
 // |longitude| > 180 — 180 and −180 are the same) or PE_REASON_out_of_bounds.
+//
+// Rounding is down, an axis at a time: the held position is at most one unit below the true one (and
+// 10 nm of arithmetic), so two positions less than a unit apart may share a word. Poles have one place
+// whatever the longitude. A footprint on a border between frames goes to the lower frame number.
 [[nodiscard]] enum pe_reason pe_space_locate(
 	const struct pe_space *space, const double position[3], struct pe_place *place);
+// The same over arrays: positions[i] is read at (const char *)positions + i × stride_bytes. reasons[i] is
+// pe_space_locate's answer; places[i] is written only where that is none.
+void pe_space_locate_batch(const struct pe_space *space, const double *positions,
+	unsigned stride_bytes, unsigned count, struct pe_place *places, enum pe_reason *reasons);
 
 // The same in metres of a given frame (not only the point's own), without quantisation. Used for query
 // centres. position must have passed pe_space_locate's coordinate checks.
@@ -125,13 +139,28 @@ struct pe_region {
 	int64_t centre[3]; // SPHERE, in units
 	// SPHERE: squared radius in units across; distances compare z << z_shift
 	double square;
+	// SPHERE: a squared distance at or below this is inside for certain, rounding and chord included;
+	// between sure and square pe_space_distance decides. −1 = nothing is sure
+	double sure;
 };
 
-// The regions of a sphere about `centre` with `radius_m`, conservative by `margin_m`: for GEODETIC, along the
-// surface (footprints whose surface distance is ≤ radius_m are all inside; those inside beyond it
-// are within the band of pe_surface_band). Returns the number of regions, at most PE_FRAMES_MAX; 0 =
-// nothing of the space is near. *error_m = half-width of the band in which membership needs
-// pe_space_distance (0 for CARTESIAN).
+// Squared distance in units across of a slot from a region's centre, as `square` and `sure` are meant.
+static inline double pe_region_square(const struct pe_region *r, uint64_t key, uint64_t word)
+{
+	struct pe_units u = pe_place_units(key, word);
+	double x = (double)(u.v[0] - r->centre[0]), y = (double)(u.v[1] - r->centre[1]);
+	double z = (double)((u.v[2] - r->centre[2]) * ((int64_t)1 << r->z_shift));
+
+	return x * x + y * y + z * z;
+}
+
+// The regions of a sphere about `centre` with `radius_m` (GEODETIC: along the surface, heights ignored).
+// Conservative: a position within radius_m is inside the region of the frame it belongs to, rounding
+// included. Returns the number of regions, at most PE_FRAMES_MAX; 0 = nothing of the space is near.
+// *band_m: with d the distance that the index gives (CARTESIAN: √pe_region_square × unit_m; GEODETIC:
+// pe_surface_from_chord of that, at the centre's latitude), |d − radius_m| > *band_m means that d decides as
+// pe_space_distance would; `sure` and `square` say the same without a root. Centre and radius must have passed
+// pe_space_check_sphere. band_m may be NULL.
 unsigned pe_space_sphere(const struct pe_space *space, const double centre[3], double radius_m,
 	struct pe_region regions[PE_FRAMES_MAX], double *band_m);
 
@@ -150,12 +179,17 @@ void pe_space_box_centre(
 double pe_space_distance(
 	const struct pe_space *space, const double p[3], const double q[3], bool straight);
 
-// Surface distance from a chord between two footprints (metres) near a latitude; and its error bound:
-// |surface − geodesic| ≤ pe_surface_band(distance). Cheap: no PROJ, no trigonometry beyond one asin.
+// Surface distance from a chord between two footprints (metres), by the mean curvature at the latitude of
+// either; and its error bound: |surface − geodesic| ≤ pe_surface_band(geodesic). The band grows with the
+// distance and is infinite above PE_SURFACE_BAND_MAX_M. Cheap: no PROJ, at most one sine and one arcsine.
+#define PE_SURFACE_BAND_MAX_M 2500000.0
 double pe_surface_from_chord(const struct pe_space *space, double chord_m, double latitude_deg);
 double pe_surface_band(double distance_m);
 
-// Bounds of the volumes a query may state. PE_REASON_query_coordinates or PE_REASON_query_bounds.
+// Bounds of the volumes a query may state. PE_REASON_query_coordinates: not finite, not on Earth, radius < 0,
+// an inverted box. PE_REASON_query_bounds: GEODETIC radius above PE_QUERY_RADIUS_MAX_M, or a box with half of its
+// height along the meridian or half of the straight width of its widest parallel above it; CARTESIAN centre
+// beyond what the key holds. CARTESIAN radii and boxes are clipped to the space, not refused.
 [[nodiscard]] enum pe_reason pe_space_check_sphere(
 	const struct pe_space *space, const double centre[3], double radius_m);
 [[nodiscard]] enum pe_reason pe_space_check_box(
