@@ -194,7 +194,8 @@ static_assert(sizeof(struct pe_wire_query) == 128, "query");
 #define PE_ANSWER_LAST      0x0001u // no further part of this answer follows
 #define PE_ANSWER_TRUNCATED 0x0002u // a bound cut it (last part only); cursor goes on
 // code and reason are of the whole request packet; query_id is 0
-#define PE_ANSWER_PACKET 0x0004u
+#define PE_ANSWER_PACKET        0x0004u
+#define PE_ANSWER_FLAGS_DEFINED 0x0007u
 
 struct pe_wire_answer {
 	uint32_t query_id;

@@ -1,0 +1,451 @@
+#include "wire/decode.h"
+
+#include "wire/half.h"
+
+#include <float.h>
+#include <stddef.h>
+
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "the wire is little endian and so must the processor be"
+#endif
+
+// What is legal for a type: the one place that lengths come from.
+struct shape {
+	uint16_t fixed_bytes;  // header and preamble
+	uint16_t record_bytes; // of each of `count` (answers: at least)
+	uint16_t count_min;
+	uint16_t count_max; // 0 = the type is not known on this side
+	uint16_t flags;     // that may be set
+	uint16_t flags_needed;
+	uint8_t reply; // enum pe_wire_reply; ACK only with PE_FLAG_ACK
+};
+
+#define HEADER_BYTES    ((uint32_t)sizeof(struct pe_wire_header))
+#define FIXED(preamble) (sizeof(struct pe_wire_header) + sizeof(struct preamble))
+
+static const struct shape engine_shapes[256] = {
+	[PE_TYPE_SPATIAL_UPDATE] = {FIXED(pe_wire_update_preamble), sizeof(struct pe_wire_update),
+		1, PE_UPDATE_COUNT_MAX, PE_FLAG_ACK, 0, PE_REPLY_ACK},
+	[PE_TYPE_WITHDRAW] = {FIXED(pe_wire_update_preamble), sizeof(struct pe_wire_withdraw), 1,
+		PE_WITHDRAW_COUNT_MAX, PE_FLAG_ACK, 0, PE_REPLY_ACK},
+	[PE_TYPE_SPATIAL_QUERY] = {HEADER_BYTES, sizeof(struct pe_wire_query), 1,
+		PE_QUERY_COUNT_MAX, 0, 0, PE_REPLY_ANSWER},
+	[PE_TYPE_PING] = {HEADER_BYTES, sizeof(struct pe_wire_ping), 1, 1, 0, 0, PE_REPLY_PONG},
+	[PE_TYPE_STATE_REQUEST] = {HEADER_BYTES, sizeof(struct pe_wire_state_request), 1, 1, 0, 0,
+		PE_REPLY_STATE},
+};
+
+#define ANSWERS_MAX \
+	((PE_WIRE_BYTES_MAX - sizeof(struct pe_wire_header)) / sizeof(struct pe_wire_answer))
+
+static const struct shape client_shapes[256] = {
+	[PE_TYPE_SPATIAL_UPDATE] = {FIXED(pe_wire_ack_preamble), sizeof(struct pe_wire_ack_record),
+		0, PE_UPDATE_COUNT_MAX, PE_FLAG_RESPONSE, PE_FLAG_RESPONSE, PE_REPLY_NONE},
+	[PE_TYPE_WITHDRAW] = {FIXED(pe_wire_ack_preamble), sizeof(struct pe_wire_ack_record), 0,
+		PE_WITHDRAW_COUNT_MAX, PE_FLAG_RESPONSE, PE_FLAG_RESPONSE, PE_REPLY_NONE},
+	[PE_TYPE_SPATIAL_RESPONSE] = {HEADER_BYTES, sizeof(struct pe_wire_answer), 1, ANSWERS_MAX,
+		0, 0, PE_REPLY_NONE},
+	[PE_TYPE_PONG] = {HEADER_BYTES, sizeof(struct pe_wire_ping), 1, 1, 0, 0, PE_REPLY_NONE},
+	[PE_TYPE_STATE_RESPONSE] = {FIXED(pe_wire_state_preamble), sizeof(struct pe_wire_counter),
+		0, PE_COUNTERS_COUNT_MAX, 0, 0, PE_REPLY_NONE},
+};
+
+// Everything in front of the body. *view gets the header, the preamble (as far as the data holds it) and the reply.
+static enum pe_reason check_envelope(const uint8_t *data, uint32_t bytes,
+	const struct shape shapes[256], struct pe_wire_view *view)
+{
+	const struct pe_wire_header *h = &view->header;
+	const struct shape *shape;
+	uint32_t body_bytes, legal_bytes;
+	uint64_t tag[2];
+
+	memset(view, 0, sizeof *view);
+	if (bytes < HEADER_BYTES)
+		return PE_REASON_short_header;
+	memcpy(&view->header, data, sizeof view->header);
+	if (h->version != PE_WIRE_VERSION)
+		return PE_REASON_version;
+	shape = &shapes[h->type];
+	if (!shape->count_max)
+		return PE_REASON_type_unknown;
+	if ((h->flags & (unsigned)~shape->flags) ||
+		(h->flags & shape->flags_needed) != shape->flags_needed)
+		return PE_REASON_header_flags;
+
+	// From here on a refusal may be told, if the message reaches as far as what the reply must name.
+	if (bytes >= shape->fixed_bytes) {
+		body_bytes = shape->fixed_bytes - HEADER_BYTES;
+		if (!body_bytes && shape->count_max == 1 &&
+			bytes >= HEADER_BYTES + shape->record_bytes)
+			body_bytes =
+				shape->record_bytes; // ping, state request: the record is the body
+		memcpy(&view->body, data + HEADER_BYTES, body_bytes);
+		if (shape->reply != PE_REPLY_ACK || (h->flags & PE_FLAG_ACK))
+			view->reply = shape->reply;
+	}
+
+	if (h->reserved0 | h->reserved1 | h->reserved2)
+		return PE_REASON_header_reserved;
+	if (h->count < shape->count_min || h->count > shape->count_max)
+		return PE_REASON_count;
+	legal_bytes = shape->fixed_bytes + (uint32_t)h->count * shape->record_bytes;
+	if (h->type == PE_TYPE_SPATIAL_RESPONSE ? bytes < legal_bytes || bytes > PE_WIRE_BYTES_MAX :
+						  bytes != legal_bytes)
+		return PE_REASON_length;
+	if (h->session_id)
+		return PE_REASON_session;
+	memcpy(tag, h->tag, sizeof tag);
+	if (tag[0] | tag[1])
+		return PE_REASON_tag;
+
+	view->records = data + shape->fixed_bytes;
+	view->records_bytes = bytes - shape->fixed_bytes;
+	view->count = h->count;
+	return PE_REASON_none;
+}
+
+static enum pe_reason refuse(struct pe_wire_view *view, enum pe_reason reason)
+{
+	view->records = NULL;
+	view->records_bytes = 0;
+	view->count = 0;
+	return reason;
+}
+
+// A PONG and a STATE_RESPONSE answer sound requests; a PING that is not sound has nothing to echo.
+static void settle_reply(struct pe_wire_view *view, enum pe_reason reason)
+{
+	if (reason != PE_REASON_none && view->reply == PE_REPLY_PONG)
+		view->reply = PE_REPLY_NONE;
+}
+
+enum pe_reason pe_wire_check(const uint8_t *data, uint32_t bytes, struct pe_wire_view *view)
+{
+	enum pe_reason reason = check_envelope(data, bytes, engine_shapes, view);
+
+	if (reason != PE_REASON_none) {
+		settle_reply(view, reason);
+		return reason;
+	}
+	switch (view->header.type) {
+	case PE_TYPE_SPATIAL_UPDATE:
+	case PE_TYPE_WITHDRAW:
+		if (view->body.update.reserved)
+			return refuse(view, PE_REASON_body_reserved);
+		break;
+	case PE_TYPE_STATE_REQUEST:
+		if (view->body.state_request.selector != PE_STATE_COUNTERS ||
+			(view->body.state_request.reserved0 | view->body.state_request.reserved1))
+			return refuse(view, PE_REASON_body_reserved);
+		break;
+	default:
+		break;
+	}
+	return PE_REASON_none;
+}
+
+static bool finite3(const double v[3])
+{
+	// false for NaN too
+	return v[0] - v[0] == 0.0 && v[1] - v[1] == 0.0 && v[2] - v[2] == 0.0;
+}
+
+static bool on_earth(const double v[3])
+{
+	return v[0] >= -90.0 && v[0] <= 90.0 && v[1] >= -180.0 && v[1] <= 180.0;
+}
+
+static bool position_sound(const double v[3], bool geodetic)
+{
+	return finite3(v) && (!geodetic || on_earth(v));
+}
+
+static bool halves_finite(const uint16_t v[3])
+{
+	return pe_half_finite(v[0]) && pe_half_finite(v[1]) && pe_half_finite(v[2]);
+}
+
+static bool entity_type_known(uint8_t type)
+{
+	return type <= PE_ENTITY_RECURRING || type >= PE_ENTITY_CUSTOM;
+}
+
+enum pe_reason pe_wire_check_update(
+	const struct pe_wire_update *u, const struct pe_wire_limits *limits)
+{
+	unsigned state = PE_ATTRIBUTE_STATE(u->attributes);
+
+	if (pe_wire_id_nil(u->entity_id))
+		return PE_REASON_id_nil;
+	if (u->attributes & PE_ATTRIBUTES_RESERVED)
+		return PE_REASON_record_reserved;
+	if (!entity_type_known(u->entity_type))
+		return PE_REASON_entity_type;
+	if (u->entity_type == PE_ENTITY_RECURRING)
+		return PE_REASON_schedule_missing;
+	if (state > PE_STATE_CUSTOM || (u->custom_state && state != PE_STATE_CUSTOM))
+		return PE_REASON_state;
+	// Not enforced yet, so not taken: an entity that asks to be hidden must not be shown.
+	if (PE_ATTRIBUTE_VISIBILITY(u->attributes) != PE_PUBLIC ||
+		PE_ATTRIBUTE_PRECISION_LEVEL(u->attributes))
+		return PE_REASON_visibility;
+	if (!position_sound(u->position, limits->geodetic) || !halves_finite(u->velocity))
+		return PE_REASON_coordinates;
+	if ((u->attributes & PE_ATTRIBUTE_HEIGHT_UNKNOWN) &&
+		(!limits->geodetic || u->position[2] != 0.0))
+		return PE_REASON_coordinates;
+	if (!(u->precision_m >= 0.0f && u->precision_m <= limits->precision_max_m))
+		return PE_REASON_precision;
+	if (!(u->radius_m >= 0.0f && u->radius_m <= FLT_MAX))
+		return PE_REASON_radius;
+	if (u->ttl_ms > limits->ttl_max_ms || u->duration_ms > limits->ttl_max_ms)
+		return PE_REASON_ttl;
+	if (u->entity_type == PE_ENTITY_TEMPORARY && !(u->ttl_ms | u->duration_ms))
+		return PE_REASON_ttl_missing;
+	return PE_REASON_none;
+}
+
+enum pe_reason pe_wire_check_withdraw(const struct pe_wire_withdraw *withdraw)
+{
+	return pe_wire_id_nil(withdraw->entity_id) ? PE_REASON_id_nil : PE_REASON_none;
+}
+
+// Bits, not values: −0.0 in a field that must be zero is refused like anything else.
+static bool bits_zero(const void *from, size_t words)
+{
+	const uint8_t *p = from;
+	uint64_t any = 0, word;
+
+	for (size_t i = 0; i < words; i++) {
+		memcpy(&word, p + i * sizeof word, sizeof word);
+		any |= word;
+	}
+	return any == 0;
+}
+
+static enum pe_reason check_volume(const struct pe_wire_query *q, bool geodetic)
+{
+	switch (q->kind) {
+	case PE_QUERY_POINT:
+		return position_sound(q->a, geodetic) ? PE_REASON_none :
+							PE_REASON_query_coordinates;
+	case PE_QUERY_SPHERE:
+		if (!position_sound(q->a, geodetic) || !(q->b[0] >= 0.0 && q->b[0] <= DBL_MAX))
+			return PE_REASON_query_coordinates;
+		return PE_REASON_none;
+	default:
+		if (!position_sound(q->a, geodetic) || !position_sound(q->b, geodetic) ||
+			q->a[0] > q->b[0])
+			return PE_REASON_query_coordinates;
+		if (!geodetic && (q->a[1] > q->b[1] || q->a[2] > q->b[2]))
+			return PE_REASON_query_coordinates;
+		// Heights do not bound a GEODETIC box; one that states them expects what it would not get.
+		if (geodetic && (q->a[2] != 0.0 || q->b[2] != 0.0))
+			return PE_REASON_query_coordinates;
+		return PE_REASON_none;
+	}
+}
+
+enum pe_reason pe_wire_check_query(const struct pe_wire_query *q, bool geodetic)
+{
+	enum pe_reason reason;
+
+	if (q->kind < PE_QUERY_POINT || q->kind > PE_QUERY_BOX)
+		return PE_REASON_query_kind;
+	if (q->reserved0 || !bits_zero(q->reserved1, 2) ||
+		(q->flags & (unsigned)~PE_QUERY_FLAGS_DEFINED))
+		return PE_REASON_query_flags;
+	if (!(q->flags & PE_QUERY_HAS_ORIGIN) && !bits_zero(q->origin, 3))
+		return PE_REASON_query_flags;
+	if ((q->kind == PE_QUERY_POINT && !bits_zero(q->b, 3)) ||
+		(q->kind == PE_QUERY_SPHERE && !bits_zero(q->b + 1, 2)))
+		return PE_REASON_query_flags;
+	reason = check_volume(q, geodetic);
+	if (reason != PE_REASON_none)
+		return reason;
+	if ((q->flags & PE_QUERY_HAS_ORIGIN) && !position_sound(q->origin, geodetic))
+		return PE_REASON_query_coordinates;
+	if ((q->type_mask & (unsigned)~PE_QUERY_TYPE_MASK_DEFINED) ||
+		(q->state_mask & (unsigned)~PE_QUERY_STATE_MASK_DEFINED))
+		return PE_REASON_query_filter;
+	if (q->flags & PE_QUERY_HEIGHT_RANGE) {
+		if (!(q->height_min >= -FLT_MAX && q->height_max <= FLT_MAX &&
+			    q->height_min <= q->height_max))
+			return PE_REASON_query_filter;
+	} else if (!bits_zero(&q->height_min, 1)) { // and height_max, which follows it
+		return PE_REASON_query_filter;
+	}
+	// A cursor of zero is never given: a client that sends one would start again for ever.
+	if (((q->flags & PE_QUERY_HAS_CURSOR) != 0) == bits_zero(q->cursor, 2))
+		return PE_REASON_query_cursor;
+	return PE_REASON_none;
+}
+static_assert(offsetof(struct pe_wire_query, height_max) ==
+		offsetof(struct pe_wire_query, height_min) + 4,
+	"the two heights are one word");
+
+enum pe_reason pe_wire_check_ack_record(const struct pe_wire_ack_record *a)
+{
+	bool refused = a->status == PE_ACK_REFUSED || a->status == PE_ACK_DROPPED;
+
+	if (a->reserved)
+		return PE_REASON_record_reserved;
+	// A number of a reason that is newer than this client is not a fault; one that contradicts the status is.
+	if (a->status > PE_ACK_DROPPED || refused != (a->reason != 0) ||
+		refused != (a->code != PE_CODE_SUCCESS))
+		return PE_REASON_state;
+	return PE_REASON_none;
+}
+
+enum pe_reason pe_wire_check_result(const struct pe_wire_result *r)
+{
+	unsigned state = r->state & 7u;
+
+	if (pe_wire_id_nil(r->entity_id))
+		return PE_REASON_id_nil;
+	if (r->reserved || (r->state & 0xF0u))
+		return PE_REASON_record_reserved;
+	if (!entity_type_known(r->entity_type))
+		return PE_REASON_entity_type;
+	if (state > PE_STATE_CUSTOM || (r->custom_state && state != PE_STATE_CUSTOM))
+		return PE_REASON_state;
+	if (!finite3(r->position) || !halves_finite(r->velocity) ||
+		!(r->distance_m >= 0.0f && r->distance_m <= FLT_MAX) ||
+		((r->state & PE_RESULT_HEIGHT_UNKNOWN) && r->position[2] != 0.0))
+		return PE_REASON_coordinates;
+	// A half's sign bit alone is a negative zero: refused with the negative ones.
+	if (!pe_half_finite(r->precision) || (r->precision & 0x8000u))
+		return PE_REASON_precision;
+	return PE_REASON_none;
+}
+
+bool pe_wire_next_answer(const struct pe_wire_view *view, uint32_t *offset,
+	struct pe_wire_answer *answer, const uint8_t **results)
+{
+	if (*offset >= view->records_bytes)
+		return false;
+	memcpy(answer, view->records + *offset, sizeof *answer);
+	*results = view->records + *offset + sizeof *answer;
+	*offset +=
+		(uint32_t)(sizeof *answer + answer->result_count * sizeof(struct pe_wire_result));
+	return true;
+}
+
+static enum pe_reason check_answer(const struct pe_wire_answer *a)
+{
+	bool success = a->code == PE_CODE_SUCCESS;
+
+	if (a->reserved || (a->flags & (unsigned)~PE_ANSWER_FLAGS_DEFINED) ||
+		success != (a->reason == 0))
+		return PE_REASON_body_reserved;
+	if ((a->flags & PE_ANSWER_PACKET) && (a->query_id || success))
+		return PE_REASON_body_reserved;
+	// What is refused is one part, the last, without results or a cursor.
+	if (!success &&
+		(a->result_count || a->part || !(a->flags & PE_ANSWER_LAST) ||
+			(a->flags & PE_ANSWER_TRUNCATED)))
+		return PE_REASON_body_reserved;
+	if ((a->flags & PE_ANSWER_TRUNCATED) && !(a->flags & PE_ANSWER_LAST))
+		return PE_REASON_body_reserved;
+	if (((a->flags & PE_ANSWER_TRUNCATED) != 0) == bits_zero(a->cursor, 2))
+		return PE_REASON_body_reserved;
+	return PE_REASON_none;
+}
+
+// The answers fill the message to its last byte, neither less nor more.
+static enum pe_reason check_response(const struct pe_wire_view *view)
+{
+	uint32_t left = view->records_bytes;
+	const uint8_t *p = view->records;
+
+	for (unsigned i = 0; i < view->count; i++) {
+		struct pe_wire_answer answer;
+		enum pe_reason reason;
+
+		if (left < sizeof answer)
+			return PE_REASON_length;
+		memcpy(&answer, p, sizeof answer);
+		p += sizeof answer;
+		left -= (uint32_t)sizeof answer;
+		if (answer.result_count > left / sizeof(struct pe_wire_result))
+			return PE_REASON_length;
+		reason = check_answer(&answer);
+		for (unsigned j = 0; reason == PE_REASON_none && j < answer.result_count; j++) {
+			struct pe_wire_result result;
+
+			pe_wire_get_result(p, j, &result);
+			reason = pe_wire_check_result(&result);
+		}
+		if (reason != PE_REASON_none)
+			return reason;
+		p += answer.result_count * sizeof(struct pe_wire_result);
+		left -= (uint32_t)(answer.result_count * sizeof(struct pe_wire_result));
+	}
+	return left ? PE_REASON_length : PE_REASON_none;
+}
+
+static enum pe_reason check_acks(const struct pe_wire_view *view)
+{
+	const struct pe_wire_ack_preamble *ack = &view->body.ack;
+	bool success = ack->code == PE_CODE_SUCCESS;
+
+	if (ack->reserved0 | ack->reserved1)
+		return PE_REASON_body_reserved;
+	if (success != (ack->reason == 0))
+		return PE_REASON_body_reserved;
+	if (success != (view->count != 0))
+		return PE_REASON_count;
+	for (unsigned i = 0; i < view->count; i++) {
+		struct pe_wire_ack_record record;
+		enum pe_reason reason;
+
+		pe_wire_get_ack(view, i, &record);
+		reason = pe_wire_check_ack_record(&record);
+		if (reason != PE_REASON_none)
+			return reason;
+	}
+	return PE_REASON_none;
+}
+
+static enum pe_reason check_state(const struct pe_wire_view *view)
+{
+	const struct pe_wire_state_preamble *state = &view->body.state;
+	bool success = state->code == PE_CODE_SUCCESS;
+
+	if (state->selector != PE_STATE_COUNTERS || success != (state->reason == 0))
+		return PE_REASON_body_reserved;
+	if (!success && view->count)
+		return PE_REASON_count;
+	for (unsigned i = 0; i < view->count; i++) {
+		struct pe_wire_counter counter;
+
+		pe_wire_get_counter(view, i, &counter);
+		if ((counter.reserved0 | counter.reserved1) || counter.index != state->first + i ||
+			counter.index >= state->total)
+			return PE_REASON_record_reserved;
+	}
+	return PE_REASON_none;
+}
+
+enum pe_reason pe_wire_check_reply(const uint8_t *data, uint32_t bytes, struct pe_wire_view *view)
+{
+	enum pe_reason reason = check_envelope(data, bytes, client_shapes, view);
+
+	if (reason != PE_REASON_none)
+		return reason;
+	switch (view->header.type) {
+	case PE_TYPE_SPATIAL_UPDATE:
+	case PE_TYPE_WITHDRAW:
+		reason = check_acks(view);
+		break;
+	case PE_TYPE_SPATIAL_RESPONSE:
+		reason = check_response(view);
+		break;
+	case PE_TYPE_STATE_RESPONSE:
+		reason = check_state(view);
+		break;
+	default:
+		break;
+	}
+	return reason == PE_REASON_none ? reason : refuse(view, reason);
+}

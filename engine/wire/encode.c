@@ -1,0 +1,254 @@
+#include "wire/encode.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#define HEADER_BYTES ((uint32_t)sizeof(struct pe_wire_header))
+
+static void put_header(uint8_t *buffer, const struct pe_wire_header *header, enum pe_type type,
+	uint16_t flags, unsigned count)
+{
+	const struct pe_wire_header h = {
+		.version = PE_WIRE_VERSION,
+		.type = (uint8_t)type,
+		.flags = flags,
+		.stream_id = header->stream_id,
+		.sequence = header->sequence,
+		.timestamp_ms = header->timestamp_ms,
+		.session_id = header->session_id,
+		.count = (uint16_t)count,
+	};
+
+	memcpy(buffer, &h, sizeof h);
+	memcpy(buffer + offsetof(struct pe_wire_header, space_id), header->space_id,
+		sizeof header->space_id);
+}
+
+// Header, preamble, records; the caller has checked count.
+static uint32_t put_message(uint8_t *buffer, uint32_t size, const struct pe_wire_header *header,
+	enum pe_type type, uint16_t flags, const void *preamble, uint32_t preamble_bytes,
+	const void *records, uint32_t record_bytes, unsigned count)
+{
+	uint32_t bytes = HEADER_BYTES + preamble_bytes + count * record_bytes;
+
+	if (size < bytes)
+		return 0;
+	put_header(buffer, header, type, flags, count);
+	if (preamble_bytes)
+		memcpy(buffer + HEADER_BYTES, preamble, preamble_bytes);
+	if (count)
+		memcpy(buffer + HEADER_BYTES + preamble_bytes, records, count * record_bytes);
+	return bytes;
+}
+
+static bool request_sound(const struct pe_wire_header *header, uint16_t flags_legal, unsigned count,
+	unsigned count_max)
+{
+	return !(header->flags & (unsigned)~flags_legal) && count >= 1 && count <= count_max;
+}
+
+uint32_t pe_wire_put_update(uint8_t *buffer, uint32_t size, const struct pe_wire_header *header,
+	const struct pe_wire_update_preamble *preamble, const struct pe_wire_update *records,
+	unsigned count)
+{
+	if (!request_sound(header, PE_FLAG_ACK, count, PE_UPDATE_COUNT_MAX))
+		return 0;
+	return put_message(buffer, size, header, PE_TYPE_SPATIAL_UPDATE, header->flags, preamble,
+		sizeof *preamble, records, sizeof *records, count);
+}
+
+uint32_t pe_wire_put_withdraw(uint8_t *buffer, uint32_t size, const struct pe_wire_header *header,
+	const struct pe_wire_update_preamble *preamble, const struct pe_wire_withdraw *records,
+	unsigned count)
+{
+	if (!request_sound(header, PE_FLAG_ACK, count, PE_WITHDRAW_COUNT_MAX))
+		return 0;
+	return put_message(buffer, size, header, PE_TYPE_WITHDRAW, header->flags, preamble,
+		sizeof *preamble, records, sizeof *records, count);
+}
+
+uint32_t pe_wire_put_query(uint8_t *buffer, uint32_t size, const struct pe_wire_header *header,
+	const struct pe_wire_query *queries, unsigned count)
+{
+	if (!request_sound(header, 0, count, PE_QUERY_COUNT_MAX))
+		return 0;
+	return put_message(buffer, size, header, PE_TYPE_SPATIAL_QUERY, 0, NULL, 0, queries,
+		sizeof *queries, count);
+}
+
+uint32_t pe_wire_put_ping(uint8_t *buffer, uint32_t size, const struct pe_wire_header *header,
+	const struct pe_wire_ping *ping)
+{
+	if (!request_sound(header, 0, 1, 1))
+		return 0;
+	return put_message(buffer, size, header, PE_TYPE_PING, 0, NULL, 0, ping, sizeof *ping, 1);
+}
+
+uint32_t pe_wire_put_state_request(uint8_t *buffer, uint32_t size,
+	const struct pe_wire_header *header, const struct pe_wire_state_request *request)
+{
+	if (!request_sound(header, 0, 1, 1))
+		return 0;
+	return put_message(buffer, size, header, PE_TYPE_STATE_REQUEST, 0, NULL, 0, request,
+		sizeof *request, 1);
+}
+
+struct pe_wire_header pe_wire_reply_header(
+	const struct pe_wire_header *request, uint64_t sequence, uint64_t wall_ms)
+{
+	struct pe_wire_header header = {
+		.stream_id = request->stream_id,
+		.sequence = sequence,
+		.timestamp_ms = wall_ms,
+	};
+
+	memcpy(header.space_id, request->space_id, sizeof header.space_id);
+	return header;
+}
+
+uint32_t pe_wire_put_pong(uint8_t *buffer, uint32_t size, const struct pe_wire_header *header,
+	const struct pe_wire_ping *ping)
+{
+	return put_message(buffer, size, header, PE_TYPE_PONG, 0, NULL, 0, ping, sizeof *ping, 1);
+}
+
+uint32_t pe_wire_put_ack(uint8_t *buffer, uint32_t size, const struct pe_wire_header *header,
+	enum pe_type type, const uint8_t broadcast_id[16], uint64_t request_sequence,
+	enum pe_reason refused, const struct pe_wire_ack_record *records, unsigned count)
+{
+	struct pe_wire_ack_preamble preamble = {
+		.request_sequence = request_sequence,
+		.code = pe_reason_info[refused].code,
+		.reason = (uint8_t)refused,
+	};
+	unsigned count_max = type == PE_TYPE_SPATIAL_UPDATE ? PE_UPDATE_COUNT_MAX :
+		type == PE_TYPE_WITHDRAW                    ? PE_WITHDRAW_COUNT_MAX :
+							      0;
+
+	if (count > count_max || !count_max || (refused == PE_REASON_none) != (count != 0))
+		return 0;
+	memcpy(preamble.broadcast_id, broadcast_id, sizeof preamble.broadcast_id);
+	return put_message(buffer, size, header, type, PE_FLAG_RESPONSE, &preamble, sizeof preamble,
+		records, sizeof *records, count);
+}
+
+uint32_t pe_wire_put_state_response(uint8_t *buffer, uint32_t size,
+	const struct pe_wire_header *header, const struct pe_wire_state_request *request,
+	uint64_t request_sequence, uint16_t total, enum pe_reason refused,
+	const struct pe_wire_counter *counters, unsigned count)
+{
+	const struct pe_wire_state_preamble preamble = {
+		.selector = PE_STATE_COUNTERS,
+		.first = request->first,
+		.total = total,
+		.code = pe_reason_info[refused].code,
+		.reason = (uint8_t)refused,
+		.request_sequence = request_sequence,
+	};
+
+	if (count > PE_COUNTERS_COUNT_MAX || (refused != PE_REASON_none && count))
+		return 0;
+	return put_message(buffer, size, header, PE_TYPE_STATE_RESPONSE, 0, &preamble,
+		sizeof preamble, counters, sizeof *counters, count);
+}
+
+struct pe_wire_ack_record pe_wire_ack_record(enum pe_ack_status status, enum pe_reason reason)
+{
+	struct pe_wire_ack_record record = {.status = (uint8_t)status};
+
+	if (reason != PE_REASON_none) {
+		record.status = pe_reason_info[reason].verdict == PE_VERDICT_DROPPED ?
+			PE_ACK_DROPPED :
+			PE_ACK_REFUSED;
+		record.code = pe_reason_info[reason].code;
+		record.reason = (uint8_t)reason;
+	}
+	return record;
+}
+
+void pe_wire_response_begin(struct pe_wire_response *r, uint8_t *buffer, uint32_t size)
+{
+	*r = (struct pe_wire_response){
+		.buffer = buffer,
+		.size = size < PE_WIRE_BYTES_MAX ? size : PE_WIRE_BYTES_MAX,
+		.used = HEADER_BYTES,
+	};
+}
+
+static uint32_t room_bytes(const struct pe_wire_response *r)
+{
+	return r->used < r->size ? r->size - r->used : 0;
+}
+
+bool pe_wire_response_open(struct pe_wire_response *r, uint32_t query_id, uint32_t stream_id,
+	uint64_t request_sequence, uint16_t part)
+{
+	const struct pe_wire_answer answer = {
+		.query_id = query_id,
+		.request_sequence = request_sequence,
+		.stream_id = stream_id,
+		.part = part,
+	};
+
+	if (r->answer || room_bytes(r) < sizeof answer)
+		return false;
+	memcpy(r->buffer + r->used, &answer, sizeof answer);
+	r->answer = r->used;
+	r->used += (uint32_t)sizeof answer;
+	r->result_count = 0;
+	return true;
+}
+
+unsigned pe_wire_response_room(const struct pe_wire_response *r)
+{
+	uint32_t room = room_bytes(r),
+		 opening = r->answer ? 0 : (uint32_t)sizeof(struct pe_wire_answer);
+
+	return room < opening ? 0 : (room - opening) / (uint32_t)sizeof(struct pe_wire_result);
+}
+
+bool pe_wire_response_add(struct pe_wire_response *r, const struct pe_wire_result *result)
+{
+	if (!r->answer || room_bytes(r) < sizeof *result)
+		return false;
+	memcpy(r->buffer + r->used, result, sizeof *result);
+	r->used += (uint32_t)sizeof *result;
+	r->result_count++;
+	return true;
+}
+
+void pe_wire_response_close(struct pe_wire_response *r, enum pe_reason refused, uint16_t flags,
+	const uint64_t cursor[2])
+{
+	struct pe_wire_answer answer;
+
+	assert(r->answer);
+	memcpy(&answer, r->buffer + r->answer, sizeof answer);
+	answer.code = pe_reason_info[refused].code;
+	answer.reason = (uint8_t)refused;
+	answer.flags = flags;
+	answer.result_count = r->result_count;
+	if (cursor)
+		memcpy(answer.cursor, cursor, sizeof answer.cursor);
+	memcpy(r->buffer + r->answer, &answer, sizeof answer);
+	r->answer_count++;
+	r->answer = 0;
+	r->result_count = 0;
+}
+
+void pe_wire_response_abandon(struct pe_wire_response *r)
+{
+	assert(r->answer);
+	r->used = r->answer;
+	r->answer = 0;
+	r->result_count = 0;
+}
+
+uint32_t pe_wire_response_finish(struct pe_wire_response *r, const struct pe_wire_header *header)
+{
+	assert(!r->answer);
+	if (!r->answer_count)
+		return 0;
+	put_header(r->buffer, header, PE_TYPE_SPATIAL_RESPONSE, 0, r->answer_count);
+	return r->used;
+}
