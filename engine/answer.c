@@ -1,0 +1,317 @@
+// What goes back: acknowledgements, pongs, counters, and answers to queries. Answers to one destination share messages up to the
+// MTU; a source that is not trusted gets, for each request, at most one message no longer than the request.
+#include "internal.h"
+
+#include <stdlib.h>
+
+// A message under construction for one destination, space and stream.
+struct open_message {
+	bool used;
+	struct pe_peer peer;
+	struct pe_wire_header request; // of the first request answered: stream and space
+	struct pe_wire_response response;
+	uint8_t *buffer;
+};
+
+struct pe_outbox {
+	struct open_message open[PE_OUTBOX_MAX - 1]; // one reservation is left for replies that stand alone
+	unsigned next;                               // to be closed when all are in use
+};
+
+enum pe_status pe_outbox_create(struct pe_worker *w)
+{
+	w->outbox = calloc(1, sizeof *w->outbox);
+	return w->outbox ? PE_OK : PE_NO_MEMORY;
+}
+
+void pe_outbox_destroy(struct pe_worker *w)
+{
+	free(w->outbox);
+	w->outbox = NULL;
+}
+
+static void send_bytes(struct pe_worker *w, const struct pe_peer *peer, uint8_t *buffer, uint32_t bytes)
+{
+	w->sink->commit(w->sink->context, peer, buffer, bytes);
+	if (!bytes)
+		return;
+	pe_count(&w->counters, PE_COUNTER_tx_packets, 1);
+	pe_count(&w->counters, PE_COUNTER_tx_bytes, bytes);
+}
+
+static struct pe_wire_header reply_header(struct pe_worker *w, const struct pe_wire_header *request)
+{
+	return pe_wire_reply_header(request, ++w->tx_sequence, w->wall_ms);
+}
+
+static void send_open(struct pe_worker *w, struct open_message *o)
+{
+	struct pe_wire_header header = reply_header(w, &o->request);
+
+	send_bytes(w, &o->peer, o->buffer, pe_wire_response_finish(&o->response, &header));
+	o->used = false;
+}
+
+void pe_outbox_flush(struct pe_worker *w)
+{
+	for (unsigned i = 0; i < PE_OUTBOX_MAX - 1; i++)
+		if (w->outbox->open[i].used)
+			send_open(w, &w->outbox->open[i]);
+}
+
+// Opens a message; NULL: no buffer.
+static struct open_message *open_new(struct pe_worker *w, struct open_message *o, const struct pe_message *m,
+	const struct pe_wire_header *request)
+{
+	uint8_t *buffer = w->sink->reserve(w->sink->context, &m->peer);
+
+	if (!buffer)
+		return NULL;
+	*o = (struct open_message){.used = true, .peer = m->peer, .request = *request, .buffer = buffer};
+	pe_wire_response_begin(&o->response, buffer, m->peer.trusted ? PE_WIRE_BYTES_MAX : m->bytes);
+	return o;
+}
+
+static bool same_destination(const struct open_message *o, const struct pe_message *m, const struct pe_wire_header *request)
+{
+	return o->used && o->peer.port == m->peer.port && o->peer.source == m->peer.source &&
+		memcmp(o->peer.address, m->peer.address, 16) == 0 && o->request.stream_id == request->stream_id &&
+		memcmp(o->request.space_id, request->space_id, 16) == 0;
+}
+
+// The message in which this request's answers go on. Trusted destinations share; others get one of their own.
+static struct open_message *open_for(struct pe_worker *w, const struct pe_message *m, const struct pe_wire_header *request)
+{
+	struct pe_outbox *box = w->outbox;
+	struct open_message *o = NULL;
+
+	if (m->peer.trusted)
+		for (unsigned i = 0; i < PE_OUTBOX_MAX - 1; i++)
+			if (same_destination(&box->open[i], m, request))
+				return &box->open[i];
+	for (unsigned i = 0; i < PE_OUTBOX_MAX - 1 && !o; i++)
+		if (!box->open[i].used)
+			o = &box->open[i];
+	if (!o) {
+		o = &box->open[box->next++ % (PE_OUTBOX_MAX - 1)];
+		send_open(w, o);
+	}
+	return open_new(w, o, m, request);
+}
+
+static uint16_t tenths_left(uint32_t expiry_tick, uint32_t tick)
+{
+	uint32_t tenths = (expiry_tick - tick + 99) / 100;
+
+	return tenths > UINT16_MAX ? UINT16_MAX : (uint16_t)tenths;
+}
+
+static int32_t age_of(uint64_t time_ms, uint64_t wall_ms)
+{
+	int64_t age = (int64_t)(wall_ms - time_ms);
+
+	return age > INT32_MAX ? INT32_MAX : age < INT32_MIN ? INT32_MIN : (int32_t)age;
+}
+
+static struct pe_wire_result result_of(const struct pe_worker *w, const struct pe_query_result *q)
+{
+	const struct pe_published *p = &q->view.shows;
+	struct pe_wire_result r = {
+		.position = {p->position[0], p->position[1], p->position[2]},
+		.age_ms = age_of(p->time_ms, w->wall_ms),
+		.distance_m = q->distance_m,
+		.velocity = {p->velocity[0], p->velocity[1], p->velocity[2]},
+		.precision = pe_half_from_float(p->precision_m),
+		.ttl_left = tenths_left(p->expiry_tick, w->tick),
+		.state = (uint8_t)(PE_ATTRIBUTE_STATE(p->attributes) |
+			(p->attributes & PE_ATTRIBUTE_HEIGHT_UNKNOWN ? PE_RESULT_HEIGHT_UNKNOWN : 0)),
+		.custom_state = p->custom_state,
+		.entity_type = p->entity_type,
+		.position_confidence = p->position_confidence,
+		.status_confidence = p->status_confidence,
+	};
+
+	memcpy(r.entity_id, q->view.id, sizeof r.entity_id);
+	return r;
+}
+
+// Counts a query's one outcome.
+static void outcome(struct pe_worker *w, enum pe_reason reason)
+{
+	if (reason)
+		pe_count_reason(&w->counters, reason, 1);
+	else
+		pe_count(&w->counters, PE_COUNTER_queries_answered, 1);
+}
+
+// One query's answer in as many parts as it takes. False: a buffer was missing.
+static bool put_answer(struct pe_worker *w, const struct pe_message *m, const struct pe_wire_view *view, uint32_t query_id,
+	enum pe_reason refused, const struct pe_query_answer *answer, struct open_message **open)
+{
+	uint16_t part = 0;
+	uint32_t sent = 0;
+	bool truncated = answer->truncated;
+	const uint64_t *cursor = answer->cursor;
+
+	for (;;) {
+		struct pe_wire_response *response;
+
+		if (!*open || !(*open)->used)
+			*open = open_for(w, m, &view->header);
+		if (!*open)
+			return false;
+		response = &(*open)->response;
+		if (!pe_wire_response_open(response, query_id, view->header.stream_id, view->header.sequence, part)) {
+			if (!m->peer.trusted)
+				return false;
+			send_open(w, *open);
+			continue;
+		}
+		while (sent < answer->result_count) {
+			struct pe_wire_result r = result_of(w, &w->query.results[sent]);
+
+			if (!pe_wire_response_add(response, &r))
+				break;
+			sent++;
+		}
+		if (sent == answer->result_count)
+			break;
+		pe_wire_response_close(response, PE_REASON_none, 0, NULL);
+		send_open(w, *open);
+		part++;
+	}
+	pe_wire_response_close(&(*open)->response, refused, (uint16_t)(PE_ANSWER_LAST | (truncated ? PE_ANSWER_TRUNCATED : 0)),
+		truncated ? cursor : NULL);
+	return true;
+}
+
+void pe_answer_query(struct pe_worker *w, const struct pe_message *m, const struct pe_wire_view *view, unsigned space)
+{
+	struct pe_engine *e = w->engine;
+	struct pe_space_entry *s = &e->spaces[space];
+	struct pe_asker asker = {.trusted = m->peer.trusted};
+	struct open_message *open = NULL;
+	// What one message no longer than the request has room for, after an answer's head for each query.
+	uint32_t left = m->bytes - (uint32_t)sizeof(struct pe_wire_header) -
+		view->count * (uint32_t)sizeof(struct pe_wire_answer);
+	uint32_t seen_bits = atomic_load_explicit(&s->precision_seen, memory_order_relaxed);
+	float precision_max_m;
+
+	memcpy(&precision_max_m, &seen_bits, sizeof precision_max_m);
+	for (unsigned i = 0; i < view->count; i++) {
+		uint32_t results_max = m->peer.trusted ? w->query.results_max : left / (uint32_t)sizeof(struct pe_wire_result);
+		struct pe_query_answer answer = {0};
+		struct pe_wire_query q;
+		enum pe_reason reason;
+
+		pe_wire_get_query(view, i, &q);
+		reason = pe_wire_check_query(&q, s->limits.geodetic);
+		if (!reason)
+			reason = pe_query_run(&w->query, &s->space, &q, &asker, w->tick, precision_max_m, results_max, &answer);
+		if (!m->peer.trusted)
+			left -= answer.result_count * (uint32_t)sizeof(struct pe_wire_result);
+		if (answer.truncated)
+			pe_count(&w->counters, PE_COUNTER_queries_truncated, 1);
+		if (!put_answer(w, m, view, q.query_id, reason, &answer, &open))
+			reason = PE_REASON_answer_no_buffer;
+		outcome(w, reason);
+	}
+	if (open && open->used && !m->peer.trusted)
+		send_open(w, open);
+}
+
+// A reply that stands alone: reserved, written by the caller, sent unless it is longer than an untrusted request.
+static uint8_t *reserve(struct pe_worker *w, const struct pe_message *m)
+{
+	uint8_t *buffer = w->sink->reserve(w->sink->context, &m->peer);
+
+	if (!buffer)
+		pe_count(&w->counters, PE_COUNTER_tx_dropped, 1);
+	return buffer;
+}
+
+static void send_alone(struct pe_worker *w, const struct pe_message *m, uint8_t *buffer, uint32_t bytes)
+{
+	if (!m->peer.trusted && bytes > m->bytes) {
+		pe_count(&w->counters, PE_COUNTER_reply_withheld, 1);
+		bytes = 0;
+	}
+	send_bytes(w, &m->peer, buffer, bytes);
+}
+
+void pe_answer_ack(struct pe_worker *w, const struct pe_message *m, const struct pe_wire_view *view,
+	const struct pe_wire_ack_record *records)
+{
+	struct pe_wire_header header = reply_header(w, &view->header);
+	uint8_t *buffer = reserve(w, m);
+
+	if (buffer)
+		send_alone(w, m, buffer,
+			pe_wire_put_ack(buffer, PE_WIRE_BYTES_MAX, &header, view->header.type, view->body.update.broadcast_id,
+				view->header.sequence, PE_REASON_none, records, view->count));
+}
+
+void pe_answer_pong(struct pe_worker *w, const struct pe_message *m, const struct pe_wire_view *view)
+{
+	struct pe_wire_header header = reply_header(w, &view->header);
+	uint8_t *buffer = reserve(w, m);
+
+	if (buffer)
+		send_alone(w, m, buffer, pe_wire_put_pong(buffer, PE_WIRE_BYTES_MAX, &header, &view->body.ping));
+}
+
+void pe_answer_state(struct pe_worker *w, const struct pe_message *m, const struct pe_wire_view *view)
+{
+	struct pe_wire_header header = reply_header(w, &view->header);
+	uint64_t values[PE_COUNTER_COUNT];
+	struct pe_wire_counter counters[PE_COUNTERS_COUNT_MAX];
+	unsigned count = 0;
+	uint8_t *buffer = reserve(w, m);
+
+	if (!buffer)
+		return;
+	pe_engine_counters(w->engine, values);
+	for (unsigned i = view->body.state_request.first; i < PE_COUNTER_COUNT && count < PE_COUNTERS_COUNT_MAX; i++)
+		counters[count++] = (struct pe_wire_counter){.index = (uint16_t)i, .value = values[i]};
+	send_alone(w, m, buffer,
+		pe_wire_put_state_response(buffer, PE_WIRE_BYTES_MAX, &header, &view->body.state_request,
+			view->header.sequence, PE_COUNTER_COUNT, PE_REASON_none, counters, count));
+}
+
+void pe_answer_refusal(struct pe_worker *w, const struct pe_message *m, const struct pe_wire_view *view, enum pe_reason reason)
+{
+	struct pe_wire_header header;
+	uint8_t *buffer;
+	uint32_t bytes = 0;
+
+	// What cannot be answered, and junk from strangers, gets silence.
+	if (view->reply == PE_REPLY_NONE || !m->peer.trusted)
+		return;
+	buffer = reserve(w, m);
+	if (!buffer)
+		return;
+	header = reply_header(w, &view->header);
+	switch (view->reply) {
+	case PE_REPLY_ACK:
+		bytes = pe_wire_put_ack(buffer, PE_WIRE_BYTES_MAX, &header, view->header.type, view->body.update.broadcast_id,
+			view->header.sequence, reason, NULL, 0);
+		break;
+	case PE_REPLY_ANSWER: {
+		struct pe_wire_response r;
+
+		pe_wire_response_begin(&r, buffer, PE_WIRE_BYTES_MAX);
+		if (pe_wire_response_open(&r, 0, view->header.stream_id, view->header.sequence, 0)) {
+			pe_wire_response_close(&r, reason, PE_ANSWER_LAST | PE_ANSWER_PACKET, NULL);
+			bytes = pe_wire_response_finish(&r, &header);
+		}
+		break;
+	}
+	case PE_REPLY_STATE:
+		bytes = pe_wire_put_state_response(buffer, PE_WIRE_BYTES_MAX, &header, &view->body.state_request,
+			view->header.sequence, PE_COUNTER_COUNT, reason, NULL, 0);
+		break;
+	default: // a ping that is malformed
+		break;
+	}
+	send_alone(w, m, buffer, bytes);
+}

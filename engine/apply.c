@@ -1,0 +1,584 @@
+// Records on their way to their entities: in stages over a batch, so that each stage's cache misses overlap. Every record that
+// enters leaves by exactly one of applied, coalesced, refused(reason), dropped(reason) — here, or on the worker that
+// it is handed to, or when what it waits for has happened.
+#include "internal.h"
+
+#include <math.h>
+
+static struct pe_record *record_of(struct pe_worker *w, uint32_t handle)
+{
+	return &w->engine->table.records[handle];
+}
+
+static struct pe_wire_ack_record *ack_of(struct pe_worker *w, const struct pe_change *c)
+{
+	return c->ack == PE_ACK_NONE ? NULL : &w->acks[c->ack];
+}
+
+static void acknowledge(struct pe_worker *w, const struct pe_change *c, enum pe_ack_status status)
+{
+	struct pe_wire_ack_record *a = ack_of(w, c);
+
+	if (a)
+		*a = pe_wire_ack_record(status, PE_REASON_none);
+}
+
+static void refuse(struct pe_worker *w, const struct pe_change *c, enum pe_reason reason, const struct pe_record *known)
+{
+	struct pe_wire_ack_record *a = ack_of(w, c);
+
+	pe_count_reason(&w->counters, reason, 1);
+	if (!a)
+		return;
+	*a = pe_wire_ack_record(PE_ACK_REFUSED, reason);
+	if (known) {
+		a->known_incarnation = known->incarnation;
+		a->known_sequence = known->sequence;
+	}
+}
+
+static void applied(struct pe_worker *w, const struct pe_change *c)
+{
+	pe_count(&w->counters, PE_COUNTER_records_applied, 1);
+	acknowledge(w, c, PE_ACK_APPLIED);
+}
+
+static void coalesced(struct pe_worker *w, const struct pe_change *c)
+{
+	pe_count(&w->counters, PE_COUNTER_records_coalesced, 1);
+	acknowledge(w, c, PE_ACK_COALESCED);
+}
+
+// Hands a change to another worker, as `kind`.
+static void hand_over(struct pe_worker *w, const struct pe_change *c, unsigned to, uint32_t handle)
+{
+	struct pe_ring_spsc *ring = pe_ring_between(w->engine, w->index, to);
+	enum pe_reason reason = PE_REASON_none;
+	struct pe_change *copy;
+
+	if (c->hops >= PE_CHANGE_HOPS_MAX)
+		reason = PE_REASON_reroute;
+	else if (pe_ring_spsc_room(ring, 1) < 1)
+		reason = PE_REASON_ring_full;
+	if (reason) {
+		refuse(w, c, reason, NULL);
+		return;
+	}
+	copy = pe_ring_spsc_put(ring);
+	*copy = *c;
+	copy->handle = handle;
+	copy->hops++;
+	copy->ack = PE_ACK_NONE;
+	pe_count(&w->counters, PE_COUNTER_records_forwarded, 1);
+	acknowledge(w, c, PE_ACK_ACCEPTED);
+}
+
+// This worker's partition: makes the entity, owned by `owner`. PE_HANDLE_NONE: refused or dropped, and counted.
+static uint32_t make_entity(struct pe_worker *w, const struct pe_change *c)
+{
+	struct pe_table *t = &w->engine->table;
+	bool foreign = c->owner != w->index;
+	uint32_t handle;
+	struct pe_record *r;
+
+	// Whoever shall own it must hear of it, or nobody would ever take it away.
+	if (foreign && pe_ring_spsc_room(pe_ring_between(w->engine, w->index, c->owner), 1) < 1) {
+		refuse(w, c, PE_REASON_ring_full, NULL);
+		return PE_HANDLE_NONE;
+	}
+	handle = pe_handles_take(t, &w->handles);
+	if (handle == PE_HANDLE_NONE) {
+		refuse(w, c, PE_REASON_table_full, NULL);
+		return PE_HANDLE_NONE;
+	}
+	r = &t->records[handle];
+	memcpy(r->id, c->update.entity_id, 16);
+	r->incarnation = r->sequence = r->time_low = 0;
+	r->slot = PE_SLOT_NONE;
+	r->key = 0;
+	r->pending = PE_HANDLE_NONE;
+	pe_wheel_link_init(&r->wheel);
+	atomic_store_explicit(&r->status, pe_status_make(PE_LIFE_EMPTY, c->owner, c->space, 0), memory_order_release);
+	if (!pe_index_add(&t->index, c->hash, handle)) {
+		atomic_store_explicit(&r->status, pe_status_make(PE_LIFE_FREE, 0, 0, 0), memory_order_relaxed);
+		pe_handles_give(t, &w->handles, handle);
+		refuse(w, c, PE_REASON_table_full, NULL);
+		return PE_HANDLE_NONE;
+	}
+	if (foreign) {
+		struct pe_change *copy = pe_ring_spsc_put(pe_ring_between(w->engine, w->index, c->owner));
+
+		*copy = *c;
+		copy->kind = PE_CHANGE_ADOPT;
+		copy->handle = handle;
+		copy->hops = 0;
+		copy->ack = PE_ACK_NONE;
+		pe_count(&w->counters, PE_COUNTER_records_forwarded, 1);
+		acknowledge(w, c, PE_ACK_ACCEPTED);
+		return PE_HANDLE_NONE;
+	}
+	// Until its first state is published the next tick takes it away again.
+	pe_wheel_add(&w->wheel, handle, w->tick + 1);
+	return handle;
+}
+
+static struct pe_published published_of(const struct pe_worker *w, const struct pe_change *c, uint64_t word)
+{
+	const struct pe_wire_update *u = &c->update;
+	const struct pe_space_policy *policy = &w->engine->spaces[c->space].policy;
+	struct pe_published p = {
+		.position = {u->position[0], u->position[1], u->position[2]},
+		.word = word,
+		.time_ms = c->time_ms,
+		.expiry_tick = w->tick + (u->ttl_ms ? u->ttl_ms : policy->ttl_default_ms),
+		.radius_m = u->radius_m,
+		.precision_m = u->precision_m,
+		.velocity = {u->velocity[0], u->velocity[1], u->velocity[2]},
+		.attributes = (uint16_t)(u->attributes & ~PE_ATTRIBUTE_RELOCATION),
+		.entity_type = u->entity_type,
+		.custom_state = u->custom_state,
+		.position_confidence = u->position_confidence,
+		.status_confidence = u->status_confidence,
+	};
+
+	return p;
+}
+
+// Squared metres between what is published and a new place; infinity across frames.
+static double moved_square(const struct pe_space *space, const struct pe_record *r, const struct pe_published *own,
+	const struct pe_place *place, const double position[3])
+{
+	struct pe_units a = pe_place_units(r->key, own->word), b = pe_place_units(place->key, place->word);
+	double d[3], square = 0;
+
+	if (PE_KEY_SPACE(r->key) != PE_KEY_SPACE(place->key) || a.frame != b.frame)
+		return INFINITY;
+	for (unsigned i = 0; i < 3; i++) {
+		d[i] = (double)(b.v[i] - a.v[i]) * space->unit_m;
+		if (i == 2)
+			d[i] *= (double)(1u << space->z_shift);
+		square += d[i] * d[i];
+	}
+	if (space->config.kind == PE_SPACE_GEODETIC)
+		square += (position[2] - own->position[2]) * (position[2] - own->position[2]);
+	return square;
+}
+
+static bool near(uint8_t a, uint8_t b, float threshold)
+{
+	return fabsf((float)a - (float)b) <= threshold * 254.0f && !a == !b;
+}
+
+// Changed less than the attribute threshold: all that is not a number is the same, confidences nearly so.
+static bool attributes_near(const struct pe_published *a, const struct pe_published *b, float threshold)
+{
+	return a->attributes == b->attributes && a->entity_type == b->entity_type && a->custom_state == b->custom_state &&
+		a->radius_m == b->radius_m && a->precision_m == b->precision_m &&
+		near(a->position_confidence, b->position_confidence, threshold) &&
+		near(a->status_confidence, b->status_confidence, threshold);
+}
+
+// Below every threshold that is set?
+static bool below_thresholds(struct pe_worker *w, const struct pe_space_entry *s, const struct pe_record *r,
+	const struct pe_pending *node, const struct pe_published *p, const struct pe_place *place)
+{
+	const struct pe_published *own = pe_record_own(r);
+	float distance = s->policy.coalesce_distance_m;
+
+	if (!attributes_near(own, p, s->policy.coalesce_attribute))
+		return false;
+	if (distance > 0 && moved_square(&s->space, r, own, place, p->position) > (double)distance * distance)
+		return false;
+	if (s->policy.coalesce_interval_ms)
+		return node && (node->flags & PE_PENDING_INTERVAL) && (int32_t)(node->interval_until - w->tick) > 0;
+	return true;
+}
+
+// Keeps a state back until its time comes; liveness is refreshed at once. False: no room, publish it.
+static bool hold_back(struct pe_worker *w, uint32_t handle, const struct pe_published *p, const struct pe_place *place,
+	uint32_t cap_ms, uint32_t interval_ms)
+{
+	struct pe_pending *node = pe_own_node(w, handle, true);
+
+	if (!node) {
+		pe_count(&w->counters, PE_COUNTER_pending_exhausted, 1);
+		return false;
+	}
+	if (!(node->flags & PE_PENDING_STATE) || (node->flags & PE_PENDING_OWED))
+		node->trailing_until = w->tick + (interval_ms ? interval_ms : PE_TRAILING_MS);
+	if (node->flags & PE_PENDING_INTERVAL)
+		node->trailing_until = node->interval_until;
+	if (node->flags & PE_PENDING_STATE)
+		pe_own_drop_state(w, node);
+	node->state = *p;
+	node->key = place->key;
+	node->cap_ms = cap_ms;
+	node->interval_ms = interval_ms;
+	node->flags |= PE_PENDING_STATE;
+	pe_own_schedule(w, node);
+	pe_own_refresh(w, handle, p->expiry_tick);
+	return true;
+}
+
+static void set_duration(struct pe_worker *w, uint32_t handle, uint32_t duration_ms)
+{
+	struct pe_pending *node = pe_own_node(w, handle, duration_ms != 0);
+
+	if (!node) {
+		if (duration_ms)
+			pe_count(&w->counters, PE_COUNTER_pending_exhausted, 1);
+		return;
+	}
+	node->flags &= ~PE_PENDING_DURATION;
+	if (duration_ms) {
+		node->flags |= PE_PENDING_DURATION;
+		node->state_until = w->tick + duration_ms;
+	}
+	pe_own_schedule(w, node);
+}
+
+// (incarnation, sequence) and event time against what is known.
+static enum pe_reason check_order(const struct pe_record *r, const struct pe_change *c)
+{
+	if (c->incarnation < r->incarnation ||
+		(c->incarnation == r->incarnation && c->update.sequence <= r->sequence))
+		return PE_REASON_stale;
+	// A new incarnation also resets the event time: its clock may have stepped back.
+	if (c->incarnation == r->incarnation && (int32_t)((uint32_t)c->time_ms - r->time_low) < 0)
+		return PE_REASON_late;
+	return PE_REASON_none;
+}
+
+// The least move that counts for a STATIC entity that stated no precision.
+#define STATIC_SLACK_M 1.0
+
+static enum pe_reason check_static(struct pe_worker *w, const struct pe_record *r, const struct pe_change *c,
+	const struct pe_place *place)
+{
+	const struct pe_published *own = pe_record_own(r);
+	double allowed = own->precision_m > 0 ? (double)own->precision_m : STATIC_SLACK_M;
+
+	if (c->update.entity_type != PE_ENTITY_STATIC || (c->update.attributes & PE_ATTRIBUTE_RELOCATION))
+		return PE_REASON_none;
+	if (moved_square(&w->engine->spaces[c->space].space, r, own, place, c->update.position) > allowed * allowed)
+		return PE_REASON_relocation;
+	return PE_REASON_none;
+}
+
+// An update of an entity that this worker owns.
+static void update_own(struct pe_worker *w, const struct pe_change *c, const struct pe_place *place, uint32_t handle,
+	bool superseded)
+{
+	const struct pe_space_entry *s = &w->engine->spaces[c->space];
+	struct pe_record *r = record_of(w, handle);
+	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
+	bool there = PE_STATUS_LIFE(status) == PE_LIFE_THERE;
+	uint32_t frequency = c->update.frequency ? c->update.frequency : s->policy.frequency_default;
+	uint32_t cap_ms = frequency ? 60000u / frequency : 0;
+	uint32_t interval_ms = s->policy.coalesce_interval_ms;
+	enum pe_reason reason = PE_REASON_none;
+	struct pe_published p;
+
+	if (PE_STATUS_LIFE(status) != PE_LIFE_EMPTY)
+		reason = check_order(r, c);
+	if (!reason && there && PE_STATUS_SPACE(status) != c->space)
+		reason = PE_REASON_space_differs;
+	if (!reason && there && (status & PE_STATUS_STATIC))
+		reason = check_static(w, r, c, place);
+	if (reason) {
+		refuse(w, c, reason, r);
+		return;
+	}
+	if (superseded) {
+		r->incarnation = c->incarnation;
+		r->sequence = c->update.sequence;
+		r->time_low = (uint32_t)c->time_ms;
+		coalesced(w, c);
+		return;
+	}
+	p = published_of(w, c, place->word);
+	if (there && (cap_ms || s->thresholds)) {
+		struct pe_pending *node = pe_own_node(w, handle, false);
+		bool capped = cap_ms && node && (node->flags & PE_PENDING_CAP) && (int32_t)(node->cap_until - w->tick) > 0;
+
+		if ((capped || (s->thresholds && below_thresholds(w, s, r, node, &p, place))) &&
+			hold_back(w, handle, &p, place, cap_ms, interval_ms)) {
+			r->incarnation = c->incarnation;
+			r->sequence = c->update.sequence;
+			r->time_low = (uint32_t)c->time_ms;
+			if (c->update.duration_ms)
+				set_duration(w, handle, c->update.duration_ms);
+			coalesced(w, c);
+			return;
+		}
+	}
+	switch (pe_own_publish(w, handle, &p, place->key, true)) {
+	case PE_PUBLISH_FULL:
+		refuse(w, c, PE_REASON_grid_full, NULL);
+		return;
+	case PE_PUBLISHED:
+		applied(w, c);
+		break;
+	case PE_PUBLISH_WAITS:
+		acknowledge(w, c, PE_ACK_ACCEPTED);
+		break;
+	}
+	r->incarnation = c->incarnation;
+	r->sequence = c->update.sequence;
+	r->time_low = (uint32_t)c->time_ms;
+	if (!there || ((status & PE_STATUS_STATIC) != 0) != (p.entity_type == PE_ENTITY_STATIC)) {
+		status = atomic_load_explicit(&r->status, memory_order_relaxed);
+		status = pe_status_make(PE_STATUS_LIFE(status), w->index, c->space,
+			p.entity_type == PE_ENTITY_STATIC ? PE_STATUS_STATIC : 0);
+		atomic_store_explicit(&r->status, status, memory_order_release);
+	}
+	if (c->update.duration_ms || r->pending != PE_HANDLE_NONE)
+		set_duration(w, handle, c->update.duration_ms);
+	pe_own_begin_holds(w, handle, cap_ms, interval_ms);
+}
+
+// Where a change belongs that no record here answers for: to its partition's worker; on it, to a new entity.
+static uint32_t place_unknown(struct pe_worker *w, const struct pe_change *c)
+{
+	struct pe_table *t = &w->engine->table;
+	unsigned partition = pe_index_partition(&t->index, c->hash);
+	uint32_t handle;
+
+	if (partition != w->index) {
+		hand_over(w, c, partition, PE_HANDLE_NONE);
+		return PE_HANDLE_NONE;
+	}
+	handle = pe_index_find(&t->index, t->records, c->hash, c->update.entity_id);
+	if (handle != PE_HANDLE_NONE)
+		return handle;
+	if (c->kind == PE_CHANGE_WITHDRAW) {
+		refuse(w, c, PE_REASON_unknown_entity, NULL);
+		return PE_HANDLE_NONE;
+	}
+	return make_entity(w, c);
+}
+
+// Finds whose business a change is. The handle when it is this worker's; PE_HANDLE_NONE when it has been seen to.
+static uint32_t route(struct pe_worker *w, const struct pe_change *c, uint32_t handle)
+{
+	uint32_t status;
+	enum pe_life life;
+
+	if (handle == PE_HANDLE_NONE)
+		handle = place_unknown(w, c);
+	if (handle == PE_HANDLE_NONE)
+		return PE_HANDLE_NONE;
+	status = atomic_load_explicit(&record_of(w, handle)->status, memory_order_acquire);
+	life = PE_STATUS_LIFE(status);
+	if (life == PE_LIFE_REMOVING || life == PE_LIFE_FREE) {
+		// Its removal from the index is on the way to the partition's worker; behind it the id is new again.
+		unsigned partition = pe_index_partition(&w->engine->table.index, c->hash);
+
+		if (partition == w->index)
+			refuse(w, c, PE_REASON_reroute, NULL);
+		else
+			hand_over(w, c, partition, PE_HANDLE_NONE);
+		return PE_HANDLE_NONE;
+	}
+	if (PE_STATUS_OWNER(status) != w->index) {
+		hand_over(w, c, PE_STATUS_OWNER(status), handle);
+		return PE_HANDLE_NONE;
+	}
+	return handle;
+}
+
+// Stage 1: cells, while the buckets are on their way (they were asked for when the record was added).
+static void stage_locate(struct pe_worker *w, struct pe_batch *b)
+{
+	for (unsigned i = 0; i < b->count; i++) {
+		struct pe_change *c = &b->change[i];
+		enum pe_reason reason = pe_space_locate(&w->engine->spaces[c->space].space, c->update.position, &b->place[i]);
+
+		if (reason) {
+			refuse(w, c, reason, NULL);
+			c->kind = 0;
+		}
+	}
+}
+
+// Stage 2: tags; the records of the candidates are asked for.
+static void stage_probe(struct pe_worker *w, struct pe_batch *b)
+{
+	struct pe_table *t = &w->engine->table;
+
+	for (unsigned i = 0; i < b->count; i++) {
+		uint32_t handle = b->change[i].handle;
+
+		if (handle == PE_HANDLE_NONE)
+			handle = pe_index_candidate(&t->index, b->change[i].hash);
+		b->handle[i] = handle;
+		if (handle != PE_HANDLE_NONE)
+			__builtin_prefetch(&t->records[handle], 1);
+	}
+}
+
+// A later record of the same entity covers an earlier one if it would pass wherever that one does: same sender's life,
+// newer in both orders, and no harder to place.
+static bool covers(const struct pe_batch *b, unsigned later, unsigned earlier, const struct pe_record *r)
+{
+	const struct pe_change *l = &b->change[later], *e = &b->change[earlier];
+
+	return l->incarnation == e->incarnation && l->update.sequence > e->update.sequence && l->time_ms >= e->time_ms &&
+		l->space == e->space && l->update.entity_type != PE_ENTITY_STATIC &&
+		e->update.entity_type != PE_ENTITY_STATIC &&
+		(b->place[later].key == b->place[earlier].key || b->place[later].key == r->key);
+}
+
+// Stage 3: ids compared, duplicates within the batch found; copies and slots are asked for.
+static void stage_verify(struct pe_worker *w, struct pe_batch *b)
+{
+	struct pe_table *t = &w->engine->table;
+
+	for (unsigned i = 0; i < b->count; i++) {
+		struct pe_change *c = &b->change[i];
+		uint32_t handle = b->handle[i];
+		struct pe_record *r;
+		uint8_t *newest;
+
+		b->superseded[i] = false;
+		if (!c->kind)
+			continue;
+		if (handle == PE_HANDLE_NONE || memcmp(t->records[handle].id, c->update.entity_id, 16) != 0)
+			handle = b->handle[i] = pe_index_find(&t->index, t->records, c->hash, c->update.entity_id);
+		if (handle == PE_HANDLE_NONE)
+			continue;
+		r = &t->records[handle];
+		newest = &w->newest[handle & 255];
+		if (*newest && b->handle[*newest - 1] == handle && covers(b, i, *newest - 1u, r))
+			b->superseded[*newest - 1] = true;
+		*newest = (uint8_t)(i + 1);
+		__builtin_prefetch(&r->copy[(atomic_load_explicit(&r->version, memory_order_relaxed) + 1) & 1], 1);
+		if (r->slot != PE_SLOT_NONE)
+			pe_grid_prefetch_slot(w->engine->grid, r->slot);
+	}
+}
+
+static void stage_write(struct pe_worker *w, struct pe_batch *b)
+{
+	for (unsigned i = 0; i < b->count; i++) {
+		struct pe_change *c = &b->change[i];
+		uint32_t handle = b->handle[i];
+
+		if (!c->kind)
+			continue;
+		if (handle != PE_HANDLE_NONE)
+			w->newest[handle & 255] = 0;
+		handle = route(w, c, handle);
+		if (handle != PE_HANDLE_NONE)
+			update_own(w, c, &b->place[i], handle, b->superseded[i]);
+	}
+}
+
+void pe_apply_flush(struct pe_worker *w)
+{
+	struct pe_batch *b = &w->batch;
+
+	if (!b->count)
+		return;
+	stage_locate(w, b);
+	stage_probe(w, b);
+	stage_verify(w, b);
+	stage_write(w, b);
+	b->count = 0;
+}
+
+void pe_apply_add(struct pe_worker *w, const struct pe_change *change)
+{
+	struct pe_batch *b = &w->batch;
+
+	if (b->count == PE_BATCH_MAX)
+		pe_apply_flush(w);
+	b->change[b->count++] = *change;
+	pe_index_prefetch(&w->engine->table.index, change->hash);
+}
+
+void pe_apply_withdraw(struct pe_worker *w, const struct pe_change *c)
+{
+	struct pe_table *t = &w->engine->table;
+	uint32_t handle = pe_index_find(&t->index, t->records, c->hash, c->update.entity_id);
+	struct pe_record *r;
+	enum pe_life life;
+	enum pe_reason reason;
+
+	handle = route(w, c, handle);
+	if (handle == PE_HANDLE_NONE)
+		return;
+	r = record_of(w, handle);
+	life = PE_STATUS_LIFE(atomic_load_explicit(&r->status, memory_order_relaxed));
+	if (life == PE_LIFE_EMPTY && r->pending == PE_HANDLE_NONE) {
+		refuse(w, c, PE_REASON_unknown_entity, NULL);
+		return;
+	}
+	reason = check_order(r, c);
+	if (reason) {
+		refuse(w, c, reason, r);
+		return;
+	}
+	r->incarnation = c->incarnation;
+	r->sequence = c->update.sequence;
+	r->time_low = (uint32_t)c->time_ms;
+	// An entity whose first state still waits for its cell is taken away just so.
+	if (life != PE_LIFE_GONE)
+		pe_own_take_away(w, handle);
+	if (life == PE_LIFE_THERE)
+		pe_count(&w->counters, PE_COUNTER_withdrawn, 1);
+	applied(w, c);
+}
+
+// The owner takes over what the partition's worker made for it.
+static void adopt(struct pe_worker *w, const struct pe_change *c)
+{
+	if (!pe_wheel_holds(&w->wheel, c->handle))
+		pe_wheel_add(&w->wheel, c->handle, w->tick + 1);
+}
+
+unsigned pe_apply_rings(struct pe_worker *w)
+{
+	struct pe_engine *e = w->engine;
+	unsigned taken = 0;
+
+	for (unsigned from = 0; from < e->config.worker_count; from++) {
+		struct pe_ring_spsc *ring;
+		unsigned n = 0;
+
+		if (from == w->index)
+			continue;
+		ring = pe_ring_between(e, from, w->index);
+		for (const struct pe_change *c; n < PE_BATCH_MAX && (c = pe_ring_spsc_peek(ring, n)); n++) {
+			switch (c->kind) {
+			case PE_CHANGE_ADOPT:
+				adopt(w, c);
+				pe_apply_add(w, c);
+				break;
+			case PE_CHANGE_UPDATE:
+				pe_apply_add(w, c);
+				break;
+			case PE_CHANGE_WITHDRAW:
+				pe_apply_flush(w);
+				pe_apply_withdraw(w, c);
+				break;
+			case PE_CHANGE_REMOVE:
+				pe_apply_flush(w);
+				pe_own_unindex(w, c->handle, c->hash);
+				break;
+			}
+		}
+		pe_apply_flush(w);
+		if (n)
+			pe_ring_spsc_release(ring, n);
+		taken += n;
+	}
+	return taken;
+}
+
+void pe_apply_flush_rings(struct pe_worker *w)
+{
+	for (unsigned to = 0; to < w->engine->config.worker_count; to++)
+		if (to != w->index)
+			pe_ring_spsc_flush(pe_ring_between(w->engine, w->index, to));
+}

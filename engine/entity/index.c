@@ -1,0 +1,125 @@
+#include "entity/index.h"
+
+#include <sys/random.h>
+
+static uint32_t partition_buckets(uint32_t entity_count_max, unsigned partition_count)
+{
+	// Hashing spreads entities over partitions and buckets unevenly: a square root's worth more, and a floor.
+	uint64_t each = (entity_count_max + partition_count - 1) / partition_count;
+	uint64_t buckets = each * 10 / 6 / PE_BUCKET_ENTRIES + 64;
+
+	return (uint32_t)buckets;
+}
+
+uint64_t pe_index_bytes(uint32_t entity_count_max, unsigned partition_count)
+{
+	return (uint64_t)partition_buckets(entity_count_max, partition_count) * partition_count * sizeof(struct pe_bucket);
+}
+
+bool pe_index_init(struct pe_index *index, void *memory, uint32_t entity_count_max, unsigned partition_count)
+{
+	index->buckets = memory;
+	index->partition_buckets = partition_buckets(entity_count_max, partition_count);
+	index->partition_count = partition_count;
+	return getrandom(&index->key, sizeof index->key, 0) == (ssize_t)sizeof index->key;
+}
+
+// The n-th bucket from home on, within the partition.
+static uint32_t probe(const struct pe_index *index, uint32_t home, uint32_t n)
+{
+	uint32_t base = home - home % index->partition_buckets;
+
+	return base + (home - base + n) % index->partition_buckets;
+}
+
+static uint32_t find_in(const struct pe_bucket *b, const struct pe_record *records, uint8_t tag, const uint8_t id[16])
+{
+	for (uint32_t match = pe_bucket_match(b, tag); match; match &= match - 1) {
+		uint32_t handle = atomic_load_explicit(&b->handle[__builtin_ctz(match)], memory_order_relaxed);
+
+		if (memcmp(records[handle].id, id, 16) == 0)
+			return handle;
+	}
+	return PE_HANDLE_NONE;
+}
+
+uint32_t pe_index_find(const struct pe_index *index, const struct pe_record *records, uint64_t hash, const uint8_t id[16])
+{
+	uint32_t home = pe_index_home(index, hash);
+	uint8_t tag = pe_index_tag(hash);
+	uint32_t handle = find_in(&index->buckets[home], records, tag, id);
+
+	// INDEX-AWAY: acquire pairs with add's release of `away`, which comes before the entry's tag is shown.
+	if (handle != PE_HANDLE_NONE || !atomic_load_explicit(&index->buckets[home].away, memory_order_acquire))
+		return handle;
+	for (uint32_t n = 1; n < PE_INDEX_PROBES; n++) {
+		handle = find_in(&index->buckets[probe(index, home, n)], records, tag, id);
+		if (handle != PE_HANDLE_NONE)
+			return handle;
+	}
+	return PE_HANDLE_NONE;
+}
+
+static void set_tag(struct pe_bucket *b, unsigned entry, uint8_t tag)
+{
+	// INDEX: release pairs with pe_bucket_match. Plain read-modify-write: a partition has one writer.
+	if (entry < 8) {
+		uint64_t low = atomic_load_explicit(&b->tags_low, memory_order_relaxed);
+
+		low = (low & ~(0xFFull << (8 * entry))) | (uint64_t)tag << (8 * entry);
+		atomic_store_explicit(&b->tags_low, low, memory_order_release);
+	} else {
+		uint32_t high = atomic_load_explicit(&b->tags_high, memory_order_relaxed);
+
+		entry -= 8;
+		high = (high & ~(0xFFu << (8 * entry))) | (uint32_t)tag << (8 * entry);
+		atomic_store_explicit(&b->tags_high, high, memory_order_release);
+	}
+}
+
+static void count_away(struct pe_bucket *home, int change)
+{
+	uint32_t away = atomic_load_explicit(&home->away, memory_order_relaxed);
+
+	atomic_store_explicit(&home->away, away + (uint32_t)change, memory_order_release); // INDEX-AWAY
+}
+
+bool pe_index_add(struct pe_index *index, uint64_t hash, uint32_t handle)
+{
+	uint32_t home = pe_index_home(index, hash);
+
+	for (uint32_t n = 0; n < PE_INDEX_PROBES; n++) {
+		struct pe_bucket *b = &index->buckets[probe(index, home, n)];
+		uint32_t empty = pe_bucket_match(b, 0);
+
+		if (!empty)
+			continue;
+		if (n)
+			count_away(&index->buckets[home], 1);
+		atomic_store_explicit(&b->handle[__builtin_ctz(empty)], handle, memory_order_relaxed);
+		set_tag(b, (unsigned)__builtin_ctz(empty), pe_index_tag(hash));
+		return true;
+	}
+	return false;
+}
+
+bool pe_index_remove(struct pe_index *index, uint64_t hash, uint32_t handle)
+{
+	uint32_t home = pe_index_home(index, hash);
+
+	for (uint32_t n = 0; n < PE_INDEX_PROBES; n++) {
+		struct pe_bucket *b = &index->buckets[probe(index, home, n)];
+
+		for (uint32_t match = pe_bucket_match(b, pe_index_tag(hash)); match; match &= match - 1) {
+			unsigned entry = (unsigned)__builtin_ctz(match);
+
+			if (atomic_load_explicit(&b->handle[entry], memory_order_relaxed) != handle)
+				continue;
+			set_tag(b, entry, 0);
+			if (n)
+				count_away(&index->buckets[home], -1);
+			return true;
+		}
+	}
+	return false;
+}

@@ -1,0 +1,91 @@
+// The index from entity id to handle. A bucket is one cache line: twelve 8-bit tags and twelve handles, found by a keyed
+// hash; an entry that finds its home full lives in one of the next buckets of the same partition, and the
+// home counts those that live away, so that a look-up for an absent id ends at the home as a rule.
+//
+// The buckets are split by hash into partitions, one a worker. Only a partition's worker adds and removes there; anyone looks
+// up inside a read-side section. A look-up gives candidates whose tag fits; the caller compares the id in the record, which
+// stays readable for the rest of its read-side section.
+//
+// Operation × thread: add, remove: the partition's worker; prefetch, find: any RCU reader.
+#pragma once
+
+#include "base/hash.h"
+#include "entity/record.h"
+
+#define PE_BUCKET_ENTRIES 12
+#define PE_INDEX_PROBES   8 // buckets a look-up visits at most
+
+struct pe_bucket {
+	// written: the partition's worker; read: anyone. Tag 0 = empty.
+	_Atomic uint64_t tags_low; // entries 0–7
+	_Atomic uint32_t tags_high; // entries 8–11
+	_Atomic uint32_t away;     // entries whose home this is and that live in a later bucket
+	_Atomic uint32_t handle[PE_BUCKET_ENTRIES];
+};
+static_assert(sizeof(struct pe_bucket) == 64, "one line");
+
+struct pe_index {
+	struct pe_bucket *buckets; // partition p: [p × partition_buckets, …)
+	uint32_t partition_buckets;
+	unsigned partition_count;
+	struct pe_hash_key key;
+};
+
+// Bytes of buckets for this many entities: at most 60 % of the entries in use.
+uint64_t pe_index_bytes(uint32_t entity_count_max, unsigned partition_count);
+// memory: zeroed, 64-byte aligned, pe_index_bytes long, outliving the index. Draws the key from the system.
+[[nodiscard]] bool pe_index_init(struct pe_index *index, void *memory, uint32_t entity_count_max, unsigned partition_count);
+
+static inline unsigned pe_index_partition(const struct pe_index *index, uint64_t hash)
+{
+	return (unsigned)((hash >> 32) * index->partition_count >> 32);
+}
+
+static inline uint32_t pe_index_home(const struct pe_index *index, uint64_t hash)
+{
+	uint64_t spread = (hash >> 32) * index->partition_count;
+
+	return (uint32_t)(spread >> 32) * index->partition_buckets +
+		(uint32_t)((spread & 0xFFFFFFFFu) * index->partition_buckets >> 32);
+}
+
+static inline uint8_t pe_index_tag(uint64_t hash)
+{
+	uint8_t tag = (uint8_t)hash;
+
+	return tag ? tag : 1;
+}
+
+static inline void pe_index_prefetch(const struct pe_index *index, uint64_t hash)
+{
+	__builtin_prefetch(&index->buckets[pe_index_home(index, hash)]);
+}
+
+// Entries of a bucket whose tag fits, as a mask of 12 bits.
+static inline uint32_t pe_bucket_match(const struct pe_bucket *b, uint8_t tag)
+{
+	// INDEX: acquire pairs with add's release: a tag that shows has its handle and its record's id behind it. Without it
+	// a reader could compare against a record whose id is not written yet and miss, or meet an old handle.
+	uint64_t low = atomic_load_explicit(&b->tags_low, memory_order_acquire);
+	uint32_t high = atomic_load_explicit(&b->tags_high, memory_order_acquire);
+	__m128i tags = _mm_set_epi64x((int64_t)high, (int64_t)low);
+
+	return (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(tags, _mm_set1_epi8((char)tag))) & 0xFFFu;
+}
+
+// The first candidate in the home bucket, or PE_HANDLE_NONE: for prefetching its record.
+static inline uint32_t pe_index_candidate(const struct pe_index *index, uint64_t hash)
+{
+	const struct pe_bucket *b = &index->buckets[pe_index_home(index, hash)];
+	uint32_t match = pe_bucket_match(b, pe_index_tag(hash));
+
+	return match ? atomic_load_explicit(&b->handle[__builtin_ctz(match)], memory_order_relaxed) : PE_HANDLE_NONE;
+}
+
+// The handle of `id`, or PE_HANDLE_NONE.
+uint32_t pe_index_find(const struct pe_index *index, const struct pe_record *records, uint64_t hash, const uint8_t id[16]);
+
+// Adds a handle whose record's id is written. The id must not be there. False: no room within the probes.
+[[nodiscard]] bool pe_index_add(struct pe_index *index, uint64_t hash, uint32_t handle);
+// Removes it; false when it was not there.
+bool pe_index_remove(struct pe_index *index, uint64_t hash, uint32_t handle);

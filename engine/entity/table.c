@@ -1,0 +1,143 @@
+#include "entity/table.h"
+
+#include "base/rcu.h"
+
+// In the common store a chain's first handle links to the next chain by wheel.prev. A taker reads it while another may
+// have taken the chain already; the tag makes its compare-and-swap fail then.
+static _Atomic uint32_t *chain_next(const struct pe_table *t, uint32_t handle)
+{
+	return (_Atomic uint32_t *)&t->records[handle].wheel.prev;
+}
+
+static void store_push(struct pe_table *t, uint32_t first)
+{
+	uint64_t head = atomic_load_explicit(&t->store, memory_order_relaxed);
+
+	// HANDLES: release pairs with store_pop's acquire: the chain's links are written before it can be taken.
+	do {
+		atomic_store_explicit(chain_next(t, first), (uint32_t)head, memory_order_relaxed);
+	} while (!atomic_compare_exchange_weak_explicit(&t->store, &head, ((head >> 32) + 1) << 32 | first,
+		memory_order_release, memory_order_relaxed));
+}
+
+static uint32_t store_pop(struct pe_table *t)
+{
+	uint64_t head = atomic_load_explicit(&t->store, memory_order_acquire); // HANDLES
+
+	while ((uint32_t)head != PE_HANDLE_NONE) {
+		uint32_t next = atomic_load_explicit(chain_next(t, (uint32_t)head), memory_order_relaxed);
+
+		if (atomic_compare_exchange_weak_explicit(&t->store, &head, ((head >> 32) + 1) << 32 | next,
+			    memory_order_acquire, memory_order_acquire))
+			return (uint32_t)head;
+	}
+	return PE_HANDLE_NONE;
+}
+
+enum pe_status pe_table_create(struct pe_table *table, uint32_t entity_count_max, unsigned partition_count, bool huge_pages)
+{
+	enum pe_status status;
+
+	memset(table, 0, sizeof *table);
+	status = pe_memory_map((size_t)entity_count_max * sizeof(struct pe_record), huge_pages, &table->record_memory);
+	if (status != PE_OK)
+		return status;
+	status = pe_memory_map(pe_index_bytes(entity_count_max, partition_count), huge_pages, &table->index_memory);
+	if (status != PE_OK)
+		goto no_index;
+	table->records = table->record_memory.base;
+	table->entity_count_max = entity_count_max;
+	if (!pe_index_init(&table->index, table->index_memory.base, entity_count_max, partition_count)) {
+		status = PE_IO;
+		goto no_key;
+	}
+	atomic_init(&table->store, PE_HANDLE_NONE);
+	// The last chain first, so that handles are drawn from 0 on.
+	for (uint32_t end = entity_count_max; end > 0;) {
+		uint32_t first = (end - 1) / PE_HANDLE_CHAIN * PE_HANDLE_CHAIN;
+
+		for (uint32_t h = first; h < end; h++)
+			table->records[h].wheel.next = h + 1 < end ? h + 1 : PE_HANDLE_NONE;
+		store_push(table, first);
+		end = first;
+	}
+	return PE_OK;
+no_key:
+	pe_memory_unmap(&table->index_memory);
+no_index:
+	pe_memory_unmap(&table->record_memory);
+	return status;
+}
+
+void pe_table_destroy(struct pe_table *table)
+{
+	pe_memory_unmap(&table->index_memory);
+	pe_memory_unmap(&table->record_memory);
+}
+
+void pe_handles_init(struct pe_handles *handles)
+{
+	*handles = (struct pe_handles){.first = PE_HANDLE_NONE, .retired_first = PE_HANDLE_NONE, .retired_last = PE_HANDLE_NONE};
+}
+
+uint32_t pe_handles_take(struct pe_table *table, struct pe_handles *handles)
+{
+	uint32_t handle = handles->first;
+
+	if (handle == PE_HANDLE_NONE) {
+		handle = store_pop(table);
+		if (handle == PE_HANDLE_NONE)
+			return PE_HANDLE_NONE;
+		for (uint32_t h = handle; h != PE_HANDLE_NONE; h = table->records[h].wheel.next)
+			handles->count++;
+	}
+	handles->first = table->records[handle].wheel.next;
+	handles->count--;
+	return handle;
+}
+
+void pe_handles_give(struct pe_table *table, struct pe_handles *handles, uint32_t handle)
+{
+	table->records[handle].wheel.next = handles->first;
+	handles->first = handle;
+	if (++handles->count < 2 * PE_HANDLE_CHAIN)
+		return;
+	// One chain too many: cut the first PE_HANDLE_CHAIN off and store them.
+	uint32_t last = handle;
+	for (unsigned i = 1; i < PE_HANDLE_CHAIN; i++)
+		last = table->records[last].wheel.next;
+	handles->first = table->records[last].wheel.next;
+	handles->count -= PE_HANDLE_CHAIN;
+	table->records[last].wheel.next = PE_HANDLE_NONE;
+	store_push(table, handle);
+}
+
+void pe_handles_retire(struct pe_table *table, struct pe_handles *handles, uint32_t handle)
+{
+	struct pe_record *r = &table->records[handle];
+
+	r->wheel.next = PE_HANDLE_NONE;
+	r->key = pe_rcu_stamp();
+	if (handles->retired_last == PE_HANDLE_NONE)
+		handles->retired_first = handle;
+	else
+		table->records[handles->retired_last].wheel.next = handle;
+	handles->retired_last = handle;
+	handles->retired_count++;
+}
+
+void pe_handles_reclaim(struct pe_table *table, struct pe_handles *handles, unsigned max)
+{
+	while (max-- && handles->retired_first != PE_HANDLE_NONE) {
+		uint32_t handle = handles->retired_first;
+		struct pe_record *r = &table->records[handle];
+
+		if (!pe_rcu_passed(r->key))
+			return;
+		handles->retired_first = r->wheel.next;
+		if (handles->retired_first == PE_HANDLE_NONE)
+			handles->retired_last = PE_HANDLE_NONE;
+		handles->retired_count--;
+		pe_handles_give(table, handles, handle);
+	}
+}

@@ -1,0 +1,133 @@
+// What the files behind engine.h share: the engine, its workers, and the calls between apply.c (records), own.c (what time
+// does to entities), answer.c (queries and replies) and worker.c (the turn).
+#pragma once
+
+#include "engine.h"
+
+#include "base/ring_spsc.h"
+#include "discover/query.h"
+#include "entity/change.h"
+#include "entity/pending.h"
+#include "entity/table.h"
+#include "grid/grid.h"
+#include "wire/decode.h"
+#include "wire/encode.h"
+#include "wire/half.h"
+
+#define PE_TRAILING_MS    1000u // a state held back by the spatial threshold alone is published within this time
+#define PE_LATCH_TRIES    1000u // reads of one record beside its writer; each failed one means that it moved on
+#define PE_OWN_BATCH      64u   // timers, departures and reclaimed handles a turn, each
+#define PE_WHEEL_WORK     1024u
+#define PE_ACKS_MAX       (PE_BURST_MAX * PE_WITHDRAW_COUNT_MAX)
+
+struct pe_space_entry {
+	struct pe_space space;
+	struct pe_space_policy policy; // defaults filled in
+	struct pe_wire_limits limits;
+	bool thresholds; // any coalescing threshold is set
+	// bits of the largest precision seen; written: any worker, growing; read: queries
+	_Atomic uint32_t precision_seen;
+};
+
+// Records worked together, one array a stage's result.
+struct pe_batch {
+	unsigned count;
+	struct pe_change change[PE_BATCH_MAX];
+	struct pe_place place[PE_BATCH_MAX];
+	uint32_t handle[PE_BATCH_MAX];
+	bool superseded[PE_BATCH_MAX];
+};
+
+struct pe_outbox; // answer.c
+
+struct pe_worker {
+	struct pe_engine *engine;
+	unsigned index;
+	struct pe_counters counters;
+
+	// this turn
+	uint32_t tick;
+	uint64_t wall_ms;
+	const struct pe_sink *sink;
+
+	// entities that this worker owns
+	struct pe_wheel wheel;
+	struct pe_pending_pool pending;
+	struct pe_memory pending_memory;
+	struct pe_handles handles;
+
+	struct pe_batch batch;
+	uint8_t newest[256]; // batch index + 1 by handle's low bits: the newest record of an entity in a batch
+	struct pe_wire_view views[PE_BURST_MAX];
+	uint32_t view_acks[PE_BURST_MAX]; // first of a message's acknowledgement records
+	struct pe_wire_ack_record acks[PE_ACKS_MAX];
+
+	struct pe_query_context query;
+	struct pe_outbox *outbox;
+	uint64_t tx_sequence;
+	bool attached;
+
+	// written: this worker; read: anyone
+	_Atomic uint32_t owed;
+};
+
+struct pe_engine {
+	struct pe_engine_config config;
+	struct pe_table table;
+	struct pe_grid *grid;
+	struct pe_space_entry spaces[PE_SPACES_MAX];
+	struct pe_worker **workers;
+	struct pe_ring_spsc *rings; // [from × worker_count + to]
+	struct pe_memory ring_memory;
+	uint64_t other_bytes;
+	_Atomic uint32_t control_wanted; // written: workers (1), control (0)
+};
+
+static inline struct pe_ring_spsc *pe_ring_between(struct pe_engine *e, unsigned from, unsigned to)
+{
+	return &e->rings[from * e->config.worker_count + to];
+}
+
+// apply.c. Adds a sound record to the batch, working the batch first when it is full.
+void pe_apply_add(struct pe_worker *w, const struct pe_change *change);
+// Works what is in the batch.
+void pe_apply_flush(struct pe_worker *w);
+// A withdrawal, in order after the updates of its burst.
+void pe_apply_withdraw(struct pe_worker *w, const struct pe_change *change);
+// Drains the rings towards this worker; returns elements taken.
+unsigned pe_apply_rings(struct pe_worker *w);
+void pe_apply_flush_rings(struct pe_worker *w);
+
+// own.c
+enum pe_publish { PE_PUBLISHED, PE_PUBLISH_WAITS, PE_PUBLISH_FULL };
+// Publishes a state at a cell; when a grace period stands between, it waits in the entity's pending node (`owed` = its
+// record has still to be counted).
+enum pe_publish pe_own_publish(struct pe_worker *w, uint32_t handle, const struct pe_published *state, uint64_t key, bool owed);
+// The entity's node, made when it has none; NULL: the pool is empty.
+struct pe_pending *pe_own_node(struct pe_worker *w, uint32_t handle, bool make);
+// Puts the node's timer where its flags say, or gives it back when it has none.
+void pe_own_schedule(struct pe_worker *w, struct pe_pending *node);
+// Drops a waiting state; one that is owed counts as coalesced.
+void pe_own_drop_state(struct pe_worker *w, struct pe_pending *node);
+void pe_own_begin_holds(struct pe_worker *w, uint32_t handle, uint32_t cap_ms, uint32_t interval_ms);
+// Liveness without a change of state: the published copy gets another expiry.
+void pe_own_refresh(struct pe_worker *w, uint32_t handle, uint32_t expiry_tick);
+// Takes an entity that is there away; its pair is remembered for the tombstone's time.
+void pe_own_take_away(struct pe_worker *w, uint32_t handle);
+// Moves the expiry timer earlier when it must be.
+void pe_own_expires(struct pe_worker *w, uint32_t handle, uint32_t tick);
+// Timers, departures, reclaimed handles; returns what was done.
+unsigned pe_own_turn(struct pe_worker *w);
+// Partition's worker: out of the index.
+void pe_own_unindex(struct pe_worker *w, uint32_t handle, uint64_t hash);
+
+// answer.c
+enum pe_status pe_outbox_create(struct pe_worker *w);
+void pe_outbox_destroy(struct pe_worker *w);
+void pe_answer_query(struct pe_worker *w, const struct pe_message *m, const struct pe_wire_view *view, unsigned space);
+void pe_answer_refusal(struct pe_worker *w, const struct pe_message *m, const struct pe_wire_view *view, enum pe_reason reason);
+void pe_answer_ack(struct pe_worker *w, const struct pe_message *m, const struct pe_wire_view *view,
+	const struct pe_wire_ack_record *records);
+void pe_answer_pong(struct pe_worker *w, const struct pe_message *m, const struct pe_wire_view *view);
+void pe_answer_state(struct pe_worker *w, const struct pe_message *m, const struct pe_wire_view *view);
+void pe_outbox_flush(struct pe_worker *w);

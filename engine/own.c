@@ -1,0 +1,409 @@
+// What an owner does with its entities: publishing, crossings and their settlement, states held back, and what time does
+// to them — expiry, the end of a state's duration, tombstones. Only on the owning worker's thread.
+#include "internal.h"
+
+#include "base/rcu.h"
+
+static bool reached(uint32_t tick, uint32_t now)
+{
+	return (int32_t)(now - tick) >= 0;
+}
+
+struct pe_pending *pe_own_node(struct pe_worker *w, uint32_t handle, bool make)
+{
+	struct pe_record *r = &w->engine->table.records[handle];
+
+	if (r->pending == PE_HANDLE_NONE && make)
+		r->pending = pe_pending_take(&w->pending, handle);
+	return r->pending == PE_HANDLE_NONE ? NULL : &w->pending.nodes[r->pending];
+}
+
+static void owed_set(struct pe_worker *w, struct pe_pending *node, bool owed)
+{
+	if (owed == !!(node->flags & PE_PENDING_OWED))
+		return;
+	node->flags ^= PE_PENDING_OWED;
+	w->pending.owed += owed ? 1 : -1;
+	atomic_store_explicit(&w->owed, w->pending.owed, memory_order_relaxed);
+}
+
+void pe_own_drop_state(struct pe_worker *w, struct pe_pending *node)
+{
+	if (node->flags & PE_PENDING_OWED)
+		pe_count(&w->counters, PE_COUNTER_records_coalesced, 1);
+	owed_set(w, node, false);
+	node->flags &= ~(PE_PENDING_STATE | PE_PENDING_RETRY);
+}
+
+static void give_node(struct pe_worker *w, struct pe_pending *node)
+{
+	w->engine->table.records[node->handle].pending = PE_HANDLE_NONE;
+	pe_pending_give(&w->pending, (uint32_t)(node - w->pending.nodes));
+}
+
+void pe_own_schedule(struct pe_worker *w, struct pe_pending *node)
+{
+	uint32_t number = (uint32_t)(node - w->pending.nodes);
+	uint32_t due = 0;
+	bool timed = false;
+
+	if (node->flags == 0) {
+		give_node(w, node);
+		return;
+	}
+#define EARLIEST(flag, at) \
+	if ((node->flags & (flag)) && (!timed || (int32_t)((at)-due) < 0)) { \
+		due = (at); \
+		timed = true; \
+	}
+	EARLIEST(PE_PENDING_DURATION, node->state_until)
+	EARLIEST(PE_PENDING_CAP, node->cap_until)
+	EARLIEST(PE_PENDING_INTERVAL, node->interval_until)
+	EARLIEST(PE_PENDING_RETRY, w->tick + 1)
+	// A state that only waits for its crossing to settle is taken up by the settlement.
+	if (!(node->flags & (PE_PENDING_OWED | PE_PENDING_CAP)))
+		EARLIEST(PE_PENDING_STATE, node->trailing_until)
+#undef EARLIEST
+	if (timed && pe_wheel_holds(&w->pending.wheel, number) && node->wheel.tick == due)
+		return;
+	pe_wheel_remove(&w->pending.wheel, number);
+	if (timed)
+		pe_wheel_add(&w->pending.wheel, number, due);
+}
+
+void pe_own_begin_holds(struct pe_worker *w, uint32_t handle, uint32_t cap_ms, uint32_t interval_ms)
+{
+	struct pe_pending *node;
+
+	if (!cap_ms && !interval_ms)
+		return;
+	node = pe_own_node(w, handle, true);
+	if (!node) {
+		pe_count(&w->counters, PE_COUNTER_pending_exhausted, 1);
+		return;
+	}
+	node->flags &= ~(PE_PENDING_CAP | PE_PENDING_INTERVAL);
+	if (cap_ms)
+		node->flags |= PE_PENDING_CAP;
+	if (interval_ms)
+		node->flags |= PE_PENDING_INTERVAL;
+	node->cap_until = w->tick + cap_ms;
+	node->interval_until = w->tick + interval_ms;
+	pe_own_schedule(w, node);
+}
+
+void pe_own_expires(struct pe_worker *w, uint32_t handle, uint32_t tick)
+{
+	struct pe_record *r = &w->engine->table.records[handle];
+
+	if (pe_wheel_holds(&w->wheel, handle)) {
+		// Later expiries are looked at when the timer fires.
+		if ((int32_t)(tick - r->wheel.tick) >= 0)
+			return;
+		pe_wheel_remove(&w->wheel, handle);
+	}
+	pe_wheel_add(&w->wheel, handle, tick);
+}
+
+static void set_life(struct pe_record *r, enum pe_life life)
+{
+	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
+
+	atomic_store_explicit(&r->status, (status & ~0xFFu) | life, memory_order_release);
+}
+
+void pe_own_refresh(struct pe_worker *w, uint32_t handle, uint32_t expiry_tick)
+{
+	struct pe_record *r = &w->engine->table.records[handle];
+	struct pe_published p = *pe_record_own(r);
+
+	p.expiry_tick = expiry_tick;
+	pe_record_publish(r, &p);
+	pe_own_expires(w, handle, expiry_tick);
+}
+
+static enum pe_publish wait(struct pe_worker *w, struct pe_pending *node, const struct pe_published *state, uint64_t key,
+	bool owed, bool retry)
+{
+	if (node->flags & PE_PENDING_STATE)
+		pe_own_drop_state(w, node);
+	node->state = *state;
+	node->key = key;
+	node->flags |= PE_PENDING_STATE | (retry ? PE_PENDING_RETRY : 0);
+	node->trailing_until = w->tick + PE_TRAILING_MS;
+	owed_set(w, node, owed);
+	pe_count(&w->counters, PE_COUNTER_crossings_pending, 1);
+	pe_own_schedule(w, node);
+	return PE_PUBLISH_WAITS;
+}
+
+// A place in another cell, or the first one. `old_slot` is PE_SLOT_NONE for an entity that was not there.
+static enum pe_publish publish_elsewhere(struct pe_worker *w, uint32_t handle, const struct pe_published *state, uint64_t key,
+	bool owed)
+{
+	struct pe_engine *e = w->engine;
+	struct pe_record *r = &e->table.records[handle];
+	enum pe_life life = PE_STATUS_LIFE(atomic_load_explicit(&r->status, memory_order_relaxed));
+	bool there = life == PE_LIFE_THERE;
+	// An entity that comes back within the grace period of its removal may still be met at its old slot.
+	bool arriving = there || (life == PE_LIFE_GONE && !pe_rcu_passed(r->key));
+	struct pe_pending *node = pe_own_node(w, handle, arriving);
+	uint32_t slot = PE_SLOT_NONE;
+	enum pe_status status;
+
+	if (arriving && !node) {
+		pe_count(&w->counters, PE_COUNTER_pending_exhausted, 1);
+		return PE_PUBLISH_FULL;
+	}
+	if (node && (node->flags & PE_PENDING_CROSSING)) {
+		if (there)
+			pe_own_refresh(w, handle, state->expiry_tick);
+		return wait(w, node, state, key, owed, false);
+	}
+	if (!there)
+		pe_record_publish(r, state); // nobody reads it before the slot is valid
+	status = pe_grid_insert(e->grid, w->index, key, state->word, handle, arriving, &slot);
+	if (status == PE_BUSY) {
+		node = pe_own_node(w, handle, true);
+		if (node && there)
+			pe_own_refresh(w, handle, state->expiry_tick);
+		if (node)
+			return wait(w, node, state, key, owed, true);
+		pe_count(&w->counters, PE_COUNTER_pending_exhausted, 1);
+		return PE_PUBLISH_FULL;
+	}
+	if (status != PE_OK) {
+		if (node)
+			pe_own_schedule(w, node);
+		return PE_PUBLISH_FULL;
+	}
+	if (there) {
+		pe_record_publish(r, state);
+		pe_count(&w->counters, PE_COUNTER_crossings, 1);
+	} else {
+		pe_count(&w->counters, PE_COUNTER_created, 1);
+	}
+	if (arriving) {
+		status = pe_grid_depart(e->grid, w->index, handle, there ? r->slot : PE_SLOT_NONE, slot);
+		assert(status == PE_OK);
+		node->flags |= PE_PENDING_CROSSING;
+		node->old_slot = there ? r->slot : PE_SLOT_NONE;
+	}
+	r->slot = slot;
+	r->key = key;
+	if (!there)
+		set_life(r, PE_LIFE_THERE);
+	return PE_PUBLISHED;
+}
+
+enum pe_publish pe_own_publish(struct pe_worker *w, uint32_t handle, const struct pe_published *state, uint64_t key, bool owed)
+{
+	struct pe_record *r = &w->engine->table.records[handle];
+	bool there = PE_STATUS_LIFE(atomic_load_explicit(&r->status, memory_order_relaxed)) == PE_LIFE_THERE;
+	struct pe_pending *node;
+	enum pe_publish done = PE_PUBLISHED;
+
+	if (there && key == r->key) {
+		pe_grid_store(w->engine->grid, r->slot, state->word);
+		pe_record_publish(r, state);
+	} else {
+		done = publish_elsewhere(w, handle, state, key, owed);
+	}
+	if (done == PE_PUBLISHED) {
+		node = pe_own_node(w, handle, false);
+		if (node && (node->flags & PE_PENDING_STATE)) // what waited is older
+			pe_own_drop_state(w, node);
+		if (node)
+			pe_own_schedule(w, node);
+	}
+	if (done != PE_PUBLISH_FULL)
+		pe_own_expires(w, handle, state->expiry_tick);
+	return done;
+}
+
+void pe_own_take_away(struct pe_worker *w, uint32_t handle)
+{
+	struct pe_record *r = &w->engine->table.records[handle];
+	struct pe_pending *node = pe_own_node(w, handle, false);
+	uint32_t old_slot = PE_SLOT_NONE;
+
+	if (node) {
+		if (node->flags & PE_PENDING_CROSSING)
+			old_slot = node->old_slot;
+		if (node->flags & PE_PENDING_STATE)
+			pe_own_drop_state(w, node);
+		give_node(w, node);
+	}
+	pe_grid_remove(w->engine->grid, w->index, r->slot, old_slot);
+	r->slot = PE_SLOT_NONE;
+	r->key = pe_rcu_stamp();
+	set_life(r, PE_LIFE_GONE);
+	pe_wheel_remove(&w->wheel, handle);
+	pe_wheel_add(&w->wheel, handle, w->tick + w->engine->config.tombstone_ms);
+}
+
+void pe_own_unindex(struct pe_worker *w, uint32_t handle, uint64_t hash)
+{
+	struct pe_table *t = &w->engine->table;
+	bool was_there = pe_index_remove(&t->index, hash, handle);
+
+	assert(was_there);
+	(void)was_there;
+	set_life(&t->records[handle], PE_LIFE_FREE);
+	pe_handles_retire(t, &w->handles, handle);
+}
+
+// A gone or never filled entity leaves the index: here, or on its partition's worker. Too early or no room: a tick later.
+static void leave_index(struct pe_worker *w, uint32_t handle)
+{
+	struct pe_engine *e = w->engine;
+	struct pe_record *r = &e->table.records[handle];
+	enum pe_life life = PE_STATUS_LIFE(atomic_load_explicit(&r->status, memory_order_relaxed));
+	uint64_t hash = pe_hash_id(&e->table.index.key, r->id);
+	unsigned partition = pe_index_partition(&e->table.index, hash);
+
+	if (r->pending != PE_HANDLE_NONE || (life == PE_LIFE_GONE && !pe_rcu_passed(r->key))) {
+		pe_wheel_add(&w->wheel, handle, w->tick + 1);
+		return;
+	}
+	if (partition == w->index) {
+		pe_own_unindex(w, handle, hash);
+		return;
+	}
+	struct pe_ring_spsc *ring = pe_ring_between(e, w->index, partition);
+	if (pe_ring_spsc_room(ring, 1) < 1) {
+		pe_wheel_add(&w->wheel, handle, w->tick + 1);
+		return;
+	}
+	set_life(r, PE_LIFE_REMOVING);
+	struct pe_change *c = pe_ring_spsc_put(ring);
+	memset(c, 0, sizeof *c);
+	c->kind = PE_CHANGE_REMOVE;
+	c->handle = handle;
+	c->hash = hash;
+}
+
+static void entity_due(struct pe_worker *w, uint32_t handle)
+{
+	struct pe_record *r = &w->engine->table.records[handle];
+
+	switch (PE_STATUS_LIFE(atomic_load_explicit(&r->status, memory_order_relaxed))) {
+	case PE_LIFE_THERE: {
+		uint32_t expiry = pe_record_own(r)->expiry_tick;
+
+		if (!reached(expiry, w->tick)) {
+			pe_wheel_add(&w->wheel, handle, expiry);
+			return;
+		}
+		pe_count(&w->counters, PE_COUNTER_expired, 1);
+		pe_own_take_away(w, handle);
+		return;
+	}
+	case PE_LIFE_EMPTY:
+	case PE_LIFE_GONE:
+		leave_index(w, handle);
+		return;
+	default:
+		return;
+	}
+}
+
+// A state that waited is due, and nothing stands before it any more.
+static void publish_waiting(struct pe_worker *w, struct pe_pending *node)
+{
+	struct pe_published state = node->state;
+	uint32_t handle = node->handle, cap_ms = node->cap_ms, interval_ms = node->interval_ms;
+	uint64_t key = node->key;
+	bool owed = node->flags & PE_PENDING_OWED;
+
+	owed_set(w, node, false);
+	node->flags &= ~(PE_PENDING_STATE | PE_PENDING_RETRY);
+	switch (pe_own_publish(w, handle, &state, key, owed)) {
+	case PE_PUBLISHED:
+		pe_count(&w->counters, owed ? PE_COUNTER_records_applied : PE_COUNTER_trailing, 1);
+		pe_own_begin_holds(w, handle, cap_ms, interval_ms);
+		return;
+	case PE_PUBLISH_FULL:
+		if (owed)
+			pe_count_reason(&w->counters, PE_REASON_grid_full, 1);
+		node = pe_own_node(w, handle, false);
+		if (node)
+			pe_own_schedule(w, node);
+		return;
+	case PE_PUBLISH_WAITS:
+		return;
+	}
+}
+
+static void elapse(struct pe_worker *w, struct pe_pending *node)
+{
+	struct pe_record *r = &w->engine->table.records[node->handle];
+	struct pe_published p = *pe_record_own(r);
+
+	node->flags &= ~PE_PENDING_DURATION;
+	p.attributes = (uint16_t)((p.attributes & ~7u) | PE_STATE_INACTIVE);
+	p.custom_state = 0;
+	pe_record_publish(r, &p);
+	if (node->flags & PE_PENDING_STATE) {
+		node->state.attributes = (uint16_t)((node->state.attributes & ~7u) | PE_STATE_INACTIVE);
+		node->state.custom_state = 0;
+	}
+	pe_count(&w->counters, PE_COUNTER_status_elapsed, 1);
+}
+
+static void node_due(struct pe_worker *w, uint32_t number)
+{
+	struct pe_pending *node = &w->pending.nodes[number];
+
+	if ((node->flags & PE_PENDING_DURATION) && reached(node->state_until, w->tick))
+		elapse(w, node);
+	if ((node->flags & PE_PENDING_CAP) && reached(node->cap_until, w->tick))
+		node->flags &= ~PE_PENDING_CAP;
+	if ((node->flags & PE_PENDING_INTERVAL) && reached(node->interval_until, w->tick))
+		node->flags &= ~PE_PENDING_INTERVAL;
+	if ((node->flags & PE_PENDING_STATE) && !(node->flags & (PE_PENDING_CROSSING | PE_PENDING_CAP)) &&
+		(reached(node->trailing_until, w->tick) || (node->flags & (PE_PENDING_RETRY | PE_PENDING_OWED))))
+		publish_waiting(w, node);
+	else
+		pe_own_schedule(w, node);
+}
+
+static void settle(struct pe_worker *w, const struct pe_departure *d)
+{
+	struct pe_record *r = &w->engine->table.records[d->handle];
+	struct pe_pending *node;
+
+	if (PE_STATUS_OWNER(atomic_load_explicit(&r->status, memory_order_relaxed)) != w->index)
+		return;
+	node = pe_own_node(w, d->handle, false);
+	if (!node || !(node->flags & PE_PENDING_CROSSING) || node->old_slot != d->old_slot || r->slot != d->new_slot)
+		return;
+	pe_grid_settle(w->engine->grid, w->index, d->old_slot, d->new_slot);
+	node->flags &= ~PE_PENDING_CROSSING;
+	node->old_slot = PE_SLOT_NONE;
+	if ((node->flags & PE_PENDING_OWED) && !(node->flags & PE_PENDING_CAP))
+		publish_waiting(w, node);
+	else
+		pe_own_schedule(w, node);
+}
+
+unsigned pe_own_turn(struct pe_worker *w)
+{
+	uint32_t nodes[PE_OWN_BATCH];
+	struct pe_departure departures[PE_OWN_BATCH];
+	unsigned departed, due, waiting;
+
+	departed = pe_grid_poll(w->engine->grid, w->index, departures, PE_OWN_BATCH);
+	for (unsigned i = 0; i < departed; i++)
+		settle(w, &departures[i]);
+	waiting = pe_wheel_due(&w->pending.wheel, w->tick, nodes, PE_OWN_BATCH, PE_WHEEL_WORK);
+	for (unsigned i = 0; i < waiting; i++)
+		node_due(w, nodes[i]);
+	due = pe_wheel_due(&w->wheel, w->tick, nodes, PE_OWN_BATCH, PE_WHEEL_WORK);
+	for (unsigned i = 0; i < due; i++)
+		__builtin_prefetch(&w->engine->table.records[nodes[i]]);
+	for (unsigned i = 0; i < due; i++)
+		entity_due(w, nodes[i]);
+	pe_handles_reclaim(&w->engine->table, &w->handles, PE_OWN_BATCH);
+	return departed + waiting + due;
+}

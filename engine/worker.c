@@ -1,0 +1,284 @@
+// A worker's turn: messages sorted by kind and counted, updates before withdrawals before queries — (incarnation, sequence)
+// decides between the first two whatever their order, and a query may as well see what came beside it — then the
+// rings, what time does, and what goes back.
+#include "internal.h"
+
+#include "base/rcu.h"
+
+// The space a message names; PE_SPACES_MAX: not held here. Nil is the first.
+static unsigned space_of(const struct pe_engine *e, const uint8_t id[16])
+{
+	if (pe_wire_id_nil(id))
+		return 0;
+	for (unsigned i = 0; i < e->config.space_count; i++)
+		if (memcmp(e->spaces[i].space.config.id, id, 16) == 0)
+			return i;
+	return PE_SPACES_MAX;
+}
+
+static enum pe_reason check_message(struct pe_worker *w, const struct pe_message *m, struct pe_wire_view *view, unsigned *space)
+{
+	enum pe_reason reason = pe_wire_check(m->data, m->bytes, view);
+	uint64_t newest;
+
+	*space = 0;
+	if (reason)
+		return reason;
+	switch (view->header.type) {
+	case PE_TYPE_SPATIAL_UPDATE:
+	case PE_TYPE_WITHDRAW:
+		// A sender that started in our future would lock its entities against its own next life.
+		newest = (w->wall_ms + w->engine->config.clock_ahead_ms) / 1000;
+		if (view->body.update.incarnation > newest)
+			return PE_REASON_incarnation_future;
+		break;
+	case PE_TYPE_SPATIAL_QUERY:
+		break;
+	case PE_TYPE_STATE_REQUEST:
+		return m->peer.trusted ? PE_REASON_none : PE_REASON_not_trusted;
+	default:
+		return PE_REASON_none;
+	}
+	*space = space_of(w->engine, view->header.space_id);
+	return *space == PE_SPACES_MAX ? PE_REASON_space_unknown : PE_REASON_none;
+}
+
+static struct pe_change change_of(const struct pe_worker *w, const struct pe_wire_view *view, unsigned space,
+	enum pe_change_kind kind, int32_t offset_ms, uint32_t ack)
+{
+	return (struct pe_change){
+		.time_ms = pe_wire_event_ms(view->header.timestamp_ms, offset_ms, w->wall_ms),
+		.incarnation = view->body.update.incarnation,
+		.handle = PE_HANDLE_NONE,
+		.ack = ack,
+		.kind = (uint8_t)kind,
+		.space = (uint8_t)space,
+		.owner = (uint8_t)w->index,
+	};
+}
+
+// Event time against our clock, both ways: what is a day old cannot be told from what comes next in 32 bits, and is late.
+static enum pe_reason check_time(const struct pe_worker *w, uint64_t time_ms)
+{
+	if (time_ms > w->wall_ms + w->engine->config.clock_ahead_ms)
+		return PE_REASON_future;
+	if (time_ms + PE_TTL_MAX_MS < w->wall_ms)
+		return PE_REASON_late;
+	return PE_REASON_none;
+}
+
+static void refuse_record(struct pe_worker *w, uint32_t ack, enum pe_reason reason)
+{
+	pe_count_reason(&w->counters, reason, 1);
+	if (ack != PE_ACK_NONE)
+		w->acks[ack] = pe_wire_ack_record(PE_ACK_REFUSED, reason);
+}
+
+// The widest precision in the space bounds the walk of its point queries. Only ever grows.
+static void note_precision(struct pe_space_entry *s, float precision_m)
+{
+	uint32_t bits, seen = atomic_load_explicit(&s->precision_seen, memory_order_relaxed);
+
+	memcpy(&bits, &precision_m, sizeof bits); // ≥ 0: orders like its bits
+	while (bits > seen && !atomic_compare_exchange_weak_explicit(&s->precision_seen, &seen, bits, memory_order_relaxed,
+				      memory_order_relaxed))
+		;
+}
+
+static void take_updates(struct pe_worker *w, const struct pe_wire_view *view, unsigned space, uint32_t ack)
+{
+	struct pe_space_entry *s = &w->engine->spaces[space];
+
+	pe_count(&w->counters, PE_COUNTER_records_carried, view->count);
+	for (unsigned i = 0; i < view->count; i++) {
+		uint32_t at = ack == PE_ACK_NONE ? ack : ack + i;
+		struct pe_wire_update u;
+		struct pe_change c;
+		enum pe_reason reason;
+
+		pe_wire_get_update(view, i, &u);
+		reason = pe_wire_check_update(&u, &s->limits);
+		c = change_of(w, view, space, PE_CHANGE_UPDATE, u.time_offset_ms, at);
+		if (!reason)
+			reason = check_time(w, c.time_ms);
+		if (reason) {
+			refuse_record(w, at, reason);
+			continue;
+		}
+		if (u.precision_m > 0)
+			note_precision(s, u.precision_m);
+		c.update = u;
+		c.hash = pe_hash_id(&w->engine->table.index.key, u.entity_id);
+		pe_apply_add(w, &c);
+	}
+}
+
+static void take_withdrawals(struct pe_worker *w, const struct pe_wire_view *view, unsigned space, uint32_t ack)
+{
+	pe_count(&w->counters, PE_COUNTER_records_carried, view->count);
+	for (unsigned i = 0; i < view->count; i++) {
+		uint32_t at = ack == PE_ACK_NONE ? ack : ack + i;
+		struct pe_wire_withdraw x;
+		struct pe_change c;
+		enum pe_reason reason;
+
+		pe_wire_get_withdraw(view, i, &x);
+		reason = pe_wire_check_withdraw(&x);
+		c = change_of(w, view, space, PE_CHANGE_WITHDRAW, x.time_offset_ms, at);
+		if (!reason)
+			reason = check_time(w, c.time_ms);
+		if (reason) {
+			refuse_record(w, at, reason);
+			continue;
+		}
+		memcpy(c.update.entity_id, x.entity_id, sizeof x.entity_id);
+		c.update.sequence = x.sequence;
+		c.hash = pe_hash_id(&w->engine->table.index.key, x.entity_id);
+		pe_apply_withdraw(w, &c);
+	}
+}
+
+static void count_carried(struct pe_worker *w, uint8_t type)
+{
+	switch (type) {
+	case PE_TYPE_SPATIAL_UPDATE:
+		pe_count(&w->counters, PE_COUNTER_carried_update, 1);
+		break;
+	case PE_TYPE_WITHDRAW:
+		pe_count(&w->counters, PE_COUNTER_carried_withdraw, 1);
+		break;
+	case PE_TYPE_SPATIAL_QUERY:
+		pe_count(&w->counters, PE_COUNTER_carried_query, 1);
+		break;
+	case PE_TYPE_PING:
+		pe_count(&w->counters, PE_COUNTER_carried_ping, 1);
+		break;
+	default:
+		pe_count(&w->counters, PE_COUNTER_carried_state, 1);
+		break;
+	}
+}
+
+static void take_messages(struct pe_worker *w, const struct pe_message *messages, unsigned count)
+{
+	uint8_t space[PE_BURST_MAX], kind[PE_BURST_MAX];
+	uint32_t acks = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		struct pe_wire_view *v = &w->views[i];
+		unsigned s;
+		enum pe_reason reason = check_message(w, &messages[i], v, &s);
+
+		kind[i] = 0;
+		space[i] = (uint8_t)s;
+		w->view_acks[i] = PE_ACK_NONE;
+		if (reason) {
+			pe_count_reason(&w->counters, reason, 1);
+			pe_answer_refusal(w, &messages[i], v, reason);
+			continue;
+		}
+		kind[i] = v->header.type;
+		count_carried(w, kind[i]);
+		if (v->header.flags & PE_FLAG_ACK) {
+			w->view_acks[i] = acks;
+			acks += v->count;
+		}
+		if (kind[i] == PE_TYPE_SPATIAL_UPDATE)
+			take_updates(w, v, s, w->view_acks[i]);
+	}
+	pe_apply_flush(w);
+	for (unsigned i = 0; i < count; i++)
+		if (kind[i] == PE_TYPE_WITHDRAW)
+			take_withdrawals(w, &w->views[i], space[i], w->view_acks[i]);
+	for (unsigned i = 0; i < count; i++) {
+		if (w->view_acks[i] != PE_ACK_NONE)
+			pe_answer_ack(w, &messages[i], &w->views[i], &w->acks[w->view_acks[i]]);
+		else if (kind[i] == PE_TYPE_SPATIAL_QUERY)
+			pe_answer_query(w, &messages[i], &w->views[i], space[i]);
+		else if (kind[i] == PE_TYPE_PING)
+			pe_answer_pong(w, &messages[i], &w->views[i]);
+		else if (kind[i] == PE_TYPE_STATE_REQUEST)
+			pe_answer_state(w, &messages[i], &w->views[i]);
+	}
+}
+
+static bool waits_for_grace(const struct pe_worker *w)
+{
+	return pe_grid_deferred(w->engine->grid, w->index) || w->handles.retired_count;
+}
+
+unsigned pe_worker_turn(struct pe_worker *worker, struct pe_now now, const struct pe_message *messages, unsigned count,
+	const struct pe_sink *sink)
+{
+	unsigned did;
+
+	assert(worker->attached && count <= PE_BURST_MAX);
+	worker->tick = (uint32_t)now.mono_ms;
+	worker->wall_ms = now.wall_ms;
+	worker->sink = sink;
+	// What time has ended must not be met by this turn's messages, nor by what they say of it.
+	did = pe_own_turn(worker);
+	did += pe_apply_rings(worker);
+	take_messages(worker, messages, count);
+	pe_apply_flush_rings(worker);
+	pe_outbox_flush(worker);
+	pe_count(&worker->counters, PE_COUNTER_turns, 1);
+	if (!did && !count)
+		pe_count(&worker->counters, PE_COUNTER_turns_idle, 1);
+	if (waits_for_grace(worker))
+		atomic_store_explicit(&worker->engine->control_wanted, 1, memory_order_relaxed);
+	pe_rcu_quiescent();
+	return did;
+}
+
+void pe_worker_attach(struct pe_worker *worker)
+{
+	pe_rcu_register();
+	worker->attached = true;
+}
+
+void pe_worker_detach(struct pe_worker *worker)
+{
+	worker->attached = false;
+	pe_rcu_unregister();
+}
+
+void pe_worker_offline(struct pe_worker *worker)
+{
+	(void)worker;
+	pe_rcu_offline();
+}
+
+void pe_worker_online(struct pe_worker *worker)
+{
+	(void)worker;
+	pe_rcu_online();
+}
+
+uint32_t pe_worker_idle_ms(const struct pe_worker *worker, struct pe_now now)
+{
+	uint32_t tick = (uint32_t)now.mono_ms;
+	uint32_t idle = pe_wheel_next(&worker->wheel, tick, 1000);
+
+	idle = pe_wheel_next(&worker->pending.wheel, tick, idle);
+	// A grace period takes about a millisecond.
+	if (waits_for_grace(worker) && idle > 1)
+		idle = 1;
+	return idle;
+}
+
+uint32_t pe_worker_in_flight(const struct pe_worker *worker)
+{
+	struct pe_engine *e = worker->engine;
+	uint32_t waiting = atomic_load_explicit(&worker->owed, memory_order_relaxed);
+
+	for (unsigned from = 0; from < e->config.worker_count; from++)
+		if (from != worker->index)
+			waiting += pe_ring_spsc_count(pe_ring_between(e, from, worker->index));
+	return waiting;
+}
+
+struct pe_counters *pe_worker_counters(struct pe_worker *worker)
+{
+	return &worker->counters;
+}
