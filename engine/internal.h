@@ -66,6 +66,7 @@ struct pe_worker {
 	struct pe_outbox *outbox;
 	uint64_t tx_sequence;
 	bool attached;
+	bool started; // had its first turn: the timers know the time
 
 	// written: this worker; read: anyone
 	_Atomic uint32_t owed;

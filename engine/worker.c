@@ -214,6 +214,10 @@ unsigned pe_worker_turn(struct pe_worker *worker, struct pe_now now, const struc
 
 	assert(worker->attached && count <= PE_BURST_MAX);
 	worker->tick = (uint32_t)now.mono_ms;
+	if (!worker->started) {
+		worker->wheel.tick = worker->pending.wheel.tick = worker->tick;
+		worker->started = true;
+	}
 	worker->wall_ms = now.wall_ms;
 	worker->sink = sink;
 	// What time has ended must not be met by this turn's messages, nor by what they say of it.
