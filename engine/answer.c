@@ -2,8 +2,6 @@
 // MTU; a source that is not trusted gets, for each request, at most one message no longer than the request.
 #include "internal.h"
 
-#include <stdlib.h>
-
 // A message under construction for one destination, space and stream.
 struct open_message {
 	bool used;
@@ -14,23 +12,26 @@ struct open_message {
 };
 
 struct pe_outbox {
-	struct open_message open[PE_OUTBOX_MAX - 1]; // one reservation is left for replies that stand alone
-	unsigned next;                               // to be closed when all are in use
+	// one reservation is left for replies that stand alone
+	struct open_message open[PE_OUTBOX_MAX - 1];
+	unsigned next; // to be closed when all are in use
 };
 
 enum pe_status pe_outbox_create(struct pe_worker *w)
 {
-	w->outbox = calloc(1, sizeof *w->outbox);
-	return w->outbox ? PE_OK : PE_NO_MEMORY;
+	enum pe_status status = pe_memory_map(sizeof *w->outbox, false, &w->outbox_memory);
+
+	w->outbox = w->outbox_memory.base;
+	return status;
 }
 
 void pe_outbox_destroy(struct pe_worker *w)
 {
-	free(w->outbox);
-	w->outbox = NULL;
+	pe_memory_unmap(&w->outbox_memory);
 }
 
-static void send_bytes(struct pe_worker *w, const struct pe_peer *peer, uint8_t *buffer, uint32_t bytes)
+static void send_bytes(
+	struct pe_worker *w, const struct pe_peer *peer, uint8_t *buffer, uint32_t bytes)
 {
 	w->sink->commit(w->sink->context, peer, buffer, bytes);
 	if (!bytes)
@@ -60,27 +61,32 @@ void pe_outbox_flush(struct pe_worker *w)
 }
 
 // Opens a message; NULL: no buffer.
-static struct open_message *open_new(struct pe_worker *w, struct open_message *o, const struct pe_message *m,
-	const struct pe_wire_header *request)
+static struct open_message *open_new(struct pe_worker *w, struct open_message *o,
+	const struct pe_message *m, const struct pe_wire_header *request)
 {
 	uint8_t *buffer = w->sink->reserve(w->sink->context, &m->peer);
 
 	if (!buffer)
 		return NULL;
-	*o = (struct open_message){.used = true, .peer = m->peer, .request = *request, .buffer = buffer};
-	pe_wire_response_begin(&o->response, buffer, m->peer.trusted ? PE_WIRE_BYTES_MAX : m->bytes);
+	*o = (struct open_message){
+		.used = true, .peer = m->peer, .request = *request, .buffer = buffer};
+	pe_wire_response_begin(
+		&o->response, buffer, m->peer.trusted ? PE_WIRE_BYTES_MAX : m->bytes);
 	return o;
 }
 
-static bool same_destination(const struct open_message *o, const struct pe_message *m, const struct pe_wire_header *request)
+static bool same_destination(const struct open_message *o, const struct pe_message *m,
+	const struct pe_wire_header *request)
 {
 	return o->used && o->peer.port == m->peer.port && o->peer.source == m->peer.source &&
-		memcmp(o->peer.address, m->peer.address, 16) == 0 && o->request.stream_id == request->stream_id &&
+		memcmp(o->peer.address, m->peer.address, 16) == 0 &&
+		o->request.stream_id == request->stream_id &&
 		memcmp(o->request.space_id, request->space_id, 16) == 0;
 }
 
 // The message in which this request's answers go on. Trusted destinations share; others get one of their own.
-static struct open_message *open_for(struct pe_worker *w, const struct pe_message *m, const struct pe_wire_header *request)
+static struct open_message *open_for(
+	struct pe_worker *w, const struct pe_message *m, const struct pe_wire_header *request)
 {
 	struct pe_outbox *box = w->outbox;
 	struct open_message *o = NULL;
@@ -124,7 +130,8 @@ static struct pe_wire_result result_of(const struct pe_worker *w, const struct p
 		.precision = pe_half_from_float(p->precision_m),
 		.ttl_left = tenths_left(p->expiry_tick, w->tick),
 		.state = (uint8_t)(PE_ATTRIBUTE_STATE(p->attributes) |
-			(p->attributes & PE_ATTRIBUTE_HEIGHT_UNKNOWN ? PE_RESULT_HEIGHT_UNKNOWN : 0)),
+			(p->attributes & PE_ATTRIBUTE_HEIGHT_UNKNOWN ? PE_RESULT_HEIGHT_UNKNOWN :
+								       0)),
 		.custom_state = p->custom_state,
 		.entity_type = p->entity_type,
 		.position_confidence = p->position_confidence,
@@ -145,8 +152,9 @@ static void outcome(struct pe_worker *w, enum pe_reason reason)
 }
 
 // One query's answer in as many parts as it takes. False: a buffer was missing.
-static bool put_answer(struct pe_worker *w, const struct pe_message *m, const struct pe_wire_view *view, uint32_t query_id,
-	enum pe_reason refused, const struct pe_query_answer *answer, struct open_message **open)
+static bool put_answer(struct pe_worker *w, const struct pe_message *m,
+	const struct pe_wire_view *view, uint32_t query_id, enum pe_reason refused,
+	const struct pe_query_answer *answer, struct open_message **open)
 {
 	uint16_t part = 0;
 	uint32_t sent = 0;
@@ -161,7 +169,8 @@ static bool put_answer(struct pe_worker *w, const struct pe_message *m, const st
 		if (!*open)
 			return false;
 		response = &(*open)->response;
-		if (!pe_wire_response_open(response, query_id, view->header.stream_id, view->header.sequence, part)) {
+		if (!pe_wire_response_open(response, query_id, view->header.stream_id,
+			    view->header.sequence, part)) {
 			if (!m->peer.trusted)
 				return false;
 			send_open(w, *open);
@@ -180,12 +189,14 @@ static bool put_answer(struct pe_worker *w, const struct pe_message *m, const st
 		send_open(w, *open);
 		part++;
 	}
-	pe_wire_response_close(&(*open)->response, refused, (uint16_t)(PE_ANSWER_LAST | (truncated ? PE_ANSWER_TRUNCATED : 0)),
+	pe_wire_response_close(&(*open)->response, refused,
+		(uint16_t)(PE_ANSWER_LAST | (truncated ? PE_ANSWER_TRUNCATED : 0)),
 		truncated ? cursor : NULL);
 	return true;
 }
 
-void pe_answer_query(struct pe_worker *w, const struct pe_message *m, const struct pe_wire_view *view, unsigned space)
+void pe_answer_query(struct pe_worker *w, const struct pe_message *m,
+	const struct pe_wire_view *view, unsigned space)
 {
 	struct pe_engine *e = w->engine;
 	struct pe_space_entry *s = &e->spaces[space];
@@ -199,7 +210,9 @@ void pe_answer_query(struct pe_worker *w, const struct pe_message *m, const stru
 
 	memcpy(&precision_max_m, &seen_bits, sizeof precision_max_m);
 	for (unsigned i = 0; i < view->count; i++) {
-		uint32_t results_max = m->peer.trusted ? w->query.results_max : left / (uint32_t)sizeof(struct pe_wire_result);
+		uint32_t results_max = m->peer.trusted ?
+			w->query.results_max :
+			left / (uint32_t)sizeof(struct pe_wire_result);
 		struct pe_query_answer answer = {0};
 		struct pe_wire_query q;
 		enum pe_reason reason;
@@ -207,7 +220,8 @@ void pe_answer_query(struct pe_worker *w, const struct pe_message *m, const stru
 		pe_wire_get_query(view, i, &q);
 		reason = pe_wire_check_query(&q, s->limits.geodetic);
 		if (!reason)
-			reason = pe_query_run(&w->query, &s->space, &q, &asker, w->tick, precision_max_m, results_max, &answer);
+			reason = pe_query_run(&w->query, &s->space, &q, &asker, w->tick,
+				precision_max_m, results_max, &answer);
 		if (!m->peer.trusted)
 			left -= answer.result_count * (uint32_t)sizeof(struct pe_wire_result);
 		if (answer.truncated)
@@ -230,7 +244,8 @@ static uint8_t *reserve(struct pe_worker *w, const struct pe_message *m)
 	return buffer;
 }
 
-static void send_alone(struct pe_worker *w, const struct pe_message *m, uint8_t *buffer, uint32_t bytes)
+static void send_alone(
+	struct pe_worker *w, const struct pe_message *m, uint8_t *buffer, uint32_t bytes)
 {
 	if (!m->peer.trusted && bytes > m->bytes) {
 		pe_count(&w->counters, PE_COUNTER_reply_withheld, 1);
@@ -247,20 +262,24 @@ void pe_answer_ack(struct pe_worker *w, const struct pe_message *m, const struct
 
 	if (buffer)
 		send_alone(w, m, buffer,
-			pe_wire_put_ack(buffer, PE_WIRE_BYTES_MAX, &header, view->header.type, view->body.update.broadcast_id,
-				view->header.sequence, PE_REASON_none, records, view->count));
+			pe_wire_put_ack(buffer, PE_WIRE_BYTES_MAX, &header, view->header.type,
+				view->body.update.broadcast_id, view->header.sequence,
+				PE_REASON_none, records, view->count));
 }
 
-void pe_answer_pong(struct pe_worker *w, const struct pe_message *m, const struct pe_wire_view *view)
+void pe_answer_pong(
+	struct pe_worker *w, const struct pe_message *m, const struct pe_wire_view *view)
 {
 	struct pe_wire_header header = reply_header(w, &view->header);
 	uint8_t *buffer = reserve(w, m);
 
 	if (buffer)
-		send_alone(w, m, buffer, pe_wire_put_pong(buffer, PE_WIRE_BYTES_MAX, &header, &view->body.ping));
+		send_alone(w, m, buffer,
+			pe_wire_put_pong(buffer, PE_WIRE_BYTES_MAX, &header, &view->body.ping));
 }
 
-void pe_answer_state(struct pe_worker *w, const struct pe_message *m, const struct pe_wire_view *view)
+void pe_answer_state(
+	struct pe_worker *w, const struct pe_message *m, const struct pe_wire_view *view)
 {
 	struct pe_wire_header header = reply_header(w, &view->header);
 	uint64_t values[PE_COUNTER_COUNT];
@@ -271,14 +290,18 @@ void pe_answer_state(struct pe_worker *w, const struct pe_message *m, const stru
 	if (!buffer)
 		return;
 	pe_engine_counters(w->engine, values);
-	for (unsigned i = view->body.state_request.first; i < PE_COUNTER_COUNT && count < PE_COUNTERS_COUNT_MAX; i++)
-		counters[count++] = (struct pe_wire_counter){.index = (uint16_t)i, .value = values[i]};
+	for (unsigned i = view->body.state_request.first;
+		i < PE_COUNTER_COUNT && count < PE_COUNTERS_COUNT_MAX; i++)
+		counters[count++] =
+			(struct pe_wire_counter){.index = (uint16_t)i, .value = values[i]};
 	send_alone(w, m, buffer,
-		pe_wire_put_state_response(buffer, PE_WIRE_BYTES_MAX, &header, &view->body.state_request,
-			view->header.sequence, PE_COUNTER_COUNT, PE_REASON_none, counters, count));
+		pe_wire_put_state_response(buffer, PE_WIRE_BYTES_MAX, &header,
+			&view->body.state_request, view->header.sequence, PE_COUNTER_COUNT,
+			PE_REASON_none, counters, count));
 }
 
-void pe_answer_refusal(struct pe_worker *w, const struct pe_message *m, const struct pe_wire_view *view, enum pe_reason reason)
+void pe_answer_refusal(struct pe_worker *w, const struct pe_message *m,
+	const struct pe_wire_view *view, enum pe_reason reason)
 {
 	struct pe_wire_header header;
 	uint8_t *buffer;
@@ -293,22 +316,24 @@ void pe_answer_refusal(struct pe_worker *w, const struct pe_message *m, const st
 	header = reply_header(w, &view->header);
 	switch (view->reply) {
 	case PE_REPLY_ACK:
-		bytes = pe_wire_put_ack(buffer, PE_WIRE_BYTES_MAX, &header, view->header.type, view->body.update.broadcast_id,
-			view->header.sequence, reason, NULL, 0);
+		bytes = pe_wire_put_ack(buffer, PE_WIRE_BYTES_MAX, &header, view->header.type,
+			view->body.update.broadcast_id, view->header.sequence, reason, NULL, 0);
 		break;
 	case PE_REPLY_ANSWER: {
 		struct pe_wire_response r;
 
 		pe_wire_response_begin(&r, buffer, PE_WIRE_BYTES_MAX);
-		if (pe_wire_response_open(&r, 0, view->header.stream_id, view->header.sequence, 0)) {
+		if (pe_wire_response_open(
+			    &r, 0, view->header.stream_id, view->header.sequence, 0)) {
 			pe_wire_response_close(&r, reason, PE_ANSWER_LAST | PE_ANSWER_PACKET, NULL);
 			bytes = pe_wire_response_finish(&r, &header);
 		}
 		break;
 	}
 	case PE_REPLY_STATE:
-		bytes = pe_wire_put_state_response(buffer, PE_WIRE_BYTES_MAX, &header, &view->body.state_request,
-			view->header.sequence, PE_COUNTER_COUNT, reason, NULL, 0);
+		bytes = pe_wire_put_state_response(buffer, PE_WIRE_BYTES_MAX, &header,
+			&view->body.state_request, view->header.sequence, PE_COUNTER_COUNT, reason,
+			NULL, 0);
 		break;
 	default: // a ping that is malformed
 		break;

@@ -23,7 +23,8 @@ static void acknowledge(struct pe_worker *w, const struct pe_change *c, enum pe_
 		*a = pe_wire_ack_record(status, PE_REASON_none);
 }
 
-static void refuse(struct pe_worker *w, const struct pe_change *c, enum pe_reason reason, const struct pe_record *known)
+static void refuse(struct pe_worker *w, const struct pe_change *c, enum pe_reason reason,
+	const struct pe_record *known)
 {
 	struct pe_wire_ack_record *a = ack_of(w, c);
 
@@ -98,15 +99,18 @@ static uint32_t make_entity(struct pe_worker *w, const struct pe_change *c)
 	r->key = 0;
 	r->pending = PE_HANDLE_NONE;
 	pe_wheel_link_init(&r->wheel);
-	atomic_store_explicit(&r->status, pe_status_make(PE_LIFE_EMPTY, c->owner, c->space, 0), memory_order_release);
+	atomic_store_explicit(&r->status, pe_status_make(PE_LIFE_EMPTY, c->owner, c->space, 0),
+		memory_order_release);
 	if (!pe_index_add(&t->index, c->hash, handle)) {
-		atomic_store_explicit(&r->status, pe_status_make(PE_LIFE_FREE, 0, 0, 0), memory_order_relaxed);
+		atomic_store_explicit(
+			&r->status, pe_status_make(PE_LIFE_FREE, 0, 0, 0), memory_order_relaxed);
 		pe_handles_give(t, &w->handles, handle);
 		refuse(w, c, PE_REASON_table_full, NULL);
 		return PE_HANDLE_NONE;
 	}
 	if (foreign) {
-		struct pe_change *copy = pe_ring_spsc_put(pe_ring_between(w->engine, w->index, c->owner));
+		struct pe_change *copy =
+			pe_ring_spsc_put(pe_ring_between(w->engine, w->index, c->owner));
 
 		*copy = *c;
 		copy->kind = PE_CHANGE_ADOPT;
@@ -122,7 +126,8 @@ static uint32_t make_entity(struct pe_worker *w, const struct pe_change *c)
 	return handle;
 }
 
-static struct pe_published published_of(const struct pe_worker *w, const struct pe_change *c, uint64_t word)
+static struct pe_published published_of(
+	const struct pe_worker *w, const struct pe_change *c, uint64_t word)
 {
 	const struct pe_wire_update *u = &c->update;
 	const struct pe_space_policy *policy = &w->engine->spaces[c->space].policy;
@@ -145,10 +150,11 @@ static struct pe_published published_of(const struct pe_worker *w, const struct 
 }
 
 // Squared metres between what is published and a new place; infinity across frames.
-static double moved_square(const struct pe_space *space, const struct pe_record *r, const struct pe_published *own,
-	const struct pe_place *place, const double position[3])
+static double moved_square(const struct pe_space *space, const struct pe_record *r,
+	const struct pe_published *own, const struct pe_place *place, const double position[3])
 {
-	struct pe_units a = pe_place_units(r->key, own->word), b = pe_place_units(place->key, place->word);
+	struct pe_units a = pe_place_units(r->key, own->word),
+			b = pe_place_units(place->key, place->word);
 	double d[3], square = 0;
 
 	if (PE_KEY_SPACE(r->key) != PE_KEY_SPACE(place->key) || a.frame != b.frame)
@@ -170,33 +176,38 @@ static bool near(uint8_t a, uint8_t b, float threshold)
 }
 
 // Changed less than the attribute threshold: all that is not a number is the same, confidences nearly so.
-static bool attributes_near(const struct pe_published *a, const struct pe_published *b, float threshold)
+static bool attributes_near(
+	const struct pe_published *a, const struct pe_published *b, float threshold)
 {
-	return a->attributes == b->attributes && a->entity_type == b->entity_type && a->custom_state == b->custom_state &&
-		a->radius_m == b->radius_m && a->precision_m == b->precision_m &&
+	return a->attributes == b->attributes && a->entity_type == b->entity_type &&
+		a->custom_state == b->custom_state && a->radius_m == b->radius_m &&
+		a->precision_m == b->precision_m &&
 		near(a->position_confidence, b->position_confidence, threshold) &&
 		near(a->status_confidence, b->status_confidence, threshold);
 }
 
 // Below every threshold that is set?
-static bool below_thresholds(struct pe_worker *w, const struct pe_space_entry *s, const struct pe_record *r,
-	const struct pe_pending *node, const struct pe_published *p, const struct pe_place *place)
+static bool below_thresholds(struct pe_worker *w, const struct pe_space_entry *s,
+	const struct pe_record *r, const struct pe_pending *node, const struct pe_published *p,
+	const struct pe_place *place)
 {
 	const struct pe_published *own = pe_record_own(r);
 	float distance = s->policy.coalesce_distance_m;
 
 	if (!attributes_near(own, p, s->policy.coalesce_attribute))
 		return false;
-	if (distance > 0 && moved_square(&s->space, r, own, place, p->position) > (double)distance * distance)
+	if (distance > 0 &&
+		moved_square(&s->space, r, own, place, p->position) > (double)distance * distance)
 		return false;
 	if (s->policy.coalesce_interval_ms)
-		return node && (node->flags & PE_PENDING_INTERVAL) && (int32_t)(node->interval_until - w->tick) > 0;
+		return node && (node->flags & PE_PENDING_INTERVAL) &&
+			(int32_t)(node->interval_until - w->tick) > 0;
 	return true;
 }
 
 // Keeps a state back until its time comes; liveness is refreshed at once. False: no room, publish it.
-static bool hold_back(struct pe_worker *w, uint32_t handle, const struct pe_published *p, const struct pe_place *place,
-	uint32_t cap_ms, uint32_t interval_ms)
+static bool hold_back(struct pe_worker *w, uint32_t handle, const struct pe_published *p,
+	const struct pe_place *place, uint32_t cap_ms, uint32_t interval_ms)
 {
 	struct pe_pending *node = pe_own_node(w, handle, true);
 
@@ -252,28 +263,31 @@ static enum pe_reason check_order(const struct pe_record *r, const struct pe_cha
 // The least move that counts for a STATIC entity that stated no precision.
 #define STATIC_SLACK_M 1.0
 
-static enum pe_reason check_static(struct pe_worker *w, const struct pe_record *r, const struct pe_change *c,
-	const struct pe_place *place)
+static enum pe_reason check_static(struct pe_worker *w, const struct pe_record *r,
+	const struct pe_change *c, const struct pe_place *place)
 {
 	const struct pe_published *own = pe_record_own(r);
 	double allowed = own->precision_m > 0 ? (double)own->precision_m : STATIC_SLACK_M;
 
-	if (c->update.entity_type != PE_ENTITY_STATIC || (c->update.attributes & PE_ATTRIBUTE_RELOCATION))
+	if (c->update.entity_type != PE_ENTITY_STATIC ||
+		(c->update.attributes & PE_ATTRIBUTE_RELOCATION))
 		return PE_REASON_none;
-	if (moved_square(&w->engine->spaces[c->space].space, r, own, place, c->update.position) > allowed * allowed)
+	if (moved_square(&w->engine->spaces[c->space].space, r, own, place, c->update.position) >
+		allowed * allowed)
 		return PE_REASON_relocation;
 	return PE_REASON_none;
 }
 
 // An update of an entity that this worker owns.
-static void update_own(struct pe_worker *w, const struct pe_change *c, const struct pe_place *place, uint32_t handle,
-	bool superseded)
+static void update_own(struct pe_worker *w, const struct pe_change *c, const struct pe_place *place,
+	uint32_t handle, bool superseded)
 {
 	const struct pe_space_entry *s = &w->engine->spaces[c->space];
 	struct pe_record *r = record_of(w, handle);
 	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
 	bool there = PE_STATUS_LIFE(status) == PE_LIFE_THERE;
-	uint32_t frequency = c->update.frequency ? c->update.frequency : s->policy.frequency_default;
+	uint32_t frequency =
+		c->update.frequency ? c->update.frequency : s->policy.frequency_default;
 	uint32_t cap_ms = frequency ? 60000u / frequency : 0;
 	uint32_t interval_ms = s->policy.coalesce_interval_ms;
 	enum pe_reason reason = PE_REASON_none;
@@ -299,7 +313,8 @@ static void update_own(struct pe_worker *w, const struct pe_change *c, const str
 	p = published_of(w, c, place->word);
 	if (there && (cap_ms || s->thresholds)) {
 		struct pe_pending *node = pe_own_node(w, handle, false);
-		bool capped = cap_ms && node && (node->flags & PE_PENDING_CAP) && (int32_t)(node->cap_until - w->tick) > 0;
+		bool capped = cap_ms && node && (node->flags & PE_PENDING_CAP) &&
+			(int32_t)(node->cap_until - w->tick) > 0;
 
 		if ((capped || (s->thresholds && below_thresholds(w, s, r, node, &p, place))) &&
 			hold_back(w, handle, &p, place, cap_ms, interval_ms)) {
@@ -392,7 +407,8 @@ static void stage_locate(struct pe_worker *w, struct pe_batch *b)
 {
 	for (unsigned i = 0; i < b->count; i++) {
 		struct pe_change *c = &b->change[i];
-		enum pe_reason reason = pe_space_locate(&w->engine->spaces[c->space].space, c->update.position, &b->place[i]);
+		enum pe_reason reason = pe_space_locate(
+			&w->engine->spaces[c->space].space, c->update.position, &b->place[i]);
 
 		if (reason) {
 			refuse(w, c, reason, NULL);
@@ -419,12 +435,14 @@ static void stage_probe(struct pe_worker *w, struct pe_batch *b)
 
 // A later record of the same entity covers an earlier one if it would pass wherever that one does: same sender's life,
 // newer in both orders, and no harder to place.
-static bool covers(const struct pe_batch *b, unsigned later, unsigned earlier, const struct pe_record *r)
+static bool covers(
+	const struct pe_batch *b, unsigned later, unsigned earlier, const struct pe_record *r)
 {
 	const struct pe_change *l = &b->change[later], *e = &b->change[earlier];
 
-	return l->incarnation == e->incarnation && l->update.sequence > e->update.sequence && l->time_ms >= e->time_ms &&
-		l->space == e->space && l->update.entity_type != PE_ENTITY_STATIC &&
+	return l->incarnation == e->incarnation && l->update.sequence > e->update.sequence &&
+		l->time_ms >= e->time_ms && l->space == e->space &&
+		l->update.entity_type != PE_ENTITY_STATIC &&
 		e->update.entity_type != PE_ENTITY_STATIC &&
 		(b->place[later].key == b->place[earlier].key || b->place[later].key == r->key);
 }
@@ -443,8 +461,10 @@ static void stage_verify(struct pe_worker *w, struct pe_batch *b)
 		b->superseded[i] = false;
 		if (!c->kind)
 			continue;
-		if (handle == PE_HANDLE_NONE || memcmp(t->records[handle].id, c->update.entity_id, 16) != 0)
-			handle = b->handle[i] = pe_index_find(&t->index, t->records, c->hash, c->update.entity_id);
+		if (handle == PE_HANDLE_NONE ||
+			memcmp(t->records[handle].id, c->update.entity_id, 16) != 0)
+			handle = b->handle[i] =
+				pe_index_find(&t->index, t->records, c->hash, c->update.entity_id);
 		if (handle == PE_HANDLE_NONE)
 			continue;
 		r = &t->records[handle];
@@ -452,7 +472,9 @@ static void stage_verify(struct pe_worker *w, struct pe_batch *b)
 		if (*newest && b->handle[*newest - 1] == handle && covers(b, i, *newest - 1u, r))
 			b->superseded[*newest - 1] = true;
 		*newest = (uint8_t)(i + 1);
-		__builtin_prefetch(&r->copy[(atomic_load_explicit(&r->version, memory_order_relaxed) + 1) & 1], 1);
+		__builtin_prefetch(
+			&r->copy[(atomic_load_explicit(&r->version, memory_order_relaxed) + 1) & 1],
+			1);
 		if (r->slot != PE_SLOT_NONE)
 			pe_grid_prefetch_slot(w->engine->grid, r->slot);
 	}
@@ -549,7 +571,8 @@ unsigned pe_apply_rings(struct pe_worker *w)
 		if (from == w->index)
 			continue;
 		ring = pe_ring_between(e, from, w->index);
-		for (const struct pe_change *c; n < PE_BATCH_MAX && (c = pe_ring_spsc_peek(ring, n)); n++) {
+		for (const struct pe_change *c;
+			n < PE_BATCH_MAX && (c = pe_ring_spsc_peek(ring, n)); n++) {
 			switch (c->kind) {
 			case PE_CHANGE_ADOPT:
 				adopt(w, c);

@@ -21,20 +21,25 @@ static enum pe_status fail(struct pe_error *error, enum pe_status status, const 
 static enum pe_status check_config(const struct pe_engine_config *c, struct pe_error *error)
 {
 	if (c->worker_count < 1 || c->worker_count > PE_WORKERS_MAX)
-		return fail(error, PE_INVALID, "workers: %u, but 1 to %u are possible", c->worker_count, PE_WORKERS_MAX);
+		return fail(error, PE_INVALID, "workers: %u, but 1 to %u are possible",
+			c->worker_count, PE_WORKERS_MAX);
 	if (c->entity_count_max < 1 || c->entity_count_max > PE_ENTITIES_MAX)
-		return fail(error, PE_INVALID, "entities: %u, but 1 to %u are possible", c->entity_count_max, PE_ENTITIES_MAX);
+		return fail(error, PE_INVALID, "entities: %u, but 1 to %u are possible",
+			c->entity_count_max, PE_ENTITIES_MAX);
 	if (c->space_count < 1 || c->space_count > PE_SPACES_MAX)
-		return fail(error, PE_INVALID, "spaces: %u, but 1 to %u are possible", c->space_count, PE_SPACES_MAX);
+		return fail(error, PE_INVALID, "spaces: %u, but 1 to %u are possible",
+			c->space_count, PE_SPACES_MAX);
 	if (c->ring_records & (c->ring_records - 1))
-		return fail(error, PE_INVALID, "ring records: %u is not a power of two", c->ring_records);
+		return fail(error, PE_INVALID, "ring records: %u is not a power of two",
+			c->ring_records);
 	if (c->query_results_max > PE_QUERY_RESULTS_MAX)
-		return fail(error, PE_INVALID, "query results: %u, but at most %u are possible", c->query_results_max,
-			PE_QUERY_RESULTS_MAX);
+		return fail(error, PE_INVALID, "query results: %u, but at most %u are possible",
+			c->query_results_max, PE_QUERY_RESULTS_MAX);
 	for (unsigned a = 0; a < c->space_count; a++)
 		for (unsigned b = a + 1; b < c->space_count; b++)
 			if (memcmp(c->spaces[a].space.id, c->spaces[b].space.id, 16) == 0)
-				return fail(error, PE_INVALID, "spaces %u and %u have the same id", a + 1, b + 1);
+				return fail(error, PE_INVALID, "spaces %u and %u have the same id",
+					a + 1, b + 1);
 	return PE_OK;
 }
 
@@ -68,19 +73,23 @@ static enum pe_status prepare_spaces(struct pe_engine *e, struct pe_error *error
 		enum pe_status status;
 
 		if (p->ttl_max_ms > PE_TTL_MAX_MS || p->ttl_default_ms > p->ttl_max_ms)
-			return fail(error, PE_INVALID, "space %u: ttl default %u and cap %u must not be above %u ms", i + 1,
-				p->ttl_default_ms, p->ttl_max_ms, PE_TTL_MAX_MS);
+			return fail(error, PE_INVALID,
+				"space %u: ttl default %u and cap %u must not be above %u ms",
+				i + 1, p->ttl_default_ms, p->ttl_max_ms, PE_TTL_MAX_MS);
 		if (p->coalesce_interval_ms > PE_TTL_MAX_MS)
-			return fail(error, PE_INVALID, "space %u: coalescing interval above %u ms", i + 1, PE_TTL_MAX_MS);
+			return fail(error, PE_INVALID, "space %u: coalescing interval above %u ms",
+				i + 1, PE_TTL_MAX_MS);
 		if (!(p->coalesce_distance_m >= 0 && p->coalesce_distance_m <= 1e6f) ||
 			!(p->coalesce_attribute >= 0 && p->coalesce_attribute <= 1))
-			return fail(error, PE_INVALID, "space %u: coalescing distance must be 0 to 1,000,000 m, attribute 0 to 1",
+			return fail(error, PE_INVALID,
+				"space %u: coalescing distance must be 0 to 1,000,000 m, attribute 0 to 1",
 				i + 1);
 		status = pe_space_prepare(&s->space, &p->space, i, error);
 		if (status != PE_OK)
 			return status;
 		s->policy = *p;
-		s->thresholds = p->coalesce_distance_m > 0 || p->coalesce_interval_ms || p->coalesce_attribute > 0;
+		s->thresholds = p->coalesce_distance_m > 0 || p->coalesce_interval_ms ||
+			p->coalesce_attribute > 0;
 		s->limits = (struct pe_wire_limits){
 			.geodetic = p->space.kind == PE_SPACE_GEODETIC,
 			.ttl_max_ms = p->ttl_max_ms,
@@ -110,16 +119,17 @@ static enum pe_status create_worker(struct pe_engine *e, unsigned index, struct 
 		return fail(error, PE_NO_MEMORY, "no memory for a worker (%zu bytes)", sizeof *w);
 	memset(w, 0, sizeof *w);
 	e->workers[index] = w;
-	e->other_bytes += sizeof *w + c->query_results_max * sizeof(struct pe_query_result);
+	e->other_bytes += sizeof *w;
 	w->engine = e;
 	w->index = index;
 	pe_handles_init(&w->handles);
-	if (pe_memory_map((size_t)pending * sizeof(struct pe_pending), c->huge_pages, &w->pending_memory) != PE_OK)
+	if (pe_memory_map((size_t)pending * sizeof(struct pe_pending), c->huge_pages,
+		    &w->pending_memory) != PE_OK)
 		return fail(error, PE_NO_MEMORY, "no memory for %u pending states", pending);
 	pe_pending_init(&w->pending, w->pending_memory.base, pending, 0);
 	pe_wheel_init(&w->wheel, &e->table.records[0].wheel, sizeof(struct pe_record), 0);
-	if (pe_query_create(&w->query, e->grid, e->table.records, &w->counters, c->query_results_max, c->query_cells_max,
-		    c->query_candidates_max) != PE_OK ||
+	if (pe_query_create(&w->query, e->grid, e->table.records, &w->counters,
+		    c->query_results_max, c->query_cells_max, c->query_candidates_max) != PE_OK ||
 		pe_outbox_create(w) != PE_OK)
 		return fail(error, PE_NO_MEMORY, "no memory for a worker's answers");
 	return PE_OK;
@@ -133,16 +143,20 @@ static enum pe_status create_rings(struct pe_engine *e, struct pe_error *error)
 	if (n == 1)
 		return PE_OK;
 	e->rings = aligned_alloc(64, (size_t)n * n * sizeof *e->rings);
-	if (!e->rings || pe_memory_map((size_t)(each * n * n), e->config.huge_pages, &e->ring_memory) != PE_OK)
-		return fail(error, PE_NO_MEMORY, "no memory for the rings between %u workers (%" PRIu64 " bytes)", n,
+	if (!e->rings ||
+		pe_memory_map((size_t)(each * n * n), e->config.huge_pages, &e->ring_memory) !=
+			PE_OK)
+		return fail(error, PE_NO_MEMORY,
+			"no memory for the rings between %u workers (%" PRIu64 " bytes)", n,
 			each * n * n);
 	for (unsigned i = 0; i < n * n; i++)
-		pe_ring_spsc_init(&e->rings[i], (uint8_t *)e->ring_memory.base + i * each, e->config.ring_records,
-			sizeof(struct pe_change));
+		pe_ring_spsc_init(&e->rings[i], (uint8_t *)e->ring_memory.base + i * each,
+			e->config.ring_records, sizeof(struct pe_change));
 	return PE_OK;
 }
 
-enum pe_status pe_engine_create(const struct pe_engine_config *config, struct pe_engine **engine, struct pe_error *error)
+enum pe_status pe_engine_create(
+	const struct pe_engine_config *config, struct pe_engine **engine, struct pe_error *error)
 {
 	struct pe_engine *e = calloc(1, sizeof *e);
 	enum pe_status status;
@@ -152,7 +166,8 @@ enum pe_status pe_engine_create(const struct pe_engine_config *config, struct pe
 		return fail(error, PE_NO_MEMORY, "no memory for the engine");
 	if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("aes")) {
 		free(e);
-		return fail(error, PE_UNSUPPORTED, "this processor lacks AVX2 or AES; x86-64-v3 with AES is needed");
+		return fail(error, PE_UNSUPPORTED,
+			"this processor lacks AVX2 or AES; x86-64-v3 with AES is needed");
 	}
 	status = check_config(config, error);
 	if (status != PE_OK)
@@ -162,8 +177,10 @@ enum pe_status pe_engine_create(const struct pe_engine_config *config, struct pe
 	status = prepare_spaces(e, error);
 	if (status != PE_OK)
 		goto failed;
-	if (pe_table_create(&e->table, e->config.entity_count_max, e->config.worker_count, e->config.huge_pages) != PE_OK) {
-		status = fail(error, PE_NO_MEMORY, "no memory for %u entities; lower `entities`", e->config.entity_count_max);
+	if (pe_table_create(&e->table, e->config.entity_count_max, e->config.worker_count,
+		    e->config.huge_pages) != PE_OK) {
+		status = fail(error, PE_NO_MEMORY, "no memory for %u entities; lower `entities`",
+			e->config.entity_count_max);
 		goto failed;
 	}
 	struct pe_grid_config grid = {
@@ -175,7 +192,8 @@ enum pe_status pe_engine_create(const struct pe_engine_config *config, struct pe
 	if (status != PE_OK)
 		goto failed;
 	e->workers = calloc(e->config.worker_count, sizeof *e->workers);
-	status = e->workers ? create_rings(e, error) : fail(error, PE_NO_MEMORY, "no memory for workers");
+	status = e->workers ? create_rings(e, error) :
+			      fail(error, PE_NO_MEMORY, "no memory for workers");
 	for (unsigned i = 0; i < e->config.worker_count && status == PE_OK; i++)
 		status = create_worker(e, i, error);
 	if (status != PE_OK)
@@ -210,17 +228,21 @@ struct pe_worker *pe_engine_worker(struct pe_engine *engine, unsigned index)
 
 uint64_t pe_engine_memory_bytes(const struct pe_engine *engine)
 {
-	uint64_t bytes = engine->table.record_memory.mapped_bytes + engine->table.index_memory.mapped_bytes +
-		pe_grid_plan(engine->grid).total_bytes + engine->ring_memory.mapped_bytes + engine->other_bytes;
+	uint64_t bytes = engine->table.record_memory.mapped_bytes +
+		engine->table.index_memory.mapped_bytes + pe_grid_plan(engine->grid).total_bytes +
+		engine->ring_memory.mapped_bytes + engine->other_bytes;
 
 	for (unsigned i = 0; i < engine->config.worker_count; i++)
-		bytes += engine->workers[i]->pending_memory.mapped_bytes;
+		bytes += engine->workers[i]->pending_memory.mapped_bytes +
+			engine->workers[i]->query.memory.mapped_bytes + engine->workers[i]->outbox_memory.mapped_bytes;
 	return bytes;
 }
 
-static void print_pool(FILE *out, const char *name, uint64_t count, const char *what, uint64_t bytes, const char *pages)
+static void print_pool(FILE *out, const char *name, uint64_t count, const char *what,
+	uint64_t bytes, const char *pages)
 {
-	fprintf(out, "  %-16s %12" PRIu64 " %-10s %10.1f MiB  %s\n", name, count, what, (double)bytes / (1 << 20), pages);
+	fprintf(out, "  %-16s %12" PRIu64 " %-10s %10.1f MiB  %s\n", name, count, what,
+		(double)bytes / (1 << 20), pages);
 }
 
 void pe_engine_print_plan(const struct pe_engine *engine, FILE *out)
@@ -228,25 +250,29 @@ void pe_engine_print_plan(const struct pe_engine *engine, FILE *out)
 	const struct pe_engine_config *c = &engine->config;
 	const struct pe_table *t = &engine->table;
 	struct pe_grid_plan g = pe_grid_plan(engine->grid);
-	uint64_t pending = 0, total = pe_engine_memory_bytes(engine);
+	uint64_t pending = 0, workers = engine->other_bytes, total = pe_engine_memory_bytes(engine);
 
-	for (unsigned i = 0; i < c->worker_count; i++)
+	for (unsigned i = 0; i < c->worker_count; i++) {
 		pending += engine->workers[i]->pending_memory.mapped_bytes;
+		workers += engine->workers[i]->query.memory.mapped_bytes +
+			engine->workers[i]->outbox_memory.mapped_bytes;
+	}
 	fprintf(out, "memory plan (taken at start, never grows):\n");
 	print_pool(out, "records", c->entity_count_max, "entities", t->record_memory.mapped_bytes,
 		pe_memory_kind_name(t->record_memory.kind));
-	print_pool(out, "index", t->index.partition_buckets * (uint64_t)t->index.partition_count, "buckets",
-		t->index_memory.mapped_bytes, pe_memory_kind_name(t->index_memory.kind));
+	print_pool(out, "index", t->index.partition_buckets * (uint64_t)t->index.partition_count,
+		"buckets", t->index_memory.mapped_bytes, pe_memory_kind_name(t->index_memory.kind));
 	print_pool(out, "leaves", g.leaves, "cells", g.leaf_bytes, "");
 	print_pool(out, "nodes", g.nodes, "nodes", g.node_bytes, "");
 	print_pool(out, "chunks", g.chunks, "of 32", g.chunk_bytes, "");
 	print_pool(out, "small chunks", g.smalls, "of 8", g.small_bytes, "");
 	print_pool(out, "grid tables", 0, "", g.table_bytes, "");
 	print_pool(out, "pending", c->pending_count_max, "states", pending, "");
-	print_pool(out, "rings", (uint64_t)c->worker_count * (c->worker_count - 1), "rings", engine->ring_memory.mapped_bytes, "");
-	print_pool(out, "workers", c->worker_count, "workers", engine->other_bytes, "");
-	fprintf(out, "  %-16s %12s %-10s %10.1f MiB  %.0f bytes an entity\n", "in all", "", "", (double)total / (1 << 20),
-		(double)total / c->entity_count_max);
+	print_pool(out, "rings", (uint64_t)c->worker_count * (c->worker_count - 1), "rings",
+		engine->ring_memory.mapped_bytes, "");
+	print_pool(out, "workers", c->worker_count, "workers", workers, "");
+	fprintf(out, "  %-16s %12s %-10s %10.1f MiB  %.0f bytes an entity\n", "in all", "", "",
+		(double)total / (1 << 20), (double)total / c->entity_count_max);
 }
 
 void pe_engine_counters(const struct pe_engine *engine, uint64_t values[PE_COUNTER_COUNT])
@@ -254,7 +280,8 @@ void pe_engine_counters(const struct pe_engine *engine, uint64_t values[PE_COUNT
 	memset(values, 0, PE_COUNTER_COUNT * sizeof values[0]);
 	for (unsigned i = 0; i < engine->config.worker_count; i++)
 		for (unsigned c = 0; c < PE_COUNTER_COUNT; c++)
-			values[c] += atomic_load_explicit(&engine->workers[i]->counters.value[c], memory_order_relaxed);
+			values[c] += atomic_load_explicit(
+				&engine->workers[i]->counters.value[c], memory_order_relaxed);
 }
 
 uint64_t pe_engine_entity_count(const struct pe_engine *engine)

@@ -14,11 +14,13 @@
 #include "wire/encode.h"
 #include "wire/half.h"
 
-#define PE_TRAILING_MS    1000u // a state held back by the spatial threshold alone is published within this time
-#define PE_LATCH_TRIES    1000u // reads of one record beside its writer; each failed one means that it moved on
-#define PE_OWN_BATCH      64u   // timers, departures and reclaimed handles a turn, each
-#define PE_WHEEL_WORK     1024u
-#define PE_ACKS_MAX       (PE_BURST_MAX * PE_WITHDRAW_COUNT_MAX)
+// a state held back by the spatial threshold alone is published within this time
+#define PE_TRAILING_MS 1000u
+// reads of one record beside its writer; each failed one means that it moved on
+#define PE_LATCH_TRIES 1000u
+#define PE_OWN_BATCH   64u // timers, departures and reclaimed handles a turn, each
+#define PE_WHEEL_WORK  1024u
+#define PE_ACKS_MAX    (PE_BURST_MAX * PE_WITHDRAW_COUNT_MAX)
 
 struct pe_space_entry {
 	struct pe_space space;
@@ -57,13 +59,15 @@ struct pe_worker {
 	struct pe_handles handles;
 
 	struct pe_batch batch;
-	uint8_t newest[256]; // batch index + 1 by handle's low bits: the newest record of an entity in a batch
+	// batch index + 1 by handle's low bits: the newest record of an entity in a batch
+	uint8_t newest[256];
 	struct pe_wire_view views[PE_BURST_MAX];
 	uint32_t view_acks[PE_BURST_MAX]; // first of a message's acknowledgement records
 	struct pe_wire_ack_record acks[PE_ACKS_MAX];
 
 	struct pe_query_context query;
 	struct pe_outbox *outbox;
+	struct pe_memory outbox_memory;
 	uint64_t tx_sequence;
 	bool attached;
 	bool started; // had its first turn: the timers know the time
@@ -103,14 +107,16 @@ void pe_apply_flush_rings(struct pe_worker *w);
 enum pe_publish { PE_PUBLISHED, PE_PUBLISH_WAITS, PE_PUBLISH_FULL };
 // Publishes a state at a cell; when a grace period stands between, it waits in the entity's pending node (`owed` = its
 // record has still to be counted).
-enum pe_publish pe_own_publish(struct pe_worker *w, uint32_t handle, const struct pe_published *state, uint64_t key, bool owed);
+enum pe_publish pe_own_publish(struct pe_worker *w, uint32_t handle,
+	const struct pe_published *state, uint64_t key, bool owed);
 // The entity's node, made when it has none; NULL: the pool is empty.
 struct pe_pending *pe_own_node(struct pe_worker *w, uint32_t handle, bool make);
 // Puts the node's timer where its flags say, or gives it back when it has none.
 void pe_own_schedule(struct pe_worker *w, struct pe_pending *node);
 // Drops a waiting state; one that is owed counts as coalesced.
 void pe_own_drop_state(struct pe_worker *w, struct pe_pending *node);
-void pe_own_begin_holds(struct pe_worker *w, uint32_t handle, uint32_t cap_ms, uint32_t interval_ms);
+void pe_own_begin_holds(
+	struct pe_worker *w, uint32_t handle, uint32_t cap_ms, uint32_t interval_ms);
 // Liveness without a change of state: the published copy gets another expiry.
 void pe_own_refresh(struct pe_worker *w, uint32_t handle, uint32_t expiry_tick);
 // Takes an entity that is there away; its pair is remembered for the tombstone's time.
@@ -125,10 +131,14 @@ void pe_own_unindex(struct pe_worker *w, uint32_t handle, uint64_t hash);
 // answer.c
 enum pe_status pe_outbox_create(struct pe_worker *w);
 void pe_outbox_destroy(struct pe_worker *w);
-void pe_answer_query(struct pe_worker *w, const struct pe_message *m, const struct pe_wire_view *view, unsigned space);
-void pe_answer_refusal(struct pe_worker *w, const struct pe_message *m, const struct pe_wire_view *view, enum pe_reason reason);
+void pe_answer_query(struct pe_worker *w, const struct pe_message *m,
+	const struct pe_wire_view *view, unsigned space);
+void pe_answer_refusal(struct pe_worker *w, const struct pe_message *m,
+	const struct pe_wire_view *view, enum pe_reason reason);
 void pe_answer_ack(struct pe_worker *w, const struct pe_message *m, const struct pe_wire_view *view,
 	const struct pe_wire_ack_record *records);
-void pe_answer_pong(struct pe_worker *w, const struct pe_message *m, const struct pe_wire_view *view);
-void pe_answer_state(struct pe_worker *w, const struct pe_message *m, const struct pe_wire_view *view);
+void pe_answer_pong(
+	struct pe_worker *w, const struct pe_message *m, const struct pe_wire_view *view);
+void pe_answer_state(
+	struct pe_worker *w, const struct pe_message *m, const struct pe_wire_view *view);
 void pe_outbox_flush(struct pe_worker *w);

@@ -122,8 +122,8 @@ void pe_own_refresh(struct pe_worker *w, uint32_t handle, uint32_t expiry_tick)
 	pe_own_expires(w, handle, expiry_tick);
 }
 
-static enum pe_publish wait(struct pe_worker *w, struct pe_pending *node, const struct pe_published *state, uint64_t key,
-	bool owed, bool retry)
+static enum pe_publish wait(struct pe_worker *w, struct pe_pending *node,
+	const struct pe_published *state, uint64_t key, bool owed, bool retry)
 {
 	if (node->flags & PE_PENDING_STATE)
 		pe_own_drop_state(w, node);
@@ -138,8 +138,8 @@ static enum pe_publish wait(struct pe_worker *w, struct pe_pending *node, const 
 }
 
 // A place in another cell, or the first one. `old_slot` is PE_SLOT_NONE for an entity that was not there.
-static enum pe_publish publish_elsewhere(struct pe_worker *w, uint32_t handle, const struct pe_published *state, uint64_t key,
-	bool owed)
+static enum pe_publish publish_elsewhere(struct pe_worker *w, uint32_t handle,
+	const struct pe_published *state, uint64_t key, bool owed)
 {
 	struct pe_engine *e = w->engine;
 	struct pe_record *r = &e->table.records[handle];
@@ -184,7 +184,8 @@ static enum pe_publish publish_elsewhere(struct pe_worker *w, uint32_t handle, c
 		pe_count(&w->counters, PE_COUNTER_created, 1);
 	}
 	if (arriving) {
-		status = pe_grid_depart(e->grid, w->index, handle, there ? r->slot : PE_SLOT_NONE, slot);
+		status = pe_grid_depart(
+			e->grid, w->index, handle, there ? r->slot : PE_SLOT_NONE, slot);
 		assert(status == PE_OK);
 		node->flags |= PE_PENDING_CROSSING;
 		node->old_slot = there ? r->slot : PE_SLOT_NONE;
@@ -196,10 +197,12 @@ static enum pe_publish publish_elsewhere(struct pe_worker *w, uint32_t handle, c
 	return PE_PUBLISHED;
 }
 
-enum pe_publish pe_own_publish(struct pe_worker *w, uint32_t handle, const struct pe_published *state, uint64_t key, bool owed)
+enum pe_publish pe_own_publish(struct pe_worker *w, uint32_t handle,
+	const struct pe_published *state, uint64_t key, bool owed)
 {
 	struct pe_record *r = &w->engine->table.records[handle];
-	bool there = PE_STATUS_LIFE(atomic_load_explicit(&r->status, memory_order_relaxed)) == PE_LIFE_THERE;
+	bool there = PE_STATUS_LIFE(atomic_load_explicit(&r->status, memory_order_relaxed)) ==
+		PE_LIFE_THERE;
 	struct pe_pending *node;
 	enum pe_publish done = PE_PUBLISHED;
 
@@ -345,7 +348,8 @@ static void elapse(struct pe_worker *w, struct pe_pending *node)
 	p.custom_state = 0;
 	pe_record_publish(r, &p);
 	if (node->flags & PE_PENDING_STATE) {
-		node->state.attributes = (uint16_t)((node->state.attributes & ~7u) | PE_STATE_INACTIVE);
+		node->state.attributes =
+			(uint16_t)((node->state.attributes & ~7u) | PE_STATE_INACTIVE);
 		node->state.custom_state = 0;
 	}
 	pe_count(&w->counters, PE_COUNTER_status_elapsed, 1);
@@ -361,8 +365,10 @@ static void node_due(struct pe_worker *w, uint32_t number)
 		node->flags &= ~PE_PENDING_CAP;
 	if ((node->flags & PE_PENDING_INTERVAL) && reached(node->interval_until, w->tick))
 		node->flags &= ~PE_PENDING_INTERVAL;
-	if ((node->flags & PE_PENDING_STATE) && !(node->flags & (PE_PENDING_CROSSING | PE_PENDING_CAP)) &&
-		(reached(node->trailing_until, w->tick) || (node->flags & (PE_PENDING_RETRY | PE_PENDING_OWED))))
+	if ((node->flags & PE_PENDING_STATE) &&
+		!(node->flags & (PE_PENDING_CROSSING | PE_PENDING_CAP)) &&
+		(reached(node->trailing_until, w->tick) ||
+			(node->flags & (PE_PENDING_RETRY | PE_PENDING_OWED))))
 		publish_waiting(w, node);
 	else
 		pe_own_schedule(w, node);
@@ -376,7 +382,8 @@ static void settle(struct pe_worker *w, const struct pe_departure *d)
 	if (PE_STATUS_OWNER(atomic_load_explicit(&r->status, memory_order_relaxed)) != w->index)
 		return;
 	node = pe_own_node(w, d->handle, false);
-	if (!node || !(node->flags & PE_PENDING_CROSSING) || node->old_slot != d->old_slot || r->slot != d->new_slot)
+	if (!node || !(node->flags & PE_PENDING_CROSSING) || node->old_slot != d->old_slot ||
+		r->slot != d->new_slot)
 		return;
 	pe_grid_settle(w->engine->grid, w->index, d->old_slot, d->new_slot);
 	node->flags &= ~PE_PENDING_CROSSING;

@@ -16,7 +16,8 @@ static unsigned space_of(const struct pe_engine *e, const uint8_t id[16])
 	return PE_SPACES_MAX;
 }
 
-static enum pe_reason check_message(struct pe_worker *w, const struct pe_message *m, struct pe_wire_view *view, unsigned *space)
+static enum pe_reason check_message(
+	struct pe_worker *w, const struct pe_message *m, struct pe_wire_view *view, unsigned *space)
 {
 	enum pe_reason reason = pe_wire_check(m->data, m->bytes, view);
 	uint64_t newest;
@@ -43,8 +44,8 @@ static enum pe_reason check_message(struct pe_worker *w, const struct pe_message
 	return *space == PE_SPACES_MAX ? PE_REASON_space_unknown : PE_REASON_none;
 }
 
-static struct pe_change change_of(const struct pe_worker *w, const struct pe_wire_view *view, unsigned space,
-	enum pe_change_kind kind, int32_t offset_ms, uint32_t ack)
+static struct pe_change change_of(const struct pe_worker *w, const struct pe_wire_view *view,
+	unsigned space, enum pe_change_kind kind, int32_t offset_ms, uint32_t ack)
 {
 	return (struct pe_change){
 		.time_ms = pe_wire_event_ms(view->header.timestamp_ms, offset_ms, w->wall_ms),
@@ -80,12 +81,14 @@ static void note_precision(struct pe_space_entry *s, float precision_m)
 	uint32_t bits, seen = atomic_load_explicit(&s->precision_seen, memory_order_relaxed);
 
 	memcpy(&bits, &precision_m, sizeof bits); // ≥ 0: orders like its bits
-	while (bits > seen && !atomic_compare_exchange_weak_explicit(&s->precision_seen, &seen, bits, memory_order_relaxed,
-				      memory_order_relaxed))
+	while (bits > seen &&
+		!atomic_compare_exchange_weak_explicit(&s->precision_seen, &seen, bits,
+			memory_order_relaxed, memory_order_relaxed))
 		;
 }
 
-static void take_updates(struct pe_worker *w, const struct pe_wire_view *view, unsigned space, uint32_t ack)
+static void take_updates(
+	struct pe_worker *w, const struct pe_wire_view *view, unsigned space, uint32_t ack)
 {
 	struct pe_space_entry *s = &w->engine->spaces[space];
 
@@ -113,7 +116,8 @@ static void take_updates(struct pe_worker *w, const struct pe_wire_view *view, u
 	}
 }
 
-static void take_withdrawals(struct pe_worker *w, const struct pe_wire_view *view, unsigned space, uint32_t ack)
+static void take_withdrawals(
+	struct pe_worker *w, const struct pe_wire_view *view, unsigned space, uint32_t ack)
 {
 	pe_count(&w->counters, PE_COUNTER_records_carried, view->count);
 	for (unsigned i = 0; i < view->count; i++) {
@@ -207,8 +211,8 @@ static bool waits_for_grace(const struct pe_worker *w)
 	return pe_grid_deferred(w->engine->grid, w->index) || w->handles.retired_count;
 }
 
-unsigned pe_worker_turn(struct pe_worker *worker, struct pe_now now, const struct pe_message *messages, unsigned count,
-	const struct pe_sink *sink)
+unsigned pe_worker_turn(struct pe_worker *worker, struct pe_now now,
+	const struct pe_message *messages, unsigned count, const struct pe_sink *sink)
 {
 	unsigned did;
 

@@ -1,7 +1,6 @@
 #include "discover/query.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 #define LATCH_TRIES 1000u
 // Where a cursor's second word keeps ours, above the walk's own: results of the piece that were given already, and the region.
@@ -15,10 +14,14 @@ static_assert(PE_QUERY_PIECE_HITS <= CURSOR_SKIP_MAX, "a piece's results fit the
 // Heights down to −12.7 km bring two points closer than their footprints by this share at most.
 #define HEIGHT_SHRINK 0.002
 
-enum pe_status pe_query_create(struct pe_query_context *context, const struct pe_grid *grid, const struct pe_record *records,
-	struct pe_counters *counters, uint32_t results_max, uint32_t cells_max, uint32_t candidates_max)
+enum pe_status pe_query_create(struct pe_query_context *context, const struct pe_grid *grid,
+	const struct pe_record *records, struct pe_counters *counters, uint32_t results_max,
+	uint32_t cells_max, uint32_t candidates_max)
 {
 	uint32_t set = 64;
+	size_t hit_bytes = PE_QUERY_PIECE_HITS * sizeof(struct pe_hit);
+	size_t result_bytes = results_max * sizeof(struct pe_query_result);
+	uint8_t *base;
 
 	while (set < 2 * results_max)
 		set *= 2;
@@ -29,25 +32,20 @@ enum pe_status pe_query_create(struct pe_query_context *context, const struct pe
 		.results_max = results_max,
 		.cells_max = cells_max,
 		.candidates_max = candidates_max,
-		.hits = calloc(PE_QUERY_PIECE_HITS, sizeof(struct pe_hit)),
-		.results = calloc(results_max, sizeof(struct pe_query_result)),
-		.met = calloc(set, sizeof(uint32_t)),
 		.met_mask = set - 1,
 	};
-	if (context->hits && context->results && context->met)
-		return PE_OK;
-	pe_query_destroy(context);
-	return PE_NO_MEMORY;
+	if (pe_memory_map(hit_bytes + result_bytes + set * sizeof(uint32_t), false, &context->memory) != PE_OK)
+		return PE_NO_MEMORY;
+	base = context->memory.base;
+	context->hits = (struct pe_hit *)base;
+	context->results = (struct pe_query_result *)(base + hit_bytes);
+	context->met = (uint32_t *)(base + hit_bytes + result_bytes);
+	return PE_OK;
 }
 
 void pe_query_destroy(struct pe_query_context *context)
 {
-	free(context->hits);
-	free(context->results);
-	free(context->met);
-	context->hits = NULL;
-	context->results = NULL;
-	context->met = NULL;
+	pe_memory_unmap(&context->memory);
 }
 
 // A query made ready: what every candidate is tested against.
@@ -75,8 +73,9 @@ static double frame_distance(const struct test *t, const struct pe_hit *hit, con
 }
 
 // From a point to a candidate. `met` = the hit's place is the view's, so the frame's metres will do.
-static double distance(struct pe_query_context *c, const struct test *t, const struct pe_hit *hit, bool met,
-	const struct pe_view *view, const double point[3], const double metres[3], double edge_m)
+static double distance(struct pe_query_context *c, const struct test *t, const struct pe_hit *hit,
+	bool met, const struct pe_view *view, const double point[3], const double metres[3],
+	double edge_m)
 {
 	double d, doubt;
 
@@ -114,8 +113,8 @@ static bool passes_filters(const struct test *t, const struct pe_published *p)
 }
 
 // Is the view inside the volume? *centre_m: its distance from the volume's centre, where that was needed.
-static bool inside(struct pe_query_context *c, const struct test *t, const struct pe_hit *hit, bool met,
-	const struct pe_view *view, double *centre_m)
+static bool inside(struct pe_query_context *c, const struct test *t, const struct pe_hit *hit,
+	bool met, const struct pe_view *view, double *centre_m)
 {
 	const struct pe_wire_query *q = t->query;
 
@@ -136,8 +135,8 @@ static bool inside(struct pe_query_context *c, const struct test *t, const struc
 	return *centre_m <= t->radius_m;
 }
 
-static bool accept(struct pe_query_context *c, const struct test *t, const struct pe_asker *asker, uint32_t now_tick,
-	const struct pe_hit *hit, struct pe_query_result *result)
+static bool accept(struct pe_query_context *c, const struct test *t, const struct pe_asker *asker,
+	uint32_t now_tick, const struct pe_hit *hit, struct pe_query_result *result)
 {
 	const struct pe_record *r = &c->records[hit->handle];
 	struct pe_published p;
@@ -148,7 +147,8 @@ static bool accept(struct pe_query_context *c, const struct test *t, const struc
 		pe_count(c->counters, PE_COUNTER_latch_retries, LATCH_TRIES);
 		return false;
 	}
-	if (!pe_view_build(asker, r, &p, now_tick, &result->view) || !passes_filters(t, &result->view.shows))
+	if (!pe_view_build(asker, r, &p, now_tick, &result->view) ||
+		!passes_filters(t, &result->view.shows))
 		return false;
 	// The slot was read before the record: beside a move they may differ, and the record is what is shown.
 	met = !(hit->word & PE_SLOT_MOVED) && (hit->word & PE_WORD_POSITION) == p.word;
@@ -156,11 +156,13 @@ static bool accept(struct pe_query_context *c, const struct test *t, const struc
 		return false;
 	origin_m = t->origin_is_centre && centre_m >= 0 ?
 		centre_m :
-		distance(c, t, hit, met, &result->view, t->origin, t->origin_metres, (double)p.radius_m);
+		distance(c, t, hit, met, &result->view, t->origin, t->origin_metres,
+			(double)p.radius_m);
 	if (p.radius_m > 0) {
 		// The edge that `distance` was exact at was the volume's, if it came from there.
 		if (t->origin_is_centre && centre_m >= 0)
-			origin_m = distance(c, t, hit, met, &result->view, t->origin, t->origin_metres, (double)p.radius_m);
+			origin_m = distance(c, t, hit, met, &result->view, t->origin,
+				t->origin_metres, (double)p.radius_m);
 		if (origin_m > (double)p.radius_m)
 			return false;
 	}
@@ -169,12 +171,14 @@ static bool accept(struct pe_query_context *c, const struct test *t, const struc
 	return true;
 }
 
-static enum pe_reason prepare(struct test *t, const struct pe_space *space, const struct pe_wire_query *q, float precision_max_m)
+static enum pe_reason prepare(struct test *t, const struct pe_space *space,
+	const struct pe_wire_query *q, float precision_max_m)
 {
 	enum pe_reason reason = PE_REASON_none;
 	double walk_m;
 
-	*t = (struct test){.space = space, .query = q, .geodetic = space->config.kind == PE_SPACE_GEODETIC};
+	*t = (struct test){
+		.space = space, .query = q, .geodetic = space->config.kind == PE_SPACE_GEODETIC};
 	t->straight = t->geodetic && (q->flags & PE_QUERY_DISTANCE_3D);
 	t->origin_is_centre = !(q->flags & PE_QUERY_HAS_ORIGIN);
 	if (!t->origin_is_centre) {
@@ -240,9 +244,9 @@ static void prefetch_records(const struct pe_query_context *c, unsigned from, un
 
 #define PREFETCH_AHEAD 8u
 
-enum pe_reason pe_query_run(struct pe_query_context *c, const struct pe_space *space, const struct pe_wire_query *q,
-	const struct pe_asker *asker, uint32_t now_tick, float precision_max_m, uint32_t results_max,
-	struct pe_query_answer *answer)
+enum pe_reason pe_query_run(struct pe_query_context *c, const struct pe_space *space,
+	const struct pe_wire_query *q, const struct pe_asker *asker, uint32_t now_tick,
+	float precision_max_m, uint32_t results_max, struct pe_query_answer *answer)
 {
 	struct test t;
 	struct pe_walk walk = {.cells_max = c->cells_max, .candidates_max = c->candidates_max};
@@ -277,10 +281,12 @@ enum pe_reason pe_query_run(struct pe_query_context *c, const struct pe_space *s
 			uint32_t given = 0;
 			unsigned hits;
 
-			if (count == results_max || walk.cells >= c->cells_max || walk.candidates >= c->candidates_max) {
+			if (count == results_max || walk.cells >= c->cells_max ||
+				walk.candidates >= c->candidates_max) {
 				full = true;
 				answer->cursor[0] = before.word[0];
-				answer->cursor[1] = before.word[1] | (uint64_t)region << CURSOR_REGION_SHIFT |
+				answer->cursor[1] = before.word[1] |
+					(uint64_t)region << CURSOR_REGION_SHIFT |
 					(uint64_t)skip << CURSOR_SKIP_SHIFT;
 				break;
 			}
@@ -288,7 +294,8 @@ enum pe_reason pe_query_run(struct pe_query_context *c, const struct pe_space *s
 			prefetch_records(c, 0, hits < PREFETCH_AHEAD ? hits : PREFETCH_AHEAD);
 			for (unsigned i = 0; i < hits; i++) {
 				if (i + PREFETCH_AHEAD < hits)
-					prefetch_records(c, i + PREFETCH_AHEAD, i + PREFETCH_AHEAD + 1);
+					prefetch_records(
+						c, i + PREFETCH_AHEAD, i + PREFETCH_AHEAD + 1);
 				if (given >= skip && count == results_max) {
 					// Cut within the piece: the next query walks it again and leaves out what was given.
 					struct pe_query_result probe;
@@ -297,17 +304,20 @@ enum pe_reason pe_query_run(struct pe_query_context *c, const struct pe_space *s
 						continue;
 					full = true;
 					answer->cursor[0] = before.word[0];
-					answer->cursor[1] = before.word[1] | (uint64_t)region << CURSOR_REGION_SHIFT |
+					answer->cursor[1] = before.word[1] |
+						(uint64_t)region << CURSOR_REGION_SHIFT |
 						(uint64_t)given << CURSOR_SKIP_SHIFT;
 					break;
 				}
 				if (given < skip) {
 					struct pe_query_result passed;
 
-					given += accept(c, &t, asker, now_tick, &c->hits[i], &passed);
+					given += accept(
+						c, &t, asker, now_tick, &c->hits[i], &passed);
 					continue;
 				}
-				if (accept(c, &t, asker, now_tick, &c->hits[i], &c->results[count])) {
+				if (accept(c, &t, asker, now_tick, &c->hits[i],
+					    &c->results[count])) {
 					given++;
 					count++;
 				}

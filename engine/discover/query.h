@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/counters.h"
+#include "base/memory.h"
 #include "grid/grid.h"
 #include "policy/view.h"
 #include "wire/wire.h"
@@ -27,12 +28,13 @@ struct pe_query_context {
 	struct pe_query_result *results; // results_max
 	uint32_t *met;                   // open-addressed set of handles, met_mask + 1 entries
 	uint32_t met_mask;
+	struct pe_memory memory; // holds the three arrays
 };
 
 // Memory for one worker's queries; grid, records and counters outlive the context.
-[[nodiscard]] enum pe_status pe_query_create(struct pe_query_context *context, const struct pe_grid *grid,
-	const struct pe_record *records, struct pe_counters *counters, uint32_t results_max, uint32_t cells_max,
-	uint32_t candidates_max);
+[[nodiscard]] enum pe_status pe_query_create(struct pe_query_context *context,
+	const struct pe_grid *grid, const struct pe_record *records, struct pe_counters *counters,
+	uint32_t results_max, uint32_t cells_max, uint32_t candidates_max);
 void pe_query_destroy(struct pe_query_context *context);
 
 struct pe_query_answer {
@@ -43,6 +45,7 @@ struct pe_query_answer {
 
 // query: passed pe_wire_check_query. precision_max_m: the largest precision in the space (bounds a POINT query's walk).
 // results_max: at most the context's. PE_REASON_none, or a QUERY-scope reason.
-[[nodiscard]] enum pe_reason pe_query_run(struct pe_query_context *context, const struct pe_space *space,
-	const struct pe_wire_query *query, const struct pe_asker *asker, uint32_t now_tick, float precision_max_m,
+[[nodiscard]] enum pe_reason pe_query_run(struct pe_query_context *context,
+	const struct pe_space *space, const struct pe_wire_query *query,
+	const struct pe_asker *asker, uint32_t now_tick, float precision_max_m,
 	uint32_t results_max, struct pe_query_answer *answer);

@@ -7,20 +7,22 @@
 enum pe_change_kind {
 	PE_CHANGE_UPDATE = 1,   // to the owner, or to the partition's worker to find or make one
 	PE_CHANGE_WITHDRAW = 2, // likewise; update.entity_id and update.sequence count
-	PE_CHANGE_ADOPT = 3,    // partition's worker → owner: `handle` is new and yours; apply the update
-	PE_CHANGE_REMOVE = 4,   // owner → partition's worker: take `handle` out of the index
+	// partition's worker → owner: `handle` is new and yours; apply the update
+	PE_CHANGE_ADOPT = 3,
+	PE_CHANGE_REMOVE = 4, // owner → partition's worker: take `handle` out of the index
 };
 
 #define PE_CHANGE_HOPS_MAX 4
 
 struct pe_change {
 	struct pe_wire_update update;
-	uint64_t time_ms;     // event time
-	uint64_t hash;        // of the id
+	uint64_t time_ms; // event time
+	uint64_t hash;    // of the id
 	uint32_t incarnation;
-	uint32_t handle;      // where the sender believes the entity to be, or PE_HANDLE_NONE
-	uint32_t ack;         // where its acknowledgement record goes, on the worker that received it; or PE_ACK_NONE
-	uint8_t kind;         // enum pe_change_kind
+	uint32_t handle; // where the sender believes the entity to be, or PE_HANDLE_NONE
+	// where its acknowledgement record goes, on the worker that received it; or PE_ACK_NONE
+	uint32_t ack;
+	uint8_t kind; // enum pe_change_kind
 	uint8_t space;
 	uint8_t hops;  // hand-overs so far
 	uint8_t owner; // the worker that received it: who shall own what is created

@@ -13,10 +13,12 @@ static uint32_t partition_buckets(uint32_t entity_count_max, unsigned partition_
 
 uint64_t pe_index_bytes(uint32_t entity_count_max, unsigned partition_count)
 {
-	return (uint64_t)partition_buckets(entity_count_max, partition_count) * partition_count * sizeof(struct pe_bucket);
+	return (uint64_t)partition_buckets(entity_count_max, partition_count) * partition_count *
+		sizeof(struct pe_bucket);
 }
 
-bool pe_index_init(struct pe_index *index, void *memory, uint32_t entity_count_max, unsigned partition_count)
+bool pe_index_init(
+	struct pe_index *index, void *memory, uint32_t entity_count_max, unsigned partition_count)
 {
 	index->buckets = memory;
 	index->partition_buckets = partition_buckets(entity_count_max, partition_count);
@@ -32,10 +34,12 @@ static uint32_t probe(const struct pe_index *index, uint32_t home, uint32_t n)
 	return base + (home - base + n) % index->partition_buckets;
 }
 
-static uint32_t find_in(const struct pe_bucket *b, const struct pe_record *records, uint8_t tag, const uint8_t id[16])
+static uint32_t find_in(const struct pe_bucket *b, const struct pe_record *records, uint8_t tag,
+	const uint8_t id[16])
 {
 	for (uint32_t match = pe_bucket_match(b, tag); match; match &= match - 1) {
-		uint32_t handle = atomic_load_explicit(&b->handle[__builtin_ctz(match)], memory_order_relaxed);
+		uint32_t handle = atomic_load_explicit(
+			&b->handle[__builtin_ctz(match)], memory_order_relaxed);
 
 		if (memcmp(records[handle].id, id, 16) == 0)
 			return handle;
@@ -43,14 +47,16 @@ static uint32_t find_in(const struct pe_bucket *b, const struct pe_record *recor
 	return PE_HANDLE_NONE;
 }
 
-uint32_t pe_index_find(const struct pe_index *index, const struct pe_record *records, uint64_t hash, const uint8_t id[16])
+uint32_t pe_index_find(const struct pe_index *index, const struct pe_record *records, uint64_t hash,
+	const uint8_t id[16])
 {
 	uint32_t home = pe_index_home(index, hash);
 	uint8_t tag = pe_index_tag(hash);
 	uint32_t handle = find_in(&index->buckets[home], records, tag, id);
 
 	// INDEX-AWAY: acquire pairs with add's release of `away`, which comes before the entry's tag is shown.
-	if (handle != PE_HANDLE_NONE || !atomic_load_explicit(&index->buckets[home].away, memory_order_acquire))
+	if (handle != PE_HANDLE_NONE ||
+		!atomic_load_explicit(&index->buckets[home].away, memory_order_acquire))
 		return handle;
 	for (uint32_t n = 1; n < PE_INDEX_PROBES; n++) {
 		handle = find_in(&index->buckets[probe(index, home, n)], records, tag, id);
@@ -81,7 +87,8 @@ static void count_away(struct pe_bucket *home, int change)
 {
 	uint32_t away = atomic_load_explicit(&home->away, memory_order_relaxed);
 
-	atomic_store_explicit(&home->away, away + (uint32_t)change, memory_order_release); // INDEX-AWAY
+	// INDEX-AWAY
+	atomic_store_explicit(&home->away, away + (uint32_t)change, memory_order_release);
 }
 
 bool pe_index_add(struct pe_index *index, uint64_t hash, uint32_t handle)
@@ -96,7 +103,8 @@ bool pe_index_add(struct pe_index *index, uint64_t hash, uint32_t handle)
 			continue;
 		if (n)
 			count_away(&index->buckets[home], 1);
-		atomic_store_explicit(&b->handle[__builtin_ctz(empty)], handle, memory_order_relaxed);
+		atomic_store_explicit(
+			&b->handle[__builtin_ctz(empty)], handle, memory_order_relaxed);
 		set_tag(b, (unsigned)__builtin_ctz(empty), pe_index_tag(hash));
 		return true;
 	}
@@ -110,7 +118,8 @@ bool pe_index_remove(struct pe_index *index, uint64_t hash, uint32_t handle)
 	for (uint32_t n = 0; n < PE_INDEX_PROBES; n++) {
 		struct pe_bucket *b = &index->buckets[probe(index, home, n)];
 
-		for (uint32_t match = pe_bucket_match(b, pe_index_tag(hash)); match; match &= match - 1) {
+		for (uint32_t match = pe_bucket_match(b, pe_index_tag(hash)); match;
+			match &= match - 1) {
 			unsigned entry = (unsigned)__builtin_ctz(match);
 
 			if (atomic_load_explicit(&b->handle[entry], memory_order_relaxed) != handle)

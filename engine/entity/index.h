@@ -17,9 +17,9 @@
 
 struct pe_bucket {
 	// written: the partition's worker; read: anyone. Tag 0 = empty.
-	_Atomic uint64_t tags_low; // entries 0–7
+	_Atomic uint64_t tags_low;  // entries 0–7
 	_Atomic uint32_t tags_high; // entries 8–11
-	_Atomic uint32_t away;     // entries whose home this is and that live in a later bucket
+	_Atomic uint32_t away;      // entries whose home this is and that live in a later bucket
 	_Atomic uint32_t handle[PE_BUCKET_ENTRIES];
 };
 static_assert(sizeof(struct pe_bucket) == 64, "one line");
@@ -34,7 +34,8 @@ struct pe_index {
 // Bytes of buckets for this many entities: at most 60 % of the entries in use.
 uint64_t pe_index_bytes(uint32_t entity_count_max, unsigned partition_count);
 // memory: zeroed, 64-byte aligned, pe_index_bytes long, outliving the index. Draws the key from the system.
-[[nodiscard]] bool pe_index_init(struct pe_index *index, void *memory, uint32_t entity_count_max, unsigned partition_count);
+[[nodiscard]] bool pe_index_init(
+	struct pe_index *index, void *memory, uint32_t entity_count_max, unsigned partition_count);
 
 static inline unsigned pe_index_partition(const struct pe_index *index, uint64_t hash)
 {
@@ -79,11 +80,14 @@ static inline uint32_t pe_index_candidate(const struct pe_index *index, uint64_t
 	const struct pe_bucket *b = &index->buckets[pe_index_home(index, hash)];
 	uint32_t match = pe_bucket_match(b, pe_index_tag(hash));
 
-	return match ? atomic_load_explicit(&b->handle[__builtin_ctz(match)], memory_order_relaxed) : PE_HANDLE_NONE;
+	return match ?
+		atomic_load_explicit(&b->handle[__builtin_ctz(match)], memory_order_relaxed) :
+		PE_HANDLE_NONE;
 }
 
 // The handle of `id`, or PE_HANDLE_NONE.
-uint32_t pe_index_find(const struct pe_index *index, const struct pe_record *records, uint64_t hash, const uint8_t id[16]);
+uint32_t pe_index_find(const struct pe_index *index, const struct pe_record *records, uint64_t hash,
+	const uint8_t id[16]);
 
 // Adds a handle whose record's id is written. The id must not be there. False: no room within the probes.
 [[nodiscard]] bool pe_index_add(struct pe_index *index, uint64_t hash, uint32_t handle);

@@ -40,7 +40,8 @@ struct pe_pending_pool {
 };
 
 // memory: count_max nodes, 64-byte aligned.
-static inline void pe_pending_init(struct pe_pending_pool *pool, void *memory, uint32_t count_max, uint32_t tick)
+static inline void pe_pending_init(
+	struct pe_pending_pool *pool, void *memory, uint32_t count_max, uint32_t tick)
 {
 	pool->nodes = memory;
 	pool->count_max = count_max;

@@ -16,8 +16,8 @@ static void store_push(struct pe_table *t, uint32_t first)
 	// HANDLES: release pairs with store_pop's acquire: the chain's links are written before it can be taken.
 	do {
 		atomic_store_explicit(chain_next(t, first), (uint32_t)head, memory_order_relaxed);
-	} while (!atomic_compare_exchange_weak_explicit(&t->store, &head, ((head >> 32) + 1) << 32 | first,
-		memory_order_release, memory_order_relaxed));
+	} while (!atomic_compare_exchange_weak_explicit(&t->store, &head,
+		((head >> 32) + 1) << 32 | first, memory_order_release, memory_order_relaxed));
 }
 
 static uint32_t store_pop(struct pe_table *t)
@@ -25,29 +25,35 @@ static uint32_t store_pop(struct pe_table *t)
 	uint64_t head = atomic_load_explicit(&t->store, memory_order_acquire); // HANDLES
 
 	while ((uint32_t)head != PE_HANDLE_NONE) {
-		uint32_t next = atomic_load_explicit(chain_next(t, (uint32_t)head), memory_order_relaxed);
+		uint32_t next =
+			atomic_load_explicit(chain_next(t, (uint32_t)head), memory_order_relaxed);
 
-		if (atomic_compare_exchange_weak_explicit(&t->store, &head, ((head >> 32) + 1) << 32 | next,
-			    memory_order_acquire, memory_order_acquire))
+		if (atomic_compare_exchange_weak_explicit(&t->store, &head,
+			    ((head >> 32) + 1) << 32 | next, memory_order_acquire,
+			    memory_order_acquire))
 			return (uint32_t)head;
 	}
 	return PE_HANDLE_NONE;
 }
 
-enum pe_status pe_table_create(struct pe_table *table, uint32_t entity_count_max, unsigned partition_count, bool huge_pages)
+enum pe_status pe_table_create(struct pe_table *table, uint32_t entity_count_max,
+	unsigned partition_count, bool huge_pages)
 {
 	enum pe_status status;
 
 	memset(table, 0, sizeof *table);
-	status = pe_memory_map((size_t)entity_count_max * sizeof(struct pe_record), huge_pages, &table->record_memory);
+	status = pe_memory_map((size_t)entity_count_max * sizeof(struct pe_record), huge_pages,
+		&table->record_memory);
 	if (status != PE_OK)
 		return status;
-	status = pe_memory_map(pe_index_bytes(entity_count_max, partition_count), huge_pages, &table->index_memory);
+	status = pe_memory_map(pe_index_bytes(entity_count_max, partition_count), huge_pages,
+		&table->index_memory);
 	if (status != PE_OK)
 		goto no_index;
 	table->records = table->record_memory.base;
 	table->entity_count_max = entity_count_max;
-	if (!pe_index_init(&table->index, table->index_memory.base, entity_count_max, partition_count)) {
+	if (!pe_index_init(
+		    &table->index, table->index_memory.base, entity_count_max, partition_count)) {
 		status = PE_IO;
 		goto no_key;
 	}
@@ -77,7 +83,9 @@ void pe_table_destroy(struct pe_table *table)
 
 void pe_handles_init(struct pe_handles *handles)
 {
-	*handles = (struct pe_handles){.first = PE_HANDLE_NONE, .retired_first = PE_HANDLE_NONE, .retired_last = PE_HANDLE_NONE};
+	*handles = (struct pe_handles){.first = PE_HANDLE_NONE,
+		.retired_first = PE_HANDLE_NONE,
+		.retired_last = PE_HANDLE_NONE};
 }
 
 uint32_t pe_handles_take(struct pe_table *table, struct pe_handles *handles)

@@ -27,8 +27,8 @@ struct pe_handles {
 	uint32_t retired_first, retired_last, retired_count;
 };
 
-[[nodiscard]] enum pe_status pe_table_create(struct pe_table *table, uint32_t entity_count_max, unsigned partition_count,
-	bool huge_pages);
+[[nodiscard]] enum pe_status pe_table_create(struct pe_table *table, uint32_t entity_count_max,
+	unsigned partition_count, bool huge_pages);
 void pe_table_destroy(struct pe_table *table);
 
 void pe_handles_init(struct pe_handles *handles);
