@@ -234,7 +234,8 @@ uint64_t pe_engine_memory_bytes(const struct pe_engine *engine)
 
 	for (unsigned i = 0; i < engine->config.worker_count; i++)
 		bytes += engine->workers[i]->pending_memory.mapped_bytes +
-			engine->workers[i]->query.memory.mapped_bytes + engine->workers[i]->outbox_memory.mapped_bytes;
+			engine->workers[i]->query.memory.mapped_bytes +
+			engine->workers[i]->outbox_memory.mapped_bytes;
 	return bytes;
 }
 

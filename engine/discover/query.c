@@ -34,7 +34,8 @@ enum pe_status pe_query_create(struct pe_query_context *context, const struct pe
 		.candidates_max = candidates_max,
 		.met_mask = set - 1,
 	};
-	if (pe_memory_map(hit_bytes + result_bytes + set * sizeof(uint32_t), false, &context->memory) != PE_OK)
+	if (pe_memory_map(hit_bytes + result_bytes + set * sizeof(uint32_t), false,
+		    &context->memory) != PE_OK)
 		return PE_NO_MEMORY;
 	base = context->memory.base;
 	context->hits = (struct pe_hit *)base;
