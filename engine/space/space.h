@@ -98,7 +98,8 @@ struct pe_space {
 	double units_per_m;
 	double extent_m;                  // effective
 	int64_t units_lo[3], units_hi[3]; // what the key holds, inclusive, in units
-	double slack_units; // rounding: |held difference − true difference| of two positions at most
+	// rounding: |held difference − true difference| of two positions at most
+	double slack_units;
 	struct pe_space_frame frame[PE_FRAMES_MAX];
 };
 

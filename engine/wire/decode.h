@@ -38,8 +38,9 @@ struct pe_wire_view {
 	const uint8_t *records; // first record, query, answer or counter; NULL unless sound
 	uint32_t records_bytes;
 	uint16_t count; // of records, queries, answers or counters; 0 unless sound
-	uint8_t reply; // enum pe_wire_reply; also set for a refused message that may be answered, and then
-		// header.{sequence, stream_id, space_id} and body.update.broadcast_id are valid
+	// enum pe_wire_reply; also set for a refused message that may be answered, and then
+	uint8_t reply;
+	// header.{sequence, stream_id, space_id} and body.update.broadcast_id are valid
 };
 
 // An engine's side: SPATIAL_UPDATE, SPATIAL_QUERY, WITHDRAW, PING, STATE_REQUEST. Types that only an engine
