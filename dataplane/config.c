@@ -1,0 +1,549 @@
+#include "config.h"
+#include "config_yaml.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// What runs when no file is named: loopback, no huge pages, no privileges. configs/reference.yaml describes
+// the keys, docs/protocol.md the two spaces.
+static const char embedded[] =
+	"workers: {count: 1, idle: sleep}\n"
+	"memory: {entities: 200000, no_huge: true, socket_mem_mb: 64}\n"
+	"sources:\n"
+	"  - socket: {address: 127.0.0.1, port: 10202}\n"
+	"spaces:\n"
+	"  - {id: 6c6f6361-6c00-4000-8000-000000000001, name: local, kind: cartesian}\n"
+	"  - {id: 776f726c-6400-4000-8000-000000000001, name: world, kind: geodetic, worldwide: true}\n";
+
+// Reading a value: NULL keeps what *value holds already. The first failure wins and ends the load.
+struct reader {
+	const struct raw_file *file;
+	struct pe_error *error;
+};
+
+static bool fail(const struct reader *r, const char *path, const char *what, const char *text)
+{
+	raw_fail(r->file, r->error, path, "%s, not \"%.60s\"", what, text);
+	return false;
+}
+
+static bool read_u32(const struct reader *r, const char *path, const char *text, uint32_t least, uint32_t most,
+	uint32_t *value)
+{
+	char *end;
+	unsigned long long v;
+
+	if (!text)
+		return true;
+	errno = 0;
+	v = strtoull(text, &end, 10);
+	if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0)
+		return fail(r, path, "must be a whole number", text);
+	if (v < least || v > most) {
+		raw_fail(r->file, r->error, path, "must be from %u to %u, not %.40s", least, most, text);
+		return false;
+	}
+	*value = (uint32_t)v;
+	return true;
+}
+
+static bool read_double(const struct reader *r, const char *path, const char *text, double least, double most,
+	double *value)
+{
+	char *end;
+	double v;
+
+	if (!text)
+		return true;
+	v = strtod(text, &end);
+	if (end == text || *end != '\0' || !isfinite(v) || strpbrk(text, "xXpP \t"))
+		return fail(r, path, "must be a number", text);
+	if (v < least || v > most) {
+		raw_fail(r->file, r->error, path, "must be from %g to %g, not %.40s", least, most, text);
+		return false;
+	}
+	*value = v;
+	return true;
+}
+
+static bool read_float(const struct reader *r, const char *path, const char *text, double least, double most,
+	float *value)
+{
+	double v = (double)*value;
+
+	if (!read_double(r, path, text, least, most, &v))
+		return false;
+	*value = (float)v;
+	return true;
+}
+
+static bool read_bool(const struct reader *r, const char *path, const char *text, bool *value)
+{
+	if (!text)
+		return true;
+	if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0)
+		return fail(r, path, "must be true or false", text);
+	*value = strcmp(text, "true") == 0;
+	return true;
+}
+
+static bool read_word(const struct reader *r, const char *path, const char *text, const char *const *words,
+	unsigned *value)
+{
+	char choice[160] = "must be";
+
+	if (!text)
+		return true;
+	for (unsigned i = 0; words[i]; i++) {
+		if (strcmp(text, words[i]) == 0) {
+			*value = i;
+			return true;
+		}
+		snprintf(choice + strlen(choice), sizeof choice - strlen(choice), "%s %s", i ? " or" : "", words[i]);
+	}
+	return fail(r, path, choice, text);
+}
+
+static bool read_uuid(const struct reader *r, const char *path, const char *text, uint8_t id[16])
+{
+	static const char shape[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+	static const uint8_t nil[16];
+	unsigned digits = 0;
+
+	memset(id, 0, 16);
+	for (unsigned i = 0; i < sizeof shape; i++) {
+		int c = text[i], digit;
+
+		if (shape[i] != 'x') {
+			if (c != shape[i])
+				return fail(r, path, "must be a uuid (8-4-4-4-12 hexadecimal digits)", text);
+			continue;
+		}
+		digit = c >= '0' && c <= '9' ? c - '0' :
+			c >= 'a' && c <= 'f' ? c - 'a' + 10 :
+			c >= 'A' && c <= 'F' ? c - 'A' + 10 :
+					       -1;
+		if (digit < 0)
+			return fail(r, path, "must be a uuid (8-4-4-4-12 hexadecimal digits)", text);
+		id[digits / 2] = (uint8_t)(id[digits / 2] << 4 | digit);
+		digits++;
+	}
+	if (memcmp(id, nil, 16) == 0)
+		return fail(r, path, "must not be the nil uuid, which names the first space", text);
+	return true;
+}
+
+static bool read_prefixes(const struct reader *r, const char *key, char **texts, unsigned count, bool host_bits_zero,
+	struct pe_prefix *prefixes, unsigned most, unsigned *prefix_count)
+{
+	char path[96];
+
+	if (!texts)
+		return true;
+	if (count > most) {
+		raw_fail(r->file, r->error, key, "at most %u entries", most);
+		return false;
+	}
+	for (unsigned i = 0; i < count; i++) {
+		snprintf(path, sizeof path, "%.70s[%u]", key, i);
+		if (!pe_prefix_parse(texts[i], host_bits_zero, &prefixes[i]))
+			return fail(r, path,
+				host_bits_zero ? "must be an address or a prefix with no bits behind it" :
+						 "must be an IPv4 or IPv6 address, with or without /prefix",
+				texts[i]);
+	}
+	*prefix_count = count;
+	return true;
+}
+
+static bool read_workers(const struct reader *r, const struct raw_workers *raw, struct pe_config *c)
+{
+	static const char *const idles[] = {"spin", "pause", "sleep", NULL};
+	unsigned idle = c->idle;
+	uint32_t control = UINT32_MAX;
+	char path[64];
+
+	if (!read_u32(r, "workers.count", raw->count, 1, PE_WORKERS_MAX, &c->worker_count) ||
+		!read_word(r, "workers.idle", raw->idle, idles, &idle) ||
+		!read_u32(r, "workers.pause_after_turns", raw->pause_after_turns, 0, 1u << 30,
+			&c->pause_after_turns) ||
+		!read_u32(r, "workers.sleep_after_turns", raw->sleep_after_turns, 1, 1u << 30,
+			&c->sleep_after_turns) ||
+		!read_u32(r, "workers.sleep_us_max", raw->sleep_us_max, 1, 1000000, &c->sleep_us_max) ||
+		!read_u32(r, "workers.control_core", raw->control_core, 0, 1023, &control))
+		return false;
+	c->idle = (enum pe_idle)idle;
+	c->control_core = control == UINT32_MAX ? -1 : (int)control;
+	if (raw->cores && raw->cores_count != c->worker_count) {
+		raw_fail(r->file, r->error, "workers.cores", "must name one core for each of the %u workers, not %u",
+			c->worker_count, raw->cores_count);
+		return false;
+	}
+	for (unsigned i = 0; i < raw->cores_count; i++) {
+		snprintf(path, sizeof path, "workers.cores[%u]", i);
+		if (!read_u32(r, path, raw->cores[i], 0, 1023, &c->cores[i]))
+			return false;
+		for (unsigned j = 0; j < i; j++)
+			if (c->cores[j] == c->cores[i])
+				return fail(r, path, "must be a core that no other worker has", raw->cores[i]);
+	}
+	c->core_count = raw->cores_count;
+	return true;
+}
+
+static bool read_memory(const struct reader *r, const struct raw_memory *raw, struct pe_config *c)
+{
+	return read_u32(r, "memory.entities", raw->entities, 16, PE_ENTITIES_MAX, &c->engine.entity_count_max) &&
+	       read_u32(r, "memory.pending", raw->pending, 0, PE_ENTITIES_MAX, &c->engine.pending_count_max) &&
+	       read_bool(r, "memory.huge_pages", raw->huge_pages, &c->engine.huge_pages) &&
+	       read_bool(r, "memory.no_huge", raw->no_huge, &c->no_huge) &&
+	       read_u32(r, "memory.socket_mem_mb", raw->socket_mem_mb, 16, 1u << 20, &c->dpdk_mb);
+}
+
+static bool read_limits(const struct reader *r, const struct raw_limits *raw, struct pe_config *c)
+{
+	if (!read_u32(r, "limits.tombstone_ms", raw->tombstone_ms, 0, 3600000, &c->engine.tombstone_ms) ||
+		!read_u32(r, "limits.clock_ahead_ms", raw->clock_ahead_ms, 0, 60000, &c->engine.clock_ahead_ms) ||
+		!read_u32(r, "limits.ring_records", raw->ring_records, 64, PE_RING_RECORDS_MAX,
+			&c->engine.ring_records) ||
+		!read_u32(r, "limits.query_results", raw->query_results, 1, PE_QUERY_RESULTS_MAX,
+			&c->engine.query_results_max) ||
+		!read_u32(r, "limits.query_cells", raw->query_cells, 1, PE_QUERY_CELLS_MAX,
+			&c->engine.query_cells_max) ||
+		!read_u32(r, "limits.query_candidates", raw->query_candidates, 64, PE_QUERY_CANDIDATES_MAX,
+			&c->engine.query_candidates_max))
+		return false;
+	if (c->engine.ring_records & (c->engine.ring_records - 1))
+		return fail(r, "limits.ring_records", "must be a power of two", raw->ring_records);
+	return true;
+}
+
+static bool read_socket(const struct reader *r, const char *path, const struct raw_socket *raw, struct pe_source_config *s)
+{
+	uint32_t port = PE_WIRE_PORT;
+	char at[96];
+
+	s->kind = PE_SOURCE_SOCKET;
+	snprintf(at, sizeof at, "%s.address", path);
+	s->bind.bits = 128;
+	if (!pe_address_parse(raw->address ? raw->address : "127.0.0.1", s->bind.address))
+		return fail(r, at, "must be an IPv4 or IPv6 address", raw->address);
+	snprintf(at, sizeof at, "%s.port", path);
+	if (!read_u32(r, at, raw->port, 1, 65535, &port))
+		return false;
+	s->port = (uint16_t)port;
+	return true;
+}
+
+static bool read_ethdev(const struct reader *r, const char *path, const struct raw_ethdev *raw, struct pe_source_config *s)
+{
+	const struct {
+		const char *key, *text;
+		uint32_t least, most;
+		uint32_t *value;
+	} numbers[] = {
+		{"queues", raw->queues, 0, PE_WORKERS_MAX, &s->queues},
+		{"descriptors", raw->descriptors, 64, 16384, &s->descriptors},
+		{"mtu", raw->mtu, 1500, 9000, &s->mtu},
+		{"vlan", raw->vlan, 0, 4094, &s->vlan},
+	};
+	uint32_t port = PE_WIRE_PORT;
+	char at[96];
+
+	s->kind = PE_SOURCE_ETHDEV;
+	s->descriptors = 512;
+	s->mtu = 1500;
+	snprintf(at, sizeof at, "%s.device", path);
+	if (!raw->device || !raw->device[0] || strlen(raw->device) >= sizeof s->device) {
+		raw_fail(r->file, r->error, at, "must name a vdev, a PCI address or a port");
+		return false;
+	}
+	memcpy(s->device, raw->device, strlen(raw->device) + 1);
+	snprintf(at, sizeof at, "%s.port", path);
+	if (!read_u32(r, at, raw->port, 1, 65535, &port))
+		return false;
+	s->port = (uint16_t)port;
+	for (unsigned i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+		snprintf(at, sizeof at, "%s.%s", path, numbers[i].key);
+		if (!read_u32(r, at, numbers[i].text, numbers[i].least, numbers[i].most, numbers[i].value))
+			return false;
+	}
+	snprintf(at, sizeof at, "%s.addresses", path);
+	if (raw->addresses_count == 0) {
+		raw_fail(r->file, r->error, at, "must name at least one address that the port answers to");
+		return false;
+	}
+	return read_prefixes(r, at, raw->addresses, raw->addresses_count, false, s->addresses,
+		PE_SOURCE_ADDRESSES_MAX, &s->address_count);
+}
+
+static bool read_sources(const struct reader *r, const struct raw_config *raw, struct pe_config *c)
+{
+	char path[64], kind[80];
+
+	if (raw->sources_count == 0 || raw->sources_count > PE_SOURCES_MAX) {
+		raw_fail(r->file, r->error, "sources", "must have from 1 to %u entries", PE_SOURCES_MAX);
+		return false;
+	}
+	for (unsigned i = 0; i < raw->sources_count; i++) {
+		const struct raw_source *source = &raw->sources[i];
+		struct pe_source_config *s = &c->sources[i];
+
+		*s = (struct pe_source_config){0};
+		snprintf(path, sizeof path, "sources[%u]", i);
+		if (!source->socket == !source->ethdev) {
+			raw_fail(r->file, r->error, path, "must be either a socket or an ethdev");
+			return false;
+		}
+		snprintf(kind, sizeof kind, "%s.%s", path, source->socket ? "socket" : "ethdev");
+		if (source->socket ? !read_socket(r, kind, source->socket, s) : !read_ethdev(r, kind, source->ethdev, s))
+			return false;
+		for (unsigned j = 0; j < i; j++) {
+			const struct pe_source_config *other = &c->sources[j];
+
+			if (other->kind != s->kind)
+				continue;
+			if (s->kind == PE_SOURCE_SOCKET ? other->port == s->port &&
+					memcmp(other->bind.address, s->bind.address, 16) == 0 :
+							  strcmp(other->device, s->device) == 0) {
+				raw_fail(r->file, r->error, path, "is the same as sources[%u]", j);
+				return false;
+			}
+		}
+	}
+	c->source_count = raw->sources_count;
+	return true;
+}
+
+static bool read_space(const struct reader *r, unsigned index, const struct raw_space *raw, struct pe_config *c)
+{
+	static const char *const kinds[] = {"cartesian", "geodetic", NULL};
+	struct pe_space_policy *p = &c->engine.spaces[index];
+	struct pe_space_config *s = &p->space;
+	unsigned kind = 0;
+	char path[64], at[112];
+	struct pe_error reason = {0};
+	struct pe_space space;
+
+	*p = (struct pe_space_policy){0};
+	snprintf(path, sizeof path, "spaces[%u]", index);
+#define AT(key) (snprintf(at, sizeof at, "%s.%s", path, key), at)
+	if (!raw->id || !raw->kind) {
+		raw_fail(r->file, r->error, path, "must have the key %s", raw->id ? "kind" : "id");
+		return false;
+	}
+	if (!read_uuid(r, AT("id"), raw->id, s->id) || !read_word(r, AT("kind"), raw->kind, kinds, &kind))
+		return false;
+	s->kind = kind == 0 ? PE_SPACE_CARTESIAN : PE_SPACE_GEODETIC;
+	if (raw->name && strlen(raw->name) >= sizeof s->name)
+		return fail(r, AT("name"), "must be shorter than 32 bytes", raw->name);
+	snprintf(s->name, sizeof s->name, "%s", raw->name ? raw->name : "");
+	s->leaf_edge_m = 64;
+	if (!read_double(r, AT("leaf_edge_m"), raw->leaf_edge_m, 0.01, 1e6, &s->leaf_edge_m))
+		return false;
+	s->leaf_height_m = s->leaf_edge_m * 16;
+	if (!read_double(r, AT("leaf_height_m"), raw->leaf_height_m, 0.01, 256e6, &s->leaf_height_m) ||
+		!read_bool(r, AT("worldwide"), raw->worldwide, &s->worldwide) ||
+		!read_double(r, AT("extent_m"), raw->extent_m, 0, 1e9, &s->extent_m) ||
+		!read_u32(r, AT("ttl_default_ms"), raw->ttl_default_ms, 1, PE_TTL_MAX_MS, &p->ttl_default_ms) ||
+		!read_u32(r, AT("ttl_max_ms"), raw->ttl_max_ms, 1, PE_TTL_MAX_MS, &p->ttl_max_ms) ||
+		!read_u32(r, AT("frequency_default"), raw->frequency_default, 0, 65535, &p->frequency_default) ||
+		!read_float(r, AT("coalesce_distance_m"), raw->coalesce_distance_m, 0, 1e6, &p->coalesce_distance_m) ||
+		!read_u32(r, AT("coalesce_interval_ms"), raw->coalesce_interval_ms, 0, PE_TTL_MAX_MS,
+			&p->coalesce_interval_ms) ||
+		!read_float(r, AT("coalesce_attribute"), raw->coalesce_attribute, 0, 1, &p->coalesce_attribute) ||
+		!read_float(r, AT("precision_max_m"), raw->precision_max_m, 0.001, (double)PE_PRECISION_MAX_M,
+			&p->precision_max_m))
+		return false;
+	if ((p->ttl_default_ms ? p->ttl_default_ms : PE_TTL_DEFAULT_MS) > (p->ttl_max_ms ? p->ttl_max_ms : PE_TTL_MAX_MS)) {
+		raw_fail(r->file, r->error, AT(p->ttl_default_ms ? "ttl_default_ms" : "ttl_max_ms"),
+			"the default ttl (%u) must not be above the longest (%u)",
+			p->ttl_default_ms ? p->ttl_default_ms : PE_TTL_DEFAULT_MS,
+			p->ttl_max_ms ? p->ttl_max_ms : PE_TTL_MAX_MS);
+		return false;
+	}
+	if (raw->home && (s->kind == PE_SPACE_CARTESIAN || s->worldwide)) {
+		raw_fail(r->file, r->error, AT("home"), "only a regional geodetic space has one");
+		return false;
+	}
+	if (s->worldwide && s->kind == PE_SPACE_CARTESIAN) {
+		raw_fail(r->file, r->error, AT("worldwide"), "only a geodetic space can be worldwide");
+		return false;
+	}
+	if (s->kind == PE_SPACE_GEODETIC && !s->worldwide) {
+		if (raw->home_count != 2) {
+			raw_fail(r->file, r->error, raw->home ? AT("home") : path,
+				"a regional geodetic space needs home: [latitude, longitude]");
+			return false;
+		}
+		if (!read_double(r, AT("home[0]"), raw->home[0], -90, 90, &s->home[0]) ||
+			!read_double(r, AT("home[1]"), raw->home[1], -180, 180, &s->home[1]))
+			return false;
+	}
+	for (unsigned j = 0; j < index; j++)
+		if (memcmp(c->engine.spaces[j].space.id, s->id, 16) == 0) {
+			raw_fail(r->file, r->error, AT("id"), "is the id of spaces[%u] too", j);
+			return false;
+		} else if (s->name[0] && strcmp(c->engine.spaces[j].space.name, s->name) == 0) {
+			raw_fail(r->file, r->error, AT("name"), "is the name of spaces[%u] too", j);
+			return false;
+		}
+#undef AT
+	if (pe_space_prepare(&space, s, index, &reason) != PE_OK) {
+		raw_fail(r->file, r->error, path, "%.300s", reason.text);
+		return false;
+	}
+	return true;
+}
+
+static bool read_spaces(const struct reader *r, const struct raw_config *raw, struct pe_config *c)
+{
+	if (raw->spaces_count == 0 || raw->spaces_count > PE_SPACES_MAX) {
+		raw_fail(r->file, r->error, "spaces", "must have from 1 to %u entries", PE_SPACES_MAX);
+		return false;
+	}
+	c->engine.space_count = raw->spaces_count;
+	for (unsigned i = 0; i < raw->spaces_count; i++)
+		if (!read_space(r, i, &raw->spaces[i], c))
+			return false;
+	return true;
+}
+
+// EAL's options that this program sets itself; a second one would contradict it.
+static bool read_eal(const struct reader *r, const struct raw_eal *raw, struct pe_config *c)
+{
+	static const char *const ours[] = {"-l", "--lcores", "-c", "-s", "-S", "--main-lcore", "--proc-type",
+		"--no-huge", "--in-memory", "--file-prefix", "-m", "--socket-mem", "--telemetry", "--no-telemetry"};
+	char path[64];
+
+	if (raw->arguments_count > PE_EAL_ARGUMENTS_MAX) {
+		raw_fail(r->file, r->error, "eal.arguments", "at most %u entries", PE_EAL_ARGUMENTS_MAX);
+		return false;
+	}
+	for (unsigned i = 0; i < raw->arguments_count; i++) {
+		size_t name = strcspn(raw->arguments[i], "=");
+
+		snprintf(path, sizeof path, "eal.arguments[%u]", i);
+		for (unsigned j = 0; j < sizeof ours / sizeof ours[0]; j++)
+			if (strlen(ours[j]) == name && memcmp(ours[j], raw->arguments[i], name) == 0)
+				return fail(r, path, "must not be an option that presenced sets itself",
+					raw->arguments[i]);
+		c->eal_arguments[i] = strdup(raw->arguments[i]);
+		if (!c->eal_arguments[i]) {
+			raw_fail(r->file, r->error, path, "no memory");
+			return false;
+		}
+		c->eal_argument_count = i + 1;
+	}
+	return true;
+}
+
+static bool read_all(const struct reader *r, const struct raw_config *raw, struct pe_config *c)
+{
+	static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
+	unsigned level = c->log_level;
+
+	if (!read_workers(r, &raw->workers, c) || !read_memory(r, &raw->memory, c) ||
+		!read_limits(r, &raw->limits, c) || !read_eal(r, &raw->eal, c) ||
+		!read_bool(r, "telemetry", raw->telemetry, &c->telemetry) ||
+		!read_word(r, "log", raw->log, levels, &level) ||
+		!read_prefixes(r, "trusted", raw->trusted, raw->trusted_count, true, c->trusted, PE_PREFIXES_MAX,
+			&c->trusted_count) ||
+		!read_prefixes(r, "admitted", raw->admitted, raw->admitted_count, true, c->admitted,
+			PE_PREFIXES_MAX, &c->admitted_count))
+		return false;
+	c->log_level = (enum pe_log_level)level;
+	c->engine.worker_count = c->worker_count;
+	return (!raw->sources || read_sources(r, raw, c)) && (!raw->spaces || read_spaces(r, raw, c));
+}
+
+static void set_defaults(struct pe_config *c)
+{
+	struct pe_prefix loopback[2];
+
+	*c = (struct pe_config){
+		.worker_count = 1,
+		.control_core = -1,
+		.idle = PE_IDLE_SLEEP,
+		.pause_after_turns = 64,
+		.sleep_after_turns = 1024,
+		.sleep_us_max = 1000,
+		.no_huge = true,
+		.dpdk_mb = 64,
+		.trusted_count = 2,
+		.admitted_count = 2,
+		.log_level = PE_LOG_INFO,
+		.engine = {.entity_count_max = 200000},
+	};
+	(void)pe_prefix_parse("127.0.0.0/8", true, &loopback[0]);
+	(void)pe_prefix_parse("::1/128", true, &loopback[1]);
+	memcpy(c->trusted, loopback, sizeof loopback);
+	memcpy(c->admitted, loopback, sizeof loopback);
+}
+
+static enum pe_status load_over(const char *name, const char *text, size_t bytes, struct pe_config *c, struct pe_error *error)
+{
+	struct raw_file file;
+	enum pe_status status = raw_load(&file, name, text, bytes, error);
+	struct reader r = {.file = &file, .error = error};
+
+	if (status == PE_OK && file.config && !read_all(&r, file.config, c))
+		status = error->status;
+	raw_free(&file);
+	return status;
+}
+
+enum pe_status pe_config_load_text(const char *name, const char *text, size_t bytes, struct pe_config *config,
+	struct pe_error *error)
+{
+	enum pe_status status;
+
+	set_defaults(config);
+	// What a file leaves out is as in the embedded default; lists are replaced whole.
+	status = load_over("built-in", embedded, sizeof embedded - 1, config, error);
+	if (status == PE_OK && text)
+		status = load_over(name, text, bytes, config, error);
+	snprintf(config->file, sizeof config->file, "%s", name);
+	return status;
+}
+
+enum pe_status pe_config_load(const char *path, struct pe_config *config, struct pe_error *error)
+{
+	enum pe_status status = PE_IO;
+	char *text;
+	size_t bytes;
+	FILE *in;
+
+	if (!path)
+		return pe_config_load_text("built-in", NULL, 0, config, error);
+	*config = (struct pe_config){0};
+	error->status = PE_IO;
+	in = fopen(path, "re");
+	if (!in) {
+		snprintf(error->text, sizeof error->text, "%.300s: %s", path, strerror(errno));
+		return PE_IO;
+	}
+	text = malloc(PE_CONFIG_FILE_MAX + 1);
+	bytes = text ? fread(text, 1, PE_CONFIG_FILE_MAX + 1, in) : 0;
+	if (!text)
+		snprintf(error->text, sizeof error->text, "%.300s: no memory", path);
+	else if (ferror(in))
+		snprintf(error->text, sizeof error->text, "%.300s: cannot be read", path);
+	else if (bytes > PE_CONFIG_FILE_MAX)
+		snprintf(error->text, sizeof error->text, "%.300s: longer than 1 MiB", path);
+	else
+		status = pe_config_load_text(path, text, bytes, config, error);
+	free(text);
+	fclose(in);
+	return status;
+}
+
+void pe_config_free(struct pe_config *config)
+{
+	for (unsigned i = 0; i < config->eal_argument_count; i++)
+		free(config->eal_arguments[i]);
+	config->eal_argument_count = 0;
+}

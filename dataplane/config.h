@@ -1,0 +1,73 @@
+// The configuration of presenced: YAML in, one checked struct out. libcyaml loads the structure (an unknown
+// or repeated key is an error), every value is then parsed strictly and checked here, and an error names
+// file, line, key and what is wrong. configs/reference.yaml describes every key. Start only; one thread.
+// A loaded configuration is immutable.
+#pragma once
+
+#include "engine.h"
+#include "log.h"
+#include "prefix.h"
+
+#define PE_SOURCES_MAX          8   // a worker polls each one every turn
+#define PE_PREFIXES_MAX         32  // compared in turn for every message
+#define PE_SOURCE_ADDRESSES_MAX 8   // own addresses of an ethdev port
+#define PE_EAL_ARGUMENTS_MAX    32
+#define PE_CONFIG_FILE_MAX      (1u << 20)
+
+enum pe_idle {
+	PE_IDLE_SPIN,  // isolated cores: poll without a break
+	PE_IDLE_PAUSE, // let the sibling hyper-thread run
+	PE_IDLE_SLEEP, // give the processor away until something arrives
+};
+
+enum pe_source_kind { PE_SOURCE_SOCKET, PE_SOURCE_ETHDEV };
+
+struct pe_source_config {
+	enum pe_source_kind kind;
+	uint16_t port;          // UDP, host order
+	struct pe_prefix bind;  // socket: where it is bound
+	char device[256];       // ethdev: vdev string, PCI address or the name of a port that EAL has
+	unsigned address_count; // ethdev: own addresses
+	struct pe_prefix addresses[PE_SOURCE_ADDRESSES_MAX];
+	unsigned queues;      // ethdev: 0 = one a worker, as far as the port has them
+	unsigned descriptors; // ethdev: a queue, receive and send
+	unsigned mtu;         // ethdev
+	unsigned vlan;        // ethdev: 0 = untagged
+};
+
+struct pe_config {
+	char file[256]; // as named in errors; "built-in" for the embedded default
+
+	unsigned worker_count;
+	unsigned core_count; // 0 = not pinned, else worker_count
+	unsigned cores[PE_WORKERS_MAX];
+	int control_core; // −1 = not pinned
+	enum pe_idle idle;
+	uint32_t pause_after_turns; // idle turns before the first pause
+	uint32_t sleep_after_turns; // idle turns before the first sleep
+	uint32_t sleep_us_max;      // bound of a sleep where a source can only be polled, or another worker may hand over
+
+	bool no_huge;
+	uint32_t dpdk_mb; // EAL's memory: packet buffers and queues
+	unsigned eal_argument_count;
+	char *eal_arguments[PE_EAL_ARGUMENTS_MAX]; // owned
+
+	unsigned source_count;
+	struct pe_source_config sources[PE_SOURCES_MAX];
+	unsigned trusted_count, admitted_count;
+	struct pe_prefix trusted[PE_PREFIXES_MAX];
+	struct pe_prefix admitted[PE_PREFIXES_MAX];
+
+	bool telemetry;
+	enum pe_log_level log_level;
+
+	struct pe_engine_config engine;
+};
+
+// path NULL = the embedded default. On failure error->status is PE_INVALID (the configuration) or PE_IO (the file
+// cannot be read) and error->text is "file:line: key: what". Free with pe_config_free, also after a failure.
+[[nodiscard]] enum pe_status pe_config_load(const char *path, struct pe_config *config, struct pe_error *error);
+// The same from memory; `name` stands for the file in errors.
+[[nodiscard]] enum pe_status pe_config_load_text(const char *name, const char *text, size_t bytes,
+	struct pe_config *config, struct pe_error *error);
+void pe_config_free(struct pe_config *config);

@@ -1,0 +1,330 @@
+#include "config_yaml.h"
+
+#include <cyaml/cyaml.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <yaml.h>
+
+#define LIST_MAX 64
+
+// Every value is taken as text: libcyaml's numbers stop at the first odd character ("1_000" is 1) and its
+// booleans take any word, and a configuration must not be guessed at.
+#define TEXT(type, key) \
+	CYAML_FIELD_STRING_PTR(#key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct type, key, 0, CYAML_UNLIMITED)
+#define TEXTS(type, key) \
+	CYAML_FIELD_SEQUENCE(#key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct type, key, &text, 0, LIST_MAX)
+
+static const cyaml_schema_value_t text = {
+	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, CYAML_UNLIMITED),
+};
+
+static const cyaml_schema_field_t workers_fields[] = {
+	TEXT(raw_workers, count),
+	TEXT(raw_workers, idle),
+	TEXT(raw_workers, pause_after_turns),
+	TEXT(raw_workers, sleep_after_turns),
+	TEXT(raw_workers, sleep_us_max),
+	TEXT(raw_workers, control_core),
+	TEXTS(raw_workers, cores),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t memory_fields[] = {
+	TEXT(raw_memory, entities),
+	TEXT(raw_memory, pending),
+	TEXT(raw_memory, huge_pages),
+	TEXT(raw_memory, no_huge),
+	TEXT(raw_memory, socket_mem_mb),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t limits_fields[] = {
+	TEXT(raw_limits, tombstone_ms),
+	TEXT(raw_limits, clock_ahead_ms),
+	TEXT(raw_limits, ring_records),
+	TEXT(raw_limits, query_results),
+	TEXT(raw_limits, query_cells),
+	TEXT(raw_limits, query_candidates),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t eal_fields[] = {
+	TEXTS(raw_eal, arguments),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t socket_fields[] = {
+	TEXT(raw_socket, address),
+	TEXT(raw_socket, port),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t ethdev_fields[] = {
+	TEXT(raw_ethdev, device),
+	TEXT(raw_ethdev, port),
+	TEXT(raw_ethdev, queues),
+	TEXT(raw_ethdev, descriptors),
+	TEXT(raw_ethdev, mtu),
+	TEXT(raw_ethdev, vlan),
+	TEXTS(raw_ethdev, addresses),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t source_fields[] = {
+	CYAML_FIELD_MAPPING_PTR(
+		"socket", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw_source, socket, socket_fields),
+	CYAML_FIELD_MAPPING_PTR(
+		"ethdev", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw_source, ethdev, ethdev_fields),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t source_value = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_source, source_fields),
+};
+
+static const cyaml_schema_field_t space_fields[] = {
+	TEXT(raw_space, id),
+	TEXT(raw_space, name),
+	TEXT(raw_space, kind),
+	TEXT(raw_space, leaf_edge_m),
+	TEXT(raw_space, leaf_height_m),
+	TEXT(raw_space, worldwide),
+	TEXTS(raw_space, home),
+	TEXT(raw_space, extent_m),
+	TEXT(raw_space, ttl_default_ms),
+	TEXT(raw_space, ttl_max_ms),
+	TEXT(raw_space, frequency_default),
+	TEXT(raw_space, coalesce_distance_m),
+	TEXT(raw_space, coalesce_interval_ms),
+	TEXT(raw_space, coalesce_attribute),
+	TEXT(raw_space, precision_max_m),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t space_value = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_space, space_fields),
+};
+
+static const cyaml_schema_field_t config_fields[] = {
+	CYAML_FIELD_MAPPING("workers", CYAML_FLAG_OPTIONAL, struct raw_config, workers, workers_fields),
+	CYAML_FIELD_MAPPING("memory", CYAML_FLAG_OPTIONAL, struct raw_config, memory, memory_fields),
+	CYAML_FIELD_MAPPING("limits", CYAML_FLAG_OPTIONAL, struct raw_config, limits, limits_fields),
+	CYAML_FIELD_MAPPING("eal", CYAML_FLAG_OPTIONAL, struct raw_config, eal, eal_fields),
+	TEXT(raw_config, telemetry),
+	TEXT(raw_config, log),
+	CYAML_FIELD_SEQUENCE("sources", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw_config, sources,
+		&source_value, 0, LIST_MAX),
+	TEXTS(raw_config, trusted),
+	TEXTS(raw_config, admitted),
+	CYAML_FIELD_SEQUENCE("spaces", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw_config, spaces,
+		&space_value, 0, LIST_MAX * 2),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t config_value = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct raw_config, config_fields),
+};
+
+// What libcyaml says of a failure: first the message, then the way to it, innermost part first.
+struct complaint {
+	char what[200];
+	char path[200];
+	bool in_backtrace;
+};
+
+static void hear(cyaml_log_t level, void *context, const char *format, va_list args)
+{
+	struct complaint *c = context;
+	char line[256], part[96] = "", whole[sizeof part + sizeof c->path + 2];
+	unsigned entry;
+
+	if (level < CYAML_LOG_ERROR)
+		return;
+	vsnprintf(line, sizeof line, format, args);
+	line[strcspn(line, "\n")] = '\0';
+	if (strstr(line, "Backtrace:")) {
+		c->in_backtrace = true;
+		return;
+	}
+	if (!c->in_backtrace) {
+		const char *from = strncmp(line, "Load: ", 6) == 0 ? line + 6 : line;
+
+		snprintf(c->what, sizeof c->what, "%.190s", from);
+		return;
+	}
+	if (sscanf(line, " in mapping field '%90[^']'", part) == 1) {
+		snprintf(whole, sizeof whole, "%s%s%s", part, c->path[0] && c->path[0] != '[' ? "." : "", c->path);
+	} else if (sscanf(line, " in sequence entry '%u'", &entry) == 1) {
+		// It counts entries from 1; paths here count from 0.
+		snprintf(part, sizeof part, "[%u]", entry ? entry - 1 : 0);
+		snprintf(whole, sizeof whole, "%s%s%s", part, c->path[0] && c->path[0] != '[' ? "." : "", c->path);
+	} else {
+		return;
+	}
+	snprintf(c->path, sizeof c->path, "%.199s", whole);
+}
+
+static const cyaml_config_t *loader(struct complaint *c, cyaml_config_t *config)
+{
+	*config = (cyaml_config_t){
+		.log_fn = hear,
+		.log_ctx = c,
+		.mem_fn = cyaml_mem,
+		.log_level = CYAML_LOG_ERROR,
+		.flags = CYAML_CFG_NO_ALIAS,
+	};
+	return config;
+}
+
+struct raw_document {
+	yaml_document_t yaml;
+};
+
+static yaml_node_t *child(yaml_document_t *yaml, yaml_node_t *at, const char *key, size_t bytes, unsigned *line)
+{
+	yaml_node_pair_t *pair;
+
+	if (!at || at->type != YAML_MAPPING_NODE)
+		return NULL;
+	// The last one, so that of a repeated key the repetition is named.
+	for (pair = at->data.mapping.pairs.top; pair-- > at->data.mapping.pairs.start;) {
+		yaml_node_t *name = yaml_document_get_node(yaml, pair->key);
+
+		if (name && name->type == YAML_SCALAR_NODE && name->data.scalar.length == bytes &&
+			memcmp(name->data.scalar.value, key, bytes) == 0) {
+			*line = (unsigned)name->start_mark.line + 1;
+			return yaml_document_get_node(yaml, pair->value);
+		}
+	}
+	return NULL;
+}
+
+unsigned raw_line(const struct raw_file *file, const char *path)
+{
+	yaml_document_t *yaml = file->document ? &file->document->yaml : NULL;
+	yaml_node_t *at = yaml ? yaml_document_get_root_node(yaml) : NULL;
+	unsigned line = 1;
+
+	while (at && *path) {
+		if (*path == '[') {
+			unsigned long entry = strtoul(path + 1, NULL, 10);
+			yaml_node_item_t *item;
+
+			if (at->type != YAML_SEQUENCE_NODE)
+				break;
+			item = at->data.sequence.items.start + entry;
+			if (item >= at->data.sequence.items.top)
+				break;
+			at = yaml_document_get_node(yaml, *item);
+			line = at ? (unsigned)at->start_mark.line + 1 : line;
+			path += strcspn(path, "]");
+			path += *path == ']';
+		} else {
+			size_t bytes = strcspn(path, ".[");
+
+			at = child(yaml, at, path, bytes, &line);
+			path += bytes;
+		}
+		path += *path == '.';
+	}
+	return line;
+}
+
+enum pe_status raw_fail(
+	const struct raw_file *file, struct pe_error *error, const char *path, const char *format, ...)
+{
+	char what[320];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(what, sizeof what, format, args);
+	va_end(args);
+	error->status = PE_INVALID;
+	if (path[0])
+		snprintf(error->text, sizeof error->text, "%s:%u: %.100s: %s", file->name, raw_line(file, path),
+			path, what);
+	else
+		snprintf(error->text, sizeof error->text, "%s:%u: %s", file->name, raw_line(file, path), what);
+	return PE_INVALID;
+}
+
+static enum pe_status load_tree(struct raw_file *file, const char *bytes, size_t length, struct pe_error *error)
+{
+	struct raw_document *document = calloc(1, sizeof *document);
+	yaml_parser_t parser;
+	enum pe_status status = PE_INVALID;
+
+	error->status = PE_INVALID;
+	if (!document || !yaml_parser_initialize(&parser)) {
+		free(document);
+		snprintf(error->text, sizeof error->text, "%s: no memory to read it", file->name);
+		return error->status = PE_NO_MEMORY;
+	}
+	yaml_parser_set_input_string(&parser, (const unsigned char *)bytes, length);
+	if (yaml_parser_load(&parser, &document->yaml)) {
+		file->document = document;
+		status = PE_OK;
+	} else {
+		snprintf(error->text, sizeof error->text, "%s:%zu: not YAML: %s", file->name,
+			parser.problem_mark.line + 1, parser.problem ? parser.problem : "cannot be read");
+		free(document);
+	}
+	yaml_parser_delete(&parser);
+	return status;
+}
+
+// libcyaml names the key that follows the colon only in the message ("Unexpected key: x").
+static enum pe_status explain(
+	const struct raw_file *file, const struct complaint *c, cyaml_err_t failure, struct pe_error *error)
+{
+	char path[sizeof c->path];
+	const char *key = strstr(c->what, "key: ");
+
+	if (failure == CYAML_ERR_INVALID_KEY && key) {
+		snprintf(path, sizeof path, "%.100s%s%.90s", c->path, c->path[0] ? "." : "", key + 5);
+		return raw_fail(file, error, path, "there is no such key");
+	}
+	if (failure == CYAML_ERR_UNEXPECTED_EVENT && strstr(c->what, "already seen"))
+		return raw_fail(file, error, c->path, "the key stands here twice");
+	if (failure == CYAML_ERR_SEQUENCE_ENTRIES_MAX)
+		return raw_fail(file, error, c->path, "the list has too many entries");
+	return raw_fail(file, error, c->path, "%s", c->what[0] ? c->what : cyaml_strerror(failure));
+}
+
+enum pe_status raw_load(
+	struct raw_file *file, const char *name, const char *bytes, size_t length, struct pe_error *error)
+{
+	struct complaint c = {.what = ""};
+	cyaml_config_t config;
+	cyaml_err_t failure;
+	yaml_node_t *root;
+
+	*file = (struct raw_file){.name = name};
+	if (load_tree(file, bytes, length, error) != PE_OK)
+		return error->status;
+	root = yaml_document_get_root_node(&file->document->yaml);
+	if (!root)
+		return PE_OK; // nothing but comments: everything by default
+	if (root->type != YAML_MAPPING_NODE)
+		return raw_fail(file, error, "", "a configuration is keys and values");
+	failure = cyaml_load_data(
+		(const uint8_t *)bytes, length, loader(&c, &config), &config_value, (void **)&file->config, NULL);
+	return failure == CYAML_OK ? PE_OK : explain(file, &c, failure, error);
+}
+
+void raw_free(struct raw_file *file)
+{
+	struct complaint c = {.what = ""};
+	cyaml_config_t config;
+
+	if (file->config)
+		(void)cyaml_free(loader(&c, &config), &config_value, file->config, 0);
+	if (file->document) {
+		yaml_document_delete(&file->document->yaml);
+		free(file->document);
+	}
+	*file = (struct raw_file){.name = file->name};
+}

@@ -1,0 +1,83 @@
+// The structure of a configuration file, as libcyaml loads it: every value still the text that stands in
+// the file, NULL where a key is missing. Between config_yaml.c, which knows YAML, and config.c, which knows
+// what the values mean. Start only; one thread.
+#pragma once
+
+#include "base/status.h"
+
+#include <stddef.h>
+
+
+struct raw_workers {
+	char *count, *idle, *pause_after_turns, *sleep_after_turns, *sleep_us_max, *control_core;
+	char **cores;
+	unsigned cores_count;
+};
+
+struct raw_memory {
+	char *entities, *pending, *huge_pages, *no_huge, *socket_mem_mb;
+};
+
+struct raw_socket {
+	char *address, *port;
+};
+
+struct raw_ethdev {
+	char *device, *port, *queues, *descriptors, *mtu, *vlan;
+	char **addresses;
+	unsigned addresses_count;
+};
+
+struct raw_source {
+	struct raw_socket *socket;
+	struct raw_ethdev *ethdev;
+};
+
+struct raw_eal {
+	char **arguments;
+	unsigned arguments_count;
+};
+
+struct raw_limits {
+	char *tombstone_ms, *clock_ahead_ms, *ring_records, *query_results, *query_cells, *query_candidates;
+};
+
+struct raw_space {
+	char *id, *name, *kind, *leaf_edge_m, *leaf_height_m, *worldwide, *extent_m;
+	char *ttl_default_ms, *ttl_max_ms, *frequency_default;
+	char *coalesce_distance_m, *coalesce_interval_ms, *coalesce_attribute, *precision_max_m;
+	char **home;
+	unsigned home_count;
+};
+
+struct raw_config {
+	struct raw_workers workers;
+	struct raw_memory memory;
+	struct raw_limits limits;
+	struct raw_eal eal;
+	char *telemetry, *log;
+	struct raw_source *sources;
+	char **trusted, **admitted;
+	struct raw_space *spaces;
+	unsigned sources_count, trusted_count, admitted_count, spaces_count;
+};
+
+struct raw_document; // the text again, as libyaml's tree: knows on which line a key stands
+
+struct raw_file {
+	const char *name;
+	struct raw_document *document;
+	struct raw_config *config;
+};
+
+// Both passes. On failure error->text is "file:line: key: what".
+[[nodiscard]] enum pe_status raw_load(struct raw_file *file, const char *name, const char *text, size_t bytes,
+	struct pe_error *error);
+void raw_free(struct raw_file *file);
+
+// The line of a path such as "spaces[1].leaf_edge_m"; of the deepest part of it that is there otherwise; at least 1.
+unsigned raw_line(const struct raw_file *file, const char *path);
+
+// Fills *error with "file:line: path: what"; returns PE_INVALID.
+__attribute__((format(printf, 4, 5))) enum pe_status raw_fail(
+	const struct raw_file *file, struct pe_error *error, const char *path, const char *format, ...);

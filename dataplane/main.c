@@ -1,0 +1,215 @@
+// presenced: reads its configuration, starts DPDK, the engine, the sources and the workers, waits for a
+// signal, drains. Exit codes are those of sysexits.h.
+#include "eal.h"
+#include "stats.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <time.h>
+
+#define DRAIN_MS 2000
+
+const char *argp_program_version = "presenced " PE_VERSION;
+
+struct options {
+	const char *config;
+	bool check_config;
+	unsigned duration_s; // 0 = until a signal
+};
+
+static const struct argp_option option_list[] = {
+	{"config", 'c', "FILE", 0, "read the configuration from FILE; without it, the built-in one: loopback, no "
+				   "huge pages, no privileges", 0},
+	{"check-config", 'n', NULL, 0, "check the configuration and end", 0},
+	{"duration", 'd', "SECONDS", 0, "end by itself after so long", 0},
+	{0},
+};
+
+static error_t parse_option(int key, char *argument, struct argp_state *state)
+{
+	struct options *o = state->input;
+	char *end;
+
+	switch (key) {
+	case 'c':
+		o->config = argument;
+		return 0;
+	case 'n':
+		o->check_config = true;
+		return 0;
+	case 'd':
+		o->duration_s = (unsigned)strtoul(argument, &end, 10);
+		if (*end || argument[0] < '0' || argument[0] > '9' || o->duration_s == 0 || o->duration_s > 31536000)
+			argp_error(state, "--duration: from 1 to 31536000 seconds, not \"%s\"", argument);
+		return 0;
+	case ARGP_KEY_ARG:
+		argp_error(state, "\"%s\": no arguments are taken", argument);
+		return EINVAL;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp argp = {
+	.options = option_list,
+	.parser = parse_option,
+	.doc = "A presence engine on DPDK: where entities are, who is near.\v"
+	       "Signals: SIGTERM and SIGINT drain and end, SIGUSR1 prints the counters.",
+};
+
+static int exit_code(enum pe_status status)
+{
+	switch (status) {
+	case PE_OK:
+		return EX_OK;
+	case PE_INVALID:
+	case PE_RANGE:
+		return EX_CONFIG;
+	case PE_NO_MEMORY:
+	case PE_FULL:
+		return EX_OSERR;
+	case PE_UNSUPPORTED:
+		return EX_NOPERM;
+	default:
+		return EX_UNAVAILABLE;
+	}
+}
+
+static void block_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGUSR1);
+	// Before any thread starts: they all inherit it, so that only the main thread is told.
+	pthread_sigmask(SIG_BLOCK, set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+static enum pe_status open_sources(struct pe_workers *workers, struct pe_error *error)
+{
+	const struct pe_config *config = workers->config;
+
+	for (unsigned i = 0; i < config->source_count; i++) {
+		enum pe_status status = pe_socket_open(config, i, &workers->sources[i], error);
+
+		if (status != PE_OK)
+			return status;
+		workers->source_count++;
+		if (workers->sources[i]->beyond_loopback)
+			pe_log(PE_LOG_WARNING,
+				"%s is reachable from other machines and nothing is authenticated: whoever can send to "
+				"it can publish for any entity, under any source address",
+				workers->sources[i]->where);
+	}
+	return PE_OK;
+}
+
+static void say_ready(const struct pe_workers *workers)
+{
+	char line[900] = "";
+	size_t used = 0;
+
+	for (unsigned i = 0; i < workers->source_count && used < sizeof line; i++)
+		used += (size_t)snprintf(line + used, sizeof line - used, " %s", workers->sources[i]->where);
+	pe_log(PE_LOG_INFO, "ready: %u worker%s, listening on%s", workers->loop_count,
+		workers->loop_count == 1 ? "" : "s", line);
+}
+
+static void wait_for_the_end(const struct pe_workers *workers, const sigset_t *set, unsigned duration_s)
+{
+	struct timespec limit = {.tv_sec = duration_s ? duration_s : 3600};
+	struct timespec start, at;
+
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	for (;;) {
+		int got = sigtimedwait(set, NULL, &limit);
+
+		if (got == SIGTERM || got == SIGINT) {
+			pe_log(PE_LOG_INFO, "%s: draining", got == SIGTERM ? "SIGTERM" : "SIGINT");
+			return;
+		}
+		if (got == SIGUSR1)
+			pe_stats_print(workers);
+		if (duration_s == 0)
+			continue;
+		clock_gettime(CLOCK_MONOTONIC, &at);
+		if (at.tv_sec - start.tv_sec >= (time_t)duration_s)
+			return;
+		limit.tv_sec = start.tv_sec + (time_t)duration_s - at.tv_sec;
+	}
+}
+
+static int run(const struct pe_config *config, const struct options *options)
+{
+	static struct pe_workers workers;
+	struct pe_error error = {0};
+	enum pe_status status;
+	sigset_t signals;
+
+	workers.config = config;
+	block_signals(&signals);
+	status = pe_eal_start(config, &error);
+	if (status != PE_OK)
+		goto end;
+	status = pe_engine_create(&config->engine, &workers.engine, &error);
+	if (status != PE_OK)
+		goto stop_eal;
+	pe_engine_print_plan(workers.engine, stderr);
+	status = open_sources(&workers, &error);
+	if (status != PE_OK)
+		goto close_sources;
+	status = pe_workers_start(&workers, &error);
+	if (status != PE_OK)
+		goto close_sources;
+	if (config->telemetry)
+		pe_log(PE_LOG_INFO, "telemetry: %s/dpdk_telemetry.v2", pe_eal_directory());
+	say_ready(&workers);
+
+	wait_for_the_end(&workers, &signals, options->duration_s);
+	if (!pe_workers_drain(&workers, DRAIN_MS))
+		pe_log(PE_LOG_WARNING, "not everything had come to its end after %u ms", DRAIN_MS);
+	pe_stats_print(&workers);
+
+close_sources:
+	for (unsigned i = 0; i < workers.source_count; i++)
+		workers.sources[i]->ops->close(workers.sources[i]);
+	pe_engine_destroy(workers.engine);
+stop_eal:
+	pe_eal_stop();
+end:
+	if (status != PE_OK)
+		pe_log(PE_LOG_ERROR, "%s", error.text);
+	else
+		pe_log(PE_LOG_INFO, "ended");
+	return exit_code(status);
+}
+
+int main(int argc, char **argv)
+{
+	static struct pe_config config;
+	struct options options = {0};
+	struct pe_error error = {0};
+	enum pe_status status;
+	int code = EX_OK;
+
+	argp_err_exit_status = EX_USAGE;
+	argp_parse(&argp, argc, argv, 0, NULL, &options);
+	status = pe_config_load(options.config, &config, &error);
+	if (status != PE_OK) {
+		pe_log(PE_LOG_ERROR, "%s", error.text);
+		code = status == PE_IO ? EX_NOINPUT : exit_code(status);
+	} else if (options.check_config) {
+		printf("%s: ok\n", config.file);
+	} else {
+		pe_log_set_level(config.log_level);
+		code = run(&config, &options);
+	}
+	pe_config_free(&config);
+	return code;
+}

@@ -1,0 +1,298 @@
+// The socket source: ordinary UDP sockets of the kernel, one a worker on the same port (SO_REUSEPORT keeps a
+// sender's packets on one of them). Convenience, not speed: no privileges, no DPDK port. One system call
+// a burst each way, no allocation after open.
+#include "source.h"
+
+#include <errno.h>
+#include <linux/sock_diag.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define RX_BYTES   1536 // a message and enough more to see that a datagram is longer than any message
+#define TX_SLOTS   128
+#define TX_BYTES   1456 // PE_WIRE_BYTES_MAX, kept a multiple of 8
+#define QUEUE_BYTES (4 << 20)
+
+static_assert(RX_BYTES > PE_WIRE_BYTES_MAX && TX_BYTES >= PE_WIRE_BYTES_MAX && TX_BYTES % 8 == 0, "slots");
+
+struct lane { // one worker's; only its thread touches it, but for fd, which is constant
+	int fd;
+	unsigned free_count, pending_count;
+	uint16_t free[TX_SLOTS], pending[TX_SLOTS];
+	struct mmsghdr rx[PE_BURST_MAX], tx[PE_BURST_MAX];
+	struct iovec rx_part[PE_BURST_MAX], tx_part[PE_BURST_MAX];
+	struct sockaddr_storage rx_from[PE_BURST_MAX], tx_to[TX_SLOTS];
+	socklen_t tx_to_bytes[TX_SLOTS];
+	uint32_t tx_bytes[TX_SLOTS];
+	_Alignas(64) uint8_t rx_data[PE_BURST_MAX][RX_BYTES];
+	_Alignas(64) uint8_t tx_data[TX_SLOTS][TX_BYTES];
+};
+
+struct socket_source {
+	struct pe_source source;
+	unsigned lane_count;
+	struct lane *lanes[PE_WORKERS_MAX];
+};
+
+static struct lane *lane_of(struct pe_source *source, unsigned worker)
+{
+	return ((struct socket_source *)source)->lanes[worker];
+}
+
+// Who sent it: false when the configuration does not admit the address.
+static bool admit(const struct pe_source *source, const struct sockaddr_storage *from, struct pe_peer *peer)
+{
+	const struct pe_config *config = source->config;
+
+	*peer = (struct pe_peer){.source = source->number};
+	if (!pe_address_from_kernel(from, peer->address, &peer->port))
+		return false;
+	peer->trusted = pe_prefixes_hold(config->trusted, config->trusted_count, peer->address);
+	return pe_prefixes_hold(config->admitted, config->admitted_count, peer->address);
+}
+
+static unsigned receive(struct pe_source *source, unsigned worker, struct pe_message *messages, unsigned max,
+	unsigned *seen, struct pe_counters *counters)
+{
+	struct lane *lane = lane_of(source, worker);
+	unsigned count = 0, denied = 0, long_count = 0;
+	uint64_t bytes = 0;
+	int got;
+
+	*seen = 0;
+	for (unsigned i = 0; i < max; i++)
+		lane->rx[i].msg_hdr.msg_namelen = sizeof lane->rx_from[i];
+	// MSG_TRUNC in the call asks for the datagram's real length.
+	got = recvmmsg(lane->fd, lane->rx, max, MSG_DONTWAIT | MSG_TRUNC, NULL);
+	if (got <= 0)
+		return 0;
+	for (unsigned i = 0; i < (unsigned)got; i++) {
+		struct pe_message *m = &messages[count];
+
+		bytes += lane->rx[i].msg_len;
+		if (!admit(source, &lane->rx_from[i], &m->peer)) {
+			denied++;
+		} else if (lane->rx[i].msg_len > PE_WIRE_BYTES_MAX) {
+			long_count++;
+		} else {
+			m->data = lane->rx_data[i];
+			m->bytes = lane->rx[i].msg_len;
+			count++;
+		}
+	}
+	*seen = (unsigned)got;
+	pe_count(counters, PE_COUNTER_rx_packets, (unsigned)got);
+	pe_count(counters, PE_COUNTER_rx_bytes, bytes);
+	if (denied)
+		pe_count_reason(counters, PE_REASON_source_denied, denied);
+	if (long_count)
+		pe_count_reason(counters, PE_REASON_length, long_count);
+	return count;
+}
+
+static void release(struct pe_source *source, unsigned worker)
+{
+}
+
+static uint8_t *reserve(struct pe_source *source, unsigned worker, const struct pe_peer *peer)
+{
+	struct lane *lane = lane_of(source, worker);
+
+	return lane->free_count ? lane->tx_data[lane->free[--lane->free_count]] : NULL;
+}
+
+static void flush(struct pe_source *source, unsigned worker, struct pe_counters *counters)
+{
+	struct lane *lane = lane_of(source, worker);
+	unsigned done = 0, dropped = 0;
+
+	while (done < lane->pending_count) {
+		unsigned burst = lane->pending_count - done;
+		int sent;
+
+		burst = burst < PE_BURST_MAX ? burst : PE_BURST_MAX;
+		for (unsigned i = 0; i < burst; i++) {
+			unsigned slot = lane->pending[done + i];
+
+			lane->tx_part[i] = (struct iovec){lane->tx_data[slot], lane->tx_bytes[slot]};
+			lane->tx[i].msg_hdr.msg_name = &lane->tx_to[slot];
+			lane->tx[i].msg_hdr.msg_namelen = lane->tx_to_bytes[slot];
+		}
+		sent = sendmmsg(lane->fd, lane->tx, burst, MSG_DONTWAIT);
+		if (sent <= 0) { // the first of them cannot be sent; the others may
+			dropped++;
+			sent = 1;
+		}
+		done += (unsigned)sent;
+	}
+	for (unsigned i = 0; i < lane->pending_count; i++)
+		lane->free[lane->free_count++] = lane->pending[i];
+	lane->pending_count = 0;
+	if (dropped)
+		pe_count(counters, PE_COUNTER_tx_dropped, dropped);
+}
+
+static void commit(struct pe_source *source, unsigned worker, const struct pe_peer *peer, uint8_t *data,
+	uint32_t bytes, struct pe_counters *counters)
+{
+	struct lane *lane = lane_of(source, worker);
+	size_t slot = (size_t)(data - lane->tx_data[0]) / TX_BYTES;
+
+	assert(slot < TX_SLOTS && bytes <= TX_BYTES);
+	if (bytes == 0) {
+		lane->free[lane->free_count++] = (uint16_t)slot;
+		return;
+	}
+	lane->tx_to_bytes[slot] = pe_address_to_kernel(peer->address, peer->port, &lane->tx_to[slot]);
+	lane->tx_bytes[slot] = bytes;
+	lane->pending[lane->pending_count++] = (uint16_t)slot;
+	// A turn may answer with more messages than there are slots.
+	if (lane->pending_count >= PE_BURST_MAX)
+		flush(source, worker, counters);
+}
+
+static int wait_fd(const struct pe_source *source, unsigned worker)
+{
+	return ((const struct socket_source *)source)->lanes[worker]->fd;
+}
+
+// Datagrams that the kernel dropped since no worker took them in time. They never reached the source, so
+// they are in no identity.
+static void report(const struct pe_source *source, void (*add)(void *context, const char *name, uint64_t value),
+	void *context)
+{
+	const struct socket_source *s = (const struct socket_source *)source;
+	uint64_t drops = 0;
+
+	for (unsigned w = 0; w < s->lane_count; w++) {
+		uint32_t info[SK_MEMINFO_VARS];
+		socklen_t bytes = sizeof info;
+
+		if (getsockopt(s->lanes[w]->fd, SOL_SOCKET, SO_MEMINFO, info, &bytes) == 0 &&
+			bytes > SK_MEMINFO_DROPS * sizeof info[0])
+			drops += info[SK_MEMINFO_DROPS];
+	}
+	add(context, "kernel_dropped", drops);
+}
+
+static void close_source(struct pe_source *source)
+{
+	struct socket_source *s = (struct socket_source *)source;
+
+	for (unsigned w = 0; w < s->lane_count; w++) {
+		if (s->lanes[w]->fd >= 0)
+			close(s->lanes[w]->fd);
+		free(s->lanes[w]);
+	}
+	free(s);
+}
+
+static const struct pe_source_ops ops = {
+	.receive = receive,
+	.release = release,
+	.reserve = reserve,
+	.commit = commit,
+	.flush = flush,
+	.wait_fd = wait_fd,
+	.report = report,
+	.close = close_source,
+};
+
+static int open_lane(struct lane *lane, const struct sockaddr_storage *at, socklen_t at_bytes)
+{
+	int one = 1, queue = QUEUE_BYTES;
+
+	lane->fd = socket(at->ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_UDP);
+	if (lane->fd < 0)
+		return -1;
+	if (setsockopt(lane->fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) != 0 ||
+		(at->ss_family == AF_INET6 &&
+			setsockopt(lane->fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one) != 0))
+		return -1;
+	// Best effort: the kernel caps both at net.core.rmem_max and wmem_max.
+	(void)setsockopt(lane->fd, SOL_SOCKET, SO_RCVBUF, &queue, sizeof queue);
+	(void)setsockopt(lane->fd, SOL_SOCKET, SO_SNDBUF, &queue, sizeof queue);
+	return bind(lane->fd, (const struct sockaddr *)at, at_bytes);
+}
+
+static void prepare_lane(struct lane *lane)
+{
+	for (unsigned i = 0; i < PE_BURST_MAX; i++) {
+		lane->rx_part[i] = (struct iovec){lane->rx_data[i], RX_BYTES};
+		lane->rx[i].msg_hdr = (struct msghdr){
+			.msg_name = &lane->rx_from[i],
+			.msg_iov = &lane->rx_part[i],
+			.msg_iovlen = 1,
+		};
+		lane->tx[i].msg_hdr = (struct msghdr){.msg_iov = &lane->tx_part[i], .msg_iovlen = 1};
+	}
+	for (unsigned i = 0; i < TX_SLOTS; i++)
+		lane->free[lane->free_count++] = (uint16_t)(TX_SLOTS - 1 - i);
+}
+
+// SO_REUSEPORT would let a second engine share the port in silence. Ask for the port without it first.
+static int claim_port(const struct sockaddr_storage *at, socklen_t at_bytes)
+{
+	int fd = socket(at->ss_family, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP), one = 1, failed = 0;
+
+	if (fd < 0)
+		return errno;
+	if (at->ss_family == AF_INET6)
+		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
+	if (bind(fd, (const struct sockaddr *)at, at_bytes) != 0)
+		failed = errno;
+	close(fd);
+	return failed;
+}
+
+enum pe_status pe_socket_open(
+	const struct pe_config *config, unsigned number, struct pe_source **source, struct pe_error *error)
+{
+	const struct pe_source_config *own = &config->sources[number];
+	struct socket_source *s = calloc(1, sizeof *s);
+	struct sockaddr_storage at = {0};
+	socklen_t at_bytes = pe_address_to_kernel(own->bind.address, own->port, &at);
+	char where[PE_ADDRESS_TEXT];
+	int failed;
+
+	*error = (struct pe_error){.status = PE_NO_MEMORY};
+	pe_address_print(own->bind.address, own->port, where);
+	snprintf(error->text, sizeof error->text, "socket %s: no memory", where);
+	if (!s)
+		return PE_NO_MEMORY;
+	s->source = (struct pe_source){
+		.ops = &ops,
+		.config = config,
+		.own = own,
+		.number = (uint8_t)number,
+		.beyond_loopback = !pe_address_is_loopback(own->bind.address),
+	};
+	snprintf(s->source.where, sizeof s->source.where, "%s", where);
+	failed = claim_port(&at, at_bytes);
+	for (unsigned w = 0; !failed && w < config->worker_count; w++) {
+		struct lane *lane = aligned_alloc(64, (sizeof *lane + 63) / 64 * 64);
+
+		if (!lane)
+			goto fail;
+		memset(lane, 0, sizeof *lane);
+		s->lanes[s->lane_count++] = lane;
+		prepare_lane(lane);
+		if (open_lane(lane, &at, at_bytes) != 0)
+			failed = errno;
+	}
+	if (!failed) {
+		*source = &s->source;
+		error->status = PE_OK;
+		return PE_OK;
+	}
+	error->status = failed == EACCES || failed == EPERM ? PE_UNSUPPORTED : PE_IO;
+	snprintf(error->text, sizeof error->text, "cannot listen on %s: %s%s", where, strerror(failed),
+		failed == EADDRINUSE	    ? "; see who does: ss -lunp" :
+		failed == EADDRNOTAVAIL ? "; see the addresses of this machine: ip address" :
+					  "");
+fail:
+	close_source(&s->source);
+	return error->status;
+}

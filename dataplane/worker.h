@@ -1,0 +1,44 @@
+// The workers: N threads (EAL lcores) that each carry bursts from every source through the engine, and the
+// control thread that runs the engine's grace periods. Worker threads live from pe_workers_start to
+// pe_workers_join; the functions here are the main thread's.
+#pragma once
+
+#include "source.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum pe_phase {
+	PE_PHASE_RUN,
+	PE_PHASE_DRAIN,  // take what is queued already, until a worker finds nothing
+	PE_PHASE_SETTLE, // receive nothing; carry what is in flight between workers to its end
+	PE_PHASE_STOP,
+};
+
+struct pe_workers;
+
+struct pe_loop { // one worker's
+	struct pe_workers *all;
+	unsigned index;
+	struct pe_worker *worker;
+	int wake_fd; // written: main thread, to end a sleep; read: the worker
+	// written: the worker, release; read: main thread, acquire. The phase in which the worker last found nothing
+	// left to do; it pairs with `phase`, so that what main sees of "quiet" is later than its change of phase.
+	_Alignas(64) _Atomic unsigned quiet_phase;
+};
+
+struct pe_workers {
+	const struct pe_config *config;
+	struct pe_engine *engine;
+	struct pe_source *sources[PE_SOURCES_MAX];
+	unsigned source_count, loop_count;
+	_Atomic unsigned phase; // written: main thread, release; read: workers and control, acquire
+	pthread_t control;
+	struct pe_loop loops[PE_WORKERS_MAX];
+};
+
+// config, engine and sources are filled in by the caller.
+[[nodiscard]] enum pe_status pe_workers_start(struct pe_workers *workers, struct pe_error *error);
+// Takes what is queued, waits until nothing is in flight and ends the threads. Each step is bounded by limit_ms; false
+// = a bound was hit and something may still have been in flight. The sources are still open afterwards.
+bool pe_workers_drain(struct pe_workers *workers, uint32_t limit_ms);
