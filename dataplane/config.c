@@ -30,8 +30,8 @@ static bool fail(const struct reader *r, const char *path, const char *what, con
 	return false;
 }
 
-static bool read_u32(const struct reader *r, const char *path, const char *text, uint32_t least, uint32_t most,
-	uint32_t *value)
+static bool read_u32(const struct reader *r, const char *path, const char *text, uint32_t least,
+	uint32_t most, uint32_t *value)
 {
 	char *end;
 	unsigned long long v;
@@ -43,15 +43,16 @@ static bool read_u32(const struct reader *r, const char *path, const char *text,
 	if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0)
 		return fail(r, path, "must be a whole number", text);
 	if (v < least || v > most) {
-		raw_fail(r->file, r->error, path, "must be from %u to %u, not %.40s", least, most, text);
+		raw_fail(r->file, r->error, path, "must be from %u to %u, not %.40s", least, most,
+			text);
 		return false;
 	}
 	*value = (uint32_t)v;
 	return true;
 }
 
-static bool read_double(const struct reader *r, const char *path, const char *text, double least, double most,
-	double *value)
+static bool read_double(const struct reader *r, const char *path, const char *text, double least,
+	double most, double *value)
 {
 	char *end;
 	double v;
@@ -62,15 +63,16 @@ static bool read_double(const struct reader *r, const char *path, const char *te
 	if (end == text || *end != '\0' || !isfinite(v) || strpbrk(text, "xXpP \t"))
 		return fail(r, path, "must be a number", text);
 	if (v < least || v > most) {
-		raw_fail(r->file, r->error, path, "must be from %g to %g, not %.40s", least, most, text);
+		raw_fail(r->file, r->error, path, "must be from %g to %g, not %.40s", least, most,
+			text);
 		return false;
 	}
 	*value = v;
 	return true;
 }
 
-static bool read_float(const struct reader *r, const char *path, const char *text, double least, double most,
-	float *value)
+static bool read_float(const struct reader *r, const char *path, const char *text, double least,
+	double most, float *value)
 {
 	double v = (double)*value;
 
@@ -90,8 +92,8 @@ static bool read_bool(const struct reader *r, const char *path, const char *text
 	return true;
 }
 
-static bool read_word(const struct reader *r, const char *path, const char *text, const char *const *words,
-	unsigned *value)
+static bool read_word(const struct reader *r, const char *path, const char *text,
+	const char *const *words, unsigned *value)
 {
 	char choice[160] = "must be";
 
@@ -102,7 +104,8 @@ static bool read_word(const struct reader *r, const char *path, const char *text
 			*value = i;
 			return true;
 		}
-		snprintf(choice + strlen(choice), sizeof choice - strlen(choice), "%s %s", i ? " or" : "", words[i]);
+		snprintf(choice + strlen(choice), sizeof choice - strlen(choice), "%s %s",
+			i ? " or" : "", words[i]);
 	}
 	return fail(r, path, choice, text);
 }
@@ -119,7 +122,8 @@ static bool read_uuid(const struct reader *r, const char *path, const char *text
 
 		if (shape[i] != 'x') {
 			if (c != shape[i])
-				return fail(r, path, "must be a uuid (8-4-4-4-12 hexadecimal digits)", text);
+				return fail(r, path,
+					"must be a uuid (8-4-4-4-12 hexadecimal digits)", text);
 			continue;
 		}
 		digit = c >= '0' && c <= '9' ? c - '0' :
@@ -127,7 +131,8 @@ static bool read_uuid(const struct reader *r, const char *path, const char *text
 			c >= 'A' && c <= 'F' ? c - 'A' + 10 :
 					       -1;
 		if (digit < 0)
-			return fail(r, path, "must be a uuid (8-4-4-4-12 hexadecimal digits)", text);
+			return fail(
+				r, path, "must be a uuid (8-4-4-4-12 hexadecimal digits)", text);
 		id[digits / 2] = (uint8_t)(id[digits / 2] << 4 | digit);
 		digits++;
 	}
@@ -136,8 +141,8 @@ static bool read_uuid(const struct reader *r, const char *path, const char *text
 	return true;
 }
 
-static bool read_prefixes(const struct reader *r, const char *key, char **texts, unsigned count, bool host_bits_zero,
-	struct pe_prefix *prefixes, unsigned most, unsigned *prefix_count)
+static bool read_prefixes(const struct reader *r, const char *key, char **texts, unsigned count,
+	bool host_bits_zero, struct pe_prefix *prefixes, unsigned most, unsigned *prefix_count)
 {
 	char path[96];
 
@@ -151,8 +156,9 @@ static bool read_prefixes(const struct reader *r, const char *key, char **texts,
 		snprintf(path, sizeof path, "%.70s[%u]", key, i);
 		if (!pe_prefix_parse(texts[i], host_bits_zero, &prefixes[i]))
 			return fail(r, path,
-				host_bits_zero ? "must be an address or a prefix with no bits behind it" :
-						 "must be an IPv4 or IPv6 address, with or without /prefix",
+				host_bits_zero ?
+					"must be an address or a prefix with no bits behind it" :
+					"must be an IPv4 or IPv6 address, with or without /prefix",
 				texts[i]);
 	}
 	*prefix_count = count;
@@ -172,14 +178,16 @@ static bool read_workers(const struct reader *r, const struct raw_workers *raw, 
 			&c->pause_after_turns) ||
 		!read_u32(r, "workers.sleep_after_turns", raw->sleep_after_turns, 1, 1u << 30,
 			&c->sleep_after_turns) ||
-		!read_u32(r, "workers.sleep_us_max", raw->sleep_us_max, 1, 1000000, &c->sleep_us_max) ||
+		!read_u32(r, "workers.sleep_us_max", raw->sleep_us_max, 1, 1000000,
+			&c->sleep_us_max) ||
 		!read_u32(r, "workers.control_core", raw->control_core, 0, 1023, &control))
 		return false;
 	c->idle = (enum pe_idle)idle;
 	c->control_core = control == UINT32_MAX ? -1 : (int)control;
 	if (raw->cores && raw->cores_count != c->worker_count) {
-		raw_fail(r->file, r->error, "workers.cores", "must name one core for each of the %u workers, not %u",
-			c->worker_count, raw->cores_count);
+		raw_fail(r->file, r->error, "workers.cores",
+			"must name one core for each of the %u workers, not %u", c->worker_count,
+			raw->cores_count);
 		return false;
 	}
 	for (unsigned i = 0; i < raw->cores_count; i++) {
@@ -188,7 +196,8 @@ static bool read_workers(const struct reader *r, const struct raw_workers *raw, 
 			return false;
 		for (unsigned j = 0; j < i; j++)
 			if (c->cores[j] == c->cores[i])
-				return fail(r, path, "must be a core that no other worker has", raw->cores[i]);
+				return fail(r, path, "must be a core that no other worker has",
+					raw->cores[i]);
 	}
 	c->core_count = raw->cores_count;
 	return true;
@@ -196,32 +205,37 @@ static bool read_workers(const struct reader *r, const struct raw_workers *raw, 
 
 static bool read_memory(const struct reader *r, const struct raw_memory *raw, struct pe_config *c)
 {
-	return read_u32(r, "memory.entities", raw->entities, 16, PE_ENTITIES_MAX, &c->engine.entity_count_max) &&
-	       read_u32(r, "memory.pending", raw->pending, 0, PE_ENTITIES_MAX, &c->engine.pending_count_max) &&
-	       read_bool(r, "memory.huge_pages", raw->huge_pages, &c->engine.huge_pages) &&
-	       read_bool(r, "memory.no_huge", raw->no_huge, &c->no_huge) &&
-	       read_u32(r, "memory.socket_mem_mb", raw->socket_mem_mb, 16, 1u << 20, &c->dpdk_mb);
+	return read_u32(r, "memory.entities", raw->entities, 16, PE_ENTITIES_MAX,
+		       &c->engine.entity_count_max) &&
+		read_u32(r, "memory.pending", raw->pending, 0, PE_ENTITIES_MAX,
+			&c->engine.pending_count_max) &&
+		read_bool(r, "memory.huge_pages", raw->huge_pages, &c->engine.huge_pages) &&
+		read_bool(r, "memory.no_huge", raw->no_huge, &c->no_huge) &&
+		read_u32(r, "memory.socket_mem_mb", raw->socket_mem_mb, 16, 1u << 20, &c->dpdk_mb);
 }
 
 static bool read_limits(const struct reader *r, const struct raw_limits *raw, struct pe_config *c)
 {
-	if (!read_u32(r, "limits.tombstone_ms", raw->tombstone_ms, 0, 3600000, &c->engine.tombstone_ms) ||
-		!read_u32(r, "limits.clock_ahead_ms", raw->clock_ahead_ms, 0, 60000, &c->engine.clock_ahead_ms) ||
+	if (!read_u32(r, "limits.tombstone_ms", raw->tombstone_ms, 0, 3600000,
+		    &c->engine.tombstone_ms) ||
+		!read_u32(r, "limits.clock_ahead_ms", raw->clock_ahead_ms, 0, 60000,
+			&c->engine.clock_ahead_ms) ||
 		!read_u32(r, "limits.ring_records", raw->ring_records, 64, PE_RING_RECORDS_MAX,
 			&c->engine.ring_records) ||
 		!read_u32(r, "limits.query_results", raw->query_results, 1, PE_QUERY_RESULTS_MAX,
 			&c->engine.query_results_max) ||
 		!read_u32(r, "limits.query_cells", raw->query_cells, 1, PE_QUERY_CELLS_MAX,
 			&c->engine.query_cells_max) ||
-		!read_u32(r, "limits.query_candidates", raw->query_candidates, 64, PE_QUERY_CANDIDATES_MAX,
-			&c->engine.query_candidates_max))
+		!read_u32(r, "limits.query_candidates", raw->query_candidates, 64,
+			PE_QUERY_CANDIDATES_MAX, &c->engine.query_candidates_max))
 		return false;
 	if (c->engine.ring_records & (c->engine.ring_records - 1))
 		return fail(r, "limits.ring_records", "must be a power of two", raw->ring_records);
 	return true;
 }
 
-static bool read_socket(const struct reader *r, const char *path, const struct raw_socket *raw, struct pe_source_config *s)
+static bool read_socket(const struct reader *r, const char *path, const struct raw_socket *raw,
+	struct pe_source_config *s)
 {
 	uint32_t port = PE_WIRE_PORT;
 	char at[96];
@@ -238,7 +252,8 @@ static bool read_socket(const struct reader *r, const char *path, const struct r
 	return true;
 }
 
-static bool read_ethdev(const struct reader *r, const char *path, const struct raw_ethdev *raw, struct pe_source_config *s)
+static bool read_ethdev(const struct reader *r, const char *path, const struct raw_ethdev *raw,
+	struct pe_source_config *s)
 {
 	const struct {
 		const char *key, *text;
@@ -268,12 +283,14 @@ static bool read_ethdev(const struct reader *r, const char *path, const struct r
 	s->port = (uint16_t)port;
 	for (unsigned i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
 		snprintf(at, sizeof at, "%s.%s", path, numbers[i].key);
-		if (!read_u32(r, at, numbers[i].text, numbers[i].least, numbers[i].most, numbers[i].value))
+		if (!read_u32(r, at, numbers[i].text, numbers[i].least, numbers[i].most,
+			    numbers[i].value))
 			return false;
 	}
 	snprintf(at, sizeof at, "%s.addresses", path);
 	if (raw->addresses_count == 0) {
-		raw_fail(r->file, r->error, at, "must name at least one address that the port answers to");
+		raw_fail(r->file, r->error, at,
+			"must name at least one address that the port answers to");
 		return false;
 	}
 	return read_prefixes(r, at, raw->addresses, raw->addresses_count, false, s->addresses,
@@ -285,7 +302,8 @@ static bool read_sources(const struct reader *r, const struct raw_config *raw, s
 	char path[64], kind[80];
 
 	if (raw->sources_count == 0 || raw->sources_count > PE_SOURCES_MAX) {
-		raw_fail(r->file, r->error, "sources", "must have from 1 to %u entries", PE_SOURCES_MAX);
+		raw_fail(r->file, r->error, "sources", "must have from 1 to %u entries",
+			PE_SOURCES_MAX);
 		return false;
 	}
 	for (unsigned i = 0; i < raw->sources_count; i++) {
@@ -299,7 +317,8 @@ static bool read_sources(const struct reader *r, const struct raw_config *raw, s
 			return false;
 		}
 		snprintf(kind, sizeof kind, "%s.%s", path, source->socket ? "socket" : "ethdev");
-		if (source->socket ? !read_socket(r, kind, source->socket, s) : !read_ethdev(r, kind, source->ethdev, s))
+		if (source->socket ? !read_socket(r, kind, source->socket, s) :
+				     !read_ethdev(r, kind, source->ethdev, s))
 			return false;
 		for (unsigned j = 0; j < i; j++) {
 			const struct pe_source_config *other = &c->sources[j];
@@ -307,7 +326,8 @@ static bool read_sources(const struct reader *r, const struct raw_config *raw, s
 			if (other->kind != s->kind)
 				continue;
 			if (s->kind == PE_SOURCE_SOCKET ? other->port == s->port &&
-					memcmp(other->bind.address, s->bind.address, 16) == 0 :
+						memcmp(other->bind.address, s->bind.address, 16) ==
+							0 :
 							  strcmp(other->device, s->device) == 0) {
 				raw_fail(r->file, r->error, path, "is the same as sources[%u]", j);
 				return false;
@@ -318,7 +338,8 @@ static bool read_sources(const struct reader *r, const struct raw_config *raw, s
 	return true;
 }
 
-static bool read_space(const struct reader *r, unsigned index, const struct raw_space *raw, struct pe_config *c)
+static bool read_space(
+	const struct reader *r, unsigned index, const struct raw_space *raw, struct pe_config *c)
 {
 	static const char *const kinds[] = {"cartesian", "geodetic", NULL};
 	struct pe_space_policy *p = &c->engine.spaces[index];
@@ -335,7 +356,8 @@ static bool read_space(const struct reader *r, unsigned index, const struct raw_
 		raw_fail(r->file, r->error, path, "must have the key %s", raw->id ? "kind" : "id");
 		return false;
 	}
-	if (!read_uuid(r, AT("id"), raw->id, s->id) || !read_word(r, AT("kind"), raw->kind, kinds, &kind))
+	if (!read_uuid(r, AT("id"), raw->id, s->id) ||
+		!read_word(r, AT("kind"), raw->kind, kinds, &kind))
 		return false;
 	s->kind = kind == 0 ? PE_SPACE_CARTESIAN : PE_SPACE_GEODETIC;
 	if (raw->name && strlen(raw->name) >= sizeof s->name)
@@ -345,20 +367,26 @@ static bool read_space(const struct reader *r, unsigned index, const struct raw_
 	if (!read_double(r, AT("leaf_edge_m"), raw->leaf_edge_m, 0.01, 1e6, &s->leaf_edge_m))
 		return false;
 	s->leaf_height_m = s->leaf_edge_m * 16;
-	if (!read_double(r, AT("leaf_height_m"), raw->leaf_height_m, 0.01, 256e6, &s->leaf_height_m) ||
+	if (!read_double(
+		    r, AT("leaf_height_m"), raw->leaf_height_m, 0.01, 256e6, &s->leaf_height_m) ||
 		!read_bool(r, AT("worldwide"), raw->worldwide, &s->worldwide) ||
 		!read_double(r, AT("extent_m"), raw->extent_m, 0, 1e9, &s->extent_m) ||
-		!read_u32(r, AT("ttl_default_ms"), raw->ttl_default_ms, 1, PE_TTL_MAX_MS, &p->ttl_default_ms) ||
+		!read_u32(r, AT("ttl_default_ms"), raw->ttl_default_ms, 1, PE_TTL_MAX_MS,
+			&p->ttl_default_ms) ||
 		!read_u32(r, AT("ttl_max_ms"), raw->ttl_max_ms, 1, PE_TTL_MAX_MS, &p->ttl_max_ms) ||
-		!read_u32(r, AT("frequency_default"), raw->frequency_default, 0, 65535, &p->frequency_default) ||
-		!read_float(r, AT("coalesce_distance_m"), raw->coalesce_distance_m, 0, 1e6, &p->coalesce_distance_m) ||
-		!read_u32(r, AT("coalesce_interval_ms"), raw->coalesce_interval_ms, 0, PE_TTL_MAX_MS,
-			&p->coalesce_interval_ms) ||
-		!read_float(r, AT("coalesce_attribute"), raw->coalesce_attribute, 0, 1, &p->coalesce_attribute) ||
-		!read_float(r, AT("precision_max_m"), raw->precision_max_m, 0.001, (double)PE_PRECISION_MAX_M,
-			&p->precision_max_m))
+		!read_u32(r, AT("frequency_default"), raw->frequency_default, 0, 65535,
+			&p->frequency_default) ||
+		!read_float(r, AT("coalesce_distance_m"), raw->coalesce_distance_m, 0, 1e6,
+			&p->coalesce_distance_m) ||
+		!read_u32(r, AT("coalesce_interval_ms"), raw->coalesce_interval_ms, 0,
+			PE_TTL_MAX_MS, &p->coalesce_interval_ms) ||
+		!read_float(r, AT("coalesce_attribute"), raw->coalesce_attribute, 0, 1,
+			&p->coalesce_attribute) ||
+		!read_float(r, AT("precision_max_m"), raw->precision_max_m, 0.001,
+			(double)PE_PRECISION_MAX_M, &p->precision_max_m))
 		return false;
-	if ((p->ttl_default_ms ? p->ttl_default_ms : PE_TTL_DEFAULT_MS) > (p->ttl_max_ms ? p->ttl_max_ms : PE_TTL_MAX_MS)) {
+	if ((p->ttl_default_ms ? p->ttl_default_ms : PE_TTL_DEFAULT_MS) >
+		(p->ttl_max_ms ? p->ttl_max_ms : PE_TTL_MAX_MS)) {
 		raw_fail(r->file, r->error, AT(p->ttl_default_ms ? "ttl_default_ms" : "ttl_max_ms"),
 			"the default ttl (%u) must not be above the longest (%u)",
 			p->ttl_default_ms ? p->ttl_default_ms : PE_TTL_DEFAULT_MS,
@@ -370,7 +398,8 @@ static bool read_space(const struct reader *r, unsigned index, const struct raw_
 		return false;
 	}
 	if (s->worldwide && s->kind == PE_SPACE_CARTESIAN) {
-		raw_fail(r->file, r->error, AT("worldwide"), "only a geodetic space can be worldwide");
+		raw_fail(r->file, r->error, AT("worldwide"),
+			"only a geodetic space can be worldwide");
 		return false;
 	}
 	if (s->kind == PE_SPACE_GEODETIC && !s->worldwide) {
@@ -402,7 +431,8 @@ static bool read_space(const struct reader *r, unsigned index, const struct raw_
 static bool read_spaces(const struct reader *r, const struct raw_config *raw, struct pe_config *c)
 {
 	if (raw->spaces_count == 0 || raw->spaces_count > PE_SPACES_MAX) {
-		raw_fail(r->file, r->error, "spaces", "must have from 1 to %u entries", PE_SPACES_MAX);
+		raw_fail(r->file, r->error, "spaces", "must have from 1 to %u entries",
+			PE_SPACES_MAX);
 		return false;
 	}
 	c->engine.space_count = raw->spaces_count;
@@ -415,12 +445,14 @@ static bool read_spaces(const struct reader *r, const struct raw_config *raw, st
 // EAL's options that this program sets itself; a second one would contradict it.
 static bool read_eal(const struct reader *r, const struct raw_eal *raw, struct pe_config *c)
 {
-	static const char *const ours[] = {"-l", "--lcores", "-c", "-s", "-S", "--main-lcore", "--proc-type",
-		"--no-huge", "--in-memory", "--file-prefix", "-m", "--socket-mem", "--telemetry", "--no-telemetry"};
+	static const char *const ours[] = {"-l", "--lcores", "-c", "-s", "-S", "--main-lcore",
+		"--proc-type", "--no-huge", "--in-memory", "--file-prefix", "-m", "--socket-mem",
+		"--telemetry", "--no-telemetry"};
 	char path[64];
 
 	if (raw->arguments_count > PE_EAL_ARGUMENTS_MAX) {
-		raw_fail(r->file, r->error, "eal.arguments", "at most %u entries", PE_EAL_ARGUMENTS_MAX);
+		raw_fail(r->file, r->error, "eal.arguments", "at most %u entries",
+			PE_EAL_ARGUMENTS_MAX);
 		return false;
 	}
 	for (unsigned i = 0; i < raw->arguments_count; i++) {
@@ -428,8 +460,10 @@ static bool read_eal(const struct reader *r, const struct raw_eal *raw, struct p
 
 		snprintf(path, sizeof path, "eal.arguments[%u]", i);
 		for (unsigned j = 0; j < sizeof ours / sizeof ours[0]; j++)
-			if (strlen(ours[j]) == name && memcmp(ours[j], raw->arguments[i], name) == 0)
-				return fail(r, path, "must not be an option that presenced sets itself",
+			if (strlen(ours[j]) == name &&
+				memcmp(ours[j], raw->arguments[i], name) == 0)
+				return fail(r, path,
+					"must not be an option that presenced sets itself",
 					raw->arguments[i]);
 		c->eal_arguments[i] = strdup(raw->arguments[i]);
 		if (!c->eal_arguments[i]) {
@@ -450,14 +484,15 @@ static bool read_all(const struct reader *r, const struct raw_config *raw, struc
 		!read_limits(r, &raw->limits, c) || !read_eal(r, &raw->eal, c) ||
 		!read_bool(r, "telemetry", raw->telemetry, &c->telemetry) ||
 		!read_word(r, "log", raw->log, levels, &level) ||
-		!read_prefixes(r, "trusted", raw->trusted, raw->trusted_count, true, c->trusted, PE_PREFIXES_MAX,
-			&c->trusted_count) ||
+		!read_prefixes(r, "trusted", raw->trusted, raw->trusted_count, true, c->trusted,
+			PE_PREFIXES_MAX, &c->trusted_count) ||
 		!read_prefixes(r, "admitted", raw->admitted, raw->admitted_count, true, c->admitted,
 			PE_PREFIXES_MAX, &c->admitted_count))
 		return false;
 	c->log_level = (enum pe_log_level)level;
 	c->engine.worker_count = c->worker_count;
-	return (!raw->sources || read_sources(r, raw, c)) && (!raw->spaces || read_spaces(r, raw, c));
+	return (!raw->sources || read_sources(r, raw, c)) &&
+		(!raw->spaces || read_spaces(r, raw, c));
 }
 
 static void set_defaults(struct pe_config *c)
@@ -484,7 +519,8 @@ static void set_defaults(struct pe_config *c)
 	memcpy(c->admitted, loopback, sizeof loopback);
 }
 
-static enum pe_status load_over(const char *name, const char *text, size_t bytes, struct pe_config *c, struct pe_error *error)
+static enum pe_status load_over(const char *name, const char *text, size_t bytes,
+	struct pe_config *c, struct pe_error *error)
 {
 	struct raw_file file;
 	enum pe_status status = raw_load(&file, name, text, bytes, error);
@@ -496,8 +532,8 @@ static enum pe_status load_over(const char *name, const char *text, size_t bytes
 	return status;
 }
 
-enum pe_status pe_config_load_text(const char *name, const char *text, size_t bytes, struct pe_config *config,
-	struct pe_error *error)
+enum pe_status pe_config_load_text(const char *name, const char *text, size_t bytes,
+	struct pe_config *config, struct pe_error *error)
 {
 	enum pe_status status;
 

@@ -8,9 +8,9 @@
 #include "log.h"
 #include "prefix.h"
 
-#define PE_SOURCES_MAX          8   // a worker polls each one every turn
-#define PE_PREFIXES_MAX         32  // compared in turn for every message
-#define PE_SOURCE_ADDRESSES_MAX 8   // own addresses of an ethdev port
+#define PE_SOURCES_MAX          8  // a worker polls each one every turn
+#define PE_PREFIXES_MAX         32 // compared in turn for every message
+#define PE_SOURCE_ADDRESSES_MAX 8  // own addresses of an ethdev port
 #define PE_EAL_ARGUMENTS_MAX    32
 #define PE_CONFIG_FILE_MAX      (1u << 20)
 
@@ -24,9 +24,10 @@ enum pe_source_kind { PE_SOURCE_SOCKET, PE_SOURCE_ETHDEV };
 
 struct pe_source_config {
 	enum pe_source_kind kind;
-	uint16_t port;          // UDP, host order
-	struct pe_prefix bind;  // socket: where it is bound
-	char device[256];       // ethdev: vdev string, PCI address or the name of a port that EAL has
+	uint16_t port;         // UDP, host order
+	struct pe_prefix bind; // socket: where it is bound
+	// ethdev: vdev string, PCI address or the name of a port that EAL has
+	char device[256];
 	unsigned address_count; // ethdev: own addresses
 	struct pe_prefix addresses[PE_SOURCE_ADDRESSES_MAX];
 	unsigned queues;      // ethdev: 0 = one a worker, as far as the port has them
@@ -45,7 +46,8 @@ struct pe_config {
 	enum pe_idle idle;
 	uint32_t pause_after_turns; // idle turns before the first pause
 	uint32_t sleep_after_turns; // idle turns before the first sleep
-	uint32_t sleep_us_max;      // bound of a sleep where a source can only be polled, or another worker may hand over
+	// bound of a sleep where a source can only be polled, or another worker may hand over
+	uint32_t sleep_us_max;
 
 	bool no_huge;
 	uint32_t dpdk_mb; // EAL's memory: packet buffers and queues
@@ -66,7 +68,8 @@ struct pe_config {
 
 // path NULL = the embedded default. On failure error->status is PE_INVALID (the configuration) or PE_IO (the file
 // cannot be read) and error->text is "file:line: key: what". Free with pe_config_free, also after a failure.
-[[nodiscard]] enum pe_status pe_config_load(const char *path, struct pe_config *config, struct pe_error *error);
+[[nodiscard]] enum pe_status pe_config_load(
+	const char *path, struct pe_config *config, struct pe_error *error);
 // The same from memory; `name` stands for the file in errors.
 [[nodiscard]] enum pe_status pe_config_load_text(const char *name, const char *text, size_t bytes,
 	struct pe_config *config, struct pe_error *error);

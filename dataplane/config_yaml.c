@@ -13,9 +13,11 @@
 // Every value is taken as text: libcyaml's numbers stop at the first odd character ("1_000" is 1) and its
 // booleans take any word, and a configuration must not be guessed at.
 #define TEXT(type, key) \
-	CYAML_FIELD_STRING_PTR(#key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct type, key, 0, CYAML_UNLIMITED)
+	CYAML_FIELD_STRING_PTR(#key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct type, key, \
+		0, CYAML_UNLIMITED)
 #define TEXTS(type, key) \
-	CYAML_FIELD_SEQUENCE(#key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct type, key, &text, 0, LIST_MAX)
+	CYAML_FIELD_SEQUENCE(#key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct type, key, \
+		&text, 0, LIST_MAX)
 
 static const cyaml_schema_value_t text = {
 	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, CYAML_UNLIMITED),
@@ -74,10 +76,10 @@ static const cyaml_schema_field_t ethdev_fields[] = {
 };
 
 static const cyaml_schema_field_t source_fields[] = {
-	CYAML_FIELD_MAPPING_PTR(
-		"socket", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw_source, socket, socket_fields),
-	CYAML_FIELD_MAPPING_PTR(
-		"ethdev", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw_source, ethdev, ethdev_fields),
+	CYAML_FIELD_MAPPING_PTR("socket", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+		struct raw_source, socket, socket_fields),
+	CYAML_FIELD_MAPPING_PTR("ethdev", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+		struct raw_source, ethdev, ethdev_fields),
 	CYAML_FIELD_END,
 };
 
@@ -109,18 +111,21 @@ static const cyaml_schema_value_t space_value = {
 };
 
 static const cyaml_schema_field_t config_fields[] = {
-	CYAML_FIELD_MAPPING("workers", CYAML_FLAG_OPTIONAL, struct raw_config, workers, workers_fields),
-	CYAML_FIELD_MAPPING("memory", CYAML_FLAG_OPTIONAL, struct raw_config, memory, memory_fields),
-	CYAML_FIELD_MAPPING("limits", CYAML_FLAG_OPTIONAL, struct raw_config, limits, limits_fields),
+	CYAML_FIELD_MAPPING(
+		"workers", CYAML_FLAG_OPTIONAL, struct raw_config, workers, workers_fields),
+	CYAML_FIELD_MAPPING(
+		"memory", CYAML_FLAG_OPTIONAL, struct raw_config, memory, memory_fields),
+	CYAML_FIELD_MAPPING(
+		"limits", CYAML_FLAG_OPTIONAL, struct raw_config, limits, limits_fields),
 	CYAML_FIELD_MAPPING("eal", CYAML_FLAG_OPTIONAL, struct raw_config, eal, eal_fields),
 	TEXT(raw_config, telemetry),
 	TEXT(raw_config, log),
-	CYAML_FIELD_SEQUENCE("sources", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw_config, sources,
-		&source_value, 0, LIST_MAX),
+	CYAML_FIELD_SEQUENCE("sources", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw_config,
+		sources, &source_value, 0, LIST_MAX),
 	TEXTS(raw_config, trusted),
 	TEXTS(raw_config, admitted),
-	CYAML_FIELD_SEQUENCE("spaces", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw_config, spaces,
-		&space_value, 0, LIST_MAX * 2),
+	CYAML_FIELD_SEQUENCE("spaces", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw_config,
+		spaces, &space_value, 0, LIST_MAX * 2),
 	CYAML_FIELD_END,
 };
 
@@ -156,11 +161,13 @@ static void hear(cyaml_log_t level, void *context, const char *format, va_list a
 		return;
 	}
 	if (sscanf(line, " in mapping field '%90[^']'", part) == 1) {
-		snprintf(whole, sizeof whole, "%s%s%s", part, c->path[0] && c->path[0] != '[' ? "." : "", c->path);
+		snprintf(whole, sizeof whole, "%s%s%s", part,
+			c->path[0] && c->path[0] != '[' ? "." : "", c->path);
 	} else if (sscanf(line, " in sequence entry '%u'", &entry) == 1) {
 		// It counts entries from 1; paths here count from 0.
 		snprintf(part, sizeof part, "[%u]", entry ? entry - 1 : 0);
-		snprintf(whole, sizeof whole, "%s%s%s", part, c->path[0] && c->path[0] != '[' ? "." : "", c->path);
+		snprintf(whole, sizeof whole, "%s%s%s", part,
+			c->path[0] && c->path[0] != '[' ? "." : "", c->path);
 	} else {
 		return;
 	}
@@ -183,7 +190,8 @@ struct raw_document {
 	yaml_document_t yaml;
 };
 
-static yaml_node_t *child(yaml_document_t *yaml, yaml_node_t *at, const char *key, size_t bytes, unsigned *line)
+static yaml_node_t *child(
+	yaml_document_t *yaml, yaml_node_t *at, const char *key, size_t bytes, unsigned *line)
 {
 	yaml_node_pair_t *pair;
 
@@ -233,8 +241,8 @@ unsigned raw_line(const struct raw_file *file, const char *path)
 	return line;
 }
 
-enum pe_status raw_fail(
-	const struct raw_file *file, struct pe_error *error, const char *path, const char *format, ...)
+enum pe_status raw_fail(const struct raw_file *file, struct pe_error *error, const char *path,
+	const char *format, ...)
 {
 	char what[320];
 	va_list args;
@@ -244,14 +252,16 @@ enum pe_status raw_fail(
 	va_end(args);
 	error->status = PE_INVALID;
 	if (path[0])
-		snprintf(error->text, sizeof error->text, "%s:%u: %.100s: %s", file->name, raw_line(file, path),
-			path, what);
+		snprintf(error->text, sizeof error->text, "%s:%u: %.100s: %s", file->name,
+			raw_line(file, path), path, what);
 	else
-		snprintf(error->text, sizeof error->text, "%s:%u: %s", file->name, raw_line(file, path), what);
+		snprintf(error->text, sizeof error->text, "%s:%u: %s", file->name,
+			raw_line(file, path), what);
 	return PE_INVALID;
 }
 
-static enum pe_status load_tree(struct raw_file *file, const char *bytes, size_t length, struct pe_error *error)
+static enum pe_status load_tree(
+	struct raw_file *file, const char *bytes, size_t length, struct pe_error *error)
 {
 	struct raw_document *document = calloc(1, sizeof *document);
 	yaml_parser_t parser;
@@ -269,7 +279,8 @@ static enum pe_status load_tree(struct raw_file *file, const char *bytes, size_t
 		status = PE_OK;
 	} else {
 		snprintf(error->text, sizeof error->text, "%s:%zu: not YAML: %s", file->name,
-			parser.problem_mark.line + 1, parser.problem ? parser.problem : "cannot be read");
+			parser.problem_mark.line + 1,
+			parser.problem ? parser.problem : "cannot be read");
 		free(document);
 	}
 	yaml_parser_delete(&parser);
@@ -277,14 +288,15 @@ static enum pe_status load_tree(struct raw_file *file, const char *bytes, size_t
 }
 
 // libcyaml names the key that follows the colon only in the message ("Unexpected key: x").
-static enum pe_status explain(
-	const struct raw_file *file, const struct complaint *c, cyaml_err_t failure, struct pe_error *error)
+static enum pe_status explain(const struct raw_file *file, const struct complaint *c,
+	cyaml_err_t failure, struct pe_error *error)
 {
 	char path[sizeof c->path];
 	const char *key = strstr(c->what, "key: ");
 
 	if (failure == CYAML_ERR_INVALID_KEY && key) {
-		snprintf(path, sizeof path, "%.100s%s%.90s", c->path, c->path[0] ? "." : "", key + 5);
+		snprintf(path, sizeof path, "%.100s%s%.90s", c->path, c->path[0] ? "." : "",
+			key + 5);
 		return raw_fail(file, error, path, "there is no such key");
 	}
 	if (failure == CYAML_ERR_UNEXPECTED_EVENT && strstr(c->what, "already seen"))
@@ -294,8 +306,8 @@ static enum pe_status explain(
 	return raw_fail(file, error, c->path, "%s", c->what[0] ? c->what : cyaml_strerror(failure));
 }
 
-enum pe_status raw_load(
-	struct raw_file *file, const char *name, const char *bytes, size_t length, struct pe_error *error)
+enum pe_status raw_load(struct raw_file *file, const char *name, const char *bytes, size_t length,
+	struct pe_error *error)
 {
 	struct complaint c = {.what = ""};
 	cyaml_config_t config;
@@ -310,8 +322,8 @@ enum pe_status raw_load(
 		return PE_OK; // nothing but comments: everything by default
 	if (root->type != YAML_MAPPING_NODE)
 		return raw_fail(file, error, "", "a configuration is keys and values");
-	failure = cyaml_load_data(
-		(const uint8_t *)bytes, length, loader(&c, &config), &config_value, (void **)&file->config, NULL);
+	failure = cyaml_load_data((const uint8_t *)bytes, length, loader(&c, &config),
+		&config_value, (void **)&file->config, NULL);
 	return failure == CYAML_OK ? PE_OK : explain(file, &c, failure, error);
 }
 

@@ -7,7 +7,6 @@
 
 #include <stddef.h>
 
-
 struct raw_workers {
 	char *count, *idle, *pause_after_turns, *sleep_after_turns, *sleep_us_max, *control_core;
 	char **cores;
@@ -39,7 +38,8 @@ struct raw_eal {
 };
 
 struct raw_limits {
-	char *tombstone_ms, *clock_ahead_ms, *ring_records, *query_results, *query_cells, *query_candidates;
+	char *tombstone_ms, *clock_ahead_ms, *ring_records, *query_results, *query_cells,
+		*query_candidates;
 };
 
 struct raw_space {
@@ -71,13 +71,13 @@ struct raw_file {
 };
 
 // Both passes. On failure error->text is "file:line: key: what".
-[[nodiscard]] enum pe_status raw_load(struct raw_file *file, const char *name, const char *text, size_t bytes,
-	struct pe_error *error);
+[[nodiscard]] enum pe_status raw_load(struct raw_file *file, const char *name, const char *text,
+	size_t bytes, struct pe_error *error);
 void raw_free(struct raw_file *file);
 
 // The line of a path such as "spaces[1].leaf_edge_m"; of the deepest part of it that is there otherwise; at least 1.
 unsigned raw_line(const struct raw_file *file, const char *path);
 
 // Fills *error with "file:line: path: what"; returns PE_INVALID.
-__attribute__((format(printf, 4, 5))) enum pe_status raw_fail(
-	const struct raw_file *file, struct pe_error *error, const char *path, const char *format, ...);
+__attribute__((format(printf, 4, 5))) enum pe_status raw_fail(const struct raw_file *file,
+	struct pe_error *error, const char *path, const char *format, ...);

@@ -2,9 +2,11 @@
 
 #include <ctype.h>
 #include <dirent.h>
+#include <errno.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <sched.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,13 +40,14 @@ static bool is_pci(const char *device)
 
 	return (sscanf(device, "%4x:%2x:%2x.%1x%n", &domain, &bus, &slot, &function, &used) == 4 ||
 		       sscanf(device, "%2x:%2x.%1x%n", &bus, &slot, &function, &used) == 3) &&
-	       (device[used] == '\0' || device[used] == ',');
+		(device[used] == '\0' || device[used] == ',');
 }
 
 // A driver with arguments, or the name of one of DPDK's software drivers: made by EAL on our word.
 static bool is_vdev(const char *device)
 {
-	return strchr(device, ',') != NULL || strncmp(device, "net_", 4) == 0 || strncmp(device, "eth_", 4) == 0;
+	return strchr(device, ',') != NULL || strncmp(device, "net_", 4) == 0 ||
+		strncmp(device, "eth_", 4) == 0;
 }
 
 // "0-3,8": the processors that this process may use.
@@ -78,12 +81,14 @@ static void add_lcores(struct arguments *a, const struct pe_config *config)
 	size_t used;
 
 	list_allowed(allowed, sizeof allowed);
-	used = config->control_core >= 0 ? (size_t)snprintf(lcores, sizeof lcores, "0@%d", config->control_core) :
-					   (size_t)snprintf(lcores, sizeof lcores, "0@(%s)", allowed);
+	used = config->control_core >= 0 ?
+		(size_t)snprintf(lcores, sizeof lcores, "0@%d", config->control_core) :
+		(size_t)snprintf(lcores, sizeof lcores, "0@(%s)", allowed);
 	for (unsigned w = 0; w < config->worker_count; w++) {
 		size_t room = sizeof lcores - used;
-		int wrote = config->core_count ? snprintf(lcores + used, room, ",%u@%u", w + 1, config->cores[w]) :
-						 snprintf(lcores + used, room, ",%u@(%s)", w + 1, allowed);
+		int wrote = config->core_count ?
+			snprintf(lcores + used, room, ",%u@%u", w + 1, config->cores[w]) :
+			snprintf(lcores + used, room, ",%u@(%s)", w + 1, allowed);
 
 		if (wrote < 0 || (size_t)wrote >= room) {
 			a->full = true;
@@ -113,7 +118,7 @@ static void add_devices(struct arguments *a, const struct pe_config *config)
 	}
 	for (unsigned i = 0; i < config->eal_argument_count; i++)
 		pci = pci || strncmp(config->eal_arguments[i], "-a", 2) == 0 ||
-		      strncmp(config->eal_arguments[i], "--allow", 7) == 0;
+			strncmp(config->eal_arguments[i], "--allow", 7) == 0;
 	if (!pci)
 		add(a, "--no-pci");
 }
@@ -143,7 +148,8 @@ static void build(struct arguments *a, const struct pe_config *config)
 
 static void explain(const struct pe_config *config, struct pe_error *error)
 {
-	const char *mend = "run with log: debug to see what EAL says, and presenced --doctor to see what the machine lacks";
+	const char *mend =
+		"run with log: debug to see what EAL says, and presenced --doctor to see what the machine lacks";
 
 	if (!config->no_huge)
 		mend = "memory.no_huge is false: reserve huge pages first, for example\n"

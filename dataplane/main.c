@@ -23,8 +23,10 @@ struct options {
 };
 
 static const struct argp_option option_list[] = {
-	{"config", 'c', "FILE", 0, "read the configuration from FILE; without it, the built-in one: loopback, no "
-				   "huge pages, no privileges", 0},
+	{"config", 'c', "FILE", 0,
+		"read the configuration from FILE; without it, the built-in one: loopback, no "
+		"huge pages, no privileges",
+		0},
 	{"check-config", 'n', NULL, 0, "check the configuration and end", 0},
 	{"duration", 'd', "SECONDS", 0, "end by itself after so long", 0},
 	{0},
@@ -44,8 +46,10 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		return 0;
 	case 'd':
 		o->duration_s = (unsigned)strtoul(argument, &end, 10);
-		if (*end || argument[0] < '0' || argument[0] > '9' || o->duration_s == 0 || o->duration_s > 31536000)
-			argp_error(state, "--duration: from 1 to 31536000 seconds, not \"%s\"", argument);
+		if (*end || argument[0] < '0' || argument[0] > '9' || o->duration_s == 0 ||
+			o->duration_s > 31536000)
+			argp_error(state, "--duration: from 1 to 31536000 seconds, not \"%s\"",
+				argument);
 		return 0;
 	case ARGP_KEY_ARG:
 		argp_error(state, "\"%s\": no arguments are taken", argument);
@@ -116,12 +120,14 @@ static void say_ready(const struct pe_workers *workers)
 	size_t used = 0;
 
 	for (unsigned i = 0; i < workers->source_count && used < sizeof line; i++)
-		used += (size_t)snprintf(line + used, sizeof line - used, " %s", workers->sources[i]->where);
+		used += (size_t)snprintf(
+			line + used, sizeof line - used, " %s", workers->sources[i]->where);
 	pe_log(PE_LOG_INFO, "ready: %u worker%s, listening on%s", workers->loop_count,
 		workers->loop_count == 1 ? "" : "s", line);
 }
 
-static void wait_for_the_end(const struct pe_workers *workers, const sigset_t *set, unsigned duration_s)
+static void wait_for_the_end(
+	const struct pe_workers *workers, const sigset_t *set, unsigned duration_s)
 {
 	struct timespec limit = {.tv_sec = duration_s ? duration_s : 3600};
 	struct timespec start, at;

@@ -97,7 +97,8 @@ const char *pe_address_print(const uint8_t address[16], uint16_t port, char text
 	return text;
 }
 
-socklen_t pe_address_to_kernel(const uint8_t address[16], uint16_t port, struct sockaddr_storage *out)
+socklen_t pe_address_to_kernel(
+	const uint8_t address[16], uint16_t port, struct sockaddr_storage *out)
 {
 	if (pe_address_is_v4(address)) {
 		struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(port)};

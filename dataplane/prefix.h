@@ -37,6 +37,7 @@ bool pe_address_is_unspecified(const uint8_t address[16]);
 const char *pe_address_print(const uint8_t address[16], uint16_t port, char text[PE_ADDRESS_TEXT]);
 
 // To and from the kernel's form. The family follows the address: mapped IPv4 becomes AF_INET.
-socklen_t pe_address_to_kernel(const uint8_t address[16], uint16_t port, struct sockaddr_storage *out);
+socklen_t pe_address_to_kernel(
+	const uint8_t address[16], uint16_t port, struct sockaddr_storage *out);
 // False for a family that is neither.
 bool pe_address_from_kernel(const struct sockaddr_storage *in, uint8_t address[16], uint16_t *port);

@@ -10,12 +10,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#define RX_BYTES   1536 // a message and enough more to see that a datagram is longer than any message
-#define TX_SLOTS   128
-#define TX_BYTES   1456 // PE_WIRE_BYTES_MAX, kept a multiple of 8
+// a message and enough more to see that a datagram is longer than any message
+#define RX_BYTES    1536
+#define TX_SLOTS    128
+#define TX_BYTES    1456 // PE_WIRE_BYTES_MAX, kept a multiple of 8
 #define QUEUE_BYTES (4 << 20)
 
-static_assert(RX_BYTES > PE_WIRE_BYTES_MAX && TX_BYTES >= PE_WIRE_BYTES_MAX && TX_BYTES % 8 == 0, "slots");
+static_assert(RX_BYTES > PE_WIRE_BYTES_MAX && TX_BYTES >= PE_WIRE_BYTES_MAX && TX_BYTES % 8 == 0,
+	"slots");
 
 struct lane { // one worker's; only its thread touches it, but for fd, which is constant
 	int fd;
@@ -42,7 +44,8 @@ static struct lane *lane_of(struct pe_source *source, unsigned worker)
 }
 
 // Who sent it: false when the configuration does not admit the address.
-static bool admit(const struct pe_source *source, const struct sockaddr_storage *from, struct pe_peer *peer)
+static bool admit(
+	const struct pe_source *source, const struct sockaddr_storage *from, struct pe_peer *peer)
 {
 	const struct pe_config *config = source->config;
 
@@ -53,8 +56,8 @@ static bool admit(const struct pe_source *source, const struct sockaddr_storage 
 	return pe_prefixes_hold(config->admitted, config->admitted_count, peer->address);
 }
 
-static unsigned receive(struct pe_source *source, unsigned worker, struct pe_message *messages, unsigned max,
-	unsigned *seen, struct pe_counters *counters)
+static unsigned receive(struct pe_source *source, unsigned worker, struct pe_message *messages,
+	unsigned max, unsigned *seen, struct pe_counters *counters)
 {
 	struct lane *lane = lane_of(source, worker);
 	unsigned count = 0, denied = 0, long_count = 0;
@@ -116,7 +119,8 @@ static void flush(struct pe_source *source, unsigned worker, struct pe_counters 
 		for (unsigned i = 0; i < burst; i++) {
 			unsigned slot = lane->pending[done + i];
 
-			lane->tx_part[i] = (struct iovec){lane->tx_data[slot], lane->tx_bytes[slot]};
+			lane->tx_part[i] =
+				(struct iovec){lane->tx_data[slot], lane->tx_bytes[slot]};
 			lane->tx[i].msg_hdr.msg_name = &lane->tx_to[slot];
 			lane->tx[i].msg_hdr.msg_namelen = lane->tx_to_bytes[slot];
 		}
@@ -134,8 +138,8 @@ static void flush(struct pe_source *source, unsigned worker, struct pe_counters 
 		pe_count(counters, PE_COUNTER_tx_dropped, dropped);
 }
 
-static void commit(struct pe_source *source, unsigned worker, const struct pe_peer *peer, uint8_t *data,
-	uint32_t bytes, struct pe_counters *counters)
+static void commit(struct pe_source *source, unsigned worker, const struct pe_peer *peer,
+	uint8_t *data, uint32_t bytes, struct pe_counters *counters)
 {
 	struct lane *lane = lane_of(source, worker);
 	size_t slot = (size_t)(data - lane->tx_data[0]) / TX_BYTES;
@@ -145,7 +149,8 @@ static void commit(struct pe_source *source, unsigned worker, const struct pe_pe
 		lane->free[lane->free_count++] = (uint16_t)slot;
 		return;
 	}
-	lane->tx_to_bytes[slot] = pe_address_to_kernel(peer->address, peer->port, &lane->tx_to[slot]);
+	lane->tx_to_bytes[slot] =
+		pe_address_to_kernel(peer->address, peer->port, &lane->tx_to[slot]);
 	lane->tx_bytes[slot] = bytes;
 	lane->pending[lane->pending_count++] = (uint16_t)slot;
 	// A turn may answer with more messages than there are slots.
@@ -160,8 +165,8 @@ static int wait_fd(const struct pe_source *source, unsigned worker)
 
 // Datagrams that the kernel dropped since no worker took them in time. They never reached the source, so
 // they are in no identity.
-static void report(const struct pe_source *source, void (*add)(void *context, const char *name, uint64_t value),
-	void *context)
+static void report(const struct pe_source *source,
+	void (*add)(void *context, const char *name, uint64_t value), void *context)
 {
 	const struct socket_source *s = (const struct socket_source *)source;
 	uint64_t drops = 0;
@@ -226,7 +231,8 @@ static void prepare_lane(struct lane *lane)
 			.msg_iov = &lane->rx_part[i],
 			.msg_iovlen = 1,
 		};
-		lane->tx[i].msg_hdr = (struct msghdr){.msg_iov = &lane->tx_part[i], .msg_iovlen = 1};
+		lane->tx[i].msg_hdr =
+			(struct msghdr){.msg_iov = &lane->tx_part[i], .msg_iovlen = 1};
 	}
 	for (unsigned i = 0; i < TX_SLOTS; i++)
 		lane->free[lane->free_count++] = (uint16_t)(TX_SLOTS - 1 - i);
@@ -247,8 +253,8 @@ static int claim_port(const struct sockaddr_storage *at, socklen_t at_bytes)
 	return failed;
 }
 
-enum pe_status pe_socket_open(
-	const struct pe_config *config, unsigned number, struct pe_source **source, struct pe_error *error)
+enum pe_status pe_socket_open(const struct pe_config *config, unsigned number,
+	struct pe_source **source, struct pe_error *error)
 {
 	const struct pe_source_config *own = &config->sources[number];
 	struct socket_source *s = calloc(1, sizeof *s);
@@ -288,10 +294,12 @@ enum pe_status pe_socket_open(
 		return PE_OK;
 	}
 	error->status = failed == EACCES || failed == EPERM ? PE_UNSUPPORTED : PE_IO;
-	snprintf(error->text, sizeof error->text, "cannot listen on %s: %s%s", where, strerror(failed),
-		failed == EADDRINUSE	    ? "; see who does: ss -lunp" :
-		failed == EADDRNOTAVAIL ? "; see the addresses of this machine: ip address" :
-					  "");
+	snprintf(error->text, sizeof error->text, "cannot listen on %s: %s%s", where,
+		strerror(failed),
+		failed == EADDRINUSE ? "; see who does: ss -lunp" :
+			failed == EADDRNOTAVAIL ?
+				       "; see the addresses of this machine: ip address" :
+				       "");
 fail:
 	close_source(&s->source);
 	return error->status;

@@ -15,21 +15,21 @@ struct pe_source;
 
 struct pe_source_ops {
 	// Up to max messages, readable until release. *seen = packets taken, messages or not.
-	unsigned (*receive)(struct pe_source *source, unsigned worker, struct pe_message *messages, unsigned max,
-		unsigned *seen, struct pe_counters *counters);
+	unsigned (*receive)(struct pe_source *source, unsigned worker, struct pe_message *messages,
+		unsigned max, unsigned *seen, struct pe_counters *counters);
 	// The messages of the last receive have been read.
 	void (*release)(struct pe_source *source, unsigned worker);
 	// As in struct pe_sink. An answer is committed before the release of the message it answers.
 	uint8_t *(*reserve)(struct pe_source *source, unsigned worker, const struct pe_peer *peer);
-	void (*commit)(struct pe_source *source, unsigned worker, const struct pe_peer *peer, uint8_t *data,
-		uint32_t bytes, struct pe_counters *counters);
+	void (*commit)(struct pe_source *source, unsigned worker, const struct pe_peer *peer,
+		uint8_t *data, uint32_t bytes, struct pe_counters *counters);
 	// What was committed leaves now.
 	void (*flush)(struct pe_source *source, unsigned worker, struct pe_counters *counters);
 	// Readable when something may be received; −1 = only polling tells.
 	int (*wait_fd)(const struct pe_source *source, unsigned worker);
 	// Adds numbers of the layer below (kernel drops, NIC misses) by calling add for each. Any thread.
-	void (*report)(const struct pe_source *source, void (*add)(void *context, const char *name, uint64_t value),
-		void *context);
+	void (*report)(const struct pe_source *source,
+		void (*add)(void *context, const char *name, uint64_t value), void *context);
 	void (*close)(struct pe_source *source);
 };
 
@@ -37,13 +37,13 @@ struct pe_source {
 	const struct pe_source_ops *ops;
 	const struct pe_config *config;
 	const struct pe_source_config *own;
-	uint8_t number; // pe_peer.source
+	uint8_t number;  // pe_peer.source
 	char where[256]; // "127.0.0.1:10202": for the ready line
 	bool beyond_loopback;
 };
 
 // error->status: PE_IO with errno's meaning in the text. On success *source is the caller's to close.
-[[nodiscard]] enum pe_status pe_socket_open(
-	const struct pe_config *config, unsigned number, struct pe_source **source, struct pe_error *error);
-[[nodiscard]] enum pe_status pe_ethdev_open(
-	const struct pe_config *config, unsigned number, struct pe_source **source, struct pe_error *error);
+[[nodiscard]] enum pe_status pe_socket_open(const struct pe_config *config, unsigned number,
+	struct pe_source **source, struct pe_error *error);
+[[nodiscard]] enum pe_status pe_ethdev_open(const struct pe_config *config, unsigned number,
+	struct pe_source **source, struct pe_error *error);

@@ -21,19 +21,22 @@ void pe_stats_print(const struct pe_workers *workers)
 		if (values[c])
 			pe_log(PE_LOG_INFO, "counter %s %" PRIu64, pe_counter_name(c), values[c]);
 	for (unsigned s = 0; s < workers->source_count; s++)
-		workers->sources[s]->ops->report(workers->sources[s], print_report, workers->sources[s]);
+		workers->sources[s]->ops->report(
+			workers->sources[s], print_report, workers->sources[s]);
 	pe_log(PE_LOG_INFO, "entities %" PRIu64, pe_engine_entity_count(workers->engine));
 	pe_log(PE_LOG_INFO,
-		"packets received %" PRIu64 " = refused %" PRIu64 " + dropped %" PRIu64 " + carried %" PRIu64
-		", difference %" PRId64,
-		i.packets_received, i.packets_refused, i.packets_dropped, i.packets_carried, i.packets_difference);
+		"packets received %" PRIu64 " = refused %" PRIu64 " + dropped %" PRIu64
+		" + carried %" PRIu64 ", difference %" PRId64,
+		i.packets_received, i.packets_refused, i.packets_dropped, i.packets_carried,
+		i.packets_difference);
 	pe_log(PE_LOG_INFO,
-		"records carried %" PRIu64 " = applied %" PRIu64 " + coalesced %" PRIu64 " + refused %" PRIu64
+		"records carried %" PRIu64 " = applied %" PRIu64 " + coalesced %" PRIu64
+		" + refused %" PRIu64 " + dropped %" PRIu64 ", difference %" PRId64,
+		i.records_carried, i.records_applied, i.records_coalesced, i.records_refused,
+		i.records_dropped, i.records_difference);
+	pe_log(PE_LOG_INFO,
+		"queries carried %" PRIu64 " = answered %" PRIu64 " + refused %" PRIu64
 		" + dropped %" PRIu64 ", difference %" PRId64,
-		i.records_carried, i.records_applied, i.records_coalesced, i.records_refused, i.records_dropped,
-		i.records_difference);
-	pe_log(PE_LOG_INFO,
-		"queries carried %" PRIu64 " = answered %" PRIu64 " + refused %" PRIu64 " + dropped %" PRIu64
-		", difference %" PRId64,
-		i.queries_carried, i.queries_answered, i.queries_refused, i.queries_dropped, i.queries_difference);
+		i.queries_carried, i.queries_answered, i.queries_refused, i.queries_dropped,
+		i.queries_difference);
 }

@@ -1,15 +1,8 @@
 #include "worker.h"
 
-#include <errno.h>
 #include <poll.h>
-#include <rte_launch.h>
-#include <rte_lcore.h>
 #include <rte_pause.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/eventfd.h>
 #include <time.h>
-#include <unistd.h>
 
 #define HOUSEKEEPING_TURNS 256
 
@@ -23,7 +16,8 @@ static uint64_t clock_ms(clockid_t clock)
 
 static struct pe_now now(void)
 {
-	return (struct pe_now){.mono_ms = clock_ms(CLOCK_MONOTONIC), .wall_ms = clock_ms(CLOCK_REALTIME)};
+	return (struct pe_now){
+		.mono_ms = clock_ms(CLOCK_MONOTONIC), .wall_ms = clock_ms(CLOCK_REALTIME)};
 }
 
 static uint8_t *sink_reserve(void *context, const struct pe_peer *peer)
@@ -39,7 +33,8 @@ static void sink_commit(void *context, const struct pe_peer *peer, uint8_t *data
 	const struct pe_loop *loop = context;
 	struct pe_source *source = loop->all->sources[peer->source];
 
-	source->ops->commit(source, loop->index, peer, data, bytes, pe_worker_counters(loop->worker));
+	source->ops->commit(
+		source, loop->index, peer, data, bytes, pe_worker_counters(loop->worker));
 }
 
 // Gives the processor away until a source has something, a timer is due or the main thread calls. A source
@@ -92,7 +87,8 @@ static bool housekeep(struct pe_loop *loop, unsigned *phase, bool quiet)
 	return *phase != PE_PHASE_STOP;
 }
 
-static unsigned take_burst(struct pe_loop *loop, struct pe_message *messages, unsigned turn, unsigned *seen)
+static unsigned take_burst(
+	struct pe_loop *loop, struct pe_message *messages, unsigned turn, unsigned *seen)
 {
 	const struct pe_workers *all = loop->all;
 	unsigned share = PE_BURST_MAX / all->source_count, count = 0, part;
@@ -107,12 +103,13 @@ static unsigned take_burst(struct pe_loop *loop, struct pe_message *messages, un
 	return count;
 }
 
-static int run(void *context)
+int pe_worker_run(void *context)
 {
 	struct pe_loop *loop = context;
 	const struct pe_workers *all = loop->all;
 	struct pe_counters *counters = pe_worker_counters(loop->worker);
-	const struct pe_sink sink = {.context = loop, .reserve = sink_reserve, .commit = sink_commit};
+	const struct pe_sink sink = {
+		.context = loop, .reserve = sink_reserve, .commit = sink_commit};
 	struct pe_message messages[PE_BURST_MAX];
 	unsigned phase = PE_PHASE_RUN;
 	uint32_t idle_turns = 0;
@@ -129,125 +126,12 @@ static int run(void *context)
 			all->sources[i]->ops->release(all->sources[i], loop->index);
 		}
 		idle_turns = seen | done ? 0 : idle_turns + 1;
-		if ((idle_turns || turn % HOUSEKEEPING_TURNS == 0) && !housekeep(loop, &phase, idle_turns != 0))
+		if ((idle_turns || turn % HOUSEKEEPING_TURNS == 0) &&
+			!housekeep(loop, &phase, idle_turns != 0))
 			break;
 		if (idle_turns && phase == PE_PHASE_RUN)
 			idle(loop, idle_turns);
 	}
 	pe_worker_detach(loop->worker);
 	return 0;
-}
-
-static void *control(void *context)
-{
-	struct pe_workers *all = context;
-	const struct timespec little = {.tv_nsec = 1000000};
-
-	while (atomic_load_explicit(&all->phase, memory_order_acquire) != PE_PHASE_STOP)
-		if (!pe_engine_control(all->engine))
-			nanosleep(&little, NULL);
-	return NULL;
-}
-
-static void set_phase(struct pe_workers *all, enum pe_phase phase)
-{
-	const uint64_t one = 1;
-
-	atomic_store_explicit(&all->phase, (unsigned)phase, memory_order_release);
-	for (unsigned w = 0; w < all->loop_count; w++)
-		if (write(all->loops[w].wake_fd, &one, sizeof one) != sizeof one)
-			continue; // full: it is awake already
-}
-
-// Until every worker has found nothing to do in this phase.
-static bool wait_quiet(struct pe_workers *all, enum pe_phase phase, uint32_t limit_ms)
-{
-	uint64_t end = clock_ms(CLOCK_MONOTONIC) + limit_ms;
-	const struct timespec little = {.tv_nsec = 1000000};
-
-	for (;;) {
-		unsigned quiet = 0;
-
-		for (unsigned w = 0; w < all->loop_count; w++)
-			quiet += atomic_load_explicit(&all->loops[w].quiet_phase, memory_order_acquire) >=
-				 (unsigned)phase;
-		if (quiet == all->loop_count)
-			return true;
-		if (clock_ms(CLOCK_MONOTONIC) >= end)
-			return false;
-		nanosleep(&little, NULL);
-	}
-}
-
-static bool nothing_in_flight(struct pe_workers *all, uint32_t limit_ms)
-{
-	uint64_t end = clock_ms(CLOCK_MONOTONIC) + limit_ms;
-	const struct timespec little = {.tv_nsec = 1000000};
-
-	for (;;) {
-		uint64_t left = 0;
-
-		for (unsigned w = 0; w < all->loop_count; w++)
-			left += pe_worker_in_flight(all->loops[w].worker);
-		if (left == 0)
-			return true;
-		if (clock_ms(CLOCK_MONOTONIC) >= end)
-			return false;
-		nanosleep(&little, NULL);
-	}
-}
-
-static void close_wake_fds(struct pe_workers *all)
-{
-	for (unsigned w = 0; w < all->loop_count; w++)
-		close(all->loops[w].wake_fd);
-}
-
-enum pe_status pe_workers_start(struct pe_workers *all, struct pe_error *error)
-{
-	unsigned lcore, started = 0;
-	int failed;
-
-	error->status = PE_IO;
-	all->loop_count = 0;
-	for (unsigned w = 0; w < all->config->worker_count; w++) {
-		struct pe_loop *loop = &all->loops[w];
-
-		*loop = (struct pe_loop){.all = all, .index = w, .worker = pe_engine_worker(all->engine, w)};
-		loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-		if (loop->wake_fd < 0) {
-			snprintf(error->text, sizeof error->text, "no eventfd: %s", strerror(errno));
-			close_wake_fds(all);
-			return PE_IO;
-		}
-		all->loop_count = w + 1;
-	}
-	failed = pthread_create(&all->control, NULL, control, all);
-	if (failed) {
-		snprintf(error->text, sizeof error->text, "no control thread: %s", strerror(failed));
-		close_wake_fds(all);
-		return PE_IO;
-	}
-	pthread_setname_np(all->control, "pe-control");
-	RTE_LCORE_FOREACH_WORKER(lcore)
-		if (started < all->loop_count && rte_eal_remote_launch(run, &all->loops[started], lcore) == 0)
-			started++;
-	assert(started == all->loop_count && "EAL was started with one lcore a worker");
-	return PE_OK;
-}
-
-bool pe_workers_drain(struct pe_workers *all, uint32_t limit_ms)
-{
-	bool clean;
-
-	set_phase(all, PE_PHASE_DRAIN);
-	// A sender that does not stop keeps a worker busy: the bound ends that, and is no loss.
-	(void)wait_quiet(all, PE_PHASE_DRAIN, limit_ms);
-	set_phase(all, PE_PHASE_SETTLE);
-	clean = wait_quiet(all, PE_PHASE_SETTLE, limit_ms) && nothing_in_flight(all, limit_ms);
-	set_phase(all, PE_PHASE_STOP);
-	rte_eal_mp_wait_lcore();
-	pthread_join(all->control, NULL);
-	close_wake_fds(all);
-	return clean;
 }

@@ -42,3 +42,6 @@ struct pe_workers {
 // Takes what is queued, waits until nothing is in flight and ends the threads. Each step is bounded by limit_ms; false
 // = a bound was hit and something may still have been in flight. The sources are still open afterwards.
 bool pe_workers_drain(struct pe_workers *workers, uint32_t limit_ms);
+
+// The body of a worker's lcore, until PE_PHASE_STOP. context = its struct pe_loop. Returns 0.
+int pe_worker_run(void *context);
