@@ -1,0 +1,178 @@
+#include "client/internal.h"
+#include "base/counters.h"
+#include "wire/half.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+void presence_id_from_u64(const char *name_space, uint64_t number, uint8_t id[16])
+{
+	memset(id, 0, 16);
+	for (int i = 0; name_space && i < 8 && name_space[i]; i++)
+		id[i] = (uint8_t)name_space[i];
+	for (int i = 0; i < 8; i++)
+		id[8 + i] = (uint8_t)(number >> (56 - 8 * i));
+}
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+bool presence_id_parse(const char *text, uint8_t id[16])
+{
+	unsigned digits = 0;
+
+	for (; *text; text++) {
+		int digit = hex_digit(*text);
+
+		if (*text == '-' && (digits == 8 || digits == 12 || digits == 16 || digits == 20))
+			continue;
+		if (digit < 0 || digits == 32)
+			return false;
+		id[digits / 2] = (uint8_t)(digits % 2 ? id[digits / 2] | digit : digit << 4);
+		digits++;
+	}
+	return digits == 32;
+}
+
+void presence_id_print(const uint8_t id[16], char text[37])
+{
+	for (unsigned i = 0; i < 16; i++)
+		text += sprintf(text, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", id[i]);
+}
+
+bool client_update_to_wire(const struct presence_update *u, struct pe_wire_update *wire)
+{
+	unsigned attributes = u->state & 7u;
+
+	if (u->state > PRESENCE_STATE_CUSTOM || u->age_ms == INT32_MIN || pe_wire_id_nil(u->id))
+		return false;
+	for (unsigned i = 0; i < 3; i++)
+		if (!isfinite(u->position[i]) || !isfinite(u->velocity[i]))
+			return false;
+	if (u->height_unknown)
+		attributes |= PE_ATTRIBUTE_HEIGHT_UNKNOWN;
+	if (u->relocation)
+		attributes |= PE_ATTRIBUTE_RELOCATION;
+	*wire = (struct pe_wire_update){
+		.position = {u->position[0], u->position[1], u->height_unknown ? 0 : u->position[2]},
+		.sequence = u->sequence,
+		.time_offset_ms = -u->age_ms,
+		.ttl_ms = u->ttl_ms,
+		.duration_ms = u->duration_ms,
+		.radius_m = u->radius_m,
+		.precision_m = u->precision_m,
+		.velocity = {pe_half_from_float(u->velocity[0]), pe_half_from_float(u->velocity[1]),
+			pe_half_from_float(u->velocity[2])},
+		.frequency = u->frequency_per_minute,
+		.update_frequency = u->announced_per_minute,
+		.position_confidence = pe_confidence_from_float(u->position_confidence),
+		.status_confidence = pe_confidence_from_float(u->status_confidence),
+		.entity_type = u->type,
+		.custom_state = u->custom_state,
+		.attributes = (uint16_t)attributes,
+	};
+	memcpy(wire->entity_id, u->id, sizeof wire->entity_id);
+	return true;
+}
+
+bool client_query_to_wire(const struct presence_query *q, uint32_t query_id, struct pe_wire_query *wire)
+{
+	if (q->volume < PRESENCE_POINT || q->volume > PRESENCE_BOX)
+		return false;
+	*wire = (struct pe_wire_query){
+		.query_id = query_id,
+		.kind = q->volume,
+		.flags = (uint16_t)((q->has_origin ? PE_QUERY_HAS_ORIGIN : 0) |
+				    (q->has_heights ? PE_QUERY_HEIGHT_RANGE : 0) |
+				    (q->distance_3d ? PE_QUERY_DISTANCE_3D : 0) |
+				    (q->has_cursor ? PE_QUERY_HAS_CURSOR : 0)),
+		.max_results = q->results_max,
+		.timeout_ms = q->timeout_ms,
+		.type_mask = q->type_mask,
+		.state_mask = q->state_mask,
+		.a = {q->a[0], q->a[1], q->a[2]},
+	};
+	if (q->volume == PRESENCE_BOX)
+		memcpy(wire->b, q->b, sizeof wire->b);
+	if (q->volume == PRESENCE_SPHERE)
+		wire->b[0] = q->radius_m;
+	if (q->has_origin)
+		memcpy(wire->origin, q->origin, sizeof wire->origin);
+	if (q->has_heights) {
+		wire->height_min = q->height_min;
+		wire->height_max = q->height_max;
+	}
+	if (q->has_cursor)
+		memcpy(wire->cursor, q->cursor, sizeof wire->cursor);
+	return true;
+}
+
+void client_found_from_wire(const struct pe_wire_result *wire, struct presence_found *found)
+{
+	*found = (struct presence_found){
+		.position = {wire->position[0], wire->position[1], wire->position[2]},
+		.velocity = {pe_half_to_float(wire->velocity[0]), pe_half_to_float(wire->velocity[1]),
+			pe_half_to_float(wire->velocity[2])},
+		.distance_m = wire->distance_m,
+		.precision_m = pe_half_to_float(wire->precision),
+		.position_confidence = pe_confidence_to_float(wire->position_confidence),
+		.status_confidence = pe_confidence_to_float(wire->status_confidence),
+		.age_ms = wire->age_ms,
+		.ttl_left_ms = wire->ttl_left * 100u,
+		.type = wire->entity_type,
+		.state = wire->state & 7u,
+		.custom_state = wire->custom_state,
+		.height_unknown = wire->state & PE_RESULT_HEIGHT_UNKNOWN,
+	};
+	memcpy(found->id, wire->entity_id, sizeof found->id);
+}
+
+void client_ack_from_wire(const struct pe_wire_ack_record *wire, struct presence_ack *ack)
+{
+	*ack = (struct presence_ack){
+		.status = wire->status,
+		.code = wire->code,
+		.reason = wire->reason,
+		.known_incarnation = wire->known_incarnation,
+		.known_sequence = wire->known_sequence,
+		.silence_ms = wire->silence_ms,
+	};
+}
+
+uint32_t client_put_updates(struct presence_client *client, uint8_t *buffer, const uint8_t *space,
+	const struct presence_update *updates, unsigned count, bool ack, uint64_t *sequence)
+{
+	struct pe_wire_update records[PE_UPDATE_COUNT_MAX];
+	struct pe_wire_update_preamble preamble;
+	struct pe_wire_header header;
+
+	if (count == 0 || count > PE_UPDATE_COUNT_MAX)
+		return 0;
+	for (unsigned i = 0; i < count; i++)
+		if (!client_update_to_wire(&updates[i], &records[i]))
+			return 0;
+	header = client_header(client, space, ack ? PE_FLAG_ACK : 0);
+	preamble = client_preamble(client, header.sequence);
+	*sequence = header.sequence;
+	return pe_wire_put_update(buffer, PE_WIRE_BYTES_MAX, &header, &preamble, records, count);
+}
+
+uint32_t client_put_query(struct presence_client *client, uint8_t *buffer, const uint8_t *space,
+	const struct presence_query *query, uint64_t *sequence)
+{
+	struct pe_wire_header header;
+	struct pe_wire_query wire;
+
+	if (!client_query_to_wire(query, 1, &wire))
+		return 0;
+	header = client_header(client, space, 0);
+	*sequence = header.sequence;
+	return pe_wire_put_query(buffer, PE_WIRE_BYTES_MAX, &header, &wire, 1);
+}

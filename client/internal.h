@@ -1,0 +1,72 @@
+// What the files of libpresence share and nobody else sees: the client itself, the conversions between public
+// structs and wire records, and the one loop that receives. Threads: as presence.h says.
+#pragma once
+
+#include "client/presence.h"
+#include "client/transport.h"
+#include "wire/decode.h"
+#include "wire/encode.h"
+
+#include <sys/uio.h>
+
+#define CLIENT_OUT_MAX  32   // packets gathered for one call into the kernel
+#define CLIENT_IN_MAX   32   // datagrams taken at once
+#define CLIENT_IN_BYTES 2048 // room for one: more than any sound message, so that a longer one shows
+
+struct presence_client {
+	const struct presence_transport *transport;
+	void *transport_context;
+	uint32_t timeout_ms, attempts;
+	uint32_t incarnation;
+	uint32_t stream_id;
+	uint64_t sequence; // of the last packet made
+	uint64_t key;      // random: first half of broadcast ids and of pings
+	struct presence_traffic traffic;
+	unsigned out_count;
+	uint8_t out_records[CLIENT_OUT_MAX]; // records in each packet
+	struct iovec out[CLIENT_OUT_MAX];
+	uint8_t out_data[CLIENT_OUT_MAX][PE_WIRE_BYTES_MAX];
+	uint8_t in_data[CLIENT_IN_MAX][CLIENT_IN_BYTES];
+};
+
+// Called for each sound message; returns true when it was waited for.
+struct client_taker {
+	void *context;
+	bool (*take)(void *context, const struct pe_wire_view *view);
+};
+
+// Takes what has come, checks each datagram, and hands the sound ones on. Returns how many came, or −1 with errno.
+int client_receive(struct presence_client *client, const struct client_taker *taker, unsigned messages_max, int timeout_ms);
+
+// Sends one packet and receives until *done or the time-out; sends it again while attempts are left. `again`, when not NULL, makes
+// the packet for the next attempt and returns its length. PRESENCE_OK when *done.
+struct client_exchange {
+	uint8_t *packet;
+	uint32_t bytes;
+	unsigned records;
+	uint32_t (*again)(void *context);
+	const bool *done;
+	unsigned attempts; // written: how many were needed
+};
+enum presence_result client_exchange(struct presence_client *client, struct client_exchange *exchange,
+	const struct client_taker *taker);
+
+// Room for one more gathered packet, flushing first when there is none; NULL = would block or error.
+uint8_t *client_reserve(struct presence_client *client, enum presence_result *result);
+void client_commit(struct presence_client *client, uint32_t bytes, unsigned records);
+
+struct pe_wire_header client_header(struct presence_client *client, const uint8_t *space, uint16_t flags);
+struct pe_wire_update_preamble client_preamble(const struct presence_client *client, uint64_t sequence);
+bool client_owns_broadcast(const struct presence_client *client, const uint8_t broadcast_id[16], uint64_t sequence);
+uint64_t client_now_us(void); // monotonic
+
+// False when a field cannot be said on the wire.
+bool client_update_to_wire(const struct presence_update *update, struct pe_wire_update *wire);
+bool client_query_to_wire(const struct presence_query *query, uint32_t query_id, struct pe_wire_query *wire);
+void client_found_from_wire(const struct pe_wire_result *wire, struct presence_found *found);
+void client_ack_from_wire(const struct pe_wire_ack_record *wire, struct presence_ack *ack);
+// One update packet of count records into buffer; 0 = an update that cannot be said.
+uint32_t client_put_updates(struct presence_client *client, uint8_t *buffer, const uint8_t *space,
+	const struct presence_update *updates, unsigned count, bool ack, uint64_t *sequence);
+uint32_t client_put_query(struct presence_client *client, uint8_t *buffer, const uint8_t *space,
+	const struct presence_query *query, uint64_t *sequence);

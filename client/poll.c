@@ -1,0 +1,103 @@
+#include "client/internal.h"
+
+#include <string.h>
+
+#define RESULTS_MAX ((PE_WIRE_BYTES_MAX - sizeof(struct pe_wire_header)) / sizeof(struct pe_wire_result))
+
+struct polling {
+	const struct presence_client *client;
+	const struct presence_events *events;
+};
+
+static bool take_ack(const struct polling *p, const struct pe_wire_view *view)
+{
+	struct presence_refusal refusal = {view->body.ack.code, view->body.ack.reason};
+	struct presence_ack acks[PE_WITHDRAW_COUNT_MAX];
+
+	if (!client_owns_broadcast(p->client, view->body.ack.broadcast_id, view->body.ack.request_sequence) ||
+		view->body.ack.request_sequence > p->client->sequence || view->count > PE_WITHDRAW_COUNT_MAX)
+		return false;
+	for (unsigned i = 0; i < view->count; i++) {
+		struct pe_wire_ack_record record;
+
+		pe_wire_get_ack(view, i, &record);
+		client_ack_from_wire(&record, &acks[i]);
+	}
+	if (p->events->acked)
+		p->events->acked(p->events->context, view->body.ack.request_sequence, refusal, acks, view->count);
+	return true;
+}
+
+static bool take_answers(const struct polling *p, const struct pe_wire_view *view)
+{
+	struct presence_found found[RESULTS_MAX];
+	struct pe_wire_answer answer;
+	const uint8_t *results;
+	uint32_t offset = 0;
+	bool ours = false;
+
+	while (pe_wire_next_answer(view, &offset, &answer, &results)) {
+		struct presence_part part = {
+			.sequence = answer.request_sequence,
+			.part = answer.part,
+			.result_count = answer.result_count,
+			.last = answer.flags & (PE_ANSWER_LAST | PE_ANSWER_PACKET),
+			.truncated = answer.flags & PE_ANSWER_TRUNCATED,
+			.code = answer.code,
+			.reason = answer.reason,
+		};
+
+		if (answer.stream_id != p->client->stream_id || answer.request_sequence > p->client->sequence ||
+			answer.result_count > RESULTS_MAX)
+			continue;
+		for (unsigned i = 0; i < answer.result_count; i++) {
+			struct pe_wire_result result;
+
+			pe_wire_get_result(results, i, &result);
+			client_found_from_wire(&result, &found[i]);
+		}
+		if (p->events->answered)
+			p->events->answered(p->events->context, &part, found);
+		ours = true;
+	}
+	return ours;
+}
+
+static bool take(void *context, const struct pe_wire_view *view)
+{
+	const struct polling *p = context;
+
+	switch (view->header.type) {
+	case PE_TYPE_SPATIAL_UPDATE:
+	case PE_TYPE_WITHDRAW:
+		return take_ack(p, view);
+	case PE_TYPE_SPATIAL_RESPONSE:
+		return take_answers(p, view);
+	}
+	return false;
+}
+
+enum presence_result presence_submit_query(struct presence_client *client, const uint8_t *space,
+	const struct presence_query *query, uint64_t *sequence)
+{
+	enum presence_result result;
+	uint8_t *buffer = client_reserve(client, &result);
+	uint32_t bytes;
+
+	if (!buffer)
+		return result;
+	bytes = client_put_query(client, buffer, space, query, sequence);
+	if (!bytes)
+		return PRESENCE_BAD_ARGUMENT;
+	client_commit(client, bytes, 0);
+	return PRESENCE_OK;
+}
+
+int presence_poll(struct presence_client *client, const struct presence_events *events, unsigned messages_max,
+	int timeout_ms)
+{
+	struct polling p = {client, events};
+	struct client_taker taker = {&p, take};
+
+	return client_receive(client, &taker, messages_max, timeout_ms);
+}

@@ -1,0 +1,256 @@
+// libpresence: publishes, withdraws and finds entities over a presence engine's UDP protocol (docs/protocol.md).
+// Tuned for programs that send many updates and ask a query now and then: updates are packed 16 to a datagram and
+// handed to the kernel in batches; every wait is bounded by a time-out and a number of retries. Whatever the
+// other side sends is checked to its last byte before any of it is used, and what does not answer a request of this
+// client is counted and left aside.
+//
+// Threads: a client belongs to one thread at a time; there is no lock and no thread inside. Several clients are
+// independent of one another. Functions that take no client may be called from any thread.
+//
+// Units: metres, metres a second, milliseconds, degrees. Vectors are x, y, z in a CARTESIAN space, and latitude,
+// longitude, height (positions) or east, north, up (velocities) in a GEODETIC one. `space` is a pointer to 16 bytes,
+// NULL for the engine's first space.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define PRESENCE_PORT          10202
+#define PRESENCE_BATCH_MAX     16    // updates in one packet
+#define PRESENCE_WITHDRAW_MAX  48    // withdrawals in one packet
+#define PRESENCE_RESULTS_MAX   65536 // results that one presence_query_all may gather
+#define PRESENCE_COUNTERS_MAX  512   // counters that presence_stats takes from an engine
+
+enum presence_result {
+	PRESENCE_OK = 0,
+	PRESENCE_BAD_ARGUMENT, // the caller's arguments; nothing was sent
+	PRESENCE_TIMED_OUT,    // no answer after all retries
+	PRESENCE_INCOMPLETE,   // some parts of an answer came, not all
+	PRESENCE_REFUSED,      // the engine said why: code and reason
+	PRESENCE_SYSTEM,       // the operating system refused; errno
+	PRESENCE_WOULD_BLOCK,  // the socket's buffer is full; fewer were sent than asked
+	PRESENCE_MEMORY,
+};
+
+enum presence_type { PRESENCE_STATIC, PRESENCE_MOBILE, PRESENCE_TEMPORARY, PRESENCE_RECURRING, PRESENCE_CUSTOM = 128 };
+enum presence_state { PRESENCE_ACTIVE, PRESENCE_INACTIVE, PRESENCE_BUSY, PRESENCE_AWAY, PRESENCE_STATE_CUSTOM };
+enum presence_status { PRESENCE_APPLIED, PRESENCE_ACCEPTED, PRESENCE_COALESCED, PRESENCE_NOT_TAKEN, PRESENCE_DROPPED };
+enum presence_volume { PRESENCE_POINT = 1, PRESENCE_SPHERE = 2, PRESENCE_BOX = 3 };
+
+struct presence_client;
+
+// All zero is a sound choice: the engine on this machine.
+struct presence_options {
+	const char *host;       // name or address, IPv4 or IPv6; NULL = 127.0.0.1
+	uint16_t port;          // 0 = PRESENCE_PORT
+	uint32_t timeout_ms;    // wait for an answer before a retry; 0 = 250, at most 60000
+	uint32_t attempts;      // sendings of one request in all; 0 = 4, at most 16
+	uint32_t incarnation;   // start time of the sender, Unix seconds; 0 = now
+	uint32_t buffer_bytes;  // wished size of the socket's buffers; 0 = 4 MiB. The system may give less
+	uint32_t stream_id;     // 0 = random
+};
+
+// Resolves the host and opens a socket. On failure *client is NULL and `error` (may be NULL), of error_bytes, says
+// what was tried and what was found.
+enum presence_result presence_open(const struct presence_options *options, struct presence_client **client, char *error,
+	size_t error_bytes);
+void presence_close(struct presence_client *client);
+int presence_socket(const struct presence_client *client); // to wait on with poll; for reading only through presence_poll
+uint32_t presence_incarnation(const struct presence_client *client);
+
+// Ids. A number in a namespace of the caller's ("mmsi", 8 characters at most): the namespace's bytes, then the number
+// big-endian. Not both may be empty: the nil id is refused by engines.
+void presence_id_from_u64(const char *name_space, uint64_t number, uint8_t id[16]);
+bool presence_id_parse(const char *text, uint8_t id[16]); // 8-4-4-4-12 hex digits, dashes optional
+void presence_id_print(const uint8_t id[16], char text[37]);
+
+// One state of one entity. All zero but id and sequence is a sound update: a STATIC, ACTIVE entity at the origin.
+struct presence_update {
+	uint8_t id[16];
+	double position[3];
+	float velocity[3];
+	uint32_t sequence;      // must grow for each update of the entity within the client's incarnation
+	uint8_t type;           // enum presence_type
+	uint8_t state;          // enum presence_state
+	uint8_t custom_state;   // with PRESENCE_STATE_CUSTOM
+	bool height_unknown;    // GEODETIC: position[2] is then not sent
+	bool relocation;        // a STATIC entity was moved on purpose
+	uint32_t ttl_ms;        // 0 = the space's default
+	uint32_t duration_ms;   // of the state; 0 = until changed
+	int32_t age_ms;         // how old the state is now; 0 = now
+	float radius_m;         // reach; 0 = no limit
+	float precision_m;      // 0 = not stated
+	float position_confidence; // 0–1; negative = not stated
+	float status_confidence;
+	uint16_t frequency_per_minute; // updates a minute that the engine takes; 0 = the space's default
+	uint16_t announced_per_minute; // updates a minute that the sender announces; 0 = not stated
+};
+
+// A record's fate as the engine told it.
+struct presence_ack {
+	uint8_t status; // enum presence_status
+	uint8_t code;   // presence_code_name
+	uint8_t reason; // presence_reason_name, presence_reason_text
+	bool repeated;  // an earlier sending had arrived and its acknowledgement was lost; counted as ACCEPTED
+	uint32_t known_incarnation, known_sequence; // for a stale or late record
+	uint32_t silence_ms;
+};
+
+// Why a whole request was refused (PRESENCE_REFUSED).
+struct presence_refusal {
+	uint8_t code, reason;
+};
+
+// Sends without asking for acknowledgements, 16 records a packet. *sent (may be NULL) tells how many records the
+// system took; fewer than count with PRESENCE_WOULD_BLOCK or PRESENCE_SYSTEM.
+enum presence_result presence_send(struct presence_client *client, const uint8_t *space,
+	const struct presence_update *updates, size_t count, size_t *sent);
+
+// Sends and waits for the acknowledgements, packet after packet, each repeated until it is acknowledged or attempts
+// are used up. acks[count] is written; what was not acknowledged has status PRESENCE_DROPPED, code PRESENCE_CODE_TIMEOUT.
+// PRESENCE_REFUSED: a packet was refused whole; *refusal (may be NULL) says why, and its records have that code.
+#define PRESENCE_CODE_TIMEOUT 0x33
+enum presence_result presence_publish(struct presence_client *client, const uint8_t *space,
+	const struct presence_update *updates, size_t count, struct presence_ack *acks, struct presence_refusal *refusal);
+
+// Takes entities away, likewise.
+struct presence_withdrawal {
+	uint8_t id[16];
+	uint32_t sequence; // above the entity's last update
+	int32_t age_ms;
+};
+
+enum presence_result presence_withdraw(struct presence_client *client, const uint8_t *space,
+	const struct presence_withdrawal *withdrawals, size_t count, struct presence_ack *acks,
+	struct presence_refusal *refusal);
+
+struct presence_query {
+	uint8_t volume; // enum presence_volume
+	bool has_origin, has_heights, distance_3d, has_cursor;
+	uint16_t results_max;  // 0 = the engine's cap
+	uint16_t timeout_ms;   // the engine's own work; 0 = its default
+	uint16_t type_mask;    // bit n = type n, bit 4 = CUSTOM; 0 = all
+	uint16_t state_mask;   // bit n = state n; 0 = all
+	double a[3];           // point, centre, or the box's lower (south-west) corner
+	double b[3];           // the box's upper (north-east) corner
+	double radius_m;       // of a sphere
+	double origin[3];      // the asker's point
+	float height_min, height_max;
+	uint64_t cursor[2];
+};
+
+struct presence_found {
+	uint8_t id[16];
+	double position[3];
+	float velocity[3];
+	float distance_m;
+	float precision_m; // 0 = not stated
+	float position_confidence, status_confidence; // −1 = not stated
+	int32_t age_ms;
+	uint32_t ttl_left_ms; // rounded up to tenths of a second
+	uint8_t type, state, custom_state;
+	bool height_unknown;
+};
+
+struct presence_answer {
+	struct presence_found *found; // malloc; presence_answer_free
+	size_t count;
+	bool truncated; // a bound of the engine cut the answer; cursor goes on
+	uint64_t cursor[2];
+	uint8_t code, reason;
+	unsigned parts, pages;
+	unsigned attempts;   // sendings that it took
+	uint64_t elapsed_us; // from the first sending to the last part
+};
+
+// Asks and gathers all parts of the answer, in any order, duplicates left aside. A lost part costs a retry of the whole
+// query under a new sequence, so that no answer is put together from two walks. PRESENCE_INCOMPLETE: *answer
+// holds the parts that the last attempt brought. *answer is written in every case and must be freed.
+enum presence_result presence_query(struct presence_client *client, const uint8_t *space,
+	const struct presence_query *query, struct presence_answer *answer);
+
+// Follows cursors until an answer is not truncated, pages_max (at least 1) is reached or PRESENCE_RESULTS_MAX would be
+// passed; then `truncated` is still set. Entities that move between two pages may be found twice.
+enum presence_result presence_query_all(struct presence_client *client, const uint8_t *space,
+	const struct presence_query *query, unsigned pages_max, struct presence_answer *answer);
+void presence_answer_free(struct presence_answer *answer);
+
+// Round trip of the attempt that was answered.
+enum presence_result presence_ping(struct presence_client *client, uint64_t *round_trip_us);
+
+// The engine's counters, gathered page by page: of running workers, so each is whole and the set is not of one instant.
+// The differences are those of the accounting identities; 0 at rest. They are 0 and `identities` is false when the
+// engine has other counters than this library knows.
+struct presence_stats {
+	unsigned count;
+	uint64_t value[PRESENCE_COUNTERS_MAX];
+	bool identities;
+	int64_t packets_difference, records_difference, queries_difference;
+	uint64_t records_refused, records_dropped, packets_refused, packets_dropped;
+};
+
+enum presence_result presence_stats(struct presence_client *client, struct presence_stats *stats,
+	struct presence_refusal *refusal);
+unsigned presence_counter_count(void); // that this library has names for
+const char *presence_counter_name(unsigned counter); // "?" beyond them
+const char *presence_counter_unit(unsigned counter);
+const char *presence_counter_text(unsigned counter);
+int presence_counter_find(const char *name); // −1 = no such counter
+
+const char *presence_result_text(enum presence_result result);
+const char *presence_code_name(unsigned code); // "VERSION_CONFLICT"; "?" for what is not defined
+const char *presence_reason_name(unsigned reason); // "stale"
+const char *presence_reason_text(unsigned reason);
+const char *presence_status_name(unsigned status);
+const char *presence_state_name(unsigned state);
+const char *presence_type_name(unsigned type);
+
+// Without waiting, for programs with a loop of their own: submit returns at once with the request's sequence, and
+// presence_poll hands on what came, checked. What does not come, the caller notices. Do not mix with a waiting call that
+// is under way on the same client (there is none in one thread, outside of a callback).
+enum presence_result presence_submit_updates(struct presence_client *client, const uint8_t *space,
+	const struct presence_update *updates, unsigned count, bool ack, uint64_t *sequence); // count ≤ PRESENCE_BATCH_MAX
+enum presence_result presence_submit_query(struct presence_client *client, const uint8_t *space,
+	const struct presence_query *query, uint64_t *sequence);
+// Hands to the kernel what submit has gathered (it does so by itself when 32 packets are waiting). *packets (may be
+// NULL): how many were taken; with PRESENCE_WOULD_BLOCK the rest stays gathered.
+enum presence_result presence_flush(struct presence_client *client, unsigned *packets);
+
+struct presence_part {
+	uint64_t sequence; // of the request
+	unsigned part, result_count;
+	bool last, truncated;
+	uint8_t code, reason;
+};
+
+struct presence_events {
+	void *context;
+	// of an acknowledged packet; count = 0: refused whole, with code and reason
+	void (*acked)(void *context, uint64_t sequence, struct presence_refusal refusal, const struct presence_ack *acks,
+		unsigned count);
+	void (*answered)(void *context, const struct presence_part *part, const struct presence_found *found);
+};
+
+// Takes what has come, at most messages_max datagrams; waits at most timeout_ms (0 = not at all) for the first.
+// Returns how many were taken, or −1 with errno. A callback must not call the client.
+int presence_poll(struct presence_client *client, const struct presence_events *events, unsigned messages_max,
+	int timeout_ms);
+
+// What this client has counted since it was opened.
+struct presence_traffic {
+	uint64_t packets_sent, records_sent, bytes_sent;
+	uint64_t packets_received;
+	uint64_t malformed;  // messages that were not sound
+	uint64_t unexpected; // sound messages that answer nothing that is waited for
+	uint64_t retries;
+};
+struct presence_traffic presence_traffic(const struct presence_client *client);
+
+#ifdef __cplusplus
+}
+#endif
