@@ -52,8 +52,8 @@ enum presence_result presence_open_over(const struct presence_transport *transpo
 	return PRESENCE_OK;
 }
 
-enum presence_result presence_open(const struct presence_options *options, struct presence_client **client, char *error,
-	size_t error_bytes)
+enum presence_result presence_open(const struct presence_options *options,
+	struct presence_client **client, char *error, size_t error_bytes)
 {
 	static const struct presence_options none;
 	char unused[1];
@@ -97,7 +97,8 @@ struct presence_traffic presence_traffic(const struct presence_client *client)
 	return client->traffic;
 }
 
-struct pe_wire_header client_header(struct presence_client *client, const uint8_t *space, uint16_t flags)
+struct pe_wire_header client_header(
+	struct presence_client *client, const uint8_t *space, uint16_t flags)
 {
 	struct pe_wire_header header = {
 		.flags = flags,
@@ -111,7 +112,8 @@ struct pe_wire_header client_header(struct presence_client *client, const uint8_
 	return header;
 }
 
-struct pe_wire_update_preamble client_preamble(const struct presence_client *client, uint64_t sequence)
+struct pe_wire_update_preamble client_preamble(
+	const struct presence_client *client, uint64_t sequence)
 {
 	struct pe_wire_update_preamble preamble = {.incarnation = client->incarnation};
 
@@ -120,23 +122,28 @@ struct pe_wire_update_preamble client_preamble(const struct presence_client *cli
 	return preamble;
 }
 
-bool client_owns_broadcast(const struct presence_client *client, const uint8_t broadcast_id[16], uint64_t sequence)
+bool client_owns_broadcast(
+	const struct presence_client *client, const uint8_t broadcast_id[16], uint64_t sequence)
 {
-	return memcmp(broadcast_id, &client->key, 8) == 0 && memcmp(broadcast_id + 8, &sequence, 8) == 0;
+	return memcmp(broadcast_id, &client->key, 8) == 0 &&
+		memcmp(broadcast_id + 8, &sequence, 8) == 0;
 }
 
-int client_receive(struct presence_client *client, const struct client_taker *taker, unsigned messages_max, int timeout_ms)
+int client_receive(struct presence_client *client, const struct client_taker *taker,
+	unsigned messages_max, int timeout_ms)
 {
 	struct iovec in[CLIENT_IN_MAX];
 	unsigned taken = 0;
 
 	while (taken < messages_max) {
-		unsigned room = messages_max - taken < CLIENT_IN_MAX ? messages_max - taken : CLIENT_IN_MAX;
+		unsigned room =
+			messages_max - taken < CLIENT_IN_MAX ? messages_max - taken : CLIENT_IN_MAX;
 		int came;
 
 		for (unsigned i = 0; i < room; i++)
 			in[i] = (struct iovec){client->in_data[i], CLIENT_IN_BYTES};
-		came = client->transport->receive(client->transport_context, in, room, taken ? 0 : timeout_ms);
+		came = client->transport->receive(
+			client->transport_context, in, room, taken ? 0 : timeout_ms);
 		if (came < 0)
 			return taken ? (int)taken : -1;
 		for (int i = 0; i < came; i++) {
@@ -144,8 +151,8 @@ int client_receive(struct presence_client *client, const struct client_taker *ta
 
 			client->traffic.packets_received++;
 			if (in[i].iov_len > PE_WIRE_BYTES_MAX ||
-				pe_wire_check_reply(client->in_data[i], (uint32_t)in[i].iov_len, &view) !=
-					PE_REASON_none)
+				pe_wire_check_reply(client->in_data[i], (uint32_t)in[i].iov_len,
+					&view) != PE_REASON_none)
 				client->traffic.malformed++;
 			else if (!taker->take(taker->context, &view))
 				client->traffic.unexpected++;
@@ -158,8 +165,8 @@ int client_receive(struct presence_client *client, const struct client_taker *ta
 }
 
 // Waits until there is room for one packet or the deadline has passed.
-static enum presence_result send_one(struct presence_client *client, const struct iovec *packet, unsigned records,
-	uint64_t deadline_us)
+static enum presence_result send_one(struct presence_client *client, const struct iovec *packet,
+	unsigned records, uint64_t deadline_us)
 {
 	for (;;) {
 		int sent = client->transport->send(client->transport_context, packet, 1);
@@ -178,11 +185,12 @@ static enum presence_result send_one(struct presence_client *client, const struc
 	return PRESENCE_OK;
 }
 
-enum presence_result client_exchange(struct presence_client *client, struct client_exchange *exchange,
-	const struct client_taker *taker)
+enum presence_result client_exchange(struct presence_client *client,
+	struct client_exchange *exchange, const struct client_taker *taker)
 {
 	for (exchange->attempts = 1; exchange->attempts <= client->attempts; exchange->attempts++) {
-		uint64_t deadline_us = client_now_us() + (uint64_t)client->timeout_ms * 1000, now_us;
+		uint64_t deadline_us = client_now_us() + (uint64_t)client->timeout_ms * 1000,
+			 now_us;
 		struct iovec packet;
 		enum presence_result result;
 
@@ -196,7 +204,8 @@ enum presence_result client_exchange(struct presence_client *client, struct clie
 		if (result == PRESENCE_SYSTEM)
 			return result;
 		while (!*exchange->done && (now_us = client_now_us()) < deadline_us)
-			if (client_receive(client, taker, CLIENT_IN_MAX, (int)((deadline_us - now_us + 999) / 1000)) < 0)
+			if (client_receive(client, taker, CLIENT_IN_MAX,
+				    (int)((deadline_us - now_us + 999) / 1000)) < 0)
 				return PRESENCE_SYSTEM;
 		if (*exchange->done)
 			return PRESENCE_OK;
@@ -227,8 +236,8 @@ enum presence_result presence_flush(struct presence_client *client, unsigned *pa
 	unsigned done = 0;
 
 	while (done < client->out_count && !result) {
-		int sent = client->transport->send(client->transport_context, client->out + done,
-			client->out_count - done);
+		int sent = client->transport->send(
+			client->transport_context, client->out + done, client->out_count - done);
 
 		if (sent <= 0)
 			result = sent < 0 ? PRESENCE_SYSTEM : PRESENCE_WOULD_BLOCK;
@@ -240,7 +249,8 @@ enum presence_result presence_flush(struct presence_client *client, unsigned *pa
 	}
 	// What is left moves to the front; its bytes too, since a packet lives in the slot of its index.
 	for (unsigned i = 0; done && done + i < client->out_count; i++) {
-		memmove(client->out_data[i], client->out_data[done + i], client->out[done + i].iov_len);
+		memmove(client->out_data[i], client->out_data[done + i],
+			client->out[done + i].iov_len);
 		client->out[i] = (struct iovec){client->out_data[i], client->out[done + i].iov_len};
 		client->out_records[i] = client->out_records[done + i];
 	}

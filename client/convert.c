@@ -44,7 +44,8 @@ bool presence_id_parse(const char *text, uint8_t id[16])
 void presence_id_print(const uint8_t id[16], char text[37])
 {
 	for (unsigned i = 0; i < 16; i++)
-		text += sprintf(text, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", id[i]);
+		text += sprintf(
+			text, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", id[i]);
 }
 
 bool client_update_to_wire(const struct presence_update *u, struct pe_wire_update *wire)
@@ -61,7 +62,8 @@ bool client_update_to_wire(const struct presence_update *u, struct pe_wire_updat
 	if (u->relocation)
 		attributes |= PE_ATTRIBUTE_RELOCATION;
 	*wire = (struct pe_wire_update){
-		.position = {u->position[0], u->position[1], u->height_unknown ? 0 : u->position[2]},
+		.position = {u->position[0], u->position[1],
+			u->height_unknown ? 0 : u->position[2]},
 		.sequence = u->sequence,
 		.time_offset_ms = -u->age_ms,
 		.ttl_ms = u->ttl_ms,
@@ -82,7 +84,8 @@ bool client_update_to_wire(const struct presence_update *u, struct pe_wire_updat
 	return true;
 }
 
-bool client_query_to_wire(const struct presence_query *q, uint32_t query_id, struct pe_wire_query *wire)
+bool client_query_to_wire(
+	const struct presence_query *q, uint32_t query_id, struct pe_wire_query *wire)
 {
 	if (q->volume < PRESENCE_POINT || q->volume > PRESENCE_BOX)
 		return false;
@@ -90,9 +93,9 @@ bool client_query_to_wire(const struct presence_query *q, uint32_t query_id, str
 		.query_id = query_id,
 		.kind = q->volume,
 		.flags = (uint16_t)((q->has_origin ? PE_QUERY_HAS_ORIGIN : 0) |
-				    (q->has_heights ? PE_QUERY_HEIGHT_RANGE : 0) |
-				    (q->distance_3d ? PE_QUERY_DISTANCE_3D : 0) |
-				    (q->has_cursor ? PE_QUERY_HAS_CURSOR : 0)),
+			(q->has_heights ? PE_QUERY_HEIGHT_RANGE : 0) |
+			(q->distance_3d ? PE_QUERY_DISTANCE_3D : 0) |
+			(q->has_cursor ? PE_QUERY_HAS_CURSOR : 0)),
 		.max_results = q->results_max,
 		.timeout_ms = q->timeout_ms,
 		.type_mask = q->type_mask,
@@ -118,8 +121,8 @@ void client_found_from_wire(const struct pe_wire_result *wire, struct presence_f
 {
 	*found = (struct presence_found){
 		.position = {wire->position[0], wire->position[1], wire->position[2]},
-		.velocity = {pe_half_to_float(wire->velocity[0]), pe_half_to_float(wire->velocity[1]),
-			pe_half_to_float(wire->velocity[2])},
+		.velocity = {pe_half_to_float(wire->velocity[0]),
+			pe_half_to_float(wire->velocity[1]), pe_half_to_float(wire->velocity[2])},
 		.distance_m = wire->distance_m,
 		.precision_m = pe_half_to_float(wire->precision),
 		.position_confidence = pe_confidence_to_float(wire->position_confidence),

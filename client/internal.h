@@ -9,9 +9,10 @@
 
 #include <sys/uio.h>
 
-#define CLIENT_OUT_MAX  32   // packets gathered for one call into the kernel
-#define CLIENT_IN_MAX   32   // datagrams taken at once
-#define CLIENT_IN_BYTES 2048 // room for one: more than any sound message, so that a longer one shows
+#define CLIENT_OUT_MAX 32 // packets gathered for one call into the kernel
+#define CLIENT_IN_MAX  32 // datagrams taken at once
+// room for one: more than any sound message, so that a longer one shows
+#define CLIENT_IN_BYTES 2048
 
 struct presence_client {
 	const struct presence_transport *transport;
@@ -36,7 +37,8 @@ struct client_taker {
 };
 
 // Takes what has come, checks each datagram, and hands the sound ones on. Returns how many came, or −1 with errno.
-int client_receive(struct presence_client *client, const struct client_taker *taker, unsigned messages_max, int timeout_ms);
+int client_receive(struct presence_client *client, const struct client_taker *taker,
+	unsigned messages_max, int timeout_ms);
 
 // Sends one packet and receives until *done or the time-out; sends it again while attempts are left. `again`, when not NULL, makes
 // the packet for the next attempt and returns its length. PRESENCE_OK when *done.
@@ -48,21 +50,25 @@ struct client_exchange {
 	const bool *done;
 	unsigned attempts; // written: how many were needed
 };
-enum presence_result client_exchange(struct presence_client *client, struct client_exchange *exchange,
-	const struct client_taker *taker);
+enum presence_result client_exchange(struct presence_client *client,
+	struct client_exchange *exchange, const struct client_taker *taker);
 
 // Room for one more gathered packet, flushing first when there is none; NULL = would block or error.
 uint8_t *client_reserve(struct presence_client *client, enum presence_result *result);
 void client_commit(struct presence_client *client, uint32_t bytes, unsigned records);
 
-struct pe_wire_header client_header(struct presence_client *client, const uint8_t *space, uint16_t flags);
-struct pe_wire_update_preamble client_preamble(const struct presence_client *client, uint64_t sequence);
-bool client_owns_broadcast(const struct presence_client *client, const uint8_t broadcast_id[16], uint64_t sequence);
+struct pe_wire_header client_header(
+	struct presence_client *client, const uint8_t *space, uint16_t flags);
+struct pe_wire_update_preamble client_preamble(
+	const struct presence_client *client, uint64_t sequence);
+bool client_owns_broadcast(
+	const struct presence_client *client, const uint8_t broadcast_id[16], uint64_t sequence);
 uint64_t client_now_us(void); // monotonic
 
 // False when a field cannot be said on the wire.
 bool client_update_to_wire(const struct presence_update *update, struct pe_wire_update *wire);
-bool client_query_to_wire(const struct presence_query *query, uint32_t query_id, struct pe_wire_query *wire);
+bool client_query_to_wire(
+	const struct presence_query *query, uint32_t query_id, struct pe_wire_query *wire);
 void client_found_from_wire(const struct pe_wire_result *wire, struct presence_found *found);
 void client_ack_from_wire(const struct pe_wire_ack_record *wire, struct presence_ack *ack);
 // One update packet of count records into buffer; 0 = an update that cannot be said.

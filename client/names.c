@@ -40,7 +40,8 @@ const char *presence_reason_name(unsigned reason)
 
 const char *presence_reason_text(unsigned reason)
 {
-	return reason < PE_REASON_COUNT ? pe_reason_info[reason].text : "a reason that this library does not know";
+	return reason < PE_REASON_COUNT ? pe_reason_info[reason].text :
+					  "a reason that this library does not know";
 }
 
 const char *presence_result_text(enum presence_result result)
@@ -65,13 +66,20 @@ const char *presence_code_name(unsigned code)
 #define CODE(name) \
 	case PE_CODE_##name: \
 		return #name;
-		CODE(SUCCESS) CODE(UNKNOWN_ERROR) CODE(INVALID_MESSAGE) CODE(PROTOCOL_ERROR) CODE(VERSION_MISMATCH)
-		CODE(INVALID_COORDINATES) CODE(OUT_OF_BOUNDS) CODE(PRECISION_ERROR) CODE(SPATIAL_CONFLICT)
-		CODE(QUERY_TIMEOUT) CODE(STATE_CONFLICT) CODE(INVALID_STATE) CODE(SYNC_FAILED) CODE(DELTA_ERROR)
-		CODE(VERSION_CONFLICT) CODE(CONNECTION_FAILED) CODE(PEER_UNREACHABLE) CODE(BANDWIDTH_EXCEEDED)
-		CODE(TIMEOUT) CODE(RELAY_FAILED) CODE(AUTH_FAILED) CODE(UNAUTHORIZED) CODE(ENCRYPTION_ERROR)
-		CODE(INVALID_SIGNATURE) CODE(TOKEN_EXPIRED) CODE(OUT_OF_MEMORY) CODE(CPU_EXCEEDED) CODE(STORAGE_FULL)
-		CODE(RATE_LIMITED) CODE(EXTENSION_ERROR) CODE(CUSTOM_ERROR)
+		CODE(SUCCESS)
+		CODE(UNKNOWN_ERROR) CODE(INVALID_MESSAGE) CODE(PROTOCOL_ERROR)
+			CODE(VERSION_MISMATCH) CODE(INVALID_COORDINATES) CODE(OUT_OF_BOUNDS) CODE(
+				PRECISION_ERROR) CODE(SPATIAL_CONFLICT) CODE(QUERY_TIMEOUT)
+				CODE(STATE_CONFLICT) CODE(INVALID_STATE) CODE(SYNC_FAILED) CODE(
+					DELTA_ERROR) CODE(VERSION_CONFLICT) CODE(CONNECTION_FAILED)
+					CODE(PEER_UNREACHABLE) CODE(BANDWIDTH_EXCEEDED) CODE(
+						TIMEOUT) CODE(RELAY_FAILED) CODE(AUTH_FAILED)
+						CODE(UNAUTHORIZED) CODE(ENCRYPTION_ERROR) CODE(
+							INVALID_SIGNATURE) CODE(TOKEN_EXPIRED)
+							CODE(OUT_OF_MEMORY) CODE(CPU_EXCEEDED) CODE(
+								STORAGE_FULL) CODE(RATE_LIMITED)
+								CODE(EXTENSION_ERROR)
+									CODE(CUSTOM_ERROR)
 #undef CODE
 	}
 	return "?";
@@ -79,7 +87,8 @@ const char *presence_code_name(unsigned code)
 
 const char *presence_status_name(unsigned status)
 {
-	static const char *const names[] = {"APPLIED", "ACCEPTED", "COALESCED", "REFUSED", "DROPPED"};
+	static const char *const names[] = {
+		"APPLIED", "ACCEPTED", "COALESCED", "REFUSED", "DROPPED"};
 
 	return status < sizeof names / sizeof names[0] ? names[status] : "?";
 }

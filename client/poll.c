@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-#define RESULTS_MAX ((PE_WIRE_BYTES_MAX - sizeof(struct pe_wire_header)) / sizeof(struct pe_wire_result))
+#define RESULTS_MAX \
+	((PE_WIRE_BYTES_MAX - sizeof(struct pe_wire_header)) / sizeof(struct pe_wire_result))
 
 struct polling {
 	const struct presence_client *client;
@@ -14,8 +15,10 @@ static bool take_ack(const struct polling *p, const struct pe_wire_view *view)
 	struct presence_refusal refusal = {view->body.ack.code, view->body.ack.reason};
 	struct presence_ack acks[PE_WITHDRAW_COUNT_MAX];
 
-	if (!client_owns_broadcast(p->client, view->body.ack.broadcast_id, view->body.ack.request_sequence) ||
-		view->body.ack.request_sequence > p->client->sequence || view->count > PE_WITHDRAW_COUNT_MAX)
+	if (!client_owns_broadcast(
+		    p->client, view->body.ack.broadcast_id, view->body.ack.request_sequence) ||
+		view->body.ack.request_sequence > p->client->sequence ||
+		view->count > PE_WITHDRAW_COUNT_MAX)
 		return false;
 	for (unsigned i = 0; i < view->count; i++) {
 		struct pe_wire_ack_record record;
@@ -24,7 +27,8 @@ static bool take_ack(const struct polling *p, const struct pe_wire_view *view)
 		client_ack_from_wire(&record, &acks[i]);
 	}
 	if (p->events->acked)
-		p->events->acked(p->events->context, view->body.ack.request_sequence, refusal, acks, view->count);
+		p->events->acked(p->events->context, view->body.ack.request_sequence, refusal, acks,
+			view->count);
 	return true;
 }
 
@@ -47,7 +51,8 @@ static bool take_answers(const struct polling *p, const struct pe_wire_view *vie
 			.reason = answer.reason,
 		};
 
-		if (answer.stream_id != p->client->stream_id || answer.request_sequence > p->client->sequence ||
+		if (answer.stream_id != p->client->stream_id ||
+			answer.request_sequence > p->client->sequence ||
 			answer.result_count > RESULTS_MAX)
 			continue;
 		for (unsigned i = 0; i < answer.result_count; i++) {
@@ -93,8 +98,8 @@ enum presence_result presence_submit_query(struct presence_client *client, const
 	return PRESENCE_OK;
 }
 
-int presence_poll(struct presence_client *client, const struct presence_events *events, unsigned messages_max,
-	int timeout_ms)
+int presence_poll(struct presence_client *client, const struct presence_events *events,
+	unsigned messages_max, int timeout_ms)
 {
 	struct polling p = {client, events};
 	struct client_taker taker = {&p, take};

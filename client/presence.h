@@ -20,11 +20,11 @@
 extern "C" {
 #endif
 
-#define PRESENCE_PORT          10202
-#define PRESENCE_BATCH_MAX     16    // updates in one packet
-#define PRESENCE_WITHDRAW_MAX  48    // withdrawals in one packet
-#define PRESENCE_RESULTS_MAX   65536 // results that one presence_query_all may gather
-#define PRESENCE_COUNTERS_MAX  512   // counters that presence_stats takes from an engine
+#define PRESENCE_PORT         10202
+#define PRESENCE_BATCH_MAX    16    // updates in one packet
+#define PRESENCE_WITHDRAW_MAX 48    // withdrawals in one packet
+#define PRESENCE_RESULTS_MAX  65536 // results that one presence_query_all may gather
+#define PRESENCE_COUNTERS_MAX 512   // counters that presence_stats takes from an engine
 
 enum presence_result {
 	PRESENCE_OK = 0,
@@ -37,30 +37,50 @@ enum presence_result {
 	PRESENCE_MEMORY,
 };
 
-enum presence_type { PRESENCE_STATIC, PRESENCE_MOBILE, PRESENCE_TEMPORARY, PRESENCE_RECURRING, PRESENCE_CUSTOM = 128 };
-enum presence_state { PRESENCE_ACTIVE, PRESENCE_INACTIVE, PRESENCE_BUSY, PRESENCE_AWAY, PRESENCE_STATE_CUSTOM };
-enum presence_status { PRESENCE_APPLIED, PRESENCE_ACCEPTED, PRESENCE_COALESCED, PRESENCE_NOT_TAKEN, PRESENCE_DROPPED };
+enum presence_type {
+	PRESENCE_STATIC,
+	PRESENCE_MOBILE,
+	PRESENCE_TEMPORARY,
+	PRESENCE_RECURRING,
+	PRESENCE_CUSTOM = 128
+};
+enum presence_state {
+	PRESENCE_ACTIVE,
+	PRESENCE_INACTIVE,
+	PRESENCE_BUSY,
+	PRESENCE_AWAY,
+	PRESENCE_STATE_CUSTOM
+};
+enum presence_status {
+	PRESENCE_APPLIED,
+	PRESENCE_ACCEPTED,
+	PRESENCE_COALESCED,
+	PRESENCE_NOT_TAKEN,
+	PRESENCE_DROPPED
+};
 enum presence_volume { PRESENCE_POINT = 1, PRESENCE_SPHERE = 2, PRESENCE_BOX = 3 };
 
 struct presence_client;
 
 // All zero is a sound choice: the engine on this machine.
 struct presence_options {
-	const char *host;       // name or address, IPv4 or IPv6; NULL = 127.0.0.1
-	uint16_t port;          // 0 = PRESENCE_PORT
-	uint32_t timeout_ms;    // wait for an answer before a retry; 0 = 250, at most 60000
-	uint32_t attempts;      // sendings of one request in all; 0 = 4, at most 16
-	uint32_t incarnation;   // start time of the sender, Unix seconds; 0 = now
-	uint32_t buffer_bytes;  // wished size of the socket's buffers; 0 = 4 MiB. The system may give less
-	uint32_t stream_id;     // 0 = random
+	const char *host;     // name or address, IPv4 or IPv6; NULL = 127.0.0.1
+	uint16_t port;        // 0 = PRESENCE_PORT
+	uint32_t timeout_ms;  // wait for an answer before a retry; 0 = 250, at most 60000
+	uint32_t attempts;    // sendings of one request in all; 0 = 4, at most 16
+	uint32_t incarnation; // start time of the sender, Unix seconds; 0 = now
+	// wished size of the socket's buffers; 0 = 4 MiB. The system may give less
+	uint32_t buffer_bytes;
+	uint32_t stream_id; // 0 = random
 };
 
 // Resolves the host and opens a socket. On failure *client is NULL and `error` (may be NULL), of error_bytes, says
 // what was tried and what was found.
-enum presence_result presence_open(const struct presence_options *options, struct presence_client **client, char *error,
-	size_t error_bytes);
+enum presence_result presence_open(const struct presence_options *options,
+	struct presence_client **client, char *error, size_t error_bytes);
 void presence_close(struct presence_client *client);
-int presence_socket(const struct presence_client *client); // to wait on with poll; for reading only through presence_poll
+// to wait on with poll; for reading only through presence_poll
+int presence_socket(const struct presence_client *client);
 uint32_t presence_incarnation(const struct presence_client *client);
 
 // Ids. A number in a namespace of the caller's ("mmsi", 8 characters at most): the namespace's bytes, then the number
@@ -74,20 +94,22 @@ struct presence_update {
 	uint8_t id[16];
 	double position[3];
 	float velocity[3];
-	uint32_t sequence;      // must grow for each update of the entity within the client's incarnation
-	uint8_t type;           // enum presence_type
-	uint8_t state;          // enum presence_state
-	uint8_t custom_state;   // with PRESENCE_STATE_CUSTOM
-	bool height_unknown;    // GEODETIC: position[2] is then not sent
-	bool relocation;        // a STATIC entity was moved on purpose
-	uint32_t ttl_ms;        // 0 = the space's default
-	uint32_t duration_ms;   // of the state; 0 = until changed
-	int32_t age_ms;         // how old the state is now; 0 = now
-	float radius_m;         // reach; 0 = no limit
-	float precision_m;      // 0 = not stated
+	// must grow for each update of the entity within the client's incarnation
+	uint32_t sequence;
+	uint8_t type;              // enum presence_type
+	uint8_t state;             // enum presence_state
+	uint8_t custom_state;      // with PRESENCE_STATE_CUSTOM
+	bool height_unknown;       // GEODETIC: position[2] is then not sent
+	bool relocation;           // a STATIC entity was moved on purpose
+	uint32_t ttl_ms;           // 0 = the space's default
+	uint32_t duration_ms;      // of the state; 0 = until changed
+	int32_t age_ms;            // how old the state is now; 0 = now
+	float radius_m;            // reach; 0 = no limit
+	float precision_m;         // 0 = not stated
 	float position_confidence; // 0–1; negative = not stated
 	float status_confidence;
-	uint16_t frequency_per_minute; // updates a minute that the engine takes; 0 = the space's default
+	// updates a minute that the engine takes; 0 = the space's default
+	uint16_t frequency_per_minute;
 	uint16_t announced_per_minute; // updates a minute that the sender announces; 0 = not stated
 };
 
@@ -96,7 +118,8 @@ struct presence_ack {
 	uint8_t status; // enum presence_status
 	uint8_t code;   // presence_code_name
 	uint8_t reason; // presence_reason_name, presence_reason_text
-	bool repeated;  // an earlier sending had arrived and its acknowledgement was lost; counted as ACCEPTED
+	// an earlier sending had arrived and its acknowledgement was lost; counted as ACCEPTED
+	bool repeated;
 	uint32_t known_incarnation, known_sequence; // for a stale or late record
 	uint32_t silence_ms;
 };
@@ -116,7 +139,8 @@ enum presence_result presence_send(struct presence_client *client, const uint8_t
 // PRESENCE_REFUSED: a packet was refused whole; *refusal (may be NULL) says why, and its records have that code.
 #define PRESENCE_CODE_TIMEOUT 0x33
 enum presence_result presence_publish(struct presence_client *client, const uint8_t *space,
-	const struct presence_update *updates, size_t count, struct presence_ack *acks, struct presence_refusal *refusal);
+	const struct presence_update *updates, size_t count, struct presence_ack *acks,
+	struct presence_refusal *refusal);
 
 // Takes entities away, likewise.
 struct presence_withdrawal {
@@ -132,14 +156,14 @@ enum presence_result presence_withdraw(struct presence_client *client, const uin
 struct presence_query {
 	uint8_t volume; // enum presence_volume
 	bool has_origin, has_heights, distance_3d, has_cursor;
-	uint16_t results_max;  // 0 = the engine's cap
-	uint16_t timeout_ms;   // the engine's own work; 0 = its default
-	uint16_t type_mask;    // bit n = type n, bit 4 = CUSTOM; 0 = all
-	uint16_t state_mask;   // bit n = state n; 0 = all
-	double a[3];           // point, centre, or the box's lower (south-west) corner
-	double b[3];           // the box's upper (north-east) corner
-	double radius_m;       // of a sphere
-	double origin[3];      // the asker's point
+	uint16_t results_max; // 0 = the engine's cap
+	uint16_t timeout_ms;  // the engine's own work; 0 = its default
+	uint16_t type_mask;   // bit n = type n, bit 4 = CUSTOM; 0 = all
+	uint16_t state_mask;  // bit n = state n; 0 = all
+	double a[3];          // point, centre, or the box's lower (south-west) corner
+	double b[3];          // the box's upper (north-east) corner
+	double radius_m;      // of a sphere
+	double origin[3];     // the asker's point
 	float height_min, height_max;
 	uint64_t cursor[2];
 };
@@ -149,7 +173,7 @@ struct presence_found {
 	double position[3];
 	float velocity[3];
 	float distance_m;
-	float precision_m; // 0 = not stated
+	float precision_m;                            // 0 = not stated
 	float position_confidence, status_confidence; // −1 = not stated
 	int32_t age_ms;
 	uint32_t ttl_left_ms; // rounded up to tenths of a second
@@ -196,7 +220,7 @@ struct presence_stats {
 
 enum presence_result presence_stats(struct presence_client *client, struct presence_stats *stats,
 	struct presence_refusal *refusal);
-unsigned presence_counter_count(void); // that this library has names for
+unsigned presence_counter_count(void);               // that this library has names for
 const char *presence_counter_name(unsigned counter); // "?" beyond them
 const char *presence_counter_unit(unsigned counter);
 const char *presence_counter_text(unsigned counter);
@@ -214,7 +238,8 @@ const char *presence_type_name(unsigned type);
 // presence_poll hands on what came, checked. What does not come, the caller notices. Do not mix with a waiting call that
 // is under way on the same client (there is none in one thread, outside of a callback).
 enum presence_result presence_submit_updates(struct presence_client *client, const uint8_t *space,
-	const struct presence_update *updates, unsigned count, bool ack, uint64_t *sequence); // count ≤ PRESENCE_BATCH_MAX
+	// count ≤ PRESENCE_BATCH_MAX
+	const struct presence_update *updates, unsigned count, bool ack, uint64_t *sequence);
 enum presence_result presence_submit_query(struct presence_client *client, const uint8_t *space,
 	const struct presence_query *query, uint64_t *sequence);
 // Hands to the kernel what submit has gathered (it does so by itself when 32 packets are waiting). *packets (may be
@@ -231,15 +256,16 @@ struct presence_part {
 struct presence_events {
 	void *context;
 	// of an acknowledged packet; count = 0: refused whole, with code and reason
-	void (*acked)(void *context, uint64_t sequence, struct presence_refusal refusal, const struct presence_ack *acks,
-		unsigned count);
-	void (*answered)(void *context, const struct presence_part *part, const struct presence_found *found);
+	void (*acked)(void *context, uint64_t sequence, struct presence_refusal refusal,
+		const struct presence_ack *acks, unsigned count);
+	void (*answered)(void *context, const struct presence_part *part,
+		const struct presence_found *found);
 };
 
 // Takes what has come, at most messages_max datagrams; waits at most timeout_ms (0 = not at all) for the first.
 // Returns how many were taken, or −1 with errno. A callback must not call the client.
-int presence_poll(struct presence_client *client, const struct presence_events *events, unsigned messages_max,
-	int timeout_ms);
+int presence_poll(struct presence_client *client, const struct presence_events *events,
+	unsigned messages_max, int timeout_ms);
 
 // What this client has counted since it was opened.
 struct presence_traffic {

@@ -13,7 +13,8 @@ enum presence_result presence_submit_updates(struct presence_client *client, con
 
 	if (!buffer)
 		return result;
-	bytes = client_put_updates(client, buffer, space, updates, count, ack, sequence ? sequence : &unused);
+	bytes = client_put_updates(
+		client, buffer, space, updates, count, ack, sequence ? sequence : &unused);
 	if (!bytes)
 		return PRESENCE_BAD_ARGUMENT;
 	client_commit(client, bytes, count);
@@ -33,7 +34,8 @@ enum presence_result presence_send(struct presence_client *client, const uint8_t
 		size_t left = count - i;
 
 		result = presence_submit_updates(client, space, updates + i,
-			left < PE_UPDATE_COUNT_MAX ? (unsigned)left : PE_UPDATE_COUNT_MAX, false, NULL);
+			left < PE_UPDATE_COUNT_MAX ? (unsigned)left : PE_UPDATE_COUNT_MAX, false,
+			NULL);
 	}
 	if (result == PRESENCE_OK || result == PRESENCE_BAD_ARGUMENT) {
 		enum presence_result flushed = presence_flush(client, NULL);
@@ -62,7 +64,8 @@ static bool take_ack(void *context, const struct pe_wire_view *view)
 {
 	struct waiting *w = context;
 
-	if (w->done || view->header.type != w->type || view->body.ack.request_sequence != w->sequence ||
+	if (w->done || view->header.type != w->type ||
+		view->body.ack.request_sequence != w->sequence ||
 		!client_owns_broadcast(w->client, view->body.ack.broadcast_id, w->sequence) ||
 		view->header.stream_id != w->client->stream_id)
 		return false;
@@ -82,24 +85,30 @@ static bool take_ack(void *context, const struct pe_wire_view *view)
 }
 
 // An acknowledgement was lost and its packet sent again: the records are stale by their own doing.
-static void mend_repeats(const struct presence_client *client, struct waiting *w, const uint32_t *sequences)
+static void mend_repeats(
+	const struct presence_client *client, struct waiting *w, const uint32_t *sequences)
 {
 	for (unsigned i = 0; i < w->count; i++) {
 		struct presence_ack *ack = &w->acks[i];
 
-		if (ack->reason != PE_REASON_stale || ack->known_incarnation != client->incarnation ||
+		if (ack->reason != PE_REASON_stale ||
+			ack->known_incarnation != client->incarnation ||
 			ack->known_sequence != sequences[i])
 			continue;
-		*ack = (struct presence_ack){.status = PRESENCE_ACCEPTED, .repeated = true,
-			.known_incarnation = ack->known_incarnation, .known_sequence = ack->known_sequence};
+		*ack = (struct presence_ack){.status = PRESENCE_ACCEPTED,
+			.repeated = true,
+			.known_incarnation = ack->known_incarnation,
+			.known_sequence = ack->known_sequence};
 	}
 }
 
-static enum presence_result exchange(struct presence_client *client, struct waiting *w, uint8_t *packet, uint32_t bytes,
-	const uint32_t *sequences, struct presence_refusal *refusal)
+static enum presence_result exchange(struct presence_client *client, struct waiting *w,
+	uint8_t *packet, uint32_t bytes, const uint32_t *sequences,
+	struct presence_refusal *refusal)
 {
 	struct client_taker taker = {w, take_ack};
-	struct client_exchange e = {.packet = packet, .bytes = bytes, .records = w->count, .done = &w->done};
+	struct client_exchange e = {
+		.packet = packet, .bytes = bytes, .records = w->count, .done = &w->done};
 	enum presence_result result;
 
 	if (!bytes)
@@ -109,7 +118,8 @@ static enum presence_result exchange(struct presence_client *client, struct wait
 		return result;
 	if (w->refusal.code != PE_CODE_SUCCESS) {
 		for (unsigned i = 0; i < w->count; i++)
-			w->acks[i] = (struct presence_ack){.status = PRESENCE_NOT_TAKEN, .code = w->refusal.code,
+			w->acks[i] = (struct presence_ack){.status = PRESENCE_NOT_TAKEN,
+				.code = w->refusal.code,
 				.reason = w->refusal.reason};
 		if (refusal)
 			*refusal = w->refusal;
@@ -123,20 +133,26 @@ static enum presence_result exchange(struct presence_client *client, struct wait
 static void begin(struct presence_ack *acks, size_t count, struct presence_refusal *refusal)
 {
 	for (size_t i = 0; i < count; i++)
-		acks[i] = (struct presence_ack){.status = PRESENCE_DROPPED, .code = PRESENCE_CODE_TIMEOUT};
+		acks[i] = (struct presence_ack){
+			.status = PRESENCE_DROPPED, .code = PRESENCE_CODE_TIMEOUT};
 	if (refusal)
 		*refusal = (struct presence_refusal){0};
 }
 
 enum presence_result presence_publish(struct presence_client *client, const uint8_t *space,
-	const struct presence_update *updates, size_t count, struct presence_ack *acks, struct presence_refusal *refusal)
+	const struct presence_update *updates, size_t count, struct presence_ack *acks,
+	struct presence_refusal *refusal)
 {
 	enum presence_result worst = PRESENCE_OK;
 
 	begin(acks, count, refusal);
 	for (size_t done = 0; done < count;) {
-		unsigned n = count - done < PE_UPDATE_COUNT_MAX ? (unsigned)(count - done) : PE_UPDATE_COUNT_MAX;
-		struct waiting w = {.client = client, .type = PE_TYPE_SPATIAL_UPDATE, .count = n, .acks = acks + done};
+		unsigned n = count - done < PE_UPDATE_COUNT_MAX ? (unsigned)(count - done) :
+								  PE_UPDATE_COUNT_MAX;
+		struct waiting w = {.client = client,
+			.type = PE_TYPE_SPATIAL_UPDATE,
+			.count = n,
+			.acks = acks + done};
 		uint32_t sequences[PE_UPDATE_COUNT_MAX];
 		uint8_t packet[PE_WIRE_BYTES_MAX];
 		enum presence_result result;
@@ -144,7 +160,8 @@ enum presence_result presence_publish(struct presence_client *client, const uint
 
 		for (unsigned i = 0; i < n; i++)
 			sequences[i] = updates[done + i].sequence;
-		bytes = client_put_updates(client, packet, space, updates + done, n, true, &w.sequence);
+		bytes = client_put_updates(
+			client, packet, space, updates + done, n, true, &w.sequence);
 		result = exchange(client, &w, packet, bytes, sequences, refusal);
 		worst = worst ? worst : result;
 		if (result && result != PRESENCE_REFUSED)
@@ -162,8 +179,12 @@ enum presence_result presence_withdraw(struct presence_client *client, const uin
 
 	begin(acks, count, refusal);
 	for (size_t done = 0; done < count;) {
-		unsigned n = count - done < PE_WITHDRAW_COUNT_MAX ? (unsigned)(count - done) : PE_WITHDRAW_COUNT_MAX;
-		struct waiting w = {.client = client, .type = PE_TYPE_WITHDRAW, .count = n, .acks = acks + done};
+		unsigned n = count - done < PE_WITHDRAW_COUNT_MAX ? (unsigned)(count - done) :
+								    PE_WITHDRAW_COUNT_MAX;
+		struct waiting w = {.client = client,
+			.type = PE_TYPE_WITHDRAW,
+			.count = n,
+			.acks = acks + done};
 		struct pe_wire_header header = client_header(client, space, PE_FLAG_ACK);
 		struct pe_wire_update_preamble preamble = client_preamble(client, header.sequence);
 		struct pe_wire_withdraw records[PE_WITHDRAW_COUNT_MAX];
@@ -177,7 +198,8 @@ enum presence_result presence_withdraw(struct presence_client *client, const uin
 
 			if (pe_wire_id_nil(from->id) || from->age_ms == INT32_MIN)
 				return PRESENCE_BAD_ARGUMENT;
-			records[i] = (struct pe_wire_withdraw){.sequence = from->sequence, .time_offset_ms = -from->age_ms};
+			records[i] = (struct pe_wire_withdraw){
+				.sequence = from->sequence, .time_offset_ms = -from->age_ms};
 			memcpy(records[i].entity_id, from->id, sizeof records[i].entity_id);
 			sequences[i] = from->sequence;
 		}

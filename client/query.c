@@ -19,7 +19,7 @@ struct gathering {
 		uint16_t count;
 		bool here;
 	} parts[PARTS_MAX];
-	unsigned part_count; // that have come
+	unsigned part_count;  // that have come
 	unsigned parts_total; // 0 = the last one has not come
 	struct pe_wire_answer last;
 	bool no_memory;
@@ -51,13 +51,15 @@ static bool grow(struct gathering *g, unsigned more)
 	return true;
 }
 
-static bool take_part(struct gathering *g, const struct pe_wire_answer *answer, const uint8_t *results)
+static bool take_part(
+	struct gathering *g, const struct pe_wire_answer *answer, const uint8_t *results)
 {
 	unsigned part = answer->part;
 	bool last = answer->flags & PE_ANSWER_LAST;
 
 	// A part after the last one, a second last one, or more than any engine may give: not an answer to follow.
-	if (part >= PARTS_MAX || g->parts[part].here || (g->parts_total && (last || part >= g->parts_total)) ||
+	if (part >= PARTS_MAX || g->parts[part].here ||
+		(g->parts_total && (last || part >= g->parts_total)) ||
 		g->count + answer->result_count > PRESENCE_RESULTS_MAX)
 		return false;
 	if (last)
@@ -97,7 +99,8 @@ static bool take_answers(void *context, const struct pe_wire_view *view)
 	if (view->header.type != PE_TYPE_SPATIAL_RESPONSE)
 		return false;
 	while (!g->done && pe_wire_next_answer(view, &offset, &answer, &results)) {
-		if (answer.request_sequence != g->sequence || answer.stream_id != g->client->stream_id)
+		if (answer.request_sequence != g->sequence ||
+			answer.stream_id != g->client->stream_id)
 			continue;
 		if (answer.flags & PE_ANSWER_PACKET) {
 			g->last = answer;
@@ -130,7 +133,8 @@ static bool arrange(struct gathering *g, struct presence_answer *answer)
 		return false;
 	for (unsigned p = 0; p < PARTS_MAX; p++)
 		if (g->parts[p].here) {
-			memcpy(sorted + n, g->found + g->parts[p].first, g->parts[p].count * sizeof *sorted);
+			memcpy(sorted + n, g->found + g->parts[p].first,
+				g->parts[p].count * sizeof *sorted);
 			n += g->parts[p].count;
 		}
 	answer->found = sorted;
@@ -144,7 +148,8 @@ enum presence_result presence_query(struct presence_client *client, const uint8_
 	uint8_t packet[PE_WIRE_BYTES_MAX];
 	struct gathering *g = calloc(1, sizeof *g);
 	struct client_taker taker = {g, take_answers};
-	struct client_exchange e = {.packet = packet, .again = ask_again, .done = g ? &g->done : NULL};
+	struct client_exchange e = {
+		.packet = packet, .again = ask_again, .done = g ? &g->done : NULL};
 	uint64_t begin_us = client_now_us();
 	enum presence_result result;
 
@@ -214,7 +219,8 @@ enum presence_result presence_query_all(struct presence_client *client, const ui
 		answer->pages++;
 		answer->truncated = page.truncated;
 		// A cursor that does not move would be followed in a circle.
-		if (page.truncated && page.count == 0 && memcmp(answer->cursor, page.cursor, sizeof page.cursor) == 0)
+		if (page.truncated && page.count == 0 &&
+			memcmp(answer->cursor, page.cursor, sizeof page.cursor) == 0)
 			pages_max = 0;
 		memcpy(answer->cursor, page.cursor, sizeof answer->cursor);
 		presence_answer_free(&page);

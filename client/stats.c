@@ -15,7 +15,8 @@ static bool take_pong(void *context, const struct pe_wire_view *view)
 {
 	struct pong *p = context;
 
-	if (p->done || view->header.type != PE_TYPE_PONG || memcmp(&view->body.ping, &p->ping, sizeof p->ping) != 0)
+	if (p->done || view->header.type != PE_TYPE_PONG ||
+		memcmp(&view->body.ping, &p->ping, sizeof p->ping) != 0)
 		return false;
 	p->done = true;
 	return true;
@@ -60,12 +61,14 @@ static bool take_page(void *context, const struct pe_wire_view *view)
 	struct page *p = context;
 	const struct pe_wire_state_preamble *s = &view->body.state;
 
-	if (p->done || view->header.type != PE_TYPE_STATE_RESPONSE || s->request_sequence != p->sequence ||
+	if (p->done || view->header.type != PE_TYPE_STATE_RESPONSE ||
+		s->request_sequence != p->sequence ||
 		view->header.stream_id != p->client->stream_id)
 		return false;
 	p->refusal = (struct presence_refusal){s->code, s->reason};
 	if (s->code == PE_CODE_SUCCESS) {
-		if (s->first != p->first || s->selector != PE_STATE_COUNTERS || s->total > PRESENCE_COUNTERS_MAX)
+		if (s->first != p->first || s->selector != PE_STATE_COUNTERS ||
+			s->total > PRESENCE_COUNTERS_MAX)
 			return false;
 		// All of the page or nothing: its counters follow one another.
 		for (unsigned i = 0; i < view->count; i++) {
@@ -96,8 +99,12 @@ enum presence_result presence_stats(struct presence_client *client, struct prese
 		*refusal = (struct presence_refusal){0};
 	for (unsigned first = 0;;) {
 		struct pe_wire_header header = client_header(client, NULL, 0);
-		struct pe_wire_state_request request = {.selector = PE_STATE_COUNTERS, .first = (uint16_t)first};
-		struct page p = {.client = client, .stats = stats, .sequence = header.sequence, .first = first};
+		struct pe_wire_state_request request = {
+			.selector = PE_STATE_COUNTERS, .first = (uint16_t)first};
+		struct page p = {.client = client,
+			.stats = stats,
+			.sequence = header.sequence,
+			.first = first};
 		struct client_taker taker = {&p, take_page};
 		uint8_t packet[PE_WIRE_BYTES_MAX];
 		struct client_exchange e = {.packet = packet, .done = &p.done};

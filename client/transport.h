@@ -19,8 +19,8 @@ struct presence_transport {
 };
 
 // Opens a connected, non-blocking UDP socket.
-enum presence_result presence_udp_open(const struct presence_options *options, void **context, char *error,
-	size_t error_bytes);
+enum presence_result presence_udp_open(
+	const struct presence_options *options, void **context, char *error, size_t error_bytes);
 extern const struct presence_transport presence_udp;
 
 // A client over a transport that is open. The client closes it, also when this fails.

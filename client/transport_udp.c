@@ -66,7 +66,10 @@ static int udp_receive(void *context, struct iovec *messages, unsigned count, in
 	}
 	if (came < 0) {
 		// Refused: nobody listens at the moment. To the caller that is silence: the next attempt may be luckier.
-		return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR || errno == ECONNREFUSED ? 0 : -1;
+		return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ||
+				errno == ECONNREFUSED ?
+			0 :
+			-1;
 	}
 	for (int i = 0; i < came; i++)
 		messages[i].iov_len = headers[i].msg_len;
@@ -86,8 +89,8 @@ static void udp_close(void *context)
 
 const struct presence_transport presence_udp = {udp_send, udp_receive, udp_descriptor, udp_close};
 
-enum presence_result presence_udp_open(const struct presence_options *options, void **context, char *error,
-	size_t error_bytes)
+enum presence_result presence_udp_open(
+	const struct presence_options *options, void **context, char *error, size_t error_bytes)
 {
 	const char *host = options->host ? options->host : "127.0.0.1";
 	struct addrinfo wish = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_DGRAM}, *list = NULL;
@@ -116,7 +119,8 @@ enum presence_result presence_udp_open(const struct presence_options *options, v
 	}
 	freeaddrinfo(list);
 	if (fd < 0) {
-		snprintf(error, error_bytes, "cannot open a UDP socket to %s port %s: %s", host, port, strerror(failure));
+		snprintf(error, error_bytes, "cannot open a UDP socket to %s port %s: %s", host,
+			port, strerror(failure));
 		errno = failure;
 		return PRESENCE_SYSTEM;
 	}

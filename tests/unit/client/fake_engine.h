@@ -1,0 +1,43 @@
+// A little engine in a thread, on a loopback port of its own, for tests of the client: it knows the wire and
+// nothing else, and misbehaves as told. Set the faults before fake_start; counts are read after fake_stop.
+// Threads: fake_start and fake_stop from one thread; the engine's thread owns everything in between.
+#pragma once
+
+#include "wire/wire.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct fake_engine {
+	// faults
+	unsigned ignore; // requests left unanswered before the first one that is answered
+	// an update whose acknowledgement is withheld was applied all the same
+	bool act_when_ignoring;
+	bool silent;         // answers nothing at all
+	bool junk;           // sends malformed datagrams before each answer
+	bool junk_flood;     // sends nothing but junk, many a request
+	bool wrong_sequence; // answers name another request first
+	bool short_ack;      // acknowledges a record too few
+	bool refuse;         // refuses each packet whole
+	bool reverse_parts, duplicate_parts, drop_part, two_lasts, endless_parts;
+	unsigned drop_part_times; // with drop_part: in so many answers; 0 = in all
+	unsigned result_count;    // results of an answer
+	unsigned part_results;    // results a part
+	unsigned page_results;    // results before an answer is truncated; 0 = never
+	bool stuck_cursor;
+	bool state_short, state_wrong_index, state_refused;
+	uint16_t port; // written by fake_start
+	// counts
+	unsigned packets, updates, withdrawals, queries;
+	struct pe_wire_update last_update;
+	struct pe_wire_query last_query;
+	uint8_t last_space[16];
+	// the engine's own
+	int fd;
+	pthread_t thread;
+	_Atomic bool stop; // written: fake_stop; read: the thread
+};
+
+bool fake_start(struct fake_engine *engine, bool ipv6);
+void fake_stop(struct fake_engine *engine);
