@@ -41,7 +41,7 @@ static void latch_is_whole(void)
 	struct pe_published p;
 	uint64_t reads = 0, last = 0, failed = 0;
 
-	publishes = getenv("PE_TEST_LONG") ? 200000000 : 20000000;
+	publishes = testing_amount(20000000);
 	fill(&p, 0);
 	pe_record_publish(&record, &p);
 	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, publisher, NULL), 0);
@@ -102,7 +102,7 @@ static void ring_keeps_order(void)
 	pthread_t thread;
 	uint64_t next = 0;
 
-	elements_total = getenv("PE_TEST_LONG") ? 100000000 : 10000000;
+	elements_total = testing_amount(10000000);
 	pe_ring_spsc_init(&ring, storage, 256, sizeof storage[0]);
 	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, producer, NULL), 0);
 	while (next < elements_total) {
