@@ -275,8 +275,8 @@ enum pe_reason pe_wire_check_query(const struct pe_wire_query *q, bool geodetic)
 	} else if (!bits_zero(&q->height_min, 1)) { // and height_max, which follows it
 		return PE_REASON_query_filter;
 	}
-	// A cursor of zero is never given: a client that sends one would start again for ever.
-	if (((q->flags & PE_QUERY_HAS_CURSOR) != 0) == bits_zero(q->cursor, 2))
+	// A cursor of zero with its flag is the start: where an answer ended that had room for nothing.
+	if (!(q->flags & PE_QUERY_HAS_CURSOR) && !bits_zero(q->cursor, 2))
 		return PE_REASON_query_cursor;
 	return PE_REASON_none;
 }
@@ -347,7 +347,7 @@ static enum pe_reason check_answer(const struct pe_wire_answer *a)
 		return PE_REASON_body_reserved;
 	if ((a->flags & PE_ANSWER_TRUNCATED) && !(a->flags & PE_ANSWER_LAST))
 		return PE_REASON_body_reserved;
-	if (((a->flags & PE_ANSWER_TRUNCATED) != 0) == bits_zero(a->cursor, 2))
+	if (!(a->flags & PE_ANSWER_TRUNCATED) && !bits_zero(a->cursor, 2))
 		return PE_REASON_body_reserved;
 	return PE_REASON_none;
 }

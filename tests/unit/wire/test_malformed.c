@@ -365,8 +365,8 @@ static void test_response_structure(void)
 	s.data[second + 20] = 1; // part 1 of a refusal
 	EXPECT_REASON(&s, PE_REASON_body_reserved);
 	s = samples[RESPONSE];
-	s.data[80 + 6] = PE_ANSWER_LAST | PE_ANSWER_TRUNCATED; // truncated without a cursor
-	EXPECT_REASON(&s, PE_REASON_body_reserved);
+	s.data[80 + 6] = PE_ANSWER_LAST | PE_ANSWER_TRUNCATED; // a cursor of zero is the start
+	EXPECT_REASON(&s, PE_REASON_none);
 	s.data[80 + 24] = 1;
 	EXPECT_REASON(&s, PE_REASON_none);
 	s.data[80 + 6] = PE_ANSWER_TRUNCATED; // not the last part

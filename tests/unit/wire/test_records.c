@@ -248,8 +248,8 @@ static void test_query_kind(void)
 		struct pe_wire_query q = query(PE_QUERY_POINT, true);
 
 		q.kind = (uint8_t)kind;
-		CU_ASSERT_EQUAL(
-			pe_wire_check_query(&q, true) == PE_REASON_query_kind, kind < 1 || kind > 3);
+		CU_ASSERT_EQUAL(pe_wire_check_query(&q, true) == PE_REASON_query_kind,
+			kind < 1 || kind > 3);
 	}
 }
 
@@ -395,8 +395,8 @@ static void test_query_cursor(void)
 {
 	EACH_QUERY(q)
 	{
-		q.flags = PE_QUERY_HAS_CURSOR; // zero is never given
-		CU_ASSERT_EQUAL(pe_wire_check_query(&q, GEODETIC_), PE_REASON_query_cursor);
+		q.flags = PE_QUERY_HAS_CURSOR; // zero is the start
+		CU_ASSERT_EQUAL(pe_wire_check_query(&q, GEODETIC_), PE_REASON_none);
 		q.cursor[1] = 1;
 		CU_ASSERT_EQUAL(pe_wire_check_query(&q, GEODETIC_), PE_REASON_none);
 		q.flags = 0;
