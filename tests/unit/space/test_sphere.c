@@ -75,8 +75,9 @@ static void geodetic(const struct pe_space *s, unsigned centres, struct tally *t
 
 		random_place(centre);
 		if (s->frame_count == 1)
-			geodesic_to(s->config.home, random_between(-180, 180),
-				random_between(0, s->extent_m * 1.1), centre);
+			geodesic_to((double[]){s->config.home[0], s->config.home[1], 0.0},
+				random_between(-180, 180), random_between(0, s->extent_m * 1.1),
+				centre);
 		CU_ASSERT_EQUAL(pe_space_check_sphere(s, centre, radius), PE_REASON_none);
 		unsigned count = pe_space_sphere(s, centre, radius, regions, &band);
 
