@@ -209,6 +209,7 @@ void pe_answer_query(struct pe_worker *w, const struct pe_message *m,
 	float precision_max_m;
 
 	memcpy(&precision_max_m, &seen_bits, sizeof precision_max_m);
+	pe_count(&w->counters, PE_COUNTER_queries_carried, view->count);
 	for (unsigned i = 0; i < view->count; i++) {
 		uint32_t results_max = m->peer.trusted ?
 			w->query.results_max :
