@@ -509,14 +509,16 @@ void pe_apply_flush(struct pe_worker *w)
 	b->count = 0;
 }
 
-void pe_apply_add(struct pe_worker *w, const struct pe_change *change)
+struct pe_change *pe_apply_next(struct pe_worker *w)
 {
-	struct pe_batch *b = &w->batch;
-
-	if (b->count == PE_BATCH_MAX)
+	if (w->batch.count == PE_BATCH_MAX)
 		pe_apply_flush(w);
-	b->change[b->count++] = *change;
-	pe_index_prefetch(&w->engine->table.index, change->hash);
+	return &w->batch.change[w->batch.count];
+}
+
+void pe_apply_add(struct pe_worker *w)
+{
+	pe_index_prefetch(&w->engine->table.index, w->batch.change[w->batch.count++].hash);
 }
 
 void pe_apply_withdraw(struct pe_worker *w, const struct pe_change *c)
@@ -576,10 +578,12 @@ unsigned pe_apply_rings(struct pe_worker *w)
 			switch (c->kind) {
 			case PE_CHANGE_ADOPT:
 				adopt(w, c);
-				pe_apply_add(w, c);
+				*pe_apply_next(w) = *c;
+				pe_apply_add(w);
 				break;
 			case PE_CHANGE_UPDATE:
-				pe_apply_add(w, c);
+				*pe_apply_next(w) = *c;
+				pe_apply_add(w);
 				break;
 			case PE_CHANGE_WITHDRAW:
 				pe_apply_flush(w);

@@ -93,8 +93,10 @@ static inline struct pe_ring_spsc *pe_ring_between(struct pe_engine *e, unsigned
 	return &e->rings[from * e->config.worker_count + to];
 }
 
-// apply.c. Adds a sound record to the batch, working the batch first when it is full.
-void pe_apply_add(struct pe_worker *w, const struct pe_change *change);
+// apply.c. Where the next sound record is written (the batch is worked first when it is full), and its addition once
+// it is whole. What is written and not added is forgotten.
+struct pe_change *pe_apply_next(struct pe_worker *w);
+void pe_apply_add(struct pe_worker *w);
 // Works what is in the batch.
 void pe_apply_flush(struct pe_worker *w);
 // A withdrawal, in order after the updates of its burst.

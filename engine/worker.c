@@ -44,18 +44,19 @@ static enum pe_reason check_message(
 	return *space == PE_SPACES_MAX ? PE_REASON_space_unknown : PE_REASON_none;
 }
 
-static struct pe_change change_of(const struct pe_worker *w, const struct pe_wire_view *view,
-	unsigned space, enum pe_change_kind kind, int32_t offset_ms, uint32_t ack)
+static void describe(const struct pe_worker *w, struct pe_change *c,
+	const struct pe_wire_view *view, unsigned space, enum pe_change_kind kind,
+	int32_t offset_ms, uint32_t ack)
 {
-	return (struct pe_change){
-		.time_ms = pe_wire_event_ms(view->header.timestamp_ms, offset_ms, w->wall_ms),
-		.incarnation = view->body.update.incarnation,
-		.handle = PE_HANDLE_NONE,
-		.ack = ack,
-		.kind = (uint8_t)kind,
-		.space = (uint8_t)space,
-		.owner = (uint8_t)w->index,
-	};
+	c->time_ms = pe_wire_event_ms(view->header.timestamp_ms, offset_ms, w->wall_ms);
+	c->hash = pe_hash_id(&w->engine->table.index.key, c->update.entity_id);
+	c->incarnation = view->body.update.incarnation;
+	c->handle = PE_HANDLE_NONE;
+	c->ack = ack;
+	c->kind = (uint8_t)kind;
+	c->space = (uint8_t)space;
+	c->hops = 0;
+	c->owner = (uint8_t)w->index;
 }
 
 // Event time against our clock, both ways: what is a day old cannot be told from what comes next in 32 bits, and is late.
@@ -80,6 +81,7 @@ static void note_precision(struct pe_space_entry *s, float precision_m)
 {
 	uint32_t bits, seen = atomic_load_explicit(&s->precision_seen, memory_order_relaxed);
 
+	precision_m += 0.0f;                      // −0 becomes 0
 	memcpy(&bits, &precision_m, sizeof bits); // ≥ 0: orders like its bits
 	while (bits > seen &&
 		!atomic_compare_exchange_weak_explicit(&s->precision_seen, &seen, bits,
@@ -95,24 +97,20 @@ static void take_updates(
 	pe_count(&w->counters, PE_COUNTER_records_carried, view->count);
 	for (unsigned i = 0; i < view->count; i++) {
 		uint32_t at = ack == PE_ACK_NONE ? ack : ack + i;
-		struct pe_wire_update u;
-		struct pe_change c;
+		struct pe_change *c = pe_apply_next(w);
 		enum pe_reason reason;
 
-		pe_wire_get_update(view, i, &u);
-		reason = pe_wire_check_update(&u, &s->limits);
-		c = change_of(w, view, space, PE_CHANGE_UPDATE, u.time_offset_ms, at);
+		pe_wire_get_update(view, i, &c->update);
+		reason = pe_wire_check_update(&c->update, &s->limits);
+		describe(w, c, view, space, PE_CHANGE_UPDATE, c->update.time_offset_ms, at);
 		if (!reason)
-			reason = check_time(w, c.time_ms);
+			reason = check_time(w, c->time_ms);
 		if (reason) {
 			refuse_record(w, at, reason);
 			continue;
 		}
-		if (u.precision_m > 0)
-			note_precision(s, u.precision_m);
-		c.update = u;
-		c.hash = pe_hash_id(&w->engine->table.index.key, u.entity_id);
-		pe_apply_add(w, &c);
+		note_precision(s, c->update.precision_m);
+		pe_apply_add(w);
 	}
 }
 
@@ -122,23 +120,21 @@ static void take_withdrawals(
 	pe_count(&w->counters, PE_COUNTER_records_carried, view->count);
 	for (unsigned i = 0; i < view->count; i++) {
 		uint32_t at = ack == PE_ACK_NONE ? ack : ack + i;
+		struct pe_change c = {0};
 		struct pe_wire_withdraw x;
-		struct pe_change c;
 		enum pe_reason reason;
 
 		pe_wire_get_withdraw(view, i, &x);
 		reason = pe_wire_check_withdraw(&x);
-		c = change_of(w, view, space, PE_CHANGE_WITHDRAW, x.time_offset_ms, at);
-		if (!reason)
-			reason = check_time(w, c.time_ms);
-		if (reason) {
-			refuse_record(w, at, reason);
-			continue;
-		}
 		memcpy(c.update.entity_id, x.entity_id, sizeof x.entity_id);
 		c.update.sequence = x.sequence;
-		c.hash = pe_hash_id(&w->engine->table.index.key, x.entity_id);
-		pe_apply_withdraw(w, &c);
+		describe(w, &c, view, space, PE_CHANGE_WITHDRAW, x.time_offset_ms, at);
+		if (!reason)
+			reason = check_time(w, c.time_ms);
+		if (reason)
+			refuse_record(w, at, reason);
+		else
+			pe_apply_withdraw(w, &c);
 	}
 }
 
