@@ -1,0 +1,25 @@
+// What the command-line tools share: numbers, vectors, ids and lists of names read from arguments, and the exit code
+// of each outcome (sysexits). A parser returns false for anything but a whole, sound value. Any thread.
+#pragma once
+
+#include "client/presence.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+bool argument_u64(const char *text, uint64_t max, uint64_t *value);
+bool argument_double(const char *text, double *value); // finite
+bool argument_vector(const char *text, double v[3]);   // "1,2,3", or "1,2" with v[2] = 0
+// "250ms", "20s", "5m"; a bare number is seconds
+bool argument_duration_ms(const char *text, uint32_t *ms);
+// a uuid, or name:number as presence_id_from_u64
+bool argument_id(const char *text, uint8_t id[16]);
+bool argument_type(const char *text, uint8_t *type); // "mobile", or "custom:7"
+bool argument_state(const char *text, uint8_t *state, uint8_t *custom);
+bool argument_mask(const char *text, bool states, uint16_t *mask); // "mobile,static"
+
+// Negative numbers look like options: an argument that starts with a minus sign and a digit or a point gets a blank in
+// front, which the parsers above skip. The copies live as long as the program.
+void argument_protect(int argc, char **argv);
+
+int exit_code(enum presence_result result, struct presence_refusal refusal);

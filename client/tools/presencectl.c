@@ -1,0 +1,392 @@
+// presencectl: publish, withdraw, query and look at a presence engine by hand.
+#include "client/tools/arguments.h"
+#include "client/tools/presencectl.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <time.h>
+
+#define IDS_MAX 1024
+
+const char *argp_program_version = "presencectl " PE_VERSION;
+
+void ctl_print_json(json_t *object)
+{
+	json_dumpf(object, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+	putchar('\n');
+	json_decref(object);
+}
+
+int ctl_failed(const struct ctl *ctl, const char *what, enum presence_result result,
+	struct presence_refusal refusal)
+{
+	if (result == PRESENCE_REFUSED)
+		fprintf(stderr, "presencectl: %s: refused, %s: %s (%s)\n", what,
+			presence_code_name(refusal.code), presence_reason_text(refusal.reason),
+			presence_reason_name(refusal.reason));
+	else
+		fprintf(stderr, "presencectl: %s: %s%s%s\n", what, presence_result_text(result),
+			result == PRESENCE_SYSTEM ? ": " : "",
+			result == PRESENCE_SYSTEM ? strerror(errno) : "");
+	if (ctl->json)
+		ctl_print_json(json_pack("{s:s, s:s, s:s, s:s}", "error",
+			presence_result_text(result), "what", what, "code",
+			result == PRESENCE_REFUSED ? presence_code_name(refusal.code) : "",
+			"reason",
+			result == PRESENCE_REFUSED ? presence_reason_name(refusal.reason) : ""));
+	return exit_code(result, refusal);
+}
+
+static int ping(const struct ctl *ctl, int argc, char **argv)
+{
+	uint64_t us;
+	enum presence_result result;
+
+	if (argc > 1) {
+		fprintf(stderr, "presencectl ping: takes no arguments\n");
+		return EX_USAGE;
+	}
+	result = presence_ping(ctl->client, &us);
+	if (result)
+		return ctl_failed(ctl, "ping", result, (struct presence_refusal){0});
+	if (ctl->json)
+		ctl_print_json(json_pack("{s:I}", "round_trip_us", (json_int_t)us));
+	else
+		printf("answered after %llu us\n", (unsigned long long)us);
+	return EX_OK;
+}
+
+static json_t *ack_to_json(const uint8_t id[16], const struct presence_ack *ack)
+{
+	char text[37];
+
+	presence_id_print(id, text);
+	return json_pack("{s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:I}", "id", text, "status",
+		presence_status_name(ack->status), "code", presence_code_name(ack->code), "reason",
+		ack->reason ? presence_reason_name(ack->reason) : "", "repeated", ack->repeated,
+		"known_incarnation", (json_int_t)ack->known_incarnation, "known_sequence",
+		(json_int_t)ack->known_sequence, "silence_ms", (json_int_t)ack->silence_ms);
+}
+
+// Prints the fate of each record; the exit code is that of the worst.
+static int print_acks(const struct ctl *ctl, const uint8_t (*ids)[16],
+	const struct presence_ack *acks, unsigned count)
+{
+	json_t *list = json_array();
+	int code = EX_OK;
+
+	for (unsigned i = 0; i < count; i++) {
+		const struct presence_ack *ack = &acks[i];
+		char text[37];
+
+		presence_id_print(ids[i], text);
+		if (ack->status == PRESENCE_NOT_TAKEN)
+			code = EX_DATAERR;
+		else if (ack->status == PRESENCE_DROPPED && code == EX_OK)
+			code = EX_TEMPFAIL;
+		json_array_append_new(list, ack_to_json(ids[i], ack));
+		if (ctl->json)
+			continue;
+		printf("%s  %s", text, presence_status_name(ack->status));
+		if (ack->code)
+			printf("  %s: %s (%s)", presence_code_name(ack->code),
+				presence_reason_text(ack->reason),
+				presence_reason_name(ack->reason));
+		if (ack->known_incarnation)
+			printf("  known: incarnation %u, sequence %u", ack->known_incarnation,
+				ack->known_sequence);
+		putchar('\n');
+	}
+	if (ctl->json)
+		ctl_print_json(json_pack("{s:o}", "records", list));
+	else
+		json_decref(list);
+	return code;
+}
+
+// Grows within the second that is the incarnation, so that one call after another is newer.
+static uint32_t sequence_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (uint32_t)t.tv_nsec + 1;
+}
+
+struct publish {
+	struct presence_update update;
+	unsigned arguments;
+};
+
+enum {
+	KEY_TYPE = 256,
+	KEY_STATE,
+	KEY_TTL,
+	KEY_DURATION,
+	KEY_VELOCITY,
+	KEY_RADIUS,
+	KEY_PRECISION,
+	KEY_CONFIDENCE,
+	KEY_FREQUENCY,
+	KEY_ANNOUNCED,
+	KEY_SEQUENCE,
+	KEY_HEIGHT_UNKNOWN,
+	KEY_RELOCATION
+};
+
+static const struct argp_option publish_options[] = {
+	{"type", KEY_TYPE, "NAME", 0, "static, mobile (default), temporary, recurring, custom:N",
+		0},
+	{"state", KEY_STATE, "NAME", 0, "active (default), inactive, busy, away, custom:N", 0},
+	{"ttl", KEY_TTL, "TIME", 0, "how long it is known without another update: 500ms, 30s, 5m",
+		0},
+	{"duration", KEY_DURATION, "TIME", 0, "how long the state holds", 0},
+	{"velocity", KEY_VELOCITY, "X,Y,Z", 0, "m/s; GEODETIC: east, north, up", 0},
+	{"radius", KEY_RADIUS, "M", 0, "how far it reaches; 0 = no limit", 0},
+	{"precision", KEY_PRECISION, "M", 0, "of the position", 0},
+	{"confidence", KEY_CONFIDENCE, "0-1", 0, "of position and status", 0},
+	{"frequency", KEY_FREQUENCY, "N", 0, "updates a minute that the engine takes", 0},
+	{"announced", KEY_ANNOUNCED, "N", 0, "updates a minute that are announced", 0},
+	{"sequence", KEY_SEQUENCE, "N", 0, "of the record (default: grows with the clock)", 0},
+	{"height-unknown", KEY_HEIGHT_UNKNOWN, NULL, 0, "GEODETIC: the height is not known", 0},
+	{"relocation", KEY_RELOCATION, NULL, 0, "a STATIC entity was moved on purpose", 0},
+	{0},
+};
+
+static error_t parse_publish(int key, char *text, struct argp_state *state)
+{
+	struct publish *p = state->input;
+	struct presence_update *u = &p->update;
+	uint64_t n = 0;
+	double d = 0, v[3] = {0};
+	bool good = true;
+
+	switch (key) {
+	case KEY_TYPE:
+		good = argument_type(text, &u->type);
+		break;
+	case KEY_STATE:
+		good = argument_state(text, &u->state, &u->custom_state);
+		break;
+	case KEY_TTL:
+		good = argument_duration_ms(text, &u->ttl_ms);
+		break;
+	case KEY_DURATION:
+		good = argument_duration_ms(text, &u->duration_ms);
+		break;
+	case KEY_VELOCITY:
+		good = argument_vector(text, v);
+		for (unsigned i = 0; i < 3; i++)
+			u->velocity[i] = (float)v[i];
+		break;
+	case KEY_RADIUS:
+		good = argument_double(text, &d);
+		u->radius_m = (float)d;
+		break;
+	case KEY_PRECISION:
+		good = argument_double(text, &d);
+		u->precision_m = (float)d;
+		break;
+	case KEY_CONFIDENCE:
+		good = argument_double(text, &d) && d >= 0 && d <= 1;
+		u->position_confidence = u->status_confidence = (float)d;
+		break;
+	case KEY_FREQUENCY:
+		good = argument_u64(text, UINT16_MAX, &n);
+		u->frequency_per_minute = (uint16_t)n;
+		break;
+	case KEY_ANNOUNCED:
+		good = argument_u64(text, UINT16_MAX, &n);
+		u->announced_per_minute = (uint16_t)n;
+		break;
+	case KEY_SEQUENCE:
+		good = argument_u64(text, UINT32_MAX, &n);
+		u->sequence = (uint32_t)n;
+		break;
+	case KEY_HEIGHT_UNKNOWN:
+		u->height_unknown = true;
+		break;
+	case KEY_RELOCATION:
+		u->relocation = true;
+		break;
+	case ARGP_KEY_ARG:
+		if (p->arguments == 0)
+			good = argument_id(text, u->id);
+		else if (p->arguments == 1)
+			good = argument_vector(text, u->position);
+		else
+			argp_usage(state);
+		p->arguments++;
+		break;
+	case ARGP_KEY_END:
+		if (p->arguments != 2)
+			argp_usage(state);
+		break;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+	if (!good)
+		argp_error(state, "cannot read '%s'", text);
+	return 0;
+}
+
+static int publish(const struct ctl *ctl, int argc, char **argv)
+{
+	static const struct argp argp = {publish_options, parse_publish, "ID X,Y[,Z]",
+		"Publishes one state of one entity and prints its fate. ID: a uuid, or name:number (mmsi:230035780).",
+		NULL, NULL, NULL};
+	struct publish p = {.update = {.type = PRESENCE_MOBILE,
+				    .sequence = sequence_now(),
+				    .position_confidence = -1,
+				    .status_confidence = -1}};
+	struct presence_refusal refusal;
+	struct presence_ack ack;
+	enum presence_result result;
+
+	argp_parse(&argp, argc, argv, 0, NULL, &p);
+	result = presence_publish(ctl->client, ctl_space(ctl), &p.update, 1, &ack, &refusal);
+	if (result)
+		return ctl_failed(ctl, "publish", result, refusal);
+	return print_acks(ctl, (const uint8_t(*)[16])p.update.id, &ack, 1);
+}
+
+static int withdraw(const struct ctl *ctl, int argc, char **argv)
+{
+	static struct presence_withdrawal gone[IDS_MAX];
+	static struct presence_ack acks[IDS_MAX];
+	static uint8_t ids[IDS_MAX][16];
+	struct presence_refusal refusal;
+	enum presence_result result;
+	unsigned count = 0;
+
+	for (int i = 1; i < argc; i++, count++) {
+		if (count == IDS_MAX || !argument_id(argv[i], ids[count])) {
+			fprintf(stderr,
+				"presencectl withdraw: cannot take '%s': ids only, at most %d\n",
+				argv[i], IDS_MAX);
+			return EX_USAGE;
+		}
+		gone[count].sequence = sequence_now();
+		memcpy(gone[count].id, ids[count], 16);
+	}
+	if (!count) {
+		fprintf(stderr, "Usage: presencectl withdraw ID…\n");
+		return EX_USAGE;
+	}
+	result = presence_withdraw(ctl->client, ctl_space(ctl), gone, count, acks, &refusal);
+	if (result)
+		return ctl_failed(ctl, "withdraw", result, refusal);
+	return print_acks(ctl, ids, acks, count);
+}
+
+static const struct {
+	const char *name;
+	int (*run)(const struct ctl *ctl, int argc, char **argv);
+} commands[] = {{"ping", ping}, {"publish", publish}, {"withdraw", withdraw}, {"query", ctl_query},
+	{"stats", ctl_stats}};
+
+struct common {
+	struct ctl ctl;
+	struct presence_options options;
+	int command; // index in argv
+};
+
+static const struct argp_option common_options[] = {
+	{"host", 'H', "HOST", 0, "engine's name or address (127.0.0.1)", 0},
+	{"port", 'p', "PORT", 0, "its UDP port (10202)", 0},
+	{"space", 's', "UUID", 0, "space (the engine's first)", 0},
+	{"json", 'j', NULL, 0, "print JSON", 0},
+	{"timeout", 't', "TIME", 0, "wait for an answer before a retry (250ms)", 0},
+	{"attempts", 'a', "N", 0, "sendings of one request (4)", 0},
+	{0},
+};
+
+static error_t parse_common(int key, char *text, struct argp_state *state)
+{
+	struct common *c = state->input;
+	uint64_t n = 0;
+	bool good = true;
+
+	switch (key) {
+	case 'H':
+		c->options.host = text;
+		break;
+	case 'p':
+		good = argument_u64(text, 65535, &n) && n;
+		c->options.port = (uint16_t)n;
+		break;
+	case 's':
+		good = c->ctl.has_space = argument_id(text, c->ctl.space_id);
+		break;
+	case 'j':
+		c->ctl.json = true;
+		break;
+	case 't':
+		good = argument_duration_ms(text, &c->options.timeout_ms) && c->options.timeout_ms;
+		break;
+	case 'a':
+		good = argument_u64(text, 16, &n) && n;
+		c->options.attempts = (uint32_t)n;
+		break;
+	case ARGP_KEY_ARG:
+		c->command = state->next - 1;
+		state->next = state->argc;
+		break;
+	case ARGP_KEY_NO_ARGS:
+		argp_usage(state);
+		break;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+	if (!good)
+		argp_error(state, "cannot read '%s'", text);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct argp argp = {common_options, parse_common, "COMMAND …",
+		"Publishes to a presence engine, asks it and looks at its counters.\v"
+		"Commands, each with its own --help:\n"
+		"  ping\n"
+		"  publish ID X,Y[,Z]\n"
+		"  withdraw ID…\n"
+		"  query point|sphere|box …\n"
+		"  stats\n\n"
+		"Exit codes: 0 done, 64 usage, 65 refused, 68 unknown host, 69 no answer, 71 system error, 75 try again, "
+		"77 not permitted.",
+		NULL, NULL, NULL};
+	struct common c = {0};
+	char error[300], name[64];
+
+	argp_err_exit_status = EX_USAGE;
+	argument_protect(argc, argv);
+	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &c);
+	for (unsigned i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+		enum presence_result result;
+		int code;
+
+		if (strcmp(argv[c.command], commands[i].name) != 0)
+			continue;
+		result = presence_open(&c.options, &c.ctl.client, error, sizeof error);
+		if (result) {
+			fprintf(stderr, "presencectl: %s\n",
+				*error ? error : presence_result_text(result));
+			return result == PRESENCE_SYSTEM ?
+				EX_NOHOST :
+				exit_code(result, (struct presence_refusal){0});
+		}
+		snprintf(name, sizeof name, "presencectl %s", commands[i].name);
+		argv[c.command] = name;
+		code = commands[i].run(&c.ctl, argc - c.command, argv + c.command);
+		presence_close(c.ctl.client);
+		return code;
+	}
+	fprintf(stderr, "presencectl: '%s': no such command; presencectl --help lists them\n",
+		argv[c.command]);
+	return EX_USAGE;
+}

@@ -1,0 +1,28 @@
+// presencectl, in pieces: one function a command, each of which gets the rest of the command line, an open client and what
+// the common options said, prints on stdout and returns an exit code. One thread.
+#pragma once
+
+#include "client/presence.h"
+
+#include <jansson.h>
+
+struct ctl {
+	struct presence_client *client;
+	bool json;
+	bool has_space;
+	uint8_t space_id[16];
+};
+
+static inline const uint8_t *ctl_space(const struct ctl *ctl)
+{
+	return ctl->has_space ? ctl->space_id : NULL;
+}
+
+int ctl_query(const struct ctl *ctl, int argc, char **argv);
+int ctl_stats(const struct ctl *ctl, int argc, char **argv);
+
+// Says on stderr (and with --json as an object on stdout) what went wrong; returns the exit code.
+int ctl_failed(const struct ctl *ctl, const char *what, enum presence_result result,
+	struct presence_refusal refusal);
+// Prints and frees.
+void ctl_print_json(json_t *object);

@@ -1,0 +1,213 @@
+#include "client/tools/arguments.h"
+#include "client/tools/presencectl.h"
+
+#include <argp.h>
+#include <string.h>
+#include <sysexits.h>
+
+struct request {
+	struct presence_query query;
+	unsigned arguments, follow;
+};
+
+enum {
+	KEY_TYPES = 256,
+	KEY_STATES,
+	KEY_HEIGHTS,
+	KEY_ORIGIN,
+	KEY_LIMIT,
+	KEY_3D,
+	KEY_FOLLOW,
+	KEY_CURSOR,
+	KEY_WORK
+};
+
+static const struct argp_option options[] = {
+	{"types", KEY_TYPES, "LIST", 0, "static,mobile,temporary,recurring,custom (all)", 0},
+	{"states", KEY_STATES, "LIST", 0, "active,inactive,busy,away,custom (all)", 0},
+	{"heights", KEY_HEIGHTS, "MIN,MAX", 0, "only heights in this range, m", 0},
+	{"origin", KEY_ORIGIN, "X,Y[,Z]", 0, "the asker's point (the volume's centre)", 0},
+	{"limit", KEY_LIMIT, "N", 0, "results of one answer (the engine's cap)", 0},
+	{"3d", KEY_3D, NULL, 0, "GEODETIC: straight-line distance with heights", 0},
+	{"follow", KEY_FOLLOW, "PAGES", OPTION_ARG_OPTIONAL,
+		"follow the cursor of truncated answers (at most 64 pages)", 0},
+	{"cursor", KEY_CURSOR, "HIGH:LOW", 0, "go on where an earlier answer ended", 0},
+	{"work", KEY_WORK, "TIME", 0, "the engine's own time-out", 0},
+	{0},
+};
+
+static bool read_argument(struct request *r, const char *text)
+{
+	struct presence_query *q = &r->query;
+
+	if (r->arguments == 0) {
+		q->volume = strcmp(text, "point") == 0 ? PRESENCE_POINT :
+			strcmp(text, "sphere") == 0    ? PRESENCE_SPHERE :
+			strcmp(text, "box") == 0       ? PRESENCE_BOX :
+							 0;
+		return q->volume != 0;
+	}
+	if (r->arguments == 1)
+		return argument_vector(text, q->a);
+	if (r->arguments == 2 && q->volume == PRESENCE_SPHERE)
+		return argument_double(text, &q->radius_m);
+	return r->arguments == 2 && q->volume == PRESENCE_BOX && argument_vector(text, q->b);
+}
+
+static error_t parse(int key, char *text, struct argp_state *state)
+{
+	struct request *r = state->input;
+	struct presence_query *q = &r->query;
+	unsigned long long cursor[2];
+	uint32_t ms = 0;
+	uint64_t n = 0;
+	double v[3] = {0};
+	bool good = true;
+	int end = 0;
+
+	switch (key) {
+	case KEY_TYPES:
+		good = argument_mask(text, false, &q->type_mask);
+		break;
+	case KEY_STATES:
+		good = argument_mask(text, true, &q->state_mask);
+		break;
+	case KEY_HEIGHTS:
+		good = argument_vector(text, v) && v[0] <= v[1];
+		q->has_heights = true;
+		q->height_min = (float)v[0];
+		q->height_max = (float)v[1];
+		break;
+	case KEY_ORIGIN:
+		good = q->has_origin = argument_vector(text, q->origin);
+		break;
+	case KEY_LIMIT:
+		good = argument_u64(text, UINT16_MAX, &n);
+		q->results_max = (uint16_t)n;
+		break;
+	case KEY_3D:
+		q->distance_3d = true;
+		break;
+	case KEY_FOLLOW:
+		n = 64;
+		good = !text || argument_u64(text, 1000, &n);
+		r->follow = (unsigned)n;
+		break;
+	case KEY_CURSOR:
+		good = sscanf(text, "%llx:%llx%n", &cursor[0], &cursor[1], &end) == 2 &&
+			text[end] == 0;
+		q->has_cursor = true;
+		q->cursor[0] = cursor[0];
+		q->cursor[1] = cursor[1];
+		break;
+	case KEY_WORK:
+		good = argument_duration_ms(text, &ms) && ms <= UINT16_MAX;
+		q->timeout_ms = (uint16_t)ms;
+		break;
+	case ARGP_KEY_ARG:
+		good = read_argument(r, text);
+		r->arguments++;
+		break;
+	case ARGP_KEY_END:
+		if (r->arguments != (q->volume == PRESENCE_POINT ? 2u : 3u))
+			argp_usage(state);
+		break;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+	if (!good)
+		argp_error(state, "cannot read '%s'", text);
+	return 0;
+}
+
+static json_t *found_to_json(const struct presence_found *f)
+{
+	json_t *position = json_pack("[f, f]", f->position[0], f->position[1]);
+	char id[37];
+
+	json_array_append_new(
+		position, f->height_unknown ? json_null() : json_real(f->position[2]));
+	presence_id_print(f->id, id);
+	return json_pack(
+		"{s:s, s:o, s:f, s:[f, f, f], s:s, s:i, s:s, s:i, s:i, s:I, s:f, s:f, s:f}", "id",
+		id, "position", position, "distance_m", (double)f->distance_m, "velocity",
+		(double)f->velocity[0], (double)f->velocity[1], (double)f->velocity[2], "type",
+		presence_type_name(f->type), "type_code", f->type, "state",
+		presence_state_name(f->state), "custom_state", f->custom_state, "age_ms", f->age_ms,
+		"ttl_left_ms", (json_int_t)f->ttl_left_ms, "precision_m", (double)f->precision_m,
+		"position_confidence", (double)f->position_confidence, "status_confidence",
+		(double)f->status_confidence);
+}
+
+static void print_table(const struct presence_answer *answer)
+{
+	if (answer->count)
+		printf("%-36s  %14s %14s %10s  %11s  %-9s %-8s %8s %8s\n", "entity", "x / latitude",
+			"y / longitude", "z / height", "distance m", "type", "state", "age s",
+			"left s");
+	for (size_t i = 0; i < answer->count; i++) {
+		const struct presence_found *f = &answer->found[i];
+		char id[37], height[32] = "?";
+
+		presence_id_print(f->id, id);
+		if (!f->height_unknown)
+			snprintf(height, sizeof height, "%.2f", f->position[2]);
+		printf("%s  %14.7f %14.7f %10s  %11.2f  %-9s %-8s %8.1f %8.1f\n", id,
+			f->position[0], f->position[1], height, (double)f->distance_m,
+			presence_type_name(f->type), presence_state_name(f->state),
+			f->age_ms / 1000.0, f->ttl_left_ms / 1000.0);
+	}
+	printf("%zu found, %u part%s, %u page%s, %.2f ms%s\n", answer->count, answer->parts,
+		answer->parts == 1 ? "" : "s", answer->pages, answer->pages == 1 ? "" : "s",
+		(double)answer->elapsed_us / 1000, answer->truncated ? ", truncated" : "");
+	if (answer->truncated)
+		printf("go on with --cursor %llx:%llx\n", (unsigned long long)answer->cursor[0],
+			(unsigned long long)answer->cursor[1]);
+}
+
+static void print_json(const struct presence_answer *answer)
+{
+	json_t *list = json_array();
+	char cursor[40] = "";
+
+	for (size_t i = 0; i < answer->count; i++)
+		json_array_append_new(list, found_to_json(&answer->found[i]));
+	if (answer->truncated)
+		snprintf(cursor, sizeof cursor, "%llx:%llx", (unsigned long long)answer->cursor[0],
+			(unsigned long long)answer->cursor[1]);
+	ctl_print_json(json_pack("{s:I, s:b, s:s, s:i, s:i, s:I, s:o}", "count",
+		(json_int_t)answer->count, "truncated", answer->truncated, "cursor", cursor,
+		"parts", (int)answer->parts, "pages", (int)answer->pages, "elapsed_us",
+		(json_int_t)answer->elapsed_us, "found", list));
+}
+
+int ctl_query(const struct ctl *ctl, int argc, char **argv)
+{
+	static const struct argp argp = {options, parse,
+		"point X,Y[,Z]\nsphere X,Y[,Z] RADIUS\nbox X,Y[,Z] X,Y[,Z]",
+		"Finds entities. GEODETIC spaces: latitude, longitude, height; a box from south-west to north-east.",
+		NULL, NULL, NULL};
+	struct request r = {0};
+	struct presence_answer answer;
+	enum presence_result result;
+	int code;
+
+	argp_parse(&argp, argc, argv, 0, NULL, &r);
+	result = presence_query_all(
+		ctl->client, ctl_space(ctl), &r.query, r.follow ? r.follow : 1, &answer);
+	if (result) {
+		code = ctl_failed(ctl, "query", result,
+			(struct presence_refusal){answer.code, answer.reason});
+		if (result == PRESENCE_INCOMPLETE)
+			fprintf(stderr, "presencectl: %zu results in %u parts came\n", answer.count,
+				answer.parts);
+	} else {
+		code = EX_OK;
+		if (ctl->json)
+			print_json(&answer);
+		else
+			print_table(&answer);
+	}
+	presence_answer_free(&answer);
+	return code;
+}
