@@ -146,8 +146,6 @@ static bool read_prefixes(const struct reader *r, const char *key, char **texts,
 {
 	char path[96];
 
-	if (!texts)
-		return true;
 	if (count > most) {
 		raw_fail(r->file, r->error, key, "at most %u entries", most);
 		return false;
@@ -320,6 +318,12 @@ static bool read_sources(const struct reader *r, const struct raw_config *raw, s
 		if (source->socket ? !read_socket(r, kind, source->socket, s) :
 				     !read_ethdev(r, kind, source->ethdev, s))
 			return false;
+		// Without it only loopback would be admitted, and no wire may carry loopback addresses.
+		if (source->ethdev && !raw->admitted) {
+			raw_fail(r->file, r->error, kind,
+				"needs the key admitted: which source prefixes may send to it");
+			return false;
+		}
 		for (unsigned j = 0; j < i; j++) {
 			const struct pe_source_config *other = &c->sources[j];
 
@@ -483,16 +487,20 @@ static bool read_all(const struct reader *r, const struct raw_config *raw, struc
 	if (!read_workers(r, &raw->workers, c) || !read_memory(r, &raw->memory, c) ||
 		!read_limits(r, &raw->limits, c) || !read_eal(r, &raw->eal, c) ||
 		!read_bool(r, "telemetry", raw->telemetry, &c->telemetry) ||
-		!read_word(r, "log", raw->log, levels, &level) ||
-		!read_prefixes(r, "trusted", raw->trusted, raw->trusted_count, true, c->trusted,
-			PE_PREFIXES_MAX, &c->trusted_count) ||
-		!read_prefixes(r, "admitted", raw->admitted, raw->admitted_count, true, c->admitted,
-			PE_PREFIXES_MAX, &c->admitted_count))
+		!read_word(r, "log", raw->log, levels, &level))
 		return false;
 	c->log_level = (enum pe_log_level)level;
 	c->engine.worker_count = c->worker_count;
-	return (!raw->sources || read_sources(r, raw, c)) &&
-		(!raw->spaces || read_spaces(r, raw, c));
+	if (raw_has(r->file, "trusted") &&
+		!read_prefixes(r, "trusted", raw->trusted, raw->trusted_count, true, c->trusted,
+			PE_PREFIXES_MAX, &c->trusted_count))
+		return false;
+	if (raw_has(r->file, "admitted") &&
+		!read_prefixes(r, "admitted", raw->admitted, raw->admitted_count, true, c->admitted,
+			PE_PREFIXES_MAX, &c->admitted_count))
+		return false;
+	return (!raw_has(r->file, "sources") || read_sources(r, raw, c)) &&
+		(!raw_has(r->file, "spaces") || read_spaces(r, raw, c));
 }
 
 static void set_defaults(struct pe_config *c)

@@ -241,6 +241,14 @@ unsigned raw_line(const struct raw_file *file, const char *path)
 	return line;
 }
 
+bool raw_has(const struct raw_file *file, const char *key)
+{
+	yaml_document_t *yaml = &file->document->yaml;
+	unsigned line;
+
+	return child(yaml, yaml_document_get_root_node(yaml), key, strlen(key), &line) != NULL;
+}
+
 enum pe_status raw_fail(const struct raw_file *file, struct pe_error *error, const char *path,
 	const char *format, ...)
 {

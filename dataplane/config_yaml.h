@@ -5,6 +5,7 @@
 
 #include "base/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct raw_workers {
@@ -77,6 +78,9 @@ void raw_free(struct raw_file *file);
 
 // The line of a path such as "spaces[1].leaf_edge_m"; of the deepest part of it that is there otherwise; at least 1.
 unsigned raw_line(const struct raw_file *file, const char *path);
+
+// Whether a key of the outermost level is there: libcyaml shows an empty list as none.
+bool raw_has(const struct raw_file *file, const char *key);
 
 // Fills *error with "file:line: path: what"; returns PE_INVALID.
 __attribute__((format(printf, 4, 5))) enum pe_status raw_fail(const struct raw_file *file,

@@ -1,0 +1,251 @@
+// The configuration: what is taken, and that every refusal names file, line, key and what is wrong.
+#include "dataplane/config.h"
+#include "tests/testing.h"
+
+#include <string.h>
+
+static enum pe_status load(const char *text, struct pe_config *c, struct pe_error *error)
+{
+	return pe_config_load_text("t.yaml", text, strlen(text), c, error);
+}
+
+// The message must start with `where` ("t.yaml:3: workers.count: ") and hold `what`.
+static void expect_error(const char *text, const char *where, const char *what)
+{
+	static struct pe_config c;
+	struct pe_error error = {0};
+	enum pe_status status = load(text, &c, &error);
+
+	if (status != PE_INVALID || strncmp(error.text, where, strlen(where)) != 0 ||
+		!strstr(error.text, what))
+		printf("\n    got \"%s\", expected \"%s…%s\"", error.text, where, what);
+	CU_ASSERT_EQUAL(status, PE_INVALID);
+	CU_ASSERT(strncmp(error.text, where, strlen(where)) == 0);
+	CU_ASSERT(strstr(error.text, what) != NULL);
+	pe_config_free(&c);
+}
+
+static void test_default(void)
+{
+	static struct pe_config c;
+	struct pe_error error = {0};
+
+	CU_ASSERT_EQUAL_FATAL(pe_config_load(NULL, &c, &error), PE_OK);
+	CU_ASSERT_EQUAL(c.worker_count, 1);
+	CU_ASSERT_EQUAL(c.idle, PE_IDLE_SLEEP);
+	CU_ASSERT(c.no_huge && !c.engine.huge_pages && !c.telemetry);
+	CU_ASSERT_EQUAL(c.engine.entity_count_max, 200000);
+	CU_ASSERT_EQUAL(c.source_count, 1);
+	CU_ASSERT_EQUAL(c.sources[0].port, 10202);
+	CU_ASSERT(pe_address_is_loopback(c.sources[0].bind.address));
+	CU_ASSERT_EQUAL(c.engine.space_count, 2);
+	CU_ASSERT_EQUAL(c.engine.spaces[0].space.kind, PE_SPACE_CARTESIAN);
+	CU_ASSERT(c.engine.spaces[1].space.worldwide);
+	CU_ASSERT_EQUAL(c.trusted_count, 2);
+	pe_config_free(&c);
+	CU_ASSERT_EQUAL(load("# nothing\n", &c, &error), PE_OK);
+	CU_ASSERT_EQUAL(c.engine.space_count, 2);
+	pe_config_free(&c);
+	CU_ASSERT_EQUAL(load("trusted: []\n", &c, &error), PE_OK); // none, not the default
+	CU_ASSERT_EQUAL(c.trusted_count, 0);
+	CU_ASSERT_EQUAL(c.admitted_count, 2);
+	pe_config_free(&c);
+}
+
+static void test_all_keys(void)
+{
+	static const char text[] =
+		"workers: {count: 2, cores: [3, 4], control_core: 0, idle: pause, pause_after_turns: 1, "
+		"sleep_after_turns: 2, sleep_us_max: 3}\n"
+		"memory: {entities: 1000, pending: 10, huge_pages: true, no_huge: false, socket_mem_mb: 128}\n"
+		"limits: {tombstone_ms: 5, clock_ahead_ms: 6, ring_records: 128, query_results: 7, query_cells: 8, "
+		"query_candidates: 64}\n"
+		"eal: {arguments: [--single-file-segments]}\n"
+		"telemetry: true\nlog: debug\n"
+		"trusted: [10.0.0.0/8]\nadmitted: [10.0.0.0/8, \"2001:db8::/32\"]\n"
+		"sources:\n"
+		"  - socket: {address: \"::1\", port: 1}\n"
+		"  - ethdev: {device: \"net_null0\", addresses: [192.0.2.1/24, \"2001:db8::1/64\"], port: 2, "
+		"queues: 2, descriptors: 256, mtu: 1500, vlan: 9}\n"
+		"spaces:\n"
+		"  - {id: 00000000-0000-0000-0000-0000000000Ff, name: a, kind: geodetic, home: [60.1, 24.9], "
+		"extent_m: 100000, leaf_edge_m: 32, leaf_height_m: 512, ttl_default_ms: 1, ttl_max_ms: 2, "
+		"frequency_default: 3, coalesce_distance_m: 1.5, coalesce_interval_ms: 4, coalesce_attribute: 0.5, "
+		"precision_max_m: 10}\n";
+	static struct pe_config c;
+	struct pe_error error = {0};
+	enum pe_status status = load(text, &c, &error);
+	const struct pe_space_policy *p = &c.engine.spaces[0];
+
+	if (status != PE_OK)
+		printf("\n    %s", error.text);
+	CU_ASSERT_EQUAL_FATAL(status, PE_OK);
+	CU_ASSERT(
+		c.worker_count == 2 && c.core_count == 2 && c.cores[1] == 4 && c.control_core == 0);
+	CU_ASSERT(c.idle == PE_IDLE_PAUSE && c.pause_after_turns == 1 && c.sleep_after_turns == 2);
+	CU_ASSERT(c.sleep_us_max == 3 && c.dpdk_mb == 128 && !c.no_huge && c.telemetry);
+	CU_ASSERT(c.engine.worker_count == 2 && c.engine.entity_count_max == 1000 &&
+		c.engine.huge_pages);
+	CU_ASSERT(c.engine.pending_count_max == 10 && c.engine.tombstone_ms == 5 &&
+		c.engine.clock_ahead_ms == 6);
+	CU_ASSERT(c.engine.ring_records == 128 && c.engine.query_results_max == 7);
+	CU_ASSERT(c.engine.query_cells_max == 8 && c.engine.query_candidates_max == 64);
+	CU_ASSERT(c.eal_argument_count == 1 &&
+		strcmp(c.eal_arguments[0], "--single-file-segments") == 0);
+	CU_ASSERT(c.trusted_count == 1 && c.trusted[0].bits == 104 && c.admitted_count == 2);
+	CU_ASSERT(c.source_count == 2 && c.sources[0].port == 1 && c.sources[1].port == 2);
+	CU_ASSERT(c.sources[1].address_count == 2 && c.sources[1].addresses[0].bits == 120);
+	CU_ASSERT(c.sources[1].queues == 2 && c.sources[1].descriptors == 256 &&
+		c.sources[1].vlan == 9);
+	CU_ASSERT(c.engine.space_count == 1 && p->space.id[15] == 0xFF &&
+		p->space.kind == PE_SPACE_GEODETIC);
+	CU_ASSERT(p->space.home[0] > 60 && p->space.home[1] > 24 && p->space.leaf_height_m > 511);
+	CU_ASSERT(p->ttl_default_ms == 1 && p->ttl_max_ms == 2 && p->frequency_default == 3);
+	CU_ASSERT(p->coalesce_interval_ms == 4 && p->coalesce_distance_m > 1.4f &&
+		p->precision_max_m > 9.9f);
+	pe_config_free(&c);
+}
+
+static void test_keys(void)
+{
+	expect_error("workers: {count: 1}\nworkres: 1\n", "t.yaml:2: workres: ", "no such key");
+	expect_error("workers:\n  count: 1\n\n  # hm\n  ilde: sleep\n",
+		"t.yaml:5: workers.ilde: ", "no such key");
+	expect_error("log: info\nlog: debug\n", "t.yaml:2: log: ", "twice");
+	expect_error(
+		"spaces:\n  - id: 00000000-0000-0000-0000-000000000001\n    kind: cartesian\n    leaf: 3\n",
+		"t.yaml:4: spaces[0].leaf: ", "no such key");
+	expect_error("workers: 3\n", "t.yaml:1: workers: ", "MAPPING");
+	expect_error("log: [a]\n", "t.yaml:1: log: ", "STRING");
+	expect_error("a\n", "t.yaml:1: ", "keys and values");
+	expect_error("workers: {count: 1\nlog: info\n", "t.yaml:", "not YAML");
+	expect_error("log: \"info\n", "t.yaml:", "not YAML");
+	expect_error("trusted: &a [10.0.0.0/8]\nadmitted: *a\n", "t.yaml:", "");
+}
+
+static void test_values(void)
+{
+	expect_error("workers:\n  count: two\n", "t.yaml:2: workers.count: ", "whole number");
+	expect_error("workers:\n  count: 1_0\n", "t.yaml:2: workers.count: ", "whole number");
+	expect_error("workers:\n  count: -1\n", "t.yaml:2: workers.count: ", "whole number");
+	expect_error("workers:\n  count: 1.5\n", "t.yaml:2: workers.count: ", "whole number");
+	expect_error("workers:\n  count:\n", "t.yaml:2: workers.count: ", "whole number");
+	expect_error("workers:\n  count: 0\n", "t.yaml:2: workers.count: ", "from 1 to 32");
+	expect_error("workers:\n  count: 33\n", "t.yaml:2: workers.count: ", "from 1 to 32");
+	expect_error("memory:\n  entities: 99999999999999999999999\n",
+		"t.yaml:2: memory.entities: ", "whole");
+	expect_error("workers: {count: 2, cores: [1]}\n",
+		"t.yaml:1: workers.cores: ", "one core for each");
+	expect_error("workers:\n  count: 2\n  cores:\n    - 1\n    - 1\n",
+		"t.yaml:5: workers.cores[1]: ", "no other worker");
+	expect_error(
+		"workers: {idle: nap}\n", "t.yaml:1: workers.idle: ", "spin or pause or sleep");
+	expect_error("telemetry: maybe\n", "t.yaml:1: telemetry: ", "true or false");
+	expect_error("log: loud\n", "t.yaml:1: log: ", "error or warning");
+	expect_error(
+		"limits: {ring_records: 100}\n", "t.yaml:1: limits.ring_records: ", "power of two");
+	expect_error("eal:\n  arguments:\n    - --no-huge\n",
+		"t.yaml:3: eal.arguments[0]: ", "sets itself");
+}
+
+static void test_addresses(void)
+{
+	expect_error(
+		"trusted:\n  - 10.0.0.0/8\n  - 10.0.0.0/33\n", "t.yaml:3: trusted[1]: ", "prefix");
+	expect_error("trusted: [10.0.0.1/8]\n", "t.yaml:1: trusted[0]: ", "no bits behind");
+	expect_error("admitted: [localhost]\n", "t.yaml:1: admitted[0]: ", "address");
+	expect_error("sources:\n  - socket:\n      address: 1.2.3\n",
+		"t.yaml:3: sources[0].socket.address: ", "IPv4");
+	expect_error("sources:\n  - socket: {port: 0}\n",
+		"t.yaml:2: sources[0].socket.port: ", "from 1 to 65535");
+	expect_error("sources:\n  - socket: {port: 70000}\n",
+		"t.yaml:2: sources[0].socket.port: ", "65535");
+	expect_error("sources: []\n", "t.yaml:1: sources: ", "from 1 to 8");
+	expect_error(
+		"sources:\n  - {}\n", "t.yaml:2: sources[0]: ", "either a socket or an ethdev");
+	expect_error("sources:\n  - socket: {port: 1}\n  - socket: {port: 1}\n",
+		"t.yaml:3: sources[1]: ", "same as sources[0]");
+	expect_error("admitted: [10.0.0.0/8]\nsources:\n  - ethdev: {addresses: [1.2.3.4]}\n",
+		"t.yaml:3: sources[0].ethdev.device: ", "vdev");
+	expect_error("admitted: [10.0.0.0/8]\nsources:\n  - ethdev: {device: net_null0}\n",
+		"t.yaml:3: sources[0].ethdev.addresses: ", "at least one");
+	expect_error("sources:\n  - ethdev: {device: net_null0, addresses: [192.0.2.1/24]}\n",
+		"t.yaml:2: sources[0].ethdev: ", "admitted");
+	expect_error(
+		"admitted: [10.0.0.0/8]\nsources:\n  - ethdev: {device: net_null0, addresses: [1.2.3.4], mtu: 9001}\n",
+		"t.yaml:3: sources[0].ethdev.mtu: ", "from 1500 to 9000");
+}
+
+#define ID1 "00000000-0000-0000-0000-000000000001"
+
+static void test_spaces(void)
+{
+	expect_error("spaces: []\n", "t.yaml:1: spaces: ", "from 1 to 64");
+	expect_error("spaces:\n  - kind: cartesian\n", "t.yaml:2: spaces[0]: ", "key id");
+	expect_error("spaces:\n  - id: " ID1 "\n", "t.yaml:2: spaces[0]: ", "key kind");
+	expect_error("spaces:\n  - id: 12345\n    kind: cartesian\n",
+		"t.yaml:2: spaces[0].id: ", "uuid");
+	expect_error("spaces:\n  - id: " ID1 "0\n    kind: cartesian\n",
+		"t.yaml:2: spaces[0].id: ", "uuid");
+	expect_error("spaces:\n  - id: 0000000g-0000-0000-0000-000000000001\n    kind: cartesian\n",
+		"t.yaml:2: spaces[0].id: ", "uuid");
+	expect_error("spaces:\n  - id: 00000000-0000-0000-0000-000000000000\n    kind: cartesian\n",
+		"t.yaml:2: spaces[0].id: ", "nil");
+	expect_error("spaces:\n  - {id: " ID1 ", kind: cartesian}\n  - {id: " ID1
+		     ", kind: cartesian}\n",
+		"t.yaml:3: spaces[1].id: ", "spaces[0]");
+	expect_error("spaces:\n  - {id: " ID1 ", kind: round}\n",
+		"t.yaml:2: spaces[0].kind: ", "cartesian or geodetic");
+	expect_error(
+		"spaces:\n  - {id: " ID1 ", kind: geodetic}\n", "t.yaml:2: spaces[0]: ", "home");
+	expect_error("spaces:\n  - {id: " ID1 ", kind: geodetic, home: [91, 0]}\n",
+		"t.yaml:2: spaces[0].home[0]: ", "90");
+	expect_error("spaces:\n  - {id: " ID1 ", kind: geodetic, home: [nan, 0]}\n",
+		"t.yaml:2: spaces[0].home[0]: ", "number");
+	expect_error("spaces:\n  - id: " ID1 "\n    kind: cartesian\n    worldwide: true\n",
+		"t.yaml:4: spaces[0].worldwide: ", "geodetic");
+	expect_error("spaces:\n  - {id: " ID1
+		     ", kind: cartesian, ttl_default_ms: 10, ttl_max_ms: 5}\n",
+		"t.yaml:2: spaces[0].ttl_default_ms: ", "above");
+	expect_error("spaces:\n  - {id: " ID1 ", kind: cartesian, coalesce_attribute: 2}\n",
+		"t.yaml:2: spaces[0].coalesce_attribute: ", "from 0 to 1");
+	expect_error("spaces:\n  - {id: " ID1
+		     ", kind: cartesian, leaf_edge_m: 64, leaf_height_m: 100}\n",
+		"t.yaml:2: spaces[0]: ", "");
+}
+
+static void test_files(void)
+{
+	static struct pe_config c;
+	struct pe_error error = {0};
+
+	CU_ASSERT_EQUAL(pe_config_load("/nonexistent/x.yaml", &c, &error), PE_IO);
+	CU_ASSERT(strstr(error.text, "/nonexistent/x.yaml") != NULL);
+	pe_config_free(&c);
+}
+
+// Half of a file, at every length: refused or taken, and never a crash or a leak.
+static void test_every_truncation(void)
+{
+	static const char text[] =
+		"workers: {count: 2, cores: [3, 4]}\ntrusted: [10.0.0.0/8]\nsources:\n"
+		"  - socket: {address: \"::1\", port: 1}\nspaces:\n"
+		"  - {id: " ID1 ", name: a, kind: geodetic, home: [60.1, 24.9]}\n";
+	static struct pe_config c;
+
+	for (size_t bytes = 0; bytes <= sizeof text - 1; bytes++) {
+		struct pe_error error = {0};
+		char *copy = malloc(bytes + 1);
+
+		memcpy(copy, text, bytes);
+		if (pe_config_load_text("t", copy, bytes, &c, &error) != PE_OK)
+			CU_ASSERT(strncmp(error.text, "t:", 2) == 0);
+		pe_config_free(&c);
+		free(copy);
+	}
+}
+
+TESTING_MAIN("dataplane-config", {"the embedded default", test_default},
+	{"every key", test_all_keys}, {"keys that are not", test_keys}, {"values", test_values},
+	{"addresses and sources", test_addresses}, {"spaces", test_spaces}, {"files", test_files},
+	{"every truncation", test_every_truncation})
