@@ -43,9 +43,15 @@ bool presence_id_parse(const char *text, uint8_t id[16])
 
 void presence_id_print(const uint8_t id[16], char text[37])
 {
-	for (unsigned i = 0; i < 16; i++)
-		text += sprintf(
-			text, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", id[i]);
+	static const char digit[] = "0123456789abcdef";
+
+	for (unsigned i = 0; i < 16; i++) {
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			*text++ = '-';
+		*text++ = digit[id[i] >> 4];
+		*text++ = digit[id[i] & 15];
+	}
+	*text = '\0';
 }
 
 bool client_update_to_wire(const struct presence_update *u, struct pe_wire_update *wire)

@@ -63,6 +63,7 @@ const char *presence_result_text(enum presence_result result)
 const char *presence_code_name(unsigned code)
 {
 	switch (code) {
+// clang-format off
 #define CODE(name) \
 	case PE_CODE_##name: \
 		return #name;
@@ -82,6 +83,7 @@ const char *presence_code_name(unsigned code)
 									CODE(EXTENSION_ERROR)
 										CODE(CUSTOM_ERROR)
 #undef CODE
+		// clang-format on
 	}
 	return "?";
 }
