@@ -1,0 +1,547 @@
+// The vectors of tests/vectors, written in Python from docs/protocol.md alone, against the codec: each message gets its
+// reason, each record its own; every field of a sound message is where the page says, and the encoder makes the same bytes from the
+// fields. And the page's table of bad input against base/reasons.h.
+//
+// test_vectors <folder of vectors> <docs/protocol.md>
+#include "testing.h"
+#include "testing_wire.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <jansson.h>
+#include <stddef.h>
+
+static const char *vectors_path, *page_path;
+
+enum kind { ID, U8, U16, U32, U64, I32, F32, F64, F16 };
+
+struct field {
+	const char *name;
+	size_t offset;
+	enum kind kind;
+	unsigned count;
+};
+
+#define FIELD(type, member, name, kind, count) \
+	{ \
+		name, offsetof(struct type, member), kind, count \
+	}
+#define END \
+	{ \
+		NULL, 0, ID, 0 \
+	}
+
+static const struct field header_fields[] = {
+	FIELD(pe_wire_header, version, "version", U8, 1),
+	FIELD(pe_wire_header, type, "type", U8, 1),
+	FIELD(pe_wire_header, flags, "flags", U16, 1),
+	FIELD(pe_wire_header, stream_id, "stream_id", U32, 1),
+	FIELD(pe_wire_header, sequence, "sequence", U64, 1),
+	FIELD(pe_wire_header, timestamp_ms, "timestamp", U64, 1),
+	FIELD(pe_wire_header, session_id, "session_id", U64, 1),
+	FIELD(pe_wire_header, count, "count", U16, 1),
+	FIELD(pe_wire_header, space_id, "space_id", ID, 1),
+	FIELD(pe_wire_header, tag, "tag", ID, 1),
+	END,
+};
+static const struct field update_preamble_fields[] = {
+	FIELD(pe_wire_update_preamble, broadcast_id, "broadcast_id", ID, 1),
+	FIELD(pe_wire_update_preamble, incarnation, "incarnation", U32, 1),
+	END,
+};
+static const struct field update_fields[] = {
+	FIELD(pe_wire_update, entity_id, "entity_id", ID, 1),
+	FIELD(pe_wire_update, position, "position", F64, 3),
+	FIELD(pe_wire_update, sequence, "sequence", U32, 1),
+	FIELD(pe_wire_update, time_offset_ms, "time_offset", I32, 1),
+	FIELD(pe_wire_update, ttl_ms, "ttl", U32, 1),
+	FIELD(pe_wire_update, duration_ms, "duration", U32, 1),
+	FIELD(pe_wire_update, radius_m, "radius", F32, 1),
+	FIELD(pe_wire_update, precision_m, "precision", F32, 1),
+	FIELD(pe_wire_update, velocity, "velocity", F16, 3),
+	FIELD(pe_wire_update, frequency, "frequency", U16, 1),
+	FIELD(pe_wire_update, update_frequency, "update_frequency", U16, 1),
+	FIELD(pe_wire_update, position_confidence, "position_confidence", U8, 1),
+	FIELD(pe_wire_update, status_confidence, "status_confidence", U8, 1),
+	FIELD(pe_wire_update, entity_type, "entity_type", U8, 1),
+	FIELD(pe_wire_update, custom_state, "custom_state", U8, 1),
+	FIELD(pe_wire_update, attributes, "attributes", U16, 1),
+	END,
+};
+static const struct field withdraw_fields[] = {
+	FIELD(pe_wire_withdraw, entity_id, "entity_id", ID, 1),
+	FIELD(pe_wire_withdraw, sequence, "sequence", U32, 1),
+	FIELD(pe_wire_withdraw, time_offset_ms, "time_offset", I32, 1),
+	END,
+};
+static const struct field ack_preamble_fields[] = {
+	FIELD(pe_wire_ack_preamble, broadcast_id, "broadcast_id", ID, 1),
+	FIELD(pe_wire_ack_preamble, request_sequence, "request_sequence", U64, 1),
+	FIELD(pe_wire_ack_preamble, code, "code", U8, 1),
+	FIELD(pe_wire_ack_preamble, reason, "reason", U8, 1),
+	END,
+};
+static const struct field ack_fields[] = {
+	FIELD(pe_wire_ack_record, status, "status", U8, 1),
+	FIELD(pe_wire_ack_record, code, "code", U8, 1),
+	FIELD(pe_wire_ack_record, reason, "reason", U8, 1),
+	FIELD(pe_wire_ack_record, known_incarnation, "known_incarnation", U32, 1),
+	FIELD(pe_wire_ack_record, known_sequence, "known_sequence", U32, 1),
+	FIELD(pe_wire_ack_record, silence_ms, "silence", U32, 1),
+	END,
+};
+static const struct field ping_fields[] = {
+	FIELD(pe_wire_ping, opaque, "opaque", ID, 1),
+	END,
+};
+static const struct field query_fields[] = {
+	FIELD(pe_wire_query, query_id, "query_id", U32, 1),
+	FIELD(pe_wire_query, kind, "kind", U8, 1),
+	FIELD(pe_wire_query, flags, "flags", U16, 1),
+	FIELD(pe_wire_query, max_results, "max_results", U16, 1),
+	FIELD(pe_wire_query, timeout_ms, "timeout", U16, 1),
+	FIELD(pe_wire_query, type_mask, "type_mask", U16, 1),
+	FIELD(pe_wire_query, state_mask, "state_mask", U16, 1),
+	FIELD(pe_wire_query, a, "a", F64, 3),
+	FIELD(pe_wire_query, b, "b", F64, 3),
+	FIELD(pe_wire_query, origin, "origin", F64, 3),
+	FIELD(pe_wire_query, height_min, "height_min", F32, 1),
+	FIELD(pe_wire_query, height_max, "height_max", F32, 1),
+	FIELD(pe_wire_query, cursor, "cursor", U64, 2),
+	END,
+};
+static const struct field answer_fields[] = {
+	FIELD(pe_wire_answer, query_id, "query_id", U32, 1),
+	FIELD(pe_wire_answer, code, "code", U8, 1),
+	FIELD(pe_wire_answer, reason, "reason", U8, 1),
+	FIELD(pe_wire_answer, flags, "flags", U16, 1),
+	FIELD(pe_wire_answer, request_sequence, "request_sequence", U64, 1),
+	FIELD(pe_wire_answer, stream_id, "stream_id", U32, 1),
+	FIELD(pe_wire_answer, part, "part", U16, 1),
+	FIELD(pe_wire_answer, result_count, "result_count", U16, 1),
+	FIELD(pe_wire_answer, cursor, "cursor", U64, 2),
+	END,
+};
+static const struct field result_fields[] = {
+	FIELD(pe_wire_result, entity_id, "entity_id", ID, 1),
+	FIELD(pe_wire_result, position, "position", F64, 3),
+	FIELD(pe_wire_result, age_ms, "age", I32, 1),
+	FIELD(pe_wire_result, distance_m, "distance", F32, 1),
+	FIELD(pe_wire_result, velocity, "velocity", F16, 3),
+	FIELD(pe_wire_result, precision, "precision", F16, 1),
+	FIELD(pe_wire_result, ttl_left, "ttl_left", U16, 1),
+	FIELD(pe_wire_result, state, "state", U8, 1),
+	FIELD(pe_wire_result, custom_state, "custom_state", U8, 1),
+	FIELD(pe_wire_result, entity_type, "entity_type", U8, 1),
+	FIELD(pe_wire_result, position_confidence, "position_confidence", U8, 1),
+	FIELD(pe_wire_result, status_confidence, "status_confidence", U8, 1),
+	END,
+};
+static const struct field state_request_fields[] = {
+	FIELD(pe_wire_state_request, selector, "selector", U16, 1),
+	FIELD(pe_wire_state_request, first, "first", U16, 1),
+	END,
+};
+static const struct field state_preamble_fields[] = {
+	FIELD(pe_wire_state_preamble, selector, "selector", U16, 1),
+	FIELD(pe_wire_state_preamble, first, "first", U16, 1),
+	FIELD(pe_wire_state_preamble, total, "total", U16, 1),
+	FIELD(pe_wire_state_preamble, code, "code", U8, 1),
+	FIELD(pe_wire_state_preamble, reason, "reason", U8, 1),
+	FIELD(pe_wire_state_preamble, request_sequence, "request_sequence", U64, 1),
+	END,
+};
+static const struct field counter_fields[] = {
+	FIELD(pe_wire_counter, index, "index", U16, 1),
+	FIELD(pe_wire_counter, value, "value", U64, 1),
+	END,
+};
+
+static const char *current; // the vector's name, for messages
+
+static void fail(const char *what)
+{
+	fprintf(stderr, "\n  %s: %s\n", current, what);
+	CU_FAIL("vector");
+}
+
+static size_t unhex(const char *text, uint8_t *to, size_t size)
+{
+	size_t n = strlen(text) / 2;
+
+	if (strlen(text) % 2 || n > size)
+		abort();
+	for (size_t i = 0; i < n; i++) {
+		unsigned byte;
+
+		if (sscanf(text + 2 * i, "%2x", &byte) != 1)
+			abort();
+		to[i] = (uint8_t)byte;
+	}
+	return n;
+}
+
+static uint64_t integer(const json_t *v)
+{
+	return json_is_string(v) ? strtoull(json_string_value(v), NULL, 10) :
+				   (uint64_t)json_integer_value(v);
+}
+
+static void fill_one(uint8_t *at, enum kind kind, const json_t *v)
+{
+	double number = json_number_value(v);
+	uint64_t whole = integer(v);
+	float single = (float)number;
+	uint16_t half = pe_half_from_float(single);
+
+	switch (kind) {
+	case ID:
+		if (unhex(json_string_value(v), at, 16) != 16)
+			abort();
+		break;
+	case U8:
+		memcpy(at, &whole, 1);
+		break;
+	case U16:
+		memcpy(at, &whole, 2);
+		break;
+	case U32:
+	case I32:
+		memcpy(at, &whole, 4);
+		break;
+	case U64:
+		memcpy(at, &whole, 8);
+		break;
+	case F32:
+		memcpy(at, &single, 4);
+		break;
+	case F64:
+		memcpy(at, &number, 8);
+		break;
+	case F16:
+		memcpy(at, &half, 2);
+		break;
+	}
+}
+
+// A struct from its named fields; what is not named stays zero. A name that is no field fails.
+static void fill(void *to, const struct field *fields, const json_t *from)
+{
+	static const size_t bytes_of[] = {[ID] = 16,
+		[U8] = 1,
+		[U16] = 2,
+		[U32] = 4,
+		[U64] = 8,
+		[I32] = 4,
+		[F32] = 4,
+		[F64] = 8,
+		[F16] = 2};
+	const char *name;
+	json_t *value;
+
+	json_object_foreach((json_t *)from, name, value)
+	{
+		const struct field *f = fields;
+
+		if (strcmp(name, "results") == 0)
+			continue;
+		while (f->name && strcmp(f->name, name) != 0)
+			f++;
+		if (!f->name) {
+			fail(name);
+			continue;
+		}
+		if (json_is_array(value) && json_array_size(value) != f->count)
+			fail(name);
+		for (unsigned i = 0; i < f->count; i++)
+			fill_one((uint8_t *)to + f->offset + i * bytes_of[f->kind], f->kind,
+				json_is_array(value) ? json_array_get(value, i) : value);
+	}
+}
+
+static enum pe_reason reason_named(const char *name)
+{
+	for (unsigned r = 0; r < PE_REASON_COUNT; r++)
+		if (strcmp(pe_reason_info[r].name, name) == 0)
+			return (enum pe_reason)r;
+	fail(name);
+	return PE_REASON_COUNT;
+}
+
+static void same_bytes(const void *got, const void *want, size_t bytes, const char *what)
+{
+	if (memcmp(got, want, bytes) != 0)
+		fail(what);
+}
+
+// The records of a sound message: their own reasons.
+static void check_record_reasons(const json_t *v, const struct pe_wire_view *view)
+{
+	const json_t *reasons = json_object_get(v, "record_reasons");
+	bool geodetic = strcmp(json_string_value(json_object_get(v, "space")), "geodetic") == 0;
+
+	CU_ASSERT_EQUAL(json_array_size(reasons), view->count);
+	for (unsigned i = 0; i < view->count; i++) {
+		enum pe_reason want = reason_named(json_string_value(json_array_get(reasons, i)));
+		enum pe_reason got = PE_REASON_none;
+		struct pe_wire_update u;
+		struct pe_wire_withdraw w;
+		struct pe_wire_query q;
+
+		switch (view->header.flags & PE_FLAG_RESPONSE ? 0 : view->header.type) {
+		case PE_TYPE_SPATIAL_UPDATE:
+			pe_wire_get_update(view, i, &u);
+			got = pe_wire_check_update(
+				&u, geodetic ? &geodetic_limits : &cartesian_limits);
+			break;
+		case PE_TYPE_WITHDRAW:
+			pe_wire_get_withdraw(view, i, &w);
+			got = pe_wire_check_withdraw(&w);
+			break;
+		case PE_TYPE_SPATIAL_QUERY:
+			pe_wire_get_query(view, i, &q);
+			got = pe_wire_check_query(&q, geodetic);
+			break;
+		default:
+			break;
+		}
+		if (got != want)
+			fail(pe_reason_info[got].name);
+		CU_ASSERT_EQUAL(got, want);
+	}
+}
+
+// Compares each record with the one made from its fields, and keeps the latter in `records`.
+static unsigned check_records(const json_t *v, const struct pe_wire_view *view,
+	const struct field *fields, size_t record_bytes, void *records)
+{
+	const json_t *list = json_object_get(v, "records");
+	unsigned count = (unsigned)json_array_size(list);
+
+	CU_ASSERT_EQUAL_FATAL(count, view->count);
+	memset(records, 0, count * record_bytes);
+	for (unsigned i = 0; i < count; i++) {
+		uint8_t *record = (uint8_t *)records + i * record_bytes;
+
+		fill(record, fields, json_array_get(list, i));
+		same_bytes(view->records + i * record_bytes, record, record_bytes, "record");
+	}
+	return count;
+}
+
+static uint32_t encode_response(const json_t *v, const struct pe_wire_view *view, uint8_t *out)
+{
+	const json_t *list = json_object_get(v, "answers");
+	struct pe_wire_response r;
+	struct pe_wire_answer got;
+	const uint8_t *at;
+	uint32_t offset = 0;
+
+	CU_ASSERT_EQUAL(json_array_size(list), view->count);
+	pe_wire_response_begin(&r, out, PE_WIRE_BYTES_MAX);
+	for (unsigned i = 0; i < view->count; i++) {
+		const json_t *object = json_array_get(list, i),
+			     *results = json_object_get(object, "results");
+		struct pe_wire_answer a = {0};
+
+		fill(&a, answer_fields, object);
+		CU_ASSERT_TRUE_FATAL(pe_wire_next_answer(view, &offset, &got, &at));
+		same_bytes(&got, &a, sizeof a, "answer");
+		CU_ASSERT_EQUAL_FATAL(json_array_size(results), got.result_count);
+		CU_ASSERT_TRUE(pe_wire_response_open(
+			&r, a.query_id, a.stream_id, a.request_sequence, a.part));
+		for (unsigned j = 0; j < got.result_count; j++) {
+			struct pe_wire_result result = {0};
+
+			fill(&result, result_fields, json_array_get(results, j));
+			same_bytes(at + j * sizeof result, &result, sizeof result, "result");
+			CU_ASSERT_TRUE(pe_wire_response_add(&r, &result));
+		}
+		pe_wire_response_close(&r, (enum pe_reason)a.reason, a.flags, a.cursor);
+	}
+	return pe_wire_response_finish(&r, &view->header);
+}
+
+// From the fields to bytes again.
+static void check_fields(
+	const json_t *v, const uint8_t *data, uint32_t bytes, const struct pe_wire_view *view)
+{
+	static union {
+		struct pe_wire_update update[PE_UPDATE_COUNT_MAX];
+		struct pe_wire_withdraw withdraw[PE_WITHDRAW_COUNT_MAX];
+		struct pe_wire_query query[PE_QUERY_COUNT_MAX];
+		struct pe_wire_ack_record ack[PE_WITHDRAW_COUNT_MAX];
+		struct pe_wire_counter counter[PE_COUNTERS_COUNT_MAX];
+		struct pe_wire_ping ping;
+		struct pe_wire_state_request state_request;
+	} r;
+	const char *kind = json_string_value(json_object_get(v, "kind"));
+	const json_t *preamble = json_object_get(v, "preamble");
+	struct pe_wire_header h = {0};
+	struct pe_wire_update_preamble up = {0};
+	struct pe_wire_ack_preamble ap = {0};
+	struct pe_wire_state_preamble sp = {0};
+	uint8_t out[PE_WIRE_BYTES_MAX];
+	uint32_t got = 0;
+	unsigned n;
+
+	fill(&h, header_fields, json_object_get(v, "header"));
+	same_bytes(&view->header, &h, sizeof h, "header");
+	if (h.flags & PE_FLAG_RESPONSE) {
+		fill(&ap, ack_preamble_fields, preamble);
+		same_bytes(&view->body.ack, &ap, sizeof ap, "preamble");
+		n = check_records(v, view, ack_fields, sizeof r.ack[0], &r);
+		got = pe_wire_put_ack(out, sizeof out, &h, (enum pe_type)h.type, ap.broadcast_id,
+			ap.request_sequence, (enum pe_reason)ap.reason, r.ack, n);
+	} else if (strcmp(kind, "SPATIAL_UPDATE") == 0) {
+		fill(&up, update_preamble_fields, preamble);
+		same_bytes(&view->body.update, &up, sizeof up, "preamble");
+		n = check_records(v, view, update_fields, sizeof r.update[0], &r);
+		got = pe_wire_put_update(out, sizeof out, &h, &up, r.update, n);
+	} else if (strcmp(kind, "WITHDRAW") == 0) {
+		fill(&up, update_preamble_fields, preamble);
+		same_bytes(&view->body.update, &up, sizeof up, "preamble");
+		n = check_records(v, view, withdraw_fields, sizeof r.withdraw[0], &r);
+		got = pe_wire_put_withdraw(out, sizeof out, &h, &up, r.withdraw, n);
+	} else if (strcmp(kind, "SPATIAL_QUERY") == 0) {
+		n = check_records(v, view, query_fields, sizeof r.query[0], &r);
+		got = pe_wire_put_query(out, sizeof out, &h, r.query, n);
+	} else if (strcmp(kind, "PING") == 0 || strcmp(kind, "PONG") == 0) {
+		check_records(v, view, ping_fields, sizeof r.ping, &r);
+		same_bytes(&view->body.ping, &r.ping, sizeof r.ping, "opaque");
+		got = strcmp(kind, "PING") == 0 ? pe_wire_put_ping(out, sizeof out, &h, &r.ping) :
+						  pe_wire_put_pong(out, sizeof out, &h, &r.ping);
+	} else if (strcmp(kind, "STATE_REQUEST") == 0) {
+		check_records(v, view, state_request_fields, sizeof r.state_request, &r);
+		same_bytes(&view->body.state_request, &r.state_request, sizeof r.state_request,
+			"request");
+		got = pe_wire_put_state_request(out, sizeof out, &h, &r.state_request);
+	} else if (strcmp(kind, "STATE_RESPONSE") == 0) {
+		struct pe_wire_state_request request = {.selector = PE_STATE_COUNTERS};
+
+		fill(&sp, state_preamble_fields, preamble);
+		same_bytes(&view->body.state, &sp, sizeof sp, "preamble");
+		n = check_records(v, view, counter_fields, sizeof r.counter[0], &r);
+		request.first = sp.first;
+		got = pe_wire_put_state_response(out, sizeof out, &h, &request, sp.request_sequence,
+			sp.total, (enum pe_reason)sp.reason, r.counter, n);
+	} else if (strcmp(kind, "SPATIAL_RESPONSE") == 0) {
+		got = encode_response(v, view, out);
+	} else {
+		fail("kind");
+	}
+	CU_ASSERT_EQUAL(got, bytes);
+	if (got == bytes)
+		same_bytes(out, data, bytes, "encoded bytes");
+}
+
+static unsigned checked_count, encoded_count;
+
+static void check_vector(const json_t *v)
+{
+	uint8_t raw[4096], *data;
+	struct pe_wire_view view;
+	uint32_t bytes;
+	enum pe_reason want, got;
+
+	current = json_string_value(json_object_get(v, "name"));
+	bytes = (uint32_t)unhex(json_string_value(json_object_get(v, "bytes")), raw, sizeof raw);
+	data = copy_exact(raw, bytes);
+	want = reason_named(json_string_value(json_object_get(v, "reason")));
+	got = strcmp(json_string_value(json_object_get(v, "side")), "client") == 0 ?
+		pe_wire_check_reply(data, bytes, &view) :
+		pe_wire_check(data, bytes, &view);
+	if (got != want)
+		fail(pe_reason_info[got].name);
+	CU_ASSERT_EQUAL(got, want);
+	if (got == PE_REASON_none && want == PE_REASON_none) {
+		check_record_reasons(v, &view);
+		// A reason that is newer than this build can be read but not written.
+		if (json_object_get(v, "header") && strcmp(current, "ack-newer-reason") != 0) {
+			check_fields(v, data, bytes, &view);
+			encoded_count++;
+		}
+	}
+	free_exact(data);
+	checked_count++;
+}
+
+static void test_all_vectors(void)
+{
+	DIR *dir = opendir(vectors_path);
+	unsigned files = 0;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(dir);
+	for (struct dirent *e; (e = readdir(dir));) {
+		size_t n = strlen(e->d_name);
+		char path[4096];
+		json_error_t error;
+		json_t *root, *list;
+
+		if (n < 5 || strcmp(e->d_name + n - 5, ".json") != 0)
+			continue;
+		snprintf(path, sizeof path, "%s/%s", vectors_path, e->d_name);
+		root = json_load_file(path, 0, &error);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(root);
+		CU_ASSERT_EQUAL(
+			json_integer_value(json_object_get(root, "protocol")), PE_WIRE_VERSION);
+		list = json_object_get(root, "vectors");
+		CU_ASSERT_TRUE(json_array_size(list) > 0);
+		for (size_t i = 0; i < json_array_size(list); i++)
+			check_vector(json_array_get(list, i));
+		json_decref(root);
+		files++;
+	}
+	closedir(dir);
+	printf("%u files, %u vectors, %u encoded again ", files, checked_count, encoded_count);
+	CU_ASSERT_TRUE(files >= 9);
+	CU_ASSERT_TRUE(checked_count >= 500);
+	CU_ASSERT_TRUE(encoded_count >= 20);
+}
+
+// | nr | `reason` | form | code | `counter` | told | test |: each reason has its row, in order, as in the list.
+static void test_page(void)
+{
+	FILE *page = fopen(page_path, "r");
+	char line[4096];
+	unsigned next = 1;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(page);
+	while (fgets(line, sizeof line, page)) {
+		unsigned number, code;
+		char name[64], form[512], counter[64];
+		const struct pe_reason_info *info;
+		char want[80];
+
+		if (sscanf(line, "| %u | `%63[a-z0-9_]` | %511[^|] | 0x%x | `%63[a-z0-9_]` |",
+			    &number, name, form, &code, counter) != 5)
+			continue;
+		CU_ASSERT_EQUAL_FATAL(number, next);
+		CU_ASSERT_TRUE_FATAL(number < PE_REASON_COUNT);
+		info = &pe_reason_info[number];
+		snprintf(want, sizeof want, "%s_%s",
+			info->verdict == PE_VERDICT_DROPPED ? "dropped" : "refused", info->name);
+		CU_ASSERT_STRING_EQUAL(name, info->name);
+		CU_ASSERT_EQUAL(code, info->code);
+		CU_ASSERT_STRING_EQUAL(counter, want);
+		next++;
+	}
+	fclose(page);
+	CU_ASSERT_EQUAL(next, PE_REASON_COUNT);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct testing_case cases[] = {
+		{"vectors", test_all_vectors},
+		{"the page's table of bad input", test_page},
+	};
+
+	if (argc != 3) {
+		fprintf(stderr, "usage: %s <folder of vectors> <docs/protocol.md>\n", argv[0]);
+		return 64;
+	}
+	vectors_path = argv[1];
+	page_path = argv[2];
+	return testing_main("wire vectors", cases, sizeof cases / sizeof cases[0]);
+}

@@ -1,0 +1,413 @@
+#!/usr/bin/env python3
+"""Writes the vectors beside it (*.json) and the examples of docs/protocol.md, from the tables of that page and nothing else:
+no code of the engine is read or run, so that the vectors and the codec check each other.
+
+    tests/vectors/generate.py            writes
+    tests/vectors/generate.py --check    exits with 1 when what is there differs
+
+A vector: name; about, what it shows; side, who is to decode it (engine or client); space (geodetic or cartesian) for
+checks of records; reason, of the message; bytes, in hex. Where the message is sound: header, preamble, records (or queries,
+answers with results, counters) by field, and record_reasons, one each. Numbers above 2^53 are strings.
+"""
+import json
+import os
+import re
+import struct
+import sys
+import uuid
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PAGE = os.path.join(HERE, "..", "..", "docs", "protocol.md")
+
+# name, struct code, count: the tables of the page, in their order. '_' is reserved.
+HEADER = [("version", "B", 1), ("type", "B", 1), ("flags", "H", 1), ("stream_id", "I", 1), ("sequence", "Q", 1),
+          ("timestamp", "Q", 1), ("session_id", "Q", 1), ("count", "H", 1), ("_", "H", 1), ("_", "I", 1),
+          ("space_id", "id", 1), ("_", "Q", 1), ("tag", "id", 1)]
+UPDATE_PREAMBLE = [("broadcast_id", "id", 1), ("incarnation", "I", 1), ("_", "I", 1)]
+UPDATE = [("entity_id", "id", 1), ("position", "d", 3), ("sequence", "I", 1), ("time_offset", "i", 1), ("ttl", "I", 1),
+          ("duration", "I", 1), ("radius", "f", 1), ("precision", "f", 1), ("velocity", "e", 3), ("frequency", "H", 1),
+          ("update_frequency", "H", 1), ("position_confidence", "B", 1), ("status_confidence", "B", 1),
+          ("entity_type", "B", 1), ("custom_state", "B", 1), ("attributes", "H", 1)]
+WITHDRAW = [("entity_id", "id", 1), ("sequence", "I", 1), ("time_offset", "i", 1)]
+ACK_PREAMBLE = [("broadcast_id", "id", 1), ("request_sequence", "Q", 1), ("code", "B", 1), ("reason", "B", 1),
+                ("_", "H", 1), ("_", "I", 1)]
+ACK = [("status", "B", 1), ("code", "B", 1), ("reason", "B", 1), ("_", "B", 1), ("known_incarnation", "I", 1),
+       ("known_sequence", "I", 1), ("silence", "I", 1)]
+PING = [("opaque", "id", 1)]
+QUERY = [("query_id", "I", 1), ("kind", "B", 1), ("_", "B", 1), ("flags", "H", 1), ("max_results", "H", 1),
+         ("timeout", "H", 1), ("type_mask", "H", 1), ("state_mask", "H", 1), ("a", "d", 3), ("b", "d", 3),
+         ("origin", "d", 3), ("height_min", "f", 1), ("height_max", "f", 1), ("cursor", "Q", 2), ("_", "Q", 1),
+         ("_", "Q", 1)]
+ANSWER = [("query_id", "I", 1), ("code", "B", 1), ("reason", "B", 1), ("flags", "H", 1), ("request_sequence", "Q", 1),
+          ("stream_id", "I", 1), ("part", "H", 1), ("result_count", "H", 1), ("cursor", "Q", 2), ("_", "Q", 1)]
+RESULT = [("entity_id", "id", 1), ("position", "d", 3), ("age", "i", 1), ("distance", "f", 1), ("velocity", "e", 3),
+          ("precision", "e", 1), ("ttl_left", "H", 1), ("state", "B", 1), ("custom_state", "B", 1),
+          ("entity_type", "B", 1), ("position_confidence", "B", 1), ("status_confidence", "B", 1), ("_", "B", 1)]
+STATE_REQUEST = [("selector", "H", 1), ("first", "H", 1), ("_", "I", 1), ("_", "Q", 1)]
+STATE_PREAMBLE = [("selector", "H", 1), ("first", "H", 1), ("total", "H", 1), ("code", "B", 1), ("reason", "B", 1),
+                  ("request_sequence", "Q", 1)]
+COUNTER = [("index", "H", 1), ("_", "H", 1), ("_", "I", 1), ("value", "Q", 1)]
+
+TYPES = {"PING": 0x03, "PONG": 0x04, "SPATIAL_UPDATE": 0x10, "SPATIAL_QUERY": 0x11, "SPATIAL_RESPONSE": 0x12,
+         "WITHDRAW": 0x15, "STATE_REQUEST": 0x21, "STATE_RESPONSE": 0x22}
+ACK_FLAG, RESPONSE_FLAG = 1, 2
+PREAMBLES = {"SPATIAL_UPDATE": UPDATE_PREAMBLE, "WITHDRAW": UPDATE_PREAMBLE, "STATE_RESPONSE": STATE_PREAMBLE}
+RECORDS = {"SPATIAL_UPDATE": UPDATE, "WITHDRAW": WITHDRAW, "PING": PING, "PONG": PING, "SPATIAL_QUERY": QUERY,
+           "STATE_REQUEST": STATE_REQUEST, "STATE_RESPONSE": COUNTER}
+
+
+def pack(layout, fields):
+    """One table's bytes. Fields that are not named are zero."""
+    out = b""
+    unknown = set(fields) - {name for name, _, _ in layout} - {"results"}
+    assert not unknown, unknown
+    for name, code, count in layout:
+        value = 0 if name == "_" else fields.get(name, 0)
+        if code == "id":
+            out += bytes.fromhex(value) if value else bytes(16)
+        else:
+            values = value if isinstance(value, (list, tuple)) else [value] * count
+            out += struct.pack("<%d%s" % (count, code), *values)
+    return out
+
+
+assert [len(pack(x, {})) for x in (HEADER, UPDATE_PREAMBLE, UPDATE, WITHDRAW, ACK_PREAMBLE, ACK, PING, QUERY, ANSWER,
+                                   RESULT, STATE_REQUEST, STATE_PREAMBLE, COUNTER)] == \
+    [80, 24, 80, 24, 32, 16, 16, 128, 48, 64, 16, 16, 16]
+
+
+def message(kind, header, preamble, records):
+    """The bytes of a message, and its fields in full."""
+    ack = header.get("flags", 0) & RESPONSE_FLAG
+    fields = dict(version=1, type=TYPES[kind], flags=0, stream_id=0, sequence=0, timestamp=0, session_id=0,
+                  count=len(records), space_id="00" * 16, tag="00" * 16)
+    fields.update(header)
+    data = pack(HEADER, fields)
+    if kind in PREAMBLES:
+        data += pack(ACK_PREAMBLE if ack else PREAMBLES[kind], preamble)
+    for record in records:
+        if kind == "SPATIAL_RESPONSE":
+            record.setdefault("result_count", len(record["results"]))
+            data += pack(ANSWER, record) + b"".join(pack(RESULT, r) for r in record["results"])
+        else:
+            data += pack(ACK if ack else RECORDS[kind], record)
+    return data, fields
+
+
+def readable(value):
+    """Integers that a JSON reader might round become strings."""
+    if isinstance(value, dict):
+        return {k: readable(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [readable(v) for v in value]
+    if isinstance(value, int) and value >= 1 << 53:
+        return str(value)
+    return value
+
+
+with open(PAGE) as page:
+    # name: (number, code), from the table of bad input
+    REASONS = {m[1]: dict(reason=int(m[0]), code=int(m[2], 16))
+               for m in re.findall(r"^\| (\d+) \| `(\w+)` \| [^|]* \| (0x\w+) \|", page.read(), re.M)}
+
+FILES = {}
+
+
+def vector(file, name, about, side, data, reason="none", **more):
+    v = dict(name=name, about=about, side=side, reason=reason)
+    v.update({k: readable(x) for k, x in more.items() if x is not None})
+    v["bytes"] = data.hex()
+    FILES.setdefault(file, []).append(v)
+    return data
+
+
+def sound(file, name, about, kind, header, preamble, records, space="geodetic", record_reasons=None):
+    client = kind in ("PONG", "SPATIAL_RESPONSE", "STATE_RESPONSE") or header.get("flags", 0) & RESPONSE_FLAG
+    data, fields = message(kind, header, preamble, records)
+    word = {"SPATIAL_RESPONSE": "answers"}.get(kind, "records")
+    return vector(file, name, about, "client" if client else "engine", data, kind=kind, space=space, header=fields,
+                  preamble=preamble if kind in PREAMBLES else None, **{word: records},
+                  record_reasons=record_reasons or ["none"] * len(records))
+
+
+def half(x):
+    return struct.unpack("<H", struct.pack("<e", x))[0]
+
+
+ID = [uuid.UUID(int=0x5f1c0de0_0000_4000_8000_000000000000 + i).hex for i in range(64)]
+SPACE = uuid.UUID("8b1d3c52-7c39-4a0e-9d55-2f1f8f1d6a01").hex
+BROADCAST = uuid.UUID("0f8fad5b-d9cb-469f-a165-70867728950e").hex
+NOW = 1732300000000
+HEAD = dict(stream_id=7, sequence=42, timestamp=NOW)
+REPLY = dict(stream_id=7, sequence=9001, timestamp=NOW + 3)
+
+harbour = dict(entity_id=ID[1], position=[60.1675, 24.9625, 0.0], sequence=1, time_offset=-250, ttl=10000, radius=2000.0,
+               precision=10.0, velocity=[3.5, -1.25, 0.0], update_frequency=60, position_confidence=255, status_confidence=0,
+               entity_type=1, attributes=0x0400)
+update_examples = [
+    ("example-update", "MOBILE at Helsinki's harbour, height unknown, acknowledged", dict(HEAD, flags=ACK_FLAG), [harbour], "geodetic"),
+    ("update-least", "every optional field zero, no clock, no acknowledgement", dict(sequence=1),
+     [dict(entity_id=ID[2], sequence=1, entity_type=1)], "geodetic"),
+    ("update-edges", "the edges of every range", dict(stream_id=0xFFFFFFFF, sequence=(1 << 64) - 1, timestamp=(1 << 64) - 1, space_id=SPACE),
+     [dict(entity_id="ff" * 16, position=[90.0, 180.0, -11034.0], sequence=0xFFFFFFFF, time_offset=2**31 - 1, ttl=86400000,
+           duration=86400000, radius=struct.unpack("<f", b"\xff\xff\x7f\x7f")[0], precision=1000.0, velocity=[65504.0, -65504.0, 2.0**-24],
+           frequency=65535, update_frequency=65535, position_confidence=255, status_confidence=1, entity_type=255,
+           custom_state=255, attributes=0x0864),
+      dict(entity_id="00" * 15 + "01", position=[-90.0, -180.0, 0.0], sequence=0, time_offset=-2**31, ttl=1, entity_type=2,
+           attributes=0x0463)], "geodetic"),
+    ("update-cartesian", "metres, STATIC with relocation, TEMPORARY with a duration only", dict(HEAD, space_id=SPACE),
+     [dict(entity_id=ID[3], position=[-1e6, 123456.789, 0.5], sequence=5, entity_type=0, attributes=0x0801),
+      dict(entity_id=ID[4], position=[1.0, 2.0, 3.0], sequence=6, duration=5000, entity_type=2, attributes=0x0003)], "cartesian"),
+    ("update-full", "16 records: 1384 bytes", dict(HEAD, flags=ACK_FLAG),
+     [dict(harbour, entity_id=ID[10 + i], sequence=i + 1, velocity=[i / 4, -i / 2, i]) for i in range(16)], "geodetic"),
+]
+for name, about, header, records, space in update_examples:
+    data = sound("update", name, about, "SPATIAL_UPDATE", header, dict(broadcast_id=BROADCAST, incarnation=1732290000), records, space)
+assert len(data) == 1384
+
+sound("withdraw", "withdraw-one", "one entity, acknowledged", "WITHDRAW", dict(HEAD, flags=ACK_FLAG),
+      dict(broadcast_id=BROADCAST, incarnation=1732290000), [dict(entity_id=ID[1], sequence=2, time_offset=-1)])
+sound("withdraw", "withdraw-full", "48 entities: 1256 bytes", "WITHDRAW", HEAD, dict(incarnation=1),
+      [dict(entity_id=ID[i], sequence=i, time_offset=i - 24) for i in range(48)])
+
+near = dict(query_id=1, kind=2, a=[60.1675, 24.9625, 0.0], b=[500.0, 0.0, 0.0])
+query_examples = [
+    ("example-query", "who is within 500 m", HEAD, [near], "geodetic"),
+    ("query-all-options", "origin, heights, 3d, cursor, filters", HEAD,
+     [dict(query_id=0xFFFFFFFF, kind=2, flags=0x000F, max_results=65535, timeout=65535, type_mask=0x1F, state_mask=0x1F,
+           a=[-90.0, 180.0, 1e4], b=[0.0, 0.0, 0.0], origin=[90.0, -180.0, -10.0], height_min=-0.5, height_max=-0.5,
+           cursor=[(1 << 64) - 1, 1])], "geodetic"),
+    ("query-antimeridian", "a box whose west is greater than its east", HEAD,
+     [dict(query_id=2, kind=3, a=[-18.0, 177.0, 0.0], b=[-16.0, -179.0, 0.0])], "geodetic"),
+    ("query-kinds", "point, box and sphere in metres; ten queries: 1360 bytes", HEAD,
+     [dict(query_id=3, kind=1, a=[1e6, -1e6, 3.0]), dict(query_id=4, kind=3, a=[0.0, 0.0, 0.0], b=[0.0, 5.0, 1e9]),
+      dict(query_id=5, kind=2, a=[1e300, 0.0, 0.0], b=[1.7e308, 0.0, 0.0])] + [dict(query_id=6 + i, kind=1) for i in range(7)], "cartesian"),
+]
+for name, about, header, records, space in query_examples:
+    sound("query", name, about, "SPATIAL_QUERY", header, {}, records, space)
+
+found = dict(entity_id=ID[1], position=[60.1675, 24.9625, 0.0], age=1203, distance=0.0, velocity=[3.5, -1.25, 0.0], precision=10.0,
+             ttl_left=91, state=0x08, entity_type=1, position_confidence=255)
+response_examples = [
+    ("example-response", "one answer with one result", [dict(query_id=1, flags=1, request_sequence=42, stream_id=7, results=[found])]),
+    ("response-empty", "nothing found", [dict(query_id=9, flags=1, request_sequence=42, stream_id=7, results=[])]),
+    ("response-parts", "a part that is not the last, and a truncated answer to another request",
+     [dict(query_id=1, flags=0, request_sequence=42, stream_id=7, part=3, results=[found, dict(found, entity_id=ID[5], distance=12.5)]),
+      dict(query_id=2, flags=3, request_sequence=43, stream_id=8, part=0, cursor=[5, (1 << 63) + 1],
+           results=[dict(entity_id=ID[6], position=[-1e6, 1e6, 7.0], age=-2000, distance=1e6, velocity=[-65504.0, 65504.0, 0.0],
+                         precision=1000.0, ttl_left=65535, state=4, custom_state=200, entity_type=200, status_confidence=1)])]),
+    ("response-refused-query", "query_kind", [dict(query_id=4, **REASONS["query_kind"], flags=1, request_sequence=42, stream_id=7, results=[])]),
+    ("response-refused-message", "space_unknown, of the whole request",
+     [dict(query_id=0, **REASONS["space_unknown"], flags=5, request_sequence=42, stream_id=7, results=[])]),
+    ("response-28", "28 answers without results: 1424 bytes",
+     [dict(query_id=i, flags=1, request_sequence=42, stream_id=7, results=[]) for i in range(28)]),
+]
+for name, about, answers in response_examples:
+    sound("response", name, about, "SPATIAL_RESPONSE", REPLY, {}, answers)
+
+ack_head = dict(REPLY, flags=RESPONSE_FLAG)
+ack_pre = dict(broadcast_id=BROADCAST, request_sequence=42)
+sound("ack", "example-ack", "one record, applied", "SPATIAL_UPDATE", ack_head, ack_pre, [dict(status=0)])
+sound("ack", "ack-statuses", "each status", "SPATIAL_UPDATE", ack_head, ack_pre,
+      [dict(status=0), dict(status=1), dict(status=2, silence=6000),
+       dict(status=3, **REASONS["stale"], known_incarnation=1732290000, known_sequence=17), dict(status=4, **REASONS["ring_full"])])
+sound("ack", "ack-refused-message", "the whole update refused: incarnation_future", "SPATIAL_UPDATE", ack_head,
+      dict(ack_pre, **REASONS["incarnation_future"]), [])
+sound("ack", "ack-withdraw-full", "48 records: 880 bytes", "WITHDRAW", ack_head, ack_pre, [dict(status=i % 3) for i in range(48)])
+sound("ack", "ack-newer-reason", "a reason that this version does not know", "WITHDRAW", ack_head, ack_pre,
+      [dict(status=3, code=0xFF, reason=250)])
+
+sound("ping", "ping", "", "PING", HEAD, {}, [dict(opaque="000102030405060708090a0b0c0d0e0f")])
+sound("ping", "pong", "", "PONG", REPLY, {}, [dict(opaque="000102030405060708090a0b0c0d0e0f")])
+sound("state", "state-request", "counters from the third on", "STATE_REQUEST", HEAD, {}, [dict(selector=1, first=2)])
+state_pre = dict(selector=1, first=2, total=86, request_sequence=42)
+sound("state", "state-response", "two counters", "STATE_RESPONSE", REPLY, state_pre,
+      [dict(index=2, value=5), dict(index=3, value=(1 << 64) - 1)])
+sound("state", "state-response-full", "84 counters: 1440 bytes", "STATE_RESPONSE", REPLY, dict(state_pre, first=0),
+      [dict(index=i, value=i * 1000003) for i in range(84)])
+sound("state", "state-response-refused", "not_trusted", "STATE_RESPONSE", REPLY, dict(state_pre, **REASONS["not_trusted"]), [])
+
+# ---- broken messages: sound ones with one thing changed -----------------------------------------
+BY_NAME = {v["name"]: v for vs in list(FILES.values()) for v in vs}
+
+
+def broken(base, name, about, reason, *changes, cut=None, add=b""):
+    v = BY_NAME[base]
+    data = bytearray.fromhex(v["bytes"])
+    for offset, code, value in changes:
+        struct.pack_into("<" + code, data, offset, value)
+    data = bytes(data[:cut]) + add
+    vector("malformed", "%s: %s" % (base, name), about, v["side"], data, reason)
+
+
+for base, v in sorted(BY_NAME.items()):
+    data = bytes.fromhex(v["bytes"])
+    response = v["kind"] == "SPATIAL_RESPONSE"
+    broken(base, "cut-79", "shorter than a header", "short_header", cut=79)
+    broken(base, "byte-less", "one byte less", "length", cut=len(data) - 1)
+    broken(base, "byte-more", "one byte more", "length", add=b"\0")
+    broken(base, "version-0", "", "version", (0, "B", 0))
+    broken(base, "version-2", "", "version", (0, "B", 2))
+    broken(base, "type-connect", "", "type_unknown", (1, "B", 0x00))
+    broken(base, "flag-undefined", "", "header_flags", (2, "H", struct.unpack_from("<H", data, 2)[0] | 4))
+    broken(base, "reserved-34", "", "header_reserved", (34, "H", 0x8000))
+    broken(base, "reserved-36", "", "header_reserved", (36, "I", 1))
+    broken(base, "reserved-56", "", "header_reserved", (56, "Q", 1 << 63))
+    broken(base, "session", "", "session", (24, "Q", 1))
+    broken(base, "tag-first", "", "tag", (64, "B", 1))
+    broken(base, "tag-last", "", "tag", (79, "B", 0x80))
+    broken(base, "count-65535", "", "count", (32, "H", 65535))
+    if v["side"] == "engine":
+        broken(base, "count-0", "", "count", (32, "H", 0))
+broken("example-update", "is-response", "an acknowledgement sent to an engine", "header_flags", (2, "H", 2))
+broken("example-query", "ack-on-query", "a flag of another type", "header_flags", (2, "H", 1))
+broken("example-ack", "without-response", "an update sent to a client", "header_flags", (2, "H", 0))
+broken("update-full", "count-17", "", "count", (32, "H", 17), add=bytes(80))
+broken("withdraw-full", "count-49", "", "count", (32, "H", 49), add=bytes(24))
+broken("query-kinds", "count-11", "", "count", (32, "H", 11), add=bytes(128))
+broken("example-update", "reserved-100", "", "body_reserved", (100, "I", 1))
+broken("withdraw-one", "reserved-100", "", "body_reserved", (100, "I", 1 << 31))
+broken("state-request", "selector-2", "", "body_reserved", (80, "H", 2))
+broken("state-request", "reserved-84", "", "body_reserved", (84, "I", 1))
+broken("state-request", "reserved-88", "", "body_reserved", (88, "Q", 1))
+broken("example-ack", "status-5", "", "state", (112, "B", 5))
+broken("example-ack", "reserved", "", "record_reserved", (115, "B", 1))
+broken("example-ack", "applied-with-code", "", "state", (113, "B", 2))
+broken("example-response", "more-results", "results that the message does not hold", "length", (80 + 22, "H", 2))
+broken("example-response", "fewer-results", "bytes that belong to no answer", "length", (80 + 22, "H", 0))
+broken("example-response", "result-nan", "", "coordinates", (128 + 16, "d", float("nan")))
+broken("example-response", "result-nil", "", "id_nil", (128, "Q", 0), (136, "Q", 0))
+broken("example-response", "cursor-not-truncated", "", "body_reserved", (80 + 24, "Q", 1))
+broken("state-response", "index-out-of-order", "", "record_reserved", (96 + 16, "H", 7))
+
+# ---- sound messages with broken records -----------------------------------------------------------
+NAN, INF = float("nan"), float("inf")
+
+
+def record(file, kind, base, name, reason, space="geodetic", size=None, changes=()):
+    """One message of one record, changed at offsets of the record."""
+    preamble = dict(broadcast_id=BROADCAST, incarnation=1732290000) if kind in PREAMBLES else {}
+    data, _ = message(kind, dict(HEAD), preamble, [base])
+    data = bytearray(data)
+    start = 104 if kind in PREAMBLES else 80
+    for offset, code, value in changes:
+        struct.pack_into("<" + code, data, start + offset, value)
+    vector(file, name, "", "engine", bytes(data), kind=kind, space=space, record_reasons=[reason])
+
+
+plain = dict(harbour, attributes=0)
+metres = dict(plain, position=[500.0, -700.0, 12.0])
+for name, reason, changes in [
+    ("id-nil", "id_nil", [(0, "Q", 0), (8, "Q", 0)]),
+    ("attribute-12", "record_reserved", [(78, "H", 0x1000)]),
+    ("attribute-15", "record_reserved", [(78, "H", 0x8000)]),
+    ("type-4", "entity_type", [(76, "B", 4)]),
+    ("type-127", "entity_type", [(76, "B", 127)]),
+    ("type-recurring", "schedule_missing", [(76, "B", 3)]),
+    ("state-5", "state", [(78, "H", 5)]),
+    ("state-7", "state", [(78, "H", 7)]),
+    ("custom-without", "state", [(77, "B", 1)]),
+    ("anonymous", "visibility", [(78, "H", 1 << 3)]),
+    ("hidden", "visibility", [(78, "H", 3 << 3)]),
+    ("level-1m", "visibility", [(78, "H", 1 << 7)]),
+    ("level-undefined", "visibility", [(78, "H", 7 << 7)]),
+    ("latitude-nan", "coordinates", [(16, "d", NAN)]),
+    ("longitude-infinite", "coordinates", [(24, "d", -INF)]),
+    ("height-infinite", "coordinates", [(32, "d", INF)]),
+    ("latitude-90.0001", "coordinates", [(16, "d", 90.0001)]),
+    ("longitude-181", "coordinates", [(24, "d", -181.0)]),
+    ("height-unknown-but-given", "coordinates", [(78, "H", 0x400), (32, "d", 1.0)]),
+    ("velocity-infinite", "coordinates", [(64, "H", 0x7C00)]),
+    ("velocity-nan", "coordinates", [(68, "H", 0x7E00)]),
+    ("precision-negative", "precision", [(60, "f", -1.0)]),
+    ("precision-nan", "precision", [(60, "f", NAN)]),
+    ("precision-1001", "precision", [(60, "f", 1001.0)]),
+    ("radius-negative", "radius", [(56, "f", -0.5)]),
+    ("radius-infinite", "radius", [(56, "f", INF)]),
+    ("ttl-above", "ttl", [(48, "I", 86400001)]),
+    ("duration-above", "ttl", [(52, "I", 0xFFFFFFFF)]),
+    ("temporary-without", "ttl_missing", [(76, "B", 2), (48, "I", 0)]),
+]:
+    record("records", "SPATIAL_UPDATE", plain, "update: " + name, reason, changes=changes)
+record("records", "SPATIAL_UPDATE", metres, "update: metres-beyond-degrees", "none", "cartesian")
+record("records", "SPATIAL_UPDATE", metres, "update: metres-on-earth", "coordinates", "geodetic")
+record("records", "SPATIAL_UPDATE", dict(metres, position=[1.0, 2.0, 0.0], attributes=0x400), "update: height-unknown-in-metres", "coordinates", "cartesian")
+record("records", "WITHDRAW", dict(sequence=1), "withdraw: id-nil", "id_nil")
+
+box = dict(query_id=2, kind=3, a=[10.0, 20.0, 0.0], b=[11.0, 21.0, 0.0])
+point = dict(query_id=3, kind=1, a=[10.0, 20.0, 0.0])
+for name, reason, base, space, changes in [
+    ("kind-0", "query_kind", near, "geodetic", [(4, "B", 0)]),
+    ("kind-4", "query_kind", near, "geodetic", [(4, "B", 4)]),
+    ("reserved-5", "query_flags", near, "geodetic", [(5, "B", 1)]),
+    ("flag-4", "query_flags", near, "geodetic", [(6, "H", 0x10)]),
+    ("reserved-112", "query_flags", near, "geodetic", [(112, "Q", 1)]),
+    ("reserved-120", "query_flags", near, "geodetic", [(120, "Q", 1 << 63)]),
+    ("origin-without-flag", "query_flags", near, "geodetic", [(80, "d", 1.0)]),
+    ("origin-negative-zero", "query_flags", near, "geodetic", [(64, "d", -0.0)]),
+    ("sphere-b1", "query_flags", near, "geodetic", [(48, "d", 1.0)]),
+    ("point-b0", "query_flags", point, "geodetic", [(40, "d", 1.0)]),
+    ("centre-nan", "query_coordinates", near, "cartesian", [(32, "d", NAN)]),
+    ("centre-off-earth", "query_coordinates", near, "geodetic", [(16, "d", -90.5)]),
+    ("radius-negative", "query_coordinates", near, "geodetic", [(40, "d", -1.0)]),
+    ("radius-infinite", "query_coordinates", near, "cartesian", [(40, "d", INF)]),
+    ("origin-nan", "query_coordinates", near, "geodetic", [(6, "H", 1), (64, "d", NAN)]),
+    ("box-south-of-itself", "query_coordinates", box, "geodetic", [(16, "d", 12.0)]),
+    ("box-west-of-itself", "none", box, "geodetic", [(24, "d", 22.0)]),
+    ("box-with-height", "query_coordinates", box, "geodetic", [(56, "d", 100.0)]),
+    ("box-inverted-y", "query_coordinates", box, "cartesian", [(24, "d", 22.0)]),
+    ("box-inverted-z", "query_coordinates", box, "cartesian", [(32, "d", 1.0)]),
+    ("box-b-nan", "query_coordinates", box, "cartesian", [(56, "d", NAN)]),
+    ("type-mask-5", "query_filter", near, "geodetic", [(12, "H", 0x20)]),
+    ("state-mask-15", "query_filter", near, "geodetic", [(14, "H", 0x8000)]),
+    ("heights-without-flag", "query_filter", near, "geodetic", [(92, "f", 10.0)]),
+    ("heights-inverted", "query_filter", near, "geodetic", [(6, "H", 2), (88, "f", 10.0), (92, "f", 9.0)]),
+    ("height-nan", "query_filter", near, "geodetic", [(6, "H", 2), (88, "f", NAN), (92, "f", 9.0)]),
+    ("cursor-without-flag", "query_cursor", near, "geodetic", [(104, "Q", 1)]),
+    ("cursor-zero", "none", near, "geodetic", [(6, "H", 8)]),
+]:
+    record("records", "SPATIAL_QUERY", base, "query: " + name, reason, space, changes=changes)
+
+
+# ---- writing ----------------------------------------------------------------------------------------
+def dump(vectors):
+    lines = ",\n".join("    " + json.dumps(v, ensure_ascii=True, allow_nan=False) for v in vectors)
+    return '{\n  "protocol": 1,\n  "vectors": [\n%s\n  ]\n}\n' % lines
+
+
+def hexdump(data):
+    rows = []
+    for at in range(0, len(data), 16):
+        row = data[at:at + 16]
+        rows.append("%04x  %s" % (at, " ".join(row[i:i + 4].hex() for i in range(0, len(row), 4))))
+    return "\n".join(rows)
+
+
+def page_with_examples(text):
+    by_name = {v["name"]: v for vs in FILES.values() for v in vs}
+
+    def block(match):
+        return "%s\n```\n%s\n```" % (match.group(1), hexdump(bytes.fromhex(by_name[match.group(2)]["bytes"])))
+    return re.sub(r"(<!-- vector: ([a-z0-9-]+) -->)\n```\n(?:[^`]*\n)?```", block, text)
+
+
+def main():
+    wanted = {os.path.join(HERE, name + ".json"): dump(vs) for name, vs in FILES.items()}
+    with open(PAGE) as f:
+        wanted[PAGE] = page_with_examples(f.read())
+    differs = []
+    for path, text in wanted.items():
+        old = open(path).read() if os.path.exists(path) else None
+        if old != text:
+            differs.append(os.path.relpath(path))
+            if "--check" not in sys.argv:
+                with open(path, "w") as f:
+                    f.write(text)
+    print("%d vectors, %d files %s" % (sum(map(len, FILES.values())), len(differs),
+                                       "differ" if "--check" in sys.argv else "written"))
+    for path in differs:
+        print("  " + path)
+    return 1 if differs and "--check" in sys.argv else 0
+
+
+sys.exit(main())
