@@ -46,7 +46,8 @@ struct pe_grid_plan pe_grid_plan(const struct pe_grid *grid);
 
 // Puts an entity into cell `key`: claims a slot, writes word (| ARRIVING when arriving) and handle, makes
 // it valid. The record must already be readable through `handle`. PE_FULL: a pool is empty. PE_BUSY: the leaf is
-// being closed; try again after this worker's next quiescent state.
+// being closed, or too many claims of this worker wait for a grace period; try again in a later turn, after
+// at most two grace periods of the control thread. Never waits.
 [[nodiscard]] enum pe_status pe_grid_insert(struct pe_grid *grid, unsigned worker, uint64_t key,
 	uint64_t word, uint32_t handle, bool arriving, uint32_t *slot);
 
@@ -89,7 +90,9 @@ struct pe_hit {
 	uint32_t reserved;
 };
 
-// Where a walk stands: opaque to clients, the two words of a query's cursor. {0, 0} = the start.
+// Where a walk stands: opaque to clients, the two words of a query's cursor. {0, 0} = the start. A walk
+// uses bits 0–56 of word[0] and 0–31 of word[1]; the others are zero (all ones after the end) and ignored,
+// so that a caller may keep something of its own there.
 struct pe_cursor {
 	uint64_t word[2];
 };
@@ -98,6 +101,7 @@ struct pe_walk {
 	// in
 	struct pe_region region;
 	uint32_t cells_max, candidates_max;
+	// The two bounds are of `cells` and `candidates` below, so a query may share them between walks.
 	// in and out: the next place; after the walk ended, {~0, ~0}
 	struct pe_cursor cursor;
 	// out, added to

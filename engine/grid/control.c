@@ -1,0 +1,220 @@
+// The control thread's part: finds leaves, nodes and chunks that are empty, closes them against
+// inserts by compare-and-swap from no claims, waits a grace period (nobody is still making
+// something of what it found missing or open), clears the parent's bit and then takes the object
+// out of its table, waits another (nobody reads it), and frees it. A chunk is taken out of its
+// leaf's chain as soon as it is closed.
+#include "grid/grid_internal.h"
+
+#define SCAN_SLICE 8192 // objects looked at in one step: well below a millisecond
+
+static void push(struct pe_pending_list *list, enum pe_kind kind, uint32_t index)
+{
+	assert(list->count < PE_PENDING_MAX);
+	list->entry[(list->head + list->count++) % PE_PENDING_MAX] =
+		(struct pe_pending){.stamp = pe_rcu_stamp(), .kind = kind, .index = index};
+}
+
+static bool pop_passed(struct pe_pending_list *list, struct pe_pending *pending)
+{
+	if (list->count == 0 || !pe_rcu_passed(list->entry[list->head].stamp))
+		return false;
+	*pending = list->entry[list->head];
+	list->head = (list->head + 1) % PE_PENDING_MAX;
+	list->count--;
+	return true;
+}
+
+// LEAF: acquire and release: no claim is left and none can come.
+static bool close_word(_Atomic uint32_t *word, uint32_t closed)
+{
+	uint32_t none = 0;
+
+	return atomic_load_explicit(word, memory_order_relaxed) == 0 &&
+	       atomic_compare_exchange_strong_explicit(
+		       word, &none, closed, memory_order_acq_rel, memory_order_relaxed);
+}
+
+static void close_node(struct pe_grid *grid, uint32_t index)
+{
+	struct pe_control *c = &grid->control;
+
+	if (c->closed.count < PE_PENDING_MAX &&
+		close_word(&grid->nodes[index].entry.claim, PE_CLOSED))
+		push(&c->closed, PE_KIND_NODE, index);
+}
+
+// Two empty chunks may be neighbours, but only this thread takes any out. An empty leaf goes as a
+// whole, and its last chunk stays as long as it does.
+static void close_chunk(struct pe_grid *grid, enum pe_kind kind, uint32_t index)
+{
+	uint32_t ref = kind == PE_KIND_BIG ? pe_big_ref(index) : pe_small_ref(index), next, head;
+	struct pe_chunk *chunk = pe_chunk_at(grid, ref);
+	struct pe_leaf *leaf;
+
+	if (atomic_load_explicit(&chunk->claimed, memory_order_relaxed) != 0)
+		return;
+	leaf = &grid->leaves[atomic_load_explicit(&chunk->leaf, memory_order_relaxed)];
+	if (atomic_load_explicit(&leaf->entry.claim, memory_order_relaxed) & PE_CLOSED)
+		return;
+	next = atomic_load_explicit(&chunk->next, memory_order_relaxed);
+	head = atomic_load_explicit(&leaf->head, memory_order_acquire);
+	if (head == ref && next == PE_NONE)
+		return;
+	if (!close_word(&chunk->claimed, PE_NONE))
+		return;
+	head = ref;
+	// CHUNK: release: keeps what `next` led to visible.
+	if (!atomic_compare_exchange_strong_explicit(
+		    &leaf->head, &head, next, memory_order_release, memory_order_acquire)) {
+		_Atomic uint32_t *link;
+
+		do {
+			assert(head != PE_NONE);
+			link = &pe_chunk_at(grid, head)->next;
+			head = atomic_load_explicit(link, memory_order_acquire);
+		} while (head != ref);
+		atomic_store_explicit(link, next, memory_order_release);
+	}
+	push(&grid->control.gone, kind, index);
+}
+
+static void look_at(struct pe_grid *grid, enum pe_kind kind, uint32_t index)
+{
+	struct pe_control *c = &grid->control;
+
+	switch (kind) {
+	case PE_KIND_LEAF:
+		if (close_word(&grid->leaves[index].entry.claim, PE_CLOSED))
+			push(&c->closed, PE_KIND_LEAF, index);
+		break;
+	case PE_KIND_NODE:
+		close_node(grid, index);
+		break;
+	case PE_KIND_BIG:
+	case PE_KIND_SMALL:
+		close_chunk(grid, kind, index);
+		break;
+	case PE_KIND_COUNT:
+		break;
+	}
+}
+
+static uint64_t emptied_sum(const struct pe_grid *grid)
+{
+	uint64_t sum = 0;
+
+	// EMPTIED: acquire: what was given up before the count is seen by the scan that it wakes.
+	for (unsigned i = 0; i < grid->worker_count; i++)
+		sum += atomic_load_explicit(&grid->workers[i].emptied, memory_order_acquire);
+	return sum;
+}
+
+static void scan(struct pe_grid *grid)
+{
+	struct pe_control *c = &grid->control;
+
+	if (!c->scanning) {
+		uint64_t sum = emptied_sum(grid);
+
+		if (sum == c->emptied_seen)
+			return;
+		c->emptied_seen = sum;
+		c->scanning = true;
+		c->scan_kind = 0;
+		c->scan_index = 0;
+	}
+	for (unsigned i = 0; i < SCAN_SLICE; i++) {
+		// One object may bring one entry to either list, and a freed child its parent.
+		if (c->closed.count + c->gone.count >= PE_PENDING_MAX / 2)
+			return;
+		while (c->scan_index >= pe_pool_mark(&grid->pool[c->scan_kind])) {
+			c->scan_index = 0;
+			if (++c->scan_kind == PE_KIND_COUNT) {
+				c->scanning = false;
+				return;
+			}
+		}
+		look_at(grid, c->scan_kind, c->scan_index++);
+	}
+}
+
+// The object is closed and a grace period has passed: whoever set the parent's bit or was about to
+// publish this key has seen it here and given up. From now on it is found closed, until it is taken
+// out; who then finds nothing sets the bit again.
+static void take_out(struct pe_grid *grid, struct pe_pending pending)
+{
+	struct pe_entry *entry;
+	_Atomic uint32_t *bucket;
+	unsigned child;
+	uint32_t parent;
+	void *base;
+
+	if (pending.kind == PE_KIND_LEAF) {
+		struct pe_leaf *leaf = &grid->leaves[pending.index];
+
+		entry = &leaf->entry;
+		base = grid->leaves;
+		bucket = pe_leaf_bucket(grid, entry->key);
+		child = pe_child_number_of(entry->key, 0);
+		parent = leaf->parent;
+	} else {
+		struct pe_node *node = &grid->nodes[pending.index];
+
+		entry = &node->entry;
+		base = grid->nodes;
+		bucket = pe_node_bucket(grid, entry->key, node->level);
+		child = pe_child_number_of(entry->key, node->level);
+		parent = node->parent;
+	}
+#ifndef PE_PLANT_PARENT_BIT_AFTER
+	if (parent != PE_NONE)
+		// NODE: before the release that takes the object out (HASH).
+		atomic_fetch_and_explicit(
+			&grid->nodes[parent].occupancy, ~(1ull << child), memory_order_relaxed);
+#endif
+	PE_STEP();
+	pe_table_take_out(bucket, base, pending.index);
+	PE_STEP();
+#ifdef PE_PLANT_PARENT_BIT_AFTER
+	if (parent != PE_NONE)
+		atomic_fetch_and_explicit(
+			&grid->nodes[parent].occupancy, ~(1ull << child), memory_order_relaxed);
+#endif
+	push(&grid->control.gone, pending.kind, pending.index);
+	if (parent != PE_NONE && pe_entry_unclaim(&grid->nodes[parent].entry) == 0)
+		close_node(grid, parent);
+}
+
+static void free_chunks(struct pe_grid *grid, uint32_t ref)
+{
+	while (ref != PE_NONE) {
+		struct pe_chunk *chunk = pe_chunk_at(grid, ref);
+		uint32_t next = atomic_load_explicit(&chunk->next, memory_order_relaxed);
+
+		atomic_store_explicit(&chunk->claimed, PE_NONE, memory_order_relaxed);
+		if (ref & PE_SMALL)
+			pe_pool_give_shared(&grid->pool[PE_KIND_SMALL], (ref & ~PE_SMALL) >> 3);
+		else
+			pe_pool_give_shared(&grid->pool[PE_KIND_BIG], ref >> 5);
+		ref = next;
+	}
+}
+
+unsigned pe_grid_control(struct pe_grid *grid)
+{
+	struct pe_control *c = &grid->control;
+	struct pe_pending pending;
+
+	while (pop_passed(&c->gone, &pending)) {
+		if (pending.kind == PE_KIND_LEAF)
+			free_chunks(grid, atomic_load_explicit(&grid->leaves[pending.index].head,
+						  memory_order_relaxed));
+		pe_pool_give_shared(&grid->pool[pending.kind], pending.index);
+	}
+	while (c->gone.count < PE_PENDING_MAX && pop_passed(&c->closed, &pending))
+		take_out(grid, pending);
+	scan(grid);
+	if (c->closed.count)
+		return 2;
+	return c->gone.count || c->scanning || emptied_sum(grid) != c->emptied_seen;
+}

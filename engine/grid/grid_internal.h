@@ -1,0 +1,310 @@
+// The inside of the grid: layouts, addresses, and what its files call of each other. See grid.h for
+// what it does and docs/memory-model.md for the labels of the atomics.
+//
+// Who writes what:
+//   a slot's word         the owner of the entity in it
+//   a chunk's bitmaps     any worker by read-modify-write; the control thread closes an empty chunk
+//   a leaf's claims       any worker by compare-and-swap; the control thread closes an empty leaf
+//   links of a hash chain and of a chain of chunks
+//                         any worker adds at the head by compare-and-swap; only the control thread
+//                         takes out
+//   a node's occupancy    any worker sets bits; only the control thread clears them
+#pragma once
+
+#include "base/limits.h"
+#include "grid/defer.h"
+#include "grid/grid.h"
+#include "grid/pool.h"
+
+#include <assert.h>
+#include <immintrin.h>
+#include <stdatomic.h>
+
+#define PE_NONE	       0xFFFFFFFFu
+#define PE_LEVELS      9 // of nodes, 1 … 9: at 9 a frame has one node across and two up
+#define PE_CLOSED      0x80000000u
+#define PE_BIG_SLOTS   32
+#define PE_SMALL_SLOTS 8
+#define PE_SMALL       0x80000000u // in a slot's or chunk's reference
+#define PE_PROBES_MAX  8	   // chunks looked into for room before a new one is taken
+
+// A test may put the thread to sleep between any two steps of an operation; elsewhere this is
+// nothing.
+#ifdef PE_TEST_STEPS
+void pe_test_step(void);
+#define PE_STEP() pe_test_step()
+#else
+#define PE_STEP() ((void)0)
+#endif
+
+// A leaf and a node begin alike, so that one hash table's code serves both.
+struct pe_entry {
+	uint64_t key;		// whoever makes it, before it is published
+	_Atomic uint32_t claim; // LEAF: PE_CLOSED | claims. A free object is closed
+	_Atomic uint32_t next;	// HASH: the bucket's chain
+};
+
+struct pe_leaf {
+	struct pe_entry entry; // claims: claimed slots, deferred ones included
+	_Atomic uint32_t head; // CHUNK: newest chunk
+	_Atomic uint32_t hint; // a chunk that may have room; may be stale
+	uint32_t parent;       // node at level 1; before it is published
+	uint32_t spare;
+};
+_Static_assert(sizeof(struct pe_leaf) == 32, "two leaves a line");
+
+struct pe_node {
+	struct pe_entry entry;	    // claims: children published, and creators at work
+	_Atomic uint64_t occupancy; // NODE: bit = child may exist
+	uint32_t parent;	    // PE_NONE at the top; before it is published
+	uint32_t level;		    // before it is published
+};
+_Static_assert(sizeof(struct pe_node) == 32, "two nodes a line");
+
+// Chunks by reference: index << 5 of the big ones, PE_SMALL | index << 3 of the small ones; a
+// slot's reference adds its number. `claimed` is all ones while the chunk is free or closed.
+struct pe_chunk {
+	_Atomic uint32_t claimed; // SLOT: bits of slots taken
+	_Atomic uint32_t valid;	  // VALID: bits of slots to be read
+	_Atomic uint32_t next;	  // CHUNK: older chunk of the leaf
+	_Atomic uint32_t leaf; // whoever takes the chunk; read by who meets it through a stale hint
+	uint64_t key;	       // of the leaf; before the chunk is published
+	uint32_t sequence;     // in the leaf's chain, newest highest; before the chunk is published
+	uint32_t spare;
+};
+_Static_assert(sizeof(struct pe_chunk) == 32, "header of both classes");
+
+struct pe_big {
+	struct pe_chunk chunk;
+	char spare[32];
+	_Atomic uint64_t word[PE_BIG_SLOTS]; // SLOT: owner of each
+	uint32_t handle[PE_BIG_SLOTS];	     // owner of each, before the slot is valid
+};
+struct pe_small {
+	struct pe_chunk chunk;
+	uint32_t handle[PE_SMALL_SLOTS];
+	_Atomic uint64_t word[PE_SMALL_SLOTS];
+};
+#define PE_WORD_OFFSET 64
+_Static_assert(
+	sizeof(struct pe_big) == 448 && offsetof(struct pe_big, word) == PE_WORD_OFFSET, "7 lines");
+_Static_assert(sizeof(struct pe_small) == 128 && offsetof(struct pe_small, word) == PE_WORD_OFFSET,
+	"2 lines");
+
+struct pe_table {
+	_Atomic uint32_t *heads; // HASH
+	uint32_t mask;		 // buckets − 1; a multiple of 64 buckets
+};
+
+struct pe_grid_worker {
+	// All of its worker only, save what is said.
+	struct pe_defer departures; // entries: handle, old, new, stamp
+	struct pe_defer claims;	    // entries: slot, stamp
+	uint32_t live;		    // slots whose claim will need an entry in `claims`
+	_Atomic uint32_t emptied;   // chunks and nodes that it left empty; read: control thread
+} __attribute__((aligned(128)));
+
+// What the control thread has closed: in `closed` until nobody can be making something of it, then
+// taken out of its table, and in `gone` until nobody reads it.
+enum pe_kind { PE_KIND_LEAF, PE_KIND_NODE, PE_KIND_BIG, PE_KIND_SMALL, PE_KIND_COUNT };
+struct pe_pending {
+	uint64_t stamp;
+	uint32_t kind, index;
+};
+#define PE_PENDING_MAX 8192
+struct pe_pending_list {
+	struct pe_pending *entry;
+	uint32_t head, count; // ring
+};
+struct pe_control {
+	struct pe_pending_list closed, gone;
+	uint32_t scan_kind, scan_index; // next object to look at
+	bool scanning;
+	uint64_t emptied_seen; // sum of the workers' `emptied` when the scan began
+};
+
+struct pe_scan;
+typedef uint32_t pe_scan_function(const struct pe_scan *scan, const _Atomic uint64_t *words,
+	unsigned slots, uint32_t valid, uint64_t *copy);
+
+struct pe_grid {
+	// Immutable after create.
+	struct pe_leaf *leaves;
+	struct pe_node *nodes;
+	char *bigs, *smalls;
+	struct pe_table leaf_table, node_table;
+	uint64_t secret[4];
+	pe_scan_function *scan;
+	unsigned worker_count;
+	uint32_t big_reserve; // lone leaves leave this many big chunks to the crowded ones
+	struct pe_memory memory;
+	struct pe_grid_plan plan;
+	// Shared.
+	struct pe_pool pool[PE_KIND_COUNT];
+	struct pe_defer_store departure_store, claim_store;
+	struct pe_grid_worker *workers;
+	struct pe_control control; // control thread
+};
+
+// Cells of a level: bits of x and y, and of z, below it.
+static inline unsigned pe_level_across(unsigned level)
+{
+	return level <= 2 ? 3 * level : 2 * level + 2;
+}
+static inline unsigned pe_level_up(unsigned level)
+{
+	return level <= 2 ? 0 : 2 * level - 4;
+}
+
+// The child's number in its parent at level + 1; x, y, z are coordinates at the child's level.
+static inline unsigned pe_child_number(unsigned level, uint32_t x, uint32_t y, uint32_t z)
+{
+	if (level < 2)
+		return (y & 7) << 3 | (x & 7);
+	return (z & 3) << 4 | (y & 3) << 2 | (x & 3);
+}
+
+// A node's key: that of its lowest cell, with the level in bits that are zero then.
+static inline uint64_t pe_node_key(
+	unsigned space, unsigned frame, unsigned level, uint32_t x, uint32_t y, uint32_t z)
+{
+	unsigned across = pe_level_across(level), up = pe_level_up(level);
+
+	return pe_key_make(space, frame, x << across, y << across, z << up) |
+	       (uint64_t)(level & 7) << 15 | (uint64_t)(level >> 3) << 34;
+}
+
+static inline uint64_t pe_node_key_of(uint64_t leaf_key, unsigned level)
+{
+	unsigned across = pe_level_across(level), up = pe_level_up(level);
+
+	return pe_node_key(PE_KEY_SPACE(leaf_key), PE_KEY_FRAME(leaf_key), level,
+		PE_KEY_X(leaf_key) >> across, PE_KEY_Y(leaf_key) >> across,
+		PE_KEY_Z(leaf_key) >> up);
+}
+
+// The number of the cell of `level` that holds the leaf cell, in its parent.
+static inline unsigned pe_child_number_of(uint64_t leaf_key, unsigned level)
+{
+	unsigned across = pe_level_across(level), up = pe_level_up(level);
+
+	return pe_child_number(level, PE_KEY_X(leaf_key) >> across, PE_KEY_Y(leaf_key) >> across,
+		PE_KEY_Z(leaf_key) >> up);
+}
+
+// Siblings share 64 neighbouring buckets (four lines), so that going through a node's children
+// meets few lines; which of them a child gets depends on the secret, too. Keys come from strangers'
+// positions, so the hash is keyed.
+static inline uint64_t pe_siblings_hash(const struct pe_grid *grid, uint64_t parent_key)
+{
+	__m128i k0 = _mm_set_epi64x((int64_t)grid->secret[1], (int64_t)grid->secret[0]);
+	__m128i k1 = _mm_set_epi64x((int64_t)grid->secret[3], (int64_t)grid->secret[2]);
+	__m128i v = _mm_xor_si128(_mm_set_epi64x((int64_t)parent_key, (int64_t)~parent_key), k0);
+
+	v = _mm_aesenc_si128(v, k1);
+	v = _mm_aesenc_si128(v, k0);
+	v = _mm_aesenc_si128(v, k1);
+	return (uint64_t)_mm_cvtsi128_si64(v);
+}
+static inline _Atomic uint32_t *pe_bucket(
+	const struct pe_table *table, uint64_t siblings, unsigned child)
+{
+	return &table->heads[((uint32_t)siblings & table->mask & ~63u) |
+			     ((child ^ (unsigned)(siblings >> 58)) & 63)];
+}
+// A node's bucket; the parent of the top level is the frame itself.
+static inline _Atomic uint32_t *pe_leaf_bucket(const struct pe_grid *grid, uint64_t key)
+{
+	return pe_bucket(&grid->leaf_table, pe_siblings_hash(grid, pe_node_key_of(key, 1)),
+		pe_child_number_of(key, 0));
+}
+static inline _Atomic uint32_t *pe_node_bucket(
+	const struct pe_grid *grid, uint64_t leaf_key, unsigned level)
+{
+	uint64_t parent =
+		level < PE_LEVELS ? pe_node_key_of(leaf_key, level + 1) : leaf_key >> 53 << 53;
+
+	return pe_bucket(&grid->node_table, pe_siblings_hash(grid, parent),
+		pe_child_number_of(leaf_key, level));
+}
+
+static inline struct pe_chunk *pe_chunk_at(const struct pe_grid *grid, uint32_t ref)
+{
+	if (ref & PE_SMALL)
+		return (struct pe_chunk *)(grid->smalls + (size_t)((ref & ~PE_SMALL) >> 3) *
+								  sizeof(struct pe_small));
+	return (struct pe_chunk *)(grid->bigs + (size_t)(ref >> 5) * sizeof(struct pe_big));
+}
+static inline unsigned pe_slot_number(uint32_t slot)
+{
+	return slot & (slot & PE_SMALL ? 7 : 31);
+}
+static inline uint32_t pe_slots_mask(uint32_t ref)
+{
+	return ref & PE_SMALL ? 0xFFu : 0xFFFFFFFFu;
+}
+static inline uint32_t pe_big_ref(uint32_t index)
+{
+	return index << 5;
+}
+static inline uint32_t pe_small_ref(uint32_t index)
+{
+	return PE_SMALL | index << 3;
+}
+// Needs nothing but the reference: no header is read.
+static inline _Atomic uint64_t *pe_slot_word(const struct pe_grid *grid, uint32_t slot)
+{
+	return (_Atomic uint64_t *)((char *)pe_chunk_at(grid, slot) + PE_WORD_OFFSET) +
+	       pe_slot_number(slot);
+}
+static inline uint32_t *pe_chunk_handles(struct pe_chunk *chunk, uint32_t ref)
+{
+	return ref & PE_SMALL ? ((struct pe_small *)chunk)->handle
+			      : ((struct pe_big *)chunk)->handle;
+}
+
+// One claim more, unless the object is closed. Release and acquire on one word with the closing
+// (LEAF): either the claim is seen by the closing, which then fails, or the closing by the claim.
+static inline bool pe_entry_claim(struct pe_entry *entry)
+{
+	uint32_t claim = atomic_load_explicit(&entry->claim, memory_order_relaxed);
+
+	do {
+		if (claim & PE_CLOSED)
+			return false;
+	} while (!atomic_compare_exchange_weak_explicit(
+		&entry->claim, &claim, claim + 1, memory_order_acquire, memory_order_relaxed));
+	return true;
+}
+// LEAF: release: what its claim was for is done before the closing can succeed. Returns what is
+// left.
+static inline uint32_t pe_entry_unclaim(struct pe_entry *entry)
+{
+	return atomic_fetch_sub_explicit(&entry->claim, 1, memory_order_release) - 1;
+}
+
+// A worker's own count of what it left empty: wakes the control thread's scan.
+static inline void pe_worker_emptied(struct pe_grid *grid, unsigned worker)
+{
+	_Atomic uint32_t *emptied = &grid->workers[worker].emptied;
+
+	atomic_store_explicit(emptied, atomic_load_explicit(emptied, memory_order_relaxed) + 1,
+		memory_order_release);
+}
+
+// table.c: `base` and `size` say which array the indices are of.
+uint32_t pe_table_find(const _Atomic uint32_t *bucket, const void *base, uint64_t key);
+uint32_t pe_table_publish(_Atomic uint32_t *bucket, void *base, uint32_t index);
+void pe_table_take_out(_Atomic uint32_t *bucket, void *base, uint32_t index);
+
+// node.c: the node at level 1 above the leaf, with a claim on it. PE_FULL, PE_BUSY.
+enum pe_status pe_node_claim(
+	struct pe_grid *grid, unsigned worker, uint64_t leaf_key, uint32_t *node);
+void pe_node_unclaim(struct pe_grid *grid, unsigned worker, uint32_t node);
+void pe_node_set(struct pe_grid *grid, uint32_t node, unsigned child);
+
+// leaf.c: a slot in the leaf of `key` with word and handle in it, valid.
+enum pe_status pe_leaf_insert(struct pe_grid *grid, unsigned worker, uint64_t key, uint64_t word,
+	uint32_t handle, uint32_t *slot);
+// Gives the claim of an invalid slot back.
+void pe_leaf_release(struct pe_grid *grid, unsigned worker, uint32_t slot);

@@ -1,0 +1,243 @@
+// Leaves and their chains of chunks: where an entity's slot is claimed, and where its claim is
+// given back.
+#include "grid/grid_internal.h"
+
+static uint32_t take_big(struct pe_grid *grid, unsigned worker)
+{
+	uint32_t index = pe_pool_take(&grid->pool[PE_KIND_BIG], worker);
+
+	return index == PE_NONE ? PE_NONE : pe_big_ref(index);
+}
+
+static uint32_t take_small(struct pe_grid *grid, unsigned worker)
+{
+	uint32_t index = pe_pool_take(&grid->pool[PE_KIND_SMALL], worker);
+
+	return index == PE_NONE ? PE_NONE : pe_small_ref(index);
+}
+
+// A leaf's first chunk is a big one while there are plenty, because scans of one big chunk are
+// fast; a scatter of lone entities gets small ones and leaves the reserve to crowds. A further
+// chunk is big.
+static uint32_t take_chunk(struct pe_grid *grid, unsigned worker, bool lone)
+{
+	struct pe_pool *bigs = &grid->pool[PE_KIND_BIG];
+	bool plenty = bigs->capacity - pe_pool_in_use(bigs) > grid->big_reserve;
+	uint32_t ref;
+
+	if (lone && !plenty) {
+		ref = take_small(grid, worker);
+		return ref != PE_NONE ? ref : take_big(grid, worker);
+	}
+	ref = take_big(grid, worker);
+	return ref != PE_NONE ? ref : take_small(grid, worker);
+}
+
+static void give_chunk(struct pe_grid *grid, unsigned worker, uint32_t ref)
+{
+	atomic_store_explicit(&pe_chunk_at(grid, ref)->claimed, PE_NONE, memory_order_relaxed);
+	if (ref & PE_SMALL)
+		pe_pool_give(&grid->pool[PE_KIND_SMALL], worker, (ref & ~PE_SMALL) >> 3);
+	else
+		pe_pool_give(&grid->pool[PE_KIND_BIG], worker, ref >> 5);
+}
+
+// A chunk of the caller's own, with the entity in its first slot; not published yet.
+static void fill_chunk(struct pe_grid *grid, uint32_t ref, uint32_t leaf, uint64_t key,
+	uint64_t word, uint32_t handle)
+{
+	struct pe_chunk *chunk = pe_chunk_at(grid, ref);
+
+	chunk->key = key;
+	chunk->sequence = 1;
+	atomic_store_explicit(&chunk->next, PE_NONE, memory_order_relaxed);
+	atomic_store_explicit(&chunk->leaf, leaf, memory_order_relaxed);
+	atomic_store_explicit(pe_slot_word(grid, ref), word, memory_order_relaxed);
+	pe_chunk_handles(chunk, ref)[0] = handle;
+	atomic_store_explicit(&chunk->valid, 1, memory_order_relaxed);
+	// SLOT: release: who claims a slot through a stale hint then sees which leaf the chunk is
+	// of.
+	atomic_store_explicit(&chunk->claimed, 1, memory_order_release);
+}
+
+// Claims a slot of the chunk if it is of this leaf and has room.
+static bool claim_slot(struct pe_grid *grid, uint32_t ref, uint32_t leaf, uint32_t *slot)
+{
+	struct pe_chunk *chunk = pe_chunk_at(grid, ref);
+	uint32_t claimed = atomic_load_explicit(&chunk->claimed, memory_order_relaxed), free, bit;
+
+	do {
+		free = ~claimed & pe_slots_mask(ref);
+		if (!free)
+			return false;
+		bit = free & -free;
+		// SLOT: acquire: partner of the release that frees a claim: the last readers of the
+		// slot are done.
+	} while (!atomic_compare_exchange_weak_explicit(&chunk->claimed, &claimed, claimed | bit,
+		memory_order_acquire, memory_order_relaxed));
+	if (atomic_load_explicit(&chunk->leaf, memory_order_relaxed) != leaf) {
+		// The hint was stale and the chunk is another leaf's by now. The bit was never
+		// valid. The chunk stays what it is as long as we are in this read-side section.
+		atomic_fetch_and_explicit(&chunk->claimed, ~bit, memory_order_release);
+		return false;
+	}
+	*slot = ref | (unsigned)__builtin_ctz(bit);
+	return true;
+}
+
+static void write_slot(struct pe_grid *grid, uint32_t slot, uint64_t word, uint32_t handle)
+{
+	struct pe_chunk *chunk = pe_chunk_at(grid, slot);
+	unsigned number = pe_slot_number(slot);
+
+	atomic_store_explicit(pe_slot_word(grid, slot), word, memory_order_relaxed);
+	PE_STEP();
+	pe_chunk_handles(chunk, slot)[number] = handle;
+	PE_STEP();
+	// VALID: release: word and handle, and the record behind it, before the bit. Without it a
+	// reader meets a half-made slot.
+	atomic_fetch_or_explicit(&chunk->valid, 1u << number, memory_order_release);
+}
+
+// The caller holds a claim on the leaf. Looks at the newest chunk, then at a few from the hint on,
+// so that freed slots of long chains are found again at a bounded price; then takes a new chunk.
+static enum pe_status claim_in(struct pe_grid *grid, unsigned worker, uint32_t leaf_index,
+	uint64_t word, uint32_t handle, uint32_t *slot)
+{
+	struct pe_leaf *leaf = &grid->leaves[leaf_index];
+	// CHUNK: acquire: partner of the release that pushes a chunk.
+	uint32_t head = atomic_load_explicit(&leaf->head, memory_order_acquire), at, ref;
+	struct pe_chunk *chunk;
+
+	if (head != PE_NONE) {
+		if (claim_slot(grid, head, leaf_index, slot)) {
+			write_slot(grid, *slot, word, handle);
+			return PE_OK;
+		}
+		at = atomic_load_explicit(&leaf->hint, memory_order_relaxed);
+		if (at == PE_NONE)
+			at = atomic_load_explicit(
+				&pe_chunk_at(grid, head)->next, memory_order_acquire);
+		for (unsigned i = 0; i < PE_PROBES_MAX && at != PE_NONE; i++) {
+			chunk = pe_chunk_at(grid, at);
+			if (atomic_load_explicit(&chunk->leaf, memory_order_relaxed) !=
+				leaf_index) {
+				at = PE_NONE;
+				break;
+			}
+			if (claim_slot(grid, at, leaf_index, slot)) {
+				atomic_store_explicit(&leaf->hint, at, memory_order_relaxed);
+				write_slot(grid, *slot, word, handle);
+				return PE_OK;
+			}
+			at = atomic_load_explicit(&chunk->next, memory_order_acquire);
+		}
+		atomic_store_explicit(&leaf->hint, at, memory_order_relaxed);
+	}
+	ref = take_chunk(grid, worker, false);
+	if (ref == PE_NONE)
+		return PE_FULL;
+	fill_chunk(grid, ref, leaf_index, leaf->entry.key, word, handle);
+	chunk = pe_chunk_at(grid, ref);
+	head = atomic_load_explicit(&leaf->head, memory_order_acquire);
+	do {
+		chunk->sequence = head == PE_NONE ? 1 : pe_chunk_at(grid, head)->sequence + 1;
+		atomic_store_explicit(&chunk->next, head, memory_order_relaxed);
+		PE_STEP();
+		// CHUNK: release: the chunk and its first slot are made before they can be found.
+		// The head cannot have gone and come back: a chunk is used again only after a grace
+		// period.
+	} while (!atomic_compare_exchange_weak_explicit(
+		&leaf->head, &head, ref, memory_order_release, memory_order_acquire));
+	*slot = ref;
+	return PE_OK;
+}
+
+// A new leaf with the entity already in it. PE_NOT_FOUND: another worker published one first.
+static enum pe_status create(struct pe_grid *grid, unsigned worker, uint64_t key, uint64_t word,
+	uint32_t handle, uint32_t *slot)
+{
+	struct pe_pool *pool = &grid->pool[PE_KIND_LEAF];
+	uint32_t index = pe_pool_take(pool, worker), ref, parent;
+	enum pe_status status = PE_FULL;
+	struct pe_leaf *leaf;
+
+	if (index == PE_NONE)
+		return PE_FULL;
+	ref = take_chunk(grid, worker, true);
+	if (ref == PE_NONE)
+		goto no_chunk;
+	status = pe_node_claim(grid, worker, key, &parent);
+	if (status != PE_OK)
+		goto no_parent;
+	fill_chunk(grid, ref, index, key, word, handle);
+	leaf = &grid->leaves[index];
+	leaf->entry.key = key;
+	leaf->parent = parent;
+	atomic_store_explicit(&leaf->head, ref, memory_order_relaxed);
+	atomic_store_explicit(&leaf->hint, PE_NONE, memory_order_relaxed);
+	// LEAF: the claim of the entity in it is there before anybody could close it.
+	atomic_store_explicit(&leaf->entry.claim, 1, memory_order_relaxed);
+	pe_node_set(grid, parent, pe_child_number_of(key, 0));
+	PE_STEP();
+	*slot = ref;
+	if (pe_table_publish(pe_leaf_bucket(grid, key), grid->leaves, index) == index)
+		return PE_OK;
+	atomic_store_explicit(&leaf->entry.claim, PE_CLOSED, memory_order_relaxed);
+	pe_node_unclaim(grid, worker, parent);
+	status = PE_NOT_FOUND;
+no_parent:
+	give_chunk(grid, worker, ref);
+no_chunk:
+	pe_pool_give(pool, worker, index);
+	return status;
+}
+
+enum pe_status pe_leaf_insert(struct pe_grid *grid, unsigned worker, uint64_t key, uint64_t word,
+	uint32_t handle, uint32_t *slot)
+{
+	_Atomic uint32_t *bucket = pe_leaf_bucket(grid, key);
+
+	// Twice at most: a leaf that another worker published is there until a grace period has
+	// passed.
+	for (;;) {
+		uint32_t index = pe_table_find(bucket, grid->leaves, key);
+		enum pe_status status;
+
+		if (index == PE_NONE) {
+			status = create(grid, worker, key, word, handle, slot);
+			if (status == PE_NOT_FOUND)
+				continue;
+			return status;
+		}
+		if (!pe_entry_claim(&grid->leaves[index].entry))
+			return PE_BUSY;
+		PE_STEP();
+		status = claim_in(grid, worker, index, word, handle, slot);
+		if (status != PE_OK && pe_entry_unclaim(&grid->leaves[index].entry) == 0)
+			pe_worker_emptied(grid, worker);
+		return status;
+	}
+}
+
+void pe_leaf_release(struct pe_grid *grid, unsigned worker, uint32_t slot)
+{
+	struct pe_chunk *chunk = pe_chunk_at(grid, slot);
+	unsigned number = pe_slot_number(slot);
+	uint32_t index = atomic_load_explicit(&chunk->leaf, memory_order_relaxed);
+	struct pe_leaf *leaf = &grid->leaves[index];
+	uint32_t bit = 1u << number;
+
+	atomic_store_explicit(
+		&leaf->hint, slot & (slot & PE_SMALL ? ~7u : ~31u), memory_order_relaxed);
+	PE_STEP();
+	// SLOT: release: the grace period, and so the last readers, before the slot can be claimed.
+	// Without it the next owner's word shows under this one's bit.
+	if ((atomic_fetch_and_explicit(&chunk->claimed, ~bit, memory_order_release) &
+		    pe_slots_mask(slot)) == bit)
+		pe_worker_emptied(grid, worker);
+	PE_STEP();
+	// The slot's bit first: when the leaf has no claims, no chunk of it has one.
+	if (pe_entry_unclaim(&leaf->entry) == 0)
+		pe_worker_emptied(grid, worker);
+}

@@ -1,0 +1,50 @@
+// Which scan kernel this processor gets.
+#include "grid/scan.h"
+
+#include "grid/grid_internal.h"
+
+#if defined(__SANITIZE_THREAD__)
+#define SCALAR_ONLY 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define SCALAR_ONLY 1
+#endif
+#endif
+
+bool pe_scan_supported(enum pe_scan_isa isa)
+{
+#ifdef SCALAR_ONLY
+	// ThreadSanitizer takes a vector load for a race with the owner's atomic store.
+	return isa == PE_SCAN_SCALAR;
+#endif
+	switch (isa) {
+	case PE_SCAN_SCALAR:
+		return true;
+	case PE_SCAN_AVX2:
+		return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+	case PE_SCAN_AVX512:
+		return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq");
+	case PE_SCAN_ISA_COUNT:
+		break;
+	}
+	return false;
+}
+
+enum pe_scan_isa pe_scan_best(void)
+{
+	for (unsigned isa = PE_SCAN_ISA_COUNT; isa-- > 0;)
+		if (pe_scan_supported((enum pe_scan_isa)isa))
+			return (enum pe_scan_isa)isa;
+	return PE_SCAN_SCALAR;
+}
+
+void pe_grid_force_scan(struct pe_grid *grid, enum pe_scan_isa isa)
+{
+	static pe_scan_function *const functions[PE_SCAN_ISA_COUNT] = {
+		[PE_SCAN_SCALAR] = pe_scan_scalar,
+		[PE_SCAN_AVX2] = pe_scan_avx2,
+		[PE_SCAN_AVX512] = pe_scan_avx512};
+
+	assert(pe_scan_supported(isa));
+	grid->scan = functions[isa];
+}
