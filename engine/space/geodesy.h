@@ -25,13 +25,13 @@ static inline void geo_normal(double latitude, double longitude, double normal[3
 		return;
 	}
 	sincos(latitude * GEO_DEGREE, &sin_lat, &cos_lat);
-	// The sine is taken of at most a quarter turn, where the argument's rounding does no harm.
+	// Folded to a quarter turn: the sine of ±180° is then exactly zero, and the two are one place.
 	double east = fabs(longitude), fold = east > 90.0 ? 180.0 - east : east;
 
 	sincos(fold * GEO_DEGREE, &sin_lon, &cos_lon);
 	cos_lon = fold == 90.0 ? 0.0 : east > 90.0 ? -cos_lon : cos_lon;
 	normal[0] = cos_lat * cos_lon;
-	normal[1] = cos_lat * copysign(sin_lon, longitude == -180.0 ? 1.0 : longitude);
+	normal[1] = cos_lat * copysign(sin_lon, longitude);
 	normal[2] = sin_lat;
 }
 

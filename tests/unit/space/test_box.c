@@ -143,7 +143,8 @@ static void tight(void)
 					hi[d] = fmax(hi[d], m[d]);
 				}
 			}
-		// A sample of 100 steps misses a smooth extreme by (step²/8) of the Earth's radius at most, in latitude and longitude.
+		// A sample of 100 steps misses a smooth extreme by at most step²/8 of the Earth's radius, once in
+		// latitude and once in longitude.
 		double step = fmax((b[0] - a[0]), width) / 100 * M_PI / 180;
 		double allowed = 2 * 6378137.0 * step * step / 8 + 0.01;
 
