@@ -30,8 +30,8 @@ static bool close_word(_Atomic uint32_t *word, uint32_t closed)
 	uint32_t none = 0;
 
 	return atomic_load_explicit(word, memory_order_relaxed) == 0 &&
-	       atomic_compare_exchange_strong_explicit(
-		       word, &none, closed, memory_order_acq_rel, memory_order_relaxed);
+		atomic_compare_exchange_strong_explicit(
+			word, &none, closed, memory_order_acq_rel, memory_order_relaxed);
 }
 
 static void close_node(struct pe_grid *grid, uint32_t index)
@@ -207,8 +207,9 @@ unsigned pe_grid_control(struct pe_grid *grid)
 
 	while (pop_passed(&c->gone, &pending)) {
 		if (pending.kind == PE_KIND_LEAF)
-			free_chunks(grid, atomic_load_explicit(&grid->leaves[pending.index].head,
-						  memory_order_relaxed));
+			free_chunks(grid,
+				atomic_load_explicit(
+					&grid->leaves[pending.index].head, memory_order_relaxed));
 		pe_pool_give_shared(&grid->pool[pending.kind], pending.index);
 	}
 	while (c->gone.count < PE_PENDING_MAX && pop_passed(&c->closed, &pending))

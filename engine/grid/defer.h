@@ -26,10 +26,10 @@ struct pe_defer {
 	// All of its worker only, save `count`.
 	struct pe_defer_store *store;
 	unsigned worker;
-	uint32_t entry_words;	    // words an entry
-	uint32_t per_block;	    // entries a block
+	uint32_t entry_words;       // words an entry
+	uint32_t per_block;         // entries a block
 	uint32_t first, last, tail; // blocks: being read, being written, last attached
-	uint32_t read, write;	    // entries done in `first` and in `last`
+	uint32_t read, write;       // entries done in `first` and in `last`
 	uint32_t block_count;
 	_Atomic uint32_t count; // written: worker; read: control thread
 };

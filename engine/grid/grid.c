@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -77,16 +76,15 @@ static struct layout lay_out(const struct pe_grid_plan *plan, const struct pe_gr
 	l.small = ALIGN(plan->smalls * sizeof(struct pe_small));
 	l.heads = ALIGN(4ull * l.leaf_buckets) + ALIGN(4ull * l.node_buckets);
 	l.pools = pe_pool_bytes((uint32_t)plan->leaves, workers) +
-		  pe_pool_bytes((uint32_t)plan->nodes, workers) +
-		  pe_pool_bytes((uint32_t)plan->chunks, workers) +
-		  pe_pool_bytes((uint32_t)plan->smalls, workers) +
-		  pe_pool_bytes(l.claim_blocks, workers) +
-		  pe_pool_bytes(l.departure_blocks, workers);
+		pe_pool_bytes((uint32_t)plan->nodes, workers) +
+		pe_pool_bytes((uint32_t)plan->chunks, workers) +
+		pe_pool_bytes((uint32_t)plan->smalls, workers) +
+		pe_pool_bytes(l.claim_blocks, workers) + pe_pool_bytes(l.departure_blocks, workers);
 	l.stores = ALIGN((uint64_t)(l.claim_blocks + l.departure_blocks) * PE_DEFER_BLOCK_BYTES);
 	l.workers = ALIGN(workers * sizeof(struct pe_grid_worker));
 	l.pending = ALIGN(2ull * PE_PENDING_MAX * sizeof(struct pe_pending));
 	l.total = l.leaf + l.node + l.big + l.small + l.heads + l.pools + l.stores + l.workers +
-		  l.pending;
+		l.pending;
 	return l;
 }
 
@@ -111,6 +109,7 @@ static void place(struct pe_grid *grid, const struct layout *l)
 	unsigned workers = grid->worker_count;
 	char *at = grid->memory.base;
 
+	carve(&at, sizeof *grid);
 	// Chunks first: they are the ones that want to begin on a line.
 	grid->bigs = carve(&at, l->big);
 	grid->smalls = carve(&at, l->small);
@@ -166,6 +165,7 @@ enum pe_status pe_grid_create(
 	const struct pe_grid_config *config, struct pe_grid **grid_out, struct pe_error *error)
 {
 	struct pe_grid_plan plan = {0};
+	struct pe_memory memory;
 	struct pe_grid *grid;
 	struct layout l;
 
@@ -178,25 +178,24 @@ enum pe_status pe_grid_create(
 	plan.chunk_bytes = l.big;
 	plan.small_bytes = l.small;
 	plan.table_bytes = l.heads + l.pools + l.stores + l.workers + l.pending;
-	plan.total_bytes = l.total + 32 * 128; // rounding between the parts
-	grid = aligned_alloc(64, (sizeof *grid + 63) & ~(size_t)63);
-	if (grid)
-		memset(grid, 0, sizeof *grid);
-	if (!grid || pe_memory_map(plan.total_bytes, config->huge_pages, &grid->memory) != PE_OK) {
+	plan.total_bytes = ALIGN(sizeof *grid) + l.total + 32 * 128; // rounding between the parts
+	if (pe_memory_map(plan.total_bytes, config->huge_pages, &memory) != PE_OK) {
 		error->status = PE_NO_MEMORY;
 		snprintf(error->text, sizeof error->text,
-			"the grid needs %llu MiB for %u entities and could not have them (%s); "
-			"lower the number of "
+			"the grid needs %llu MiB for %u entities and could not have them (%s); lower the number of "
 			"entities or give the machine more memory",
 			(unsigned long long)(plan.total_bytes >> 20), config->entity_count_max,
 			strerror(errno));
-		goto no_memory;
+		return error->status;
 	}
+	grid = memory.base;
+	grid->memory = memory;
 	if (getrandom(grid->secret, sizeof grid->secret, 0) != (ssize_t)sizeof grid->secret) {
 		error->status = PE_IO;
 		snprintf(error->text, sizeof error->text, "the system gave no random bytes: %s",
 			strerror(errno));
-		goto no_secret;
+		pe_memory_unmap(&memory);
+		return error->status;
 	}
 	plan.total_bytes = grid->memory.mapped_bytes;
 	grid->plan = plan;
@@ -207,19 +206,16 @@ enum pe_status pe_grid_create(
 	pe_grid_force_scan(grid, pe_scan_best());
 	*grid_out = grid;
 	return PE_OK;
-no_secret:
-	pe_memory_unmap(&grid->memory);
-no_memory:
-	free(grid);
-	return error->status;
 }
 
 void pe_grid_destroy(struct pe_grid *grid)
 {
+	struct pe_memory memory;
+
 	if (!grid)
 		return;
-	pe_memory_unmap(&grid->memory);
-	free(grid);
+	memory = grid->memory;
+	pe_memory_unmap(&memory);
 }
 
 struct pe_grid_plan pe_grid_plan(const struct pe_grid *grid)

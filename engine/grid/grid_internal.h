@@ -20,13 +20,13 @@
 #include <immintrin.h>
 #include <stdatomic.h>
 
-#define PE_NONE	       0xFFFFFFFFu
+#define PE_NONE        0xFFFFFFFFu
 #define PE_LEVELS      9 // of nodes, 1 … 9: at 9 a frame has one node across and two up
 #define PE_CLOSED      0x80000000u
 #define PE_BIG_SLOTS   32
 #define PE_SMALL_SLOTS 8
 #define PE_SMALL       0x80000000u // in a slot's or chunk's reference
-#define PE_PROBES_MAX  8	   // chunks looked into for room before a new one is taken
+#define PE_PROBES_MAX  8           // chunks looked into for room before a new one is taken
 
 // A test may put the thread to sleep between any two steps of an operation; elsewhere this is
 // nothing.
@@ -39,9 +39,9 @@ void pe_test_step(void);
 
 // A leaf and a node begin alike, so that one hash table's code serves both.
 struct pe_entry {
-	uint64_t key;		// whoever makes it, before it is published
+	uint64_t key;           // whoever makes it, before it is published
 	_Atomic uint32_t claim; // LEAF: PE_CLOSED | claims. A free object is closed
-	_Atomic uint32_t next;	// HASH: the bucket's chain
+	_Atomic uint32_t next;  // HASH: the bucket's chain
 };
 
 struct pe_leaf {
@@ -54,10 +54,10 @@ struct pe_leaf {
 _Static_assert(sizeof(struct pe_leaf) == 32, "two leaves a line");
 
 struct pe_node {
-	struct pe_entry entry;	    // claims: children published, and creators at work
+	struct pe_entry entry;      // claims: children published, and creators at work
 	_Atomic uint64_t occupancy; // NODE: bit = child may exist
-	uint32_t parent;	    // PE_NONE at the top; before it is published
-	uint32_t level;		    // before it is published
+	uint32_t parent;            // PE_NONE at the top; before it is published
+	uint32_t level;             // before it is published
 };
 _Static_assert(sizeof(struct pe_node) == 32, "two nodes a line");
 
@@ -65,10 +65,10 @@ _Static_assert(sizeof(struct pe_node) == 32, "two nodes a line");
 // slot's reference adds its number. `claimed` is all ones while the chunk is free or closed.
 struct pe_chunk {
 	_Atomic uint32_t claimed; // SLOT: bits of slots taken
-	_Atomic uint32_t valid;	  // VALID: bits of slots to be read
-	_Atomic uint32_t next;	  // CHUNK: older chunk of the leaf
+	_Atomic uint32_t valid;   // VALID: bits of slots to be read
+	_Atomic uint32_t next;    // CHUNK: older chunk of the leaf
 	_Atomic uint32_t leaf; // whoever takes the chunk; read by who meets it through a stale hint
-	uint64_t key;	       // of the leaf; before the chunk is published
+	uint64_t key;          // of the leaf; before the chunk is published
 	uint32_t sequence;     // in the leaf's chain, newest highest; before the chunk is published
 	uint32_t spare;
 };
@@ -78,7 +78,7 @@ struct pe_big {
 	struct pe_chunk chunk;
 	char spare[32];
 	_Atomic uint64_t word[PE_BIG_SLOTS]; // SLOT: owner of each
-	uint32_t handle[PE_BIG_SLOTS];	     // owner of each, before the slot is valid
+	uint32_t handle[PE_BIG_SLOTS];       // owner of each, before the slot is valid
 };
 struct pe_small {
 	struct pe_chunk chunk;
@@ -93,14 +93,14 @@ _Static_assert(sizeof(struct pe_small) == 128 && offsetof(struct pe_small, word)
 
 struct pe_table {
 	_Atomic uint32_t *heads; // HASH
-	uint32_t mask;		 // buckets − 1; a multiple of 64 buckets
+	uint32_t mask;           // buckets − 1; a multiple of 64 buckets
 };
 
 struct pe_grid_worker {
 	// All of its worker only, save what is said.
 	struct pe_defer departures; // entries: handle, old, new, stamp
-	struct pe_defer claims;	    // entries: slot, stamp
-	uint32_t live;		    // slots whose claim will need an entry in `claims`
+	struct pe_defer claims;     // entries: slot, stamp
+	uint32_t live;              // slots whose claim will need an entry in `claims`
 	_Atomic uint32_t emptied;   // chunks and nodes that it left empty; read: control thread
 } __attribute__((aligned(128)));
 
@@ -171,7 +171,7 @@ static inline uint64_t pe_node_key(
 	unsigned across = pe_level_across(level), up = pe_level_up(level);
 
 	return pe_key_make(space, frame, x << across, y << across, z << up) |
-	       (uint64_t)(level & 7) << 15 | (uint64_t)(level >> 3) << 34;
+		(uint64_t)(level & 7) << 15 | (uint64_t)(level >> 3) << 34;
 }
 
 static inline uint64_t pe_node_key_of(uint64_t leaf_key, unsigned level)
@@ -210,7 +210,7 @@ static inline _Atomic uint32_t *pe_bucket(
 	const struct pe_table *table, uint64_t siblings, unsigned child)
 {
 	return &table->heads[((uint32_t)siblings & table->mask & ~63u) |
-			     ((child ^ (unsigned)(siblings >> 58)) & 63)];
+		((child ^ (unsigned)(siblings >> 58)) & 63)];
 }
 // A node's bucket; the parent of the top level is the frame itself.
 static inline _Atomic uint32_t *pe_leaf_bucket(const struct pe_grid *grid, uint64_t key)
@@ -231,8 +231,8 @@ static inline _Atomic uint32_t *pe_node_bucket(
 static inline struct pe_chunk *pe_chunk_at(const struct pe_grid *grid, uint32_t ref)
 {
 	if (ref & PE_SMALL)
-		return (struct pe_chunk *)(grid->smalls + (size_t)((ref & ~PE_SMALL) >> 3) *
-								  sizeof(struct pe_small));
+		return (struct pe_chunk *)(grid->smalls +
+			(size_t)((ref & ~PE_SMALL) >> 3) * sizeof(struct pe_small));
 	return (struct pe_chunk *)(grid->bigs + (size_t)(ref >> 5) * sizeof(struct pe_big));
 }
 static inline unsigned pe_slot_number(uint32_t slot)
@@ -255,12 +255,12 @@ static inline uint32_t pe_small_ref(uint32_t index)
 static inline _Atomic uint64_t *pe_slot_word(const struct pe_grid *grid, uint32_t slot)
 {
 	return (_Atomic uint64_t *)((char *)pe_chunk_at(grid, slot) + PE_WORD_OFFSET) +
-	       pe_slot_number(slot);
+		pe_slot_number(slot);
 }
 static inline uint32_t *pe_chunk_handles(struct pe_chunk *chunk, uint32_t ref)
 {
-	return ref & PE_SMALL ? ((struct pe_small *)chunk)->handle
-			      : ((struct pe_big *)chunk)->handle;
+	return ref & PE_SMALL ? ((struct pe_small *)chunk)->handle :
+				((struct pe_big *)chunk)->handle;
 }
 
 // One claim more, unless the object is closed. Release and acquire on one word with the closing

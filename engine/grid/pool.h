@@ -13,7 +13,7 @@
 #define PE_POOL_CACHE 30 // indices a worker keeps at most: with count and mark, two cache lines
 
 struct pe_pool_cache {
-	uint32_t count;		       // its worker only
+	uint32_t count;                // its worker only
 	uint32_t index[PE_POOL_CACHE]; // its worker only
 	uint32_t spare;
 } __attribute__((aligned(128)));
@@ -23,14 +23,14 @@ struct pe_pool {
 	// Release on give, acquire on take: what was written to the object before it was given is
 	// visible to who takes it.
 	_Atomic uint64_t top __attribute__((aligned(64)));
-	_Atomic uint32_t fresh;	 // indices from here on were never taken; also bounds the control
+	_Atomic uint32_t fresh;  // indices from here on were never taken; also bounds the control
 				 // thread's scans
 	_Atomic uint32_t in_use; // taken, caches not counted as taken; a hint while others work
 	// Immutable after init.
 	uint32_t capacity __attribute__((aligned(64)));
 	uint32_t cache_max; // 0: the pool is too small to leave indices in caches
 	unsigned worker_count;
-	_Atomic uint32_t *next;	      // links of the stack
+	_Atomic uint32_t *next;       // links of the stack
 	struct pe_pool_cache *caches; // one a worker
 };
 

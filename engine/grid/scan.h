@@ -14,7 +14,7 @@ struct pe_scan {
 	unsigned z_shift;
 	uint32_t lo[3], hi[3]; // inclusive, within the cell
 	int64_t base[3];       // corner − centre; z in units across
-	int64_t limit;	       // exact: largest square that is inside
+	int64_t limit;         // exact: largest square that is inside
 	double base_real[3], square;
 };
 

@@ -19,7 +19,7 @@ uint32_t pe_scan_scalar(const struct pe_scan *scan, const _Atomic uint64_t *word
 		copy[i] = word;
 		if (scan->box)
 			in = x >= scan->lo[0] && x <= scan->hi[0] && y >= scan->lo[1] &&
-			     y <= scan->hi[1] && z >= scan->lo[2] && z <= scan->hi[2];
+				y <= scan->hi[1] && z >= scan->lo[2] && z <= scan->hi[2];
 		if (scan->sphere && scan->exact) {
 			int64_t dx = (int32_t)(scan->base[0] + x),
 				dy = (int32_t)(scan->base[1] + y);

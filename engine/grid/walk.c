@@ -8,15 +8,15 @@
 
 #define CODE_BITS   55 // of a leaf's path: one of the root, six a level
 #define CODE_MASK   ((1ull << CODE_BITS) - 1)
-#define MIDDLE	    (1ull << 56) // in a cursor: goes on within the leaf
-#define BATCH	    32
-#define AHEAD	    4 // leaves whose chunks are fetched ahead of the scan
+#define MIDDLE      (1ull << 56) // in a cursor: goes on within the leaf
+#define BATCH       32
+#define AHEAD       4 // leaves whose chunks are fetched ahead of the scan
 #define CELL_ACROSS (1 << 20)
 
 struct frame {
 	uint32_t at[3]; // the node, in cells of its level
-	uint64_t path;	// its code
-	uint64_t left;	// children still to visit
+	uint64_t path;  // its code
+	uint64_t left;  // children still to visit
 };
 
 struct found {
@@ -123,11 +123,11 @@ static bool prepare(struct walker *w)
 
 			// The usual box is the sphere's own, and needs no test of its own.
 			w->need_box = r->lo[0] > r->centre[0] - reach ||
-				      r->hi[0] < r->centre[0] + reach ||
-				      r->lo[1] > r->centre[1] - reach ||
-				      r->hi[1] < r->centre[1] + reach ||
-				      r->lo[2] > r->centre[2] - reach_z ||
-				      r->hi[2] < r->centre[2] + reach_z;
+				r->hi[0] < r->centre[0] + reach ||
+				r->lo[1] > r->centre[1] - reach ||
+				r->hi[1] < r->centre[1] + reach ||
+				r->lo[2] > r->centre[2] - reach_z ||
+				r->hi[2] < r->centre[2] + reach_z;
 		}
 	}
 	return true;
@@ -145,7 +145,7 @@ static void cell_distances(const struct walker *w, unsigned level, const uint32_
 		int64_t offset = i < 2 ? PE_KEY_X_OFFSET : PE_KEY_Z_OFFSET;
 		int64_t scale = i < 2 ? 1 : 1 << w->z_shift;
 		int64_t lo = ((((int64_t)at[i] << bits) - offset) << PE_CELL_BITS) * scale -
-			     w->centre[i];
+			w->centre[i];
 		int64_t hi = lo + ((((int64_t)1 << bits) << PE_CELL_BITS) - 1) * scale;
 		double a = lo > 0 ? (double)lo : hi < 0 ? (double)hi : 0;
 		double b = -lo > hi ? (double)lo : (double)hi;
@@ -181,9 +181,9 @@ static uint64_t box_mask(const struct walker *w, unsigned level, const uint32_t 
 	}
 	if (bits == 3)
 		return bits_between(lo[0], hi[0]) *
-		       (0x0101010101010101ull & bits_between(8 * lo[1], 8 * hi[1] + 7));
+			(0x0101010101010101ull & bits_between(8 * lo[1], 8 * hi[1] + 7));
 	return bits_between(lo[0], hi[0]) * (0x1111ull & bits_between(4 * lo[1], 4 * hi[1] + 3)) *
-	       (0x0001000100010001ull & bits_between(16 * lo[2], 16 * hi[2] + 15));
+		(0x0001000100010001ull & bits_between(16 * lo[2], 16 * hi[2] + 15));
 }
 
 static void stop_at(struct walker *w, uint64_t code, bool middle, uint32_t sequence)
@@ -365,7 +365,7 @@ static bool enter(struct walker *w, unsigned level, struct frame *frame)
 	// NODE: acquire: a set bit leads to what was published under it. A bit that is not seen yet
 	// belongs to a child that came after this walk began.
 	frame->left = atomic_load_explicit(&w->grid->nodes[index].occupancy, memory_order_acquire) &
-		      box_mask(w, level, frame->at);
+		box_mask(w, level, frame->at);
 	if (frame->path == from)
 		frame->left &= ~0ull << (w->code >> 6 * (level - 1) & 63);
 	return frame->left != 0;

@@ -10,7 +10,7 @@
 #include <time.h>
 
 #define ENTITIES 6000
-#define HITS	 512
+#define HITS     512
 
 struct record {
 	bool there;
@@ -63,7 +63,7 @@ static int64_t coordinate(struct world *w, unsigned axis)
 		int64_t spread = (int64_t)1 << (18 + 3 * scale);
 
 		v = (attraction[below(w, axis < 2 ? 4 : 2)] << PE_CELL_BITS) +
-		    (int64_t)below(w, 2 * spread) - spread;
+			(int64_t)below(w, 2 * spread) - spread;
 	}
 	if (below(w, 8) == 0)
 		v = (v & ~(((int64_t)1 << PE_CELL_BITS) - 1)) - (int64_t)below(w, 2);
@@ -227,7 +227,7 @@ static void walk_and_compare(struct world *w)
 					continue;
 				w->seen[hits[i].handle] |= 1u << 31;
 			} else if (hits[i].key != r->key ||
-				   (hits[i].word & PE_WORD_POSITION) != r->word) {
+				(hits[i].word & PE_WORD_POSITION) != r->word) {
 				fail(w, "a position it does not have", hits[i].handle);
 				return;
 			}
