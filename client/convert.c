@@ -1,9 +1,7 @@
 #include "client/internal.h"
-#include "base/counters.h"
 #include "wire/half.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 void presence_id_from_u64(const char *name_space, uint64_t number, uint8_t id[16])
