@@ -321,8 +321,7 @@ static void update_own(struct pe_worker *w, const struct pe_change *c, const str
 			r->incarnation = c->incarnation;
 			r->sequence = c->update.sequence;
 			r->time_low = (uint32_t)c->time_ms;
-			if (c->update.duration_ms)
-				set_duration(w, handle, c->update.duration_ms);
+			set_duration(w, handle, c->update.duration_ms);
 			coalesced(w, c);
 			return;
 		}

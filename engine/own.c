@@ -398,11 +398,15 @@ unsigned pe_own_turn(struct pe_worker *w)
 {
 	uint32_t nodes[PE_OWN_BATCH];
 	struct pe_departure departures[PE_OWN_BATCH];
-	unsigned departed, due, waiting;
+	unsigned departed = 0, due, waiting, n, rounds = 0;
 
-	departed = pe_grid_poll(w->engine->grid, w->index, departures, PE_OWN_BATCH);
-	for (unsigned i = 0; i < departed; i++)
-		settle(w, &departures[i]);
+	// As many as one turn's records can make, or the pending nodes that crossings hold would run out.
+	do {
+		n = pe_grid_poll(w->engine->grid, w->index, departures, PE_OWN_BATCH);
+		for (unsigned i = 0; i < n; i++)
+			settle(w, &departures[i]);
+		departed += n;
+	} while (n == PE_OWN_BATCH && ++rounds < PE_BURST_MAX * PE_UPDATE_COUNT_MAX / PE_OWN_BATCH);
 	waiting = pe_wheel_due(&w->pending.wheel, w->tick, nodes, PE_OWN_BATCH, PE_WHEEL_WORK);
 	for (unsigned i = 0; i < waiting; i++)
 		node_due(w, nodes[i]);

@@ -265,8 +265,8 @@ uint32_t pe_worker_idle_ms(const struct pe_worker *worker, struct pe_now now)
 	uint32_t idle = pe_wheel_next(&worker->wheel, tick, 1000);
 
 	idle = pe_wheel_next(&worker->pending.wheel, tick, idle);
-	// A grace period takes about a millisecond.
-	if (waits_for_grace(worker) && idle > 1)
+	// A grace period takes about a millisecond; and another worker's records come without a wake-up.
+	if ((waits_for_grace(worker) || worker->engine->config.worker_count > 1) && idle > 1)
 		idle = 1;
 	return idle;
 }
