@@ -9,8 +9,7 @@
 // side, so that a range that lies outside still shows as empty).
 static int64_t units_clip(const struct pe_space *space, unsigned axis, double metres)
 {
-	double scale = axis == 2 ? space->units_per_m / (double)(1u << space->z_shift) :
-				   space->units_per_m;
+	double scale = axis == 2 ? space->units_per_m_up : space->units_per_m;
 	double units = floor(metres * scale);
 
 	return (int64_t)fmin(fmax(units, (double)(space->units_lo[axis] - 1)),
@@ -49,8 +48,7 @@ static void sphere_fill(const struct pe_space *space, const double centre[3], do
 
 	region->test = PE_REGION_SPHERE;
 	for (unsigned i = 0; i < 3; i++) {
-		double scale = i == 2 ? space->units_per_m / (double)(1u << space->z_shift) :
-					space->units_per_m;
+		double scale = i == 2 ? space->units_per_m_up : space->units_per_m;
 
 		region->centre[i] = (int64_t)floor(centre[i] * scale);
 	}

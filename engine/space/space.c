@@ -121,6 +121,7 @@ enum pe_status pe_space_prepare(struct pe_space *space, const struct pe_space_co
 	space->z_shift = (unsigned)exponent - 1;
 	space->unit_m = c->leaf_edge_m / (1 << PE_CELL_BITS);
 	space->units_per_m = (1 << PE_CELL_BITS) / c->leaf_edge_m;
+	space->units_per_m_up = space->units_per_m / (double)(1u << space->z_shift);
 	for (unsigned i = 0; i < 3; i++) {
 		int64_t cells = i == 2 ? PE_KEY_Z_OFFSET : PE_KEY_X_OFFSET;
 
@@ -176,8 +177,7 @@ static inline void frame_turn(
 static inline enum pe_reason place_make(const struct pe_space *space, unsigned frame,
 	const double metres[3], struct pe_place *place)
 {
-	double scale[3] = {space->units_per_m, space->units_per_m,
-		space->units_per_m / (double)(1u << space->z_shift)};
+	double scale[3] = {space->units_per_m, space->units_per_m, space->units_per_m_up};
 	uint32_t cell[3], within[3];
 
 	for (unsigned i = 0; i < 3; i++) {

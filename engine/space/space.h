@@ -96,6 +96,7 @@ struct pe_space {
 	unsigned z_shift; // log2(leaf_height / leaf_edge)
 	double unit_m;    // metres a unit across
 	double units_per_m;
+	double units_per_m_up;            // of the units up
 	double extent_m;                  // effective
 	int64_t units_lo[3], units_hi[3]; // what the key holds, inclusive, in units
 	// rounding: |held difference − true difference| of two positions at most
