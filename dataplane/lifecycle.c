@@ -127,10 +127,17 @@ bool pe_workers_drain(struct pe_workers *all, uint32_t limit_ms)
 	// A sender that does not stop keeps a worker busy: the bound ends that, and is no loss.
 	(void)wait_quiet(all, PE_PHASE_DRAIN, limit_ms);
 	set_phase(all, PE_PHASE_SETTLE);
-	clean = wait_quiet(all, PE_PHASE_SETTLE, limit_ms) && nothing_in_flight(all, limit_ms);
+	clean = wait_quiet(all, PE_PHASE_SETTLE, limit_ms);
+	set_phase(all, PE_PHASE_LAST);
+	clean = wait_quiet(all, PE_PHASE_LAST, limit_ms) && nothing_in_flight(all, limit_ms) &&
+		clean;
 	set_phase(all, PE_PHASE_STOP);
 	rte_eal_mp_wait_lcore();
 	pthread_join(all->control, NULL);
+	// What the others gave worker 0 to send after its last turn. Its thread has ended: its counters are ours.
+	for (unsigned i = 0; i < all->source_count; i++)
+		all->sources[i]->ops->flush(
+			all->sources[i], 0, pe_worker_counters(all->loops[0].worker));
 	close_wake_fds(all);
 	return clean;
 }

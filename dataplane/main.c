@@ -100,7 +100,9 @@ static enum pe_status open_sources(struct pe_workers *workers, struct pe_error *
 	const struct pe_config *config = workers->config;
 
 	for (unsigned i = 0; i < config->source_count; i++) {
-		enum pe_status status = pe_socket_open(config, i, &workers->sources[i], error);
+		bool is_socket = config->sources[i].kind == PE_SOURCE_SOCKET;
+		enum pe_status status = (is_socket ? pe_socket_open : pe_ethdev_open)(
+			config, i, &workers->sources[i], error);
 
 		if (status != PE_OK)
 			return status;

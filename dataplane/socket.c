@@ -56,8 +56,8 @@ static bool admit(
 	return pe_prefixes_hold(config->admitted, config->admitted_count, peer->address);
 }
 
-static unsigned receive(struct pe_source *source, unsigned worker, struct pe_message *messages,
-	unsigned max, unsigned *seen, struct pe_counters *counters)
+static unsigned receive(struct pe_source *source, unsigned worker, bool fresh,
+	struct pe_message *messages, unsigned max, unsigned *seen, struct pe_counters *counters)
 {
 	struct lane *lane = lane_of(source, worker);
 	unsigned count = 0, denied = 0, long_count = 0;
@@ -65,6 +65,8 @@ static unsigned receive(struct pe_source *source, unsigned worker, struct pe_mes
 	int got;
 
 	*seen = 0;
+	if (!fresh)
+		return 0;
 	for (unsigned i = 0; i < max; i++)
 		lane->rx[i].msg_hdr.msg_namelen = sizeof lane->rx_from[i];
 	// MSG_TRUNC in the call asks for the datagram's real length.
@@ -189,9 +191,9 @@ static void close_source(struct pe_source *source)
 	for (unsigned w = 0; w < s->lane_count; w++) {
 		if (s->lanes[w]->fd >= 0)
 			close(s->lanes[w]->fd);
-		free(s->lanes[w]);
+		free(s->lanes[w]); // cold: stop
 	}
-	free(s);
+	free(s); // cold: stop
 }
 
 static const struct pe_source_ops ops = {
@@ -257,7 +259,7 @@ enum pe_status pe_socket_open(const struct pe_config *config, unsigned number,
 	struct pe_source **source, struct pe_error *error)
 {
 	const struct pe_source_config *own = &config->sources[number];
-	struct socket_source *s = calloc(1, sizeof *s);
+	struct socket_source *s = calloc(1, sizeof *s); // cold: start
 	struct sockaddr_storage at = {0};
 	socklen_t at_bytes = pe_address_to_kernel(own->bind.address, own->port, &at);
 	char where[PE_ADDRESS_TEXT];
@@ -278,7 +280,7 @@ enum pe_status pe_socket_open(const struct pe_config *config, unsigned number,
 	snprintf(s->source.where, sizeof s->source.where, "%s", where);
 	failed = claim_port(&at, at_bytes);
 	for (unsigned w = 0; !failed && w < config->worker_count; w++) {
-		struct lane *lane = aligned_alloc(64, (sizeof *lane + 63) / 64 * 64);
+		struct lane *lane = aligned_alloc(64, (sizeof *lane + 63) / 64 * 64); // cold: start
 
 		if (!lane)
 			goto fail;

@@ -14,9 +14,11 @@
 struct pe_source;
 
 struct pe_source_ops {
-	// Up to max messages, readable until release. *seen = packets taken, messages or not.
-	unsigned (*receive)(struct pe_source *source, unsigned worker, struct pe_message *messages,
-		unsigned max, unsigned *seen, struct pe_counters *counters);
+	// Up to max messages, readable until release. *seen = packets taken, messages or not. Not fresh: nothing from
+	// outside, only what another worker has handed over.
+	unsigned (*receive)(struct pe_source *source, unsigned worker, bool fresh,
+		struct pe_message *messages, unsigned max, unsigned *seen,
+		struct pe_counters *counters);
 	// The messages of the last receive have been read.
 	void (*release)(struct pe_source *source, unsigned worker);
 	// As in struct pe_sink. An answer is committed before the release of the message it answers.

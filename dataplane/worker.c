@@ -87,8 +87,8 @@ static bool housekeep(struct pe_loop *loop, unsigned *phase, bool quiet)
 	return *phase != PE_PHASE_STOP;
 }
 
-static unsigned take_burst(
-	struct pe_loop *loop, struct pe_message *messages, unsigned turn, unsigned *seen)
+static unsigned take_burst(struct pe_loop *loop, bool fresh, struct pe_message *messages,
+	unsigned turn, unsigned *seen)
 {
 	const struct pe_workers *all = loop->all;
 	unsigned share = PE_BURST_MAX / all->source_count, count = 0, part;
@@ -96,8 +96,8 @@ static unsigned take_burst(
 	for (unsigned i = 0; i < all->source_count; i++) {
 		struct pe_source *source = all->sources[(turn + i) % all->source_count];
 
-		count += source->ops->receive(source, loop->index, messages + count, share, &part,
-			pe_worker_counters(loop->worker));
+		count += source->ops->receive(source, loop->index, fresh, messages + count, share,
+			&part, pe_worker_counters(loop->worker));
 		*seen += part;
 	}
 	return count;
@@ -116,10 +116,9 @@ int pe_worker_run(void *context)
 
 	pe_worker_attach(loop->worker);
 	for (unsigned turn = 0;; turn++) {
-		unsigned seen = 0, count = 0, done;
+		unsigned seen = 0, count, done;
 
-		if (phase <= PE_PHASE_DRAIN)
-			count = take_burst(loop, messages, turn, &seen);
+		count = take_burst(loop, phase <= PE_PHASE_DRAIN, messages, turn, &seen);
 		done = pe_worker_turn(loop->worker, now(), messages, count, &sink);
 		for (unsigned i = 0; i < all->source_count; i++) {
 			all->sources[i]->ops->flush(all->sources[i], loop->index, counters);

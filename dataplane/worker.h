@@ -12,6 +12,8 @@ enum pe_phase {
 	PE_PHASE_RUN,
 	PE_PHASE_DRAIN,  // take what is queued already, until a worker finds nothing
 	PE_PHASE_SETTLE, // receive nothing; carry what is in flight between workers to its end
+	// once more: what a worker handed over before it saw SETTLE is seen by then
+	PE_PHASE_LAST,
 	PE_PHASE_STOP,
 };
 

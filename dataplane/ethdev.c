@@ -1,0 +1,289 @@
+#include "ethdev.h"
+
+#include <inttypes.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_malloc.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#define STEER_RING 1024
+#define POOL_CACHE 128
+#define ANSWERS    (PE_BURST_MAX * 4) // written or queued, beyond the descriptors
+
+static void report(const struct pe_source *source,
+	void (*add)(void *context, const char *name, uint64_t value), void *context)
+{
+	const struct pe_ethdev *e = (const struct pe_ethdev *)source;
+	struct rte_eth_stats stats = {0};
+
+	if (rte_eth_stats_get(e->port_id, &stats) != 0)
+		return;
+	add(context, "rx_missed", stats.imissed);
+	add(context, "rx_errors", stats.ierrors);
+	add(context, "rx_no_buffer", stats.rx_nombuf);
+	add(context, "tx_errors", stats.oerrors);
+}
+
+static int wait_fd(const struct pe_source *source, unsigned worker)
+{
+	return -1;
+}
+
+static void free_ring(struct rte_ring *ring)
+{
+	void *m;
+
+	while (ring && rte_ring_dequeue(ring, &m) == 0)
+		rte_pktmbuf_free(m);
+	rte_ring_free(ring);
+}
+
+static void close_source(struct pe_source *source)
+{
+	struct pe_ethdev *e = (struct pe_ethdev *)source;
+
+	if (e->started)
+		(void)rte_eth_dev_stop(e->port_id);
+	if (rte_eth_dev_is_valid_port(e->port_id))
+		(void)rte_eth_dev_close(e->port_id);
+	for (unsigned w = 0; w < e->lane_count; w++)
+		free_ring(e->lanes[w].steered);
+	free_ring(e->handed);
+	for (unsigned w = 0; w < e->lane_count; w++)
+		rte_mempool_free(e->lanes[w].pool);
+	rte_free(e);
+}
+
+static const struct pe_source_ops ops = {
+	.receive = pe_ethdev_receive,
+	.release = pe_ethdev_release,
+	.reserve = pe_ethdev_reserve,
+	.commit = pe_ethdev_commit,
+	.flush = pe_ethdev_flush,
+	.wait_fd = wait_fd,
+	.report = report,
+	.close = close_source,
+};
+
+__attribute__((format(printf, 3, 4))) static enum pe_status fail(
+	struct pe_error *error, const struct pe_source_config *own, const char *format, ...)
+{
+	size_t used =
+		(size_t)snprintf(error->text, sizeof error->text, "ethdev %.120s: ", own->device);
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(error->text + used, sizeof error->text - used, format, args);
+	va_end(args);
+	return error->status = PE_IO;
+}
+
+static enum pe_status find_port(struct pe_ethdev *e, struct pe_error *error)
+{
+	const struct pe_source_config *own = e->source.own;
+	char name[sizeof own->device];
+
+	snprintf(name, sizeof name, "%s", own->device);
+	name[strcspn(name, ",")] = '\0';
+	if (rte_eth_dev_get_port_by_name(name, &e->port_id) == 0)
+		return PE_OK;
+	e->port_id = RTE_MAX_ETHPORTS;
+	return fail(error, own,
+		"DPDK has no such port; it knows %u. A NIC must be bound to vfio-pci (dpdk-devbind.py --status), a "
+		"vdev needs its interface or file (log: debug shows what EAL says)",
+		rte_eth_dev_count_avail());
+}
+
+// One queue a worker where the port spreads packets itself, or where the configuration says that it does.
+static void choose_queues(struct pe_ethdev *e, const struct rte_eth_dev_info *info)
+{
+	unsigned asked = e->source.own->queues;
+	bool spreads = info->flow_type_rss_offloads != 0 || asked >= e->lane_count;
+
+	e->rx_queues =
+		spreads && info->max_rx_queues >= e->lane_count && asked != 1 ? e->lane_count : 1;
+	e->tx_queues = info->max_tx_queues >= e->lane_count ? e->lane_count : 1;
+}
+
+static enum pe_status make_pools(struct pe_ethdev *e, int socket, struct pe_error *error)
+{
+	const struct pe_source_config *own = e->source.own;
+	unsigned room = RTE_PKTMBUF_HEADROOM + RTE_MAX(own->mtu + 64, 2048u);
+	unsigned count = own->descriptors * 2 + ANSWERS + PE_BURST_MAX * 2 + POOL_CACHE * 2;
+
+	// Worker 0 receives for those without a queue: what lies in their rings is of its pool.
+	for (unsigned w = 0; w < e->lane_count; w++) {
+		unsigned more = w == 0 && e->rx_queues < e->lane_count ?
+			STEER_RING * (e->lane_count - 1) :
+			0;
+		char name[RTE_MEMPOOL_NAMESIZE];
+
+		snprintf(name, sizeof name, "presence-%u-%u", e->source.number, w);
+		e->lanes[w].pool = rte_pktmbuf_pool_create(
+			name, count + more, POOL_CACHE, PE_ETHDEV_PRIVATE, (uint16_t)room, socket);
+		if (!e->lanes[w].pool)
+			return fail(error, own,
+				"no memory for %u packet buffers of worker %u (%s): raise memory.socket_mem_mb "
+				"(%" PRIu32 ")",
+				count + more, w, rte_strerror(rte_errno),
+				e->source.config->dpdk_mb);
+	}
+	return PE_OK;
+}
+
+static enum pe_status make_rings(struct pe_ethdev *e, int socket, struct pe_error *error)
+{
+	char name[RTE_RING_NAMESIZE];
+
+	for (unsigned w = 1; e->rx_queues < e->lane_count && w < e->lane_count; w++) {
+		snprintf(name, sizeof name, "steer-%u-%u", e->source.number, w);
+		e->lanes[w].steered =
+			rte_ring_create(name, STEER_RING, socket, RING_F_SP_ENQ | RING_F_SC_DEQ);
+		if (!e->lanes[w].steered)
+			return fail(error, e->source.own, "no memory for a ring: %s",
+				rte_strerror(rte_errno));
+	}
+	if (e->tx_queues < e->lane_count) {
+		snprintf(name, sizeof name, "handed-%u", e->source.number);
+		e->handed = rte_ring_create(name, STEER_RING, socket, RING_F_SC_DEQ);
+		if (!e->handed)
+			return fail(error, e->source.own, "no memory for a ring: %s",
+				rte_strerror(rte_errno));
+	}
+	return PE_OK;
+}
+
+static enum pe_status configure(
+	struct pe_ethdev *e, const struct rte_eth_dev_info *info, struct pe_error *error)
+{
+	const uint64_t tx_sums = RTE_ETH_TX_OFFLOAD_IPV4_CKSUM | RTE_ETH_TX_OFFLOAD_UDP_CKSUM;
+	const uint64_t rx_sums = RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM;
+	const struct pe_source_config *own = e->source.own;
+	struct rte_eth_conf conf = {.rxmode.mtu = own->mtu};
+	uint16_t rx_descriptors = (uint16_t)own->descriptors, tx_descriptors = rx_descriptors;
+	int failed, socket = rte_eth_dev_socket_id(e->port_id);
+
+	conf.rxmode.offloads = info->rx_offload_capa & rx_sums;
+	e->tx_checksums = (info->tx_offload_capa & tx_sums) == tx_sums;
+	conf.txmode.offloads = e->tx_checksums ? tx_sums : 0;
+	if (e->rx_queues > 1 && info->flow_type_rss_offloads) {
+		const uint64_t by_port = RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP;
+
+		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+		conf.rx_adv_conf.rss_conf.rss_hf = info->flow_type_rss_offloads & by_port;
+	}
+	failed = rte_eth_dev_configure(
+		e->port_id, (uint16_t)e->rx_queues, (uint16_t)e->tx_queues, &conf);
+	if (failed && info->max_mtu < own->mtu)
+		return fail(
+			error, own, "takes an MTU of at most %u, not %u", info->max_mtu, own->mtu);
+	if (failed)
+		return fail(error, own, "cannot be configured: %s", rte_strerror(-failed));
+	failed = rte_eth_dev_adjust_nb_rx_tx_desc(e->port_id, &rx_descriptors, &tx_descriptors);
+	for (unsigned q = 0; !failed && q < e->rx_queues; q++)
+		failed = rte_eth_rx_queue_setup(e->port_id, (uint16_t)q, rx_descriptors,
+			socket < 0 ? (unsigned)SOCKET_ID_ANY : (unsigned)socket, NULL,
+			e->lanes[q].pool);
+	for (unsigned q = 0; !failed && q < e->tx_queues; q++)
+		failed = rte_eth_tx_queue_setup(e->port_id, (uint16_t)q, tx_descriptors,
+			socket < 0 ? (unsigned)SOCKET_ID_ANY : (unsigned)socket, NULL);
+	if (failed)
+		return fail(error, own, "a queue cannot be made: %s", rte_strerror(-failed));
+	return PE_OK;
+}
+
+static enum pe_status start(struct pe_ethdev *e, struct pe_error *error)
+{
+	int failed = rte_eth_dev_start(e->port_id);
+
+	if (failed)
+		return fail(error, e->source.own, "does not start: %s", rte_strerror(-failed));
+	e->started = true;
+	// Neighbour solicitations come by multicast.
+	if (e->local.v6_count && rte_eth_allmulticast_enable(e->port_id) != 0 &&
+		rte_eth_promiscuous_enable(e->port_id) != 0)
+		pe_log(PE_LOG_WARNING,
+			"%s: no multicast: other machines may not find its IPv6 addresses",
+			e->source.own->device);
+	return PE_OK;
+}
+
+static enum pe_status name_addresses(struct pe_ethdev *e, struct pe_error *error)
+{
+	const struct pe_source_config *own = e->source.own;
+	struct pe_net_local *local = &e->local;
+	struct rte_ether_addr mac;
+	size_t used;
+	int failed = rte_eth_macaddr_get(e->port_id, &mac);
+
+	if (failed)
+		return fail(error, own, "has no MAC address: %s", rte_strerror(-failed));
+	memcpy(local->mac, mac.addr_bytes, 6);
+	local->vlan = (uint16_t)own->vlan;
+	local->port = own->port;
+	used = (size_t)snprintf(e->source.where, sizeof e->source.where, "%.*s",
+		(int)strcspn(own->device, ","), own->device);
+	for (unsigned i = 0; i < own->address_count; i++) {
+		const uint8_t *address = own->addresses[i].address;
+		char text[PE_ADDRESS_TEXT];
+
+		if (pe_address_is_v4(address))
+			memcpy(local->v4[local->v4_count++], address + 12, 4);
+		else
+			memcpy(local->v6[local->v6_count++], address, 16);
+		pe_address_print(address, own->port, text);
+		if (used < sizeof e->source.where)
+			used += (size_t)snprintf(
+				e->source.where + used, sizeof e->source.where - used, " %s", text);
+	}
+	// Neighbours speak IPv6 from and to link-local addresses, whatever else there is.
+	if (local->v6_count)
+		pe_net_link_local(local->mac, local->v6[local->v6_count++]);
+	return PE_OK;
+}
+
+enum pe_status pe_ethdev_open(const struct pe_config *config, unsigned number,
+	struct pe_source **source, struct pe_error *error)
+{
+	const struct pe_source_config *own = &config->sources[number];
+	struct pe_ethdev *e = rte_zmalloc("presence-ethdev", sizeof *e, RTE_CACHE_LINE_SIZE);
+	struct rte_eth_dev_info info;
+	int failed, socket;
+
+	if (!e)
+		return fail(error, own, "no memory: raise memory.socket_mem_mb");
+	e->source = (struct pe_source){
+		.ops = &ops,
+		.config = config,
+		.own = own,
+		.number = (uint8_t)number,
+		.beyond_loopback = true,
+	};
+	e->lane_count = config->worker_count;
+	e->port_id = RTE_MAX_ETHPORTS;
+	if (find_port(e, error) != PE_OK)
+		goto fail;
+	failed = rte_eth_dev_info_get(e->port_id, &info);
+	if (failed) {
+		(void)fail(error, own, "does not describe itself: %s", rte_strerror(-failed));
+		goto fail;
+	}
+	if (getrandom(&e->steer_seed, sizeof e->steer_seed, 0) != sizeof e->steer_seed)
+		e->steer_seed = 1; // spreads as well; only easier to foresee
+	choose_queues(e, &info);
+	socket = rte_eth_dev_socket_id(e->port_id);
+	if (make_pools(e, socket, error) != PE_OK || make_rings(e, socket, error) != PE_OK ||
+		configure(e, &info, error) != PE_OK || name_addresses(e, error) != PE_OK ||
+		start(e, error) != PE_OK)
+		goto fail;
+	pe_log(PE_LOG_INFO, "%s: driver %s, %u receive and %u send queues, checksums %s",
+		e->source.where, info.driver_name, e->rx_queues, e->tx_queues,
+		e->tx_checksums ? "by the device" : "by us");
+	*source = &e->source;
+	return PE_OK;
+fail:
+	close_source(&e->source);
+	return error->status;
+}

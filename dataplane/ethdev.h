@@ -1,0 +1,48 @@
+// The ethdev source: any port that DPDK has, one receive queue a worker where the port spreads packets itself (RSS),
+// one queue and hand-over rings where it does not. Between ethdev.c, which makes the port ready and reports on it
+// (main thread), and ethdev_burst.c, which moves the packets (workers).
+//
+// Hand-over, when the port has fewer queues than there are workers:
+//   receive  worker 0 takes everything and passes on by a hash of the sender, one ring a worker, single
+//            producer and single consumer; full = dropped as steer_full
+//   send     workers without a queue pass their frames to worker 0, one ring, many producers and one consumer;
+//            full = tx_dropped
+#pragma once
+
+#include "net.h"
+#include "source.h"
+
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+
+#define PE_ETHDEV_PRIVATE  RTE_ALIGN(sizeof(struct pe_net_packet), RTE_MBUF_PRIV_ALIGN)
+#define PE_ETHDEV_TX_BURST 64
+
+struct pe_ethdev_lane {           // worker w's alone, but for the rings' other ends
+	struct rte_mempool *pool; // what its queue receives into and its answers are written in
+	struct rte_ring *steered; // worker 0 → this one; NULL: it has a receive queue
+	uint16_t held_count, tx_count;
+	struct rte_mbuf *held[PE_BURST_MAX]; // the requests of this turn; pe_peer.link is the index
+	struct rte_mbuf *tx[PE_ETHDEV_TX_BURST];
+} __rte_cache_aligned;
+
+struct pe_ethdev {
+	struct pe_source source;
+	// immutable while workers run
+	uint16_t port_id;
+	bool started, tx_checksums;
+	unsigned rx_queues, tx_queues, lane_count;
+	uint32_t steer_seed;
+	struct pe_net_local local;
+	// frames to be sent by worker 0; NULL: every worker has a send queue
+	struct rte_ring *handed;
+	struct pe_ethdev_lane lanes[PE_WORKERS_MAX];
+};
+
+unsigned pe_ethdev_receive(struct pe_source *source, unsigned worker, bool fresh,
+	struct pe_message *messages, unsigned max, unsigned *seen, struct pe_counters *counters);
+void pe_ethdev_release(struct pe_source *source, unsigned worker);
+uint8_t *pe_ethdev_reserve(struct pe_source *source, unsigned worker, const struct pe_peer *peer);
+void pe_ethdev_commit(struct pe_source *source, unsigned worker, const struct pe_peer *peer,
+	uint8_t *data, uint32_t bytes, struct pe_counters *counters);
+void pe_ethdev_flush(struct pe_source *source, unsigned worker, struct pe_counters *counters);
