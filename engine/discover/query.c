@@ -55,7 +55,7 @@ struct test {
 	const struct pe_wire_query *query;
 	bool geodetic, straight; // straight: distances with heights, on a GEODETIC space
 	bool origin_is_centre;
-	double radius_m, band_m;
+	double radius_m;
 	double origin[3];
 	struct pe_region region[PE_FRAMES_MAX];
 	unsigned region_count;
@@ -63,14 +63,20 @@ struct test {
 	double centre_metres[3];
 };
 
+static double straight(const double p[3], const double q[3])
+{
+	double x = p[0] - q[0], y = p[1] - q[1], z = p[2] - q[2];
+
+	return sqrt(x * x + y * y + z * z);
+}
+
 static double frame_distance(const struct test *t, const struct pe_hit *hit, const double from[3])
 {
 	struct pe_units u = pe_place_units(hit->key, hit->word & PE_WORD_POSITION);
-	double x = (double)u.v[0] * t->space->unit_m - from[0];
-	double y = (double)u.v[1] * t->space->unit_m - from[1];
-	double z = (double)u.v[2] * t->space->unit_m * (double)(1u << t->space->z_shift) - from[2];
+	double metres[3] = {(double)u.v[0] * t->space->unit_m, (double)u.v[1] * t->space->unit_m,
+		(double)u.v[2] * t->space->unit_m * (double)(1u << t->space->z_shift)};
 
-	return sqrt(x * x + y * y + z * z);
+	return straight(metres, from);
 }
 
 // From a point to a candidate. `met` = the hit's place is the view's, so the frame's metres will do.
@@ -80,12 +86,12 @@ static double distance(struct pe_query_context *c, const struct test *t, const s
 {
 	double d, doubt;
 
+	if (!t->geodetic)
+		return straight(point, view->shows.position);
 	if (t->straight || !met)
 		return pe_space_distance(t->space, point, view->shows.position, t->straight);
-	d = frame_distance(t, hit, metres);
-	if (!t->geodetic)
-		return d;
-	d = pe_surface_from_chord(t->space, d, view->shows.position[0]);
+	d = pe_surface_from_chord(
+		t->space, frame_distance(t, hit, metres), view->shows.position[0]);
 	doubt = pe_surface_band(d) + INDEX_ERROR_M;
 	if (fabs(d - edge_m) > doubt)
 		return d;
@@ -131,8 +137,6 @@ static bool inside(struct pe_query_context *c, const struct test *t, const struc
 		return *centre_m <= reach + 0.001;
 	}
 	*centre_m = distance(c, t, hit, met, view, q->a, t->centre_metres, t->radius_m);
-	if (!t->geodetic && met)
-		return true; // the walk decided it in whole units
 	return *centre_m <= t->radius_m;
 }
 
@@ -204,7 +208,7 @@ static enum pe_reason prepare(struct test *t, const struct pe_space *space,
 		return reason;
 	if (t->straight)
 		walk_m += walk_m * HEIGHT_SHRINK + 0.01;
-	t->region_count = pe_space_sphere(space, q->a, walk_m, t->region, &t->band_m);
+	t->region_count = pe_space_sphere(space, q->a, walk_m, t->region, NULL);
 	if (t->origin_is_centre)
 		memcpy(t->origin, q->a, sizeof t->origin);
 	return PE_REASON_none;
