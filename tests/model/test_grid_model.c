@@ -62,7 +62,7 @@ static int64_t coordinate(struct world *w, unsigned axis)
 	else {
 		int64_t spread = (int64_t)1 << (18 + 3 * scale);
 
-		v = (attraction[below(w, axis < 2 ? 4 : 2)] << PE_CELL_BITS) +
+		v = attraction[below(w, axis < 2 ? 4 : 2)] * (1 << PE_CELL_BITS) +
 			(int64_t)below(w, 2 * spread) - spread;
 	}
 	if (below(w, 8) == 0)
