@@ -149,7 +149,7 @@ static struct pe_published published_of(
 	return p;
 }
 
-// Squared metres between what is published and a new place; infinity across frames.
+// Squared metres between what is published and a new place; infinity across spaces.
 static double moved_square(const struct pe_space *space, const struct pe_record *r,
 	const struct pe_published *own, const struct pe_place *place, const double position[3])
 {
@@ -157,8 +157,12 @@ static double moved_square(const struct pe_space *space, const struct pe_record 
 			b = pe_place_units(place->key, place->word);
 	double d[3], square = 0;
 
-	if (PE_KEY_SPACE(r->key) != PE_KEY_SPACE(place->key) || a.frame != b.frame)
+	if (PE_KEY_SPACE(r->key) != PE_KEY_SPACE(place->key))
 		return INFINITY;
+	if (a.frame != b.frame) { // rare: across a border between frames
+		d[0] = pe_space_distance(space, own->position, position, true);
+		return d[0] * d[0];
+	}
 	for (unsigned i = 0; i < 3; i++) {
 		d[i] = (double)(b.v[i] - a.v[i]) * space->unit_m;
 		if (i == 2)
@@ -205,9 +209,11 @@ static bool below_thresholds(struct pe_worker *w, const struct pe_space_entry *s
 	return true;
 }
 
-// Keeps a state back until its time comes; liveness is refreshed at once. False: no room, publish it.
-static bool hold_back(struct pe_worker *w, uint32_t handle, const struct pe_published *p,
-	const struct pe_place *place, uint32_t cap_ms, uint32_t interval_ms)
+// Keeps a state back until its time comes; liveness is refreshed at once. `capped`: only the frequency cap is in its way,
+// so that it is published when the cap ends. False: no room, publish it.
+static bool hold_back(struct pe_worker *w, uint32_t handle, const struct pe_change *c,
+	const struct pe_published *p, const struct pe_place *place, bool capped, uint32_t cap_ms,
+	uint32_t interval_ms)
 {
 	struct pe_pending *node = pe_own_node(w, handle, true);
 
@@ -219,33 +225,17 @@ static bool hold_back(struct pe_worker *w, uint32_t handle, const struct pe_publ
 		node->trailing_until = w->tick + (interval_ms ? interval_ms : PE_TRAILING_MS);
 	if (node->flags & PE_PENDING_INTERVAL)
 		node->trailing_until = node->interval_until;
+	if (capped)
+		node->trailing_until = w->tick;
 	if (node->flags & PE_PENDING_STATE)
 		pe_own_drop_state(w, node);
 	node->state = *p;
 	node->key = place->key;
-	node->cap_ms = cap_ms;
-	node->interval_ms = interval_ms;
 	node->flags |= PE_PENDING_STATE;
+	pe_own_wait_times(w, node, c->update.duration_ms, cap_ms, interval_ms);
 	pe_own_schedule(w, node);
 	pe_own_refresh(w, handle, p->expiry_tick);
 	return true;
-}
-
-static void set_duration(struct pe_worker *w, uint32_t handle, uint32_t duration_ms)
-{
-	struct pe_pending *node = pe_own_node(w, handle, duration_ms != 0);
-
-	if (!node) {
-		if (duration_ms)
-			pe_count(&w->counters, PE_COUNTER_pending_exhausted, 1);
-		return;
-	}
-	node->flags &= ~PE_PENDING_DURATION;
-	if (duration_ms) {
-		node->flags |= PE_PENDING_DURATION;
-		node->state_until = w->tick + duration_ms;
-	}
-	pe_own_schedule(w, node);
 }
 
 // (incarnation, sequence) and event time against what is known.
@@ -269,7 +259,7 @@ static enum pe_reason check_static(struct pe_worker *w, const struct pe_record *
 	const struct pe_published *own = pe_record_own(r);
 	double allowed = own->precision_m > 0 ? (double)own->precision_m : STATIC_SLACK_M;
 
-	if (c->update.entity_type != PE_ENTITY_STATIC ||
+	if (own->entity_type != PE_ENTITY_STATIC ||
 		(c->update.attributes & PE_ATTRIBUTE_RELOCATION))
 		return PE_REASON_none;
 	if (moved_square(&w->engine->spaces[c->space].space, r, own, place, c->update.position) >
@@ -297,7 +287,7 @@ static void update_own(struct pe_worker *w, const struct pe_change *c, const str
 		reason = check_order(r, c);
 	if (!reason && there && PE_STATUS_SPACE(status) != c->space)
 		reason = PE_REASON_space_differs;
-	if (!reason && there && (status & PE_STATUS_STATIC))
+	if (!reason && there && c->update.entity_type == PE_ENTITY_STATIC)
 		reason = check_static(w, r, c, place);
 	if (reason) {
 		refuse(w, c, reason, r);
@@ -316,12 +306,13 @@ static void update_own(struct pe_worker *w, const struct pe_change *c, const str
 		bool capped = cap_ms && node && (node->flags & PE_PENDING_CAP) &&
 			(int32_t)(node->cap_until - w->tick) > 0;
 
-		if ((capped || (s->thresholds && below_thresholds(w, s, r, node, &p, place))) &&
-			hold_back(w, handle, &p, place, cap_ms, interval_ms)) {
+		bool below = s->thresholds && below_thresholds(w, s, r, node, &p, place);
+
+		if ((capped || below) &&
+			hold_back(w, handle, c, &p, place, capped && !below, cap_ms, interval_ms)) {
 			r->incarnation = c->incarnation;
 			r->sequence = c->update.sequence;
 			r->time_low = (uint32_t)c->time_ms;
-			set_duration(w, handle, c->update.duration_ms);
 			coalesced(w, c);
 			return;
 		}
@@ -332,23 +323,24 @@ static void update_own(struct pe_worker *w, const struct pe_change *c, const str
 		return;
 	case PE_PUBLISHED:
 		applied(w, c);
+		pe_own_duration(
+			w, handle, c->update.duration_ms != 0, w->tick + c->update.duration_ms);
+		pe_own_begin_holds(w, handle, cap_ms, interval_ms);
 		break;
 	case PE_PUBLISH_WAITS:
 		acknowledge(w, c, PE_ACK_ACCEPTED);
+		pe_own_wait_times(w, pe_own_node(w, handle, false), c->update.duration_ms, cap_ms,
+			interval_ms);
 		break;
 	}
 	r->incarnation = c->incarnation;
 	r->sequence = c->update.sequence;
 	r->time_low = (uint32_t)c->time_ms;
-	if (!there || ((status & PE_STATUS_STATIC) != 0) != (p.entity_type == PE_ENTITY_STATIC)) {
+	if (!there) {
 		status = atomic_load_explicit(&r->status, memory_order_relaxed);
-		status = pe_status_make(PE_STATUS_LIFE(status), w->index, c->space,
-			p.entity_type == PE_ENTITY_STATIC ? PE_STATUS_STATIC : 0);
+		status = pe_status_make(PE_STATUS_LIFE(status), w->index, c->space, 0);
 		atomic_store_explicit(&r->status, status, memory_order_release);
 	}
-	if (c->update.duration_ms || r->pending != PE_HANDLE_NONE)
-		set_duration(w, handle, c->update.duration_ms);
-	pe_own_begin_holds(w, handle, cap_ms, interval_ms);
 }
 
 // Where a change belongs that no record here answers for: to its partition's worker; on it, to a new entity.

@@ -117,6 +117,11 @@ struct pe_pending *pe_own_node(struct pe_worker *w, uint32_t handle, bool make);
 void pe_own_schedule(struct pe_worker *w, struct pe_pending *node);
 // Drops a waiting state; one that is owed counts as coalesced.
 void pe_own_drop_state(struct pe_worker *w, struct pe_pending *node);
+// When the published state falls back to INACTIVE; not timed: until changed.
+void pe_own_duration(struct pe_worker *w, uint32_t handle, bool timed, uint32_t until);
+// What begins when the waiting state is published: its own duration counts from now on.
+void pe_own_wait_times(struct pe_worker *w, struct pe_pending *node, uint32_t duration_ms,
+	uint32_t cap_ms, uint32_t interval_ms);
 void pe_own_begin_holds(
 	struct pe_worker *w, uint32_t handle, uint32_t cap_ms, uint32_t interval_ms);
 // Liveness without a change of state: the published copy gets another expiry.

@@ -32,7 +32,7 @@ void pe_own_drop_state(struct pe_worker *w, struct pe_pending *node)
 	if (node->flags & PE_PENDING_OWED)
 		pe_count(&w->counters, PE_COUNTER_records_coalesced, 1);
 	owed_set(w, node, false);
-	node->flags &= ~(PE_PENDING_STATE | PE_PENDING_RETRY);
+	node->flags &= ~(PE_PENDING_STATE | PE_PENDING_RETRY | PE_PENDING_STATE_TIMED);
 }
 
 static void give_node(struct pe_worker *w, struct pe_pending *node)
@@ -90,6 +90,34 @@ void pe_own_begin_holds(struct pe_worker *w, uint32_t handle, uint32_t cap_ms, u
 	node->cap_until = w->tick + cap_ms;
 	node->interval_until = w->tick + interval_ms;
 	pe_own_schedule(w, node);
+}
+
+void pe_own_duration(struct pe_worker *w, uint32_t handle, bool timed, uint32_t until)
+{
+	struct pe_pending *node = pe_own_node(w, handle, timed);
+
+	if (!node) {
+		if (timed)
+			pe_count(&w->counters, PE_COUNTER_pending_exhausted, 1);
+		return;
+	}
+	node->flags &= ~PE_PENDING_DURATION;
+	if (timed) {
+		node->flags |= PE_PENDING_DURATION;
+		node->state_until = until;
+	}
+	pe_own_schedule(w, node);
+}
+
+void pe_own_wait_times(struct pe_worker *w, struct pe_pending *node, uint32_t duration_ms,
+	uint32_t cap_ms, uint32_t interval_ms)
+{
+	node->cap_ms = cap_ms;
+	node->interval_ms = interval_ms;
+	if (duration_ms) {
+		node->flags |= PE_PENDING_STATE_TIMED;
+		node->waiting_until = w->tick + duration_ms;
+	}
 }
 
 void pe_own_expires(struct pe_worker *w, uint32_t handle, uint32_t tick)
@@ -311,19 +339,32 @@ static void entity_due(struct pe_worker *w, uint32_t handle)
 	}
 }
 
+static void fall_back(struct pe_published *p)
+{
+	p->attributes = (uint16_t)((p->attributes & ~7u) | PE_STATE_INACTIVE);
+	p->custom_state = 0;
+}
+
 // A state that waited is due, and nothing stands before it any more.
 static void publish_waiting(struct pe_worker *w, struct pe_pending *node)
 {
 	struct pe_published state = node->state;
 	uint32_t handle = node->handle, cap_ms = node->cap_ms, interval_ms = node->interval_ms;
+	uint32_t until = node->waiting_until;
 	uint64_t key = node->key;
-	bool owed = node->flags & PE_PENDING_OWED;
+	bool owed = node->flags & PE_PENDING_OWED, timed = node->flags & PE_PENDING_STATE_TIMED;
 
 	owed_set(w, node, false);
-	node->flags &= ~(PE_PENDING_STATE | PE_PENDING_RETRY);
+	node->flags &= ~(PE_PENDING_STATE | PE_PENDING_RETRY | PE_PENDING_STATE_TIMED);
+	if (timed && reached(until, w->tick)) {
+		fall_back(&state);
+		pe_count(&w->counters, PE_COUNTER_status_elapsed, 1);
+		timed = false;
+	}
 	switch (pe_own_publish(w, handle, &state, key, owed)) {
 	case PE_PUBLISHED:
 		pe_count(&w->counters, owed ? PE_COUNTER_records_applied : PE_COUNTER_trailing, 1);
+		pe_own_duration(w, handle, timed, until);
 		pe_own_begin_holds(w, handle, cap_ms, interval_ms);
 		return;
 	case PE_PUBLISH_FULL:
@@ -334,6 +375,8 @@ static void publish_waiting(struct pe_worker *w, struct pe_pending *node)
 			pe_own_schedule(w, node);
 		return;
 	case PE_PUBLISH_WAITS:
+		pe_own_wait_times(w, pe_own_node(w, handle, false), timed ? until - w->tick : 0,
+			cap_ms, interval_ms);
 		return;
 	}
 }
@@ -344,14 +387,8 @@ static void elapse(struct pe_worker *w, struct pe_pending *node)
 	struct pe_published p = *pe_record_own(r);
 
 	node->flags &= ~PE_PENDING_DURATION;
-	p.attributes = (uint16_t)((p.attributes & ~7u) | PE_STATE_INACTIVE);
-	p.custom_state = 0;
+	fall_back(&p);
 	pe_record_publish(r, &p);
-	if (node->flags & PE_PENDING_STATE) {
-		node->state.attributes =
-			(uint16_t)((node->state.attributes & ~7u) | PE_STATE_INACTIVE);
-		node->state.custom_state = 0;
-	}
 	pe_count(&w->counters, PE_COUNTER_status_elapsed, 1);
 }
 

@@ -7,7 +7,9 @@
 #define CURSOR_SKIP_SHIFT   48
 #define CURSOR_REGION_SHIFT 60
 #define CURSOR_WALK_MASK    ((1ull << CURSOR_SKIP_SHIFT) - 1)
-#define CURSOR_SKIP_MAX     0xFFFu
+// Always set, so that no cursor is zero: an answer may be cut before its first result.
+#define CURSOR_MARK     (1ull << 63)
+#define CURSOR_SKIP_MAX 0xFFFu
 static_assert(PE_QUERY_PIECE_HITS <= CURSOR_SKIP_MAX, "a piece's results fit the cursor");
 // How exact the index is: a unit an axis, the coarser one 1 mm up.
 #define INDEX_ERROR_M 0.0025
@@ -268,10 +270,11 @@ enum pe_reason pe_query_run(struct pe_query_context *c, const struct pe_space *s
 	if (q->max_results && q->max_results < results_max)
 		results_max = q->max_results;
 	if (q->flags & PE_QUERY_HAS_CURSOR) {
-		first_region = (unsigned)(q->cursor[1] >> CURSOR_REGION_SHIFT);
+		first_region = (unsigned)(q->cursor[1] >> CURSOR_REGION_SHIFT) & 7u;
 		skip = (uint32_t)(q->cursor[1] >> CURSOR_SKIP_SHIFT) & CURSOR_SKIP_MAX;
 		walk.cursor = (struct pe_cursor){{q->cursor[0], q->cursor[1] & CURSOR_WALK_MASK}};
-		if (first_region >= t.region_count || skip > PE_QUERY_PIECE_HITS)
+		if (!(q->cursor[1] & CURSOR_MARK) || first_region >= t.region_count ||
+			skip > PE_QUERY_PIECE_HITS)
 			return PE_REASON_query_cursor;
 	}
 	for (unsigned region = first_region; region < t.region_count && !full; region++) {
@@ -290,7 +293,7 @@ enum pe_reason pe_query_run(struct pe_query_context *c, const struct pe_space *s
 				walk.candidates >= c->candidates_max) {
 				full = true;
 				answer->cursor[0] = before.word[0];
-				answer->cursor[1] = before.word[1] |
+				answer->cursor[1] = before.word[1] | CURSOR_MARK |
 					(uint64_t)region << CURSOR_REGION_SHIFT |
 					(uint64_t)skip << CURSOR_SKIP_SHIFT;
 				break;
@@ -309,7 +312,7 @@ enum pe_reason pe_query_run(struct pe_query_context *c, const struct pe_space *s
 						continue;
 					full = true;
 					answer->cursor[0] = before.word[0];
-					answer->cursor[1] = before.word[1] |
+					answer->cursor[1] = before.word[1] | CURSOR_MARK |
 						(uint64_t)region << CURSOR_REGION_SHIFT |
 						(uint64_t)given << CURSOR_SKIP_SHIFT;
 					break;

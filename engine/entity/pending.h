@@ -7,13 +7,14 @@
 
 #include <stdbool.h>
 
-#define PE_PENDING_CROSSING 0x01u // old_slot waits for its grace period
-#define PE_PENDING_STATE    0x02u // `state` and `key` wait to be published
-#define PE_PENDING_OWED     0x04u // … and their record has not been counted yet
-#define PE_PENDING_DURATION 0x08u // state_until counts
-#define PE_PENDING_CAP      0x10u // cap_until counts: nothing is published sooner
-#define PE_PENDING_INTERVAL 0x20u // interval_until counts: the temporal threshold
-#define PE_PENDING_RETRY    0x40u // a leaf was closing: try again with the next turn
+#define PE_PENDING_CROSSING    0x01u // old_slot waits for its grace period
+#define PE_PENDING_STATE       0x02u // `state` and `key` wait to be published
+#define PE_PENDING_OWED        0x04u // … and their record has not been counted yet
+#define PE_PENDING_DURATION    0x08u // state_until counts
+#define PE_PENDING_CAP         0x10u // cap_until counts: nothing is published sooner
+#define PE_PENDING_INTERVAL    0x20u // interval_until counts: the temporal threshold
+#define PE_PENDING_STATE_TIMED 0x80u // waiting_until counts
+#define PE_PENDING_RETRY       0x40u // a leaf was closing: try again with the next turn
 
 struct pe_pending {
 	struct pe_wheel_link wheel;
@@ -27,6 +28,7 @@ struct pe_pending {
 	uint64_t key;            // of `state`
 	uint32_t interval_ms;    // of the hold that begins when `state` is published
 	uint32_t cap_ms;
+	uint32_t waiting_until; // end of the duration of `state`
 	_Alignas(64) struct pe_published state;
 };
 static_assert(sizeof(struct pe_pending) == 128, "two lines");

@@ -46,7 +46,6 @@ enum pe_life {
 #define PE_STATUS_LIFE(s)  ((enum pe_life)((s)&0xFFu))
 #define PE_STATUS_OWNER(s) (((s) >> 8) & 0xFFu)
 #define PE_STATUS_SPACE(s) (((s) >> 16) & 0xFFu)
-#define PE_STATUS_STATIC   (1u << 24)
 static inline uint32_t pe_status_make(
 	enum pe_life life, unsigned owner, unsigned space, uint32_t flags)
 {
