@@ -1,0 +1,140 @@
+// A single-threaded harness around the engine's façade: it builds messages, runs turns with a clock of its own, captures
+// and decodes what comes back, and checks after every turn what must always hold — replies are sound, nobody who is not
+// trusted gets more bytes than they sent, buffers are given back — and at the end the identities of the counters.
+// Tuned for tests that read as a list of steps. Worker 0 runs on the caller's thread; more workers have threads of
+// their own (a thread is one RCU reader) and are driven in lock-step, so that only one runs at a time.
+#pragma once
+
+#include "engine.h"
+
+#include "wire/decode.h"
+#include "wire/encode.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define HARNESS_REPLIES_MAX 1024
+
+struct harness_message {
+	uint8_t *data; // on the heap, of exact size, so that a sanitizer sees a read past the end
+	uint32_t bytes;
+	struct pe_peer peer;
+};
+
+struct harness_reply {
+	struct pe_peer peer;
+	uint32_t bytes;
+	uint8_t data[PE_WIRE_BYTES_MAX];
+};
+
+struct harness_thread;
+
+struct harness {
+	struct pe_engine *engine;
+	struct pe_engine_config config;
+	unsigned worker_count;
+	struct harness_thread *threads; // of workers 1 …
+	struct pe_now now;              // set by the test, or by harness_advance
+
+	// What the next turn takes, and what the last one gave.
+	struct harness_message queue[PE_BURST_MAX];
+	unsigned queue_count;
+	struct harness_reply *replies; // HARNESS_REPLIES_MAX
+	unsigned reply_count;
+
+	// The sink: no buffer is given while buffers_refused; open reservations now.
+	bool buffers_refused;
+	unsigned reserved, reserved_most;
+
+	uint64_t sequence; // of the harness's own packets
+	uint16_t port;     // of the next message's peer; the same unless a test changes it
+	bool untrusted;    // peers of the next messages
+
+	// The sender's own counts: what the engine's must agree with.
+	uint64_t sent_packets, sent_records, sent_queries;
+};
+
+// What is wrong, and where; prints and aborts unless a test program replaces it. Returning goes on.
+extern void (*harness_failed)(const char *what, const char *file, int line);
+#define HARNESS_CHECK(condition) \
+	((condition) ? (void)0 : harness_failed(#condition, __FILE__, __LINE__))
+
+// Two spaces: 0 CARTESIAN "plane", 1 GEODETIC worldwide "earth"; one worker, 1000 entities, no thresholds, ttl 30 s.
+struct pe_engine_config harness_config(void);
+// Starts an engine and attaches its workers. The monotonic clock begins a little before its low 32 bits wrap, so that
+// every test that runs for longer crosses that. A failure to start aborts.
+void harness_start(struct harness *h, const struct pe_engine_config *config);
+// Drains, checks the identities against the sender's counts and each other, detaches and destroys.
+void harness_stop(struct harness *h);
+// The identities, the entity count and the sender's counts, after a drain.
+void harness_check(struct harness *h);
+
+// Queues bytes for the next turn of worker 0, counted as received (by harness_turn_worker for the others).
+void harness_queue(struct harness *h, const uint8_t *data, uint32_t bytes);
+// One turn of a worker with what is queued; forgets earlier replies first.
+void harness_turn_worker(struct harness *h, unsigned worker);
+void harness_turn(struct harness *h);
+// A step of the control thread's work (one grace period at most).
+void harness_control(struct harness *h);
+// Turns and grace periods until nothing is in flight and no crossing waits; the clock stands still. Replies are kept only
+// of the last turn.
+void harness_settle(struct harness *h);
+// Moves both clocks on and runs a turn without messages on every worker.
+void harness_advance(struct harness *h, uint64_t ms);
+uint64_t harness_counter(struct harness *h, unsigned counter);
+#define HARNESS_COUNTER(h, name) harness_counter(h, PE_COUNTER_##name)
+#define HARNESS_REASON(h, name)  harness_counter(h, PE_COUNTER_REASON(PE_REASON_##name))
+
+// ---- messages ----
+
+// The id numbered n (> 0), different in every byte's neighbourhood.
+void harness_id(uint8_t id[16], uint64_t n);
+uint64_t harness_id_number(const uint8_t id[16]);
+// An ACTIVE MOBILE entity, ttl the space's default.
+struct pe_wire_update harness_update(uint64_t n, uint32_t sequence, double x, double y, double z);
+struct pe_wire_header harness_header(struct harness *h, unsigned space, uint16_t flags);
+
+#define HARNESS_INCARNATION 1700000000u // what the helpers below send unless told; before the clock's start
+
+// Queue a message of records; returns the packet's sequence.
+uint64_t harness_queue_updates(struct harness *h, unsigned space, uint32_t incarnation,
+	const struct pe_wire_update *updates, unsigned count, bool ack);
+uint64_t harness_queue_withdraws(struct harness *h, unsigned space, uint32_t incarnation,
+	const struct pe_wire_withdraw *withdraws, unsigned count, bool ack);
+uint64_t harness_queue_queries(
+	struct harness *h, unsigned space, const struct pe_wire_query *queries, unsigned count);
+
+// The acknowledgement records for a packet among the last turn's replies; returns their number, −1 without one. *refused:
+// the reason for the whole packet.
+int harness_acks(struct harness *h, uint64_t sequence, struct pe_wire_ack_record *records,
+	enum pe_reason *refused);
+
+// One record in a packet of its own, one turn of worker 0, its acknowledgement record (all bits set without one).
+struct pe_wire_ack_record harness_send(
+	struct harness *h, unsigned space, uint32_t incarnation, const struct pe_wire_update *update);
+struct pe_wire_ack_record harness_withdraw(
+	struct harness *h, unsigned space, uint32_t incarnation, uint64_t n, uint32_t sequence);
+
+// An answer put together from its numbered parts.
+struct harness_answer {
+	bool whole; // every part from 0 to the LAST one was there
+	uint8_t code, reason;
+	bool truncated;
+	uint64_t cursor[2];
+	unsigned part_count;
+	unsigned count;
+	struct pe_wire_result results[PE_QUERY_RESULTS_MAX];
+};
+
+// Gathers the answer to a query among the last turn's replies.
+void harness_answer(
+	struct harness *h, uint64_t sequence, uint32_t query_id, struct harness_answer *answer);
+// Asks one query in a packet of its own; one turn of the worker.
+void harness_ask(struct harness *h, unsigned worker, unsigned space, const struct pe_wire_query *query,
+	struct harness_answer *answer);
+// Results of a query for everything near (a sphere) that name n: 0 or 1, more when it is met twice. *result may be NULL.
+unsigned harness_sees(struct harness *h, unsigned worker, unsigned space, uint64_t n,
+	const struct pe_wire_query *query, struct pe_wire_result *result);
+struct pe_wire_query harness_sphere(double x, double y, double z, double radius_m);
+struct pe_wire_query harness_point(double x, double y, double z);
+struct pe_wire_query harness_box(const double a[3], const double b[3]);
