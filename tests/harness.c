@@ -76,7 +76,8 @@ void harness_start(struct harness *h, const struct pe_engine_config *config)
 	}
 	h->config = *config;
 	h->worker_count = config->worker_count;
-	h->now = (struct pe_now){.mono_ms = 0x1FFFFF800u, .wall_ms = (uint64_t)HARNESS_INCARNATION * 1000 + 500000};
+	h->now = (struct pe_now){
+		.mono_ms = 0x1FFFFF800u, .wall_ms = (uint64_t)HARNESS_INCARNATION * 1000 + 500000};
 	h->replies = calloc(HARNESS_REPLIES_MAX, sizeof *h->replies);
 	h->threads = calloc(h->worker_count, sizeof *h->threads);
 	h->port = 40000;
@@ -182,7 +183,8 @@ static void check_replies(struct harness *h)
 
 	HARNESS_CHECK(h->reserved == 0);
 	for (unsigned i = 0; i < h->reply_count; i++)
-		HARNESS_CHECK(pe_wire_check_reply(h->replies[i].data, h->replies[i].bytes, &view) == PE_REASON_none);
+		HARNESS_CHECK(pe_wire_check_reply(h->replies[i].data, h->replies[i].bytes, &view) ==
+			PE_REASON_none);
 	// What went to each peer that is not trusted against what came from it.
 	for (unsigned i = 0; i < h->reply_count; i++) {
 		uint64_t in = 0, out = 0;
@@ -190,10 +192,12 @@ static void check_replies(struct harness *h)
 		if (h->replies[i].peer.trusted)
 			continue;
 		for (unsigned k = 0; k < h->reply_count; k++)
-			if (!h->replies[k].peer.trusted && h->replies[k].peer.port == h->replies[i].peer.port)
+			if (!h->replies[k].peer.trusted &&
+				h->replies[k].peer.port == h->replies[i].peer.port)
 				out += h->replies[k].bytes;
 		for (unsigned k = 0; k < h->queue_count; k++)
-			if (!h->queue[k].peer.trusted && h->queue[k].peer.port == h->replies[i].peer.port)
+			if (!h->queue[k].peer.trusted &&
+				h->queue[k].peer.port == h->replies[i].peer.port)
 				in += h->queue[k].bytes;
 		HARNESS_CHECK(out <= in);
 	}
@@ -223,8 +227,9 @@ void harness_turn_worker(struct harness *h, unsigned worker)
 
 	h->reply_count = 0;
 	for (unsigned i = 0; i < h->queue_count; i++) {
-		messages[i] = (struct pe_message){
-			.data = h->queue[i].data, .bytes = h->queue[i].bytes, .peer = h->queue[i].peer};
+		messages[i] = (struct pe_message){.data = h->queue[i].data,
+			.bytes = h->queue[i].bytes,
+			.peer = h->queue[i].peer};
 		// Nobody else runs now, so that the caller may count for any worker.
 		pe_count(pe_worker_counters(w), PE_COUNTER_rx_packets, 1);
 		pe_count(pe_worker_counters(w), PE_COUNTER_rx_bytes, h->queue[i].bytes);
@@ -267,8 +272,12 @@ void harness_settle(struct harness *h)
 			harness_turn_worker(h, i);
 		busy = pe_engine_control(h->engine);
 		in_flight = 0;
-		for (unsigned i = 0; i < h->worker_count; i++)
-			in_flight += pe_worker_in_flight(pe_engine_worker(h->engine, i));
+		for (unsigned i = 0; i < h->worker_count; i++) {
+			struct pe_worker *w = pe_engine_worker(h->engine, i);
+
+			in_flight += pe_worker_in_flight(w);
+			busy |= pe_worker_idle_ms(w, h->now) == 0; // timers that are behind
+		}
 		quiet = in_flight || busy ? 0 : quiet + 1;
 		// A leaf that is being closed, a capped state: what needs the clock to move is not in flight here.
 		if (in_flight && rounds % 64 == 63)
@@ -326,8 +335,10 @@ struct pe_wire_update harness_update(uint64_t n, uint32_t sequence, double x, do
 
 struct pe_wire_header harness_header(struct harness *h, unsigned space, uint16_t flags)
 {
-	struct pe_wire_header header = {
-		.flags = flags, .stream_id = 7, .sequence = ++h->sequence, .timestamp_ms = h->now.wall_ms};
+	struct pe_wire_header header = {.flags = flags,
+		.stream_id = 7,
+		.sequence = ++h->sequence,
+		.timestamp_ms = h->now.wall_ms};
 
 	memcpy(header.space_id, h->config.spaces[space].space.id, 16);
 	return header;
@@ -347,7 +358,8 @@ uint64_t harness_queue_updates(struct harness *h, unsigned space, uint32_t incar
 	uint8_t buffer[PE_WIRE_BYTES_MAX];
 	struct pe_wire_header header = harness_header(h, space, ack ? PE_FLAG_ACK : 0);
 	struct pe_wire_update_preamble preamble = preamble_of(header.sequence, incarnation);
-	uint32_t bytes = pe_wire_put_update(buffer, sizeof buffer, &header, &preamble, updates, count);
+	uint32_t bytes =
+		pe_wire_put_update(buffer, sizeof buffer, &header, &preamble, updates, count);
 
 	HARNESS_CHECK(bytes > 0);
 	harness_queue(h, buffer, bytes);
@@ -361,7 +373,8 @@ uint64_t harness_queue_withdraws(struct harness *h, unsigned space, uint32_t inc
 	uint8_t buffer[PE_WIRE_BYTES_MAX];
 	struct pe_wire_header header = harness_header(h, space, ack ? PE_FLAG_ACK : 0);
 	struct pe_wire_update_preamble preamble = preamble_of(header.sequence, incarnation);
-	uint32_t bytes = pe_wire_put_withdraw(buffer, sizeof buffer, &header, &preamble, withdraws, count);
+	uint32_t bytes =
+		pe_wire_put_withdraw(buffer, sizeof buffer, &header, &preamble, withdraws, count);
 
 	HARNESS_CHECK(bytes > 0);
 	harness_queue(h, buffer, bytes);
@@ -388,9 +401,11 @@ int harness_acks(struct harness *h, uint64_t sequence, struct pe_wire_ack_record
 	for (unsigned i = 0; i < h->reply_count; i++) {
 		struct pe_wire_view v;
 
-		if (pe_wire_check_reply(h->replies[i].data, h->replies[i].bytes, &v) != PE_REASON_none)
+		if (pe_wire_check_reply(h->replies[i].data, h->replies[i].bytes, &v) !=
+			PE_REASON_none)
 			continue;
-		if ((v.header.type != PE_TYPE_SPATIAL_UPDATE && v.header.type != PE_TYPE_WITHDRAW) ||
+		if ((v.header.type != PE_TYPE_SPATIAL_UPDATE &&
+			    v.header.type != PE_TYPE_WITHDRAW) ||
 			v.body.ack.request_sequence != sequence)
 			continue;
 		HARNESS_CHECK(memcmp(v.body.ack.broadcast_id, &sequence, sizeof sequence) == 0);
@@ -414,8 +429,8 @@ static struct pe_wire_ack_record only_ack(struct harness *h, uint64_t sequence)
 	return records[0];
 }
 
-struct pe_wire_ack_record harness_send(
-	struct harness *h, unsigned space, uint32_t incarnation, const struct pe_wire_update *update)
+struct pe_wire_ack_record harness_send(struct harness *h, unsigned space, uint32_t incarnation,
+	const struct pe_wire_update *update)
 {
 	uint64_t sequence = harness_queue_updates(h, space, incarnation, update, 1, true);
 
@@ -451,7 +466,8 @@ void harness_answer(
 		const uint8_t *results;
 		uint32_t offset = 0;
 
-		if (pe_wire_check_reply(h->replies[i].data, h->replies[i].bytes, &v) != PE_REASON_none ||
+		if (pe_wire_check_reply(h->replies[i].data, h->replies[i].bytes, &v) !=
+				PE_REASON_none ||
 			v.header.type != PE_TYPE_SPATIAL_RESPONSE)
 			continue;
 		while (pe_wire_next_answer(&v, &offset, &a, &results)) {
@@ -462,7 +478,8 @@ void harness_answer(
 			answer->part_count++;
 			answer->code = a.code;
 			answer->reason = a.reason;
-			for (unsigned k = 0; k < a.result_count && answer->count < PE_QUERY_RESULTS_MAX; k++)
+			for (unsigned k = 0;
+				k < a.result_count && answer->count < PE_QUERY_RESULTS_MAX; k++)
 				pe_wire_get_result(results, k, &answer->results[answer->count++]);
 			last |= (a.flags & PE_ANSWER_LAST) != 0;
 			if (a.flags & PE_ANSWER_TRUNCATED) {
@@ -474,8 +491,8 @@ void harness_answer(
 	answer->whole = last;
 }
 
-void harness_ask(struct harness *h, unsigned worker, unsigned space, const struct pe_wire_query *query,
-	struct harness_answer *answer)
+void harness_ask(struct harness *h, unsigned worker, unsigned space,
+	const struct pe_wire_query *query, struct harness_answer *answer)
 {
 	uint64_t sequence = harness_queue_queries(h, space, query, 1);
 

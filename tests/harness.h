@@ -94,7 +94,8 @@ uint64_t harness_id_number(const uint8_t id[16]);
 struct pe_wire_update harness_update(uint64_t n, uint32_t sequence, double x, double y, double z);
 struct pe_wire_header harness_header(struct harness *h, unsigned space, uint16_t flags);
 
-#define HARNESS_INCARNATION 1700000000u // what the helpers below send unless told; before the clock's start
+#define HARNESS_INCARNATION \
+	1700000000u // what the helpers below send unless told; before the clock's start
 
 // Queue a message of records; returns the packet's sequence.
 uint64_t harness_queue_updates(struct harness *h, unsigned space, uint32_t incarnation,
@@ -110,8 +111,8 @@ int harness_acks(struct harness *h, uint64_t sequence, struct pe_wire_ack_record
 	enum pe_reason *refused);
 
 // One record in a packet of its own, one turn of worker 0, its acknowledgement record (all bits set without one).
-struct pe_wire_ack_record harness_send(
-	struct harness *h, unsigned space, uint32_t incarnation, const struct pe_wire_update *update);
+struct pe_wire_ack_record harness_send(struct harness *h, unsigned space, uint32_t incarnation,
+	const struct pe_wire_update *update);
 struct pe_wire_ack_record harness_withdraw(
 	struct harness *h, unsigned space, uint32_t incarnation, uint64_t n, uint32_t sequence);
 
@@ -130,8 +131,8 @@ struct harness_answer {
 void harness_answer(
 	struct harness *h, uint64_t sequence, uint32_t query_id, struct harness_answer *answer);
 // Asks one query in a packet of its own; one turn of the worker.
-void harness_ask(struct harness *h, unsigned worker, unsigned space, const struct pe_wire_query *query,
-	struct harness_answer *answer);
+void harness_ask(struct harness *h, unsigned worker, unsigned space,
+	const struct pe_wire_query *query, struct harness_answer *answer);
 // Results of a query for everything near (a sphere) that name n: 0 or 1, more when it is met twice. *result may be NULL.
 unsigned harness_sees(struct harness *h, unsigned worker, unsigned space, uint64_t n,
 	const struct pe_wire_query *query, struct pe_wire_result *result);

@@ -1,7 +1,8 @@
 // Which record is newer: (incarnation, sequence), event times, tombstones, and what the acknowledgement says of it.
 #include "testing_engine.h"
 
-static struct pe_wire_ack_record put(uint32_t incarnation, uint32_t sequence, int32_t offset_ms, double x)
+static struct pe_wire_ack_record put(
+	uint32_t incarnation, uint32_t sequence, int32_t offset_ms, double x)
 {
 	struct pe_wire_update u = harness_update(1, sequence, x, 10, 10);
 
