@@ -344,7 +344,7 @@ struct pe_wire_header harness_header(struct harness *h, unsigned space, uint16_t
 	return header;
 }
 
-static struct pe_wire_update_preamble preamble_of(uint64_t sequence, uint32_t incarnation)
+struct pe_wire_update_preamble harness_preamble(uint64_t sequence, uint32_t incarnation)
 {
 	struct pe_wire_update_preamble p = {.incarnation = incarnation};
 
@@ -357,7 +357,7 @@ uint64_t harness_queue_updates(struct harness *h, unsigned space, uint32_t incar
 {
 	uint8_t buffer[PE_WIRE_BYTES_MAX];
 	struct pe_wire_header header = harness_header(h, space, ack ? PE_FLAG_ACK : 0);
-	struct pe_wire_update_preamble preamble = preamble_of(header.sequence, incarnation);
+	struct pe_wire_update_preamble preamble = harness_preamble(header.sequence, incarnation);
 	uint32_t bytes =
 		pe_wire_put_update(buffer, sizeof buffer, &header, &preamble, updates, count);
 
@@ -372,7 +372,7 @@ uint64_t harness_queue_withdraws(struct harness *h, unsigned space, uint32_t inc
 {
 	uint8_t buffer[PE_WIRE_BYTES_MAX];
 	struct pe_wire_header header = harness_header(h, space, ack ? PE_FLAG_ACK : 0);
-	struct pe_wire_update_preamble preamble = preamble_of(header.sequence, incarnation);
+	struct pe_wire_update_preamble preamble = harness_preamble(header.sequence, incarnation);
 	uint32_t bytes =
 		pe_wire_put_withdraw(buffer, sizeof buffer, &header, &preamble, withdraws, count);
 

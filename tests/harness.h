@@ -94,6 +94,9 @@ uint64_t harness_id_number(const uint8_t id[16]);
 struct pe_wire_update harness_update(uint64_t n, uint32_t sequence, double x, double y, double z);
 struct pe_wire_header harness_header(struct harness *h, unsigned space, uint16_t flags);
 
+// Names the packet by its sequence.
+struct pe_wire_update_preamble harness_preamble(uint64_t sequence, uint32_t incarnation);
+
 #define HARNESS_INCARNATION \
 	1700000000u // what the helpers below send unless told; before the clock's start
 

@@ -1,0 +1,367 @@
+// What covers an update: the frequency cap, the three thresholds, a newer record of the same burst; and the trailing edge:
+// when updates stop, the state equals the newest accepted one within one threshold's time.
+#include "testing_engine.h"
+
+static struct pe_wire_update at(uint32_t sequence, double x)
+{
+	struct pe_wire_update u = harness_update(1, sequence, x, 10, 10);
+
+	u.ttl_ms = 1000000;
+	return u;
+}
+
+static struct pe_wire_ack_record put(uint32_t sequence, double x)
+{
+	struct pe_wire_update u = at(sequence, x);
+
+	return send(&u);
+}
+
+static void cap_is_kept_and_nothing_lost(void)
+{
+	struct pe_wire_update u;
+	unsigned changes = 0;
+	double seen = 0;
+
+	start();
+	// 600 a minute: one in 100 ms; one comes every 7 ms for 3 s.
+	for (unsigned i = 0; i < 430; i++) {
+		struct pe_wire_result r;
+
+		u = at(1 + i, 1 + i % 50);
+		u.frequency = 600;
+		(void)send(&u);
+		CU_ASSERT_EQUAL(sees(1, &r), 1);
+		changes += r.position[0] != seen;
+		seen = r.position[0];
+		harness_advance(&h, 7);
+	}
+	CU_ASSERT(changes >= 28 && changes <= 31);
+	CU_ASSERT_EQUAL(
+		HARNESS_COUNTER(&h, records_applied) + HARNESS_COUNTER(&h, records_coalesced), 430);
+	CU_ASSERT(HARNESS_COUNTER(&h, records_coalesced) >= 390);
+	// The newest shows as soon as the cap allows, and nothing more happens afterwards.
+	harness_advance(&h, 100);
+	ASSERT_AT(1, u.position[0]);
+	stop();
+}
+
+static void cap_to_the_tick(void)
+{
+	struct pe_wire_update u = at(1, 1);
+
+	start();
+	u.frequency = 600;
+	ASSERT_STATUS(send(&u), PE_ACK_APPLIED);
+	harness_advance(&h, 50);
+	u = at(2, 2);
+	u.frequency = 600;
+	ASSERT_STATUS(send(&u), PE_ACK_COALESCED);
+	harness_advance(&h, 49);
+	ASSERT_AT(1, 1);
+	harness_advance(&h, 1);
+	ASSERT_AT(1, 2);
+	CU_ASSERT_EQUAL(HARNESS_COUNTER(&h, trailing), 1);
+	// A cap began with what was published then.
+	harness_advance(&h, 99);
+	u = at(3, 3);
+	u.frequency = 600;
+	ASSERT_STATUS(send(&u), PE_ACK_COALESCED);
+	harness_advance(&h, 1);
+	ASSERT_AT(1, 3);
+	// Into another cell just as well.
+	harness_advance(&h, 1);
+	u = at(4, 5000);
+	u.frequency = 600;
+	ASSERT_STATUS(send(&u), PE_ACK_COALESCED);
+	harness_advance(&h, 98);
+	ASSERT_AT(1, 3);
+	harness_advance(&h, 1);
+	ASSERT_AT(1, 5000);
+	stop();
+}
+
+static void cap_of_the_space(void)
+{
+	struct pe_engine_config config = harness_config();
+
+	config.spaces[PLANE].frequency_default = 60;
+	start_with(&config);
+	ASSERT_STATUS(put(1, 1), PE_ACK_APPLIED);
+	harness_advance(&h, 999);
+	ASSERT_STATUS(put(2, 2), PE_ACK_COALESCED);
+	harness_advance(&h, 1);
+	ASSERT_AT(1, 2);
+	harness_advance(&h, 1000);
+	ASSERT_STATUS(put(3, 3), PE_ACK_APPLIED);
+	stop();
+}
+
+// A crossing that had to wait for a grace period does not also wait for the cap that it begins.
+static void cap_and_pending_crossing(void)
+{
+	struct pe_wire_update u;
+
+	start();
+	ASSERT_STATUS(put(1, 10), PE_ACK_APPLIED);
+	ASSERT_STATUS(put(2, 100), PE_ACK_APPLIED);
+	u = at(3, 200);
+	u.frequency = 1;
+	ASSERT_STATUS(send(&u), PE_ACK_ACCEPTED);
+	ASSERT_AT(1, 100);
+	harness_settle(&h);
+	ASSERT_AT(1, 200);
+	harness_advance(&h, 1);
+	u = at(4, 300);
+	u.frequency = 1;
+	ASSERT_STATUS(send(&u), PE_ACK_COALESCED);
+	harness_advance(&h, 59998);
+	ASSERT_AT(1, 200);
+	harness_advance(&h, 1);
+	ASSERT_AT(1, 300);
+	stop();
+}
+
+static void liveness_is_refreshed_by_what_is_covered(void)
+{
+	struct pe_wire_update u = at(1, 1);
+
+	start();
+	u.frequency = 1;
+	u.ttl_ms = 1000;
+	ASSERT_STATUS(send(&u), PE_ACK_APPLIED);
+	harness_advance(&h, 999);
+	u.sequence = 2;
+	ASSERT_STATUS(send(&u), PE_ACK_COALESCED);
+	harness_advance(&h, 999);
+	ASSERT_AT(1, 1);
+	harness_advance(&h, 1);
+	ASSERT_GONE(1);
+	// And what waited went with it.
+	harness_advance(&h, 100000);
+	ASSERT_GONE(1);
+	CU_ASSERT_EQUAL(HARNESS_COUNTER(&h, trailing), 0);
+	stop();
+}
+
+static void spatial_threshold(void)
+{
+	struct pe_engine_config config = harness_config();
+
+	config.spaces[PLANE].coalesce_distance_m = 5;
+	start_with(&config);
+	ASSERT_STATUS(put(1, 10), PE_ACK_APPLIED);
+	ASSERT_STATUS(put(2, 14.99), PE_ACK_COALESCED);
+	ASSERT_AT(1, 10);
+	// Measured from what is published, so that small steps add up.
+	ASSERT_STATUS(put(3, 15.01), PE_ACK_APPLIED);
+	ASSERT_AT(1, 15.01);
+	ASSERT_STATUS(put(4, 19), PE_ACK_COALESCED);
+	// The trailing edge: within a second.
+	harness_advance(&h, 999);
+	ASSERT_AT(1, 15.01);
+	harness_advance(&h, 1);
+	ASSERT_AT(1, 19);
+	CU_ASSERT_EQUAL(HARNESS_COUNTER(&h, trailing), 1);
+	// Updates that go on do not put it off.
+	for (unsigned i = 0; i < 20; i++) {
+		ASSERT_STATUS(put(5 + i, 20 + 0.01 * i), PE_ACK_COALESCED);
+		harness_advance(&h, 100);
+	}
+	CU_ASSERT_EQUAL(HARNESS_COUNTER(&h, trailing), 3);
+	// A larger move drops what waited.
+	ASSERT_STATUS(put(30, 21), PE_ACK_COALESCED);
+	ASSERT_STATUS(put(31, 40), PE_ACK_APPLIED);
+	harness_advance(&h, 2000);
+	ASSERT_AT(1, 40);
+	// Across the border of a cell too (64 m), and there it arrives.
+	ASSERT_STATUS(put(32, 60), PE_ACK_APPLIED);
+	ASSERT_STATUS(put(33, 64.5), PE_ACK_COALESCED);
+	harness_advance(&h, 1000);
+	ASSERT_AT(1, 64.5);
+	stop();
+}
+
+static void temporal_threshold(void)
+{
+	struct pe_engine_config config = harness_config();
+
+	config.spaces[PLANE].coalesce_interval_ms = 250;
+	start_with(&config);
+	ASSERT_STATUS(put(1, 10), PE_ACK_APPLIED);
+	harness_advance(&h, 1);
+	ASSERT_STATUS(put(2, 500), PE_ACK_COALESCED);
+	harness_advance(&h, 248);
+	ASSERT_AT(1, 10);
+	harness_advance(&h, 1);
+	ASSERT_AT(1, 500);
+	harness_advance(&h, 250);
+	harness_settle(&h);
+	ASSERT_STATUS(put(3, 600), PE_ACK_APPLIED);
+	ASSERT_AT(1, 600);
+	stop();
+}
+
+// Below all of them is covered, above any of them is not.
+static void thresholds_together(void)
+{
+	struct pe_engine_config config = harness_config();
+
+	config.spaces[PLANE].coalesce_interval_ms = 250;
+	config.spaces[PLANE].coalesce_distance_m = 5;
+	start_with(&config);
+	ASSERT_STATUS(put(1, 10), PE_ACK_APPLIED);
+	harness_advance(&h, 10);
+	ASSERT_STATUS(put(2, 16), PE_ACK_APPLIED);
+	harness_advance(&h, 10);
+	ASSERT_STATUS(put(3, 17), PE_ACK_COALESCED);
+	harness_advance(&h, 239);
+	ASSERT_AT(1, 16);
+	harness_advance(&h, 1);
+	ASSERT_AT(1, 17);
+	harness_advance(&h, 251);
+	ASSERT_STATUS(put(4, 17.5), PE_ACK_APPLIED);
+	stop();
+}
+
+static void attribute_threshold(void)
+{
+	struct pe_engine_config config = harness_config();
+	struct pe_wire_update u = at(1, 10);
+	struct pe_wire_result r;
+
+	config.spaces[PLANE].coalesce_distance_m = 5;
+	config.spaces[PLANE].coalesce_attribute = 0.1f;
+	start_with(&config);
+	u.status_confidence = 200;
+	ASSERT_STATUS(send(&u), PE_ACK_APPLIED);
+	u.sequence = 2;
+	u.status_confidence = 220;
+	ASSERT_STATUS(send(&u), PE_ACK_COALESCED);
+	u.sequence = 3;
+	u.status_confidence = 240; // 40 of 254 from what is published
+	ASSERT_STATUS(send(&u), PE_ACK_APPLIED);
+	u.sequence = 4;
+	u.status_confidence = 0; // not stated is not a small change
+	ASSERT_STATUS(send(&u), PE_ACK_APPLIED);
+	u.sequence = 5;
+	u.attributes = PE_STATE_BUSY; // nor is another state
+	ASSERT_STATUS(send(&u), PE_ACK_APPLIED);
+	u.sequence = 6;
+	u.radius_m = 300;
+	ASSERT_STATUS(send(&u), PE_ACK_APPLIED);
+	u.sequence = 7;
+	u.velocity[0] = 0x4000;
+	ASSERT_STATUS(send(&u), PE_ACK_COALESCED);
+	harness_advance(&h, 1000);
+	CU_ASSERT_EQUAL(sees(1, &r), 1);
+	CU_ASSERT_EQUAL(r.velocity[0], 0x4000);
+	stop();
+
+	// Alone it covers no move, however small.
+	config = harness_config();
+	config.spaces[PLANE].coalesce_attribute = 0.1f;
+	start_with(&config);
+	u = at(1, 10);
+	u.status_confidence = 200;
+	ASSERT_STATUS(send(&u), PE_ACK_APPLIED);
+	u = at(2, 10.01);
+	u.status_confidence = 201;
+	ASSERT_STATUS(send(&u), PE_ACK_APPLIED);
+	u.sequence = 3;
+	u.status_confidence = 202;
+	ASSERT_STATUS(send(&u), PE_ACK_COALESCED);
+	stop();
+}
+
+static void ten_in_a_burst(void)
+{
+	struct pe_wire_update u[PE_UPDATE_COUNT_MAX];
+	struct pe_wire_ack_record records[PE_UPDATE_COUNT_MAX];
+	enum pe_reason refused;
+	uint64_t packet;
+
+	start();
+	ASSERT_STATUS(put(1, 1), PE_ACK_APPLIED);
+	for (unsigned i = 0; i < 10; i++)
+		u[i] = at(10 + i, 2 + i);
+	packet = harness_queue_updates(&h, PLANE, HARNESS_INCARNATION, u, 10, true);
+	harness_turn(&h);
+	CU_ASSERT_EQUAL(harness_acks(&h, packet, records, &refused), 10);
+	for (unsigned i = 0; i < 9; i++)
+		ASSERT_STATUS(records[i], PE_ACK_COALESCED);
+	ASSERT_STATUS(records[9], PE_ACK_APPLIED);
+	ASSERT_AT(1, 11);
+	CU_ASSERT_EQUAL(HARNESS_COUNTER(&h, records_coalesced), 9);
+
+	// Over packets of one burst, and out of order: the newest stands, the older ones are stale.
+	u[0] = at(30, 30);
+	u[1] = at(29, 29);
+	(void)harness_queue_updates(&h, PLANE, HARNESS_INCARNATION, &u[0], 1, true);
+	packet = harness_queue_updates(&h, PLANE, HARNESS_INCARNATION, &u[1], 1, true);
+	harness_turn(&h);
+	CU_ASSERT_EQUAL(harness_acks(&h, packet, records, &refused), 1);
+	ASSERT_REFUSED(records[0], stale);
+	ASSERT_AT(1, 30);
+
+	// What would be refused covers nothing.
+	u[0] = at(40, 40);
+	u[1] = at(41, 41);
+	u[1].time_offset_ms = -1000000; // late
+	packet = harness_queue_updates(&h, PLANE, HARNESS_INCARNATION, u, 2, true);
+	harness_turn(&h);
+	CU_ASSERT_EQUAL(harness_acks(&h, packet, records, &refused), 2);
+	ASSERT_STATUS(records[0], PE_ACK_APPLIED);
+	ASSERT_REFUSED(records[1], late);
+	ASSERT_AT(1, 40);
+	u[0] = at(50, 50);
+	u[1] = at(51, 51);
+	u[1].radius_m = -1;
+	packet = harness_queue_updates(&h, PLANE, HARNESS_INCARNATION, u, 2, true);
+	harness_turn(&h);
+	CU_ASSERT_EQUAL(harness_acks(&h, packet, records, &refused), 2);
+	ASSERT_STATUS(records[0], PE_ACK_APPLIED);
+	ASSERT_REFUSED(records[1], radius);
+	ASSERT_AT(1, 50);
+	stop();
+}
+
+// A burst of many entities, each several times, some new: each ends at its newest, and everything is counted once.
+static void a_full_burst(void)
+{
+	uint32_t newest[40] = {0};
+
+	start();
+	for (unsigned round = 0; round < 5; round++) {
+		for (unsigned m = 0; m < PE_BURST_MAX; m++) {
+			struct pe_wire_update u[PE_UPDATE_COUNT_MAX];
+
+			for (unsigned i = 0; i < PE_UPDATE_COUNT_MAX; i++) {
+				unsigned n = (m * 7 + i * 3 + round) % 40;
+
+				newest[n]++;
+				u[i] = harness_update(
+					1 + n, newest[n], 0.25 * newest[n], 200.0 * n, 0);
+			}
+			(void)harness_queue_updates(
+				&h, PLANE, HARNESS_INCARNATION, u, PE_UPDATE_COUNT_MAX, m & 1);
+		}
+		harness_turn(&h);
+		for (unsigned n = 0; n < 40; n++)
+			if (newest[n])
+				ASSERT_AT(1 + n, 0.25 * newest[n]);
+	}
+	CU_ASSERT_EQUAL(
+		HARNESS_COUNTER(&h, records_applied) + HARNESS_COUNTER(&h, records_coalesced),
+		5 * PE_BURST_MAX * PE_UPDATE_COUNT_MAX);
+	CU_ASSERT(HARNESS_COUNTER(&h, records_coalesced) > 100);
+	stop();
+}
+
+TESTING_MAIN("engine: coalescing", {"cap kept, nothing lost", cap_is_kept_and_nothing_lost},
+	{"cap to the tick", cap_to_the_tick}, {"cap of the space", cap_of_the_space},
+	{"cap and pending crossing", cap_and_pending_crossing},
+	{"liveness", liveness_is_refreshed_by_what_is_covered},
+	{"spatial threshold", spatial_threshold}, {"temporal threshold", temporal_threshold},
+	{"thresholds together", thresholds_together}, {"attribute threshold", attribute_threshold},
+	{"ten in a burst", ten_in_a_burst}, {"a full burst", a_full_burst})
