@@ -88,8 +88,8 @@ static enum pe_status prepare_spaces(struct pe_engine *e, struct pe_error *error
 		if (status != PE_OK)
 			return status;
 		s->policy = *p;
-		s->thresholds = p->coalesce_distance_m > 0 || p->coalesce_interval_ms ||
-			p->coalesce_attribute > 0;
+		// A confidence that hardly changed covers no move: the attribute threshold alone holds nothing back.
+		s->thresholds = p->coalesce_distance_m > 0 || p->coalesce_interval_ms;
 		s->limits = (struct pe_wire_limits){
 			.geodetic = p->space.kind == PE_SPACE_GEODETIC,
 			.ttl_max_ms = p->ttl_max_ms,

@@ -26,7 +26,7 @@ struct pe_space_entry {
 	struct pe_space space;
 	struct pe_space_policy policy; // defaults filled in
 	struct pe_wire_limits limits;
-	bool thresholds; // any coalescing threshold is set
+	bool thresholds; // one of space or time is set
 	// bits of the largest precision seen; written: any worker, growing; read: queries
 	_Atomic uint32_t precision_seen;
 };
