@@ -113,10 +113,12 @@ static bool send_packet(struct load_run *r, unsigned geo)
 	uint64_t sequence;
 	bool ack;
 
-	// The first packet of a window asks too, or a closed window would wait for nobody.
+	// A window that is half full asks too when nobody else does, or a closed one would wait for nothing.
 	r->ack_debt += r->config->ack_share;
-	ack = (r->ack_debt >= 1 || (r->config->window && !r->probe_count)) &&
-		r->probe_count < LOAD_PROBES_MAX;
+	ack = r->ack_debt >= 1 ||
+		(r->config->window && !r->probe_count &&
+			2 * (r->packets_made + 1 - r->packets_behind) >= r->config->window);
+	ack = ack && r->probe_count < LOAD_PROBES_MAX;
 	if (presence_submit_updates(r->updates, geo ? r->config->geo_space : r->config->space,
 		    r->pending[geo], r->pending_count[geo], ack, &sequence)) {
 		r->ack_debt -= r->config->ack_share;
