@@ -50,6 +50,21 @@ static const struct shape client_shapes[256] = {
 		0, PE_COUNTERS_COUNT_MAX, 0, 0, PE_REPLY_NONE},
 };
 
+// 0, 16, 24 or 32 bytes: copies of fixed sizes, since a call of memcpy costs as much as all the checks.
+static inline void copy_body(void *to, const uint8_t *from, uint32_t bytes)
+{
+	if (bytes >= 16)
+		memcpy(to, from, 16);
+	if (bytes == 24)
+		memcpy((uint8_t *)to + 16, from + 16, 8);
+	if (bytes == 32)
+		memcpy((uint8_t *)to + 16, from + 16, 16);
+}
+static_assert(FIXED(pe_wire_update_preamble) == 80 + 24 && FIXED(pe_wire_ack_preamble) == 80 + 32 &&
+		FIXED(pe_wire_state_preamble) == 80 + 16 && sizeof(struct pe_wire_ping) == 16 &&
+		sizeof(struct pe_wire_state_request) == 16,
+	"the sizes that copy_body knows");
+
 // Everything in front of the body. *view gets the header, the preamble (as far as the data holds it) and the reply.
 static enum pe_reason check_envelope(const uint8_t *data, uint32_t bytes,
 	const struct shape shapes[256], struct pe_wire_view *view)
@@ -59,9 +74,15 @@ static enum pe_reason check_envelope(const uint8_t *data, uint32_t bytes,
 	uint32_t body_bytes, legal_bytes;
 	uint64_t tag[2];
 
-	memset(view, 0, sizeof *view);
-	if (bytes < HEADER_BYTES)
+	view->records = NULL;
+	view->records_bytes = 0;
+	view->count = 0;
+	view->reply = PE_REPLY_NONE;
+	memset(&view->body, 0, sizeof view->body);
+	if (bytes < HEADER_BYTES) {
+		memset(&view->header, 0, sizeof view->header);
 		return PE_REASON_short_header;
+	}
 	memcpy(&view->header, data, sizeof view->header);
 	if (h->version != PE_WIRE_VERSION)
 		return PE_REASON_version;
@@ -75,11 +96,11 @@ static enum pe_reason check_envelope(const uint8_t *data, uint32_t bytes,
 	// From here on a refusal may be told, if the message reaches as far as what the reply must name.
 	if (bytes >= shape->fixed_bytes) {
 		body_bytes = shape->fixed_bytes - HEADER_BYTES;
+		// ping, state request: the record is the body
 		if (!body_bytes && shape->count_max == 1 &&
 			bytes >= HEADER_BYTES + shape->record_bytes)
-			body_bytes =
-				shape->record_bytes; // ping, state request: the record is the body
-		memcpy(&view->body, data + HEADER_BYTES, body_bytes);
+			body_bytes = shape->record_bytes;
+		copy_body(&view->body, data + HEADER_BYTES, body_bytes);
 		if (shape->reply != PE_REPLY_ACK || (h->flags & PE_FLAG_ACK))
 			view->reply = shape->reply;
 	}

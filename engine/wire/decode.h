@@ -1,6 +1,7 @@
 // Decoding: from a datagram to a checked view of it. Tuned for bursts of small messages: one table maps a
 // type to its exact legal length before anything reads the body, the checks go from cheap to dear, and
-// nothing is allocated or kept. Data may be unaligned and hostile; it is read once, into copies. What is returned is
+// nothing is allocated or kept. Data may be unaligned and hostile; it is read once, into copies.
+// What is returned is
 // a reason, PE_REASON_none when the input is sound. No state; any thread.
 //
 // The checks of a message, in this order (docs/protocol.md promises the order, so that a message with
@@ -48,7 +49,8 @@ struct pe_wire_view {
 [[nodiscard]] enum pe_reason pe_wire_check(
 	const uint8_t *data, uint32_t bytes, struct pe_wire_view *view);
 
-// A client's side: PONG, acknowledgements, SPATIAL_RESPONSE, STATE_RESPONSE, each validated to its last byte, answers and
+// A client's side: PONG, acknowledgements, SPATIAL_RESPONSE, STATE_RESPONSE, each validated to its
+// last byte, answers and
 // results included. Further faults of records are told by the reasons named at the checks below.
 [[nodiscard]] enum pe_reason pe_wire_check_reply(
 	const uint8_t *data, uint32_t bytes, struct pe_wire_view *view);
@@ -120,7 +122,8 @@ struct pe_wire_limits {
 [[nodiscard]] enum pe_reason pe_wire_check_ack_record(const struct pe_wire_ack_record *ack);
 [[nodiscard]] enum pe_reason pe_wire_check_result(const struct pe_wire_result *result);
 
-// Event time, Unix ms: header timestamp (0 = the receiver's wall_ms stands in) + offset, saturating at both ends, so that a
+// Event time, Unix ms: header timestamp (0 = the receiver's wall_ms stands in) + offset, saturating
+// at both ends, so that a
 // hostile timestamp is far in the future and never wraps into the past.
 static inline uint64_t pe_wire_event_ms(uint64_t timestamp_ms, int32_t offset_ms, uint64_t wall_ms)
 {

@@ -42,18 +42,21 @@ struct pe_wire_header pe_wire_reply_header(
 	uint64_t request_sequence, enum pe_reason refused, const struct pe_wire_ack_record *records,
 	unsigned count);
 
-// Code and reason are made from `refused`, as above; count may be 0 with PE_REASON_none (no counter from `first` on).
+// Code and reason are made from `refused`, as above; count may be 0 with PE_REASON_none (no counter
+// from `first` on).
 [[nodiscard]] uint32_t pe_wire_put_state_response(uint8_t *buffer, uint32_t size,
 	const struct pe_wire_header *header, const struct pe_wire_state_request *request,
 	uint64_t request_sequence, uint16_t total, enum pe_reason refused,
 	const struct pe_wire_counter *counters, unsigned count);
 
-// An acknowledgement's record: REFUSED or DROPPED with its code, as the reason's verdict says, for a reason; else `status`.
+// An acknowledgement's record: REFUSED or DROPPED with its code, as the reason's verdict says, for
+// a reason; else `status`.
 struct pe_wire_ack_record pe_wire_ack_record(enum pe_ack_status status, enum pe_reason reason);
 
 // SPATIAL_RESPONSE, piece by piece, since answers to several requests share a message:
 //   begin, { open, { add }, close or abandon }, finish.
-// Every answer names its own request by stream and sequence; the header's stream and space are those that the caller
+// Every answer names its own request by stream and sequence; the header's stream and space are
+// those that the caller
 // gives to finish (the first answer's, by custom) and no client relies on them.
 struct pe_wire_response {
 	uint8_t *buffer; // any alignment
@@ -67,7 +70,8 @@ struct pe_wire_response {
 // Sizes above PE_WIRE_BYTES_MAX are cut to it.
 void pe_wire_response_begin(struct pe_wire_response *response, uint8_t *buffer, uint32_t size);
 
-// Opens an answer; false when there is no room for it (an answer without results needs 48 bytes), or one is open.
+// Opens an answer; false when there is no room for it (an answer without results needs 48 bytes),
+// or one is open.
 [[nodiscard]] bool pe_wire_response_open(struct pe_wire_response *response, uint32_t query_id,
 	uint32_t stream_id, uint64_t request_sequence, uint16_t part);
 
@@ -78,13 +82,15 @@ unsigned pe_wire_response_room(const struct pe_wire_response *response);
 [[nodiscard]] bool pe_wire_response_add(
 	struct pe_wire_response *response, const struct pe_wire_result *result);
 
-// Closes the open answer. flags: PE_ANSWER_*. cursor may be NULL (zero). Code and reason are made from `refused`.
+// Closes the open answer. flags: PE_ANSWER_*. cursor may be NULL (zero). Code and reason are made
+// from `refused`.
 void pe_wire_response_close(struct pe_wire_response *response, enum pe_reason refused,
 	uint16_t flags, const uint64_t cursor[2]);
 
 // Takes the open answer and its results back.
 void pe_wire_response_abandon(struct pe_wire_response *response);
 
-// Writes the header over the first 80 bytes and returns the message's bytes; 0 when it has no answer. Needs no open answer.
+// Writes the header over the first 80 bytes and returns the message's bytes; 0 when it has no
+// answer. Needs no open answer.
 [[nodiscard]] uint32_t pe_wire_response_finish(
 	struct pe_wire_response *response, const struct pe_wire_header *header);

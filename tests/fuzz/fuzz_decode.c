@@ -1,6 +1,8 @@
-// libFuzzer target of the decoder, both sides of it. Each input is decoded from a heap copy of its exact size at
+// libFuzzer target of the decoder, both sides of it. Each input is decoded from a heap copy of its
+// exact size at
 // an odd address, so that AddressSanitizer sees a read of one byte too many. Beyond "no crash":
-// a refused message offers no records; a sound one lies within its bytes, is never sound one byte shorter, is sound for one
+// a refused message offers no records; a sound one lies within its bytes, is never sound one byte
+// shorter, is sound for one
 // side only, and is given back byte for byte by the encoder.
 #include "wire/decode.h"
 #include "wire/encode.h"
@@ -209,7 +211,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t size_max);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t size_max, unsigned seed);
 
-// Random bytes hardly ever get past the header. Three times in four the mutated input is mended: a known type, a legal
+// Random bytes hardly ever get past the header. Three times in four the mutated input is mended: a
+// known type, a legal
 // count for its size, zeros where zeros must be.
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t size_max, unsigned seed)
 {

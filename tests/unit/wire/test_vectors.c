@@ -1,5 +1,7 @@
-// The vectors of tests/vectors, written in Python from docs/protocol.md alone, against the codec: each message gets its
-// reason, each record its own; every field of a sound message is where the page says, and the encoder makes the same bytes from the
+// The vectors of tests/vectors, written in Python from docs/protocol.md alone, against the codec:
+// each message gets its
+// reason, each record its own; every field of a sound message is where the page says, and the
+// encoder makes the same bytes from the
 // fields. And the page's table of bad input against base/reasons.h.
 //
 // test_vectors <folder of vectors> <docs/protocol.md>
