@@ -1,0 +1,195 @@
+// How answers are cut, numbered, packed and gone on with: pages and cursors, the engine's bounds of work, several queries and
+// requests at once.
+#include "testing_engine.h"
+
+static struct harness_answer a;
+
+#define MANY 900u
+
+static void put_many(void)
+{
+	for (unsigned i = 0; i < MANY; i += 16) {
+		struct pe_wire_update u[16];
+		unsigned count = MANY - i < 16 ? MANY - i : 16;
+
+		for (unsigned k = 0; k < count; k++) {
+			unsigned n = i + k;
+
+			// A crowd in one cell, a line over many, and a few far away.
+			if (n < 300)
+				u[k] = harness_update(1 + n, 1, 0.1 * n, 3, 0);
+			else if (n < 800)
+				u[k] = harness_update(1 + n, 1, 37.0 * n, -20.0 * n, 5.0 * n);
+			else
+				u[k] = harness_update(1 + n, 1, -90000.0 - 1000.0 * n, 0, 0);
+		}
+		(void)harness_queue_updates(&h, PLANE, HARNESS_INCARNATION, u, count, false);
+		harness_turn(&h);
+	}
+	CU_ASSERT_EQUAL(pe_engine_entity_count(h.engine), MANY);
+}
+
+// All pages together are the whole, and nobody is in two of them.
+static void page_through(struct pe_wire_query q, unsigned expected, unsigned page_max)
+{
+	static uint8_t times[1 + MANY];
+	unsigned pages = 0, total = 0;
+
+	memset(times, 0, sizeof times);
+	for (bool more = true; more && pages < 2000; pages++) {
+		harness_ask(&h, 0, PLANE, &q, &a);
+		CU_ASSERT(a.whole && a.code == PE_CODE_SUCCESS);
+		CU_ASSERT(!page_max || a.count <= page_max);
+		for (unsigned i = 0; i < a.count; i++) {
+			times[harness_id_number(a.results[i].entity_id)]++;
+			total++;
+		}
+		more = a.truncated;
+		q.flags |= PE_QUERY_HAS_CURSOR;
+		memcpy(q.cursor, a.cursor, sizeof q.cursor);
+	}
+	CU_ASSERT(!a.truncated);
+	CU_ASSERT_EQUAL(total, expected);
+	for (unsigned n = 1; n <= MANY; n++)
+		CU_ASSERT(times[n] <= 1);
+}
+
+static void pages(void)
+{
+	struct pe_wire_query q = harness_sphere(0, 0, 0, 2e6);
+	static const unsigned sizes[] = {1, 7, 64, 299, 300, 301, MANY - 1, MANY, MANY + 1};
+
+	start();
+	put_many();
+	for (unsigned i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+		q.max_results = (uint16_t)sizes[i];
+		page_through(q, MANY, sizes[i]);
+	}
+	q = harness_box((double[]){-1, -1, -1}, (double[]){30, 10, 1});
+	q.max_results = 11;
+	page_through(q, 300, 11);
+	stop();
+}
+
+static void pages_within(
+	void (*set)(struct pe_engine_config *), unsigned page_max, unsigned cut_least)
+{
+	struct pe_engine_config config = harness_config();
+
+	set(&config);
+	start_with(&config);
+	put_many();
+	page_through(harness_sphere(0, 0, 0, 2e6), MANY, page_max);
+	CU_ASSERT(HARNESS_COUNTER(&h, queries_truncated) >= cut_least);
+	stop();
+}
+
+static void few_results(struct pe_engine_config *c)
+{
+	c->query_results_max = 50;
+}
+
+static void few_cells(struct pe_engine_config *c)
+{
+	c->query_cells_max = 8;
+}
+
+static void few_candidates(struct pe_engine_config *c)
+{
+	c->query_candidates_max = 64;
+}
+
+// The engine's own bounds cut too, and paging still meets everybody.
+static void bounds_of_work(void)
+{
+	pages_within(few_results, 50, MANY / 50 - 1);
+	pages_within(few_cells, 0, 10);
+	pages_within(few_candidates, 0, 3);
+}
+
+static void numbered_parts(void)
+{
+	struct pe_wire_query q = harness_sphere(0, 0, 0, 2e6);
+
+	start();
+	put_many();
+	harness_ask(&h, 0, PLANE, &q, &a);
+	CU_ASSERT(a.whole && !a.truncated);
+	CU_ASSERT_EQUAL(a.count, MANY);
+	CU_ASSERT(a.part_count >= MANY / 21);
+	CU_ASSERT_EQUAL(h.reply_count, a.part_count);
+	stop();
+}
+
+static bool only(uint64_t n)
+{
+	return a.count == 1 && harness_id_number(a.results[0].entity_id) == n;
+}
+
+static void queries_packed_together(void)
+{
+	struct pe_wire_query q[PE_QUERY_COUNT_MAX];
+	uint64_t packets[3];
+
+	start();
+	for (unsigned i = 0; i < PE_QUERY_COUNT_MAX; i++) {
+		struct pe_wire_update u = harness_update(1 + i, 1, 100 * i, 0, 0);
+
+		ASSERT_STATUS(send(&u), PE_ACK_APPLIED);
+		q[i] = harness_sphere(100 * i, 0, 0, 10);
+		q[i].query_id = 500 + i;
+	}
+	q[4].kind = 77; // one that is refused does not spoil the others
+	packets[0] = harness_queue_queries(&h, PLANE, q, PE_QUERY_COUNT_MAX);
+	packets[1] = harness_queue_queries(&h, PLANE, q, 3);
+	packets[2] = harness_queue_queries(&h, PLANE, q + 5, 1);
+	harness_turn(&h);
+	// One asker, trusted: its answers share messages.
+	CU_ASSERT_EQUAL(h.reply_count, 2);
+	for (unsigned p = 0; p < 3; p++)
+		for (unsigned i = 0; i < PE_QUERY_COUNT_MAX; i++) {
+			bool asked = p == 0 || (p == 1 && i < 3) || (p == 2 && i == 5);
+
+			harness_answer(&h, packets[p], 500 + i, &a);
+			CU_ASSERT_EQUAL(a.whole, asked);
+			if (!asked)
+				continue;
+			CU_ASSERT_EQUAL(a.reason, i == 4 ? PE_REASON_query_kind : PE_REASON_none);
+			CU_ASSERT(i == 4 ? a.count == 0 : only(1 + i));
+		}
+	stop();
+}
+
+// More askers in a burst than messages may be open at once.
+static void many_askers(void)
+{
+	struct pe_wire_query q = harness_sphere(0, 0, 0, 10);
+	struct pe_wire_update u = harness_update(1, 1, 0, 0, 0);
+	uint64_t packets[PE_BURST_MAX];
+	unsigned seen[PE_BURST_MAX] = {0};
+
+	start();
+	ASSERT_STATUS(send(&u), PE_ACK_APPLIED);
+	for (unsigned round = 0; round < 2; round++) {
+		h.untrusted = round;
+		for (unsigned i = 0; i < PE_BURST_MAX; i++) {
+			h.port = (uint16_t)(1000 + i);
+			packets[i] = harness_queue_queries(&h, PLANE, &q, 1);
+		}
+		harness_turn(&h);
+		CU_ASSERT(h.reserved_most <= PE_OUTBOX_MAX);
+		CU_ASSERT_EQUAL(h.reply_count, PE_BURST_MAX);
+		for (unsigned i = 0; i < PE_BURST_MAX; i++) {
+			harness_answer(&h, packets[i], 1, &a);
+			CU_ASSERT(a.whole && only(1));
+			seen[h.replies[i].peer.port - 1000]++;
+		}
+		for (unsigned i = 0; i < PE_BURST_MAX; i++)
+			CU_ASSERT_EQUAL(seen[i], 1 + round);
+	}
+	stop();
+}
+
+TESTING_MAIN("engine: answers", {"pages", pages}, {"bounds of work", bounds_of_work},
+	{"numbered parts", numbered_parts}, {"queries packed together", queries_packed_together},
+	{"many askers", many_askers})
