@@ -1,0 +1,176 @@
+// Two workers in lock-step: records that arrive at the wrong one, new entities of the other's part of the index, one id
+// created on both, full rings.
+#include "testing_engine.h"
+
+#define ENTITIES 200u
+
+static void start_two(uint32_t ring_records)
+{
+	struct pe_engine_config config = harness_config();
+
+	config.worker_count = 2;
+	config.ring_records = ring_records;
+	config.entity_count_max = 2000;
+	start_with(&config);
+}
+
+static void send_at(unsigned worker, uint64_t n, uint32_t sequence, double x)
+{
+	struct pe_wire_update u = harness_update(n, sequence, x, 5.0 * n, 0);
+
+	u.ttl_ms = 1000000;
+	(void)harness_queue_updates(&h, PLANE, HARNESS_INCARNATION, &u, 1, true);
+	harness_turn_worker(&h, worker);
+}
+
+// How many of the entities 1 … ENTITIES a worker sees at x, each once.
+static unsigned seen_at(unsigned worker, double x)
+{
+	static struct harness_answer a;
+	static uint8_t times[1 + ENTITIES];
+	struct pe_wire_query q = harness_sphere(0, 0, 0, 1e6);
+	unsigned right = 0;
+
+	memset(times, 0, sizeof times);
+	harness_ask(&h, worker, PLANE, &q, &a);
+	CU_ASSERT(a.whole && !a.truncated);
+	for (unsigned i = 0; i < a.count; i++) {
+		uint64_t n = harness_id_number(a.results[i].entity_id);
+
+		CU_ASSERT(times[n]++ == 0);
+		right += a.results[i].position[0] == x;
+	}
+	return right;
+}
+
+static void anyone_sees_everything(void)
+{
+	start_two(0);
+	for (unsigned n = 1; n <= ENTITIES; n++)
+		send_at(n & 1, n, 1, 1);
+	harness_settle(&h);
+	CU_ASSERT_EQUAL(pe_engine_entity_count(h.engine), ENTITIES);
+	CU_ASSERT_EQUAL(seen_at(0, 1), ENTITIES);
+	CU_ASSERT_EQUAL(seen_at(1, 1), ENTITIES);
+	// About half of them lie in the other worker's part of the index, and half of those come at the wrong one.
+	CU_ASSERT(HARNESS_COUNTER(&h, records_forwarded) > ENTITIES / 4);
+	stop();
+}
+
+static void updates_at_the_wrong_worker(void)
+{
+	struct pe_wire_ack_record records[PE_UPDATE_COUNT_MAX];
+	enum pe_reason refused;
+	uint64_t forwarded;
+
+	start_two(0);
+	for (unsigned n = 1; n <= ENTITIES; n++)
+		send_at(0, n, 1, 1);
+	harness_settle(&h);
+	forwarded = HARNESS_COUNTER(&h, records_forwarded);
+	for (unsigned n = 1; n <= ENTITIES; n++) {
+		send_at(1, n, 2, 2);
+		CU_ASSERT_EQUAL(harness_acks(&h, h.sequence, records, &refused), 1);
+		ASSERT_STATUS(records[0], PE_ACK_ACCEPTED);
+	}
+	harness_settle(&h);
+	CU_ASSERT_EQUAL(HARNESS_COUNTER(&h, records_forwarded), forwarded + ENTITIES);
+	CU_ASSERT_EQUAL(seen_at(1, 2), ENTITIES);
+	CU_ASSERT_EQUAL(HARNESS_COUNTER(&h, records_applied), 2 * ENTITIES);
+	// Withdrawals find their way too.
+	for (unsigned n = 1; n <= ENTITIES; n++) {
+		struct pe_wire_withdraw x = {.sequence = 3};
+
+		harness_id(x.entity_id, n);
+		(void)harness_queue_withdraws(&h, PLANE, HARNESS_INCARNATION, &x, 1, false);
+		harness_turn_worker(&h, 1);
+	}
+	harness_settle(&h);
+	CU_ASSERT_EQUAL(pe_engine_entity_count(h.engine), 0);
+	CU_ASSERT_EQUAL(seen_at(0, 2), 0);
+	CU_ASSERT_EQUAL(HARNESS_COUNTER(&h, withdrawn), ENTITIES);
+	// And when the pairs are forgotten the ids are new, on whichever worker.
+	harness_advance(&h, PE_TOMBSTONE_MS);
+	harness_settle(&h);
+	for (unsigned n = 1; n <= ENTITIES; n++)
+		send_at(1, n, 1, 7);
+	harness_settle(&h);
+	CU_ASSERT_EQUAL(seen_at(0, 7), ENTITIES);
+	stop();
+}
+
+// Both hear of a new id before either knows of the other's: there is one entity, with the newer state.
+static void one_id_created_on_both(void)
+{
+	start_two(0);
+	for (unsigned n = 1; n <= ENTITIES; n++) {
+		send_at(0, n, 1, 1);
+		send_at(1, n, 2, 2);
+	}
+	harness_settle(&h);
+	CU_ASSERT_EQUAL(pe_engine_entity_count(h.engine), ENTITIES);
+	CU_ASSERT_EQUAL(HARNESS_COUNTER(&h, created), ENTITIES);
+	CU_ASSERT_EQUAL(seen_at(0, 2), ENTITIES);
+	CU_ASSERT_EQUAL(seen_at(1, 2), ENTITIES);
+	stop();
+}
+
+static void a_full_ring_drops_and_says_so(void)
+{
+	struct pe_wire_ack_record records[PE_UPDATE_COUNT_MAX];
+	enum pe_reason refused;
+	unsigned dropped = 0;
+
+	start_two(16);
+	for (unsigned n = 1; n <= ENTITIES; n++) {
+		send_at(0, n, 1, 1);
+		harness_settle(&h);
+	}
+	for (unsigned n = 1; n <= 50; n++) {
+		send_at(1, n, 2, 2);
+		CU_ASSERT_EQUAL(harness_acks(&h, h.sequence, records, &refused), 1);
+		if (records[0].status == PE_ACK_DROPPED) {
+			CU_ASSERT_EQUAL(records[0].reason, PE_REASON_ring_full);
+			dropped++;
+		} else {
+			ASSERT_STATUS(records[0], PE_ACK_ACCEPTED);
+		}
+	}
+	CU_ASSERT_EQUAL(dropped, 50 - 16);
+	CU_ASSERT_EQUAL(HARNESS_REASON(&h, ring_full), dropped);
+	CU_ASSERT_EQUAL(pe_worker_in_flight(pe_engine_worker(h.engine, 0)), 16);
+	harness_settle(&h);
+	CU_ASSERT_EQUAL(seen_at(0, 2), 16);
+	// Nothing of what was dropped sticks: the same records again are taken.
+	for (unsigned n = 17; n <= 32; n++)
+		send_at(1, n, 2, 2);
+	harness_settle(&h);
+	CU_ASSERT_EQUAL(seen_at(0, 2), 32);
+	stop();
+}
+
+static void expiry_is_the_owners(void)
+{
+	start_two(0);
+	for (unsigned n = 1; n <= ENTITIES; n++) {
+		struct pe_wire_update u = harness_update(n, 1, 1, 5.0 * n, 0);
+
+		u.ttl_ms = 500;
+		(void)harness_queue_updates(&h, PLANE, HARNESS_INCARNATION, &u, 1, false);
+		harness_turn_worker(&h, n & 1);
+	}
+	harness_settle(&h);
+	h.now.mono_ms += 499;
+	CU_ASSERT_EQUAL(seen_at(0, 1), ENTITIES);
+	h.now.mono_ms += 1;
+	CU_ASSERT_EQUAL(seen_at(0, 1), 0); // though worker 1 had no turn yet
+	harness_settle(&h);
+	CU_ASSERT_EQUAL(HARNESS_COUNTER(&h, expired), ENTITIES);
+	stop();
+}
+
+TESTING_MAIN("engine: workers", {"anyone sees everything", anyone_sees_everything},
+	{"updates at the wrong worker", updates_at_the_wrong_worker},
+	{"one id created on both", one_id_created_on_both},
+	{"a full ring drops and says so", a_full_ring_drops_and_says_so},
+	{"expiry is the owner's", expiry_is_the_owners})
