@@ -5,6 +5,7 @@
 // leaf's chain as soon as it is closed.
 #include "grid/grid_internal.h"
 
+#define IDLE_SCANS 2
 #define SCAN_SLICE 8192 // objects looked at in one step: well below a millisecond
 
 static void push(struct pe_pending_list *list, enum pe_kind kind, uint32_t index)
@@ -34,12 +35,20 @@ static bool close_word(_Atomic uint32_t *word, uint32_t closed)
 			word, &none, closed, memory_order_acq_rel, memory_order_relaxed);
 }
 
+// A node is closed only when several scans in a row found it empty. An inserter that was turned away by a
+// closed child so finds the parent open when it comes back; else it would meet one closing ancestor after the other.
 static void close_node(struct pe_grid *grid, uint32_t index)
 {
 	struct pe_control *c = &grid->control;
+	struct pe_node *node = &grid->nodes[index];
 
-	if (c->closed.count < PE_PENDING_MAX &&
-		close_word(&grid->nodes[index].entry.claim, PE_CLOSED))
+	if (atomic_load_explicit(&node->entry.claim, memory_order_relaxed) != 0) {
+		if (!(atomic_load_explicit(&node->entry.claim, memory_order_relaxed) & PE_CLOSED))
+			node->idle = 0;
+		return;
+	}
+	c->again = true;
+	if (++node->idle > IDLE_SCANS && close_word(&node->entry.claim, PE_CLOSED))
 		push(&c->closed, PE_KIND_NODE, index);
 }
 
@@ -116,11 +125,13 @@ static void scan(struct pe_grid *grid)
 	if (!c->scanning) {
 		uint64_t sum = emptied_sum(grid);
 
-		if (sum == c->emptied_seen)
+		if (sum == c->emptied_seen && !c->again)
 			return;
+		// What only this thread left empty are nodes.
+		c->scan_kind = sum == c->emptied_seen ? PE_KIND_NODE : 0;
 		c->emptied_seen = sum;
+		c->again = false;
 		c->scanning = true;
-		c->scan_kind = 0;
 		c->scan_index = 0;
 	}
 	for (unsigned i = 0; i < SCAN_SLICE; i++) {
@@ -182,7 +193,7 @@ static void take_out(struct pe_grid *grid, struct pe_pending pending)
 #endif
 	push(&grid->control.gone, pending.kind, pending.index);
 	if (parent != PE_NONE && pe_entry_unclaim(&grid->nodes[parent].entry) == 0)
-		close_node(grid, parent);
+		grid->control.again = true;
 }
 
 static void free_chunks(struct pe_grid *grid, uint32_t ref)
@@ -217,5 +228,5 @@ unsigned pe_grid_control(struct pe_grid *grid)
 	scan(grid);
 	if (c->closed.count)
 		return 2;
-	return c->gone.count || c->scanning || emptied_sum(grid) != c->emptied_seen;
+	return c->gone.count || c->scanning || c->again || emptied_sum(grid) != c->emptied_seen;
 }

@@ -57,7 +57,8 @@ struct pe_node {
 	struct pe_entry entry;      // claims: children published, and creators at work
 	_Atomic uint64_t occupancy; // NODE: bit = child may exist
 	uint32_t parent;            // PE_NONE at the top; before it is published
-	uint32_t level;             // before it is published
+	uint16_t level;             // before it is published
+	uint16_t idle;              // control thread: scans that found it empty
 };
 _Static_assert(sizeof(struct pe_node) == 32, "two nodes a line");
 
@@ -120,6 +121,7 @@ struct pe_control {
 	struct pe_pending_list closed, gone;
 	uint32_t scan_kind, scan_index; // next object to look at
 	bool scanning;
+	bool again; // a node was found or left empty: look once more after a grace period
 	uint64_t emptied_seen; // sum of the workers' `emptied` when the scan began
 };
 

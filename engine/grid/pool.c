@@ -21,6 +21,7 @@ void pe_pool_init(struct pe_pool *pool, void *memory, uint32_t capacity, unsigne
 	if (pool->cache_max > PE_POOL_CACHE)
 		pool->cache_max = PE_POOL_CACHE;
 	pool->caches = memory;
+	memset(pool->caches, 0, worker_count * sizeof(struct pe_pool_cache));
 	pool->next = (void *)((char *)memory + worker_count * sizeof(struct pe_pool_cache));
 	atomic_store_explicit(&pool->top, PE_POOL_NONE, memory_order_relaxed);
 }

@@ -46,12 +46,12 @@ struct walker {
 	uint32_t sequence;
 	// Nodes and empty chunks met, which are not the caller's to count: bounded for the case
 	// that there are many.
-	uint64_t steps, steps_max;
+	uint64_t nodes_met, empties_met, met_max;
 	bool stopped;
 	uint64_t seen_flags;
 	struct frame stack[PE_LEVELS + 1];
 	struct found batch[BATCH];
-	unsigned batch_count;
+	unsigned batch_count, batch_max;
 };
 
 bool pe_walk_ended(const struct pe_walk *walk)
@@ -257,14 +257,14 @@ static bool scan_leaf(struct walker *w, const struct found *f)
 		if (next != PE_NONE)
 			__builtin_prefetch(pe_chunk_at(grid, next));
 		if (w->hit_count + PE_BIG_SLOTS > w->hit_max ||
-			walk->candidates >= walk->candidates_max || w->steps >= w->steps_max) {
+			walk->candidates >= walk->candidates_max || w->empties_met >= w->met_max) {
 			stop_at(w, f->code, true, chunk->sequence);
 			return false;
 		}
 		// VALID: acquire: word and handle were written before the bit.
 		valid = atomic_load_explicit(&chunk->valid, memory_order_acquire);
 		if (!valid) {
-			w->steps++;
+			w->empties_met++;
 			ref = next;
 			continue;
 		}
@@ -339,7 +339,7 @@ static void add_leaf(
 	memcpy(f->at, at, sizeof f->at);
 	f->bucket = pe_bucket(&w->grid->leaf_table, siblings, child);
 	__builtin_prefetch((const void *)f->bucket);
-	if (w->batch_count == BATCH)
+	if (w->batch_count == w->batch_max)
 		flush(w);
 }
 
@@ -352,7 +352,7 @@ static bool enter(struct walker *w, unsigned level, struct frame *frame)
 	if (frame->path < from)
 		return false;
 	key = pe_node_key(w->space, w->frame, level, frame->at[0], frame->at[1], frame->at[2]);
-	w->steps++;
+	w->nodes_met++;
 	index = pe_table_find(
 		pe_node_bucket(w->grid,
 			pe_key_make(w->space, w->frame, frame->at[0] << pe_level_across(level),
@@ -416,7 +416,7 @@ static void descend(struct walker *w, unsigned top)
 				return;
 			continue;
 		}
-		if (w->steps >= w->steps_max) {
+		if (w->nodes_met >= w->met_max) {
 			flush(w);
 			if (!w->stopped)
 				stop_at(w, child->path << 6 * (level - 1), false, 0);
@@ -475,11 +475,15 @@ unsigned pe_grid_walk(
 	assert(hit_max >= 2 * PE_BIG_SLOTS);
 	memset(&w, 0, offsetof(struct walker, stack));
 	w.batch_count = 0;
+	w.batch_max = BATCH;
+	// No further ahead than the bound lets us go.
+	if ((uint64_t)walk->cells + BATCH > walk->cells_max)
+		w.batch_max = walk->cells < walk->cells_max ? walk->cells_max - walk->cells : 1;
 	w.grid = grid;
 	w.walk = walk;
 	w.hits = hits;
 	w.hit_max = hit_max;
-	w.steps_max = 64 + 16 * (uint64_t)walk->cells_max;
+	w.met_max = 64 + 16 * (uint64_t)walk->cells_max;
 	if (pe_walk_ended(walk) || !prepare(&w)) {
 		walk->cursor.word[0] = walk->cursor.word[1] = ~0ull;
 		return 0;

@@ -1,0 +1,244 @@
+// Walks: bounds, pages, cursors, edges of cells, levels, spaces and frames.
+#include "grid_testing.h"
+
+#include <string.h>
+
+#define CELL (1ll << PE_CELL_BITS)
+
+static struct pe_hit hits[4096];
+
+static uint32_t fill(struct pe_grid *grid)
+{
+	uint32_t n = 0;
+
+	// A plain of 20 × 20 cells with 5 each, one crowded cell, and lone ones far away.
+	for (int32_t y = -10; y < 10; y++)
+		for (int32_t x = -10; x < 10; x++)
+			for (uint32_t i = 0; i < 5; i++, n++)
+				testing_insert(
+					grid, testing_key(x, y, 0), pe_word_make(i, i, i), n);
+	for (uint32_t i = 0; i < 300; i++, n++)
+		testing_insert(grid, testing_key(3, -4, 0), pe_word_make(i, 100, 0), n);
+	for (int32_t i = 0; i < 40; i++, n++)
+		testing_insert(grid, testing_key(100000 - 5000 * i, 17 * i, i - 20), 0, n);
+	return n;
+}
+
+// Pages of any size and bound have the whole together, each once, in one order.
+static void pages_add_up_to_the_whole(void)
+{
+	static const uint32_t bounds[][3] = {{4096, 100000, 1000000}, {64, 100000, 1000000},
+		{100, 1, 1000000}, {4096, 7, 1000000}, {4096, 100000, 1}, {4096, 100000, 50},
+		{64, 3, 40}};
+	struct pe_grid *grid = testing_grid((struct pe_grid_config){.entity_count_max = 4000});
+	uint32_t n = fill(grid);
+	static uint32_t order[2][4000];
+
+	for (unsigned b = 0; b < sizeof bounds / sizeof bounds[0]; b++) {
+		struct pe_walk walk = testing_walk(testing_box(INT64_MIN, INT64_MAX));
+		uint32_t *seen = order[b != 0], met = 0, pages = 0;
+
+		while (!pe_walk_ended(&walk) && pages++ < 100000) {
+			unsigned count;
+
+			walk.cells = walk.candidates = 0;
+			walk.cells_max = bounds[b][1];
+			walk.candidates_max = bounds[b][2];
+			count = pe_grid_walk(grid, &walk, hits, bounds[b][0]);
+			CU_ASSERT(count <= bounds[b][0]);
+			CU_ASSERT(walk.cells <= walk.cells_max);
+			CU_ASSERT(walk.candidates < walk.candidates_max + PE_BIG_SLOTS);
+			CU_ASSERT_EQUAL(walk.cursor.word[0] >> 57, pe_walk_ended(&walk) ? 0x7F : 0);
+			for (unsigned i = 0; i < count && met < 4000; i++)
+				seen[met++] = hits[i].handle;
+		}
+		CU_ASSERT_EQUAL(met, n);
+		if (met != n)
+			printf("bounds %u: %u of %u in %u pages ", b, met, n, pages);
+		if (b)
+			CU_ASSERT_EQUAL(memcmp(order[0], order[1], n * sizeof order[0][0]), 0);
+	}
+	pe_grid_destroy(grid);
+}
+
+static void bounds_are_shared_between_walks(void)
+{
+	struct pe_grid *grid = testing_grid((struct pe_grid_config){.entity_count_max = 4000});
+	struct pe_walk walk = testing_walk(testing_box(INT64_MIN, INT64_MAX));
+
+	fill(grid);
+	walk.cells_max = 10;
+	CU_ASSERT_EQUAL(pe_grid_walk(grid, &walk, hits, 4096) > 0, 1);
+	CU_ASSERT_EQUAL(walk.cells, 10);
+	CU_ASSERT_EQUAL(pe_grid_walk(grid, &walk, hits, 4096), 0);
+	CU_ASSERT_FALSE(pe_walk_ended(&walk));
+	pe_grid_destroy(grid);
+}
+
+// Any cursor: no reading out of bounds, and an end.
+static void hostile_cursors_end(void)
+{
+	struct pe_grid *grid = testing_grid((struct pe_grid_config){.entity_count_max = 4000});
+	uint32_t n = fill(grid);
+	uint64_t r = 88172645463325252ull;
+
+	for (unsigned i = 0; i < 3000; i++) {
+		struct pe_walk walk = testing_walk(
+			testing_box(i % 2 ? -3 * CELL : INT64_MIN, i % 3 ? 5 * CELL : INT64_MAX));
+		uint32_t met = 0, pages = 0;
+
+		for (unsigned j = 0; j < 2; j++) {
+			r ^= r << 13;
+			r ^= r >> 7;
+			r ^= r << 17;
+			walk.cursor.word[j] = i % 5 ? r >> (i % 64) : r | 1ull << 56;
+		}
+		while (!pe_walk_ended(&walk) && pages++ < 1000)
+			met += pe_grid_walk(grid, &walk, hits, 64);
+		CU_ASSERT(pe_walk_ended(&walk));
+		CU_ASSERT(met <= n);
+	}
+	pe_grid_destroy(grid);
+}
+
+static void hostile_regions_end(void)
+{
+	static const int64_t extreme[] = {
+		INT64_MIN, INT64_MIN + 1, -(1ll << 39), -1, 0, 1, 1ll << 39, INT64_MAX};
+	static const double squares[] = {
+		0, -1, 1, 1e18, 1e19, 1e300, __builtin_inf(), -__builtin_inf(), __builtin_nan("")};
+	struct pe_grid *grid = testing_grid((struct pe_grid_config){.entity_count_max = 4000});
+	uint32_t n = fill(grid);
+
+	for (unsigned a = 0; a < 8; a++)
+		for (unsigned b = 0; b < 8; b++)
+			for (unsigned s = 0; s < 9; s++) {
+				struct pe_region r = testing_box(extreme[a], extreme[b]);
+				struct pe_walk walk;
+				uint32_t met = 0, pages = 0;
+
+				r.test = PE_REGION_SPHERE;
+				r.square = squares[s];
+				r.z_shift = 4 * s;
+				for (unsigned i = 0; i < 3; i++)
+					r.centre[i] = extreme[(a + s + i) % 8];
+				r.space = 1 + 256 * s;
+				r.frame = 8 * s;
+				walk = testing_walk(r);
+				while (!pe_walk_ended(&walk) && pages++ < 1000)
+					met += pe_grid_walk(grid, &walk, hits, 4096);
+				CU_ASSERT(pe_walk_ended(&walk));
+				CU_ASSERT(met <= n);
+			}
+	pe_grid_destroy(grid);
+}
+
+// A region that ends at a cell's edge has this side of it and not the other, over the origin too.
+static void edges_of_cells_are_exact(void)
+{
+	static const int32_t cells[] = {
+		0, 1, 8, 64, 256, -1, -8, -64, 5000, PE_KEY_X_OFFSET - 1, -PE_KEY_X_OFFSET + 1};
+	struct pe_grid *grid = testing_grid((struct pe_grid_config){0});
+
+	for (uint32_t i = 0; i < sizeof cells / sizeof cells[0]; i++) {
+		struct pe_region r = testing_box(0, 0);
+		int64_t edge = cells[i] * CELL;
+		uint32_t before = testing_insert(
+			grid, testing_key(cells[i] - 1, 0, 0), pe_word_make(0xFFFFF, 0, 0), 2 * i);
+		uint32_t after = testing_insert(grid, testing_key(cells[i], 0, 0), 0, 2 * i + 1);
+
+		r.lo[0] = r.hi[0] = edge;
+		CU_ASSERT_EQUAL(testing_walk_all(grid, r, hits, 64), 1);
+		CU_ASSERT_EQUAL(hits[0].handle, 2 * i + 1);
+		r.lo[0] = r.hi[0] = edge - 1;
+		CU_ASSERT_EQUAL(testing_walk_all(grid, r, hits, 64), 1);
+		CU_ASSERT_EQUAL(hits[0].handle, 2 * i);
+		r.hi[0] = edge;
+		CU_ASSERT_EQUAL(testing_walk_all(grid, r, hits, 64), 2);
+		// The sphere about one that just reaches the other.
+		r = (struct pe_region){.space = 1,
+			.test = PE_REGION_SPHERE,
+			.centre = {edge, 0, 0},
+			.square = 1,
+			.lo = {edge - 1, -1, -1},
+			.hi = {edge + 1, 1, 1}};
+		CU_ASSERT_EQUAL(testing_walk_all(grid, r, hits, 64), 2);
+		r.square = 0.999;
+		CU_ASSERT_EQUAL(testing_walk_all(grid, r, hits, 64), 1);
+		pe_grid_remove(grid, 0, before, after);
+		testing_all_given_back(grid);
+	}
+	pe_grid_destroy(grid);
+}
+
+static void spaces_and_frames_are_apart(void)
+{
+	struct pe_grid *grid = testing_grid((struct pe_grid_config){.entity_count_max = 4000});
+	uint32_t handle = 0, slot;
+
+	for (unsigned space = 0; space < 256; space += 15)
+		for (unsigned frame = 0; frame < 6; frame++)
+			CU_ASSERT_EQUAL(pe_grid_insert(grid, 0,
+						pe_key_make(space, frame, PE_KEY_X_OFFSET,
+							PE_KEY_X_OFFSET, PE_KEY_Z_OFFSET),
+						0, handle++, false, &slot),
+				PE_OK);
+	handle = 0;
+	for (unsigned space = 0; space < 256; space += 15)
+		for (unsigned frame = 0; frame < 6; frame++, handle++) {
+			struct pe_region r = testing_box(INT64_MIN, INT64_MAX);
+
+			r.space = space;
+			r.frame = frame;
+			CU_ASSERT_EQUAL(testing_walk_all(grid, r, hits, 64), 1);
+			CU_ASSERT_EQUAL(hits[0].handle, handle);
+		}
+	pe_grid_destroy(grid);
+}
+
+// Regions of every size around one entity find it; of every size beside it, not.
+static void every_level_finds_what_is_there(void)
+{
+	static const int64_t at[][3] = {{0, 0, 0}, {-1, -1, -1},
+		{123456789012, -98765432109, 12345678901},
+		{-(1ll << 38), (1ll << 38) - 1, -(1ll << 34)}};
+
+	for (unsigned a = 0; a < 4; a++) {
+		struct pe_grid *grid = testing_grid((struct pe_grid_config){0});
+		uint64_t u[3];
+
+		for (unsigned i = 0; i < 3; i++)
+			u[i] = (uint64_t)(at[a][i] +
+				((int64_t)(i < 2 ? PE_KEY_X_OFFSET : PE_KEY_Z_OFFSET)
+					<< PE_CELL_BITS));
+		testing_insert(grid,
+			pe_key_make(1, 0, (uint32_t)(u[0] >> 20), (uint32_t)(u[1] >> 20),
+				(uint32_t)(u[2] >> 20)),
+			pe_word_make(u[0] & 0xFFFFF, u[1] & 0xFFFFF, u[2] & 0xFFFFF), 5);
+		for (unsigned bits = 0; bits < 41; bits++) {
+			struct pe_region r = {.space = 1};
+
+			for (unsigned i = 0; i < 3; i++) {
+				r.lo[i] = at[a][i] - (1ll << bits);
+				r.hi[i] = at[a][i] + (1ll << bits);
+				r.centre[i] = at[a][i];
+			}
+			CU_ASSERT_EQUAL(testing_walk_all(grid, r, hits, 64), 1);
+			r.test = PE_REGION_SPHERE;
+			r.square = (double)(1ll << bits) * (double)(1ll << bits);
+			CU_ASSERT_EQUAL(testing_walk_all(grid, r, hits, 64), 1);
+			r.centre[1] += (1ll << bits) + 1;
+			r.lo[1] += (1ll << bits) + 1;
+			r.hi[1] += (1ll << bits) + 1;
+			CU_ASSERT_EQUAL(testing_walk_all(grid, r, hits, 64), 0);
+		}
+		pe_grid_destroy(grid);
+	}
+}
+
+TESTING_MAIN("grid/walk", {"pages add up to the whole", pages_add_up_to_the_whole},
+	{"bounds are shared between walks", bounds_are_shared_between_walks},
+	{"hostile cursors end", hostile_cursors_end}, {"hostile regions end", hostile_regions_end},
+	{"edges of cells are exact", edges_of_cells_are_exact},
+	{"spaces and frames are apart", spaces_and_frames_are_apart},
+	{"every level finds what is there", every_level_finds_what_is_there})
