@@ -144,7 +144,7 @@ static void cell_distances(const struct walker *w, unsigned level, const uint32_
 		unsigned bits = i < 2 ? pe_level_across(level) : pe_level_up(level);
 		int64_t offset = i < 2 ? PE_KEY_X_OFFSET : PE_KEY_Z_OFFSET;
 		int64_t scale = i < 2 ? 1 : 1 << w->z_shift;
-		int64_t lo = ((((int64_t)at[i] << bits) - offset) << PE_CELL_BITS) * scale -
+		int64_t lo = (((int64_t)at[i] << bits) - offset) * (1 << PE_CELL_BITS) * scale -
 			w->centre[i];
 		int64_t hi = lo + ((((int64_t)1 << bits) << PE_CELL_BITS) - 1) * scale;
 		double a = lo > 0 ? (double)lo : hi < 0 ? (double)hi : 0;

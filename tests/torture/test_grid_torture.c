@@ -24,7 +24,8 @@
 #include <unistd.h>
 
 #define ALWAYS \
-	640 // the first handles; half of them in a crowd, half alone in boxes over the corners of nodes
+// the first handles; half of them in a crowd, half alone in boxes over the corners of nodes
+640
 #define COMING    384
 #define ENTITIES  (ALWAYS + COMING)
 #define SPACE     3
@@ -32,8 +33,8 @@
 #define SEQUENCES 4096
 #define HITS      256
 
-// The reader's side of a record: two copies and a version, as the entity table does it.
-struct record {
+	// The reader's side of a record: two copies and a version, as the entity table does it.
+	struct record {
 	_Atomic uint32_t version;
 	_Atomic uint64_t key[2], word[2];
 	_Atomic uint32_t begun, finished; // moves, the creation included
@@ -43,7 +44,8 @@ struct record {
 struct owner_state {
 	bool there, arriving;
 	uint64_t key, word,
-		pending_key; // pending: a crossing that waits for the grace period of the last; 0 = none
+		// pending: a crossing that waits for the grace period of the last; 0 = none
+		pending_key;
 	uint32_t slot, old_slot;
 	uint64_t removed_stamp;
 	int32_t box[2]; // lowest cell of the 2 × 2 cells that it roams in
