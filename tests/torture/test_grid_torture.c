@@ -24,8 +24,7 @@
 #include <unistd.h>
 
 #define ALWAYS \
-// the first handles; half of them in a crowd, half alone in boxes over the corners of nodes
-640
+	640 // the first handles; half of them in a crowd, half alone in boxes over the corners of nodes
 #define COMING    384
 #define ENTITIES  (ALWAYS + COMING)
 #define SPACE     3
@@ -33,8 +32,8 @@
 #define SEQUENCES 4096
 #define HITS      256
 
-	// The reader's side of a record: two copies and a version, as the entity table does it.
-	struct record {
+// The reader's side of a record: two copies and a version, as the entity table does it.
+struct record {
 	_Atomic uint32_t version;
 	_Atomic uint64_t key[2], word[2];
 	_Atomic uint32_t begun, finished; // moves, the creation included
@@ -44,8 +43,7 @@
 struct owner_state {
 	bool there, arriving;
 	uint64_t key, word,
-		// pending: a crossing that waits for the grace period of the last; 0 = none
-		pending_key;
+		pending_key; // pending: a crossing that waits for the grace period of the last; 0 = none
 	uint32_t slot, old_slot;
 	uint64_t removed_stamp;
 	int32_t box[2]; // lowest cell of the 2 × 2 cells that it roams in
