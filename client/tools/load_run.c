@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -246,7 +247,11 @@ static void rest(struct load_run *r)
 		wait_us = query_us < wait_us ? query_us : wait_us;
 	}
 	wait_us = wait_us > 1000 ? 1000 : wait_us < 20 ? 20 : wait_us;
-	(void)ppoll(fds, 2, &(struct timespec){.tv_nsec = (long)(wait_us * 1000)}, NULL);
+	// A port has nothing to wait on: it is polled.
+	if (fds[0].fd < 0)
+		sched_yield();
+	else
+		(void)ppoll(fds, 2, &(struct timespec){.tv_nsec = (long)(wait_us * 1000)}, NULL);
 }
 
 static bool queries_under_way(const struct load_run *r)

@@ -7,7 +7,6 @@ enum presence_result port_dpdk_open(const char *device, const struct presence_op
 {
 	*client = NULL;
 	snprintf(error, error_bytes,
-		"cannot use %s: built without DPDK; meson setup with -Dport=enabled needs libdpdk-dev",
-		device);
+		"cannot use %s: this program was built without DPDK (libdpdk-dev)", device);
 	return PRESENCE_BAD_ARGUMENT;
 }
