@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+"""presencectl and presence-load against a running presenced: what they print, their exit codes, and that their accounts agree
+with the engine's, and do not when somebody else sends too.
+
+    tests/e2e/test_tools.py PRESENCED PRESENCECTL PRESENCE_LOAD RECORDING.csv
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+WORLD = "776f726c-6400-4000-8000-000000000001"
+NOWHERE = "00000000-0000-4000-8000-0000000000ff"
+
+
+def free_port():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Tools:
+    def __init__(self, ctl, load, port):
+        self.ctl_path, self.load_path, self.port = ctl, load, str(port)
+
+    def ctl(self, *arguments, expect=0):
+        done = subprocess.run([self.ctl_path, "-j", "-p", self.port, *arguments], capture_output=True, text=True, timeout=30)
+        assert done.returncode == expect, f"presencectl {arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return json.loads(done.stdout) if done.stdout else None
+
+    def load(self, *arguments):
+        return subprocess.Popen([self.load_path, "-j", "-q", "-p", self.port, *arguments], stdout=subprocess.PIPE,
+                                text=True)
+
+
+def by_hand(tools):
+    assert tools.ctl("ping")["round_trip_us"] > 0
+    acked = tools.ctl("publish", "test:1", "-5,6,7", "--ttl", "60s", "--state", "busy", "--velocity", "1,0,-2")["records"][0]
+    assert acked["status"] == "APPLIED", acked
+    tools.ctl("publish", "test:2", "50,0,0", "--type", "static", "--radius", "30")
+    found = tools.ctl("query", "sphere", "0,0", "20")["found"]
+    assert [f["id"][-2:] for f in found] == ["01"], found
+    assert found[0]["position"] == [-5, 6, 7] and found[0]["velocity"] == [1, 0, -2] and found[0]["state"] == "BUSY"
+    assert abs(found[0]["distance_m"] - 110 ** 0.5) < 1e-3 and 59000 < found[0]["ttl_left_ms"] <= 60000
+    # Its reach is 30 m: an asker at the origin does not see it, one beside it does.
+    assert tools.ctl("query", "sphere", "0,0", "100")["count"] == 1
+    assert tools.ctl("query", "sphere", "0,0", "100", "--origin", "40,0")["count"] == 2
+    assert tools.ctl("query", "box", "-10,-10,0", "60,10,10", "--origin", "40,0", "--types", "static")["count"] == 1
+    assert tools.ctl("query", "point", "-5,6,7")["count"] == 1
+    # Older than what is known.
+    stale = tools.ctl("publish", "test:1", "1,1", "--sequence", "0", expect=65)["records"][0]
+    assert stale["reason"] == "stale" and stale["known_sequence"] > 0, stale
+    assert tools.ctl("-s", WORLD, "publish", "test:3", "60.2,24.9", "--height-unknown")["records"][0]["status"] == "APPLIED"
+    assert tools.ctl("-s", WORLD, "query", "sphere", "60.2,24.9", "10")["found"][0]["position"] == [60.2, 24.9, None]
+    assert tools.ctl("withdraw", "test:1")["records"][0]["status"] == "APPLIED"
+    assert tools.ctl("query", "sphere", "0,0", "20")["count"] == 0
+
+
+def mistakes(tools):
+    for arguments in (["query", "sphere", "x", "1"], ["query", "cone", "1,2"], ["publish", "test:1"], ["fly"], ["ping", "x"],
+                      ["-a", "0", "ping"], ["publish", "test:1", "1,2", "--type", "ship"], ["withdraw"], []):
+        tools.ctl(*arguments, expect=64)
+    refused = tools.ctl("-s", NOWHERE, "publish", "test:9", "1,2", expect=65)
+    assert refused["reason"] == "space_unknown" and refused["code"] == "OUT_OF_BOUNDS", refused
+    assert tools.ctl("-s", WORLD, "query", "sphere", "95,0", "10", expect=65)["reason"] == "query_coordinates"
+    assert tools.ctl("query", "sphere", "0,0", "-1", expect=65)["reason"] == "query_coordinates"
+    nobody = Tools(tools.ctl_path, tools.load_path, free_port())
+    assert nobody.ctl("-t", "50ms", "-a", "2", "ping", expect=69)["error"] == "no answer"
+    with nobody.load("--walkers", "5", "--for", "1s") as silent:
+        assert silent.wait(30) == 69
+
+
+def ended(load):
+    text, _ = load.communicate(timeout=60)
+    assert load.returncode == 0, f"presence-load: {load.returncode}\n{text}"
+    return json.loads(text)
+
+
+def loads(tools, recording):
+    summary = ended(tools.load("--walkers", "500", "--vehicles", "200", "--crowds", "300", "--rate", "5000", "--queries", "200",
+                               "--replay", recording, "--lapse", "60", "--for", "3s"))
+    assert summary["accounting_difference"] == 0, summary["accounting"]
+    assert summary["received"] == summary["sent"]["records"] > 12000, summary
+    assert summary["applied"] + summary["coalesced"] == summary["received"]
+    assert summary["refused"] == summary["dropped"] == 0
+    assert summary["queries"] == summary["answers"] > 500 and summary["lost"] == 0 and summary["results"] > 100, summary
+    assert 1000 < summary["entities"] <= 1000 + 95 + 3, summary["entities"]
+    assert 0 < summary["latency_us"]["p50"] <= summary["latency_us"]["p99"] <= summary["latency_us"]["p999"]
+    # Somebody else's ten records and packets are a difference: the comparison does compare.
+    load = tools.load("--walkers", "100", "--rate", "1000", "--for", "3s")
+    time.sleep(1)
+    for i in range(10):
+        tools.ctl("publish", f"other:{i}", "1,1")
+    accounting = ended(load)["accounting"]
+    assert accounting["records_sent_and_received"] == accounting["update_packets"] == 10, accounting
+    # A signal ends it early, with its accounts.
+    load = tools.load("--walkers", "100", "--rate", "1000", "--queries", "50")
+    time.sleep(1)
+    load.send_signal(signal.SIGINT)
+    assert ended(load)["accounting_difference"] == 0
+
+
+def main(presenced, ctl, load, recording):
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "presenced.yaml")
+        with open(path, "w") as file:
+            file.write(f"sources:\n  - socket: {{address: 127.0.0.1, port: {port}}}\n")
+        with open(os.path.join(folder, "log"), "w+") as log:
+            engine = subprocess.Popen([presenced, "--config", path], stdout=log, stderr=log)
+            try:
+                ping = [ctl, "-p", str(port), "-t", "100ms", "-a", "1", "ping"]
+                deadline = time.monotonic() + 20
+                while subprocess.run(ping, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode:
+                    if engine.poll() is not None or time.monotonic() > deadline:
+                        log.seek(0)
+                        sys.exit("presenced did not come up:\n" + log.read())
+                    time.sleep(0.05)
+                tools = Tools(ctl, load, port)
+                by_hand(tools)
+                mistakes(tools)
+                loads(tools, recording)
+                stats = tools.ctl("stats")
+                assert stats["differences"] == {"packets": 0, "records": 0, "queries": 0}, stats["differences"]
+                assert stats["counters"]["refused_stale"] == 1 and stats["counters"]["refused_space_unknown"] == 1
+            finally:
+                engine.send_signal(signal.SIGTERM)
+                try:
+                    code = engine.wait(15)
+                except subprocess.TimeoutExpired:
+                    engine.kill()
+                    raise
+            assert code == 0, f"presenced ended with {code}"
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 5:
+        sys.exit(__doc__)
+    main(*sys.argv[1:])
