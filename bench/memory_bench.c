@@ -75,7 +75,8 @@ static double window(struct line *lines, uint64_t count, uint64_t *random)
 		__builtin_prefetch(ahead[i % AHEAD], 1);
 	}
 	clock_gettime(CLOCK_MONOTONIC, &to);
-	return STEPS / ((double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) * 1e-9);
+	return STEPS /
+		((double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) * 1e-9);
 }
 
 static int compare(const void *a, const void *b)
@@ -88,8 +89,9 @@ static int compare(const void *a, const void *b)
 int main(int argc, char **argv)
 {
 	struct options o = {.entities = 1000000, .core = 1};
-	static const struct argp argp = {
-		.options = option_list, .parser = parse_option, .doc = "Random lines of memory a second, one core."};
+	static const struct argp argp = {.options = option_list,
+		.parser = parse_option,
+		.doc = "Random lines of memory a second, one core."};
 	struct pe_memory memory;
 	uint64_t random = 88172645463325252ull, count;
 	double rates[WINDOWS];
@@ -111,6 +113,7 @@ int main(int argc, char **argv)
 	qsort(rates, WINDOWS, sizeof rates[0], compare);
 	printf("{\"memory_lines_1m\": {\"median\": %.0f, \"min\": %.0f, \"max\": %.0f, \"unit\": \"lines/s\"},\n"
 	       " \"configuration\": {\"bytes\": %zu, \"pages\": \"%s\"}}\n",
-		rates[WINDOWS / 2], rates[0], rates[WINDOWS - 1], memory.bytes, pe_memory_kind_name(memory.kind));
+		rates[WINDOWS / 2], rates[0], rates[WINDOWS - 1], memory.bytes,
+		pe_memory_kind_name(memory.kind));
 	return EXIT_SUCCESS;
 }
