@@ -1,7 +1,9 @@
 // presenced: reads its configuration, starts DPDK, the engine, the sources and the workers, waits for a
 // signal, drains. Exit codes are those of sysexits.h.
+#include "doctor.h"
 #include "eal.h"
 #include "stats.h"
+#include "telemetry.h"
 
 #include <argp.h>
 #include <errno.h>
@@ -18,7 +20,7 @@ const char *argp_program_version = "presenced " PE_VERSION;
 
 struct options {
 	const char *config;
-	bool check_config;
+	bool check_config, doctor;
 	unsigned duration_s; // 0 = until a signal
 };
 
@@ -28,6 +30,7 @@ static const struct argp_option option_list[] = {
 		"huge pages, no privileges",
 		0},
 	{"check-config", 'n', NULL, 0, "check the configuration and end", 0},
+	{"doctor", 'D', NULL, 0, "say what this machine lacks and how to mend it, and end", 0},
 	{"duration", 'd', "SECONDS", 0, "end by itself after so long", 0},
 	{0},
 };
@@ -43,6 +46,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		return 0;
 	case 'n':
 		o->check_config = true;
+		return 0;
+	case 'D':
+		o->doctor = true;
 		return 0;
 	case 'd':
 		o->duration_s = (unsigned)strtoul(argument, &end, 10);
@@ -175,8 +181,10 @@ static int run(const struct pe_config *config, const struct options *options)
 	status = pe_workers_start(&workers, &error);
 	if (status != PE_OK)
 		goto close_sources;
-	if (config->telemetry)
+	if (config->telemetry) {
+		pe_telemetry_register(&workers);
 		pe_log(PE_LOG_INFO, "telemetry: %s/dpdk_telemetry.v2", pe_eal_directory());
+	}
 	say_ready(&workers);
 
 	wait_for_the_end(&workers, &signals, options->duration_s);
@@ -185,6 +193,7 @@ static int run(const struct pe_config *config, const struct options *options)
 	pe_stats_print(&workers);
 
 close_sources:
+	pe_telemetry_forget();
 	for (unsigned i = 0; i < workers.source_count; i++)
 		workers.sources[i]->ops->close(workers.sources[i]);
 	pe_engine_destroy(workers.engine);
@@ -208,6 +217,8 @@ int main(int argc, char **argv)
 
 	argp_err_exit_status = EX_USAGE;
 	argp_parse(&argp, argc, argv, 0, NULL, &options);
+	if (options.doctor)
+		return pe_doctor(stdout);
 	status = pe_config_load(options.config, &config, &error);
 	if (status != PE_OK) {
 		pe_log(PE_LOG_ERROR, "%s", error.text);
