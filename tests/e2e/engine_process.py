@@ -1,0 +1,100 @@
+"""Starts presenced for a test, reads its log, ends it. Everything is bounded in time."""
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+SKIP = 77
+BINARY = os.environ.get("PRESENCED") or (sys.argv[1] if len(sys.argv) > 1 else "")
+
+
+def skip(why):
+    print(f"SKIPPED: {why}")
+    sys.exit(SKIP)
+
+
+def free_port():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def run(*arguments, timeout=20, **more):
+    return subprocess.run([BINARY, *arguments], capture_output=True, text=True, timeout=timeout, **more)
+
+
+class Engine:
+    """with Engine(yaml) as e: … e.stop() … e.log. The text may use {port}."""
+
+    def __init__(self, yaml, port=None, netns=None, user=None, arguments=()):
+        self.port = port or free_port()
+        self.folder = tempfile.TemporaryDirectory(prefix="presence-e2e-")
+        path = pathlib.Path(self.folder.name)
+        path.chmod(0o755)
+        self.config = path / "presenced.yaml"
+        self.config.write_text(yaml.replace("{port}", str(self.port)))
+        command = [BINARY, "--config", str(self.config), *arguments]
+        if netns:
+            command = ["ip", "netns", "exec", netns, *command]
+        environment = dict(os.environ)
+        if user is not None:
+            environment.pop("XDG_RUNTIME_DIR", None)
+        self.lines, self.exit = [], None
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, user=user,
+                                        group=user, extra_groups=[] if user is not None else None, env=environment)
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self):
+        for line in self.process.stderr:
+            self.lines.append(line.rstrip("\n"))
+
+    @property
+    def log(self):
+        return "\n".join(self.lines)
+
+    def wait_line(self, pattern, seconds=20):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            for line in list(self.lines):
+                found = re.search(pattern, line)
+                if found:
+                    return found
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.01)
+        raise AssertionError(f"no line {pattern!r} in:\n{self.log}")
+
+    def __enter__(self):
+        try:
+            self.wait_line(r"presenced: ready: ")
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(timeout=10)
+        self.reader.join(timeout=5)
+        self.process.stderr.close()
+        self.folder.cleanup()
+
+    def stop(self, seconds=15):
+        """SIGTERM; the final counters by name and the identities' numbers by (what, name)."""
+        self.process.send_signal(signal.SIGTERM)
+        self.exit = self.process.wait(timeout=seconds)
+        self.reader.join(timeout=5)
+        counters = {m[1]: int(m[2]) for m in re.finditer(r"presenced: counter (\w+) (\d+)", self.log)}
+        identity = {}
+        for m in re.finditer(r"presenced: (packets|records|queries) (.*)", self.log):
+            for name, value in re.findall(r"(\w+) (-?\d+)", m[2]):
+                identity[m[1], name] = int(value)
+        return counters, identity
