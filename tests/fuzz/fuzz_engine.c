@@ -1,0 +1,318 @@
+// libFuzzer target of the whole packet path through the façade: an input is a little program of messages, turns, clock steps
+// and grace periods for a small engine. Messages are exact-size heap copies, so that a sanitizer sees a read past the
+// end. The harness aborts when a reply is not sound, when a peer that is not trusted got more bytes than it sent, when
+// a buffer is not given back, and at the end when an identity does not hold. An input that begins with the protocol's
+// version is one datagram.
+#include "harness.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct reader {
+	const uint8_t *at;
+	size_t left;
+};
+
+// Past the end everything is zero.
+static uint64_t take(struct reader *r, unsigned bytes)
+{
+	uint64_t value = 0;
+	size_t n = bytes < r->left ? bytes : r->left;
+
+	memcpy(&value, r->at, n);
+	r->at += n;
+	r->left -= n;
+	return value;
+}
+
+static struct harness *h;
+static const uint32_t incarnations[] = {
+	HARNESS_INCARNATION, HARNESS_INCARNATION + 1, 0, UINT32_MAX};
+
+// Awkward places by one byte, any double by nine.
+static double coordinate(struct reader *r)
+{
+	static const double awkward[] = {0, -0.0, 1, 63.999, 64, 64.001, -64, 45, -45, 44.9999, 90,
+		-90, 89.9999, 179.9999, 180, -180, -179.9999, 1024, -1024, 1e6, -1e6, 16777215,
+		16777216, -16777216, 1e9, 1e300, -1e300, 4.9e-324};
+	uint8_t which = (uint8_t)take(r, 1);
+	uint64_t bits;
+	double d;
+
+	if (which < 128)
+		return awkward[which % (sizeof awkward / sizeof awkward[0])];
+	if (which < 224)
+		return ((int)which - 176) * 1.5 + (double)take(r, 1) / 256;
+	bits = take(r, 8);
+	memcpy(&d, &bits, sizeof d);
+	return d;
+}
+
+static void put_id(uint8_t id[16], struct reader *r)
+{
+	harness_id(id, take(r, 1)); // number 0 is nil
+}
+
+static void put_updates(struct reader *r, unsigned space)
+{
+	struct pe_wire_update u[PE_UPDATE_COUNT_MAX];
+	uint8_t head = (uint8_t)take(r, 1);
+	unsigned count = 1 + head % PE_UPDATE_COUNT_MAX;
+
+	for (unsigned i = 0; i < count; i++) {
+		uint8_t extra = (uint8_t)take(r, 1);
+
+		memset(&u[i], 0, sizeof u[i]);
+		put_id(u[i].entity_id, r);
+		u[i].sequence = (uint32_t)take(r, 1);
+		for (unsigned k = 0; k < 3; k++)
+			u[i].position[k] = coordinate(r);
+		u[i].entity_type = extra & 1 ? (uint8_t)take(r, 1) : PE_ENTITY_MOBILE;
+		if (extra & 2)
+			u[i].ttl_ms = (uint32_t)take(r, 2);
+		if (extra & 4)
+			u[i].duration_ms = (uint32_t)take(r, 2);
+		if (extra & 8)
+			u[i].frequency = (uint16_t)take(r, 2);
+		if (extra & 16)
+			u[i].attributes = (uint16_t)take(r, 2);
+		if (extra & 32)
+			u[i].precision_m = (float)take(r, 2) / 60;
+		if (extra & 64)
+			u[i].radius_m = (float)take(r, 2);
+		if (extra & 128) { // any field, any value
+			uint8_t at = (uint8_t)(take(r, 1) % sizeof u[i]);
+
+			((uint8_t *)&u[i])[at] ^= (uint8_t)take(r, 1);
+		}
+	}
+	(void)harness_queue_updates(h, space, incarnations[head >> 5 & 3], u, count, head & 16);
+}
+
+static void put_withdraws(struct reader *r, unsigned space)
+{
+	struct pe_wire_withdraw x[PE_WITHDRAW_COUNT_MAX];
+	uint8_t head = (uint8_t)take(r, 1);
+	unsigned count = 1 + (head & 15) * 3;
+
+	for (unsigned i = 0; i < count; i++) {
+		put_id(x[i].entity_id, r);
+		x[i].sequence = (uint32_t)take(r, 1);
+		x[i].time_offset_ms = head & 128 ? (int32_t)take(r, 4) : 0;
+	}
+	(void)harness_queue_withdraws(h, space, incarnations[head >> 5 & 3], x, count, head & 16);
+}
+
+static uint64_t last_cursor[2];
+
+static void put_queries(struct reader *r, unsigned space)
+{
+	struct pe_wire_query q[PE_QUERY_COUNT_MAX];
+	unsigned count = 1 + (unsigned)take(r, 1) % PE_QUERY_COUNT_MAX;
+
+	for (unsigned i = 0; i < count; i++) {
+		uint8_t extra = (uint8_t)take(r, 1);
+
+		memset(&q[i], 0, sizeof q[i]);
+		q[i].query_id = i;
+		q[i].kind = (uint8_t)(extra & 3);
+		for (unsigned k = 0; k < 3; k++)
+			q[i].a[k] = coordinate(r);
+		for (unsigned k = 0; k < 3 && q[i].kind != PE_QUERY_POINT; k++)
+			if (k == 0 || q[i].kind != PE_QUERY_SPHERE)
+				q[i].b[k] = coordinate(r);
+		if (q[i].kind == PE_QUERY_BOX && space == 1)
+			q[i].a[2] = q[i].b[2] = 0;
+		if (extra & 4) {
+			q[i].flags |= PE_QUERY_HAS_ORIGIN;
+			for (unsigned k = 0; k < 3; k++)
+				q[i].origin[k] = coordinate(r);
+		}
+		if (extra & 8) {
+			q[i].flags |= PE_QUERY_HEIGHT_RANGE;
+			q[i].height_min = (float)coordinate(r);
+			q[i].height_max = (float)coordinate(r);
+		}
+		if (extra & 16) {
+			q[i].flags |= PE_QUERY_HAS_CURSOR;
+			memcpy(q[i].cursor, last_cursor, sizeof last_cursor);
+			if (extra & 32) {
+				q[i].cursor[0] ^= take(r, 8);
+				q[i].cursor[1] ^= take(r, 8);
+			}
+		}
+		if (extra & 64)
+			q[i].flags |= PE_QUERY_DISTANCE_3D;
+		if (extra & 128) {
+			q[i].max_results = (uint16_t)take(r, 1);
+			q[i].type_mask = (uint16_t)take(r, 1);
+			q[i].state_mask = (uint16_t)take(r, 1);
+		}
+	}
+	(void)harness_queue_queries(h, space, q, count);
+}
+
+static void put_raw(struct reader *r)
+{
+	uint32_t bytes = (uint32_t)take(r, 2) % 2048;
+
+	if (bytes > r->left)
+		bytes = (uint32_t)r->left;
+	harness_queue(h, r->at, bytes);
+	r->at += bytes;
+	r->left -= bytes;
+}
+
+static void put_small(struct reader *r)
+{
+	uint8_t buffer[PE_WIRE_BYTES_MAX];
+	struct pe_wire_header header = harness_header(h, 0, 0);
+	struct pe_wire_ping ping = {{1, 2}};
+	struct pe_wire_state_request state = {
+		.selector = PE_STATE_COUNTERS, .first = (uint16_t)take(r, 1)};
+
+	harness_queue(h, buffer,
+		state.first & 1 ?
+			pe_wire_put_ping(buffer, sizeof buffer, &header, &ping) :
+			pe_wire_put_state_request(buffer, sizeof buffer, &header, &state));
+}
+
+static void turn(void)
+{
+	harness_turn(h);
+	for (unsigned i = 0; i < h->reply_count; i++) {
+		struct pe_wire_view v;
+		struct pe_wire_answer answer;
+		const uint8_t *results;
+		uint32_t offset = 0;
+
+		if (pe_wire_check_reply(h->replies[i].data, h->replies[i].bytes, &v) !=
+				PE_REASON_none ||
+			v.header.type != PE_TYPE_SPATIAL_RESPONSE)
+			continue;
+		while (pe_wire_next_answer(&v, &offset, &answer, &results))
+			if (answer.flags & PE_ANSWER_TRUNCATED)
+				memcpy(last_cursor, answer.cursor, sizeof last_cursor);
+	}
+}
+
+static void step(struct reader *r)
+{
+	static const uint64_t clock_steps[] = {1, 10, 100, 1000, 30000, 65535, 70000, 10000000};
+	uint8_t op = (uint8_t)take(r, 1);
+	unsigned space = op >> 3 & 1;
+
+	if (h->queue_count == PE_BURST_MAX)
+		turn();
+	h->port = (uint16_t)(1 + (op >> 4 & 3));
+	h->untrusted = op >> 6 & 1;
+	switch (op & 7) {
+	case 0:
+		put_raw(r);
+		return;
+	case 1:
+	case 2:
+		put_updates(r, space);
+		return;
+	case 3:
+		put_withdraws(r, space);
+		return;
+	case 4:
+		put_queries(r, space);
+		return;
+	case 5:
+		put_small(r);
+		return;
+	case 6: // the clocks, each for itself; the wall's goes back too
+		if (op & 8)
+			h->now.mono_ms += clock_steps[op >> 4 & 7];
+		else
+			h->now.wall_ms +=
+				op & 128 ? -clock_steps[op >> 4 & 7] : clock_steps[op >> 4 & 7];
+		turn();
+		return;
+	default:
+		h->buffers_refused = (op & 0xF0) == 0xF0;
+		turn();
+		if (op & 8)
+			harness_control(h);
+		return;
+	}
+}
+
+static struct pe_engine_config small(uint8_t kind)
+{
+	struct pe_engine_config c = harness_config();
+
+	c.entity_count_max = kind & 1 ? 64 : 2000;
+	c.query_results_max = kind & 2 ? 5 : 200;
+	c.query_cells_max = kind & 2 ? 3 : 0;
+	c.pending_count_max = kind & 1 ? 3 : 100;
+	c.tombstone_ms = 1000;
+	c.spaces[0].ttl_max_ms = c.spaces[1].ttl_max_ms = 65535;
+	if (kind & 4) {
+		c.spaces[0].coalesce_distance_m = 5;
+		c.spaces[0].coalesce_interval_ms = 200;
+		c.spaces[1].coalesce_distance_m = 5;
+		c.spaces[1].frequency_default = 600;
+	}
+	return c;
+}
+
+// Making an engine takes far longer than running an input, so that there is one of each kind, which is emptied after each
+// input: everything expires and is forgotten, and nothing may be left.
+static struct harness *engine_of(uint8_t kind)
+{
+	static struct harness *made[8];
+	struct harness **m = &made[kind & 7];
+
+	if (*m) {
+		pe_worker_attach(pe_engine_worker((*m)->engine, 0));
+	} else {
+		struct pe_engine_config config = small(kind);
+
+		*m = calloc(1, sizeof **m);
+		if (!*m)
+			abort();
+		harness_start(*m, &config);
+	}
+	(*m)->now.wall_ms = (uint64_t)HARNESS_INCARNATION * 1000 + 500000;
+	// Raw messages carry records that the harness does not know of.
+	(*m)->sent_records = (*m)->sent_queries = 1ull << 60;
+	return *m;
+}
+
+static void empty(void)
+{
+	h->buffers_refused = false;
+	harness_check(h);
+	h->now.mono_ms += 65535;
+	harness_settle(h);
+	HARNESS_CHECK(pe_engine_entity_count(h->engine) == 0);
+	h->now.mono_ms += 2000;
+	harness_settle(h);
+	pe_worker_detach(pe_engine_worker(h->engine, 0));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
+{
+	struct reader r = {input, size};
+	uint8_t kind = size ? input[0] : 0;
+
+	memset(last_cursor, 0, sizeof last_cursor);
+	h = engine_of(kind == PE_WIRE_VERSION ? 0 : kind >> 4);
+	if (kind == PE_WIRE_VERSION) {
+		h->untrusted = size & 1;
+		harness_queue(h, input, (uint32_t)size);
+		turn();
+	} else {
+		(void)take(&r, 1);
+		while (r.left)
+			step(&r);
+		turn();
+	}
+	empty();
+	return 0;
+}
