@@ -15,20 +15,23 @@ static void numbers(void)
 	double d, v[3];
 
 	CU_ASSERT(argument_u64("42", 100, &n) && n == 42);
-	CU_ASSERT(!argument_u64("101", 100, &n) && !argument_u64("-1", 100, &n) && !argument_u64("1x", 100, &n) &&
-		!argument_u64("", 100, &n) && !argument_u64("99999999999999999999", UINT64_MAX, &n));
+	CU_ASSERT(!argument_u64("101", 100, &n) && !argument_u64("-1", 100, &n) &&
+		!argument_u64("1x", 100, &n) && !argument_u64("", 100, &n) &&
+		!argument_u64("99999999999999999999", UINT64_MAX, &n));
 	CU_ASSERT(argument_duration_ms("250ms", &ms) && ms == 250);
 	CU_ASSERT(argument_duration_ms("1.5s", &ms) && ms == 1500);
 	CU_ASSERT(argument_duration_ms("2", &ms) && ms == 2000);
 	CU_ASSERT(argument_duration_ms("2m", &ms) && ms == 120000);
-	CU_ASSERT(!argument_duration_ms("2 s", &ms) && !argument_duration_ms("-1s", &ms) && !argument_duration_ms("", &ms) &&
-		!argument_duration_ms("1e9h", &ms) && !argument_duration_ms("nan", &ms));
+	CU_ASSERT(!argument_duration_ms("2 s", &ms) && !argument_duration_ms("-1s", &ms) &&
+		!argument_duration_ms("", &ms) && !argument_duration_ms("1e9h", &ms) &&
+		!argument_duration_ms("nan", &ms));
 	CU_ASSERT(argument_double(" -3.5", &d) && d == -3.5);
-	CU_ASSERT(!argument_double("inf", &d) && !argument_double("1,2", &d) && !argument_double("", &d));
+	CU_ASSERT(!argument_double("inf", &d) && !argument_double("1,2", &d) &&
+		!argument_double("", &d));
 	CU_ASSERT(argument_vector("1,-2.5", v) && v[1] == -2.5 && v[2] == 0);
 	CU_ASSERT(argument_vector("1,2,3", v) && v[2] == 3);
-	CU_ASSERT(!argument_vector("1", v) && !argument_vector("1,2,3,4", v) && !argument_vector("1,nan", v) &&
-		!argument_vector("1,", v));
+	CU_ASSERT(!argument_vector("1", v) && !argument_vector("1,2,3,4", v) &&
+		!argument_vector("1,nan", v) && !argument_vector("1,", v));
 }
 
 static void names(void)
@@ -38,14 +41,16 @@ static void names(void)
 
 	presence_id_from_u64("mmsi", 230035780, expected);
 	CU_ASSERT(argument_id("mmsi:230035780", id) && memcmp(id, expected, 16) == 0);
-	CU_ASSERT(!argument_id(":1", id) && !argument_id("ninechars:1", id) && !argument_id("a:", id) && !argument_id("a:-1", id));
+	CU_ASSERT(!argument_id(":1", id) && !argument_id("ninechars:1", id) &&
+		!argument_id("a:", id) && !argument_id("a:-1", id));
 	CU_ASSERT(argument_type("Mobile", &a) && a == PRESENCE_MOBILE);
 	CU_ASSERT(argument_type("custom:127", &a) && a == 255);
 	CU_ASSERT(!argument_type("custom:128", &a) && !argument_type("ship", &a));
 	CU_ASSERT(argument_state("custom:255", &a, &b) && a == PRESENCE_STATE_CUSTOM && b == 255);
 	CU_ASSERT(argument_mask("static,custom", false, &mask) && mask == 0x11);
 	CU_ASSERT(argument_mask("away", true, &mask) && mask == 0x08);
-	CU_ASSERT(!argument_mask("", false, &mask) && !argument_mask("static,", true, &mask) && !argument_mask("mob", false, &mask));
+	CU_ASSERT(!argument_mask("", false, &mask) && !argument_mask("static,", true, &mask) &&
+		!argument_mask("mob", false, &mask));
 }
 
 static void exit_codes(void)
@@ -74,7 +79,8 @@ static void histogram(void)
 		load_histogram_add(&h, v);
 	}
 	for (unsigned percent = 1; percent < 100; percent++) {
-		double exact = percent * 1000.0, got = (double)load_histogram_quantile(&h, percent / 100.0);
+		double exact = percent * 1000.0,
+		       got = (double)load_histogram_quantile(&h, percent / 100.0);
 
 		CU_ASSERT(got >= exact && got <= exact * (1 + 1.0 / 64) + 1);
 	}
@@ -105,14 +111,16 @@ static void crowds(void)
 				CU_ASSERT(round == 0 || memcmp(u.id, before[i].id, 16) == 0);
 				if (round)
 					CU_ASSERT(hypot(u.position[0] - before[i].position[0],
-							  u.position[1] - before[i].position[1]) <= fastest[motion] + 0.01);
+							  u.position[1] - before[i].position[1]) <=
+						fastest[motion] + 0.01);
 				before[i] = u;
 			}
 		load_crowd_close(&c);
 	}
 }
 
-static bool open_text(struct load_replay *r, const char *text, double lapse, char *error, size_t bytes)
+static bool open_text(
+	struct load_replay *r, const char *text, double lapse, char *error, size_t bytes)
 {
 	char path[] = "/tmp/test-replay-XXXXXX";
 	int fd = mkstemp(path);
@@ -136,13 +144,15 @@ static void recordings(void)
 	uint8_t id[16];
 
 	CU_ASSERT_FATAL(open_text(&r,
-		HEAD "0,7,A,60,25,2,90,,0\n5000,8,B,60.1,25.1,,,,\n9000,7,A,60.2,25.2,2,180,,5\n", 10, error, sizeof error));
+		HEAD "0,7,A,60,25,2,90,,0\n5000,8,B,60.1,25.1,,,,\n9000,7,A,60.2,25.2,2,180,,5\n",
+		10, error, sizeof error));
 	CU_ASSERT_EQUAL(r.ship_count, 2);
 	CU_ASSERT_EQUAL(r.duration_ms, 10000);
 	CU_ASSERT(load_replay_next(&r, 0, &u));
 	presence_id_from_u64("mmsi", 7, id);
 	CU_ASSERT(memcmp(u.id, id, 16) == 0);
-	CU_ASSERT(fabsf(u.velocity[0] - 20) < 1e-4f && fabsf(u.velocity[1]) < 1e-4f); // speeds with the lapse
+	CU_ASSERT(fabsf(u.velocity[0] - 20) < 1e-4f &&
+		fabsf(u.velocity[1]) < 1e-4f); // speeds with the lapse
 	CU_ASSERT(u.height_unknown && u.state == PRESENCE_ACTIVE && u.sequence == 1);
 	CU_ASSERT(!load_replay_next(&r, 499999, &u));
 	CU_ASSERT(load_replay_next(&r, 500000, &u));
@@ -158,9 +168,11 @@ static void recordings(void)
 
 static void bad_recordings(void)
 {
-	static const char *const bad[] = {"", HEAD, HEAD "0,7,A,60\n", HEAD "0,7,A,91,25,2,90,,0\n", HEAD "0,7,A,60,181,2,90,,0\n",
-		HEAD "0,0,A,60,25,2,90,,0\n", HEAD "x,7,A,60,25,2,90,,0\n", HEAD "0,7,A,nan,25,2,90,,0\n", HEAD "0,7,A,,25,2,90,,0\n",
-		HEAD "5,7,A,60,25,2,90,,0\n4,7,A,60,25,2,90,,0\n", HEAD "0,7,A,60,25,2,90,,0\nend\n", HEAD "-1,7,A,60,25,,,,\n"};
+	static const char *const bad[] = {"", HEAD, HEAD "0,7,A,60\n", HEAD "0,7,A,91,25,2,90,,0\n",
+		HEAD "0,7,A,60,181,2,90,,0\n", HEAD "0,0,A,60,25,2,90,,0\n",
+		HEAD "x,7,A,60,25,2,90,,0\n", HEAD "0,7,A,nan,25,2,90,,0\n",
+		HEAD "0,7,A,,25,2,90,,0\n", HEAD "5,7,A,60,25,2,90,,0\n4,7,A,60,25,2,90,,0\n",
+		HEAD "0,7,A,60,25,2,90,,0\nend\n", HEAD "-1,7,A,60,25,,,,\n"};
 	struct load_replay r;
 	char error[300];
 
@@ -172,5 +184,6 @@ static void bad_recordings(void)
 	CU_ASSERT(!load_replay_open(&r, "/nonexistent", 1, error, sizeof error));
 }
 
-TESTING_MAIN("client/tools", {"numbers", numbers}, {"names", names}, {"exit codes", exit_codes}, {"histogram", histogram},
-	{"crowds", crowds}, {"recordings", recordings}, {"bad recordings", bad_recordings})
+TESTING_MAIN("client/tools", {"numbers", numbers}, {"names", names}, {"exit codes", exit_codes},
+	{"histogram", histogram}, {"crowds", crowds}, {"recordings", recordings},
+	{"bad recordings", bad_recordings})
