@@ -91,6 +91,14 @@ def loads(tools, recording):
     assert summary["queries"] == summary["answers"] > 500 and summary["lost"] == 0 and summary["results"] > 100, summary
     assert 1000 < summary["entities"] <= 1000 + 95 + 3, summary["entities"]
     assert 0 < summary["latency_us"]["p50"] <= summary["latency_us"]["p99"] <= summary["latency_us"]["p999"]
+    # All of them at rest, page by page: none is missed and none is met twice.
+    box = ("query", "box", "-6000,-6000,-1", "6000,6000,1", "--limit", "100")
+    first, every = tools.ctl(*box), tools.ctl(*box, "--follow")
+    assert first["truncated"] and first["count"] == 100 and first["cursor"], first["count"]
+    rest = tools.ctl(*box, "--follow", "--cursor", first["cursor"])
+    ids = [f["id"] for f in every["found"]]
+    assert len(ids) == len(set(ids)) == 1000 and not every["truncated"] and every["pages"] >= 10, (len(ids), every["pages"])
+    assert [f["id"] for f in first["found"] + rest["found"]] == ids
     # Somebody else's ten records and packets are a difference: the comparison does compare.
     load = tools.load("--walkers", "100", "--rate", "1000", "--for", "3s")
     time.sleep(1)
