@@ -132,6 +132,7 @@ static void build(struct arguments *a, const struct pe_config *config)
 	add(a, "--file-prefix=presenced-%d", (int)getpid());
 	if (config->no_huge) { // EAL refuses it together with --in-memory
 		add(a, "--no-huge");
+		add(a, "--no-shconf"); // no secondary processes: no files and no socket for them
 		add(a, "-m");
 		add(a, "%u", config->dpdk_mb);
 	} else {
@@ -156,7 +157,7 @@ static void explain(const struct pe_config *config, struct pe_error *error)
 		       "  sysctl vm.nr_hugepages=512";
 	else if (rte_errno == EACCES || rte_errno == EPERM)
 		mend = "EAL's directory is not ours to write: set XDG_RUNTIME_DIR to one that is";
-	error->status = rte_errno == EACCES || rte_errno == EPERM ? PE_UNSUPPORTED : PE_IO;
+	error->status = config->no_huge && (rte_errno == EACCES || rte_errno == EPERM) ? PE_UNSUPPORTED : PE_IO;
 	snprintf(error->text, sizeof error->text, "DPDK's environment does not start (%s). %s",
 		rte_strerror(rte_errno), mend);
 }

@@ -43,6 +43,38 @@ class Config(unittest.TestCase):
         self.assertEqual(version.returncode, 0)
         self.assertRegex(version.stdout, r"^presenced \d+\.\d+\.\d+")
 
+    def start(self, text, *more):
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as f:
+            f.write(text)
+            f.flush()
+            return run("--config", f.name, "--duration", "1", *more)
+
+    # A start that cannot be says what it needs, and ends with a code of its own.
+    def test_start_failures(self):
+        port = "admitted: [10.0.0.0/8]\nsources:\n  - ethdev: {addresses: [10.0.0.1/8], device: \"%s\"%s}\n"
+        done = self.start(port % ("net_af_packet0,iface=nonesuch", ""))
+        self.assertEqual(done.returncode, 69)
+        self.assertIn("no such port", done.stderr)
+        done = self.start("memory: {socket_mem_mb: 16}\n" + port % ("net_null0", ", descriptors: 16384"))
+        self.assertEqual(done.returncode, 69)
+        self.assertIn("raise memory.socket_mem_mb (16)", done.stderr)
+        done = self.start("sources:\n  - socket: {address: 203.0.113.9}\n")
+        self.assertEqual(done.returncode, 69)
+        self.assertIn("cannot listen on 203.0.113.9:10202", done.stderr)
+        if "HugePages_Total:       0" in pathlib.Path("/proc/meminfo").read_text():
+            done = self.start("memory: {no_huge: false}\n")
+            self.assertEqual(done.returncode, 69)
+            self.assertIn("sysctl vm.nr_hugepages", done.stderr)
+
+    # A port that never falls silent, with one worker and with three: the end comes all the same, and the counts are exact.
+    def test_drain_under_flood(self):
+        for workers in (1, 3):
+            done = self.start(f"workers: {{count: {workers}}}\nadmitted: [10.0.0.0/8]\nsources:\n"
+                              "  - ethdev: {addresses: [10.0.0.1/8], device: \"net_null0,size=64\"}\n")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertRegex(done.stderr, r"counter rx_packets [1-9]\d{4,}")
+            self.assertRegex(done.stderr, r"packets received (\d+) = refused \1 \+ dropped 0 \+ carried 0, difference 0")
+
     def test_doctor(self):
         done = run("--doctor")
         self.assertIn(done.returncode, (0, 69))
