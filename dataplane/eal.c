@@ -157,7 +157,9 @@ static void explain(const struct pe_config *config, struct pe_error *error)
 		       "  sysctl vm.nr_hugepages=512";
 	else if (rte_errno == EACCES || rte_errno == EPERM)
 		mend = "EAL's directory is not ours to write: set XDG_RUNTIME_DIR to one that is";
-	error->status = config->no_huge && (rte_errno == EACCES || rte_errno == EPERM) ? PE_UNSUPPORTED : PE_IO;
+	error->status = config->no_huge && (rte_errno == EACCES || rte_errno == EPERM) ?
+		PE_UNSUPPORTED :
+		PE_IO;
 	snprintf(error->text, sizeof error->text, "DPDK's environment does not start (%s). %s",
 		rte_strerror(rte_errno), mend);
 }
