@@ -1,0 +1,385 @@
+// Two workers and the control thread, each at full speed, through the façade. Some entities are always there, and move across
+// cells all the time: one lot by worker 0, one by worker 1, one by both through the rings between them (which are short,
+// so that they overflow). Beside them ids are created on both workers at once, withdrawn, and expire. Every query, on either
+// worker, must see each of those that are always there exactly once, and nobody twice. At the end, after a drain, the
+// identities hold exactly and agree with what the senders counted, and the whole is as many as the engine counts.
+#include "harness.h"
+#include "testing.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ALWAYS       64u   // of each lot
+#define PASSING      1000u // ids that come and go, from PASSING_FROM on
+#define PASSING_FROM 1000u
+#define ID_MAX       (PASSING_FROM + PASSING)
+#define RADIUS_M     400.0
+
+// Lot 0 and 1: the worker's own. Lot 2: both workers', with sequences drawn from one counter.
+#define LOT_ID(lot, k) (1 + (lot)*100 + (k))
+
+static struct pe_engine *engine;
+static _Atomic uint32_t shared_sequence = 1;
+static _Atomic bool ready[2], draining, stop_control, stop_workers;
+static _Atomic uint64_t wrong;
+static struct pe_now started;
+
+struct driver {
+	unsigned index;
+	pthread_t thread;
+	uint64_t random;
+	uint64_t packets, records, queries; // sent
+	uint64_t answered, whole_count;
+	uint32_t sequence;
+	uint64_t header_sequence;
+	uint8_t messages[PE_BURST_MAX][PE_WIRE_BYTES_MAX];
+	struct pe_message burst[PE_BURST_MAX];
+	unsigned burst_count;
+	uint8_t times[ID_MAX]; // of each id in the answer that is being put together
+	bool complete;
+	_Alignas(8) uint8_t buffers[PE_OUTBOX_MAX][(PE_WIRE_BYTES_MAX + 7) / 8 * 8];
+	unsigned free[PE_OUTBOX_MAX], free_count;
+};
+
+#define EXPECT(what) \
+	do { \
+		if (!(what) && atomic_fetch_add(&wrong, 1) < 10) \
+			printf("\n%s:%d: %s", __FILE__, __LINE__, #what); \
+	} while (0)
+
+static uint64_t next(struct driver *d)
+{
+	uint64_t z = d->random += 0x9E3779B97F4A7C15u;
+
+	z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
+	z = (z ^ z >> 27) * 0x94D049BB133111EBu;
+	return z ^ z >> 31;
+}
+
+static struct pe_now now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (struct pe_now){.mono_ms = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000,
+		.wall_ms = (uint64_t)HARNESS_INCARNATION * 1000 + 500000};
+}
+
+// ---- the sink ----
+
+static uint8_t *reserve(void *context, const struct pe_peer *peer)
+{
+	struct driver *d = context;
+
+	(void)peer;
+	EXPECT(d->free_count > 0);
+	return d->free_count ? d->buffers[d->free[--d->free_count]] : NULL;
+}
+
+static void commit(void *context, const struct pe_peer *peer, uint8_t *data, uint32_t bytes)
+{
+	struct driver *d = context;
+	struct pe_wire_view v;
+	struct pe_wire_answer a;
+	const uint8_t *results;
+	uint32_t offset = 0;
+
+	(void)peer;
+	d->free[d->free_count++] = (unsigned)((data - d->buffers[0]) / (long)sizeof d->buffers[0]);
+	if (!bytes)
+		return;
+	EXPECT(pe_wire_check_reply(data, bytes, &v) == PE_REASON_none);
+	if (v.header.type != PE_TYPE_SPATIAL_RESPONSE)
+		return;
+	while (pe_wire_next_answer(&v, &offset, &a, &results)) {
+		EXPECT(a.code == PE_CODE_SUCCESS && !(a.flags & PE_ANSWER_TRUNCATED));
+		d->whole_count += a.result_count;
+		for (unsigned i = 0; i < a.result_count; i++) {
+			struct pe_wire_result r;
+			uint64_t n;
+
+			pe_wire_get_result(results, i, &r);
+			n = harness_id_number(r.entity_id);
+			EXPECT(n < ID_MAX);
+			if (n < ID_MAX)
+				d->times[n]++;
+		}
+		d->complete |= (a.flags & PE_ANSWER_LAST) != 0;
+	}
+}
+
+static void turn(struct driver *d)
+{
+	struct pe_sink sink = {.context = d, .reserve = reserve, .commit = commit};
+	struct pe_worker *w = pe_engine_worker(engine, d->index);
+
+	for (unsigned i = 0; i < d->burst_count; i++) {
+		pe_count(pe_worker_counters(w), PE_COUNTER_rx_packets, 1);
+		pe_count(pe_worker_counters(w), PE_COUNTER_rx_bytes, d->burst[i].bytes);
+	}
+	d->packets += d->burst_count;
+	(void)pe_worker_turn(w, now(), d->burst, d->burst_count, &sink);
+	d->burst_count = 0;
+	EXPECT(d->free_count == PE_OUTBOX_MAX);
+}
+
+// ---- messages ----
+
+static struct pe_wire_header header_of(struct driver *d)
+{
+	return (struct pe_wire_header){.stream_id = d->index,
+		.sequence = ++d->header_sequence,
+		.timestamp_ms = started.wall_ms};
+}
+
+static void add(struct driver *d, uint32_t bytes)
+{
+	struct pe_message *m = &d->burst[d->burst_count];
+
+	*m = (struct pe_message){.data = d->messages[d->burst_count], .bytes = bytes};
+	m->peer.port = (uint16_t)(1 + d->index);
+	m->peer.trusted = true;
+	d->burst_count++;
+}
+
+static struct pe_wire_update somewhere(
+	struct driver *d, uint64_t n, uint32_t sequence, uint32_t ttl_ms)
+{
+	uint64_t r = next(d);
+	// Within the query's sphere, over a hundred cells.
+	double x = (double)(r & 511) - 256, y = (double)(r >> 9 & 511) - 256;
+	struct pe_wire_update u = harness_update(n, sequence, x, y, 0);
+
+	u.ttl_ms = ttl_ms;
+	return u;
+}
+
+static void send_updates(struct driver *d, const struct pe_wire_update *u, unsigned count)
+{
+	struct pe_wire_header header = header_of(d);
+	struct pe_wire_update_preamble preamble =
+		harness_preamble(header.sequence, HARNESS_INCARNATION);
+
+	add(d,
+		pe_wire_put_update(d->messages[d->burst_count], PE_WIRE_BYTES_MAX, &header,
+			&preamble, u, count));
+	d->records += count;
+}
+
+static void move_lot(struct driver *d, unsigned lot)
+{
+	struct pe_wire_update u[PE_UPDATE_COUNT_MAX];
+
+	for (unsigned i = 0; i < PE_UPDATE_COUNT_MAX; i++) {
+		unsigned k = (unsigned)(next(d) % ALWAYS);
+		uint32_t sequence =
+			lot == 2 ? atomic_fetch_add(&shared_sequence, 1) : ++d->sequence;
+
+		u[i] = somewhere(d, LOT_ID(lot, k), sequence, 3600000);
+	}
+	send_updates(d, u, PE_UPDATE_COUNT_MAX);
+}
+
+// Ids that both workers speak of: created anywhere, soon gone by ttl or withdrawal, created again.
+static void pass_by(struct driver *d)
+{
+	struct pe_wire_update u[8];
+	struct pe_wire_withdraw x[4];
+	struct pe_wire_header header;
+	struct pe_wire_update_preamble preamble;
+
+	for (unsigned i = 0; i < 8; i++)
+		u[i] = somewhere(d, PASSING_FROM + next(d) % PASSING,
+			atomic_fetch_add(&shared_sequence, 1), 1 + (uint32_t)(next(d) % 100));
+	send_updates(d, u, 8);
+	for (unsigned i = 0; i < 4; i++) {
+		x[i] = (struct pe_wire_withdraw){.sequence = atomic_fetch_add(&shared_sequence, 1)};
+		harness_id(x[i].entity_id, PASSING_FROM + next(d) % PASSING);
+	}
+	header = header_of(d);
+	preamble = harness_preamble(header.sequence, HARNESS_INCARNATION);
+	add(d,
+		pe_wire_put_withdraw(
+			d->messages[d->burst_count], PE_WIRE_BYTES_MAX, &header, &preamble, x, 4));
+	d->records += 4;
+}
+
+static void ask(struct driver *d, double radius_m)
+{
+	struct pe_wire_header header = header_of(d);
+	struct pe_wire_query q = harness_sphere(0, 0, 0, radius_m);
+
+	add(d, pe_wire_put_query(d->messages[d->burst_count], PE_WIRE_BYTES_MAX, &header, &q, 1));
+	d->queries++;
+	memset(d->times, 0, sizeof d->times);
+	d->complete = false;
+	d->whole_count = 0;
+}
+
+static void check_answer(struct driver *d)
+{
+	EXPECT(d->complete);
+	for (unsigned lot = 0; lot < 3; lot++)
+		for (unsigned k = 0; k < ALWAYS; k++)
+			EXPECT(d->times[LOT_ID(lot, k)] == 1);
+	for (unsigned n = PASSING_FROM; n < ID_MAX; n++)
+		EXPECT(d->times[n] <= 1);
+	d->answered++;
+}
+
+// ---- threads ----
+
+// Every one of lot 0 and 1 by its worker, lot 2 by halves.
+static void create_always(struct driver *d)
+{
+	for (unsigned k = 0; k < ALWAYS; k++) {
+		struct pe_wire_update u[2];
+
+		u[0] = somewhere(d, LOT_ID(d->index, k), ++d->sequence, 3600000);
+		u[1] = somewhere(d, LOT_ID(2, k), atomic_fetch_add(&shared_sequence, 1), 3600000);
+		send_updates(d, u, (k & 1) == d->index ? 2 : 1);
+		turn(d);
+	}
+}
+
+static void *run_worker(void *context)
+{
+	struct driver *d = context;
+	struct pe_worker *w = pe_engine_worker(engine, d->index);
+
+	pe_worker_attach(w);
+	turn(d);
+	create_always(d);
+	atomic_store(&ready[d->index], true);
+	while (!atomic_load(&ready[1 - d->index]) || pe_worker_in_flight(w))
+		turn(d);
+	for (unsigned i = 0; i < 100000 && pe_engine_entity_count(engine) < 3 * ALWAYS; i++)
+		turn(d);
+	while (!atomic_load(&draining)) {
+		unsigned kind = (unsigned)(next(d) % 64);
+
+		move_lot(d, d->index);
+		if (kind & 2)
+			move_lot(d, 2);
+		if (kind == 7) // enough at once to fill the ring
+			for (unsigned i = 0; i < 30; i++)
+				move_lot(d, 2);
+		if (kind & 1)
+			pass_by(d);
+		ask(d, RADIUS_M);
+		turn(d);
+		check_answer(d);
+	}
+	while (!atomic_load(&stop_workers))
+		turn(d);
+	if (d->index == 0) { // all the others rest
+		ask(d, 1e5);
+		turn(d);
+		check_answer(d);
+		EXPECT(d->whole_count == pe_engine_entity_count(engine));
+	}
+	pe_worker_detach(w);
+	return NULL;
+}
+
+static void *run_control(void *context)
+{
+	(void)context;
+	while (!atomic_load(&stop_control))
+		if (!pe_engine_control(engine))
+			usleep(500);
+	return NULL;
+}
+
+static void sleep_ms(uint64_t ms)
+{
+	usleep((useconds_t)(ms * 1000));
+}
+
+static void drain(void)
+{
+	unsigned quiet = 0;
+
+	for (unsigned i = 0; i < 3000 && quiet < 20; i++) {
+		uint32_t in_flight = pe_worker_in_flight(pe_engine_worker(engine, 0)) +
+			pe_worker_in_flight(pe_engine_worker(engine, 1));
+
+		quiet = in_flight ? 0 : quiet + 1;
+		sleep_ms(10);
+	}
+	EXPECT(quiet == 20);
+}
+
+static void queries_beside_moves(void)
+{
+	static struct driver drivers[2];
+	struct pe_engine_config config = harness_config();
+	uint64_t v[PE_COUNTER_COUNT];
+	struct pe_identity i;
+	struct pe_error error;
+	pthread_t control;
+
+	config.worker_count = 2;
+	config.entity_count_max = 4000;
+	config.ring_records = 128;
+	config.tombstone_ms =
+		50; // ids are forgotten and made anew while the other worker still speaks of them
+	if (pe_engine_create(&config, &engine, &error) != PE_OK) {
+		CU_FAIL_FATAL(error.text);
+	}
+	started = now();
+	pthread_create(&control, NULL, run_control, NULL);
+	for (unsigned k = 0; k < 2; k++) {
+		struct driver *d = &drivers[k];
+
+		d->index = k;
+		d->random = started.mono_ms * 2 + k;
+		for (unsigned b = 0; b < PE_OUTBOX_MAX; b++)
+			d->free[d->free_count++] = b;
+		pthread_create(&d->thread, NULL, run_worker, d);
+	}
+	sleep_ms(testing_amount(20000));
+	atomic_store(&draining, true);
+	drain();
+	// Worker 1 goes first, so that worker 0's last look is at what rests; its own entities' timers rest with it.
+	sleep_ms(300);
+	atomic_store(&stop_workers, true);
+	pthread_join(drivers[1].thread, NULL);
+	pthread_join(drivers[0].thread, NULL);
+	atomic_store(&stop_control, true);
+	pthread_join(control, NULL);
+
+	pe_engine_counters(engine, v);
+	i = pe_identity_check(v);
+	CU_ASSERT_EQUAL(i.packets_difference, 0);
+	CU_ASSERT_EQUAL(i.records_difference, 0);
+	CU_ASSERT_EQUAL(i.queries_difference, 0);
+	CU_ASSERT_EQUAL(i.packets_received, drivers[0].packets + drivers[1].packets);
+	CU_ASSERT_EQUAL(i.records_carried, drivers[0].records + drivers[1].records);
+	CU_ASSERT_EQUAL(i.queries_carried, drivers[0].queries + drivers[1].queries);
+	CU_ASSERT_EQUAL(i.queries_answered, i.queries_carried);
+	CU_ASSERT_EQUAL(pe_engine_entity_count(engine), 3 * ALWAYS);
+	// What this is about has happened.
+	CU_ASSERT(v[PE_COUNTER_crossings] > 1000);
+	CU_ASSERT(v[PE_COUNTER_crossings_pending] > 100);
+	CU_ASSERT(v[PE_COUNTER_records_forwarded] > 1000);
+	CU_ASSERT(v[PE_COUNTER_REASON(PE_REASON_ring_full)] > 0);
+	CU_ASSERT(v[PE_COUNTER_expired] > 0);
+	CU_ASSERT(v[PE_COUNTER_withdrawn] > 0);
+	CU_ASSERT_EQUAL(atomic_load(&wrong), 0);
+	printf("%" PRIu64 " answers, %" PRIu64 " records: %" PRIu64 " applied, %" PRIu64
+	       " coalesced, %" PRIu64 " refused, %" PRIu64 " dropped; %" PRIu64
+	       " crossings, %" PRIu64 " forwarded, %" PRIu64 " created, %" PRIu64
+	       " expired, %" PRIu64 " withdrawn ",
+		drivers[0].answered + drivers[1].answered, i.records_carried, i.records_applied,
+		i.records_coalesced, i.records_refused, i.records_dropped, v[PE_COUNTER_crossings],
+		v[PE_COUNTER_records_forwarded], v[PE_COUNTER_created], v[PE_COUNTER_expired],
+		v[PE_COUNTER_withdrawn]);
+	pe_engine_destroy(engine);
+}
+
+TESTING_MAIN("engine: torture", {"queries beside moves", queries_beside_moves})
