@@ -425,9 +425,8 @@ static void stage_probe(struct pe_worker *w, struct pe_batch *b)
 }
 
 // A later record of the same entity covers an earlier one if it would pass wherever that one does: same sender's life,
-// newer in both orders, and no harder to place.
-static bool covers(
-	const struct pe_batch *b, unsigned later, unsigned earlier, const struct pe_record *r)
+// newer in both orders, and no harder to place (known_key: where the entity is).
+static bool covers(const struct pe_batch *b, unsigned later, unsigned earlier, uint64_t known_key)
 {
 	const struct pe_change *l = &b->change[later], *e = &b->change[earlier];
 
@@ -435,7 +434,7 @@ static bool covers(
 		l->time_ms >= e->time_ms && l->space == e->space &&
 		l->update.entity_type != PE_ENTITY_STATIC &&
 		e->update.entity_type != PE_ENTITY_STATIC &&
-		(b->place[later].key == b->place[earlier].key || b->place[later].key == r->key);
+		(b->place[later].key == b->place[earlier].key || b->place[later].key == known_key);
 }
 
 // Stage 3: ids compared, duplicates within the batch found; copies and slots are asked for.
@@ -446,7 +445,9 @@ static void stage_verify(struct pe_worker *w, struct pe_batch *b)
 	for (unsigned i = 0; i < b->count; i++) {
 		struct pe_change *c = &b->change[i];
 		uint32_t handle = b->handle[i];
+		uint64_t known_key = UINT64_MAX;
 		struct pe_record *r;
+		uint32_t status;
 		uint8_t *newest;
 
 		b->superseded[i] = false;
@@ -459,15 +460,21 @@ static void stage_verify(struct pe_worker *w, struct pe_batch *b)
 		if (handle == PE_HANDLE_NONE)
 			continue;
 		r = &t->records[handle];
+		// Where another worker's entity is, is that worker's own.
+		status = atomic_load_explicit(&r->status, memory_order_relaxed);
+		if (PE_STATUS_LIFE(status) == PE_LIFE_THERE &&
+			PE_STATUS_OWNER(status) == w->index) {
+			known_key = r->key;
+			pe_grid_prefetch_slot(w->engine->grid, r->slot);
+		}
 		newest = &w->newest[handle & 255];
-		if (*newest && b->handle[*newest - 1] == handle && covers(b, i, *newest - 1u, r))
+		if (*newest && b->handle[*newest - 1] == handle &&
+			covers(b, i, *newest - 1u, known_key))
 			b->superseded[*newest - 1] = true;
 		*newest = (uint8_t)(i + 1);
 		__builtin_prefetch(
 			&r->copy[(atomic_load_explicit(&r->version, memory_order_relaxed) + 1) & 1],
 			1);
-		if (r->slot != PE_SLOT_NONE)
-			pe_grid_prefetch_slot(w->engine->grid, r->slot);
 	}
 }
 
