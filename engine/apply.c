@@ -454,7 +454,7 @@ static void stage_verify(struct pe_worker *w, struct pe_batch *b)
 		if (!c->kind)
 			continue;
 		if (handle == PE_HANDLE_NONE ||
-			memcmp(t->records[handle].id, c->update.entity_id, 16) != 0)
+			!pe_id_equal(t->records[handle].id, c->update.entity_id))
 			handle = b->handle[i] =
 				pe_index_find(&t->index, t->records, c->hash, c->update.entity_id);
 		if (handle == PE_HANDLE_NONE)

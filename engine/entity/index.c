@@ -41,7 +41,7 @@ static uint32_t find_in(const struct pe_bucket *b, const struct pe_record *recor
 		uint32_t handle = atomic_load_explicit(
 			&b->handle[__builtin_ctz(match)], memory_order_relaxed);
 
-		if (memcmp(records[handle].id, id, 16) == 0)
+		if (pe_id_equal(records[handle].id, id))
 			return handle;
 	}
 	return PE_HANDLE_NONE;

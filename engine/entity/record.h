@@ -52,6 +52,16 @@ static inline uint32_t pe_status_make(
 	return (uint32_t)life | owner << 8 | space << 16 | flags;
 }
 
+// Two words a side: a call of memcmp for every record would cost more than the comparison.
+static inline bool pe_id_equal(const uint8_t a[16], const uint8_t b[16])
+{
+	uint64_t x[2], y[2];
+
+	memcpy(x, a, sizeof x);
+	memcpy(y, b, sizeof y);
+	return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
+}
+
 // Links of a timer wheel (entity/wheel.h).
 struct pe_wheel_link {
 	uint32_t next, prev;
