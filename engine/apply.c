@@ -28,7 +28,10 @@ static void refuse(struct pe_worker *w, const struct pe_change *c, enum pe_reaso
 {
 	struct pe_wire_ack_record *a = ack_of(w, c);
 
-	pe_count_reason(&w->counters, reason, 1);
+#ifdef PE_PLANT_MISCOUNTED_DROP // tests only: the fault that a test must find
+	if (reason != PE_REASON_ring_full)
+#endif
+		pe_count_reason(&w->counters, reason, 1);
 	if (!a)
 		return;
 	*a = pe_wire_ack_record(PE_ACK_REFUSED, reason);
@@ -146,6 +149,9 @@ static struct pe_published published_of(
 		.status_confidence = u->status_confidence,
 	};
 
+#ifdef PE_PLANT_EXPIRY_LATE
+	p.expiry_tick++;
+#endif
 	return p;
 }
 
@@ -231,7 +237,9 @@ static bool hold_back(struct pe_worker *w, uint32_t handle, const struct pe_chan
 		pe_own_drop_state(w, node);
 	node->state = *p;
 	node->key = place->key;
+#ifndef PE_PLANT_TRAILING_LOST
 	node->flags |= PE_PENDING_STATE;
+#endif
 	pe_own_wait_times(w, node, c->update.duration_ms, cap_ms, interval_ms);
 	pe_own_schedule(w, node);
 	pe_own_refresh(w, handle, p->expiry_tick);

@@ -611,7 +611,7 @@ static void engine_as_the_model(void)
 			"%" PRIu64 " entities, not %" PRIu64, pe_engine_entity_count(h.engine),
 			there);
 	}
-	CU_ASSERT(results_seen > goal / 100);
+	CU_ASSERT(wrong || results_seen > goal / 100);
 	CU_ASSERT_EQUAL(HARNESS_COUNTER(&h, pending_exhausted), 0);
 	harness_stop(&h);
 	printf("%" PRIu64 " operations, %" PRIu64 " queries, %" PRIu64 " results, %" PRIu64
