@@ -83,4 +83,4 @@ class Config(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(argv=["test_config"])
+    unittest.main(argv=["test_config"], verbosity=2)

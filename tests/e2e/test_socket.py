@@ -202,4 +202,4 @@ class Socket(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(argv=["test_socket"])
+    unittest.main(argv=["test_socket"], verbosity=2)

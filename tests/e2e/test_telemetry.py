@@ -54,4 +54,4 @@ class Telemetry(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(argv=["test_telemetry"])
+    unittest.main(argv=["test_telemetry"], verbosity=2)

@@ -275,4 +275,4 @@ if __name__ == "__main__":
     for tool in ("ip", "ping", "ethtool"):
         if not shutil.which(tool):
             skip(f"test_veth needs {tool}")
-    unittest.main(argv=["test_veth"])
+    unittest.main(argv=["test_veth"], verbosity=2)

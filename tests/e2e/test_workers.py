@@ -65,4 +65,4 @@ class Workers(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(argv=["test_workers"])
+    unittest.main(argv=["test_workers"], verbosity=2)
