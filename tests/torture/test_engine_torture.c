@@ -363,10 +363,10 @@ static void queries_beside_moves(void)
 	CU_ASSERT_EQUAL(i.queries_carried, drivers[0].queries + drivers[1].queries);
 	CU_ASSERT_EQUAL(i.queries_answered, i.queries_carried);
 	CU_ASSERT_EQUAL(pe_engine_entity_count(engine), 3 * ALWAYS);
-	// What this is about has happened.
-	CU_ASSERT(v[PE_COUNTER_crossings] > 1000);
-	CU_ASSERT(v[PE_COUNTER_crossings_pending] > 100);
-	CU_ASSERT(v[PE_COUNTER_records_forwarded] > 1000);
+	// What this is about has happened, on a busy machine under a sanitizer too.
+	CU_ASSERT(v[PE_COUNTER_crossings] > 50);
+	CU_ASSERT(v[PE_COUNTER_crossings_pending] > 0);
+	CU_ASSERT(v[PE_COUNTER_records_forwarded] > 50);
 	CU_ASSERT(v[PE_COUNTER_REASON(PE_REASON_ring_full)] > 0);
 	CU_ASSERT(v[PE_COUNTER_expired] > 0);
 	CU_ASSERT(v[PE_COUNTER_withdrawn] > 0);
