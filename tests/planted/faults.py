@@ -72,10 +72,17 @@ FAULTS = [
         "tests": ["engine-place"],
     },
     {
-        "name": "answers: a stranger's is as long as anyone's",
+        "name": "answers: a stranger gets as many results as anyone",
         "file": "engine/answer.c",
-        "from": "if (!m->peer.trusted && bytes > m->bytes) {",
-        "to": "if (!m->peer.trusted && bytes > PE_WIRE_BYTES_MAX) {",
+        "from": "left / (uint32_t)sizeof(struct pe_wire_result);",
+        "to": "w->query.results_max;",
+        "tests": ["engine-limits"],
+    },
+    {
+        "name": "answers: strangers are told why they are refused",
+        "file": "engine/answer.c",
+        "from": "if (view->reply == PE_REPLY_NONE || !m->peer.trusted)",
+        "to": "if (view->reply == PE_REPLY_NONE)",
         "tests": ["engine-limits"],
     },
     {
