@@ -120,14 +120,12 @@ static bool prepare(struct walker *w)
 		if (w->exact) {
 			int64_t reach = (int64_t)__builtin_sqrt(r->square) + 1,
 				reach_z = (reach >> w->z_shift) + 1;
+			const int64_t *at = w->centre, up = at[2] / (1 << w->z_shift);
 
 			// The usual box is the sphere's own, and needs no test of its own.
-			w->need_box = r->lo[0] > r->centre[0] - reach ||
-				r->hi[0] < r->centre[0] + reach ||
-				r->lo[1] > r->centre[1] - reach ||
-				r->hi[1] < r->centre[1] + reach ||
-				r->lo[2] > r->centre[2] - reach_z ||
-				r->hi[2] < r->centre[2] + reach_z;
+			w->need_box = r->lo[0] > at[0] - reach || r->hi[0] < at[0] + reach ||
+				r->lo[1] > at[1] - reach || r->hi[1] < at[1] + reach ||
+				r->lo[2] > up - reach_z || r->hi[2] < up + reach_z;
 		}
 	}
 	return true;
