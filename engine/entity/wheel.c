@@ -141,7 +141,10 @@ uint32_t pe_wheel_next(const struct pe_wheel *wheel, uint32_t now, uint32_t cap)
 
 	if ((int32_t)behind > 0)
 		return 0;
-	ahead = next_used(wheel->used[0], wheel->tick & 255) - (wheel->tick & 255);
+	// Where a list of a higher level comes down, the lowest one does not show yet what is due.
+	ahead = 0;
+	if (wheel->tick & 255)
+		ahead = next_used(wheel->used[0], wheel->tick & 255) - (wheel->tick & 255);
 	ahead += wheel->tick - now;
 	return ahead < cap ? ahead : cap;
 }

@@ -98,6 +98,23 @@ static void next_is_never_late(void)
 	CU_ASSERT(pe_wheel_next(&wheel, 1010, 1000) <= 256);
 }
 
+// A timer of a higher level, asked for at the last millisecond before its list comes down.
+static void next_where_a_level_comes_down(void)
+{
+	uint32_t out, now = 1023;
+
+	reset(1000);
+	pe_wheel_add(&wheel, 1, 1027);
+	CU_ASSERT_EQUAL(pe_wheel_due(&wheel, now, &out, 1, 100), 0);
+	CU_ASSERT_EQUAL(wheel.tick, 1024);
+	for (unsigned i = 0; i < 10 && now < 1027; i++) {
+		now += pe_wheel_next(&wheel, now, 1000);
+		CU_ASSERT_EQUAL(pe_wheel_due(&wheel, now, &out, 1, 100), now == 1027);
+	}
+	CU_ASSERT_EQUAL(now, 1027);
+}
+
 TESTING_MAIN("entity/wheel", {"due to the tick, across levels and the wrap", due_to_the_tick},
 	{"random timers against a plain list", random_against_a_plain_list},
-	{"next is never late", next_is_never_late})
+	{"next is never late", next_is_never_late},
+	{"next where a level comes down", next_where_a_level_comes_down})
