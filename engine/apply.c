@@ -291,7 +291,8 @@ static void update_own(struct pe_worker *w, const struct pe_change *c, const str
 	enum pe_reason reason = PE_REASON_none;
 	struct pe_published p;
 
-	if (PE_STATUS_LIFE(status) != PE_LIFE_EMPTY)
+	// A first state that still waits for its cell is known already.
+	if (PE_STATUS_LIFE(status) != PE_LIFE_EMPTY || r->pending != PE_HANDLE_NONE)
 		reason = check_order(r, c);
 	if (!reason && there && PE_STATUS_SPACE(status) != c->space)
 		reason = PE_REASON_space_differs;
@@ -461,7 +462,8 @@ static void stage_verify(struct pe_worker *w, struct pe_batch *b)
 		b->superseded[i] = false;
 		if (!c->kind)
 			continue;
-		if (handle == PE_HANDLE_NONE ||
+		// A handle that came by a ring may be another entity's by now: it was good for prefetching only.
+		if (handle == PE_HANDLE_NONE || c->handle != PE_HANDLE_NONE ||
 			!pe_id_equal(t->records[handle].id, c->update.entity_id))
 			handle = b->handle[i] =
 				pe_index_find(&t->index, t->records, c->hash, c->update.entity_id);
@@ -552,9 +554,8 @@ void pe_apply_withdraw(struct pe_worker *w, const struct pe_change *c)
 	r->incarnation = c->incarnation;
 	r->sequence = c->update.sequence;
 	r->time_low = (uint32_t)c->time_ms;
-	// An entity whose first state still waits for its cell is taken away just so.
-	if (life != PE_LIFE_GONE)
-		pe_own_take_away(w, handle);
+	// A state that still waits for its cell goes with it, a gone entity's too: it would come back behind this.
+	pe_own_take_away(w, handle);
 	if (life == PE_LIFE_THERE)
 		pe_count(&w->counters, PE_COUNTER_withdrawn, 1);
 	applied(w, c);
@@ -563,6 +564,13 @@ void pe_apply_withdraw(struct pe_worker *w, const struct pe_change *c)
 // The owner takes over what the partition's worker made for it.
 static void adopt(struct pe_worker *w, const struct pe_change *c)
 {
+	struct pe_table *t = &w->engine->table;
+
+	// An update that overtook this on another ring may have let it live and go meanwhile.
+	if (pe_index_find(&t->index, t->records, c->hash, c->update.entity_id) != c->handle ||
+		atomic_load_explicit(&record_of(w, c->handle)->status, memory_order_acquire) !=
+			pe_status_make(PE_LIFE_EMPTY, w->index, c->space, 0))
+		return;
 	if (!pe_wheel_holds(&w->wheel, c->handle))
 		pe_wheel_add(&w->wheel, c->handle, w->tick + 1);
 }
@@ -583,14 +591,16 @@ unsigned pe_apply_rings(struct pe_worker *w)
 			n < PE_BATCH_MAX && (c = pe_ring_spsc_peek(ring, n)); n++) {
 			switch (c->kind) {
 			case PE_CHANGE_ADOPT:
-				adopt(w, c);
-				*pe_apply_next(w) = *c;
+			case PE_CHANGE_UPDATE: {
+				struct pe_change *copy = pe_apply_next(w);
+
+				if (c->kind == PE_CHANGE_ADOPT)
+					adopt(w, c);
+				*copy = *c;
+				copy->kind = PE_CHANGE_UPDATE; // wherever it goes from here
 				pe_apply_add(w);
 				break;
-			case PE_CHANGE_UPDATE:
-				*pe_apply_next(w) = *c;
-				pe_apply_add(w);
-				break;
+			}
 			case PE_CHANGE_WITHDRAW:
 				pe_apply_flush(w);
 				pe_apply_withdraw(w, c);

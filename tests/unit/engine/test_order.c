@@ -245,6 +245,69 @@ static void the_same_packet_again_changes_nothing(void)
 	stop();
 }
 
+// Leaves the cell at (x, 10, 10) closing: what is put there waits. False: it was not met closing.
+static bool accepted_in_closing_cell(struct pe_wire_update *update, unsigned controls)
+{
+	struct pe_wire_update other = harness_update(900, update->sequence, 10, 10, 10);
+
+	other.ttl_ms = 100000;
+	other.position[0] = update->position[0];
+	ASSERT_STATUS(send(&other), PE_ACK_APPLIED);
+	ASSERT_STATUS(withdraw(900, update->sequence + 1), PE_ACK_APPLIED);
+	for (unsigned i = 0; i < controls; i++) {
+		harness_control(&h);
+		harness_turn(&h);
+	}
+	return send(update).status == PE_ACK_ACCEPTED;
+}
+
+// A withdrawal takes what waits for its cell away, too: nothing comes back behind it.
+static void withdrawn_while_it_waits(void)
+{
+	unsigned waited = 0;
+
+	start();
+	for (unsigned controls = 0; controls < 12; controls++) {
+		struct pe_wire_update u = harness_update(1, 100 * controls + 10, 0, 10, 10);
+
+		u.position[0] = 1000.0 * controls;
+		u.ttl_ms = 100000;
+		waited += accepted_in_closing_cell(&u, controls);
+		ASSERT_STATUS(withdraw(1, 100 * controls + 11), PE_ACK_APPLIED);
+		harness_settle(&h);
+		harness_advance(&h, 5);
+		harness_settle(&h);
+		ASSERT_GONE(1);
+	}
+	CU_ASSERT(waited > 0);
+	stop();
+}
+
+// An older update does not replace a first state that waits for its cell.
+static void stale_while_the_first_state_waits(void)
+{
+	unsigned waited = 0;
+
+	start();
+	for (unsigned controls = 0; controls < 12; controls++) {
+		struct pe_wire_update u =
+			harness_update(1 + controls, 100 * controls + 10, 0, 10, 10);
+
+		u.position[0] = 1000.0 * controls;
+		u.ttl_ms = 100000;
+		waited += accepted_in_closing_cell(&u, controls);
+		u.sequence--;
+		u.position[0]++;
+		ASSERT_REFUSED(send(&u), stale);
+		harness_settle(&h);
+		harness_advance(&h, 5);
+		harness_settle(&h);
+		ASSERT_AT(1 + controls, 1000.0 * controls);
+	}
+	CU_ASSERT(waited > 0);
+	stop();
+}
+
 TESTING_MAIN("engine: order", {"stale tells what is known", stale_tells_what_is_known},
 	{"late by event time", late_by_event_time},
 	{"older than a day is late", older_than_a_day_is_late}, {"future", future_is_refused},
@@ -254,4 +317,6 @@ TESTING_MAIN("engine: order", {"stale tells what is known", stale_tells_what_is_
 	{"tombstone keeps old updates out", tombstone_keeps_old_updates_out},
 	{"a newer update brings it back", newer_update_brings_it_back},
 	{"tombstone after expiry", tombstone_after_expiry},
+	{"withdrawn while it waits", withdrawn_while_it_waits},
+	{"stale while the first state waits", stale_while_the_first_state_waits},
 	{"the same packet again", the_same_packet_again_changes_nothing})
