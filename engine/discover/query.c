@@ -1,5 +1,6 @@
 #include "discover/query.h"
 
+#include <float.h>
 #include <math.h>
 
 #define LATCH_TRIES 1000u
@@ -174,7 +175,8 @@ static bool accept(struct pe_query_context *c, const struct test *t, const struc
 			return false;
 	}
 	result->handle = hit->handle;
-	result->distance_m = (float)origin_m;
+	// Of a box without end the centre may be further away than a float can say.
+	result->distance_m = (float)fmin(origin_m, (double)FLT_MAX);
 	return true;
 }
 
@@ -279,8 +281,10 @@ enum pe_reason pe_query_run(struct pe_query_context *c, const struct pe_space *s
 	}
 	for (unsigned region = first_region; region < t.region_count && !full; region++) {
 		walk.region = t.region[region];
-		if (region != first_region)
+		if (region != first_region) {
 			walk.cursor = (struct pe_cursor){{0, 0}};
+			walk.resume = 0;
+		}
 		pe_space_frame_metres(space, walk.region.frame, t.origin, t.origin_metres);
 		if (q->kind != PE_QUERY_BOX)
 			pe_space_frame_metres(space, walk.region.frame, q->a, t.centre_metres);

@@ -321,8 +321,23 @@ static void what_a_result_says(void)
 	stop();
 }
 
+// A box as large as numbers go: its centre may be further away than a float can say, and the answer is sound still.
+static void box_without_end(void)
+{
+	struct pe_wire_query q =
+		harness_box((const double[]){0, 0, 0}, (const double[]){1e308, 1e308, 1e308});
+	struct pe_wire_update u = harness_update(1, 1, 10, 10, 10);
+	struct pe_wire_result r;
+
+	start();
+	ASSERT_STATUS(send(&u), PE_ACK_APPLIED);
+	CU_ASSERT_EQUAL(harness_sees(&h, 0, PLANE, 1, &q, &r), 1);
+	CU_ASSERT_EQUAL(pe_wire_check_result(&r), PE_REASON_none);
+	stop();
+}
+
 TESTING_MAIN("engine: queries", {"sphere on the plane", sphere_on_the_plane},
 	{"sphere on the earth", sphere_on_the_earth}, {"three dimensions", three_dimensions},
 	{"height range", height_range}, {"boxes", boxes}, {"points", points}, {"filters", filters},
 	{"reach and origin", reach_and_origin}, {"refused queries", refused_queries},
-	{"what a result says", what_a_result_says})
+	{"what a result says", what_a_result_says}, {"box without end", box_without_end})
