@@ -108,6 +108,11 @@ struct pe_walk {
 	uint32_t cells, candidates;
 	// a hit had ARRIVING or MOVED: the caller must drop handles met twice in the whole query
 	bool flagged;
+	// in and out, the walk's own (0 at the start): the chunk at which it stopped within a leaf, so that the next page does
+	// not go down a long chain again. Only within one read-side section: a walk that goes on in another starts
+	// from a fresh struct pe_walk and the cursor.
+	uint32_t resume;
+	uint32_t passed; // out, added to: chunks passed on the way back to the cursor
 };
 
 // Walks the region in a fixed order of cells from cursor on and stores what is inside (and every MOVED slot

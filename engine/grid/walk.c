@@ -44,6 +44,7 @@ struct walker {
 	uint64_t code;
 	bool middle;
 	uint32_t sequence;
+	uint32_t resume; // chunk's reference + 1, or 0
 	// Nodes and empty chunks met, which are not the caller's to count: bounded for the case
 	// that there are many.
 	uint64_t nodes_met, empties_met, met_max;
@@ -243,12 +244,21 @@ static bool scan_leaf(struct walker *w, const struct found *f)
 		scan.square = w->square;
 	}
 	ref = atomic_load_explicit(&grid->leaves[f->index].head, memory_order_acquire);
+	if (middle && w->resume) {
+		// It is this leaf's chunk still, and leads on, in the read-side section in which it was met.
+		const struct pe_chunk *chunk = pe_chunk_at(grid, w->resume - 1);
+
+		if (atomic_load_explicit(&chunk->leaf, memory_order_relaxed) == f->index &&
+			chunk->sequence == w->sequence)
+			ref = w->resume - 1;
+	}
 	while (ref != PE_NONE) {
 		const struct pe_chunk *chunk = pe_chunk_at(grid, ref);
 		uint32_t next = atomic_load_explicit(&chunk->next, memory_order_acquire), valid,
 			 mask;
 
 		if (middle && (int32_t)(chunk->sequence - w->sequence) > 0) {
+			walk->passed++;
 			ref = next;
 			continue;
 		}
@@ -257,6 +267,7 @@ static bool scan_leaf(struct walker *w, const struct found *f)
 		if (w->hit_count + PE_BIG_SLOTS > w->hit_max ||
 			walk->candidates >= walk->candidates_max || w->empties_met >= w->met_max) {
 			stop_at(w, f->code, true, chunk->sequence);
+			walk->resume = ref + 1;
 			return false;
 		}
 		// VALID: acquire: word and handle were written before the bit.
@@ -489,6 +500,8 @@ unsigned pe_grid_walk(
 	w.code = walk->cursor.word[0] >> 1 & CODE_MASK;
 	w.middle = walk->cursor.word[0] & MIDDLE;
 	w.sequence = (uint32_t)walk->cursor.word[1];
+	w.resume = walk->resume;
+	walk->resume = 0;
 	count = start_nodes(&w, nodes, &level);
 	for (unsigned i = 0; i < count && !w.stopped; i++) {
 		w.stack[level] = nodes[i];

@@ -75,6 +75,36 @@ static void bounds_are_shared_between_walks(void)
 	pe_grid_destroy(grid);
 }
 
+// Page after page of one crowded cell, in one read-side section: the chain is gone down once. With nothing but the cursor
+// the same comes, at the price of the way back.
+static void pages_of_a_long_chain(void)
+{
+	static struct pe_hit hits[64];
+	struct pe_grid *grid = testing_grid((struct pe_grid_config){.entity_count_max = 5000});
+	struct pe_walk walk = testing_walk(testing_box(INT64_MIN, INT64_MAX));
+	struct pe_walk fresh;
+	unsigned met = 0;
+
+	for (uint32_t i = 0; i < 3200; i++)
+		(void)testing_insert(grid, testing_key(0, 0, 0), i, i);
+	while (!pe_walk_ended(&walk)) {
+		static struct pe_hit again[64];
+		unsigned n;
+
+		fresh = testing_walk(walk.region);
+		fresh.cursor = walk.cursor;
+		n = pe_grid_walk(grid, &walk, hits, 64);
+		CU_ASSERT_EQUAL_FATAL(pe_grid_walk(grid, &fresh, again, 64), n);
+		CU_ASSERT_EQUAL(memcmp(hits, again, n * sizeof hits[0]), 0);
+		CU_ASSERT_EQUAL(memcmp(&walk.cursor, &fresh.cursor, sizeof walk.cursor), 0);
+		met += n;
+	}
+	CU_ASSERT_EQUAL(met, 3200);
+	CU_ASSERT_EQUAL(walk.passed, 0);
+	CU_ASSERT(fresh.passed > 90);
+	pe_grid_destroy(grid);
+}
+
 // Any cursor: no reading out of bounds, and an end.
 static void hostile_cursors_end(void)
 {
@@ -238,6 +268,7 @@ static void every_level_finds_what_is_there(void)
 
 TESTING_MAIN("grid/walk", {"pages add up to the whole", pages_add_up_to_the_whole},
 	{"bounds are shared between walks", bounds_are_shared_between_walks},
+	{"pages of a long chain", pages_of_a_long_chain},
 	{"hostile cursors end", hostile_cursors_end}, {"hostile regions end", hostile_regions_end},
 	{"edges of cells are exact", edges_of_cells_are_exact},
 	{"spaces and frames are apart", spaces_and_frames_are_apart},
