@@ -3,8 +3,6 @@
 // it is handed to, or when what it waits for has happened.
 #include "internal.h"
 
-#include <math.h>
-
 static struct pe_record *record_of(struct pe_worker *w, uint32_t handle)
 {
 	return &w->engine->table.records[handle];
@@ -155,97 +153,6 @@ static struct pe_published published_of(
 	return p;
 }
 
-// Squared metres between what is published and a new place; infinity across spaces.
-static double moved_square(const struct pe_space *space, const struct pe_record *r,
-	const struct pe_published *own, const struct pe_place *place, const double position[3])
-{
-	struct pe_units a = pe_place_units(r->key, own->word),
-			b = pe_place_units(place->key, place->word);
-	double d[3], square = 0;
-
-	if (PE_KEY_SPACE(r->key) != PE_KEY_SPACE(place->key))
-		return INFINITY;
-	if (a.frame != b.frame) { // rare: across a border between frames
-		d[0] = pe_space_distance(space, own->position, position, true);
-		return d[0] * d[0];
-	}
-	for (unsigned i = 0; i < 3; i++) {
-		d[i] = (double)(b.v[i] - a.v[i]) * space->unit_m;
-		if (i == 2)
-			d[i] *= (double)(1u << space->z_shift);
-		square += d[i] * d[i];
-	}
-	if (space->config.kind == PE_SPACE_GEODETIC)
-		square += (position[2] - own->position[2]) * (position[2] - own->position[2]);
-	return square;
-}
-
-static bool near(uint8_t a, uint8_t b, float threshold)
-{
-	return fabsf((float)a - (float)b) <= threshold * 254.0f && !a == !b;
-}
-
-// Changed less than the attribute threshold: all that is not a number is the same, confidences nearly so.
-static bool attributes_near(
-	const struct pe_published *a, const struct pe_published *b, float threshold)
-{
-	return a->attributes == b->attributes && a->entity_type == b->entity_type &&
-		a->custom_state == b->custom_state && a->radius_m == b->radius_m &&
-		a->precision_m == b->precision_m &&
-		near(a->position_confidence, b->position_confidence, threshold) &&
-		near(a->status_confidence, b->status_confidence, threshold);
-}
-
-// Below every threshold that is set?
-static bool below_thresholds(struct pe_worker *w, const struct pe_space_entry *s,
-	const struct pe_record *r, const struct pe_pending *node, const struct pe_published *p,
-	const struct pe_place *place)
-{
-	const struct pe_published *own = pe_record_own(r);
-	float distance = s->policy.coalesce_distance_m;
-
-	if (!attributes_near(own, p, s->policy.coalesce_attribute))
-		return false;
-	if (distance > 0 &&
-		moved_square(&s->space, r, own, place, p->position) > (double)distance * distance)
-		return false;
-	if (s->policy.coalesce_interval_ms)
-		return node && (node->flags & PE_PENDING_INTERVAL) &&
-			(int32_t)(node->interval_until - w->tick) > 0;
-	return true;
-}
-
-// Keeps a state back until its time comes; liveness is refreshed at once. `capped`: only the frequency cap is in its way,
-// so that it is published when the cap ends. False: no room, publish it.
-static bool hold_back(struct pe_worker *w, uint32_t handle, const struct pe_change *c,
-	const struct pe_published *p, const struct pe_place *place, bool capped, uint32_t cap_ms,
-	uint32_t interval_ms)
-{
-	struct pe_pending *node = pe_own_node(w, handle, true);
-
-	if (!node) {
-		pe_count(&w->counters, PE_COUNTER_pending_exhausted, 1);
-		return false;
-	}
-	if (!(node->flags & PE_PENDING_STATE) || (node->flags & PE_PENDING_OWED))
-		node->trailing_until = w->tick + (interval_ms ? interval_ms : PE_TRAILING_MS);
-	if (node->flags & PE_PENDING_INTERVAL)
-		node->trailing_until = node->interval_until;
-	if (capped)
-		node->trailing_until = w->tick;
-	if (node->flags & PE_PENDING_STATE)
-		pe_own_drop_state(w, node);
-	node->state = *p;
-	node->key = place->key;
-#ifndef PE_PLANT_TRAILING_LOST
-	node->flags |= PE_PENDING_STATE;
-#endif
-	pe_own_wait_times(w, node, c->update.duration_ms, cap_ms, interval_ms);
-	pe_own_schedule(w, node);
-	pe_own_refresh(w, handle, p->expiry_tick);
-	return true;
-}
-
 // (incarnation, sequence) and event time against what is known.
 static enum pe_reason check_order(const struct pe_record *r, const struct pe_change *c)
 {
@@ -270,8 +177,8 @@ static enum pe_reason check_static(struct pe_worker *w, const struct pe_record *
 	if (own->entity_type != PE_ENTITY_STATIC ||
 		(c->update.attributes & PE_ATTRIBUTE_RELOCATION))
 		return PE_REASON_none;
-	if (moved_square(&w->engine->spaces[c->space].space, r, own, place, c->update.position) >
-		allowed * allowed)
+	if (pe_coalesce_moved_square(&w->engine->spaces[c->space].space, r, own, place,
+		    c->update.position) > allowed * allowed)
 		return PE_REASON_relocation;
 	return PE_REASON_none;
 }
@@ -315,10 +222,11 @@ static void update_own(struct pe_worker *w, const struct pe_change *c, const str
 		bool capped = cap_ms && node && (node->flags & PE_PENDING_CAP) &&
 			(int32_t)(node->cap_until - w->tick) > 0;
 
-		bool below = s->thresholds && below_thresholds(w, s, r, node, &p, place);
+		bool below = s->thresholds && pe_coalesce_below(w, s, r, node, &p, place);
 
 		if ((capped || below) &&
-			hold_back(w, handle, c, &p, place, capped && !below, cap_ms, interval_ms)) {
+			pe_coalesce_hold_back(
+				w, handle, c, &p, place, capped && !below, cap_ms, interval_ms)) {
 			r->incarnation = c->incarnation;
 			r->sequence = c->update.sequence;
 			r->time_low = (uint32_t)c->time_ms;
@@ -534,6 +442,7 @@ void pe_apply_withdraw(struct pe_worker *w, const struct pe_change *c)
 	struct pe_table *t = &w->engine->table;
 	uint32_t handle = pe_index_find(&t->index, t->records, c->hash, c->update.entity_id);
 	struct pe_record *r;
+	uint32_t status;
 	enum pe_life life;
 	enum pe_reason reason;
 
@@ -541,12 +450,15 @@ void pe_apply_withdraw(struct pe_worker *w, const struct pe_change *c)
 	if (handle == PE_HANDLE_NONE)
 		return;
 	r = record_of(w, handle);
-	life = PE_STATUS_LIFE(atomic_load_explicit(&r->status, memory_order_relaxed));
+	status = atomic_load_explicit(&r->status, memory_order_relaxed);
+	life = PE_STATUS_LIFE(status);
 	if (life == PE_LIFE_EMPTY && r->pending == PE_HANDLE_NONE) {
 		refuse(w, c, PE_REASON_unknown_entity, NULL);
 		return;
 	}
 	reason = check_order(r, c);
+	if (!reason && life == PE_LIFE_THERE && PE_STATUS_SPACE(status) != c->space)
+		reason = PE_REASON_space_differs;
 	if (reason) {
 		refuse(w, c, reason, r);
 		return;

@@ -105,6 +105,19 @@ void pe_apply_withdraw(struct pe_worker *w, const struct pe_change *change);
 unsigned pe_apply_rings(struct pe_worker *w);
 void pe_apply_flush_rings(struct pe_worker *w);
 
+// coalesce.c. Squared metres between what is published and a new place; infinity across spaces.
+double pe_coalesce_moved_square(const struct pe_space *space, const struct pe_record *r,
+	const struct pe_published *own, const struct pe_place *place, const double position[3]);
+// Is the state below every threshold that its space sets? node: the entity's, or NULL.
+bool pe_coalesce_below(struct pe_worker *w, const struct pe_space_entry *s,
+	const struct pe_record *r, const struct pe_pending *node, const struct pe_published *p,
+	const struct pe_place *place);
+// Keeps a state back until its time comes; liveness is refreshed at once. `capped`: only the frequency cap is in its way, so
+// that it is published when the cap ends. False: no room, publish it.
+bool pe_coalesce_hold_back(struct pe_worker *w, uint32_t handle, const struct pe_change *c,
+	const struct pe_published *p, const struct pe_place *place, bool capped, uint32_t cap_ms,
+	uint32_t interval_ms);
+
 // own.c
 enum pe_publish { PE_PUBLISHED, PE_PUBLISH_WAITS, PE_PUBLISH_FULL };
 // Publishes a state at a cell; when a grace period stands between, it waits in the entity's pending node (`owed` = its

@@ -370,7 +370,16 @@ static void publish_waiting(struct pe_worker *w, struct pe_pending *node)
 	case PE_PUBLISH_FULL:
 		if (owed)
 			pe_count_reason(&w->counters, PE_REASON_grid_full, 1);
-		node = pe_own_node(w, handle, false);
+		node = pe_own_node(w, handle, !owed);
+		if (node && !owed) {
+			// It was taken, so it may not be lost: once more when there may be room.
+			node->state = state;
+			node->key = key;
+			node->flags |= PE_PENDING_STATE;
+			node->trailing_until = w->tick + PE_TRAILING_MS;
+			pe_own_wait_times(
+				w, node, timed ? until - w->tick : 0, cap_ms, interval_ms);
+		}
 		if (node)
 			pe_own_schedule(w, node);
 		return;

@@ -221,6 +221,8 @@ static void spaces(void)
 	u.sequence = 2;
 	ASSERT_REFUSED(harness_send(&h, EARTH, HARNESS_INCARNATION, &u), space_differs);
 	ASSERT_REFUSED(harness_send(&h, EARTH, HARNESS_INCARNATION + 1, &u), space_differs);
+	ASSERT_REFUSED(harness_withdraw(&h, EARTH, HARNESS_INCARNATION, 1, 2), space_differs);
+	CU_ASSERT_EQUAL(harness_sees(&h, 0, PLANE, 1, &q, NULL), 1);
 	ASSERT_STATUS(withdraw(1, 3), PE_ACK_APPLIED);
 	u.sequence = 4;
 	ASSERT_STATUS(harness_send(&h, EARTH, HARNESS_INCARNATION, &u), PE_ACK_APPLIED);

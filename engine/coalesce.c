@@ -1,0 +1,93 @@
+// What decides whether an update reaches the grid at once or is held back: the spatial, temporal and attribute thresholds
+// of its space and the frequency cap. The trailing edge is kept by the pending node (own.c).
+#include "internal.h"
+
+#include <math.h>
+
+double pe_coalesce_moved_square(const struct pe_space *space, const struct pe_record *r,
+	const struct pe_published *own, const struct pe_place *place, const double position[3])
+{
+	struct pe_units a = pe_place_units(r->key, own->word),
+			b = pe_place_units(place->key, place->word);
+	double d[3], square = 0;
+
+	if (PE_KEY_SPACE(r->key) != PE_KEY_SPACE(place->key))
+		return INFINITY;
+	if (a.frame != b.frame) { // rare: across a border between frames
+		d[0] = pe_space_distance(space, own->position, position, true);
+		return d[0] * d[0];
+	}
+	for (unsigned i = 0; i < 3; i++) {
+		d[i] = (double)(b.v[i] - a.v[i]) * space->unit_m;
+		if (i == 2)
+			d[i] *= (double)(1u << space->z_shift);
+		square += d[i] * d[i];
+	}
+	if (space->config.kind == PE_SPACE_GEODETIC)
+		square += (position[2] - own->position[2]) * (position[2] - own->position[2]);
+	return square;
+}
+
+static bool near(uint8_t a, uint8_t b, float threshold)
+{
+	return fabsf((float)a - (float)b) <= threshold * 254.0f && !a == !b;
+}
+
+// Changed less than the attribute threshold: all that is not a number is the same, confidences nearly so.
+static bool attributes_near(
+	const struct pe_published *a, const struct pe_published *b, float threshold)
+{
+	return a->attributes == b->attributes && a->entity_type == b->entity_type &&
+		a->custom_state == b->custom_state && a->radius_m == b->radius_m &&
+		a->precision_m == b->precision_m &&
+		near(a->position_confidence, b->position_confidence, threshold) &&
+		near(a->status_confidence, b->status_confidence, threshold);
+}
+
+bool pe_coalesce_below(struct pe_worker *w, const struct pe_space_entry *s,
+	const struct pe_record *r, const struct pe_pending *node, const struct pe_published *p,
+	const struct pe_place *place)
+{
+	const struct pe_published *own = pe_record_own(r);
+	float distance = s->policy.coalesce_distance_m;
+
+	if (!attributes_near(own, p, s->policy.coalesce_attribute))
+		return false;
+	if (distance > 0 &&
+		pe_coalesce_moved_square(&s->space, r, own, place, p->position) >
+			(double)distance * distance)
+		return false;
+	if (s->policy.coalesce_interval_ms)
+		return node && (node->flags & PE_PENDING_INTERVAL) &&
+			(int32_t)(node->interval_until - w->tick) > 0;
+	return true;
+}
+
+bool pe_coalesce_hold_back(struct pe_worker *w, uint32_t handle, const struct pe_change *c,
+	const struct pe_published *p, const struct pe_place *place, bool capped, uint32_t cap_ms,
+	uint32_t interval_ms)
+{
+	struct pe_pending *node = pe_own_node(w, handle, true);
+
+	if (!node) {
+		pe_count(&w->counters, PE_COUNTER_pending_exhausted, 1);
+		return false;
+	}
+	if (!(node->flags & PE_PENDING_STATE) || (node->flags & PE_PENDING_OWED))
+		node->trailing_until = w->tick + (interval_ms ? interval_ms : PE_TRAILING_MS);
+	if (node->flags & PE_PENDING_INTERVAL)
+		node->trailing_until = node->interval_until;
+	if (capped)
+		node->trailing_until = w->tick;
+	if (node->flags & PE_PENDING_STATE)
+		pe_own_drop_state(w, node);
+	node->state = *p;
+	node->key = place->key;
+#ifndef PE_PLANT_TRAILING_LOST
+	node->flags |= PE_PENDING_STATE;
+#endif
+	pe_own_wait_times(w, node, c->update.duration_ms, cap_ms, interval_ms);
+	pe_own_schedule(w, node);
+	pe_own_refresh(w, handle, p->expiry_tick);
+	return true;
+}
