@@ -15,7 +15,8 @@ static_assert(PE_QUERY_PIECE_HITS <= CURSOR_SKIP_MAX, "a piece's results fit the
 // How exact the index is: a unit an axis, the coarser one 1 mm up.
 #define INDEX_ERROR_M 0.0025
 // Heights down to −12.7 km bring two points closer than their footprints by this share at most.
-#define HEIGHT_SHRINK 0.002
+#define HEIGHT_SHRINK   0.002
+#define HEIGHT_LOWEST_M (-12700.0)
 
 enum pe_status pe_query_create(struct pe_query_context *context, const struct pe_grid *grid,
 	const struct pe_record *records, struct pe_counters *counters, uint32_t results_max,
@@ -131,7 +132,9 @@ static bool inside(struct pe_query_context *c, const struct test *t, const struc
 	*centre_m = -1;
 	if (q->kind == PE_QUERY_BOX)
 		return pe_space_box_holds(t->space, q->a, q->b, view->shows.position);
-	if (t->straight && !height_known(t, &view->shows))
+	// What lies deeper than the walk allows for is found by no straight line, rather than by some.
+	if (t->straight &&
+		(!height_known(t, &view->shows) || view->shows.position[2] < HEIGHT_LOWEST_M))
 		return false;
 	if (q->kind == PE_QUERY_POINT) {
 		double reach = (double)view->shows.precision_m;
@@ -210,6 +213,8 @@ static enum pe_reason prepare(struct test *t, const struct pe_space *space,
 	reason = pe_space_check_sphere(space, q->a, walk_m);
 	if (reason)
 		return reason;
+	if (t->straight && q->a[2] < HEIGHT_LOWEST_M)
+		return PE_REASON_query_bounds;
 	if (t->straight)
 		walk_m += walk_m * HEIGHT_SHRINK + 0.01;
 	t->region_count = pe_space_sphere(space, q->a, walk_m, t->region, NULL);

@@ -99,6 +99,16 @@ static void three_dimensions(void)
 	CU_ASSERT(fabs((double)a.results[0].distance_m - 99) < 0.001);
 	q.a[2] = 199.5;
 	CU_ASSERT_EQUAL(ask(EARTH, &q), BIT(2));
+	// Deeper than the ground goes: the surface above may be further away than the radius.
+	put(EARTH, 5, 10, 20, -13000);
+	q = harness_sphere(10, 20, -12000, 2000);
+	q.flags = PE_QUERY_DISTANCE_3D;
+	CU_ASSERT_EQUAL(ask(EARTH, &q), 0);
+	put(EARTH, 6, 10, 20, -12600);
+	CU_ASSERT_EQUAL(ask(EARTH, &q), BIT(6));
+	q.a[2] = -12701;
+	harness_ask(&h, 0, EARTH, &q, &a);
+	CU_ASSERT_EQUAL(a.reason, PE_REASON_query_bounds);
 	// On the plane the flag changes nothing.
 	put(PLANE, 4, 0, 0, 99);
 	q = harness_sphere(0, 0, 0, 100);
