@@ -45,7 +45,7 @@
 	PE_COUNTER(queries_truncated, "queries", "answers cut by a work, result or byte bound") \
 	PE_COUNTER(query_cells, "cells", "leaf cells visited by queries") \
 	PE_COUNTER(query_candidates, "entities", "positions tested by queries") \
-	PE_COUNTER(query_results, "entities", "results sent") \
+	PE_COUNTER(query_results, "entities", "results found for answers") \
 	PE_COUNTER(query_exact, "entities", "candidates at an edge decided with the geodesic") \
 	PE_COUNTER(tx_packets, "packets", "messages handed to a source for sending") \
 	PE_COUNTER(tx_bytes, "bytes", "message bytes handed to a source for sending") \

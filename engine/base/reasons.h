@@ -20,7 +20,7 @@
 	PE_REASON(udp_checksum, PACKET, REFUSED, INVALID_MESSAGE, "wrong UDP checksum") \
 	PE_REASON(not_for_us, PACKET, REFUSED, INVALID_MESSAGE, "address or port that is not ours") \
 	PE_REASON(source_denied, PACKET, REFUSED, UNAUTHORIZED, "source that the configuration does not admit") \
-	PE_REASON(no_buffer, PACKET, DROPPED, OUT_OF_MEMORY, "no packet buffer") \
+	PE_REASON(no_buffer, PACKET, DROPPED, OUT_OF_MEMORY, "no packet buffer; a port's own are in its rx_no_buffer") \
 	PE_REASON(steer_full, PACKET, DROPPED, CPU_EXCEEDED, "hand-over ring to another worker full") \
 	/* The message as a whole. */ \
 	PE_REASON(short_header, PACKET, REFUSED, INVALID_MESSAGE, "shorter than a message header") \

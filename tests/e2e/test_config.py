@@ -1,5 +1,6 @@
 """Configurations in the repository load; mistakes end with 78 and file, line and key; other exit codes."""
 import pathlib
+import re
 import tempfile
 import unittest
 
@@ -15,6 +16,13 @@ class Config(unittest.TestCase):
         for path in shipped:
             done = run("--config", str(path), "--check-config")
             self.assertEqual((done.returncode, done.stderr), (0, ""), path)
+
+    # The reference is the manual: no key that the program knows is missing.
+    def test_reference_names_every_key(self):
+        known = set(re.findall(r"\(raw_\w+, (\w+)", (ROOT / "dataplane" / "config_yaml.c").read_text()))
+        self.assertGreater(len(known), 40)
+        reference = (ROOT / "configs" / "reference.yaml").read_text()
+        self.assertEqual({key for key in known if not re.search(rf"^[ #-]*{key}:", reference, re.M)}, set())
 
     def test_mistakes(self):
         for text, expected in (

@@ -245,7 +245,138 @@ static void test_every_truncation(void)
 	}
 }
 
-TESTING_MAIN("dataplane-config", {"the embedded default", test_default},
-	{"every key", test_all_keys}, {"keys that are not", test_keys}, {"values", test_values},
-	{"addresses and sources", test_addresses}, {"spaces", test_spaces}, {"files", test_files},
-	{"every truncation", test_every_truncation})
+static const char *reference; // configs/reference.yaml
+
+// What a zero stands for, so that a default that is written out equals one that is left out.
+static void spell_out(struct pe_engine_config *c)
+{
+#define ZERO(field, value) c->field = c->field ? c->field : (value)
+	ZERO(ring_records, PE_RING_RECORDS_MAX);
+	ZERO(tombstone_ms, PE_TOMBSTONE_MS);
+	ZERO(clock_ahead_ms, PE_CLOCK_AHEAD_MS);
+	ZERO(query_results_max, PE_QUERY_RESULTS_MAX);
+	ZERO(query_cells_max, PE_QUERY_CELLS_MAX);
+	ZERO(query_candidates_max, PE_QUERY_CANDIDATES_MAX);
+	for (unsigned i = 0; i < c->space_count; i++) {
+		ZERO(spaces[i].ttl_default_ms, PE_TTL_DEFAULT_MS);
+		ZERO(spaces[i].ttl_max_ms, PE_TTL_MAX_MS);
+		if (!(c->spaces[i].precision_max_m > 0))
+			c->spaces[i].precision_max_m = PE_PRECISION_MAX_M;
+	}
+#undef ZERO
+}
+
+// The reference says that it shows the defaults: loading it changes nothing, to the byte.
+static void test_reference(void)
+{
+	static struct pe_config shown, built_in;
+	struct pe_error error = {0};
+	enum pe_status status = pe_config_load(reference, &shown, &error);
+
+	if (status != PE_OK)
+		printf("\n    %s", error.text);
+	CU_ASSERT_EQUAL_FATAL(status, PE_OK);
+	CU_ASSERT_EQUAL_FATAL(pe_config_load(NULL, &built_in, &error), PE_OK);
+	spell_out(&shown.engine);
+	spell_out(&built_in.engine);
+	// First what has a name, so that a failure tells which.
+#define SAME(field) CU_ASSERT(memcmp(&shown.field, &built_in.field, sizeof shown.field) == 0)
+	SAME(worker_count);
+	SAME(core_count);
+	SAME(control_core);
+	SAME(idle);
+	SAME(pause_after_turns);
+	SAME(sleep_after_turns);
+	SAME(sleep_us_max);
+	SAME(no_huge);
+	SAME(dpdk_mb);
+	SAME(eal_argument_count);
+	SAME(source_count);
+	SAME(sources);
+	SAME(trusted_count);
+	SAME(trusted);
+	SAME(admitted_count);
+	SAME(admitted);
+	SAME(telemetry);
+	SAME(log_level);
+	SAME(engine.entity_count_max);
+	SAME(engine.pending_count_max);
+	SAME(engine.ring_records);
+	SAME(engine.tombstone_ms);
+	SAME(engine.clock_ahead_ms);
+	SAME(engine.query_results_max);
+	SAME(engine.query_cells_max);
+	SAME(engine.query_candidates_max);
+	SAME(engine.space_count);
+	SAME(engine.spaces[0]);
+	SAME(engine.spaces[1]);
+	SAME(engine);
+#undef SAME
+	memset(shown.file, 0, sizeof shown.file);
+	memset(built_in.file, 0, sizeof built_in.file);
+	CU_ASSERT(memcmp(&shown, &built_in, sizeof shown) == 0);
+	pe_config_free(&shown);
+	pe_config_free(&built_in);
+}
+
+// The ethdev in it stands in a comment: without its signs it says what one with nothing but a device
+// and addresses is.
+static void test_reference_ethdev(void)
+{
+	static struct pe_config shown, least;
+	char line[256], text[4096] = "admitted: [10.0.0.0/8]\nsources:\n";
+	FILE *in = fopen(reference, "re");
+	struct pe_error error = {0};
+	enum pe_status status;
+	bool inside = false;
+	unsigned lines = 0;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(in);
+	while (fgets(line, sizeof line, in)) {
+		inside = inside ? strncmp(line, "  # ", 4) == 0 :
+				  strncmp(line, "  # - ethdev:", 13) == 0;
+		if (inside) {
+			memcpy(line + 2, "  ", 2);
+			lines++;
+			strncat(text, line + 2, sizeof text - strlen(text) - 1);
+		}
+	}
+	fclose(in);
+	CU_ASSERT(lines > 10);
+	status = load(text, &shown, &error);
+	if (status != PE_OK)
+		printf("\n    %s\n%s", error.text, text);
+	CU_ASSERT_EQUAL_FATAL(status, PE_OK);
+	CU_ASSERT_EQUAL(
+		load("admitted: [10.0.0.0/8]\nsources:\n  - ethdev: {device: \"0000:01:00.0\", "
+		     "addresses: [192.0.2.1/24, \"2001:db8::1/64\"]}\n",
+			&least, &error),
+		PE_OK);
+	CU_ASSERT_EQUAL(shown.source_count, 1);
+	CU_ASSERT(memcmp(&shown.sources[0], &least.sources[0], sizeof least.sources[0]) == 0);
+	pe_config_free(&shown);
+	pe_config_free(&least);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct testing_case cases[] = {
+		{"the embedded default", test_default},
+		{"every key", test_all_keys},
+		{"keys that are not", test_keys},
+		{"values", test_values},
+		{"addresses and sources", test_addresses},
+		{"spaces", test_spaces},
+		{"files", test_files},
+		{"every truncation", test_every_truncation},
+		{"the reference shows the defaults", test_reference},
+		{"the reference's ethdev", test_reference_ethdev},
+	};
+
+	if (argc != 2) {
+		fprintf(stderr, "usage: %s configs/reference.yaml\n", argv[0]);
+		return EXIT_FAILURE;
+	}
+	reference = argv[1];
+	return testing_main("dataplane-config", cases, sizeof cases / sizeof cases[0]);
+}

@@ -149,6 +149,67 @@ static void a_full_ring_drops_and_says_so(void)
 	stop();
 }
 
+// An id whose removal is on its way to the worker that keeps its part of the index is neither known
+// nor new there: an update that comes in between is dropped and says so, and is taken when it comes again.
+static void between_removal_and_return(void)
+{
+	struct pe_wire_ack_record records[PE_UPDATE_COUNT_MAX];
+	bool again[1 + ENTITIES] = {0};
+	enum pe_reason refused;
+	unsigned dropped = 0;
+
+	start_two(0);
+	for (unsigned n = 1; n <= ENTITIES; n++) {
+		send_at(0, n, 1, 1);
+		harness_settle(&h);
+	}
+	for (unsigned n = 1; n <= ENTITIES; n++) {
+		struct pe_wire_withdraw x = {.sequence = 2};
+
+		harness_id(x.entity_id, n);
+		(void)harness_queue_withdraws(&h, PLANE, HARNESS_INCARNATION, &x, 1, false);
+		harness_turn_worker(&h, 0);
+	}
+	harness_settle(&h);
+	CU_ASSERT_EQUAL(pe_engine_entity_count(h.engine), 0);
+	// Worker 0 forgets them, so many a turn; worker 1 hears of it in its next turn, behind
+	// that turn's packets.
+	h.now.mono_ms += PE_TOMBSTONE_MS + 1000;
+	h.now.wall_ms += PE_TOMBSTONE_MS + 1000;
+	for (unsigned i = 0; i < 64; i++)
+		harness_turn_worker(&h, 0);
+	for (unsigned i = 0; i < PE_BURST_MAX; i++) {
+		struct pe_wire_update u = harness_update(1 + i, 1, 3, 5.0 * i, 0);
+
+		u.ttl_ms = 1000000;
+		(void)harness_queue_updates(&h, PLANE, HARNESS_INCARNATION, &u, 1, true);
+	}
+	harness_turn_worker(&h, 1);
+	for (unsigned i = 0; i < PE_BURST_MAX; i++) {
+		uint64_t sequence = h.sequence - PE_BURST_MAX + 1 + i;
+
+		CU_ASSERT_EQUAL(harness_acks(&h, sequence, records, &refused), 1);
+		again[1 + i] = records[0].status == PE_ACK_DROPPED;
+		if (again[1 + i]) {
+			CU_ASSERT_EQUAL(records[0].reason, PE_REASON_reroute);
+			CU_ASSERT_EQUAL(records[0].code, pe_reason_info[PE_REASON_reroute].code);
+			dropped++;
+		}
+	}
+	CU_ASSERT(dropped > 0 && dropped < PE_BURST_MAX);
+	CU_ASSERT_EQUAL(HARNESS_REASON(&h, reroute), dropped);
+	harness_settle(&h);
+	CU_ASSERT_EQUAL(seen_at(0, 3), PE_BURST_MAX - dropped);
+	for (unsigned n = 1; n <= PE_BURST_MAX; n++)
+		if (again[n])
+			send_at(1, n, 1, 3);
+	harness_settle(&h);
+	CU_ASSERT_EQUAL(HARNESS_REASON(&h, reroute), dropped);
+	CU_ASSERT_EQUAL(seen_at(0, 3), PE_BURST_MAX);
+	CU_ASSERT_EQUAL(seen_at(1, 3), PE_BURST_MAX);
+	stop();
+}
+
 static void expiry_is_the_owners(void)
 {
 	start_two(0);
@@ -173,4 +234,5 @@ TESTING_MAIN("engine: workers", {"anyone sees everything", anyone_sees_everythin
 	{"updates at the wrong worker", updates_at_the_wrong_worker},
 	{"one id created on both", one_id_created_on_both},
 	{"a full ring drops and says so", a_full_ring_drops_and_says_so},
+	{"between removal and return", between_removal_and_return},
 	{"expiry is the owner's", expiry_is_the_owners})
