@@ -41,14 +41,17 @@ static void close_node(struct pe_grid *grid, uint32_t index)
 {
 	struct pe_control *c = &grid->control;
 	struct pe_node *node = &grid->nodes[index];
+	unsigned idle;
 
 	if (atomic_load_explicit(&node->entry.claim, memory_order_relaxed) != 0) {
 		if (!(atomic_load_explicit(&node->entry.claim, memory_order_relaxed) & PE_CLOSED))
-			node->idle = 0;
+			atomic_store_explicit(&node->idle, 0, memory_order_relaxed);
 		return;
 	}
 	c->again = true;
-	if (++node->idle > IDLE_SCANS && close_word(&node->entry.claim, PE_CLOSED))
+	idle = atomic_load_explicit(&node->idle, memory_order_relaxed) + 1;
+	atomic_store_explicit(&node->idle, (uint16_t)idle, memory_order_relaxed);
+	if (idle > IDLE_SCANS && close_word(&node->entry.claim, PE_CLOSED))
 		push(&c->closed, PE_KIND_NODE, index);
 }
 

@@ -58,7 +58,9 @@ struct pe_node {
 	_Atomic uint64_t occupancy; // NODE: bit = child may exist
 	uint32_t parent;            // PE_NONE at the top; before it is published
 	uint16_t level;             // before it is published
-	uint16_t idle;              // control thread: scans that found it empty
+	// Scans that found it empty; relaxed: whoever makes the node sets it to 0, the control thread counts, and a
+	// count that is off by a race only closes an unclaimed node sooner or later.
+	_Atomic uint16_t idle;
 };
 _Static_assert(sizeof(struct pe_node) == 32, "two nodes a line");
 

@@ -38,7 +38,7 @@ static enum pe_status create(struct pe_grid *grid, unsigned worker, uint64_t lea
 	n->entry.key = pe_node_key_of(leaf_key, level);
 	n->parent = parent;
 	n->level = (uint16_t)level;
-	n->idle = 0;
+	atomic_store_explicit(&n->idle, 0, memory_order_relaxed);
 	atomic_store_explicit(&n->occupancy, 0, memory_order_relaxed);
 	atomic_store_explicit(&n->entry.claim, 1, memory_order_relaxed);
 	if (parent != PE_NONE)
