@@ -194,7 +194,8 @@ static void update_own(struct pe_worker *w, const struct pe_change *c, const str
 	uint32_t frequency =
 		c->update.frequency ? c->update.frequency : s->policy.frequency_default;
 	uint32_t cap_ms = frequency ? 60000u / frequency : 0;
-	uint32_t interval_ms = s->policy.coalesce_interval_ms;
+	uint32_t interval_ms =
+		s->policy.coalesce_interval_ms * pe_coalesce_factor(c->update.attributes);
 	enum pe_reason reason = PE_REASON_none;
 	struct pe_published p;
 

@@ -4,6 +4,14 @@
 
 #include <math.h>
 
+// HIGH_ACCURACY, BALANCED, LOW_POWER; ADAPTIVE is the first until there is a prediction to adapt to.
+unsigned pe_coalesce_factor(uint16_t attributes)
+{
+	static const uint8_t factor[4] = {1, 2, 8, 1};
+
+	return factor[PE_ATTRIBUTE_POWER_MODE(attributes)];
+}
+
 double pe_coalesce_moved_square(const struct pe_space *space, const struct pe_record *r,
 	const struct pe_published *own, const struct pe_place *place, const double position[3])
 {
@@ -49,7 +57,7 @@ bool pe_coalesce_below(struct pe_worker *w, const struct pe_space_entry *s,
 	const struct pe_place *place)
 {
 	const struct pe_published *own = pe_record_own(r);
-	float distance = s->policy.coalesce_distance_m;
+	float distance = s->policy.coalesce_distance_m * (float)pe_coalesce_factor(p->attributes);
 
 	if (!attributes_near(own, p, s->policy.coalesce_attribute))
 		return false;

@@ -105,7 +105,9 @@ void pe_apply_withdraw(struct pe_worker *w, const struct pe_change *change);
 unsigned pe_apply_rings(struct pe_worker *w);
 void pe_apply_flush_rings(struct pe_worker *w);
 
-// coalesce.c. Squared metres between what is published and a new place; infinity across spaces.
+// coalesce.c. By how much an entity's power mode widens the spatial and temporal thresholds of its space.
+unsigned pe_coalesce_factor(uint16_t attributes);
+// Squared metres between what is published and a new place; infinity across spaces.
 double pe_coalesce_moved_square(const struct pe_space *space, const struct pe_record *r,
 	const struct pe_published *own, const struct pe_place *place, const double position[3]);
 // Is the state below every threshold that its space sets? node: the entity's, or NULL.

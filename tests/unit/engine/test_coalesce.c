@@ -182,6 +182,33 @@ static void spatial_threshold(void)
 	stop();
 }
 
+// An entity's power mode widens its space's thresholds: for it alone.
+static void power_mode(void)
+{
+	static const struct {
+		unsigned mode;
+		double far_m,
+			further_m; // from what is published: just below and just above the widened threshold
+	} cases[] = {{0, 9, 11}, {1, 19, 21}, {2, 79, 81}, {3, 9, 11}};
+	struct pe_engine_config config = harness_config();
+
+	config.spaces[PLANE].coalesce_distance_m = 10;
+	start_with(&config);
+	for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct pe_wire_update u = harness_update(100 + i, 1, 0, 1000.0 * i, 0);
+
+		u.attributes = (uint16_t)(cases[i].mode << 5);
+		ASSERT_STATUS(send(&u), PE_ACK_APPLIED);
+		u.sequence = 2;
+		u.position[0] = cases[i].far_m;
+		ASSERT_STATUS(send(&u), PE_ACK_COALESCED);
+		u.sequence = 3;
+		u.position[0] = cases[i].further_m;
+		CU_ASSERT_NOT_EQUAL(send(&u).status, PE_ACK_COALESCED);
+	}
+	stop();
+}
+
 static void temporal_threshold(void)
 {
 	struct pe_engine_config config = harness_config();
@@ -359,6 +386,7 @@ TESTING_MAIN("engine: coalescing", {"cap kept, nothing lost", cap_is_kept_and_no
 	{"cap to the tick", cap_to_the_tick}, {"cap of the space", cap_of_the_space},
 	{"cap and pending crossing", cap_and_pending_crossing},
 	{"liveness", liveness_is_refreshed_by_what_is_covered},
-	{"spatial threshold", spatial_threshold}, {"temporal threshold", temporal_threshold},
-	{"thresholds together", thresholds_together}, {"attribute threshold", attribute_threshold},
-	{"ten in a burst", ten_in_a_burst}, {"a full burst", a_full_burst})
+	{"spatial threshold", spatial_threshold}, {"power mode", power_mode},
+	{"temporal threshold", temporal_threshold}, {"thresholds together", thresholds_together},
+	{"attribute threshold", attribute_threshold}, {"ten in a burst", ten_in_a_burst},
+	{"a full burst", a_full_burst})
