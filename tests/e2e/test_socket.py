@@ -2,6 +2,7 @@
 client's own counts equal the engine's, to the packet."""
 import os
 import signal
+import socket
 import subprocess
 import time
 import unittest
@@ -180,6 +181,43 @@ class Socket(unittest.TestCase):
             self.assertEqual(identity["packets", "difference"], 0)
             c.close()
             other.close()
+
+    # One asks and never reads: the kernel loses what its queue has no room for, and nobody else waits for it.
+    def test_slow_receiver(self):
+        with Engine(YAML) as e:
+            c, slow = pc.Client("127.0.0.1", e.port), pc.Client("127.0.0.1", e.port)
+            slow.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            positions = self.publish(c)
+            worst = 0
+            for _ in range(60):
+                for _ in range(4):  # sixteen questions, 640 results each
+                    slow.send(slow.message(pc.QUERY, pc.query(pc.SPHERE, (0, 0, 0), (1e5, 0, 0)) * 4, 4, space=pc.LOCAL))
+                start = time.monotonic()
+                self.assertTrue(c.ping())
+                worst = max(worst, time.monotonic() - start)
+            self.assertLess(worst, 0.5)
+            self.check_queries(c, positions)
+            rows = c.updates([pc.update(pc.entity(n), (0, 0, 0), 9) for n in range(16)])
+            self.assertEqual([r[0] for r in rows], [pc.APPLIED] * 16)
+            read = 0
+            slow.socket.setblocking(False)
+            while True:
+                try:
+                    slow.socket.recv(65536)
+                    read += 1
+                except BlockingIOError:
+                    break
+            counters, identity = e.stop()
+            self.assertEqual(e.exit, 0, e.log)
+            self.assertEqual(counters["rx_packets"], c.sent + slow.sent)
+            self.assertEqual(counters["carried_query"], slow.sent + 6)
+            # What was sent to it is far more than it had room for.
+            lost = counters["tx_packets"] - c.received - read
+            self.assertGreater(lost, 1000, (counters["tx_packets"], c.received, read))
+            for what in ("packets", "records", "queries"):
+                self.assertEqual(identity[what, "difference"], 0, e.log)
+            c.close()
+            slow.close()
 
     def test_port_taken(self):
         with Engine(YAML) as e:
