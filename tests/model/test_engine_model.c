@@ -328,7 +328,7 @@ static void withdrawals(void)
 {
 	struct pe_wire_withdraw x[PE_WITHDRAW_COUNT_MAX];
 	enum pe_reason reasons[PE_WITHDRAW_COUNT_MAX];
-	unsigned count = 1 + below(16);
+	unsigned count = 1 + below(16), space = below(SPACES);
 	uint64_t packet;
 
 	for (unsigned i = 0; i < count; i++) {
@@ -343,18 +343,18 @@ static void withdrawals(void)
 		reasons[i] = expect_order(e, HARNESS_INCARNATION + 4, x[i].sequence, time_ms);
 		if (reasons[i] == PE_REASON_none && e->life == UNKNOWN)
 			reasons[i] = PE_REASON_unknown_entity;
+		if (reasons[i] == PE_REASON_none && e->life == THERE && e->space != space)
+			reasons[i] = PE_REASON_space_differs;
 		if (reasons[i] != PE_REASON_none)
 			continue;
 		e->incarnation = HARNESS_INCARNATION + 4;
 		e->sequence = x[i].sequence;
 		e->time_ms = time_ms;
-		if (e->life == THERE) {
-			e->life = GONE;
-			e->gone_at = h.now.mono_ms;
-		}
+		e->life = GONE;
+		e->gone_at =
+			h.now.mono_ms; // again, of one that was gone: the newer pair is remembered as long
 	}
-	packet =
-		harness_queue_withdraws(&h, below(SPACES), HARNESS_INCARNATION + 4, x, count, true);
+	packet = harness_queue_withdraws(&h, space, HARNESS_INCARNATION + 4, x, count, true);
 	harness_turn(&h);
 	compare_acks(packet, reasons, count);
 	harness_settle(&h);
