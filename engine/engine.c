@@ -32,6 +32,11 @@ static enum pe_status check_config(const struct pe_engine_config *c, struct pe_e
 	if (c->ring_records & (c->ring_records - 1))
 		return fail(error, PE_INVALID, "ring records: %u is not a power of two",
 			c->ring_records);
+	if (c->tombstone_ms > PE_TTL_MAX_MS || c->clock_ahead_ms > PE_TTL_MAX_MS)
+		return fail(error, PE_INVALID, "tombstone and clock_ahead: at most %u ms",
+			PE_TTL_MAX_MS);
+	if (c->query_cells_max > 1u << 30 || c->query_candidates_max > 1u << 30)
+		return fail(error, PE_INVALID, "query cells and candidates: at most %u", 1u << 30);
 	if (c->query_results_max > PE_QUERY_RESULTS_MAX)
 		return fail(error, PE_INVALID, "query results: %u, but at most %u are possible",
 			c->query_results_max, PE_QUERY_RESULTS_MAX);

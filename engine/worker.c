@@ -220,6 +220,7 @@ unsigned pe_worker_turn(struct pe_worker *worker, struct pe_now now,
 	}
 	worker->wall_ms = now.wall_ms;
 	worker->sink = sink;
+	pe_query_begin_turn(&worker->query);
 	// What time has ended must not be met by this turn's messages, nor by what they say of it.
 	did = pe_own_turn(worker);
 	did += pe_apply_rings(worker);

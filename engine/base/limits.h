@@ -19,3 +19,7 @@
 #define PE_QUERY_CANDIDATES_MAX 1048576 // positions one query may test
 // spheres and boxes larger than this are refused on a GEODETIC space
 #define PE_QUERY_RADIUS_MAX_M 2000000.0
+#define PE_TURN_QUERIES       2 // whole queries' worth of walking in one turn: tens of ms at worst
+#define PE_STRANGER_CELLS_MAX \
+	1024 // of one query that is not trusted: its answer has few results anyway
+#define PE_STRANGER_CANDIDATES_MAX 65536

@@ -161,6 +161,9 @@ static bool accept(struct pe_query_context *c, const struct test *t, const struc
 	if (!pe_view_build(asker, r, &p, now_tick, &result->view) ||
 		!passes_filters(t, &result->view.shows))
 		return false;
+	if (PE_STATUS_SPACE(atomic_load_explicit(&r->status, memory_order_relaxed)) !=
+		t->space->index)
+		return false; // it came back in another space meanwhile
 	// The slot was read before the record: beside a move they may differ, and the record is what is shown.
 	met = !(hit->word & PE_SLOT_MOVED) && (hit->word & PE_WORD_POSITION) == p.word;
 	if (!inside(c, t, hit, met, &result->view, &centre_m))
@@ -258,12 +261,26 @@ static void prefetch_records(const struct pe_query_context *c, unsigned from, un
 
 #define PREFETCH_AHEAD 8u
 
+static uint32_t least(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+void pe_query_begin_turn(struct pe_query_context *c)
+{
+	c->cells_left = c->cells_max * PE_TURN_QUERIES;
+	c->candidates_left = c->candidates_max * PE_TURN_QUERIES;
+}
+
 enum pe_reason pe_query_run(struct pe_query_context *c, const struct pe_space *space,
 	const struct pe_wire_query *q, const struct pe_asker *asker, uint32_t now_tick,
 	float precision_max_m, uint32_t results_max, struct pe_query_answer *answer)
 {
 	struct test t;
-	struct pe_walk walk = {.cells_max = c->cells_max, .candidates_max = c->candidates_max};
+	struct pe_walk walk = {
+		.cells_max = least(c->cells_max, c->cells_left),
+		.candidates_max = least(c->candidates_max, c->candidates_left),
+	};
 	unsigned first_region = 0;
 	uint32_t skip = 0, count = 0;
 	bool flagged = false, full = false;
@@ -272,8 +289,11 @@ enum pe_reason pe_query_run(struct pe_query_context *c, const struct pe_space *s
 	*answer = (struct pe_query_answer){0};
 	if (reason)
 		return reason;
-	if (results_max > c->results_max)
-		results_max = c->results_max;
+	if (!asker->trusted) {
+		walk.cells_max = least(walk.cells_max, PE_STRANGER_CELLS_MAX);
+		walk.candidates_max = least(walk.candidates_max, PE_STRANGER_CANDIDATES_MAX);
+	}
+	results_max = least(results_max, c->results_max);
 	if (q->max_results && q->max_results < results_max)
 		results_max = q->max_results;
 	if (q->flags & PE_QUERY_HAS_CURSOR) {
@@ -295,11 +315,11 @@ enum pe_reason pe_query_run(struct pe_query_context *c, const struct pe_space *s
 			pe_space_frame_metres(space, walk.region.frame, q->a, t.centre_metres);
 		while (!pe_walk_ended(&walk)) {
 			struct pe_cursor before = walk.cursor;
-			uint32_t given = 0;
+			uint32_t given = 0, cells = walk.cells;
 			unsigned hits;
 
-			if (count == results_max || walk.cells >= c->cells_max ||
-				walk.candidates >= c->candidates_max) {
+			if (count == results_max || walk.cells >= walk.cells_max ||
+				walk.candidates >= walk.candidates_max) {
 				full = true;
 				answer->cursor[0] = before.word[0];
 				answer->cursor[1] = before.word[1] | CURSOR_MARK |
@@ -308,6 +328,9 @@ enum pe_reason pe_query_run(struct pe_query_context *c, const struct pe_space *s
 				break;
 			}
 			hits = pe_grid_walk(c->grid, &walk, c->hits, PE_QUERY_PIECE_HITS);
+			// Nodes without leaves are work as well: a step that met only such counts as a quarter.
+			if (!hits && walk.cells == cells && !pe_walk_ended(&walk))
+				walk.cells += walk.cells_max / 4 + 1;
 			prefetch_records(c, 0, hits < PREFETCH_AHEAD ? hits : PREFETCH_AHEAD);
 			for (unsigned i = 0; i < hits; i++) {
 				if (i + PREFETCH_AHEAD < hits)
@@ -353,6 +376,8 @@ enum pe_reason pe_query_run(struct pe_query_context *c, const struct pe_space *s
 		count = drop_doubles(c, count);
 	answer->result_count = count;
 	answer->truncated = full;
+	c->cells_left -= least(c->cells_left, walk.cells);
+	c->candidates_left -= least(c->candidates_left, walk.candidates);
 	pe_count(c->counters, PE_COUNTER_query_cells, walk.cells);
 	pe_count(c->counters, PE_COUNTER_query_candidates, walk.candidates);
 	pe_count(c->counters, PE_COUNTER_query_results, count);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/counters.h"
+#include "base/limits.h"
 #include "base/memory.h"
 #include "grid/grid.h"
 #include "policy/view.h"
@@ -24,9 +25,10 @@ struct pe_query_context {
 	const struct pe_record *records;
 	struct pe_counters *counters;
 	uint32_t results_max, cells_max, candidates_max;
-	struct pe_hit *hits;             // PE_QUERY_PIECE_HITS
-	struct pe_query_result *results; // results_max
-	uint32_t *met;                   // open-addressed set of handles, met_mask + 1 entries
+	uint32_t cells_left, candidates_left; // in this turn
+	struct pe_hit *hits;                  // PE_QUERY_PIECE_HITS
+	struct pe_query_result *results;      // results_max
+	uint32_t *met;                        // open-addressed set of handles, met_mask + 1 entries
 	uint32_t met_mask;
 	struct pe_memory memory; // holds the three arrays
 };
@@ -36,6 +38,9 @@ struct pe_query_context {
 	const struct pe_grid *grid, const struct pe_record *records, struct pe_counters *counters,
 	uint32_t results_max, uint32_t cells_max, uint32_t candidates_max);
 void pe_query_destroy(struct pe_query_context *context);
+
+// Before a turn's first query: what its queries may walk together. When it is used up, the rest are truncated.
+void pe_query_begin_turn(struct pe_query_context *context);
 
 struct pe_query_answer {
 	uint32_t result_count; // in context->results

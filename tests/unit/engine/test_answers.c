@@ -107,6 +107,50 @@ static void bounds_of_work(void)
 	pages_within(few_candidates, 0, 3);
 }
 
+// Queries of one turn share a budget: those that come too late are cut, with a cursor that goes on from their beginning.
+static void a_turn_has_a_budget(void)
+{
+	struct pe_engine_config config = harness_config();
+	struct pe_wire_query q[PE_QUERY_COUNT_MAX];
+	uint64_t packet;
+	unsigned whole = 0, found = 0;
+
+	config.query_cells_max = 8;
+	start_with(&config);
+	for (unsigned i = 0; i < PE_QUERY_COUNT_MAX; i++) {
+		struct pe_wire_update u = harness_update(1 + i, 1, 1000.0 * i + 10, 10, 0);
+
+		ASSERT_STATUS(send(&u), PE_ACK_APPLIED);
+		u = harness_update(101 + i, 1, 1000.0 * i + 74, 10, 0);
+		ASSERT_STATUS(send(&u), PE_ACK_APPLIED);
+		q[i] = harness_sphere(1000.0 * i + 40, 10, 0, 60);
+		q[i].query_id = i;
+	}
+	packet = harness_queue_queries(&h, PLANE, q, PE_QUERY_COUNT_MAX);
+	harness_turn(&h);
+	for (unsigned i = 0; i < PE_QUERY_COUNT_MAX; i++) {
+		harness_answer(&h, packet, i, &a);
+		CU_ASSERT(a.whole);
+		CU_ASSERT(a.truncated || a.count == 2);
+		whole += !a.truncated;
+		found += a.count;
+		if (!a.truncated)
+			continue;
+		q[i].flags |= PE_QUERY_HAS_CURSOR;
+		memcpy(q[i].cursor, a.cursor, sizeof a.cursor);
+	}
+	// Two cells each, sixteen in a turn.
+	CU_ASSERT(whole >= 4 && whole < PE_QUERY_COUNT_MAX);
+	for (unsigned i = 0; i < PE_QUERY_COUNT_MAX; i++)
+		if (q[i].flags & PE_QUERY_HAS_CURSOR) {
+			harness_ask(&h, 0, PLANE, &q[i], &a);
+			CU_ASSERT(!a.truncated);
+			found += a.count;
+		}
+	CU_ASSERT_EQUAL(found, 2 * PE_QUERY_COUNT_MAX);
+	stop();
+}
+
 static void numbered_parts(void)
 {
 	struct pe_wire_query q = harness_sphere(0, 0, 0, 2e6);
@@ -191,5 +235,5 @@ static void many_askers(void)
 }
 
 TESTING_MAIN("engine: answers", {"pages", pages}, {"bounds of work", bounds_of_work},
-	{"numbered parts", numbered_parts}, {"queries packed together", queries_packed_together},
-	{"many askers", many_askers})
+	{"a turn has a budget", a_turn_has_a_budget}, {"numbered parts", numbered_parts},
+	{"queries packed together", queries_packed_together}, {"many askers", many_askers})
