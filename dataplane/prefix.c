@@ -51,13 +51,22 @@ bool pe_prefix_parse(const char *text, bool host_bits_zero, struct pe_prefix *pr
 	return true;
 }
 
+// The first `bits` (0–64) of two big-endian words are the same.
+static bool same_bits(const uint8_t a[8], const uint8_t b[8], unsigned bits)
+{
+	uint64_t x, y;
+
+	memcpy(&x, a, sizeof x);
+	memcpy(&y, b, sizeof y);
+	return bits == 0 || __builtin_bswap64(x ^ y) >> (64 - bits) == 0;
+}
+
 bool pe_prefix_holds(const struct pe_prefix *prefix, const uint8_t address[16])
 {
-	unsigned whole = prefix->bits / 8, rest = prefix->bits % 8;
+	unsigned high = prefix->bits < 64 ? prefix->bits : 64;
 
-	if (memcmp(prefix->address, address, whole) != 0)
-		return false;
-	return rest == 0 || ((prefix->address[whole] ^ address[whole]) >> (8 - rest)) == 0;
+	return same_bits(prefix->address, address, high) &&
+		same_bits(prefix->address + 8, address + 8, prefix->bits - high);
 }
 
 bool pe_prefixes_hold(const struct pe_prefix *prefixes, unsigned count, const uint8_t address[16])

