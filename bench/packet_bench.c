@@ -188,11 +188,16 @@ int main(int argc, char **argv)
 		source_ns[i] = stamper_own_cost_ns(&stamper, 0, 2000000 / o.records);
 	if (pe_workers_start(&workers, &error) != PE_OK)
 		fail("workers", &error);
-	for (deadline = seconds() + 60;
+	for (deadline = seconds() + 20;
 		pe_engine_entity_count(workers.engine) < o.entities && seconds() < deadline;)
 		sleep_ms(10);
-	if (pe_engine_entity_count(workers.engine) != o.entities)
-		fail("the entities did not come to be within 60 s", NULL);
+	if (pe_engine_entity_count(workers.engine) != o.entities) {
+		pe_engine_counters(workers.engine, v);
+		for (unsigned i = 0; i < PE_COUNTER_COUNT; i++)
+			if (v[i])
+				fprintf(stderr, "%s %llu\n", pe_counter_name(i), (unsigned long long)v[i]);
+		fail("the entities did not come to be within 20 s", NULL);
+	}
 	sleep_ms(o.window_ms);
 	for (unsigned i = 0; i < o.windows; i++) {
 		double from = seconds();
