@@ -13,7 +13,7 @@
 #include "entity/record.h"
 
 #define PE_BUCKET_ENTRIES 12
-#define PE_INDEX_PROBES   8 // buckets a look-up visits at most
+#define PE_INDEX_PROBES   64 // buckets from its home within which an entry must find room
 
 struct pe_bucket {
 	// written: the partition's worker; read: anyone. Tag 0 = empty.
