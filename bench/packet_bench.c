@@ -195,7 +195,8 @@ int main(int argc, char **argv)
 		pe_engine_counters(workers.engine, v);
 		for (unsigned i = 0; i < PE_COUNTER_COUNT; i++)
 			if (v[i])
-				fprintf(stderr, "%s %llu\n", pe_counter_name(i), (unsigned long long)v[i]);
+				fprintf(stderr, "%s %llu\n", pe_counter_name(i),
+					(unsigned long long)v[i]);
 		fail("the entities did not come to be within 20 s", NULL);
 	}
 	sleep_ms(o.window_ms);
