@@ -165,6 +165,14 @@ static enum pe_reason check_order(const struct pe_record *r, const struct pe_cha
 	return PE_REASON_none;
 }
 
+// What passed check_order is what the next one is checked against, whatever becomes of its state.
+static void remember(struct pe_record *r, const struct pe_change *c)
+{
+	r->incarnation = c->incarnation;
+	r->sequence = c->update.sequence;
+	r->time_low = (uint32_t)c->time_ms;
+}
+
 // The least move that counts for a STATIC entity that stated no precision.
 #define STATIC_SLACK_M 1.0
 
@@ -211,9 +219,7 @@ static void update_own(struct pe_worker *w, const struct pe_change *c, const str
 		return;
 	}
 	if (superseded) {
-		r->incarnation = c->incarnation;
-		r->sequence = c->update.sequence;
-		r->time_low = (uint32_t)c->time_ms;
+		remember(r, c);
 		coalesced(w, c);
 		return;
 	}
@@ -228,9 +234,7 @@ static void update_own(struct pe_worker *w, const struct pe_change *c, const str
 		if ((capped || below) &&
 			pe_coalesce_hold_back(
 				w, handle, c, &p, place, capped && !below, cap_ms, interval_ms)) {
-			r->incarnation = c->incarnation;
-			r->sequence = c->update.sequence;
-			r->time_low = (uint32_t)c->time_ms;
+			remember(r, c);
 			coalesced(w, c);
 			return;
 		}
@@ -251,9 +255,7 @@ static void update_own(struct pe_worker *w, const struct pe_change *c, const str
 			interval_ms);
 		break;
 	}
-	r->incarnation = c->incarnation;
-	r->sequence = c->update.sequence;
-	r->time_low = (uint32_t)c->time_ms;
+	remember(r, c);
 	if (!there) {
 		status = atomic_load_explicit(&r->status, memory_order_relaxed);
 		status = pe_status_make(PE_STATUS_LIFE(status), w->index, c->space, 0);
@@ -461,9 +463,7 @@ void pe_apply_withdraw(struct pe_worker *w, const struct pe_change *c)
 		refuse(w, c, reason, r);
 		return;
 	}
-	r->incarnation = c->incarnation;
-	r->sequence = c->update.sequence;
-	r->time_low = (uint32_t)c->time_ms;
+	remember(r, c);
 	// A state that still waits for its cell goes with it, a gone entity's too: it would come back behind this.
 	pe_own_take_away(w, handle);
 	if (life == PE_LIFE_THERE)

@@ -16,8 +16,6 @@
 
 // a state held back by the spatial threshold alone is published within this time
 #define PE_TRAILING_MS 1000u
-// reads of one record beside its writer; each failed one means that it moved on
-#define PE_LATCH_TRIES 1000u
 #define PE_OWN_BATCH   64u // timers, departures and reclaimed handles a turn, each
 #define PE_WHEEL_WORK  1024u
 #define PE_ACKS_MAX    (PE_BURST_MAX * PE_WITHDRAW_COUNT_MAX)
