@@ -163,12 +163,13 @@ static enum pe_status create_rings(struct pe_engine *e, struct pe_error *error)
 enum pe_status pe_engine_create(
 	const struct pe_engine_config *config, struct pe_engine **engine, struct pe_error *error)
 {
-	struct pe_engine *e = calloc(1, sizeof *e);
+	struct pe_engine *e = aligned_alloc(64, (sizeof *e + 63) / 64 * 64);
 	enum pe_status status;
 
 	*engine = NULL;
 	if (!e)
 		return fail(error, PE_NO_MEMORY, "no memory for the engine");
+	memset(e, 0, sizeof *e);
 	if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("aes")) {
 		free(e);
 		return fail(error, PE_UNSUPPORTED,

@@ -1,0 +1,497 @@
+#include "core.h"
+
+#include "base/rcu.h"
+#include "crowd.h"
+#include "internal.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define ENTITIES_SPARE 1024u
+#define THRESHOLD_M    0.5
+#define FAR_M          2.0 // the far place of an entity whose small moves are covered by the threshold
+#define TTL_MS         36000000u
+#define BUFFERS        (PE_OUTBOX_MAX + 1)
+#define MESSAGES       2u // of PE_QUERY_COUNT_MAX queries, a turn
+#define FIXED_MS       (CROWD_INCARNATION * 1000ull + 500000)
+#define FILL_LIMIT_S   120
+
+double core_seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+bool core_pin(int core)
+{
+	cpu_set_t set;
+
+	if (core < 0)
+		return true;
+	CPU_ZERO(&set);
+	CPU_SET((unsigned)core, &set);
+	return sched_setaffinity(0, sizeof set, &set) == 0;
+}
+
+static uint64_t clock_ms(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static struct pe_now now(const struct core *core)
+{
+	if (core->options.fixed)
+		return (struct pe_now){.mono_ms = core->fixed_ms, .wall_ms = core->fixed_ms};
+	return (struct pe_now){
+		.mono_ms = clock_ms(CLOCK_MONOTONIC), .wall_ms = clock_ms(CLOCK_REALTIME)};
+}
+
+// ---- answers: encoded, and forgotten ----
+
+static uint8_t *sink_reserve(void *context, const struct pe_peer *peer)
+{
+	struct core_worker *w = context;
+
+	(void)peer;
+	// At most PE_OUTBOX_MAX are open at once, so that the next in turn is closed.
+	w->buffer = (w->buffer + 1) % BUFFERS;
+	return w->buffers + w->buffer * 2048u;
+}
+
+static void sink_commit(void *context, const struct pe_peer *peer, uint8_t *data, uint32_t bytes)
+{
+	struct core_worker *w = context;
+
+	(void)peer;
+	(void)data;
+	w->answer_bytes += bytes;
+}
+
+// ---- updates ----
+
+// Divided: number's lowest bit says where it comes in, the next whether that is not its owner's.
+static unsigned owner_of(const struct core *core, uint32_t number)
+{
+	return core->options.divided ? (number ^ number >> 1) & 1 : 0;
+}
+
+static void model_change(const struct core_worker *w, struct pe_change *c, uint64_t wall_ms)
+{
+	*c = (struct pe_change){.time_ms = wall_ms,
+		.incarnation = CROWD_INCARNATION,
+		.handle = PE_HANDLE_NONE,
+		.ack = PE_ACK_NONE,
+		.kind = PE_CHANGE_UPDATE,
+		.owner = (uint8_t)w->index};
+	c->update.entity_type = PE_ENTITY_MOBILE;
+}
+
+static inline void fill_change(const struct core_worker *w, struct pe_change *c,
+	const struct pe_change *model, uint32_t number, uint32_t sequence)
+{
+	*c = *model;
+	crowd_id(number, c->update.entity_id);
+	crowd_place(number, sequence, w->core->side_m, c->update.position);
+	c->update.sequence = sequence;
+	c->hash = pe_hash_id(&w->core->engine->table.index.key, c->update.entity_id);
+}
+
+// Which entity is next, and where it goes. The shares are of 2^16.
+struct shares {
+	uint32_t far, foreign;
+	double far_m;
+	bool divided;
+};
+
+static struct shares shares_of(const struct core *core, const struct core_work *work)
+{
+	// With a threshold all that is not covered goes to the other one of two places in the same cell.
+	bool covered = core->options.thresholds;
+	double far = covered ? 1 - work->coalesced : work->crossing;
+
+	return (struct shares){.far = (uint32_t)(far * 65536),
+		.foreign = (uint32_t)(work->foreign * 65536),
+		.far_m = covered ? FAR_M : CROWD_CELL_M,
+		.divided = core->options.divided};
+}
+
+static inline void next_change(struct core_worker *w, struct pe_change *c,
+	const struct pe_change *model, const struct shares *s)
+{
+	uint64_t random = crowd_random(&w->random);
+	uint32_t count = w->core->options.entities, number, sequence = ++w->sequence;
+
+	if (s->divided)
+		number = crowd_below(random, count / 4) * 4 +
+			((random >> 16 & 0xFFFF) < s->foreign) * 2 + w->index;
+	else
+		number = crowd_below(random, count);
+	fill_change(w, c, model, number, sequence);
+	if (s->far) {
+		uint64_t bit = 1ull << (number & 63), *moved = &w->moved[number >> 6];
+
+		if ((random & 0xFFFF) < s->far)
+			*moved ^= bit;
+		if (*moved & bit)
+			c->update.position[0] += s->far_m;
+	}
+}
+
+static unsigned updates(struct core_worker *w, const struct core_work *work, uint64_t wall_ms)
+{
+	struct shares s = shares_of(w->core, work);
+	struct pe_change model;
+
+	model_change(w, &model, wall_ms);
+	pe_count(&w->worker->counters, PE_COUNTER_records_carried, CORE_TURN_RECORDS);
+	for (unsigned i = 0; i < CORE_TURN_RECORDS; i++) {
+		next_change(w, pe_apply_next(w->worker), &model, &s);
+		pe_apply_add(w->worker);
+	}
+	pe_apply_flush(w->worker);
+	pe_apply_flush_rings(w->worker);
+	return CORE_TURN_RECORDS;
+}
+
+// The next numbers of those that this worker shall own.
+static unsigned fill(struct core_worker *w, uint64_t wall_ms)
+{
+	struct pe_change model;
+	uint32_t *n = &w->filled;
+	unsigned sent = 0;
+
+	model_change(w, &model, wall_ms);
+	for (; *n < w->core->options.entities && sent < CORE_TURN_RECORDS; ++*n) {
+		if (owner_of(w->core, *n) != w->index)
+			continue;
+		fill_change(w, pe_apply_next(w->worker), &model, *n, 1);
+		pe_apply_add(w->worker);
+		sent++;
+	}
+	pe_count(&w->worker->counters, PE_COUNTER_records_carried, sent);
+	pe_apply_flush(w->worker);
+	pe_apply_flush_rings(w->worker);
+	return sent;
+}
+
+double core_source_ns(struct core *core, const struct core_work *work)
+{
+	struct core_worker *w = &core->workers[0];
+	struct shares s = shares_of(core, work);
+	struct core_worker own = *w;
+	struct pe_change model, batch[PE_BATCH_MAX];
+	const unsigned rounds = 1u << 16;
+	double from;
+
+	model_change(&own, &model, FIXED_MS);
+	// The bits of the true source stay as they are.
+	s.far = 0;
+	from = core_seconds();
+	for (unsigned r = 0; r < rounds; r++)
+		for (unsigned i = 0; i < PE_BATCH_MAX; i++) {
+			next_change(&own, &batch[i], &model, &s);
+			__asm__ volatile("" ::"r"(&batch[i]) : "memory");
+		}
+	return (core_seconds() - from) * 1e9 / rounds / PE_BATCH_MAX;
+}
+
+// ---- queries ----
+
+static uint32_t query_bytes(void)
+{
+	return (uint32_t)(sizeof(struct pe_wire_header) +
+		PE_QUERY_COUNT_MAX * sizeof(struct pe_wire_query));
+}
+
+static void write_requests(struct core_worker *w)
+{
+	struct pe_wire_header header = {.stream_id = w->index + 1};
+	struct pe_wire_query queries[PE_QUERY_COUNT_MAX] = {0};
+
+	for (unsigned q = 0; q < PE_QUERY_COUNT_MAX; q++) {
+		queries[q].kind = PE_QUERY_SPHERE;
+		queries[q].query_id = q + 1;
+		queries[q].a[2] = CROWD_HEIGHT_M;
+	}
+	for (unsigned m = 0; m < MESSAGES; m++)
+		(void)!pe_wire_put_query(w->request + m * PE_WIRE_BYTES_MAX, PE_WIRE_BYTES_MAX,
+			&header, queries, PE_QUERY_COUNT_MAX);
+}
+
+static unsigned queries(
+	struct core_worker *w, const struct core_work *work, struct pe_message messages[MESSAGES])
+{
+	double radius = crowd_radius_m(work->hits), room = w->core->side_m - 2 * radius;
+
+	for (unsigned m = 0; m < MESSAGES; m++) {
+		uint8_t *at = w->request + m * PE_WIRE_BYTES_MAX;
+
+		messages[m] = (struct pe_message){.data = at,
+			.bytes = query_bytes(),
+			.peer = {.address = {[15] = 1}, .port = 40000, .trusted = true}};
+		at += sizeof(struct pe_wire_header);
+		for (unsigned q = 0; q < PE_QUERY_COUNT_MAX; q++) {
+			uint64_t random = crowd_random(&w->random);
+			double a[2] = {radius + (double)(random >> 32) * 0x1p-32 * room,
+				radius + (double)(random & 0xFFFFFFFFu) * 0x1p-32 * room};
+
+			memcpy(at + offsetof(struct pe_wire_query, a), a, sizeof a);
+			memcpy(at + offsetof(struct pe_wire_query, b), &radius, sizeof radius);
+			at += sizeof(struct pe_wire_query);
+		}
+	}
+	pe_count(&w->worker->counters, PE_COUNTER_rx_packets, MESSAGES);
+	return MESSAGES * PE_QUERY_COUNT_MAX;
+}
+
+// ---- turns ----
+
+// Records handed over are not to be dropped: a worker sends nothing new while it or its neighbour is behind.
+static bool behind(const struct core_worker *w)
+{
+	const struct core *core = w->core;
+	uint32_t most = w->worker->engine->config.ring_records / 4;
+
+	return core->options.workers > 1 &&
+		(pe_worker_in_flight(core->workers[!w->index].worker) > most ||
+			pe_worker_in_flight(w->worker) > most);
+}
+
+__attribute__((noinline)) unsigned core_turn(struct core_worker *w, const struct core_work *work)
+{
+	const struct pe_sink sink = {w, sink_reserve, sink_commit};
+	struct pe_message messages[MESSAGES];
+	struct pe_now time = now(w->core);
+	unsigned count = 0, done = 0;
+
+	// Mixed: a turn's updates, and the queries that are due by now.
+	if (work->kind == CORE_MIXED)
+		w->queries_due += CORE_TURN_RECORDS * work->queries / (1 - work->queries);
+	if (work->kind == CORE_QUERIES || w->queries_due >= MESSAGES * PE_QUERY_COUNT_MAX) {
+		done = queries(w, work, messages);
+		count = MESSAGES;
+		w->queries_due = work->kind == CORE_MIXED ? w->queries_due - done : 0;
+	}
+	(void)pe_worker_turn(w->worker, time, messages, count, &sink);
+	if ((work->kind == CORE_UPDATES || work->kind == CORE_MIXED) && !behind(w))
+		done += updates(w, work, time.wall_ms);
+	else if (work->kind == CORE_FILL && !behind(w))
+		done = fill(w, time.wall_ms);
+	return done;
+}
+
+static void *run_worker(void *context)
+{
+	struct core_worker *w = context;
+	struct core *core = w->core;
+	const struct core_work *last = NULL;
+
+	if (!core_pin(core->options.cores[w->index]))
+		fprintf(stderr, "not pinned to core %d\n", core->options.cores[w->index]);
+	pe_worker_attach(w->worker);
+	for (unsigned turn = 0;; turn++) {
+		const struct core_work *work = atomic_load_explicit(&w->work, memory_order_acquire);
+
+		if (work != last) {
+			last = work;
+			atomic_store_explicit(&w->taken, work, memory_order_release);
+		}
+		if (turn % 16 == 0 && atomic_load_explicit(&core->stop, memory_order_relaxed))
+			break;
+		(void)core_turn(w, work);
+	}
+	pe_worker_detach(w->worker);
+	return NULL;
+}
+
+static void pause_ms(double ms)
+{
+	struct timespec t = {.tv_nsec = (long)(ms * 1e6)};
+
+	nanosleep(&t, NULL);
+}
+
+// As the production one: a fifth of a millisecond between grace periods, a whole one when there is nothing to do.
+static void *run_control(void *context)
+{
+	struct core *core = context;
+
+	(void)core_pin(core->options.control_core);
+	while (!atomic_load_explicit(&core->stop, memory_order_relaxed))
+		pause_ms(pe_engine_control(core->engine) ? 0.2 : 1);
+	return NULL;
+}
+
+void core_set_work(struct core *core, unsigned worker, const struct core_work *work)
+{
+	struct core_worker *w = &core->workers[worker];
+
+	atomic_store_explicit(&w->work, work, memory_order_release);
+	while (atomic_load_explicit(&w->taken, memory_order_acquire) != work)
+		pause_ms(0.1);
+}
+
+uint64_t core_run(struct core *core, const struct core_work *work, uint64_t operations)
+{
+	uint64_t done = 0;
+
+	while (done < operations) {
+		unsigned n = core_turn(&core->workers[0], work);
+
+		done += n;
+		if (work->kind == CORE_FILL && !n)
+			break;
+		core->fixed_ms++;
+		(void)pe_engine_control(core->engine);
+	}
+	return done;
+}
+
+// ---- start and stop ----
+
+static enum pe_status fail(struct pe_error *error, enum pe_status status, const char *text)
+{
+	error->status = status;
+	snprintf(error->text, sizeof error->text, "%s", text);
+	return status;
+}
+
+static struct pe_engine_config config_of(const struct core_options *o)
+{
+	struct pe_engine_config c = {.worker_count = o->workers,
+		.entity_count_max = o->entities + ENTITIES_SPARE,
+		.huge_pages = o->huge_pages,
+		.space_count = 1};
+
+	c.spaces[0] =
+		(struct pe_space_policy){.ttl_default_ms = TTL_MS, .ttl_max_ms = PE_TTL_MAX_MS};
+	c.spaces[0].space = (struct pe_space_config){.id = {1},
+		.kind = PE_SPACE_CARTESIAN,
+		.leaf_edge_m = CROWD_CELL_M,
+		.leaf_height_m = 1024};
+	if (o->thresholds) {
+		c.spaces[0].coalesce_distance_m = (float)THRESHOLD_M;
+		// Each entity may hold a state back at the same time.
+		c.pending_count_max = c.entity_count_max;
+	}
+	return c;
+}
+
+static const struct core_work idle_work = {.kind = CORE_IDLE}, fill_work = {.kind = CORE_FILL};
+
+static enum pe_status start_workers(struct core *core, struct pe_error *error)
+{
+	const struct core_options *o = &core->options;
+
+	for (unsigned i = 0; i < o->workers; i++) {
+		struct core_worker *w = &core->workers[i];
+
+		w->core = core;
+		w->worker = pe_engine_worker(core->engine, i);
+		w->index = i;
+		w->random = CROWD_RANDOM + i * 0x9E3779B97F4A7C15ull;
+		w->sequence = 1;
+		w->moved = calloc(o->entities / 64 + 1, sizeof *w->moved);
+		w->request = aligned_alloc(64, (MESSAGES * PE_WIRE_BYTES_MAX + 63) / 64 * 64);
+		w->buffers = aligned_alloc(64, BUFFERS * 2048);
+		if (!w->moved || !w->request || !w->buffers)
+			return fail(error, PE_NO_MEMORY, "no memory for a worker's source");
+		memset(w->buffers, 0, BUFFERS * 2048);
+		write_requests(w);
+		atomic_store_explicit(&w->work, &idle_work, memory_order_relaxed);
+		if (!o->fixed && pthread_create(&w->thread, NULL, run_worker, w))
+			return fail(error, PE_IO, "no thread for a worker");
+	}
+	if (o->fixed)
+		pe_worker_attach(core->workers[0].worker);
+	else if (pthread_create(&core->control, NULL, run_control, core))
+		return fail(error, PE_IO, "no control thread");
+	core->threads = !o->fixed;
+	return PE_OK;
+}
+
+static enum pe_status fill_all(struct core *core, struct pe_error *error)
+{
+	uint32_t entities = core->options.entities;
+	double limit = core_seconds() + FILL_LIMIT_S;
+
+	if (core->options.fixed)
+		(void)core_run(core, &fill_work, UINT64_MAX);
+	else
+		for (unsigned i = 0; i < core->options.workers; i++)
+			core_set_work(core, i, &fill_work);
+	while (pe_engine_entity_count(core->engine) < entities && core_seconds() < limit)
+		pause_ms(1);
+	if (!core->options.fixed)
+		for (unsigned i = 0; i < core->options.workers; i++)
+			core_set_work(core, i, &idle_work);
+	if (pe_engine_entity_count(core->engine) == entities)
+		return PE_OK;
+	return fail(error, PE_FULL, "the entities did not all come to be");
+}
+
+enum pe_status core_start(
+	struct core *core, const struct core_options *options, struct pe_error *error)
+{
+	struct pe_engine_config config = config_of(options);
+	enum pe_status status;
+	double from = core_seconds();
+
+	*core = (struct core){.options = *options, .fixed_ms = FIXED_MS};
+	core->side_m = crowd_side_m(options->entities);
+	if (options->workers < 1 || options->workers > CORE_WORKERS_MAX || options->entities < 64 ||
+		options->entities % 4 || (options->fixed && options->workers != 1))
+		return fail(error, PE_INVALID,
+			"1 or 2 workers, 1 when fixed; entities: a multiple of 4, at least 64");
+	status = pe_engine_create(&config, &core->engine, error);
+	if (status != PE_OK)
+		return status;
+	if (options->fixed) {
+		memset(&core->engine->table.index.key, 0x5A, sizeof core->engine->table.index.key);
+		core_grid_fix_secret(core->engine->grid);
+	}
+	core->create_s = core_seconds() - from;
+	status = start_workers(core, error);
+	if (status == PE_OK)
+		status = fill_all(core, error);
+	core->fill_s = core_seconds() - from - core->create_s;
+	if (status != PE_OK)
+		core_stop(core);
+	return status;
+}
+
+void core_stop(struct core *core)
+{
+	const struct core_options *o = &core->options;
+
+	atomic_store_explicit(&core->stop, true, memory_order_relaxed);
+	for (unsigned i = 0; i < o->workers; i++) {
+		struct core_worker *w = &core->workers[i];
+
+		if (w->thread)
+			pthread_join(w->thread, NULL);
+		free(w->moved);
+		free(w->request);
+		free(w->buffers);
+	}
+	if (core->threads)
+		pthread_join(core->control, NULL);
+	else if (core->workers[0].worker && o->fixed)
+		pe_worker_detach(core->workers[0].worker);
+	pe_engine_destroy(core->engine);
+	core->engine = NULL;
+}
+
+uint64_t core_working_set(const struct core *core)
+{
+	const struct pe_table *t = &core->engine->table;
+
+	return (uint64_t)core->options.entities * sizeof(struct pe_record) + t->index_memory.bytes +
+		core_grid_bytes_used(core->engine->grid);
+}
