@@ -13,7 +13,8 @@
 #define FAR_M          2.0 // the far place of an entity whose small moves are covered by the threshold
 #define TTL_MS         36000000u
 #define BUFFERS        (PE_OUTBOX_MAX + 1)
-#define MESSAGES       2u // of PE_QUERY_COUNT_MAX queries, a turn
+#define QUERY_MESSAGES 2u  // of PE_QUERY_COUNT_MAX queries, a turn
+#define MESSAGES       32u // of updates, a turn
 #define FIXED_MS       (CROWD_INCARNATION * 1000ull + 500000)
 #define FILL_LIMIT_S   120
 
@@ -203,6 +204,8 @@ double core_source_ns(struct core *core, const struct core_work *work)
 
 // ---- queries ----
 
+static const struct pe_peer own_peer = {.address = {[15] = 1}, .port = 40000, .trusted = true};
+
 static uint32_t query_bytes(void)
 {
 	return (uint32_t)(sizeof(struct pe_wire_header) +
@@ -219,22 +222,21 @@ static void write_requests(struct core_worker *w)
 		queries[q].query_id = q + 1;
 		queries[q].a[2] = CROWD_HEIGHT_M;
 	}
-	for (unsigned m = 0; m < MESSAGES; m++)
+	for (unsigned m = 0; m < QUERY_MESSAGES; m++)
 		(void)!pe_wire_put_query(w->request + m * PE_WIRE_BYTES_MAX, PE_WIRE_BYTES_MAX,
 			&header, queries, PE_QUERY_COUNT_MAX);
 }
 
-static unsigned queries(
-	struct core_worker *w, const struct core_work *work, struct pe_message messages[MESSAGES])
+static unsigned queries(struct core_worker *w, const struct core_work *work,
+	struct pe_message messages[QUERY_MESSAGES])
 {
 	double radius = crowd_radius_m(work->hits), room = w->core->side_m - 2 * radius;
 
-	for (unsigned m = 0; m < MESSAGES; m++) {
+	for (unsigned m = 0; m < QUERY_MESSAGES; m++) {
 		uint8_t *at = w->request + m * PE_WIRE_BYTES_MAX;
 
-		messages[m] = (struct pe_message){.data = at,
-			.bytes = query_bytes(),
-			.peer = {.address = {[15] = 1}, .port = 40000, .trusted = true}};
+		messages[m] =
+			(struct pe_message){.data = at, .bytes = query_bytes(), .peer = own_peer};
 		at += sizeof(struct pe_wire_header);
 		for (unsigned q = 0; q < PE_QUERY_COUNT_MAX; q++) {
 			uint64_t random = crowd_random(&w->random);
@@ -246,8 +248,53 @@ static unsigned queries(
 			at += sizeof(struct pe_wire_query);
 		}
 	}
+	pe_count(&w->worker->counters, PE_COUNTER_rx_packets, QUERY_MESSAGES);
+	return QUERY_MESSAGES * PE_QUERY_COUNT_MAX;
+}
+
+// ---- updates as messages ----
+
+// What a source would hand over: messages whose records are of random entities.
+static unsigned messages_of(
+	struct core_worker *w, const struct core_work *work, struct pe_message messages[MESSAGES])
+{
+	uint32_t first = sizeof(struct pe_wire_header) + sizeof(struct pe_wire_update_preamble);
+	uint32_t bytes = first + work->records * (uint32_t)sizeof(struct pe_wire_update);
+
+	if (w->records != work->records) {
+		struct pe_wire_header header = {.stream_id = w->index + 1};
+		struct pe_wire_update_preamble preamble = {.incarnation = CROWD_INCARNATION};
+		struct pe_wire_update records[PE_UPDATE_COUNT_MAX] = {0};
+
+		for (unsigned r = 0; r < work->records; r++)
+			records[r] = (struct pe_wire_update){
+				.entity_id = {1}, .entity_type = PE_ENTITY_MOBILE};
+		for (unsigned m = 0; m < MESSAGES; m++)
+			(void)!pe_wire_put_update(w->messages + m * PE_WIRE_BYTES_MAX,
+				PE_WIRE_BYTES_MAX, &header, &preamble, records, work->records);
+		w->records = work->records;
+	}
+	for (unsigned m = 0; m < MESSAGES; m++) {
+		uint8_t *at = w->messages + m * PE_WIRE_BYTES_MAX;
+
+		messages[m] = (struct pe_message){.data = at, .bytes = bytes, .peer = own_peer};
+		at += first;
+		for (unsigned r = 0; r < work->records; r++) {
+			struct pe_wire_update *u = (struct pe_wire_update *)at;
+			double position[3];
+			uint32_t number =
+				crowd_below(crowd_random(&w->random), w->core->options.entities);
+
+			w->sequence++;
+			crowd_id(number, at);
+			crowd_place(number, w->sequence, w->core->side_m, position);
+			memcpy(u->position, position, sizeof position);
+			memcpy(&u->sequence, &w->sequence, sizeof w->sequence);
+			at += sizeof *u;
+		}
+	}
 	pe_count(&w->worker->counters, PE_COUNTER_rx_packets, MESSAGES);
-	return MESSAGES * PE_QUERY_COUNT_MAX;
+	return MESSAGES * work->records;
 }
 
 // ---- turns ----
@@ -273,10 +320,14 @@ __attribute__((noinline)) unsigned core_turn(struct core_worker *w, const struct
 	// Mixed: a turn's updates, and the queries that are due by now.
 	if (work->kind == CORE_MIXED)
 		w->queries_due += CORE_TURN_RECORDS * work->queries / (1 - work->queries);
-	if (work->kind == CORE_QUERIES || w->queries_due >= MESSAGES * PE_QUERY_COUNT_MAX) {
+	if (work->kind == CORE_QUERIES || w->queries_due >= QUERY_MESSAGES * PE_QUERY_COUNT_MAX) {
 		done = queries(w, work, messages);
-		count = MESSAGES;
+		count = QUERY_MESSAGES;
 		w->queries_due = work->kind == CORE_MIXED ? w->queries_due - done : 0;
+	}
+	if (work->kind == CORE_MESSAGES && !behind(w)) {
+		done = messages_of(w, work, messages);
+		count = MESSAGES;
 	}
 	(void)pe_worker_turn(w->worker, time, messages, count, &sink);
 	if ((work->kind == CORE_UPDATES || work->kind == CORE_MIXED) && !behind(w))
@@ -398,9 +449,10 @@ static enum pe_status start_workers(struct core *core, struct pe_error *error)
 		w->random = CROWD_RANDOM + i * 0x9E3779B97F4A7C15ull;
 		w->sequence = 1;
 		w->moved = calloc(o->entities / 64 + 1, sizeof *w->moved);
-		w->request = aligned_alloc(64, (MESSAGES * PE_WIRE_BYTES_MAX + 63) / 64 * 64);
+		w->request = aligned_alloc(64, (QUERY_MESSAGES * PE_WIRE_BYTES_MAX + 63) / 64 * 64);
+		w->messages = aligned_alloc(64, (MESSAGES * PE_WIRE_BYTES_MAX + 63) / 64 * 64);
 		w->buffers = aligned_alloc(64, BUFFERS * 2048);
-		if (!w->moved || !w->request || !w->buffers)
+		if (!w->moved || !w->request || !w->messages || !w->buffers)
 			return fail(error, PE_NO_MEMORY, "no memory for a worker's source");
 		memset(w->buffers, 0, BUFFERS * 2048);
 		write_requests(w);
@@ -478,6 +530,7 @@ void core_stop(struct core *core)
 			pthread_join(w->thread, NULL);
 		free(w->moved);
 		free(w->request);
+		free(w->messages);
 		free(w->buffers);
 	}
 	if (core->threads)

@@ -29,7 +29,7 @@ struct core_options {
 	int cores[CORE_WORKERS_MAX], control_core; // −1: not pinned
 };
 
-enum core_kind { CORE_IDLE, CORE_FILL, CORE_UPDATES, CORE_QUERIES, CORE_MIXED };
+enum core_kind { CORE_IDLE, CORE_FILL, CORE_UPDATES, CORE_QUERIES, CORE_MIXED, CORE_MESSAGES };
 struct core_work {
 	enum core_kind kind;
 	double crossing;  // share of the updates that go to a neighbour cell
@@ -37,6 +37,7 @@ struct core_work {
 	double foreign;   // divided: share of the updates that come in at the wrong worker
 	double hits;      // queries: results of each, on average
 	double queries;   // mixed: their share of the operations
+	unsigned records; // messages: update records in each
 };
 
 struct core;
@@ -49,7 +50,8 @@ struct core_worker {
 	uint64_t random;
 	uint32_t sequence;
 	uint64_t *moved; // a bit an entity: it is on the far side of its two places
-	uint8_t *request;
+	uint8_t *request, *messages;
+	unsigned records; // that the prepared messages have
 	uint64_t answer_bytes;
 	double queries_due;
 	unsigned buffer;

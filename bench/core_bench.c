@@ -8,6 +8,7 @@
 //
 // Scenarios, shares in percent:
 //   update           each of a uniformly random entity, a small move, all written
+//   message:RECORDS  the same as messages of 1 to 16 records: checked, decoded, applied
 //   crossing:SHARE   the same, this share into a neighbour cell
 //   coalesced:SHARE  the same, this share covered by a threshold (--thresholds)
 //   query:HITS       spheres with so many hits on average, ten a message
@@ -167,6 +168,11 @@ static bool parse_scenario(const char *text, const struct core_options *o, struc
 	w[1].kind = o->divided ? CORE_UPDATES : CORE_IDLE;
 	if (strcmp(s->name, "update") == 0)
 		return !colon && !o->thresholds;
+	if (strcmp(s->name, "message") == 0) {
+		w[0] = (struct core_work){.kind = CORE_MESSAGES, .records = (unsigned)value};
+		w[1].kind = CORE_IDLE;
+		return value >= 1 && value <= PE_UPDATE_COUNT_MAX && !o->thresholds && !o->divided;
+	}
 	if (strcmp(s->name, "crossing") == 0) {
 		w[0].crossing = w[1].crossing = value / 100;
 		return share && !o->thresholds;
@@ -429,7 +435,7 @@ int main(int argc, char **argv)
 	static const struct argp argp = {.options = option_list,
 		.parser = parse_option,
 		.args_doc = "SCENARIO",
-		.doc = "The engine without packets. Scenarios: update crossing:% coalesced:% query:HITS mixed:% "
+		.doc = "The engine without packets. Scenarios: update message:RECORDS crossing:% coalesced:% query:HITS mixed:% "
 		       "foreign:% beside:HITS, serve (they come on standard input, each with its "
 		       "seconds), plan."};
 	static struct core core;
