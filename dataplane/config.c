@@ -505,7 +505,7 @@ static bool read_all(const struct reader *r, const struct raw_config *raw, struc
 
 static void set_defaults(struct pe_config *c)
 {
-	struct pe_prefix loopback[2];
+	struct pe_prefix loopback[2] = {0};
 
 	*c = (struct pe_config){
 		.worker_count = 1,

@@ -48,33 +48,17 @@ bool pe_prefix_parse(const char *text, bool host_bits_zero, struct pe_prefix *pr
 	for (unsigned bit = prefix->bits; host_bits_zero && bit < 128; bit++)
 		if (prefix->address[bit / 8] & 0x80u >> bit % 8)
 			return false;
+	for (unsigned half = 0; half < 2; half++) {
+		unsigned here = prefix->bits > 64 * half ? prefix->bits - 64 * half : 0;
+		uint64_t word;
+
+		memcpy(&word, prefix->address + 8 * half, sizeof word);
+		prefix->mask[half] = here >= 64 ? UINT64_MAX :
+			here                    ? __builtin_bswap64(~(UINT64_MAX >> here)) :
+						  0;
+		prefix->masked[half] = word & prefix->mask[half];
+	}
 	return true;
-}
-
-// The first `bits` (0–64) of two big-endian words are the same.
-static bool same_bits(const uint8_t a[8], const uint8_t b[8], unsigned bits)
-{
-	uint64_t x, y;
-
-	memcpy(&x, a, sizeof x);
-	memcpy(&y, b, sizeof y);
-	return bits == 0 || __builtin_bswap64(x ^ y) >> (64 - bits) == 0;
-}
-
-bool pe_prefix_holds(const struct pe_prefix *prefix, const uint8_t address[16])
-{
-	unsigned high = prefix->bits < 64 ? prefix->bits : 64;
-
-	return same_bits(prefix->address, address, high) &&
-		same_bits(prefix->address + 8, address + 8, prefix->bits - high);
-}
-
-bool pe_prefixes_hold(const struct pe_prefix *prefixes, unsigned count, const uint8_t address[16])
-{
-	for (unsigned i = 0; i < count; i++)
-		if (pe_prefix_holds(&prefixes[i], address))
-			return true;
-	return false;
 }
 
 bool pe_address_is_loopback(const uint8_t address[16])

@@ -13,6 +13,8 @@
 struct pe_prefix {
 	uint8_t address[16];
 	uint8_t bits; // 0–128 of the mapped form: an IPv4 /8 is 104
+	// what is compared, for what lies under it: pe_prefix_parse makes them
+	uint64_t masked[2], mask[2];
 };
 
 // "192.0.2.0/24", "2001:db8::/32"; without a length the whole address. With `host_bits_zero`, bits behind
@@ -20,8 +22,23 @@ struct pe_prefix {
 bool pe_prefix_parse(const char *text, bool host_bits_zero, struct pe_prefix *prefix);
 bool pe_address_parse(const char *text, uint8_t address[16]);
 
-bool pe_prefix_holds(const struct pe_prefix *prefix, const uint8_t address[16]);
-bool pe_prefixes_hold(const struct pe_prefix *prefixes, unsigned count, const uint8_t address[16]);
+// Each packet asks this of its source, twice.
+static inline bool pe_prefix_holds(const struct pe_prefix *prefix, const uint8_t address[16])
+{
+	uint64_t word[2];
+
+	__builtin_memcpy(word, address, sizeof word);
+	return (((word[0] & prefix->mask[0]) ^ prefix->masked[0]) |
+		       ((word[1] & prefix->mask[1]) ^ prefix->masked[1])) == 0;
+}
+static inline bool pe_prefixes_hold(
+	const struct pe_prefix *prefixes, unsigned count, const uint8_t address[16])
+{
+	for (unsigned i = 0; i < count; i++)
+		if (pe_prefix_holds(&prefixes[i], address))
+			return true;
+	return false;
+}
 
 static inline bool pe_address_is_v4(const uint8_t address[16])
 {

@@ -100,6 +100,8 @@ static enum pe_status prepare_spaces(struct pe_engine *e, struct pe_error *error
 			.ttl_max_ms = p->ttl_max_ms,
 			.precision_max_m = p->precision_max_m,
 		};
+		s->ordinary = pe_wire_ordinary_make(&s->limits);
+		s->plain = !s->thresholds && !p->frequency_default;
 	}
 	return PE_OK;
 }

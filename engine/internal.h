@@ -13,6 +13,7 @@
 #include "wire/decode.h"
 #include "wire/encode.h"
 #include "wire/half.h"
+#include "wire/ordinary.h"
 
 // a state held back by the spatial threshold alone is published within this time
 #define PE_TRAILING_MS 1000u
@@ -24,7 +25,9 @@ struct pe_space_entry {
 	struct pe_space space;
 	struct pe_space_policy policy; // defaults filled in
 	struct pe_wire_limits limits;
+	struct pe_wire_ordinary ordinary;
 	bool thresholds; // one of space or time is set
+	bool plain;      // nothing is held back: no thresholds, no default cap
 	// bits of the largest precision seen; written: any worker, growing; read: queries
 	_Atomic uint32_t precision_seen;
 };
@@ -34,6 +37,7 @@ struct pe_batch {
 	unsigned count;
 	struct pe_change change[PE_BATCH_MAX];
 	struct pe_place place[PE_BATCH_MAX];
+	uint32_t home[PE_BATCH_MAX]; // index bucket
 	uint32_t handle[PE_BATCH_MAX];
 	bool superseded[PE_BATCH_MAX];
 };
@@ -48,6 +52,7 @@ struct pe_worker {
 	// this turn
 	uint32_t tick;
 	uint64_t wall_ms;
+	uint64_t newest_incarnation; // seconds: that a sender may have started at
 	const struct pe_sink *sink;
 
 	// entities that this worker owns
@@ -57,7 +62,8 @@ struct pe_worker {
 	struct pe_handles handles;
 
 	struct pe_batch batch;
-	// batch index + 1 by handle's low bits: the newest record of an entity in a batch
+	// by handle's low bits, where in the batch such a handle was last; older answers do no harm, since whoever
+	// asks compares the handle
 	uint8_t newest[256];
 	struct pe_wire_view views[PE_BURST_MAX];
 	uint32_t view_acks[PE_BURST_MAX]; // first of a message's acknowledgement records

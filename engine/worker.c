@@ -20,7 +20,6 @@ static enum pe_reason check_message(
 	struct pe_worker *w, const struct pe_message *m, struct pe_wire_view *view, unsigned *space)
 {
 	enum pe_reason reason = pe_wire_check(m->data, m->bytes, view);
-	uint64_t newest;
 
 	*space = 0;
 	if (reason)
@@ -29,8 +28,7 @@ static enum pe_reason check_message(
 	case PE_TYPE_SPATIAL_UPDATE:
 	case PE_TYPE_WITHDRAW:
 		// A sender that started in our future would lock its entities against its own next life.
-		newest = (w->wall_ms + w->engine->config.clock_ahead_ms) / 1000;
-		if (view->body.update.incarnation > newest)
+		if (view->body.update.incarnation > w->newest_incarnation)
 			return PE_REASON_incarnation_future;
 		break;
 	case PE_TYPE_SPATIAL_QUERY:
@@ -57,6 +55,7 @@ static void describe(const struct pe_worker *w, struct pe_change *c,
 	c->space = (uint8_t)space;
 	c->hops = 0;
 	c->owner = (uint8_t)w->index;
+	c->plain = false;
 }
 
 // Event time against our clock, both ways: what is a day old cannot be told from what comes next in 32 bits, and is late.
@@ -114,6 +113,64 @@ static void take_updates(
 	}
 }
 
+// The same for an ordinary packet, with as few comparisons as will do. False: it is not ordinary, and nothing was done.
+static inline bool take_ordinary(struct pe_worker *w, const uint8_t *data, uint32_t bytes)
+{
+	const struct pe_engine *e = w->engine;
+	unsigned count = pe_wire_ordinary_packet(data, bytes), space;
+	struct pe_wire_update_preamble preamble;
+	uint64_t sent_ms, from_ms, span_ms, newest_ms = w->wall_ms + e->config.clock_ahead_ms;
+	struct pe_space_entry *s;
+
+	if (!count)
+		return false;
+	space = space_of(e, data + offsetof(struct pe_wire_header, space_id));
+	memcpy(&preamble, data + sizeof(struct pe_wire_header), sizeof preamble);
+	sent_ms = pe_wire_word(data + offsetof(struct pe_wire_header, timestamp_ms));
+	sent_ms = sent_ms ? sent_ms : w->wall_ms;
+	// The clocks within reason, so that no sum below wraps.
+	if (space == PE_SPACES_MAX || preamble.incarnation > w->newest_incarnation ||
+		sent_ms - (1ull << 32) > 1ull << 60 || w->wall_ms < PE_TTL_MAX_MS)
+		return false;
+	s = &w->engine->spaces[space];
+	from_ms = w->wall_ms - PE_TTL_MAX_MS;
+	span_ms = newest_ms - from_ms;
+	pe_count(&w->counters, PE_COUNTER_records_carried, count);
+	data += sizeof(struct pe_wire_header) + sizeof preamble;
+	for (unsigned i = 0; i < count; i++, data += sizeof(struct pe_wire_update)) {
+		struct pe_change *c = pe_apply_next(w);
+		uint64_t time_ms;
+
+		memcpy(&c->update, data, sizeof c->update);
+		time_ms = sent_ms + (uint64_t)(int64_t)c->update.time_offset_ms;
+		c->time_ms = time_ms;
+		c->hash = pe_hash_id(&e->table.index.key, data);
+		c->incarnation = preamble.incarnation;
+		c->handle = PE_HANDLE_NONE;
+		c->ack = PE_ACK_NONE;
+		c->kind = PE_CHANGE_UPDATE;
+		c->space = (uint8_t)space;
+		c->hops = 0;
+		c->owner = (uint8_t)w->index;
+		c->plain = s->plain & (c->update.entity_type == PE_ENTITY_MOBILE) &
+			!(c->update.frequency | c->update.duration_ms);
+		if (!pe_wire_ordinary_record(&c->update, &s->ordinary) ||
+			time_ms - from_ms > span_ms) {
+			enum pe_reason reason = pe_wire_check_update(&c->update, &s->limits);
+
+			if (!reason)
+				reason = check_time(w, time_ms);
+			if (reason) {
+				refuse_record(w, PE_ACK_NONE, reason);
+				continue;
+			}
+		}
+		note_precision(s, c->update.precision_m);
+		pe_apply_add(w);
+	}
+	return true;
+}
+
 static void take_withdrawals(
 	struct pe_worker *w, const struct pe_wire_view *view, unsigned space, uint32_t ack)
 {
@@ -162,16 +219,22 @@ static void count_carried(struct pe_worker *w, uint8_t type)
 static void take_messages(struct pe_worker *w, const struct pe_message *messages, unsigned count)
 {
 	uint8_t space[PE_BURST_MAX], kind[PE_BURST_MAX];
+	unsigned ordinary = 0;
 	uint32_t acks = 0;
 
 	for (unsigned i = 0; i < count; i++) {
 		struct pe_wire_view *v = &w->views[i];
+		enum pe_reason reason;
 		unsigned s;
-		enum pe_reason reason = check_message(w, &messages[i], v, &s);
 
 		kind[i] = 0;
-		space[i] = (uint8_t)s;
 		w->view_acks[i] = PE_ACK_NONE;
+		if (take_ordinary(w, messages[i].data, messages[i].bytes)) {
+			ordinary++;
+			continue;
+		}
+		reason = check_message(w, &messages[i], v, &s);
+		space[i] = (uint8_t)s;
 		if (reason) {
 			pe_count_reason(&w->counters, reason, 1);
 			pe_answer_refusal(w, &messages[i], v, reason);
@@ -186,7 +249,10 @@ static void take_messages(struct pe_worker *w, const struct pe_message *messages
 		if (kind[i] == PE_TYPE_SPATIAL_UPDATE)
 			take_updates(w, v, s, w->view_acks[i]);
 	}
+	pe_count(&w->counters, PE_COUNTER_carried_update, ordinary);
 	pe_apply_flush(w);
+	if (ordinary == count)
+		return;
 	for (unsigned i = 0; i < count; i++)
 		if (kind[i] == PE_TYPE_WITHDRAW)
 			take_withdrawals(w, &w->views[i], space[i], w->view_acks[i]);
@@ -219,6 +285,7 @@ unsigned pe_worker_turn(struct pe_worker *worker, struct pe_now now,
 		worker->started = true;
 	}
 	worker->wall_ms = now.wall_ms;
+	worker->newest_incarnation = (now.wall_ms + worker->engine->config.clock_ahead_ms) / 1000;
 	worker->sink = sink;
 	pe_query_begin_turn(&worker->query);
 	// What time has ended must not be met by this turn's messages, nor by what they say of it.

@@ -26,7 +26,9 @@ struct pe_change {
 	uint8_t space;
 	uint8_t hops;  // hand-overs so far
 	uint8_t owner; // the worker that received it: who shall own what is created
-	uint8_t reserved[16];
+	// nothing but a newer state: a MOBILE entity, no cap, no duration, no acknowledgement, a space that holds nothing back
+	bool plain;
+	uint8_t reserved[15];
 };
 static_assert(sizeof(struct pe_change) == 128, "two lines");
 #define PE_ACK_NONE 0xFFFFFFFFu

@@ -57,9 +57,9 @@ static inline uint8_t pe_index_tag(uint64_t hash)
 	return tag ? tag : 1;
 }
 
-static inline void pe_index_prefetch(const struct pe_index *index, uint64_t hash)
+static inline void pe_index_prefetch(const struct pe_index *index, uint32_t home)
 {
-	__builtin_prefetch(&index->buckets[pe_index_home(index, hash)]);
+	__builtin_prefetch(&index->buckets[home]);
 }
 
 // Entries of a bucket whose tag fits, as a mask of 12 bits.
@@ -75,9 +75,10 @@ static inline uint32_t pe_bucket_match(const struct pe_bucket *b, uint8_t tag)
 }
 
 // The first candidate in the home bucket, or PE_HANDLE_NONE: for prefetching its record.
-static inline uint32_t pe_index_candidate(const struct pe_index *index, uint64_t hash)
+static inline uint32_t pe_index_candidate(
+	const struct pe_index *index, uint32_t home, uint64_t hash)
 {
-	const struct pe_bucket *b = &index->buckets[pe_index_home(index, hash)];
+	const struct pe_bucket *b = &index->buckets[home];
 	uint32_t match = pe_bucket_match(b, pe_index_tag(hash));
 
 	return match ?

@@ -17,22 +17,24 @@
 
 #define PE_HANDLE_NONE 0xFFFFFFFFu
 
-// What readers may see of an entity: 64 bytes.
+// What readers may see of an entity: 64 bytes. The order is nearly that of struct pe_wire_update, so that eight words
+// are made of an update with three of them put together (apply.c).
 struct pe_published {
-	double position[3];   // as sent; GEODETIC z is 0 when the height is not known
-	uint64_t word;        // the grid word of that position, without flags
-	uint64_t time_ms;     // event time
-	uint32_t expiry_tick; // gone when now ≥ this (mod 2^32)
+	double position[3]; // as sent; GEODETIC z is 0 when the height is not known
+	uint64_t word;      // the grid word of that position, without flags
+	uint64_t time_ms;   // event time
 	float radius_m;
 	float precision_m;
 	uint16_t velocity[3]; // binary16
-	uint16_t attributes;  // PE_ATTRIBUTE_*
-	uint8_t entity_type;
-	uint8_t custom_state;
 	uint8_t position_confidence;
 	uint8_t status_confidence;
+	uint8_t entity_type;
+	uint8_t custom_state;
+	uint16_t attributes;  // PE_ATTRIBUTE_*
+	uint32_t expiry_tick; // gone when now ≥ this (mod 2^32)
 };
-static_assert(sizeof(struct pe_published) == 64, "one line");
+#define PE_PUBLISHED_WORDS 8
+static_assert(sizeof(struct pe_published) == 8 * PE_PUBLISHED_WORDS, "one line");
 
 enum pe_life {
 	PE_LIFE_FREE = 0,  // not in the index
@@ -74,9 +76,9 @@ struct pe_record {
 	uint8_t id[16];
 	// LATCH. written: owner; read: anyone. copy[version & 1] is the stable one
 	_Atomic uint32_t version;
-	_Atomic uint32_t status; // written: partition's worker (fresh), then owner; read: anyone
-	uint32_t incarnation;    // the owner's from here on
-	uint32_t sequence;
+	_Atomic uint32_t status;    // written: partition's worker (fresh), then owner; read: anyone
+	uint32_t sequence;          // the owner's from here on
+	uint32_t incarnation;       // pe_record_order reads the two as one number
 	uint64_t key;               // THERE: the leaf's key. GONE: the stamp of the slots' removal
 	uint32_t slot;              // grid slot, or PE_SLOT_NONE
 	uint32_t time_low;          // newest accepted event time, low 32 bits (compared mod 2^32)
@@ -88,16 +90,28 @@ struct pe_record {
 static_assert(sizeof(struct pe_record) == 192, "three lines");
 static_assert(offsetof(struct pe_record, copy) == 64, "copies start a line");
 
-// Owner's thread. Makes *p what readers see.
-static inline void pe_record_publish(struct pe_record *r, const struct pe_published *p)
+static_assert(offsetof(struct pe_record, incarnation) == offsetof(struct pe_record, sequence) + 4 &&
+		offsetof(struct pe_record, sequence) % 8 == 0,
+	"one number, little endian");
+
+// Owner's thread: what updates are ordered by, incarnation first.
+static inline uint64_t pe_record_order(const struct pe_record *r)
+{
+	uint64_t order;
+
+	memcpy(&order, &r->sequence, sizeof order);
+	return order;
+}
+
+// Owner's thread. Makes what the words say (a struct pe_published) what readers see.
+static inline void pe_record_publish_words(
+	struct pe_record *r, const uint64_t words[PE_PUBLISHED_WORDS])
 {
 	uint32_t version = atomic_load_explicit(&r->version, memory_order_relaxed) + 1;
 	_Atomic uint64_t *to = (_Atomic uint64_t *)&r->copy[version & 1];
-	uint64_t from[8];
 
-	memcpy(from, p, sizeof from);
-	for (unsigned i = 0; i < 8; i++)
-		atomic_store_explicit(&to[i], from[i], memory_order_relaxed);
+	for (unsigned i = 0; i < PE_PUBLISHED_WORDS; i++)
+		atomic_store_explicit(&to[i], words[i], memory_order_relaxed);
 	// LATCH: release pairs with the reader's acquire of version: whoever sees the number sees the copy.
 	atomic_store_explicit(&r->version, version, memory_order_release);
 	// LATCH: and the next publish's stores to the other copy come after this store, or a reader of the other
@@ -105,16 +119,24 @@ static inline void pe_record_publish(struct pe_record *r, const struct pe_publis
 	atomic_thread_fence(memory_order_release);
 }
 
+static inline void pe_record_publish(struct pe_record *r, const struct pe_published *p)
+{
+	uint64_t words[PE_PUBLISHED_WORDS];
+
+	memcpy(words, p, sizeof words);
+	pe_record_publish_words(r, words);
+}
+
 // Any RCU reader. False after `tries` attempts beside an owner that moved on each time (counted by the caller).
 static inline bool pe_record_read(const struct pe_record *r, struct pe_published *p, unsigned tries)
 {
-	uint64_t to[8];
+	uint64_t to[PE_PUBLISHED_WORDS];
 
 	for (unsigned t = 0; t < tries; t++) {
 		uint32_t version = atomic_load_explicit(&r->version, memory_order_acquire); // LATCH
 		const _Atomic uint64_t *from = (const _Atomic uint64_t *)&r->copy[version & 1];
 
-		for (unsigned i = 0; i < 8; i++)
+		for (unsigned i = 0; i < PE_PUBLISHED_WORDS; i++)
 			to[i] = atomic_load_explicit(&from[i], memory_order_relaxed);
 		// LATCH: acquire fence before the second look: the loads above are not moved after it. Without it a copy
 		// that the owner began to overwrite could pass.

@@ -3,6 +3,7 @@
 #include "base/limits.h"
 #include "space/geodesy.h"
 
+#include <immintrin.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -88,6 +89,22 @@ static enum pe_status geodetic_prepare(
 	return PE_OK;
 }
 
+// Adding it to a whole number of less than 2^51 leaves that number, in two's complement, in the low bits of the sum.
+#define LANE_SHIFT      0x1.8p52
+#define LANE_SHIFT_BITS 0x4338000000000000ll
+
+static void lanes_prepare(struct pe_space *space)
+{
+	for (unsigned i = 0; i < 3; i++) {
+		space->lane_extent_m[i] = space->extent_m;
+		space->lane_units_per_m[i] = i == 2 ? space->units_per_m_up : space->units_per_m;
+		space->lane_lo[i] = LANE_SHIFT_BITS + space->units_lo[i];
+		// what the key holds is a power of two
+		space->lane_outside[i] = ~(space->units_hi[i] - space->units_lo[i]);
+	}
+	space->lane_lo[3] = LANE_SHIFT_BITS;
+}
+
 enum pe_status pe_space_prepare(struct pe_space *space, const struct pe_space_config *config,
 	unsigned index, struct pe_error *error)
 {
@@ -145,6 +162,7 @@ enum pe_status pe_space_prepare(struct pe_space *space, const struct pe_space_co
 			c->extent_m, c->leaf_edge_m, c->leaf_height_m, across, up);
 	space->extent_m = c->extent_m > 0.0 ? c->extent_m : fmax(across, up);
 	space->frame_count = 1;
+	lanes_prepare(space);
 	for (unsigned i = 0; i < 3; i++)
 		space->frame[0].turn[i][i] = 1.0;
 	space->frame[0].up[2] = 1.0;
@@ -195,12 +213,48 @@ static inline enum pe_reason place_make(const struct pe_space *space, unsigned f
 	return PE_REASON_none;
 }
 
+static inline uint64_t lanes_or(__m256i v)
+{
+	__m128i half = _mm_or_si128(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+
+	return (uint64_t)_mm_cvtsi128_si64(_mm_or_si128(half, _mm_unpackhi_epi64(half, half)));
+}
+
+// The arithmetic of place_make, three axes at once. False: out of bounds or not a number; `locate` tells which.
+static inline bool locate_cartesian(
+	const struct pe_space *space, const double position[3], struct pe_place *place)
+{
+	const __m256d magnitude = _mm256_castsi256_pd(_mm256_set1_epi64x(INT64_MAX));
+	__m256d metres = _mm256_insertf128_pd(
+		_mm256_castpd128_pd256(_mm_loadu_pd(position)), _mm_load_sd(position + 2), 1);
+	__m256d within = _mm256_cmp_pd(
+		_mm256_and_pd(metres, magnitude), _mm256_load_pd(space->lane_extent_m), _CMP_LE_OQ);
+	__m256d units =
+		_mm256_floor_pd(_mm256_mul_pd(metres, _mm256_load_pd(space->lane_units_per_m)));
+	__m256i v = _mm256_sub_epi64(
+		_mm256_castpd_si256(_mm256_add_pd(units, _mm256_set1_pd(LANE_SHIFT))),
+		_mm256_load_si256((const __m256i *)space->lane_lo));
+
+	if (_mm256_movemask_pd(within) != 15 ||
+		!_mm256_testz_si256(v, _mm256_load_si256((const __m256i *)space->lane_outside)))
+		return false;
+	place->key = (uint64_t)space->index << 56 |
+		lanes_or(_mm256_sllv_epi64(
+			_mm256_srli_epi64(v, PE_CELL_BITS), _mm256_set_epi64x(0, 0, 15, 34)));
+	place->word = lanes_or(
+		_mm256_sllv_epi64(_mm256_and_si256(v, _mm256_set1_epi64x((1 << PE_CELL_BITS) - 1)),
+			_mm256_set_epi64x(0, 40, 20, 0)));
+	return true;
+}
+
 static inline enum pe_reason locate(
 	const struct pe_space *space, const double position[3], struct pe_place *place)
 {
 	double normal[3], point[3], metres[3];
 	unsigned frame = 0;
 
+	if (space->config.kind == PE_SPACE_CARTESIAN && locate_cartesian(space, position, place))
+		return PE_REASON_none;
 	// Written so that a NaN fails.
 	if (!(fabs(position[0]) < INFINITY && fabs(position[1]) < INFINITY &&
 		    fabs(position[2]) < INFINITY))

@@ -1,0 +1,108 @@
+// The ordinary case of decoding, decided with a few comparisons of whole words: an update packet outside of a session that asks for
+// no acknowledgement, and a record in it that uses nothing rare. What is ordinary is sound by pe_wire_check and
+// pe_wire_check_update too; what is not ordinary may be sound or not — those two decide, and name the fault. Tuned for
+// the poll loop: nearly every packet of a stream of positions is ordinary, and a full check costs five times as much.
+// Pure; any thread.
+#pragma once
+
+#include "wire/decode.h"
+#include "wire/half.h"
+
+#include <float.h>
+#include <immintrin.h>
+
+// What a space allows, in the form that the comparison wants. Immutable after pe_wire_ordinary_make.
+struct pe_wire_ordinary {
+	_Alignas(32) double position_max[4]; // of |coordinate|; [3] is not looked at
+	uint32_t precision_max_bits;         // of the float
+	uint32_t ttl_max_ms;
+};
+
+static inline struct pe_wire_ordinary pe_wire_ordinary_make(const struct pe_wire_limits *limits)
+{
+	struct pe_wire_ordinary o = {.ttl_max_ms = limits->ttl_max_ms};
+
+	for (unsigned i = 0; i < 3; i++)
+		o.position_max[i] = DBL_MAX;
+	if (limits->geodetic) {
+		o.position_max[0] = 90.0;
+		o.position_max[1] = 180.0;
+	}
+	memcpy(&o.precision_max_bits, &limits->precision_max_m, sizeof o.precision_max_bits);
+	return o;
+}
+
+static inline uint64_t pe_wire_word(const void *at)
+{
+	uint64_t word;
+
+	memcpy(&word, at, sizeof word);
+	return word;
+}
+
+#define PE_WIRE_AT(field) offsetof(struct pe_wire_header, field)
+
+// Records of an ordinary update packet, or 0. The records begin after header and preamble.
+static inline unsigned pe_wire_ordinary_packet(const uint8_t *data, uint32_t bytes)
+{
+	const uint32_t fixed_bytes =
+		sizeof(struct pe_wire_header) + sizeof(struct pe_wire_update_preamble);
+	uint64_t first, count, zero;
+
+	if (bytes < fixed_bytes)
+		return 0;
+	first = pe_wire_word(data) & 0xFFFFFFFFu;       // version, type, flags
+	count = pe_wire_word(data + PE_WIRE_AT(count)); // and the reserved fields behind it
+	zero = pe_wire_word(data + PE_WIRE_AT(session_id)) |
+		pe_wire_word(data + PE_WIRE_AT(reserved2)) | pe_wire_word(data + PE_WIRE_AT(tag)) |
+		pe_wire_word(data + PE_WIRE_AT(tag) + 8) |
+		pe_wire_word(data + fixed_bytes - 8) >> 32; // the preamble's reserved
+	if ((first ^ (PE_WIRE_VERSION | PE_TYPE_SPATIAL_UPDATE << 8)) | zero)
+		return 0;
+	if (count - 1 >= PE_UPDATE_COUNT_MAX ||
+		bytes != fixed_bytes + (uint32_t)count * sizeof(struct pe_wire_update))
+		return 0;
+	return (unsigned)count;
+}
+static_assert(PE_WIRE_AT(version) == 0 && PE_WIRE_AT(type) == 1 && PE_WIRE_AT(flags) == 2 &&
+		PE_WIRE_AT(reserved0) == PE_WIRE_AT(count) + 2 &&
+		PE_WIRE_AT(reserved1) == PE_WIRE_AT(count) + 4,
+	"the words that are compared");
+
+// An ordinary record: a STATIC or MOBILE entity in a state that is not CUSTOM, nothing reserved, PUBLIC and EXACT, its height
+// known, every number within its bounds.
+static inline bool pe_wire_ordinary_record(
+	const struct pe_wire_update *u, const struct pe_wire_ordinary *o)
+{
+	const __m256d magnitude = _mm256_castsi256_pd(_mm256_set1_epi64x(INT64_MAX));
+	// Three coordinates and what follows them. Ordered comparison: NaN is not within.
+	__m256d v = _mm256_and_pd(_mm256_loadu_pd(u->position), magnitude);
+	int within =
+		_mm256_movemask_pd(_mm256_cmp_pd(v, _mm256_load_pd(o->position_max), _CMP_LE_OQ));
+	uint64_t velocity = pe_wire_word(u->velocity) & 0x0000FFFFFFFFFFFFull;
+	uint64_t tail = pe_wire_word(&u->update_frequency);
+	uint32_t radius, precision;
+	uint64_t rare;
+
+	memcpy(&radius, &u->radius_m, sizeof radius);
+	memcpy(&precision, &u->precision_m, sizeof precision);
+	// A half is finite unless its exponent is all ones, and then the sum carries into its sign.
+	rare = ((velocity & 0x00007C007C007C00ull) + 0x0000040004000400ull) & 0x0000800080008000ull;
+	// attributes in bits 48–63: the state's codes 0–3, power mode and relocation are ordinary;
+	// custom_state 40–47 is zero; entity_type 32–39 is 0 or 1.
+	rare |= tail &
+		~((uint64_t)(3u | 3u << 5 | PE_ATTRIBUTE_RELOCATION) << 48 | 1ull << 32 |
+			0xFFFFFFFFull);
+	// Floats that are not negative order like their bits.
+	rare |= (uint64_t)(radius > 0x7F7FFFFFu) | (uint64_t)(precision > o->precision_max_bits);
+	rare |= (uint64_t)(u->ttl_ms > o->ttl_max_ms) | (uint64_t)(u->duration_ms > o->ttl_max_ms);
+	rare |= (uint64_t)((within & 7) != 7);
+	rare |= (uint64_t) !(pe_wire_word(u->entity_id) | pe_wire_word(u->entity_id + 8));
+	return rare == 0;
+}
+static_assert(offsetof(struct pe_wire_update, update_frequency) == 72 &&
+		offsetof(struct pe_wire_update, position_confidence) == 74 &&
+		offsetof(struct pe_wire_update, entity_type) == 76 &&
+		offsetof(struct pe_wire_update, custom_state) == 77 &&
+		offsetof(struct pe_wire_update, attributes) == 78,
+	"the word that is compared");
