@@ -14,6 +14,7 @@
 //   query:HITS       spheres with so many hits on average, ten a message
 //   mixed:SHARE      updates, and queries of 20 hits as this share of the operations
 //   foreign:SHARE    two workers update, this share comes in at the worker that does not own the entity (--divided)
+//   reader:HITS      worker 1 queries while worker 0 has nothing to do (--workers 2)
 //   beside:HITS      worker 0 updates while worker 1 queries (--workers 2)
 #include "core.h"
 #include "crowd.h"
@@ -196,6 +197,12 @@ static bool parse_scenario(const char *text, const struct core_options *o, struc
 	}
 	if (strcmp(s->name, "beside") == 0) {
 		w[1] = (struct core_work){.kind = CORE_QUERIES, .hits = value};
+		return value > 0 && value <= 4000 && o->workers == 2 && !o->divided;
+	}
+	if (strcmp(s->name, "reader") == 0) {
+		w[0].kind = CORE_IDLE;
+		w[1] = (struct core_work){.kind = CORE_QUERIES, .hits = value};
+		s->queries = true;
 		return value > 0 && value <= 4000 && o->workers == 2 && !o->divided;
 	}
 	return false;
@@ -436,7 +443,7 @@ int main(int argc, char **argv)
 		.parser = parse_option,
 		.args_doc = "SCENARIO",
 		.doc = "The engine without packets. Scenarios: update message:RECORDS crossing:% coalesced:% query:HITS mixed:% "
-		       "foreign:% beside:HITS, serve (they come on standard input, each with its "
+		       "foreign:% beside:HITS reader:HITS, serve (they come on standard input, each with its "
 		       "seconds), plan."};
 	static struct core core;
 	struct scenario scenario = {0};

@@ -1,32 +1,39 @@
-// presence-packet-bench: packets in at the Ethernet header, records applied — through the production source, worker
-// loop and control thread — at a given number of entities. Prints one JSON object on stdout. One scenario a run, since
-// DPDK starts once a process; scripts/bench interleaves runs.
+// presence-packet-bench: packets in at the Ethernet header, records applied and answers out — through the production
+// source, worker loop and control thread — at a given number of entities. Prints JSON on stdout. One kind of packets a
+// process, since DPDK starts once; with --serve it sets up, prints {"ready": …} and then measures for as long as each line
+// "window SECONDS" of its input says. (Its worker polls all the time: whoever does not want that between the windows
+// stops the process by SIGSTOP.)
 #include "dataplane/eal.h"
-#include "dataplane/worker.h"
+#include "setup.h"
 #include "stamper.h"
 
 #include <argp.h>
-#include <jansson.h>
-#include <math.h>
 #include <rte_ethdev.h>
 #include <stdlib.h>
-#include <time.h>
+#include <string.h>
 #include <unistd.h>
 
+#define WINDOWS_MAX 64u
+#define WARM_S      0.1
+
 struct options {
-	unsigned records, entities, windows, window_ms, memory_lines;
-	int core, control_core;
-	bool no_huge;
+	struct setup setup;
+	unsigned records, windows, queries, hits;
+	double seconds;
+	bool serve;
 };
 
 static const struct argp_option option_list[] = {
 	{"records", 'r', "N", 0, "update records a packet, 1 to 16 (1)", 0},
+	{"queries", 'q', "SHARE", 0, "percent of the packets that are a query each (0)", 0},
+	{"hits", 'h', "N", 0, "results of a query on average (20)", 0},
 	{"entities", 'e', "N", 0, "entities (1000000)", 0},
 	{"windows", 'w', "N", 0, "measured windows (5)", 0},
 	{"window-ms", 'm', "MS", 0, "length of a window (1000)", 0},
 	{"core", 'c', "N", 0, "the worker's core (1)", 0},
 	{"control-core", 'k', "N", 0, "the control thread's core (0)", 0},
 	{"no-huge", 'n', NULL, 0, "ordinary pages", 0},
+	{"serve", 's', NULL, 0, "windows as the input asks for them", 0},
 	{0},
 };
 
@@ -44,80 +51,42 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 			argp_error(state, "--records: 1 to %d", STAMPER_RECORDS_MAX);
 		o->records = (unsigned)value;
 		return 0;
+	case 'q':
+		if (value > 100)
+			argp_error(state, "--queries: 0 to 100");
+		o->queries = (unsigned)value;
+		return 0;
+	case 'h':
+		o->hits = (unsigned)value;
+		return 0;
 	case 'e':
-		o->entities = (unsigned)value;
+		if (value < 64)
+			argp_error(state, "--entities: at least 64");
+		o->setup.entities = (unsigned)value;
 		return 0;
 	case 'w':
+		if (value < 1 || value > WINDOWS_MAX)
+			argp_error(state, "--windows: 1 to %u", WINDOWS_MAX);
 		o->windows = (unsigned)value;
 		return 0;
 	case 'm':
-		o->window_ms = (unsigned)value;
+		o->seconds = (double)value / 1000;
 		return 0;
 	case 'c':
-		o->core = (int)value;
+		o->setup.core = (int)value;
 		return 0;
 	case 'k':
-		o->control_core = (int)value;
+		o->setup.control_core = (int)value;
 		return 0;
 	case 'n':
-		o->no_huge = true;
+		o->setup.no_huge = true;
+		return 0;
+	case 's':
+		o->serve = true;
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
-}
-
-static double seconds(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static void fail(const char *what, const struct pe_error *error)
-{
-	fprintf(stderr, "presence-packet-bench: %s%s%s\n", what, error ? ": " : "",
-		error ? error->text : "");
-	exit(EXIT_FAILURE);
-}
-
-// The embedded default with a null port for its only source and one space for all entities.
-static void configure(const struct options *o, struct pe_config *c)
-{
-	struct pe_error error;
-	struct pe_source_config *s = &c->sources[0];
-
-	if (pe_config_load(NULL, c, &error) != PE_OK)
-		fail("configuration", &error);
-	c->worker_count = c->engine.worker_count = 1;
-	c->core_count = 1;
-	c->cores[0] = (unsigned)o->core;
-	c->control_core = o->control_core;
-	c->idle = PE_IDLE_SPIN;
-	c->no_huge = o->no_huge;
-	c->dpdk_mb = 128;
-	c->telemetry = false;
-	c->source_count = 1;
-	*s = (struct pe_source_config){
-		.kind = PE_SOURCE_ETHDEV, .port = PE_WIRE_PORT, .queues = 1, .mtu = 1500};
-	s->descriptors = 512;
-	snprintf(s->device, sizeof s->device, "net_null0,size=%u,copy=0",
-		stamper_frame_bytes(o->records));
-	s->address_count = 1;
-	if (!pe_prefix_parse("192.0.2.1/24", false, &s->addresses[0]) ||
-		!pe_prefix_parse("192.0.2.0/24", true, &c->admitted[0]))
-		fail("addresses", NULL);
-	c->admitted_count = 1;
-	c->trusted[0] = c->admitted[0];
-	c->trusted_count = 1;
-	c->engine.entity_count_max = o->entities + 1024;
-	c->engine.huge_pages = !o->no_huge;
-	c->engine.space_count = 1;
-	c->engine.spaces[0] =
-		(struct pe_space_policy){.ttl_default_ms = 3600000, .ttl_max_ms = PE_TTL_MAX_MS};
-	c->engine.spaces[0].space = (struct pe_space_config){
-		.id = {1}, .kind = PE_SPACE_CARTESIAN, .leaf_edge_m = 64, .leaf_height_m = 1024};
 }
 
 static int compare(const void *a, const void *b)
@@ -134,105 +103,158 @@ static json_t *summary(double *values, unsigned count, const char *unit)
 		values[count - 1], "unit", unit);
 }
 
-static uint64_t outcomes(const uint64_t v[PE_COUNTER_COUNT])
+struct rates {
+	double updates, queries, answers, tx_dropped, refused, rx_packets, coalesced, results;
+};
+
+static struct rates measure(struct pe_engine *engine, double seconds)
 {
-	return v[PE_COUNTER_records_applied];
+	uint64_t before[PE_COUNTER_COUNT], after[PE_COUNTER_COUNT];
+	double from, length;
+	struct rates r;
+
+	setup_sleep_s(WARM_S);
+	pe_engine_counters(engine, before);
+	from = setup_seconds();
+	setup_sleep_s(seconds);
+	pe_engine_counters(engine, after);
+	length = setup_seconds() - from;
+#define RATE(name) ((double)(after[PE_COUNTER_##name] - before[PE_COUNTER_##name]) / length)
+	r = (struct rates){.updates = RATE(records_applied),
+		.coalesced = RATE(records_coalesced),
+		.queries = RATE(queries_answered),
+		.answers = RATE(tx_packets),
+		.tx_dropped = RATE(tx_dropped),
+		.rx_packets = RATE(rx_packets),
+		.results = RATE(query_results)};
+#undef RATE
+	for (unsigned i = 1; i < PE_REASON_COUNT; i++)
+		r.refused += (double)(after[PE_COUNTER_REASON(i)] - before[PE_COUNTER_REASON(i)]) /
+			length;
+	return r;
 }
 
-static void sleep_ms(unsigned ms)
+static json_t *rates_json(const struct rates *r)
 {
-	struct timespec t = {ms / 1000, (long)(ms % 1000) * 1000000};
+	return json_pack("{s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f}", "updates", r->updates, "coalesced",
+		r->coalesced, "queries", r->queries, "answer_packets", r->answers, "rx_packets",
+		r->rx_packets, "tx_dropped", r->tx_dropped, "refused", r->refused, "hits_a_query",
+		r->queries > 0 ? r->results / r->queries : 0);
+}
 
-	while (nanosleep(&t, &t) != 0)
-		;
+static void serve(struct pe_engine *engine)
+{
+	char line[128];
+	double seconds;
+
+	while (fgets(line, sizeof line, stdin)) {
+		struct rates r;
+
+		if (sscanf(line, "window %lf", &seconds) != 1 || !(seconds > 0 && seconds <= 600)) {
+			setup_print(json_pack("{s:s}", "error", "not a window"), 0);
+			continue;
+		}
+		r = measure(engine, seconds);
+		setup_print(rates_json(&r), 0);
+	}
+}
+
+static void run(struct pe_engine *engine, const struct options *o, json_t *result)
+{
+	double rates[WINDOWS_MAX];
+	struct rates r = {0};
+	char name[64];
+
+	for (unsigned i = 0; i < o->windows; i++) {
+		r = measure(engine, o->seconds);
+		rates[i] = o->queries == 100 ? r.queries : r.updates;
+	}
+	if (o->queries == 100)
+		snprintf(name, sizeof name, "query_packet_%u", o->hits);
+	else
+		snprintf(name, sizeof name, "update_packet_%u", o->records);
+	json_object_set_new(result, name,
+		summary(rates, o->windows, o->queries == 100 ? "queries/s" : "records/s"));
+	json_object_set_new(result, "last_window", rates_json(&r));
+}
+
+static json_t *configuration(const struct options *o, double source_ns[5])
+{
+	return json_pack("{s:i,s:i,s:i,s:i,s:i,s:b,s:o}", "records_a_packet", o->records,
+		"query_percent", o->queries, "hits", o->hits, "entities", o->setup.entities,
+		"workers", 1, "huge_pages", !o->setup.no_huge, "source_ns_a_packet",
+		summary(source_ns, 5, "ns/packet"));
 }
 
 int main(int argc, char **argv)
 {
-	struct options o = {
-		.records = 1, .entities = 1000000, .windows = 5, .window_ms = 1000, .core = 1};
+	struct options o = {.setup = {.entities = 1000000, .core = 1},
+		.records = 1,
+		.hits = 20,
+		.windows = 5,
+		.seconds = 1};
 	static const struct argp argp = {.options = option_list,
 		.parser = parse_option,
-		.doc = "Records applied a second, from the Ethernet header on."};
+		.doc = "Records applied and queries answered a second, from the Ethernet header on."};
 	static struct pe_config config;
 	static struct pe_workers workers;
 	static struct stamper stamper;
 	struct pe_error error;
 	struct rte_ether_addr mac;
-	double rates[64], source_ns[5], deadline;
+	double source_ns[5];
 	uint64_t v[PE_COUNTER_COUNT];
+	uint32_t bytes;
+	char device[64];
 
 	argp_parse(&argp, argc, argv, 0, NULL, &o);
-	if (o.windows < 1 || o.windows > 64 || o.entities < 1)
-		fail("windows: 1 to 64; entities: at least 1", NULL);
-	configure(&o, &config);
+	bytes = stamper_frame_bytes(o.records);
+	if (o.queries && bytes < stamper_query_bytes())
+		bytes = stamper_query_bytes();
+	snprintf(device, sizeof device, "net_null0,size=%u,copy=0", bytes);
+	setup_config(&o.setup, device, &config);
 	if (pe_eal_start(&config, &error) != PE_OK)
-		fail("EAL", &error);
+		setup_fail("EAL", &error);
 	workers.config = &config;
 	workers.source_count = 1;
 	if (pe_engine_create(&config.engine, &workers.engine, &error) != PE_OK)
-		fail("engine", &error);
+		setup_fail("engine", &error);
 	if (pe_ethdev_open(&config, 0, &workers.sources[0], &error) != PE_OK)
-		fail("port", &error);
-	// 24 entities a cell of 64 m on average, as in a busy town.
+		setup_fail("port", &error);
 	stamper = (struct stamper){.records = o.records,
-		.entity_count = o.entities,
-		.side_m = 64 * sqrt(o.entities / 24.0)};
+		.entity_count = o.setup.entities,
+		.query_share = o.queries / 100.0,
+		.hits = o.hits};
 	if (rte_eth_macaddr_get(0, &mac) != 0)
-		fail("the port has no address", NULL);
+		setup_fail("the port has no address", NULL);
 	memcpy(stamper.to_mac, &mac, sizeof stamper.to_mac);
 	stamper_init(&stamper);
 	if (!stamper_attach(&stamper, 0))
-		fail("no receive callback on this port", NULL);
+		setup_fail("no receive callback on this port", NULL);
 	for (unsigned i = 0; i < 5; i++)
 		source_ns[i] = stamper_own_cost_ns(&stamper, 0, 2000000 / o.records);
 	if (pe_workers_start(&workers, &error) != PE_OK)
-		fail("workers", &error);
-	for (deadline = seconds() + 20;
-		pe_engine_entity_count(workers.engine) < o.entities && seconds() < deadline;)
-		sleep_ms(10);
-	if (pe_engine_entity_count(workers.engine) != o.entities) {
-		pe_engine_counters(workers.engine, v);
-		for (unsigned i = 0; i < PE_COUNTER_COUNT; i++)
-			if (v[i])
-				fprintf(stderr, "%s %llu\n", pe_counter_name(i),
-					(unsigned long long)v[i]);
-		fail("the entities did not come to be within 20 s", NULL);
-	}
-	sleep_ms(o.window_ms);
-	for (unsigned i = 0; i < o.windows; i++) {
-		double from = seconds();
-		uint64_t before;
+		setup_fail("workers", &error);
+	setup_wait_filled(workers.engine, o.setup.entities);
+	json_t *result = json_object();
 
-		pe_engine_counters(workers.engine, v);
-		before = outcomes(v);
-		sleep_ms(o.window_ms);
-		pe_engine_counters(workers.engine, v);
-		rates[i] = (double)(outcomes(v) - before) / (seconds() - from);
+	if (o.serve) {
+		setup_print(json_pack("{s:o}", "ready", configuration(&o, source_ns)), 0);
+		serve(workers.engine);
+	} else {
+		run(workers.engine, &o, result);
 	}
 	(void)pe_workers_drain(&workers, 500);
 	pe_engine_counters(workers.engine, v);
 	struct pe_identity identity = pe_identity_check(v);
-	json_t *result = json_object();
-	char name[64];
-
-	snprintf(name, sizeof name, "update_packet_%u", o.records);
-	json_object_set_new(result, name, summary(rates, o.windows, "records/s"));
-	snprintf(name, sizeof name, "source_packet_%u", o.records);
-	json_object_set_new(result, name, summary(source_ns, 5, "ns/packet"));
-	json_object_set_new(result, "configuration",
-		json_pack("{s:i,s:i,s:i,s:b,s:I,s:I,s:I,s:I,s:f}", "records_a_packet", o.records,
-			"entities", o.entities, "workers", 1, "huge_pages", !o.no_huge,
-			"records_applied", (json_int_t)v[PE_COUNTER_records_applied],
-			"records_coalesced", (json_int_t)v[PE_COUNTER_records_coalesced],
-			"packets_difference", (json_int_t)identity.packets_difference,
-			"records_difference", (json_int_t)identity.records_difference,
-			"crossing_share",
-			(double)v[PE_COUNTER_crossings] / (double)v[PE_COUNTER_records_applied]));
-	json_dumpf(result, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(8) | JSON_PRESERVE_ORDER);
-	printf("\n");
-	fflush(stdout);
+	if (!o.serve) {
+		json_object_set_new(result, "configuration", configuration(&o, source_ns));
+		setup_print(result, JSON_INDENT(1));
+	}
+	if (identity.records_difference || identity.packets_difference ||
+		identity.queries_difference) {
+		fprintf(stderr, "presence-packet-bench: packets, records or queries were lost\n");
+		_exit(EXIT_FAILURE);
+	}
 	// What follows would only give memory back.
-	_exit(identity.records_difference || identity.packets_difference ? EXIT_FAILURE :
-									   EXIT_SUCCESS);
+	_exit(EXIT_SUCCESS);
 }

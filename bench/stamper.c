@@ -1,16 +1,17 @@
 #include "stamper.h"
 
+#include "crowd.h"
 #include "wire/encode.h"
 
 #include <rte_ethdev.h>
 #include <string.h>
-#include <time.h>
 
 #define HEADERS_BYTES 42 // Ethernet, IPv4, UDP
 #define RECORDS_AT \
 	(HEADERS_BYTES + sizeof(struct pe_wire_header) + sizeof(struct pe_wire_update_preamble))
-#define BURST 32
-// Stands in a buffer's headroom once its frame is prepared.
+#define QUERY_AT (HEADERS_BYTES + sizeof(struct pe_wire_header))
+#define BURST    32
+// Stands in a buffer's headroom once its frame is prepared for updates.
 #define PREPARED 0x70726573656E6365ull
 
 uint32_t stamper_frame_bytes(unsigned records)
@@ -18,11 +19,9 @@ uint32_t stamper_frame_bytes(unsigned records)
 	return (uint32_t)(RECORDS_AT + records * sizeof(struct pe_wire_update));
 }
 
-void stamper_init(struct stamper *stamper)
+uint32_t stamper_query_bytes(void)
 {
-	stamper->filled = stamper->sequence = 0;
-	stamper->random = 88172645463325252ull;
-	stamper->packets = 0;
+	return (uint32_t)(QUERY_AT + sizeof(struct pe_wire_query));
 }
 
 static void put16(uint8_t *at, unsigned value)
@@ -31,12 +30,9 @@ static void put16(uint8_t *at, unsigned value)
 	at[1] = (uint8_t)value;
 }
 
-static void prepare(const struct stamper *s, uint8_t *frame)
+static void prepare_headers(const struct stamper *s, uint8_t *frame, uint32_t bytes)
 {
-	struct pe_wire_header header = {.stream_id = 1};
-	struct pe_wire_update_preamble preamble = {.incarnation = 1};
-	struct pe_wire_update records[STAMPER_RECORDS_MAX] = {0};
-	uint32_t bytes = stamper_frame_bytes(s->records), sum = 0;
+	uint32_t sum = 0;
 	static const uint8_t ip[20] = {
 		0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 17, 0, 0, 192, 0, 2, 2, 192, 0, 2, 1};
 
@@ -51,39 +47,87 @@ static void prepare(const struct stamper *s, uint8_t *frame)
 	put16(frame + 36, PE_WIRE_PORT);
 	put16(frame + 38, bytes - 34);
 	put16(frame + 40, 0); // IPv4 allows a UDP datagram without a checksum
+}
+
+static void prepare(struct stamper *s)
+{
+	struct pe_wire_header header = {.stream_id = 1};
+	struct pe_wire_update_preamble preamble = {.incarnation = CROWD_INCARNATION};
+	struct pe_wire_update records[STAMPER_RECORDS_MAX] = {0};
+	struct pe_wire_query query = {.query_id = 1,
+		.kind = PE_QUERY_SPHERE,
+		.a = {0, 0, CROWD_HEIGHT_M},
+		.b = {s->radius_m}};
+
 	for (unsigned r = 0; r < s->records; r++)
 		records[r] =
 			(struct pe_wire_update){.entity_id = {1}, .entity_type = PE_ENTITY_MOBILE};
-	(void)!pe_wire_put_update(frame + HEADERS_BYTES, bytes - HEADERS_BYTES, &header, &preamble,
-		records, s->records);
+	prepare_headers(s, s->update, stamper_frame_bytes(s->records));
+	prepare_headers(s, s->query, stamper_query_bytes());
+	(void)!pe_wire_put_update(s->update + HEADERS_BYTES, STAMPER_FRAME_MAX - HEADERS_BYTES,
+		&header, &preamble, records, s->records);
+	(void)!pe_wire_put_query(
+		s->query + HEADERS_BYTES, STAMPER_FRAME_MAX - HEADERS_BYTES, &header, &query, 1);
 }
 
-// An entity has a place of its own and wanders some decimetres about it: in its cell as a rule, uniformly over the space.
+void stamper_init(struct stamper *s)
+{
+	s->side_m = crowd_side_m(s->entity_count);
+	s->radius_m = crowd_radius_m(s->hits);
+	s->filled = s->sequence = 0;
+	s->random = CROWD_RANDOM;
+	s->packets = 0;
+	s->query_below = (uint32_t)(s->query_share * 65536);
+	prepare(s);
+}
+
+// An entity has a place of its own and wanders some centimetres about it.
 static void stamp(struct stamper *s, uint8_t *record)
 {
 	struct pe_wire_update *u = (struct pe_wire_update *)record;
-	uint64_t spread;
-	uint32_t id;
 	double position[3];
+	uint32_t number;
 
-	if (s->filled < s->entity_count) {
-		id = s->filled++;
-	} else {
-		s->random ^= s->random << 13;
-		s->random ^= s->random >> 7;
-		s->random ^= s->random << 17;
-		id = (uint32_t)((s->random >> 32) * s->entity_count >> 32);
-	}
-	spread = (id + 1) * 0x9E3779B97F4A7C15ull;
-	position[0] =
-		(double)(spread >> 40) * 0x1p-24 * s->side_m + (double)(s->sequence & 15) * 0.01;
-	position[1] = (double)(spread >> 16 & 0xFFFFFF) * 0x1p-24 * s->side_m;
-	position[2] = 10;
+	if (s->filled < s->entity_count)
+		number = s->filled++;
+	else
+		number = crowd_below(crowd_random(&s->random), s->entity_count);
 	s->sequence++;
-	memcpy(u->entity_id, &spread, sizeof spread);
-	memcpy(u->entity_id + 8, &id, sizeof id);
+	crowd_id(number, record);
+	crowd_place(number, s->sequence, s->side_m, position);
 	memcpy(&u->position, position, sizeof position);
 	memcpy(&u->sequence, &s->sequence, sizeof s->sequence);
+}
+
+static void stamp_query(struct stamper *s, uint8_t *frame)
+{
+	uint64_t random = crowd_random(&s->random), number = ++s->packets;
+	double room = s->side_m - 2 * s->radius_m;
+	double a[2] = {s->radius_m + (double)(random >> 32) * 0x1p-32 * room,
+		s->radius_m + (double)(random & 0xFFFFFFFFu) * 0x1p-32 * room};
+
+	memcpy(frame, s->query, stamper_query_bytes());
+	memcpy(frame + HEADERS_BYTES + offsetof(struct pe_wire_header, sequence), &number,
+		sizeof number);
+	memcpy(frame + QUERY_AT + offsetof(struct pe_wire_query, a), a, sizeof a);
+}
+
+static void stamp_updates(struct stamper *s, uint8_t *frame)
+{
+	s->packets++;
+	for (unsigned r = 0; r < s->records; r++)
+		stamp(s, frame + RECORDS_AT + r * sizeof(struct pe_wire_update));
+}
+
+uint32_t stamper_write(struct stamper *s, uint8_t *frame, int query)
+{
+	if (query) {
+		stamp_query(s, frame);
+		return stamper_query_bytes();
+	}
+	memcpy(frame, s->update, stamper_frame_bytes(s->records));
+	stamp_updates(s, frame);
+	return stamper_frame_bytes(s->records);
 }
 
 static uint16_t on_receive(uint16_t port, uint16_t queue, struct rte_mbuf *packets[],
@@ -95,17 +139,24 @@ static uint16_t on_receive(uint16_t port, uint16_t queue, struct rte_mbuf *packe
 	(void)queue;
 	(void)max;
 	for (unsigned i = 0; i < count; i++) {
-		uint8_t *frame = rte_pktmbuf_mtod(packets[i], uint8_t *);
-		uint64_t *mark = (uint64_t *)packets[i]->buf_addr;
+		struct rte_mbuf *m = packets[i];
+		uint8_t *frame = rte_pktmbuf_mtod(m, uint8_t *);
+		uint64_t *mark = (uint64_t *)m->buf_addr;
+		uint32_t bytes = stamper_frame_bytes(s->records);
 
-		if (*mark != PREPARED) {
-			prepare(s, frame);
+		if (s->query_below && s->filled == s->entity_count &&
+			(crowd_random(&s->random) & 0xFFFF) < s->query_below) {
+			*mark = 0;
+			bytes = stamper_write(s, frame, 1);
+		} else if (*mark != PREPARED || memcmp(frame, s->to_mac, 6) != 0) {
 			*mark = PREPARED;
+			bytes = stamper_write(s, frame, 0);
+		} else {
+			stamp_updates(s, frame);
 		}
-		for (unsigned r = 0; r < s->records; r++)
-			stamp(s, frame + RECORDS_AT + r * sizeof(struct pe_wire_update));
+		m->data_len = (uint16_t)bytes;
+		m->pkt_len = bytes;
 	}
-	s->packets += count;
 	return count;
 }
 
@@ -121,6 +172,8 @@ double stamper_own_cost_ns(struct stamper *stamper, uint16_t port, unsigned pack
 	struct rte_mempool *pool = NULL;
 	unsigned done = 0;
 
+	// Of the packets that are measured, not those that fill.
+	stamper->filled = stamper->entity_count;
 	clock_gettime(CLOCK_MONOTONIC, &from);
 	while (done < packets) {
 		uint16_t n = rte_eth_rx_burst(port, 0, burst, BURST);

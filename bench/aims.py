@@ -1,0 +1,44 @@
+"""What the figures shall reach on the development machine, as ratios where the machine itself sets the bound."""
+
+
+def check(figures):
+    """Yields text, value, what is wanted, True, False or None (a figure is missing)."""
+    def median(name):
+        return figures[name]["median"] if name in figures else None
+
+    def over(a, b, factor=1.0):
+        x, y = median(a), median(b)
+        return None if x is None or not y else x / (y * factor)
+
+    def at_least(text, value, least, form="{:.2f}"):
+        if value is None:
+            return text, "not measured", "at least " + form.format(least), None
+        return text, form.format(value), "at least " + form.format(least), value >= least
+
+    def at_most(text, value, most, form="{:.2f}"):
+        if value is None:
+            return text, "not measured", "at most " + form.format(most), None
+        return text, form.format(value), "at most " + form.format(most), value <= most
+
+    millions = "{:,.0f}"
+    yield at_least("updates at 1 M / (random lines / 3)", over("update_core_1m", "memory_lines_1m", 1 / 3), 0.45)
+    yield at_least("updates at 10 M / (random lines / 3)", over("update_core_10m", "memory_lines_10m", 1 / 3), 0.60)
+    yield at_least("10 % crossings / none", over("update_core_crossing_10", "update_core_1m"), 0.75)
+    yield at_least("90 % coalesced / none", over("update_core_coalesced_90", "update_core_1m"), 1.0)
+    yield at_least("updates, 1 a packet", median("update_packet_1"), 12e6, millions)
+    yield at_least("updates, 16 a packet", median("update_packet_16"), 18e6, millions)
+    yield at_least("queries of 20 hits", median("query_core_20"), 2e6, millions)
+    yield at_least("queries of 100 hits", median("query_core_100"), 1e6, millions)
+    yield at_least("entities scanned a second, 1000 hits", median("query_scanned_1000"), 250e6, millions)
+    yield at_least("queries of 20 hits, packet to packet", median("query_packet_20"), 1e6, millions)
+    yield at_least("updates kept beside queries", median("update_kept_beside_queries"), 0.9)
+    yield at_least("queries kept beside updates", median("query_kept_beside_updates"), 0.9)
+    yield at_least("updates, 16 a packet / GEOADD", over("update_packet_16", "redis_geoadd"), 50, "{:.1f}")
+    yield at_least("queries, packet to packet / GEOSEARCH", over("query_packet_20", "redis_geosearch_20"), 40, "{:.1f}")
+    yield at_least("socket updates / GEOADD", over("socket_update_16", "redis_geoadd"), 1, "{:.1f}")
+    yield at_least("socket queries / GEOSEARCH", over("socket_query_20", "redis_geosearch_20"), 1, "{:.1f}")
+    yield at_most("p50 at 70 % load, us", median("latency_us_p50_load_70"), 10, "{:.1f}")
+    yield at_most("p99 at 70 % load, us", median("latency_us_p99_load_70"), 50, "{:.1f}")
+    yield at_least("updates at 10 M / at 1 M", over("update_core_10m", "update_core_1m"), 0.5)
+    yield at_most("bytes an entity", median("bytes_an_entity"), 224, "{:.0f}")
+    yield at_most("start-up with 10 M slots, s", median("start_up_10m_s"), 5, "{:.1f}")

@@ -1,0 +1,387 @@
+// presence-latency-bench: from the moment that a query was meant to leave to the moment its whole answer is in the asker's hands,
+// at a given load. One process, two cores: a worker with the production source and loop on one, the asker on the other,
+// and between them a DPDK port made of two rings (no kernel, no copy). The load is open: packets leave at random
+// (exponential) distances whatever comes back, nine updates to one query of about 20 results.
+//
+// Prints {"ready": …} with the floor of the same port — one small packet, sent back by a loop that does nothing else — and
+// then a line for each line of its input:
+//   capacity SECONDS      as many packets a second as the worker takes
+//   load:RATE SECONDS     so many packets a second; answers, p50, p99, p99.9 and the longest in microseconds
+#include "client/tools/load_histogram.h"
+#include "crowd.h"
+#include "dataplane/eal.h"
+#include "dataplane/ethdev.h"
+#include "setup.h"
+#include "stamper.h"
+
+#include <argp.h>
+#include <math.h>
+#include <rte_cycles.h>
+#include <rte_eth_ring.h>
+#include <rte_ethdev.h>
+#include <rte_launch.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define RING_PACKETS  4096u
+#define BURST         32u
+#define UNDER_WAY_MAX 65536u // a power of two
+#define FLOOR_SAMPLES 200000u
+#define QUERY_EVERY   10u       // packets
+#define BEHIND_MAX    1000000.0 // packets that the asker may be late by before the load is called off
+
+struct options {
+	struct setup setup;
+};
+
+static const struct argp_option option_list[] = {
+	{"entities", 'e', "N", 0, "entities (1000000)", 0},
+	{"core", 'c', "N", 0, "the worker's core (1)", 0},
+	{"control-core", 'k', "N", 0, "the asker's and the control thread's core (0)", 0},
+	{"no-huge", 'n', NULL, 0, "ordinary pages", 0},
+	{0},
+};
+
+static error_t parse_option(int key, char *argument, struct argp_state *state)
+{
+	struct options *o = state->input;
+	char *end = NULL;
+	unsigned long value = argument ? strtoul(argument, &end, 10) : 0;
+
+	if (argument && (*end || end == argument || value > 1u << 26))
+		argp_error(state, "\"%s\" is not a number in range", argument);
+	switch (key) {
+	case 'e':
+		if (value < 64)
+			argp_error(state, "--entities: at least 64");
+		o->setup.entities = (unsigned)value;
+		return 0;
+	case 'c':
+		o->setup.core = (int)value;
+		return 0;
+	case 'k':
+		o->setup.control_core = (int)value;
+		return 0;
+	case 'n':
+		o->setup.no_huge = true;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+struct asker {
+	struct rte_ring *to, *from;
+	struct rte_mempool *pool;
+	struct stamper stamper;
+	struct rte_mbuf *out[BURST];
+	unsigned out_count;
+	uint64_t random, sent, queries, answers, unsent;
+	uint64_t left_at[UNDER_WAY_MAX]; // ticks, by a query's sequence; 0 = answered or never sent
+	struct load_histogram ns;
+	double ns_a_tick;
+};
+
+// ---- the floor ----
+
+static _Atomic bool echo_stop; // written: main thread; read: the echo's
+
+static int echo(void *context)
+{
+	struct rte_mbuf *burst[BURST];
+
+	(void)context;
+	while (!atomic_load_explicit(&echo_stop, memory_order_relaxed)) {
+		uint16_t n = rte_eth_rx_burst(0, 0, burst, BURST), sent = 0;
+
+		while (sent < n)
+			sent += rte_eth_tx_burst(0, 0, burst + sent, n - sent);
+	}
+	return 0;
+}
+
+static json_t *quantiles(const struct load_histogram *h)
+{
+	return json_pack("{s:f,s:f,s:f,s:f}", "p50_us",
+		(double)load_histogram_quantile(h, 0.5) / 1000, "p99_us",
+		(double)load_histogram_quantile(h, 0.99) / 1000, "p999_us",
+		(double)load_histogram_quantile(h, 0.999) / 1000, "max_us",
+		(double)h->largest / 1000);
+}
+
+static json_t *measure_floor(struct asker *a)
+{
+	unsigned lcore = rte_get_next_lcore(-1, 1, 0);
+	struct rte_mbuf *m = rte_pktmbuf_alloc(a->pool);
+
+	if (!m || rte_eal_remote_launch(echo, NULL, lcore) != 0)
+		setup_fail("the floor cannot be measured", NULL);
+	m->data_len = 64;
+	m->pkt_len = 64;
+	load_histogram_clear(&a->ns);
+	for (unsigned i = 0; i < FLOOR_SAMPLES; i++) {
+		uint64_t from = rte_rdtsc();
+		void *back = NULL;
+
+		while (rte_ring_sp_enqueue(a->to, m) != 0)
+			;
+		while (rte_ring_sc_dequeue(a->from, &back) != 0)
+			;
+		m = back;
+		load_histogram_add(&a->ns, (uint64_t)((double)(rte_rdtsc() - from) * a->ns_a_tick));
+	}
+	rte_pktmbuf_free(m);
+	atomic_store_explicit(&echo_stop, true, memory_order_relaxed);
+	rte_eal_wait_lcore(lcore);
+	return quantiles(&a->ns);
+}
+
+// ---- the load ----
+
+static void send_out(struct asker *a)
+{
+	unsigned sent = rte_ring_sp_enqueue_burst(a->to, (void **)a->out, a->out_count, NULL);
+
+	if (sent < a->out_count) {
+		a->unsent += a->out_count - sent;
+		rte_pktmbuf_free_bulk(a->out + sent, a->out_count - sent);
+	}
+	a->sent += sent;
+	a->out_count = 0;
+}
+
+// One packet, meant to leave at `ticks`. False: no buffer.
+static bool make(struct asker *a, uint64_t ticks, bool query)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(a->pool);
+	uint8_t *frame;
+
+	if (!m)
+		return false;
+	frame = rte_pktmbuf_mtod(m, uint8_t *);
+	m->data_len = (uint16_t)stamper_write(&a->stamper, frame, query);
+	m->pkt_len = m->data_len;
+	if (query) {
+		a->left_at[a->stamper.packets % UNDER_WAY_MAX] = ticks;
+		a->queries++;
+	}
+	a->out[a->out_count++] = m;
+	if (a->out_count == BURST)
+		send_out(a);
+	return true;
+}
+
+static void read_answers(struct asker *a, const uint8_t *frame, uint32_t bytes)
+{
+	uint32_t at = 42 + sizeof(struct pe_wire_header);
+	struct pe_wire_header header;
+	uint64_t now = rte_rdtsc();
+
+	if (bytes < at)
+		return;
+	memcpy(&header, frame + 42, sizeof header);
+	if (header.type != PE_TYPE_SPATIAL_RESPONSE)
+		return;
+	for (unsigned i = 0; i < header.count; i++) {
+		struct pe_wire_answer answer;
+		uint64_t *left;
+
+		if (at + sizeof answer > bytes)
+			return;
+		memcpy(&answer, frame + at, sizeof answer);
+		at += (uint32_t)(sizeof answer +
+			answer.result_count * sizeof(struct pe_wire_result));
+		left = &a->left_at[answer.request_sequence % UNDER_WAY_MAX];
+		if (!(answer.flags & PE_ANSWER_LAST) || !*left)
+			continue;
+		load_histogram_add(&a->ns, (uint64_t)((double)(now - *left) * a->ns_a_tick));
+		*left = 0;
+		a->answers++;
+	}
+}
+
+static void receive(struct asker *a)
+{
+	struct rte_mbuf *burst[BURST];
+	unsigned n = rte_ring_sc_dequeue_burst(a->from, (void **)burst, BURST, NULL);
+
+	for (unsigned i = 0; i < n; i++)
+		read_answers(a, rte_pktmbuf_mtod(burst[i], const uint8_t *), burst[i]->pkt_len);
+	rte_pktmbuf_free_bulk(burst, n);
+}
+
+static void begin(struct asker *a)
+{
+	load_histogram_clear(&a->ns);
+	memset(a->left_at, 0, sizeof a->left_at);
+	a->sent = a->queries = a->answers = a->unsent = 0;
+}
+
+static void finish(struct asker *a)
+{
+	double until = setup_seconds() + 0.2;
+
+	send_out(a);
+	while (a->answers < a->queries && setup_seconds() < until)
+		receive(a);
+}
+
+// As many as go: a burst whenever half of the ring is free.
+static double capacity(struct asker *a, double length)
+{
+	double from = setup_seconds(), now = from;
+	unsigned turn = 0;
+
+	begin(a);
+	while (now - from < length) {
+		if (rte_ring_free_count(a->to) > RING_PACKETS / 2)
+			for (unsigned i = 0; i < BURST; i++)
+				(void)make(a, rte_rdtsc(), turn++ % QUERY_EVERY == 0);
+		receive(a);
+		now = setup_seconds();
+	}
+	double rate = (double)a->sent / (now - from);
+
+	finish(a);
+	return rate;
+}
+
+static double exponential(struct asker *a)
+{
+	return -log(((double)(crowd_random(&a->random) >> 12) + 1) * 0x1p-52);
+}
+
+static json_t *load(struct asker *a, double rate, double length)
+{
+	double ticks_a_packet = 1e9 / a->ns_a_tick / rate, due;
+	uint64_t from = rte_rdtsc(), end = from + (uint64_t)(length * 1e9 / a->ns_a_tick);
+	unsigned turn = 0;
+	json_t *o;
+
+	begin(a);
+	due = (double)from + exponential(a) * ticks_a_packet;
+	for (uint64_t now = from; now < end; now = rte_rdtsc()) {
+		unsigned made = 0;
+
+		while (due <= (double)now && made < BURST &&
+			make(a, (uint64_t)due, turn % QUERY_EVERY == 0)) {
+			due += exponential(a) * ticks_a_packet;
+			turn++;
+			made++;
+		}
+		if (a->out_count)
+			send_out(a);
+		receive(a);
+		if ((double)now - due > BEHIND_MAX * ticks_a_packet)
+			break; // the answer says how few left
+	}
+	finish(a);
+	o = quantiles(&a->ns);
+	json_object_set_new(o, "rate", json_real((double)turn / length));
+	json_object_set_new(o, "queries", json_integer((json_int_t)a->queries));
+	json_object_set_new(o, "answers", json_integer((json_int_t)a->answers));
+	json_object_set_new(o, "unsent", json_integer((json_int_t)a->unsent));
+	return o;
+}
+
+static void fill(struct asker *a)
+{
+	uint32_t packets = (a->stamper.entity_count + a->stamper.records - 1) / a->stamper.records;
+
+	for (uint32_t i = 0; i < packets;) {
+		if (rte_ring_free_count(a->to) > BURST && make(a, 0, false))
+			i++;
+		else
+			send_out(a);
+		receive(a);
+	}
+	send_out(a);
+}
+
+static void serve(struct asker *a)
+{
+	char text[128];
+	double rate, length;
+
+	while (fgets(text, sizeof text, stdin)) {
+		if (sscanf(text, "capacity %lf", &length) == 1 && length > 0 && length <= 60)
+			setup_print(json_pack("{s:f}", "packets", capacity(a, length)), 0);
+		else if (sscanf(text, "load:%lf %lf", &rate, &length) == 2 && rate >= 1 &&
+			rate <= 1e9 && length > 0 && length <= 60)
+			setup_print(load(a, rate, length), 0);
+		else
+			setup_print(json_pack("{s:s}", "error", "not a load"), 0);
+	}
+}
+
+static void make_port(struct asker *a)
+{
+	a->to = rte_ring_create(
+		"bench-to", RING_PACKETS, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+	a->from = rte_ring_create(
+		"bench-from", RING_PACKETS, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+	// The rings pass buffers on as they are, so these have what the source keeps beside a frame.
+	a->pool = rte_pktmbuf_pool_create("bench", 4 * RING_PACKETS - 1, 256, PE_ETHDEV_PRIVATE,
+		RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	if (!a->to || !a->from || !a->pool ||
+		rte_eth_from_rings("bench", &a->to, 1, &a->from, 1, 0) < 0)
+		setup_fail("no port of rings", NULL);
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = {.setup = {.entities = 1000000, .core = 1}};
+	static const struct argp argp = {.options = option_list,
+		.parser = parse_option,
+		.doc = "Request to answer over a port of rings, two cores of one machine."};
+	static struct pe_config config;
+	static struct pe_workers workers;
+	static struct asker a;
+	struct pe_error error;
+	struct rte_ether_addr mac;
+	json_t *floor;
+	cpu_set_t set;
+
+	argp_parse(&argp, argc, argv, 0, NULL, &o);
+	setup_config(&o.setup, "", &config);
+	if (pe_eal_start(&config, &error) != PE_OK)
+		setup_fail("EAL", &error);
+	CPU_ZERO(&set);
+	CPU_SET((unsigned)o.setup.control_core, &set);
+	if (sched_setaffinity(0, sizeof set, &set) != 0)
+		perror("presence-latency-bench: not pinned");
+	make_port(&a);
+	snprintf(config.sources[0].device, sizeof config.sources[0].device, "net_ring_bench");
+	workers.config = &config;
+	workers.source_count = 1;
+	if (pe_engine_create(&config.engine, &workers.engine, &error) != PE_OK)
+		setup_fail("engine", &error);
+	if (pe_ethdev_open(&config, 0, &workers.sources[0], &error) != PE_OK)
+		setup_fail("port", &error);
+	a.ns_a_tick = 1e9 / (double)rte_get_tsc_hz();
+	a.random = CROWD_RANDOM;
+	a.stamper = (struct stamper){
+		.records = 16, .entity_count = o.setup.entities, .query_share = 0.1, .hits = 20};
+	if (rte_eth_macaddr_get(0, &mac) != 0)
+		setup_fail("the port has no address", NULL);
+	memcpy(a.stamper.to_mac, &mac, sizeof a.stamper.to_mac);
+	floor = measure_floor(&a);
+	stamper_init(&a.stamper);
+	if (pe_workers_start(&workers, &error) != PE_OK)
+		setup_fail("workers", &error);
+	fill(&a);
+	setup_wait_filled(workers.engine, o.setup.entities);
+	// From here on one record a packet.
+	uint32_t sequence = a.stamper.sequence;
+	a.stamper.records = 1;
+	stamper_init(&a.stamper);
+	a.stamper.filled = o.setup.entities;
+	a.stamper.sequence = sequence;
+	setup_print(json_pack("{s:{s:i,s:b,s:o}}", "ready", "entities", o.setup.entities,
+			    "huge_pages", !o.setup.no_huge, "floor", floor),
+		0);
+	serve(&a);
+	_exit(EXIT_SUCCESS);
+}

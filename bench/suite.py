@@ -1,0 +1,375 @@
+"""What scripts/bench measures: groups of programs that are set up together and take turns, round by round."""
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import socket
+import statistics
+import subprocess
+import tempfile
+import time
+
+from served import Failed, HugePages, Served, say
+
+PORT_BYTES = 160 << 20  # DPDK's own memory beside an engine
+MILLION = 1_000_000
+
+
+class Run:
+    """Samples by name, from all rounds, and the configuration of each."""
+
+    def __init__(self, build, rounds, window_s, full, huge):
+        self.build, self.rounds, self.window_s, self.full, self.huge = build, rounds, window_s, full, huge
+        cores = sorted(os.sched_getaffinity(0))
+        self.worker, self.other = cores[-1], cores[0]
+        self.samples, self.configuration, self.trouble = {}, {}, []
+        self.bytes_an_entity = None
+        self.pages = True
+
+    # ---- keeping ----
+
+    def keep(self, name, value, unit, configuration=None):
+        self.samples.setdefault(name, (unit, []))[1].append(value)
+        if configuration is not None:
+            self.configuration[name] = configuration
+
+    def figures(self):
+        out = {}
+        for name, (unit, values) in self.samples.items():
+            out[name] = {"median": statistics.median(values), "min": min(values), "max": max(values), "unit": unit}
+        out["configuration"] = self.configuration
+        return out
+
+    def group(self, title, body):
+        """One group; what goes wrong in it costs its figures and not the others'."""
+        begin = time.monotonic()
+        say(title)
+        with contextlib.ExitStack() as stack:
+            def start(program, *arguments, ready_s=180):
+                served = Served([self.build / "bench" / program, *arguments], ready_s)
+                stack.callback(lambda: self._closed(served))
+                return served
+            try:
+                body(start)
+            except (Failed, OSError, subprocess.SubprocessError, KeyError, ValueError) as error:
+                self.trouble.append(f"{title}: {error}")
+                say(f"trouble: {title}: {error}")
+        say(f"{title}: {time.monotonic() - begin:.0f} s")
+
+    def _closed(self, served):
+        if served.close():
+            self.trouble.append(f"{served.name} did not end well")
+
+    # ---- starting ----
+
+    def plan(self):
+        out = subprocess.run([self.build / "bench/presence-core-bench", "plan", "--entities", str(MILLION)],
+                             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=True)
+        self.bytes_an_entity = json.loads(out.stdout)["bytes_an_entity"]
+
+    def reserve(self, bytes_wanted):
+        self.pages = self.huge.ensure(bytes_wanted)
+        return [] if self.pages else ["--no-huge"]
+
+    def engine_bytes(self, entities):
+        return self.bytes_an_entity * entities * 1.05 + (48 << 20)
+
+    def core(self, start, entities, *more, ready_s=180):
+        return start("presence-core-bench", "serve", "--entities", str(entities), "--core", str(self.worker),
+                     "--control-core", str(self.other), "--second-core", str(self.other), *more, ready_s=ready_s)
+
+    def warm(self, *served):
+        """The first windows after the fill meet memory that nothing was written to yet: they count for nothing."""
+        for core, scenario in served:
+            core.ask(f"{scenario} 0.5")
+
+    # ---- one window each ----
+
+    def core_window(self, served, scenario, name, what, unit, **more):
+        got = served.ask(f"{scenario} {self.window_s}")
+        if got["refused"] > 0.001 * (got["updates"] + got["queries"]):
+            raise Failed(f"{scenario}: {got['refused']:.0f} refused a second")
+        self.keep(name, got[what], unit, {**served.ready, "scenario": scenario, "window": got, **more})
+        return got
+
+
+# ---- groups ----
+
+def updates_and_queries(run):
+    """A million entities: memory, the core, and the same from the packet on."""
+    pages = run.reserve(5 * run.engine_bytes(MILLION) + run.engine_bytes(MILLION) * 1.4 + 4 * PORT_BYTES + (300 << 20))
+    crossings = [1, 5, 10, 25, 50, 100] if run.full else [10]
+    covered = [0, 50, 90] if run.full else [90]
+    where = ["--core", str(run.worker), "--control-core", str(run.other), *pages]
+
+    def body(start):
+        core = run.core(start, MILLION, *pages)
+        thresholds = run.core(start, MILLION, "--thresholds", *pages)
+        memory = start("presence-memory-bench", "--serve", "--bytes", str(core.ready["working_set_bytes"]), "--core",
+                       str(run.worker), *pages)
+        packets = {}
+        for name, arguments in {"update_packet_1": ["--records", "1"], "update_packet_16": ["--records", "16"],
+                                "query_packet_20": ["--queries", "100"], "mixed": ["--queries", "10"]}.items():
+            packets[name] = start("presence-packet-bench", "--serve", *arguments, *where)
+            run.keep("source_" + name, packets[name].ready["source_ns_a_packet"]["median"], "ns/packet")
+        run.warm((core, "update"), (thresholds, "coalesced:90"))
+        run.keep("bytes_an_entity", core.ready["bytes_an_entity"], "bytes", core.ready)
+        for turn in range(run.rounds):
+            say(f"round {turn + 1} of {run.rounds}")
+            run.keep("memory_lines_1m", memory.ask(f"lines {run.window_s}")["lines"], "lines/s", memory.ready)
+            run.core_window(core, "update", "update_core_1m", "updates", "records/s")
+            run.core_window(core, "message:16", "update_message_16", "updates", "records/s")
+            for share in crossings:
+                run.core_window(core, f"crossing:{share}", f"update_core_crossing_{share}", "updates", "records/s")
+            for share in covered:
+                got = run.core_window(thresholds, f"coalesced:{share}", f"update_core_coalesced_{share}", "updates",
+                                      "records/s")
+                if share == 90:
+                    run.keep("coalesced_share", got["coalesced_share"], "share")
+            for hits in (20, 100, 1000):
+                got = run.core_window(core, f"query:{hits}", f"query_core_{hits}", "queries", "queries/s")
+                run.keep(f"query_scanned_{hits}", got["scanned"], "entities/s")
+            for name, served in packets.items():
+                got = served.ask(f"window {run.window_s}")
+                if got["refused"] > 0.001 * got["rx_packets"]:
+                    raise Failed(f"{name}: {got['refused']:.0f} refused a second")
+                configuration = {**served.ready, "window": got}
+                if name == "query_packet_20":
+                    run.keep(name, got["queries"], "queries/s", configuration)
+                else:
+                    run.keep(name, got["updates"], "records/s", configuration)
+                if name == "mixed":
+                    run.keep("mixed_queries", got["queries"], "queries/s")
+
+    run.group("a million entities", body)
+
+
+def ten_millions(run):
+    pages = run.reserve(run.engine_bytes(10 * MILLION) + (2600 << 20))
+
+    def body(start):
+        core = run.core(start, 10 * MILLION, *pages, ready_s=300)
+        memory = start("presence-memory-bench", "--serve", "--bytes", str(core.ready["working_set_bytes"]), "--core",
+                       str(run.worker), *pages, ready_s=120)
+        run.warm((core, "update"))
+        run.keep("bytes_an_entity_10m", core.ready["bytes_an_entity"], "bytes", core.ready)
+        run.keep("create_core_10m_s", core.ready["create_s"], "s")
+        for _ in range(run.rounds):
+            run.keep("memory_lines_10m", memory.ask(f"lines {run.window_s}")["lines"], "lines/s", memory.ready)
+            run.core_window(core, "update", "update_core_10m", "updates", "records/s")
+            if run.full:
+                run.core_window(core, "crossing:10", "update_core_10m_crossing_10", "updates", "records/s")
+                for hits in (20, 100, 1000):
+                    run.core_window(core, f"query:{hits}", f"query_core_10m_{hits}", "queries", "queries/s")
+
+    run.group("ten million entities", body)
+
+
+def by_entities(run):
+    counts = [30_000, 100_000, 300_000, 3 * MILLION]
+    pages = run.reserve(sum(run.engine_bytes(n) for n in counts))
+
+    def body(start):
+        cores = {n: run.core(start, n, *pages) for n in counts}
+        run.warm(*((core, "update") for core in cores.values()))
+        for _ in range(run.rounds):
+            for n, core in cores.items():
+                run.core_window(core, "update", f"update_core_{n}", "updates", "records/s")
+                run.core_window(core, "query:20", f"query_core_20_{n}", "queries", "queries/s")
+
+    run.group("other numbers of entities", body)
+
+
+def two_workers(run):
+    if run.worker == run.other:
+        run.trouble.append("two workers: there is one core only")
+        return
+    pages = run.reserve(3 * run.engine_bytes(MILLION))
+    shares = [0, 25, 50, 75, 100] if run.full else [0, 50]
+
+    def body(start):
+        beside = run.core(start, MILLION, "--workers", "2", *pages)
+        divided = run.core(start, MILLION, "--divided", *pages)
+        run.warm((beside, "update"), (divided, "foreign:0"))
+        for _ in range(run.rounds):
+            alone = run.core_window(beside, "update", "update_reader_idle", "updates", "records/s")
+            both = run.core_window(beside, "beside:20", "update_beside_queries", "updates", "records/s")
+            reader = run.core_window(beside, "reader:20", "query_writer_idle", "queries", "queries/s")
+            run.keep("query_beside_updates", both["queries"], "queries/s", {**beside.ready, "scenario": "beside:20"})
+            run.keep("update_kept_beside_queries", both["updates"] / alone["updates"], "share")
+            run.keep("query_kept_beside_updates", both["queries"] / reader["queries"], "share")
+            for share in shares:
+                run.core_window(divided, f"foreign:{share}", f"update_two_workers_foreign_{share}", "updates", "records/s")
+
+    run.group("two workers", body)
+
+
+def latency(run):
+    if run.worker == run.other:
+        run.trouble.append("latency: there is one core only")
+        return
+    pages = run.reserve(run.engine_bytes(MILLION) + PORT_BYTES)
+
+    def body(start):
+        served = start("presence-latency-bench", "--core", str(run.worker), "--control-core", str(run.other), *pages)
+        for key, value in served.ready["floor"].items():
+            run.keep("latency_floor_us_" + key.removesuffix("_us"), value, "us", served.ready)
+        for _ in range(run.rounds):
+            capacity = served.ask(f"capacity {run.window_s}")["packets"]
+            run.keep("latency_capacity", capacity, "packets/s")
+            for share in (50, 70, 90) if not run.full else (10, 30, 50, 70, 80, 90):
+                got = served.ask(f"load:{capacity * share / 100:.0f} {2 * run.window_s}")
+                for key in ("p50", "p99", "p999"):
+                    run.keep(f"latency_us_{key}_load_{share}", got[key + "_us"], "us",
+                             {**served.ready, "load_percent": share, "packets": "9 updates of 1 record, 1 query of 20 hits",
+                              "port": "two rings in one process", "window": got})
+                run.keep(f"latency_answered_load_{share}", got["answers"] / max(got["queries"], 1), "share")
+
+    run.group("latency", body)
+
+
+@contextlib.contextmanager
+def server(command, **more):
+    process = subprocess.Popen([str(c) for c in command], stdin=subprocess.DEVNULL, **more)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def free_port(kind):
+    with socket.socket(socket.AF_INET, kind) as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def best_depth(run, served, pattern, depths):
+    """The depth that gives most, over a short window each."""
+    rates = {d: served.ask(f"{pattern.format(depth=d)} {run.window_s / 2}")["operations"] for d in depths}
+    return max(rates, key=rates.get), rates
+
+
+def peer(run, served, cases, prefix):
+    chosen = {}
+    for name, (pattern, depths) in cases.items():
+        chosen[name] = best_depth(run, served, pattern, depths)
+    for _ in range(run.rounds):
+        for name, (pattern, _) in cases.items():
+            depth, rates = chosen[name]
+            got = served.ask(f"{pattern.format(depth=depth)} {run.window_s}")
+            unit = "queries/s" if "query" in pattern else "records/s"
+            run.keep(prefix + name, got["operations"], unit,
+                     {**served.ready, "depth": depth, "tried": rates, "results": got["results"], "lost": got["lost"]})
+
+
+def redis(run):
+    binary = shutil.which("redis-server")
+    if not binary:
+        run.trouble.append("redis: redis-server is not installed")
+        return
+    depths = [16, 64, 128, 256]
+
+    def body(start):
+        port = free_port(socket.SOCK_STREAM)
+        with tempfile.TemporaryDirectory(prefix="bench-redis-") as folder, server(
+                ["taskset", "-c", str(run.worker), binary, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly",
+                 "no", "--dir", folder, "--daemonize", "no"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            wait_for(lambda: connects(port), process, "redis-server")
+            with contextlib.closing(start("presence-peer-bench", "redis", "--port", str(port), "--core", str(run.other))) as served:
+                peer(run, served, {"geoadd": ("update:{depth}", depths), "geoadd_jump": ("jump:{depth}", depths),
+                                   "geosearch_20": ("query:20:{depth}", depths),
+                                   "geosearch_100": ("query:100:{depth}", depths[:3])}, "redis_")
+
+    run.group("Redis", body)
+
+
+def connects(port):
+    with contextlib.suppress(OSError):
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return True
+    return False
+
+
+def wait_for(done, process, name, limit_s=60):
+    end = time.monotonic() + limit_s
+    while not done():
+        if process.poll() is not None:
+            raise Failed(f"{name} ended with {process.returncode}")
+        if time.monotonic() > end:
+            raise Failed(f"{name} is not ready after {limit_s} s")
+        time.sleep(0.02)
+
+
+CONFIG = """
+workers: {{count: 1, cores: [{core}], control_core: {control}, idle: sleep}}
+memory: {{entities: {entities}, huge_pages: {huge}, no_huge: true, socket_mem_mb: 64}}
+sources:
+  - socket: {{address: 127.0.0.1, port: {port}}}
+spaces:
+  - id: 6c6f6361-6c00-4000-8000-000000000001
+    name: local
+    kind: cartesian
+    leaf_edge_m: 64
+    leaf_height_m: 1024
+    ttl_default_ms: 36000000
+"""
+
+
+@contextlib.contextmanager
+def presenced(run, entities, huge):
+    """The engine as a process with its socket source; yields port and seconds until it was ready."""
+    port = free_port(socket.SOCK_DGRAM)
+    with tempfile.TemporaryDirectory(prefix="bench-presenced-") as folder:
+        config, log = pathlib.Path(folder, "presenced.yaml"), pathlib.Path(folder, "log")
+        config.write_text(CONFIG.format(core=run.worker, control=run.other, entities=entities, port=port,
+                                        huge="true" if huge else "false"))
+        with log.open("wb") as out:
+            begin = time.monotonic()
+            with server([run.build / "dataplane/presenced", "--config", config], stdout=out, stderr=out) as process:
+                wait_for(lambda: b"presenced: ready: " in log.read_bytes(), process, "presenced")
+                yield port, time.monotonic() - begin
+
+
+def own_socket(run):
+    run.reserve(run.engine_bytes(MILLION))
+
+    def body(start):
+        with presenced(run, MILLION + 1024, run.pages) as (port, _):
+            with contextlib.closing(start("presence-peer-bench", "udp", "--port", str(port), "--core", str(run.other))) as served:
+                peer(run, served, {"update_16": ("update:{depth}", [32, 64, 128]),
+                                   "query_20": ("query:20:{depth}", [8, 32, 64])}, "socket_")
+
+    run.group("the engine's own socket source", body)
+
+
+def start_up(run):
+    run.reserve(run.engine_bytes(10 * MILLION))
+
+    def body(_):
+        for _ in range(3 if run.full else 1):
+            with presenced(run, 10 * MILLION, run.pages) as (_, ready_s):
+                run.keep("start_up_10m_s", ready_s, "s", {"entities": 10 * MILLION, "huge_pages": run.pages})
+
+    run.group("start-up with ten million slots", body)
+
+
+def measure(build, rounds, window_s, full, huge_wanted):
+    with HugePages(huge_wanted) as huge:
+        run = Run(build, rounds, window_s, full, huge)
+        run.plan()
+        updates_and_queries(run)
+        ten_millions(run)
+        if full:
+            by_entities(run)
+        two_workers(run)
+        latency(run)
+        redis(run)
+        own_socket(run)
+        start_up(run)
+    return run.figures(), run.trouble
