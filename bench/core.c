@@ -89,7 +89,8 @@ static void model_change(const struct core_worker *w, struct pe_change *c, uint6
 		.handle = PE_HANDLE_NONE,
 		.ack = PE_ACK_NONE,
 		.kind = PE_CHANGE_UPDATE,
-		.owner = (uint8_t)w->index};
+		.owner = (uint8_t)w->index,
+		.plain = w->core->engine->spaces[0].plain};
 	c->update.entity_type = PE_ENTITY_MOBILE;
 }
 

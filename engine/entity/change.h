@@ -4,6 +4,8 @@
 
 #include "wire/wire.h"
 
+#include <stdbool.h>
+
 enum pe_change_kind {
 	PE_CHANGE_UPDATE = 1,   // to the owner, or to the partition's worker to find or make one
 	PE_CHANGE_WITHDRAW = 2, // likewise; update.entity_id and update.sequence count

@@ -1,0 +1,23 @@
+#include "modules.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+void module_fail(const char *what)
+{
+	fprintf(stderr, "presence-module-bench: %s\n", what);
+	exit(EXIT_FAILURE);
+}
+
+int main(int argc, char **argv)
+{
+	module_codec();
+	module_table();
+	module_coalesce();
+	module_grid();
+	module_scan();
+	module_query();
+	module_ring();
+	module_encode();
+	return bench_run(argc, argv);
+}
