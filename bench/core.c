@@ -135,7 +135,8 @@ static inline void next_change(struct core_worker *w, struct pe_change *c,
 	else
 		number = crowd_below(random, count);
 	fill_change(w, c, model, number, sequence);
-	if (s->far) {
+	// Once some have moved they stay where they are until a work moves them again.
+	if (s->far || w->any_moved) {
 		uint64_t bit = 1ull << (number & 63), *moved = &w->moved[number >> 6];
 
 		if ((random & 0xFFFF) < s->far)
@@ -151,6 +152,7 @@ static unsigned updates(struct core_worker *w, const struct core_work *work, uin
 	struct pe_change model;
 
 	model_change(w, &model, wall_ms);
+	w->any_moved = w->any_moved || s.far;
 	pe_count(&w->worker->counters, PE_COUNTER_records_carried, CORE_TURN_RECORDS);
 	for (unsigned i = 0; i < CORE_TURN_RECORDS; i++) {
 		next_change(w, pe_apply_next(w->worker), &model, &s);

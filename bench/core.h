@@ -50,6 +50,7 @@ struct core_worker {
 	uint64_t random;
 	uint32_t sequence;
 	uint64_t *moved; // a bit an entity: it is on the far side of its two places
+	bool any_moved;  // one of them at least
 	uint8_t *request, *messages;
 	unsigned records; // that the prepared messages have
 	uint64_t answer_bytes;
