@@ -20,12 +20,14 @@ static uint64_t clock_ms(void)
 static void *control(void *context)
 {
 	struct pe_workers *all = context;
-	const struct timespec little = {.tv_nsec = 1000000}, between = {.tv_nsec = 200000};
+	const struct timespec between = {.tv_nsec = 1000000};
 
-	// Grace periods back to back would take the lines that workers announce quiescent states in away from them
-	// every turn; a fifth of a millisecond apart they cost nothing, and what waits for them hardly notices.
-	while (atomic_load_explicit(&all->phase, memory_order_acquire) != PE_PHASE_STOP)
-		nanosleep(pe_engine_control(all->engine) ? &between : &little, NULL);
+	// One grace period a millisecond at most: a worker whose turn is long is asked by liburcu to wake the waiting
+	// thread, which is a system call of its own (a tenth of its time at five grace periods a millisecond).
+	while (atomic_load_explicit(&all->phase, memory_order_acquire) != PE_PHASE_STOP) {
+		(void)pe_engine_control(all->engine);
+		nanosleep(&between, NULL);
+	}
 	return NULL;
 }
 

@@ -160,13 +160,10 @@ static_assert(offsetof(struct pe_wire_update, precision_m) == 60 &&
 
 static inline uint32_t expiry_of(const struct pe_worker *w, const struct pe_change *c)
 {
-	uint32_t ttl_ms = c->update.ttl_ms;
-
-#ifdef PE_PLANT_EXPIRY_LATE
-	ttl_ms = ttl_ms ? ttl_ms : w->engine->spaces[c->space].policy.ttl_default_ms;
-	return w->tick + ttl_ms + 1;
+#ifdef PE_PLANT_EXPIRY_LATE // tests only
+	return w->tick + c->update.ttl_ms + 1;
 #endif
-	return w->tick + (ttl_ms ? ttl_ms : w->engine->spaces[c->space].policy.ttl_default_ms);
+	return w->tick + c->update.ttl_ms;
 }
 
 // (incarnation, sequence) and event time against what is known.
@@ -364,13 +361,9 @@ static void stage_probe(struct pe_worker *w, struct pe_batch *b)
 {
 	const struct pe_table *t = &w->engine->table;
 
-	for (unsigned i = 0; i < b->count; i++) {
-		uint32_t handle = pe_index_candidate(&t->index, b->home[i], b->change[i].hash);
-
-		b->handle[i] = handle;
-		if (handle != PE_HANDLE_NONE)
-			__builtin_prefetch(&t->records[handle], 1);
-	}
+	for (unsigned i = 0; i < b->count; i++)
+		b->handle[i] =
+			pe_index_candidate(&t->index, t->records, b->home[i], b->change[i].hash);
 }
 
 // A later record of the same entity covers an earlier one if it would pass wherever that one does: same sender's life,
@@ -422,7 +415,7 @@ static void stage_verify(struct pe_worker *w, struct pe_batch *b)
 			continue;
 		r = &t->records[handle];
 		status = atomic_load_explicit(&r->status, memory_order_relaxed);
-		if (PE_STATUS_LIFE(status) == PE_LIFE_THERE && PE_STATUS_OWNER(status) == w->index)
+		if ((status & 0xFFFFu) == pe_status_make(PE_LIFE_THERE, w->index, 0, 0))
 			pe_grid_prefetch_slot(w->engine->grid, r->slot);
 		__builtin_prefetch(
 			&r->copy[(atomic_load_explicit(&r->version, memory_order_relaxed) + 1) & 1],

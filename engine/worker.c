@@ -88,6 +88,15 @@ static void note_precision(struct pe_space_entry *s, float precision_m)
 		;
 }
 
+// A sound record joins the batch.
+static inline void admit(struct pe_worker *w, struct pe_space_entry *s, struct pe_change *c)
+{
+	if (!c->update.ttl_ms)
+		c->update.ttl_ms = s->policy.ttl_default_ms;
+	note_precision(s, c->update.precision_m);
+	pe_apply_add(w);
+}
+
 static void take_updates(
 	struct pe_worker *w, const struct pe_wire_view *view, unsigned space, uint32_t ack)
 {
@@ -108,8 +117,7 @@ static void take_updates(
 			refuse_record(w, at, reason);
 			continue;
 		}
-		note_precision(s, c->update.precision_m);
-		pe_apply_add(w);
+		admit(w, s, c);
 	}
 }
 
@@ -165,8 +173,7 @@ static inline bool take_ordinary(struct pe_worker *w, const uint8_t *data, uint3
 				continue;
 			}
 		}
-		note_precision(s, c->update.precision_m);
-		pe_apply_add(w);
+		admit(w, s, c);
 	}
 	return true;
 }

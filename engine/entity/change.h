@@ -17,7 +17,7 @@ enum pe_change_kind {
 #define PE_CHANGE_HOPS_MAX 4
 
 struct pe_change {
-	struct pe_wire_update update;
+	struct pe_wire_update update; // ttl_ms: the space's default filled in
 	uint64_t time_ms; // event time
 	uint64_t hash;    // of the id
 	uint32_t incarnation;

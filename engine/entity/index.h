@@ -74,16 +74,22 @@ static inline uint32_t pe_bucket_match(const struct pe_bucket *b, uint8_t tag)
 	return (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(tags, _mm_set1_epi8((char)tag))) & 0xFFFu;
 }
 
-// The first candidate in the home bucket, or PE_HANDLE_NONE: for prefetching its record.
+// The first candidate in the home bucket, or PE_HANDLE_NONE: its record is asked for. Now and then a tag fits twice, and
+// then the id may be the second one's, so that is asked for as well.
 static inline uint32_t pe_index_candidate(
-	const struct pe_index *index, uint32_t home, uint64_t hash)
+	const struct pe_index *index, const struct pe_record *records, uint32_t home, uint64_t hash)
 {
 	const struct pe_bucket *b = &index->buckets[home];
-	uint32_t match = pe_bucket_match(b, pe_index_tag(hash));
+	uint32_t match = pe_bucket_match(b, pe_index_tag(hash)), handle;
 
-	return match ?
-		atomic_load_explicit(&b->handle[__builtin_ctz(match)], memory_order_relaxed) :
-		PE_HANDLE_NONE;
+	if (!match)
+		return PE_HANDLE_NONE;
+	handle = atomic_load_explicit(&b->handle[__builtin_ctz(match)], memory_order_relaxed);
+	__builtin_prefetch(&records[handle], 1);
+	for (match &= match - 1; match; match &= match - 1)
+		__builtin_prefetch(&records[atomic_load_explicit(
+			&b->handle[__builtin_ctz(match)], memory_order_relaxed)]);
+	return handle;
 }
 
 // The handle of `id`, or PE_HANDLE_NONE.

@@ -110,6 +110,7 @@ static inline void pe_record_publish_words(
 	uint32_t version = atomic_load_explicit(&r->version, memory_order_relaxed) + 1;
 	_Atomic uint64_t *to = (_Atomic uint64_t *)&r->copy[version & 1];
 
+#pragma GCC unroll 8
 	for (unsigned i = 0; i < PE_PUBLISHED_WORDS; i++)
 		atomic_store_explicit(&to[i], words[i], memory_order_relaxed);
 	// LATCH: release pairs with the reader's acquire of version: whoever sees the number sees the copy.
