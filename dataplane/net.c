@@ -346,7 +346,7 @@ static inline bool parse_ordinary(const struct pe_net_local *local, const uint8_
 	static const uint8_t kind[3] = {TYPE_IPV4 >> 8, TYPE_IPV4 & 0xFF, 0x45};
 	const uint32_t l4 = ETHER_BYTES + IPV4_BYTES,
 		       payload = ETHER_BYTES + IPV4_BYTES + UDP_BYTES;
-	uint64_t ports;
+	uint64_t ports, peer[2] = {0};
 	uint32_t total, source, own;
 	uint16_t checksum;
 
@@ -382,9 +382,10 @@ static inline bool parse_ordinary(const struct pe_net_local *local, const uint8_
 		.payload_bytes = (uint16_t)(total - IPV4_BYTES - UDP_BYTES),
 		.l3_bytes = (uint16_t)total,
 		.peer_port = get16(frame + l4),
-		.peer_address = {[10] = 0xFF, [11] = 0xFF},
 	};
-	memcpy(p->peer_address + 12, &source, 4);
+	// Whole words, since whole words are read again at once.
+	peer[1] = 0xFFFF0000u | (uint64_t)source << 32;
+	memcpy(p->peer_address, peer, sizeof peer);
 	return true;
 }
 
