@@ -92,6 +92,7 @@ static void model_change(const struct core_worker *w, struct pe_change *c, uint6
 		.owner = (uint8_t)w->index,
 		.plain = w->core->engine->spaces[0].plain};
 	c->update.entity_type = PE_ENTITY_MOBILE;
+	c->update.ttl_ms = w->core->engine->spaces[0].policy.ttl_default_ms;
 }
 
 static inline void fill_change(const struct core_worker *w, struct pe_change *c,
