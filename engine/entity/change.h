@@ -18,8 +18,8 @@ enum pe_change_kind {
 
 struct pe_change {
 	struct pe_wire_update update; // ttl_ms: the space's default filled in
-	uint64_t time_ms; // event time
-	uint64_t hash;    // of the id
+	uint64_t time_ms;             // event time
+	uint64_t hash;                // of the id
 	uint32_t incarnation;
 	uint32_t handle; // where the sender believes the entity to be, or PE_HANDLE_NONE
 	// where its acknowledgement record goes, on the worker that received it; or PE_ACK_NONE
