@@ -10,6 +10,7 @@
 
 #include <float.h>
 #include <immintrin.h>
+#include <stddef.h>
 
 // What a space allows, in the form that the comparison wants. Immutable after pe_wire_ordinary_make.
 struct pe_wire_ordinary {
