@@ -48,12 +48,26 @@ static enum pe_status check_config(const struct pe_engine_config *c, struct pe_e
 	return PE_OK;
 }
 
+// A crossing needs one for a grace period; an entity whose space holds its states back has one most of the time.
+static uint32_t default_pending(const struct pe_engine_config *c)
+{
+	uint32_t quarter = c->entity_count_max / 4 + 64, least = 8192;
+
+	for (unsigned i = 0; i < c->space_count; i++)
+		if (c->spaces[i].coalesce_distance_m > 0 || c->spaces[i].coalesce_interval_ms ||
+			c->spaces[i].frequency_default)
+			return quarter;
+	if (c->entity_count_max / 32 > least)
+		return c->entity_count_max / 32;
+	return quarter < least ? quarter : least;
+}
+
 static void fill_defaults(struct pe_engine_config *c)
 {
 #define DEFAULT(field, value) \
 	if (!c->field) \
 	c->field = (value)
-	DEFAULT(pending_count_max, c->entity_count_max / 4 + 64);
+	DEFAULT(pending_count_max, default_pending(c));
 	// One ring a pair of workers: smaller ones where there are many.
 	DEFAULT(ring_records, c->worker_count <= 4 ? PE_RING_RECORDS_MAX : PE_RING_RECORDS_MAX / 8);
 	DEFAULT(tombstone_ms, PE_TOMBSTONE_MS);
@@ -193,6 +207,10 @@ enum pe_status pe_engine_create(
 	}
 	struct pe_grid_config grid = {
 		.entity_count_max = e->config.entity_count_max,
+		.leaf_count_max = e->config.cell_count_max,
+		.node_count_max = e->config.node_count_max,
+		.chunk_count_max = e->config.chunk_count_max,
+		.crossing_count_max = e->config.pending_count_max,
 		.worker_count = e->config.worker_count,
 		.huge_pages = e->config.huge_pages,
 	};
@@ -274,8 +292,9 @@ void pe_engine_print_plan(const struct pe_engine *engine, FILE *out)
 	print_pool(out, "leaves", g.leaves, "cells", g.leaf_bytes, "");
 	print_pool(out, "nodes", g.nodes, "nodes", g.node_bytes, "");
 	print_pool(out, "chunks", g.chunks, "of 32", g.chunk_bytes, "");
-	print_pool(out, "small chunks", g.smalls, "of 8", g.small_bytes, "");
-	print_pool(out, "grid tables", 0, "", g.table_bytes, "");
+	print_pool(out, "deferred", g.crossings, "crossings", g.deferred_bytes, "");
+	print_pool(out, "grid, the rest", 0, "",
+		g.total_bytes - g.leaf_bytes - g.node_bytes - g.chunk_bytes - g.deferred_bytes, "");
 	print_pool(out, "pending", c->pending_count_max, "states", pending, "");
 	print_pool(out, "rings", (uint64_t)c->worker_count * (c->worker_count - 1), "rings",
 		engine->ring_memory.mapped_bytes, "");

@@ -38,8 +38,12 @@ struct pe_space_policy {
 struct pe_engine_config {
 	unsigned worker_count;     // 1 … PE_WORKERS_MAX
 	uint32_t entity_count_max; // handles; the bill follows from it
-	// coalesced states and crossings waiting at one time; 0 = entity_count_max / 4
+	// coalesced states and crossings waiting at one time; 0 = a quarter of the entities where a space holds states back
+	// (a coalescing threshold or a frequency of its own), else a 32nd
 	uint32_t pending_count_max;
+	uint32_t cell_count_max;  // cells in use at one time; 0 = see pe_grid_cells
+	uint32_t node_count_max;  // of the tree over the cells; 0 = derived from them
+	uint32_t chunk_count_max; // of 32 entities in one cell; 0 = derived from entities and cells
 	// worker-to-worker ring, records; a power of two; 0 = PE_RING_RECORDS_MAX
 	uint32_t ring_records;
 	uint32_t tombstone_ms;      // 0 = PE_TOMBSTONE_MS

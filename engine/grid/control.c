@@ -8,16 +8,22 @@
 #define IDLE_SCANS 2
 #define SCAN_SLICE 8192 // objects looked at in one step: well below a millisecond
 
-static void push(struct pe_pending_list *list, enum pe_kind kind, uint32_t index)
+static void push_slots(
+	struct pe_pending_list *list, enum pe_kind kind, uint32_t index, uint32_t slots)
 {
 	assert(list->count < PE_PENDING_MAX);
-	list->entry[(list->head + list->count++) % PE_PENDING_MAX] =
-		(struct pe_pending){.stamp = pe_rcu_stamp(), .kind = kind, .index = index};
+	list->entry[(list->head + list->count++) % PE_PENDING_MAX] = (struct pe_pending){
+		.stamp = (uint32_t)pe_rcu_stamp(), .kind = kind, .index = index, .slots = slots};
+}
+
+static void push(struct pe_pending_list *list, enum pe_kind kind, uint32_t index)
+{
+	push_slots(list, kind, index, 0);
 }
 
 static bool pop_passed(struct pe_pending_list *list, struct pe_pending *pending)
 {
-	if (list->count == 0 || !pe_rcu_passed(list->entry[list->head].stamp))
+	if (list->count == 0 || !pe_defer_passed(list->entry[list->head].stamp))
 		return false;
 	*pending = list->entry[list->head];
 	list->head = (list->head + 1) % PE_PENDING_MAX;
@@ -57,9 +63,9 @@ static void close_node(struct pe_grid *grid, uint32_t index)
 
 // Two empty chunks may be neighbours, but only this thread takes any out. An empty leaf goes as a
 // whole, and its last chunk stays as long as it does.
-static void close_chunk(struct pe_grid *grid, enum pe_kind kind, uint32_t index)
+static void close_chunk(struct pe_grid *grid, uint32_t ref)
 {
-	uint32_t ref = kind == PE_KIND_BIG ? pe_big_ref(index) : pe_small_ref(index), next, head;
+	uint32_t next, head;
 	struct pe_chunk *chunk = pe_chunk_at(grid, ref);
 	struct pe_leaf *leaf;
 
@@ -87,7 +93,27 @@ static void close_chunk(struct pe_grid *grid, enum pe_kind kind, uint32_t index)
 		} while (head != ref);
 		atomic_store_explicit(link, next, memory_order_release);
 	}
-	push(&grid->control.gone, kind, index);
+	push(&grid->control.gone, ref & PE_SMALL ? PE_KIND_SMALL : PE_KIND_BIG, ref);
+}
+
+static void look_at_slab(struct pe_grid *grid, uint32_t slab)
+{
+	uint32_t ref = PE_NONE, orphans;
+	unsigned count = pe_slab_chunks(grid, slab, &ref);
+	uint32_t step = ref & PE_SMALL ? PE_SMALL_SLOTS : PE_BIG_SLOTS;
+
+	for (unsigned i = 0; i < count; i++, ref += step) {
+		_Atomic uint32_t *at = &pe_chunk_at(grid, ref)->orphans;
+
+		// ORPHANS: acquire: the slots are invalid; the stamp is read after.
+		orphans = atomic_load_explicit(at, memory_order_relaxed);
+		if (orphans)
+			orphans = atomic_exchange_explicit(at, 0, memory_order_acquire);
+		if (orphans)
+			push_slots(&grid->control.gone, PE_KIND_COUNT, ref, orphans);
+		else
+			close_chunk(grid, ref);
+	}
 }
 
 static void look_at(struct pe_grid *grid, enum pe_kind kind, uint32_t index)
@@ -102,12 +128,29 @@ static void look_at(struct pe_grid *grid, enum pe_kind kind, uint32_t index)
 	case PE_KIND_NODE:
 		close_node(grid, index);
 		break;
-	case PE_KIND_BIG:
-	case PE_KIND_SMALL:
-		close_chunk(grid, kind, index);
+	case PE_KIND_BIG: // a slab
+		look_at_slab(grid, index);
 		break;
+	case PE_KIND_SMALL:
 	case PE_KIND_COUNT:
 		break;
+	}
+}
+
+// How many of what is looked at were ever taken.
+static uint32_t mark_of(const struct pe_grid *grid, enum pe_kind kind)
+{
+	switch (kind) {
+	case PE_KIND_LEAF:
+	case PE_KIND_NODE:
+		return pe_pool_mark(&grid->pool[kind]);
+	case PE_KIND_BIG: {
+		uint32_t fresh = atomic_load_explicit(&grid->slabs.fresh, memory_order_relaxed);
+
+		return fresh < grid->slabs.count ? fresh : grid->slabs.count;
+	}
+	default:
+		return 0;
 	}
 }
 
@@ -128,20 +171,21 @@ static void scan(struct pe_grid *grid)
 	if (!c->scanning) {
 		uint64_t sum = emptied_sum(grid);
 
-		if (sum == c->emptied_seen && !c->again)
+		if (sum == c->emptied_seen && !c->again && !c->look)
 			return;
 		// What only this thread left empty are nodes.
-		c->scan_kind = sum == c->emptied_seen ? PE_KIND_NODE : 0;
+		c->scan_kind = sum == c->emptied_seen && !c->look ? PE_KIND_NODE : 0;
+		c->look = false;
 		c->emptied_seen = sum;
 		c->again = false;
 		c->scanning = true;
 		c->scan_index = 0;
 	}
 	for (unsigned i = 0; i < SCAN_SLICE; i++) {
-		// One object may bring one entry to either list, and a freed child its parent.
+		// One object may bring one entry to either list (a slab seven), and a freed child its parent.
 		if (c->closed.count + c->gone.count >= PE_PENDING_MAX / 2)
 			return;
-		while (c->scan_index >= pe_pool_mark(&grid->pool[c->scan_kind])) {
+		while (c->scan_index >= mark_of(grid, c->scan_kind)) {
 			c->scan_index = 0;
 			if (++c->scan_kind == PE_KIND_COUNT) {
 				c->scanning = false;
@@ -206,10 +250,7 @@ static void free_chunks(struct pe_grid *grid, uint32_t ref)
 		uint32_t next = atomic_load_explicit(&chunk->next, memory_order_relaxed);
 
 		atomic_store_explicit(&chunk->claimed, PE_NONE, memory_order_relaxed);
-		if (ref & PE_SMALL)
-			pe_pool_give_shared(&grid->pool[PE_KIND_SMALL], (ref & ~PE_SMALL) >> 3);
-		else
-			pe_pool_give_shared(&grid->pool[PE_KIND_BIG], ref >> 5);
+		pe_slab_give_shared(grid, ref);
 		ref = next;
 	}
 }
@@ -220,16 +261,31 @@ unsigned pe_grid_control(struct pe_grid *grid)
 	struct pe_pending pending;
 
 	while (pop_passed(&c->gone, &pending)) {
-		if (pending.kind == PE_KIND_LEAF)
+		switch ((enum pe_kind)pending.kind) {
+		case PE_KIND_LEAF:
 			free_chunks(grid,
 				atomic_load_explicit(
 					&grid->leaves[pending.index].head, memory_order_relaxed));
-		pe_pool_give_shared(&grid->pool[pending.kind], pending.index);
+			pe_pool_give_shared(&grid->pool[PE_KIND_LEAF], pending.index);
+			break;
+		case PE_KIND_NODE:
+			pe_pool_give_shared(&grid->pool[PE_KIND_NODE], pending.index);
+			break;
+		case PE_KIND_BIG:
+		case PE_KIND_SMALL:
+			pe_slab_give_shared(grid, pending.index);
+			break;
+		case PE_KIND_COUNT:
+			if (pe_leaf_release_orphans(grid, pending.index, pending.slots))
+				c->look = true;
+			break;
+		}
 	}
 	while (c->gone.count < PE_PENDING_MAX && pop_passed(&c->closed, &pending))
 		take_out(grid, pending);
 	scan(grid);
 	if (c->closed.count)
 		return 2;
-	return c->gone.count || c->scanning || c->again || emptied_sum(grid) != c->emptied_seen;
+	return c->gone.count || c->scanning || c->again || c->look ||
+		emptied_sum(grid) != c->emptied_seen;
 }

@@ -11,8 +11,9 @@
 #define ALIGN(bytes) (((bytes) + 127) & ~(uint64_t)127)
 
 struct layout {
-	uint64_t leaf, node, big, small, heads, pools, stores, workers, pending, total;
-	uint32_t leaf_buckets, node_buckets, departure_blocks, claim_blocks;
+	uint64_t leaf, node, chunks, classes, leaf_heads, node_heads, stores, workers, pending;
+	uint32_t leaf_buckets, node_buckets, departure_blocks, claim_blocks, slabs;
+	uint64_t leaf_bytes, node_bytes, chunk_bytes, deferred_bytes, other_bytes, total;
 };
 
 static uint32_t buckets_for(uint64_t count)
@@ -22,6 +23,18 @@ static uint32_t buckets_for(uint64_t count)
 	while (buckets < count)
 		buckets *= 2;
 	return buckets;
+}
+
+#define SLOT_BYTES    16
+#define CELL_CROWD    16    // entities a cell that the pools are made for, at least …
+#define CELLS_FOR_ALL 65536 // … of these, where a cell each costs little
+
+uint32_t pe_grid_cells(uint32_t entity_count_max)
+{
+	uint32_t crowded = entity_count_max / CELL_CROWD;
+	uint32_t lone = entity_count_max < CELLS_FOR_ALL ? entity_count_max : CELLS_FOR_ALL;
+
+	return crowded > lone ? crowded : lone;
 }
 
 static bool derive(
@@ -39,20 +52,26 @@ static bool derive(
 			config->worker_count);
 		return false;
 	}
-	// A lone entity needs a leaf, a small chunk, and where nobody else is up to a node a level;
-	// a crowd needs a 32nd of a big chunk an entity. The pools hold any crowd, and any scatter
-	// whose entities share their third level (16 km at 64 m a cell); what comes beyond is
-	// refused with PE_FULL.
-	plan->leaves = config->leaf_count_max ? config->leaf_count_max : n + n / 4 + 1024;
-	plan->nodes = config->node_count_max ? config->node_count_max : 2 * n + 8192;
-	plan->chunks = config->chunk_count_max ? config->chunk_count_max : n / 8 + 256;
-	plan->smalls = config->small_count_max ? config->small_count_max : n + 1024;
-	if (plan->leaves > 1u << 30 || plan->nodes > 1u << 30 || plan->chunks > 1u << 26 ||
-		plan->smalls >= (1u << 28) - 1) {
+	// An entity needs a slot: 14 bytes of a full big chunk, 16 of a small one. A cell needs a leaf, what its newest
+	// chunk leaves unused, and a share of a node: a 64th where cells lie side by side, more where they are scattered.
+	// What is beyond is refused with PE_FULL.
+	plan->leaves = config->leaf_count_max ? config->leaf_count_max :
+						pe_grid_cells(config->entity_count_max);
+	plan->nodes = config->node_count_max ? config->node_count_max : plan->leaves / 4 + 16384;
+	plan->chunks = config->chunk_count_max ?
+		config->chunk_count_max :
+		(n * SLOT_BYTES + plan->leaves * sizeof(struct pe_small)) / sizeof(struct pe_big) +
+			256;
+	plan->crossings = config->crossing_count_max ? config->crossing_count_max : n / 16 + 256;
+	// No more is ever of use: a chunk and a path of nodes for each cell, a crossing for each entity.
+	if (!config->node_count_max && plan->nodes > plan->leaves * PE_LEVELS + 64)
+		plan->nodes = plan->leaves * PE_LEVELS + 64;
+	if (plan->crossings > n)
+		plan->crossings = n;
+	if (plan->leaves > 1u << 30 || plan->nodes > 1u << 30 || plan->chunks >= (1u << 26) - 2) {
 		error->status = PE_INVALID;
 		snprintf(error->text, sizeof error->text,
-			"the grid's pools are bounded to 2^30 leaves and nodes, 2^26 chunks and "
-			"2^28 - 2 small ones");
+			"the grid's pools are bounded to 2^30 leaves and nodes and 2^26 - 3 chunks");
 		return false;
 	}
 	return true;
@@ -66,25 +85,32 @@ static struct layout lay_out(const struct pe_grid_plan *plan, const struct pe_gr
 
 	l.leaf_buckets = buckets_for(plan->leaves);
 	l.node_buckets = buckets_for(plan->nodes);
-	// An entity has two slots at most that will need an entry in a list of claims, and as much
-	// again as half of them may wait there; a departure each, and some of removed entities.
-	l.claim_blocks = (uint32_t)(3 * n / (PE_DEFER_BLOCK_WORDS / 2) + 8 * workers + 16);
-	l.departure_blocks = (uint32_t)(5 * n / 4 / (PE_DEFER_BLOCK_WORDS / 4) + 8 * workers + 16);
+	// A departure for each crossing, and some of removed entities; two claims for each, and some of entities that
+	// are not crossing.
+	l.departure_blocks =
+		(uint32_t)(5 * plan->crossings / 4 / (PE_DEFER_BLOCK_WORDS / 4) + 8 * workers + 16);
+	l.claim_blocks = (uint32_t)((2 * plan->crossings + n / 64) / (PE_DEFER_BLOCK_WORDS / 2) +
+		8 * workers + 16);
+	l.slabs = (uint32_t)((plan->chunks + PE_SLAB_BIGS - 1) / PE_SLAB_BIGS);
 	l.leaf = ALIGN(plan->leaves * sizeof(struct pe_leaf));
 	l.node = ALIGN(plan->nodes * sizeof(struct pe_node));
-	l.big = ALIGN(plan->chunks * sizeof(struct pe_big));
-	l.small = ALIGN(plan->smalls * sizeof(struct pe_small));
-	l.heads = ALIGN(4ull * l.leaf_buckets) + ALIGN(4ull * l.node_buckets);
-	l.pools = pe_pool_bytes((uint32_t)plan->leaves, workers) +
-		pe_pool_bytes((uint32_t)plan->nodes, workers) +
-		pe_pool_bytes((uint32_t)plan->chunks, workers) +
-		pe_pool_bytes((uint32_t)plan->smalls, workers) +
-		pe_pool_bytes(l.claim_blocks, workers) + pe_pool_bytes(l.departure_blocks, workers);
-	l.stores = ALIGN((uint64_t)(l.claim_blocks + l.departure_blocks) * PE_DEFER_BLOCK_BYTES);
+	l.chunks = ALIGN((uint64_t)l.slabs * PE_SLAB_BYTES);
+	l.classes = ALIGN((uint64_t)l.slabs);
+	l.leaf_heads = ALIGN(4ull * l.leaf_buckets);
+	l.node_heads = ALIGN(4ull * l.node_buckets);
+	l.stores = ALIGN((uint64_t)l.claim_blocks * PE_DEFER_BLOCK_BYTES) +
+		ALIGN((uint64_t)l.departure_blocks * PE_DEFER_BLOCK_BYTES);
 	l.workers = ALIGN(workers * sizeof(struct pe_grid_worker));
-	l.pending = ALIGN(2ull * PE_PENDING_MAX * sizeof(struct pe_pending));
-	l.total = l.leaf + l.node + l.big + l.small + l.heads + l.pools + l.stores + l.workers +
-		l.pending;
+	l.pending = ALIGN(PE_PENDING_MAX * sizeof(struct pe_pending));
+	l.leaf_bytes = l.leaf + l.leaf_heads + pe_pool_bytes((uint32_t)plan->leaves, workers);
+	l.node_bytes = l.node + l.node_heads + pe_pool_bytes((uint32_t)plan->nodes, workers);
+	l.chunk_bytes = l.chunks + l.classes + pe_pool_bytes(l.slabs * PE_SLAB_BIGS, workers) +
+		pe_pool_bytes(l.slabs * PE_SLAB_SMALLS, workers);
+	l.deferred_bytes = l.stores + pe_pool_bytes(l.claim_blocks, workers) +
+		pe_pool_bytes(l.departure_blocks, workers);
+	l.other_bytes = ALIGN(sizeof(struct pe_grid)) + l.workers + 2 * l.pending +
+		32 * 128; // rounding between the parts
+	l.total = l.leaf_bytes + l.node_bytes + l.chunk_bytes + l.deferred_bytes + l.other_bytes;
 	return l;
 }
 
@@ -111,18 +137,19 @@ static void place(struct pe_grid *grid, const struct layout *l)
 
 	carve(&at, sizeof *grid);
 	// Chunks first: they are the ones that want to begin on a line.
-	grid->bigs = carve(&at, l->big);
-	grid->smalls = carve(&at, l->small);
+	grid->chunks = carve(&at, l->chunks);
 	grid->leaves = carve(&at, l->leaf);
 	grid->nodes = carve(&at, l->node);
-	grid->leaf_table =
-		(struct pe_table){carve(&at, 4ull * l->leaf_buckets), l->leaf_buckets - 1};
-	grid->node_table =
-		(struct pe_table){carve(&at, 4ull * l->node_buckets), l->node_buckets - 1};
+	grid->leaf_table = (struct pe_table){carve(&at, l->leaf_heads), l->leaf_buckets - 1};
+	grid->node_table = (struct pe_table){carve(&at, l->node_heads), l->node_buckets - 1};
 	carve_pool(&at, &grid->pool[PE_KIND_LEAF], plan->leaves, workers);
 	carve_pool(&at, &grid->pool[PE_KIND_NODE], plan->nodes, workers);
-	carve_pool(&at, &grid->pool[PE_KIND_BIG], plan->chunks, workers);
-	carve_pool(&at, &grid->pool[PE_KIND_SMALL], plan->smalls, workers);
+	grid->slabs.class = carve(&at, l->classes);
+	grid->slabs.count = l->slabs;
+	carve_pool(&at, &grid->pool[PE_KIND_BIG], (uint64_t)l->slabs * PE_SLAB_BIGS, workers);
+	carve_pool(&at, &grid->pool[PE_KIND_SMALL], (uint64_t)l->slabs * PE_SLAB_SMALLS, workers);
+	pe_pool_start_empty(&grid->pool[PE_KIND_BIG]);
+	pe_pool_start_empty(&grid->pool[PE_KIND_SMALL]);
 	carve_pool(&at, &grid->claim_store.pool, l->claim_blocks, workers);
 	carve_pool(&at, &grid->departure_store.pool, l->departure_blocks, workers);
 	grid->claim_store.blocks = carve(&at, (uint64_t)l->claim_blocks * PE_DEFER_BLOCK_BYTES);
@@ -146,10 +173,6 @@ static void make_empty(struct pe_grid *grid, const struct layout *l)
 		atomic_init(&grid->leaves[i].entry.claim, PE_CLOSED);
 	for (uint64_t i = 0; i < grid->plan.nodes; i++)
 		atomic_init(&grid->nodes[i].entry.claim, PE_CLOSED);
-	for (uint32_t i = 0; i < grid->plan.chunks; i++)
-		atomic_init(&pe_chunk_at(grid, pe_big_ref(i))->claimed, PE_NONE);
-	for (uint32_t i = 0; i < grid->plan.smalls; i++)
-		atomic_init(&pe_chunk_at(grid, pe_small_ref(i))->claimed, PE_NONE);
 	for (unsigned i = 0; i < grid->worker_count; i++) {
 		struct pe_grid_worker *w = &grid->workers[i];
 		bool claims = pe_defer_init(&w->claims, &grid->claim_store, i, 2);
@@ -173,12 +196,13 @@ enum pe_status pe_grid_create(
 	if (!derive(config, &plan, error))
 		return error->status;
 	l = lay_out(&plan, config);
-	plan.leaf_bytes = l.leaf;
-	plan.node_bytes = l.node;
-	plan.chunk_bytes = l.big;
-	plan.small_bytes = l.small;
-	plan.table_bytes = l.heads + l.pools + l.stores + l.workers + l.pending;
-	plan.total_bytes = ALIGN(sizeof *grid) + l.total + 32 * 128; // rounding between the parts
+	plan.chunks = (uint64_t)l.slabs * PE_SLAB_BIGS;
+	plan.leaf_bytes = l.leaf_bytes;
+	plan.node_bytes = l.node_bytes;
+	plan.chunk_bytes = l.chunk_bytes;
+	plan.deferred_bytes = l.deferred_bytes;
+	plan.other_bytes = l.other_bytes;
+	plan.total_bytes = l.total;
 	if (pe_memory_map(plan.total_bytes, config->huge_pages, &memory) != PE_OK) {
 		error->status = PE_NO_MEMORY;
 		snprintf(error->text, sizeof error->text,
@@ -200,7 +224,6 @@ enum pe_status pe_grid_create(
 	plan.total_bytes = grid->memory.mapped_bytes;
 	grid->plan = plan;
 	grid->worker_count = config->worker_count;
-	grid->big_reserve = (uint32_t)(plan.chunks / 2);
 	place(grid, &l);
 	make_empty(grid, &l);
 	pe_grid_force_scan(grid, pe_scan_best());

@@ -24,11 +24,11 @@
 struct pe_grid;
 
 struct pe_grid_config {
-	uint32_t entity_count_max; // bounds slots; pools are derived from it unless given
-	uint32_t leaf_count_max;   // 0 = derived
-	uint32_t node_count_max;   // 0 = derived
-	uint32_t chunk_count_max;  // chunks of 32 slots; 0 = derived
-	uint32_t small_count_max;  // chunks of 8 slots; 0 = derived
+	uint32_t entity_count_max;   // bounds slots; pools are derived from it unless given
+	uint32_t leaf_count_max;     // cells in use at one time; 0 = derived, see pe_grid_cells
+	uint32_t node_count_max;     // 0 = derived from the cells
+	uint32_t chunk_count_max;    // chunks of 32 slots, or each as 3.5 of 8; 0 = derived
+	uint32_t crossing_count_max; // crossings in flight at one time; 0 = a 16th of the entities
 	unsigned worker_count;
 	bool huge_pages; // ask for them; falls back
 };
@@ -37,16 +37,20 @@ struct pe_grid_config {
 	const struct pe_grid_config *config, struct pe_grid **grid, struct pe_error *error);
 void pe_grid_destroy(struct pe_grid *grid);
 
-// The bill: bytes by pool. Immutable after create.
+// The bill: bytes by pool, each with what it needs to be looked up and handed out. Immutable after create.
 struct pe_grid_plan {
-	uint64_t leaves, nodes, chunks, smalls, leaf_bytes, node_bytes, chunk_bytes, small_bytes,
-		table_bytes, total_bytes;
+	uint64_t leaves, nodes, chunks, crossings;
+	uint64_t leaf_bytes, node_bytes, chunk_bytes, deferred_bytes, other_bytes, total_bytes;
 };
 struct pe_grid_plan pe_grid_plan(const struct pe_grid *grid);
 
+// Cells that the pools are made for when none are named: one for 16 entities, and one each up to 65,536. A world whose cells
+// in use hold fewer than about 20 in the mean needs more.
+uint32_t pe_grid_cells(uint32_t entity_count_max);
+
 // Puts an entity into cell `key`: claims a slot, writes word (| ARRIVING when arriving) and handle, makes
 // it valid. The record must already be readable through `handle`. PE_FULL: a pool is empty. PE_BUSY: the leaf is
-// being closed, or too many claims of this worker wait for a grace period; try again in a later turn, after
+// being closed, or (arriving) as many crossings as there is room for wait for a grace period; try again in a later turn, after
 // at most two grace periods of the control thread. Never waits.
 [[nodiscard]] enum pe_status pe_grid_insert(struct pe_grid *grid, unsigned worker, uint64_t key,
 	uint64_t word, uint32_t handle, bool arriving, uint32_t *slot);

@@ -65,7 +65,8 @@ struct pe_node {
 _Static_assert(sizeof(struct pe_node) == 32, "two nodes a line");
 
 // Chunks by reference: index << 5 of the big ones, PE_SMALL | index << 3 of the small ones; a
-// slot's reference adds its number. `claimed` is all ones while the chunk is free or closed.
+// slot's reference adds its number. `claimed` is all ones while the chunk is free or closed, or not yet published: so
+// nobody can claim a slot of a chunk that may go back to its pool without a grace period.
 struct pe_chunk {
 	_Atomic uint32_t claimed; // SLOT: bits of slots taken
 	_Atomic uint32_t valid;   // VALID: bits of slots to be read
@@ -73,7 +74,9 @@ struct pe_chunk {
 	_Atomic uint32_t leaf; // whoever takes the chunk; read by who meets it through a stale hint
 	uint64_t key;          // of the leaf; before the chunk is published
 	uint32_t sequence;     // in the leaf's chain, newest highest; before the chunk is published
-	uint32_t spare;
+	// ORPHANS: bits of invalid slots whose claims the control thread gives back; any worker sets them, the
+	// control thread takes them
+	_Atomic uint32_t orphans;
 };
 _Static_assert(sizeof(struct pe_chunk) == 32, "header of both classes");
 
@@ -94,6 +97,21 @@ _Static_assert(
 _Static_assert(sizeof(struct pe_small) == 128 && offsetof(struct pe_small, word) == PE_WORD_OFFSET,
 	"2 lines");
 
+// Chunks of both classes come from slabs of 896 bytes: two big ones or seven small ones, as they are wanted. A
+// slab keeps its class for good, so a stale reference to a chunk still leads to one of its class.
+#define PE_SLAB_BYTES  896
+#define PE_SLAB_BIGS   2
+#define PE_SLAB_SMALLS 7
+_Static_assert(PE_SLAB_BIGS * sizeof(struct pe_big) == PE_SLAB_BYTES &&
+		PE_SLAB_SMALLS * sizeof(struct pe_small) == PE_SLAB_BYTES,
+	"both classes are addressed from the same base");
+enum pe_slab_class { PE_SLAB_FRESH, PE_SLAB_BIG, PE_SLAB_SMALL };
+struct pe_slabs {
+	_Atomic uint8_t *class; // SLAB: whoever cuts it; read: control thread
+	uint32_t count;
+	_Atomic uint32_t fresh; // slabs from here on were never cut; whoever cuts one
+};
+
 struct pe_table {
 	_Atomic uint32_t *heads; // HASH
 	uint32_t mask;           // buckets − 1; a multiple of 64 buckets
@@ -103,16 +121,18 @@ struct pe_grid_worker {
 	// All of its worker only, save what is said.
 	struct pe_defer departures; // entries: handle, old, new, stamp
 	struct pe_defer claims;     // entries: slot, stamp
-	uint32_t live;              // slots whose claim will need an entry in `claims`
-	_Atomic uint32_t emptied;   // chunks and nodes that it left empty; read: control thread
+	uint32_t
+		crossing; // arriving slots: the claims of each and of the one it left are sure of an entry
+	_Atomic uint32_t emptied; // chunks and nodes that it left empty; read: control thread
 } __attribute__((aligned(128)));
 
 // What the control thread has closed: in `closed` until nobody can be making something of it, then
 // taken out of its table, and in `gone` until nobody reads it.
 enum pe_kind { PE_KIND_LEAF, PE_KIND_NODE, PE_KIND_BIG, PE_KIND_SMALL, PE_KIND_COUNT };
 struct pe_pending {
-	uint64_t stamp;
+	uint32_t stamp; // of pe_defer_passed
 	uint32_t kind, index;
+	uint32_t slots; // PE_KIND_COUNT: index is a chunk's reference, and these are its orphans
 };
 #define PE_PENDING_MAX 8192
 struct pe_pending_list {
@@ -123,6 +143,7 @@ struct pe_control {
 	struct pe_pending_list closed, gone;
 	uint32_t scan_kind, scan_index; // next object to look at
 	bool scanning;
+	bool look;  // orphans were given back and left something empty
 	bool again; // a node was found or left empty: look once more after a grace period
 	uint64_t emptied_seen; // sum of the workers' `emptied` when the scan began
 };
@@ -135,16 +156,16 @@ struct pe_grid {
 	// Immutable after create.
 	struct pe_leaf *leaves;
 	struct pe_node *nodes;
-	char *bigs, *smalls;
+	char *chunks; // slabs
 	struct pe_table leaf_table, node_table;
 	uint64_t secret[4];
 	pe_scan_function *scan;
 	unsigned worker_count;
-	uint32_t big_reserve; // lone leaves leave this many big chunks to the crowded ones
 	struct pe_memory memory;
 	struct pe_grid_plan plan;
 	// Shared.
 	struct pe_pool pool[PE_KIND_COUNT];
+	struct pe_slabs slabs;
 	struct pe_defer_store departure_store, claim_store;
 	struct pe_grid_worker *workers;
 	struct pe_control control; // control thread
@@ -235,9 +256,9 @@ static inline _Atomic uint32_t *pe_node_bucket(
 static inline struct pe_chunk *pe_chunk_at(const struct pe_grid *grid, uint32_t ref)
 {
 	if (ref & PE_SMALL)
-		return (struct pe_chunk *)(grid->smalls +
+		return (struct pe_chunk *)(grid->chunks +
 			(size_t)((ref & ~PE_SMALL) >> 3) * sizeof(struct pe_small));
-	return (struct pe_chunk *)(grid->bigs + (size_t)(ref >> 5) * sizeof(struct pe_big));
+	return (struct pe_chunk *)(grid->chunks + (size_t)(ref >> 5) * sizeof(struct pe_big));
 }
 static inline unsigned pe_slot_number(uint32_t slot)
 {
@@ -301,6 +322,16 @@ uint32_t pe_table_find(const _Atomic uint32_t *bucket, const void *base, uint64_
 uint32_t pe_table_publish(_Atomic uint32_t *bucket, void *base, uint32_t index);
 void pe_table_take_out(_Atomic uint32_t *bucket, void *base, uint32_t index);
 
+// slab.c: a chunk of the class as a reference, with `claimed` all ones; PE_NONE: neither a free one nor an uncut slab is
+// left. given back by its worker when nobody else can reach it, or by the control thread.
+uint32_t pe_slab_take(struct pe_grid *grid, unsigned worker, bool small);
+void pe_slab_give(struct pe_grid *grid, unsigned worker, uint32_t ref);
+void pe_slab_give_shared(struct pe_grid *grid, uint32_t ref);
+// Bytes not in any chunk that is in use; a hint while others work.
+uint64_t pe_slab_free_bytes(const struct pe_grid *grid);
+// Chunks of a slab, for the control thread: the first one's reference, and how many; 0 when it is not cut yet.
+unsigned pe_slab_chunks(const struct pe_grid *grid, uint32_t slab, uint32_t *first);
+
 // node.c: the node at level 1 above the leaf, with a claim on it. PE_FULL, PE_BUSY.
 enum pe_status pe_node_claim(
 	struct pe_grid *grid, unsigned worker, uint64_t leaf_key, uint32_t *node);
@@ -312,3 +343,5 @@ enum pe_status pe_leaf_insert(struct pe_grid *grid, unsigned worker, uint64_t ke
 	uint32_t handle, uint32_t *slot);
 // Gives the claim of an invalid slot back.
 void pe_leaf_release(struct pe_grid *grid, unsigned worker, uint32_t slot);
+// The control thread's: those of several slots of a chunk. True when that left the leaf or the chunk empty.
+bool pe_leaf_release_orphans(struct pe_grid *grid, uint32_t ref, uint32_t slots);

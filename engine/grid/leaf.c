@@ -2,47 +2,28 @@
 // given back.
 #include "grid/grid_internal.h"
 
-static uint32_t take_big(struct pe_grid *grid, unsigned worker)
-{
-	uint32_t index = pe_pool_take(&grid->pool[PE_KIND_BIG], worker);
+// From this many entities on a leaf's next chunk is a big one: up to here a big one would stay half empty, beyond it the
+// chain would grow long.
+#define PE_CROWD 48
 
-	return index == PE_NONE ? PE_NONE : pe_big_ref(index);
+// A leaf's first chunk is a big one while each cell that may still come can have a small one, because scans of one big
+// chunk are fast; then, and where a leaf has grown a little beyond its big one, chunks are small, which wastes least.
+static uint32_t take_chunk(struct pe_grid *grid, unsigned worker, uint32_t claims)
+{
+	const struct pe_pool *leaves = &grid->pool[PE_KIND_LEAF];
+	uint32_t used = pe_pool_in_use(leaves), ref;
+	uint64_t wanted = leaves->capacity > used ? leaves->capacity - used : 0;
+	bool small = claims ?
+		claims < PE_CROWD :
+		pe_slab_free_bytes(grid) < sizeof(struct pe_big) + wanted * sizeof(struct pe_small);
+
+	ref = pe_slab_take(grid, worker, small);
+	return ref != PE_NONE ? ref : pe_slab_take(grid, worker, !small);
 }
 
-static uint32_t take_small(struct pe_grid *grid, unsigned worker)
-{
-	uint32_t index = pe_pool_take(&grid->pool[PE_KIND_SMALL], worker);
-
-	return index == PE_NONE ? PE_NONE : pe_small_ref(index);
-}
-
-// A leaf's first chunk is a big one while there are plenty, because scans of one big chunk are
-// fast; a scatter of lone entities gets small ones and leaves the reserve to crowds. A further
-// chunk is big.
-static uint32_t take_chunk(struct pe_grid *grid, unsigned worker, bool lone)
-{
-	struct pe_pool *bigs = &grid->pool[PE_KIND_BIG];
-	bool plenty = bigs->capacity - pe_pool_in_use(bigs) > grid->big_reserve;
-	uint32_t ref;
-
-	if (lone && !plenty) {
-		ref = take_small(grid, worker);
-		return ref != PE_NONE ? ref : take_big(grid, worker);
-	}
-	ref = take_big(grid, worker);
-	return ref != PE_NONE ? ref : take_small(grid, worker);
-}
-
-static void give_chunk(struct pe_grid *grid, unsigned worker, uint32_t ref)
-{
-	atomic_store_explicit(&pe_chunk_at(grid, ref)->claimed, PE_NONE, memory_order_relaxed);
-	if (ref & PE_SMALL)
-		pe_pool_give(&grid->pool[PE_KIND_SMALL], worker, (ref & ~PE_SMALL) >> 3);
-	else
-		pe_pool_give(&grid->pool[PE_KIND_BIG], worker, ref >> 5);
-}
-
-// A chunk of the caller's own, with the entity in its first slot; not published yet.
+// A chunk of the caller's own, with the entity in its first slot; not published yet. Until open_chunk nobody can claim a slot
+// of it: a chunk that was another leaf's may still stand in that one's hint, and this one may yet go back to the pool
+// without a grace period, because another worker published the leaf first.
 static void fill_chunk(struct pe_grid *grid, uint32_t ref, uint32_t leaf, uint64_t key,
 	uint64_t word, uint32_t handle)
 {
@@ -55,9 +36,14 @@ static void fill_chunk(struct pe_grid *grid, uint32_t ref, uint32_t leaf, uint64
 	atomic_store_explicit(pe_slot_word(grid, ref), word, memory_order_relaxed);
 	pe_chunk_handles(chunk, ref)[0] = handle;
 	atomic_store_explicit(&chunk->valid, 1, memory_order_relaxed);
+}
+
+// After the chunk was published.
+static void open_chunk(struct pe_grid *grid, uint32_t ref)
+{
 	// SLOT: release: who claims a slot through a stale hint then sees which leaf the chunk is
-	// of.
-	atomic_store_explicit(&chunk->claimed, 1, memory_order_release);
+	// of. A plain store: while all bits are set nobody else changes them.
+	atomic_store_explicit(&pe_chunk_at(grid, ref)->claimed, 1, memory_order_release);
 }
 
 // Claims a slot of the chunk if it is of this leaf and has room.
@@ -77,7 +63,10 @@ static bool claim_slot(struct pe_grid *grid, uint32_t ref, uint32_t leaf, uint32
 		memory_order_acquire, memory_order_relaxed));
 	if (atomic_load_explicit(&chunk->leaf, memory_order_relaxed) != leaf) {
 		// The hint was stale and the chunk is another leaf's by now. The bit was never
-		// valid. The chunk stays what it is as long as we are in this read-side section.
+		// valid. The chunk stays what it is as long as we are in this read-side section: a bit
+		// was free, so it was published (open_chunk), and what is published goes back to its pool
+		// only after a grace period. So the bit that is cleared is the one that was set here,
+		// and `leaf` cannot have become ours in between.
 		atomic_fetch_and_explicit(&chunk->claimed, ~bit, memory_order_release);
 		return false;
 	}
@@ -134,7 +123,8 @@ static enum pe_status claim_in(struct pe_grid *grid, unsigned worker, uint32_t l
 		}
 		atomic_store_explicit(&leaf->hint, at, memory_order_relaxed);
 	}
-	ref = take_chunk(grid, worker, false);
+	ref = take_chunk(
+		grid, worker, atomic_load_explicit(&leaf->entry.claim, memory_order_relaxed));
 	if (ref == PE_NONE)
 		return PE_FULL;
 	fill_chunk(grid, ref, leaf_index, leaf->entry.key, word, handle);
@@ -149,6 +139,8 @@ static enum pe_status claim_in(struct pe_grid *grid, unsigned worker, uint32_t l
 		// period.
 	} while (!atomic_compare_exchange_weak_explicit(
 		&leaf->head, &head, ref, memory_order_release, memory_order_acquire));
+	PE_STEP();
+	open_chunk(grid, ref);
 	*slot = ref;
 	return PE_OK;
 }
@@ -164,7 +156,7 @@ static enum pe_status create(struct pe_grid *grid, unsigned worker, uint64_t key
 
 	if (index == PE_NONE)
 		return PE_FULL;
-	ref = take_chunk(grid, worker, true);
+	ref = take_chunk(grid, worker, 0);
 	if (ref == PE_NONE)
 		goto no_chunk;
 	status = pe_node_claim(grid, worker, key, &parent);
@@ -181,13 +173,16 @@ static enum pe_status create(struct pe_grid *grid, unsigned worker, uint64_t key
 	pe_node_set(grid, parent, pe_child_number_of(key, 0));
 	PE_STEP();
 	*slot = ref;
-	if (pe_table_publish(pe_leaf_bucket(grid, key), grid->leaves, index) == index)
+	if (pe_table_publish(pe_leaf_bucket(grid, key), grid->leaves, index) == index) {
+		PE_STEP();
+		open_chunk(grid, ref);
 		return PE_OK;
+	}
 	atomic_store_explicit(&leaf->entry.claim, PE_CLOSED, memory_order_relaxed);
 	pe_node_unclaim(grid, worker, parent);
 	status = PE_NOT_FOUND;
 no_parent:
-	give_chunk(grid, worker, ref);
+	pe_slab_give(grid, worker, ref);
 no_chunk:
 	pe_pool_give(pool, worker, index);
 	return status;
@@ -240,4 +235,21 @@ void pe_leaf_release(struct pe_grid *grid, unsigned worker, uint32_t slot)
 	// The slot's bit first: when the leaf has no claims, no chunk of it has one.
 	if (pe_entry_unclaim(&leaf->entry) == 0)
 		pe_worker_emptied(grid, worker);
+}
+
+bool pe_leaf_release_orphans(struct pe_grid *grid, uint32_t ref, uint32_t slots)
+{
+	struct pe_chunk *chunk = pe_chunk_at(grid, ref);
+	struct pe_leaf *leaf =
+		&grid->leaves[atomic_load_explicit(&chunk->leaf, memory_order_relaxed)];
+	uint32_t left;
+
+	// As in pe_leaf_release.
+	atomic_store_explicit(&leaf->hint, ref, memory_order_relaxed);
+	left = atomic_fetch_and_explicit(&chunk->claimed, ~slots, memory_order_release) & ~slots &
+		pe_slots_mask(ref);
+	PE_STEP();
+	return (atomic_fetch_sub_explicit(&leaf->entry.claim, (uint32_t)__builtin_popcount(slots),
+			memory_order_release) == (uint32_t)__builtin_popcount(slots)) |
+		(left == 0);
 }

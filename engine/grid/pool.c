@@ -63,6 +63,21 @@ static void push(struct pe_pool *pool, uint32_t index)
 		&pool->top, &top, want, memory_order_release, memory_order_relaxed));
 }
 
+void pe_pool_start_empty(struct pe_pool *pool)
+{
+	atomic_store_explicit(&pool->fresh, pool->capacity, memory_order_relaxed);
+}
+
+void pe_pool_add(struct pe_pool *pool, uint32_t index)
+{
+	push(pool, index);
+}
+
+void pe_pool_count_taken(struct pe_pool *pool)
+{
+	atomic_fetch_add_explicit(&pool->in_use, 1, memory_order_relaxed);
+}
+
 uint32_t pe_pool_take(struct pe_pool *pool, unsigned worker)
 {
 	struct pe_pool_cache *cache = &pool->caches[worker];

@@ -38,6 +38,11 @@ struct pe_pool {
 // 128).
 size_t pe_pool_bytes(uint32_t capacity, unsigned worker_count);
 void pe_pool_init(struct pe_pool *pool, void *memory, uint32_t capacity, unsigned worker_count);
+// From then on only indices that were added are given out: of objects that are made as they are wanted. count_taken: of
+// one that its maker keeps for itself.
+void pe_pool_start_empty(struct pe_pool *pool);
+void pe_pool_add(struct pe_pool *pool, uint32_t index);
+void pe_pool_count_taken(struct pe_pool *pool);
 
 // An index of the caller's own, or PE_POOL_NONE.
 uint32_t pe_pool_take(struct pe_pool *pool, unsigned worker);

@@ -12,18 +12,18 @@ enum pe_status pe_grid_insert(struct pe_grid *grid, unsigned worker, uint64_t ke
 	enum pe_status status;
 
 	*slot = PE_SLOT_NONE;
-	// Room for what this insert will need later, so that depart, settle and remove cannot fail:
-	// an entry for the slot's claim, and for arriving ones room for a batch of departures.
-	if (!pe_defer_reserve(&w->claims, w->live + 1))
-		return PE_BUSY;
-	if (arriving && !pe_defer_reserve(&w->departures, PE_BATCH_MAX))
+	// Room for what a crossing will need later, so that depart, settle and remove cannot fail: entries for the claims
+	// of both its slots, and room for a batch of departures. What is not crossing needs none: see defer_claim.
+	if (arriving &&
+		(!pe_defer_reserve(&w->claims, 2 * (w->crossing + 1)) ||
+			!pe_defer_reserve(&w->departures, PE_BATCH_MAX)))
 		return PE_BUSY;
 	word &= PE_WORD_POSITION;
 	if (arriving)
 		word |= PE_SLOT_ARRIVING;
 	status = pe_leaf_insert(grid, worker, key, word, handle, slot);
-	if (status == PE_OK)
-		w->live++;
+	if (status == PE_OK && arriving)
+		w->crossing++;
 	return status;
 }
 
@@ -52,13 +52,25 @@ static void invalidate(struct pe_grid *grid, uint32_t slot)
 	PE_STEP();
 }
 
-static void defer_claim(struct pe_grid *grid, unsigned worker, uint32_t slot, uint32_t stamp)
+// `named`: a departure in the list may still name the slot, which then must wait for it in the list of claims; its entry
+// was reserved. Any other claim takes what room is left, and where there is none it is left to the control thread,
+// which finds the bit in the chunk, waits a grace period, and gives it back: so a whole world can go at once
+// without a list as long as the world.
+static void defer_claim(
+	struct pe_grid *grid, unsigned worker, uint32_t slot, uint32_t stamp, bool named)
 {
 	struct pe_grid_worker *w = &grid->workers[worker];
 	uint32_t *entry;
 
-	assert(w->live > 0);
-	w->live--;
+	if (!named && !pe_defer_reserve(&w->claims, 2 * w->crossing + 1)) {
+		// ORPHANS: release: the slot was invalidated before (partner: the acquire in the control thread's scan, which
+		// stamps it afterwards).
+		atomic_fetch_or_explicit(&pe_chunk_at(grid, slot)->orphans,
+			1u << pe_slot_number(slot), memory_order_release);
+		PE_STEP();
+		pe_worker_emptied(grid, worker);
+		return;
+	}
 	entry = pe_defer_push(&w->claims);
 	entry[CLAIM_SLOT] = slot;
 	entry[CLAIM_STAMP] = stamp;
@@ -119,7 +131,7 @@ unsigned pe_grid_poll(
 			break;
 		if (entry && (int32_t)(claim[CLAIM_STAMP] - entry[DEPART_STAMP]) >= 0)
 			break;
-		pe_defer_pop(&w->claims, w->live + 1);
+		pe_defer_pop(&w->claims, 2 * (w->crossing + 1));
 #ifdef PE_PLANT_SLOT_FREED_WITHOUT_GRACE
 		(void)slot;
 #else
@@ -129,9 +141,25 @@ unsigned pe_grid_poll(
 	return count;
 }
 
+// The arriving flag is there from the insert until the crossing is settled or the entity removed.
+static bool end_crossing(struct pe_grid *grid, unsigned worker, uint32_t slot)
+{
+	struct pe_grid_worker *w = &grid->workers[worker];
+
+	if (slot == PE_SLOT_NONE ||
+		!(atomic_load_explicit(pe_slot_word(grid, slot), memory_order_relaxed) &
+			PE_SLOT_ARRIVING))
+		return false;
+	assert(w->crossing > 0);
+	w->crossing--;
+	return true;
+}
+
 void pe_grid_settle(struct pe_grid *grid, unsigned worker, uint32_t old_slot, uint32_t new_slot)
 {
 	_Atomic uint64_t *at;
+
+	(void)end_crossing(grid, worker, new_slot);
 
 	if (old_slot != PE_SLOT_NONE)
 		invalidate(grid, old_slot);
@@ -144,11 +172,13 @@ void pe_grid_settle(struct pe_grid *grid, unsigned worker, uint32_t old_slot, ui
 			memory_order_release);
 	}
 	if (old_slot != PE_SLOT_NONE)
-		defer_claim(grid, worker, old_slot, (uint32_t)pe_rcu_stamp());
+		// Its departure has been polled, so nothing names it any more.
+		defer_claim(grid, worker, old_slot, (uint32_t)pe_rcu_stamp(), false);
 }
 
 void pe_grid_remove(struct pe_grid *grid, unsigned worker, uint32_t slot, uint32_t old_slot)
 {
+	bool named = end_crossing(grid, worker, slot);
 	uint32_t stamp;
 
 	// All bits first, then one stamp: a slot that still said `moved` would show a removed
@@ -159,9 +189,9 @@ void pe_grid_remove(struct pe_grid *grid, unsigned worker, uint32_t slot, uint32
 		invalidate(grid, old_slot);
 	stamp = (uint32_t)pe_rcu_stamp();
 	if (slot != PE_SLOT_NONE)
-		defer_claim(grid, worker, slot, stamp);
+		defer_claim(grid, worker, slot, stamp, named);
 	if (old_slot != PE_SLOT_NONE)
-		defer_claim(grid, worker, old_slot, stamp);
+		defer_claim(grid, worker, old_slot, stamp, named);
 }
 
 unsigned pe_grid_deferred(const struct pe_grid *grid, unsigned worker)

@@ -426,10 +426,8 @@ static void scarce_pools(void)
 		factor() * 100000, seed);
 	run((struct pe_grid_config){.entity_count_max = ENTITIES, .node_count_max = 400}, 4,
 		factor() * 100000, seed);
-	run((struct pe_grid_config){.entity_count_max = ENTITIES,
-		    .chunk_count_max = 20,
-		    .small_count_max = 300},
-		4, factor() * 100000, seed);
+	run((struct pe_grid_config){.entity_count_max = ENTITIES, .chunk_count_max = 100}, 4,
+		factor() * 100000, seed);
 	run((struct pe_grid_config){.entity_count_max = 300}, 4, factor() * 100000, seed);
 }
 

@@ -88,13 +88,7 @@ static void each_pool_refuses_and_recovers(void)
 	scatter_until_full(
 		(struct pe_grid_config){.entity_count_max = 10000, .node_count_max = 100}, 10);
 	scatter_until_full(
-		(struct pe_grid_config){
-			.entity_count_max = 10000, .chunk_count_max = 1, .small_count_max = 50},
-		51);
-	scatter_until_full(
-		(struct pe_grid_config){
-			.entity_count_max = 10000, .chunk_count_max = 50, .small_count_max = 1},
-		51);
+		(struct pe_grid_config){.entity_count_max = 10000, .chunk_count_max = 50}, 50);
 	scatter_until_full((struct pe_grid_config){.entity_count_max = 2000}, 2000);
 }
 
@@ -105,7 +99,7 @@ static void a_bad_configuration_is_refused_in_words(void)
 		{.entity_count_max = 10, .worker_count = 0},
 		{.entity_count_max = 10, .worker_count = PE_WORKERS_MAX + 1},
 		{.entity_count_max = PE_ENTITIES_MAX + 1, .worker_count = 1},
-		{.entity_count_max = 10, .worker_count = 1, .small_count_max = 1u << 28},
+		{.entity_count_max = 10, .worker_count = 1, .chunk_count_max = 1u << 26},
 	};
 
 	for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -124,11 +118,18 @@ static void the_bill_adds_up(void)
 	struct pe_grid *grid = testing_grid((struct pe_grid_config){.entity_count_max = 100000});
 	struct pe_grid_plan plan = pe_grid_plan(grid);
 
-	CU_ASSERT(plan.leaves >= 100000 && plan.smalls >= 100000);
+	CU_ASSERT(plan.leaves == 65536 && plan.chunks * 448 >= 100000 * 16 + 65536 * 128);
 	CU_ASSERT(plan.total_bytes >= plan.leaf_bytes + plan.node_bytes + plan.chunk_bytes +
-			plan.small_bytes + plan.table_bytes);
-	CU_ASSERT(plan.total_bytes < 100000ull * 500);
+			plan.deferred_bytes + plan.other_bytes);
+	CU_ASSERT(plan.total_bytes < 100000ull * 200);
 	pe_grid_destroy(grid);
+	// What a million and ten million cost.
+	for (uint32_t n = 1000000; n <= 4000000; n *= 4) {
+		grid = testing_grid((struct pe_grid_config){.entity_count_max = n});
+		CU_ASSERT(pe_grid_plan(grid).leaves >= n / 16);
+		CU_ASSERT(pe_grid_plan(grid).total_bytes < n * 34ull);
+		pe_grid_destroy(grid);
+	}
 }
 
 TESTING_MAIN("grid/control", {"the path is made and freed", the_path_is_made_and_freed},
