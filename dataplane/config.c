@@ -207,6 +207,12 @@ static bool read_memory(const struct reader *r, const struct raw_memory *raw, st
 		       &c->engine.entity_count_max) &&
 		read_u32(r, "memory.pending", raw->pending, 0, PE_ENTITIES_MAX,
 			&c->engine.pending_count_max) &&
+		read_u32(r, "memory.cells", raw->cells, 0, PE_ENTITIES_MAX,
+			&c->engine.cell_count_max) &&
+		read_u32(r, "memory.nodes", raw->nodes, 0, 4 * PE_ENTITIES_MAX,
+			&c->engine.node_count_max) &&
+		read_u32(r, "memory.chunks", raw->chunks, 0, PE_ENTITIES_MAX / 2,
+			&c->engine.chunk_count_max) &&
 		read_bool(r, "memory.huge_pages", raw->huge_pages, &c->engine.huge_pages) &&
 		read_bool(r, "memory.no_huge", raw->no_huge, &c->no_huge) &&
 		read_u32(r, "memory.socket_mem_mb", raw->socket_mem_mb, 16, 1u << 20, &c->dpdk_mb);

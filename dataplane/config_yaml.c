@@ -37,6 +37,9 @@ static const cyaml_schema_field_t workers_fields[] = {
 static const cyaml_schema_field_t memory_fields[] = {
 	TEXT(raw_memory, entities),
 	TEXT(raw_memory, pending),
+	TEXT(raw_memory, cells),
+	TEXT(raw_memory, nodes),
+	TEXT(raw_memory, chunks),
 	TEXT(raw_memory, huge_pages),
 	TEXT(raw_memory, no_huge),
 	TEXT(raw_memory, socket_mem_mb),

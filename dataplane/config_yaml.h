@@ -15,7 +15,7 @@ struct raw_workers {
 };
 
 struct raw_memory {
-	char *entities, *pending, *huge_pages, *no_huge, *socket_mem_mb;
+	char *entities, *pending, *cells, *nodes, *chunks, *huge_pages, *no_huge, *socket_mem_mb;
 };
 
 struct raw_socket {

@@ -12,7 +12,9 @@ static uint32_t take_chunk(struct pe_grid *grid, unsigned worker, uint32_t claim
 {
 	const struct pe_pool *leaves = &grid->pool[PE_KIND_LEAF];
 	uint32_t used = pe_pool_in_use(leaves), ref;
-	uint64_t wanted = leaves->capacity > used ? leaves->capacity - used : 0;
+	// A 16th more for what lies in the workers' caches and in slabs that are cut already.
+	uint64_t left = leaves->capacity > used ? leaves->capacity - used : 0;
+	uint64_t wanted = left + left / 16 + 64;
 	bool small = claims ?
 		claims < PE_CROWD :
 		pe_slab_free_bytes(grid) < sizeof(struct pe_big) + wanted * sizeof(struct pe_small);

@@ -57,7 +57,7 @@ static void test_all_keys(void)
 	static const char text[] =
 		"workers: {count: 2, cores: [3, 4], control_core: 0, idle: pause, pause_after_turns: 1, "
 		"sleep_after_turns: 2, sleep_us_max: 3}\n"
-		"memory: {entities: 1000, pending: 10, huge_pages: true, no_huge: false, socket_mem_mb: 128}\n"
+		"memory: {entities: 1000, pending: 10, cells: 20, nodes: 30, chunks: 40, huge_pages: true, no_huge: false, socket_mem_mb: 128}\n"
 		"limits: {tombstone_ms: 5, clock_ahead_ms: 6, ring_records: 128, query_results: 7, query_cells: 8, "
 		"query_candidates: 64}\n"
 		"eal: {arguments: [--single-file-segments]}\n"
@@ -88,6 +88,8 @@ static void test_all_keys(void)
 		c.engine.huge_pages);
 	CU_ASSERT(c.engine.pending_count_max == 10 && c.engine.tombstone_ms == 5 &&
 		c.engine.clock_ahead_ms == 6);
+	CU_ASSERT(c.engine.cell_count_max == 20 && c.engine.node_count_max == 30 &&
+		c.engine.chunk_count_max == 40);
 	CU_ASSERT(c.engine.ring_records == 128 && c.engine.query_results_max == 7);
 	CU_ASSERT(c.engine.query_cells_max == 8 && c.engine.query_candidates_max == 64);
 	CU_ASSERT(c.eal_argument_count == 1 &&
@@ -301,6 +303,9 @@ static void test_reference(void)
 	SAME(log_level);
 	SAME(engine.entity_count_max);
 	SAME(engine.pending_count_max);
+	SAME(engine.cell_count_max);
+	SAME(engine.node_count_max);
+	SAME(engine.chunk_count_max);
 	SAME(engine.ring_records);
 	SAME(engine.tombstone_ms);
 	SAME(engine.clock_ahead_ms);

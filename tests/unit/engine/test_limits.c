@@ -251,6 +251,82 @@ static void pending_pool_exhausted(void)
 	stop();
 }
 
+// Entities `step` metres apart until the grid refuses: what is known stays, moves in its cell and lives; what is refused leaves no
+// trace, neither a new entity nor a crossing; and all that went in fits in again once it has gone.
+static void fill_grid(const struct pe_engine_config *config, double step, unsigned least)
+{
+	struct pe_wire_query everything = harness_sphere(0, 0, 0, 1.9e6);
+	struct pe_wire_ack_record ack = {0};
+	struct pe_wire_update u;
+	unsigned n = 0;
+
+	start_with(config);
+	for (unsigned i = 0; i < 900; i++) {
+		u = harness_update(1 + i, 1, step * i + 1, 5, 5);
+		u.ttl_ms = 600000;
+		ack = send(&u);
+		if (ack.status != PE_ACK_APPLIED)
+			break;
+		n++;
+	}
+	CU_ASSERT_FATAL(n >= least && n < 900);
+	ASSERT_REFUSED(ack, grid_full);
+	ASSERT_GONE(1 + n);
+	CU_ASSERT_EQUAL(HARNESS_REASON(&h, grid_full), 1);
+	CU_ASSERT_EQUAL(pe_engine_entity_count(h.engine), n);
+	for (unsigned i = 0; i < n; i++) {
+		double x = step * i + 1;
+
+		// Far from everybody.
+		u = harness_update(1 + i, 2, 300000 + 70000.0 * (i % 9), -900000, 5);
+		u.ttl_ms = 600000;
+		ASSERT_REFUSED(send(&u), grid_full);
+		ASSERT_AT(1 + i, x);
+		// Nothing of the refused record was kept, not even its sequence.
+		u = harness_update(1 + i, 2, x + 0.25, 5, 5);
+		u.ttl_ms = i == 0 ? 1000 : 600000;
+		ASSERT_STATUS(send(&u), PE_ACK_APPLIED);
+		ASSERT_AT(1 + i, x + 0.25);
+	}
+	CU_ASSERT_EQUAL(HARNESS_REASON(&h, grid_full), 1 + n);
+	harness_ask(&h, 0, PLANE, &everything, &a);
+	CU_ASSERT_EQUAL(a.count, n);
+	// Nor its ttl: a refused crossing keeps nobody alive.
+	harness_advance(&h, 600);
+	u = harness_update(1, 3, 300000, -900000, 5);
+	u.ttl_ms = 600000;
+	ASSERT_REFUSED(send(&u), grid_full);
+	ASSERT_AT(1, 1.25);
+	harness_advance(&h, 500);
+	ASSERT_GONE(1);
+	for (unsigned i = 1; i < n; i++)
+		ASSERT_STATUS(withdraw(1 + i, 3), PE_ACK_APPLIED);
+	for (unsigned i = 0; i < 20; i++)
+		harness_settle(&h);
+	for (unsigned i = 0; i < n; i++) {
+		u = harness_update(2000 + i, 1, -step * i - 1, 5, 5);
+		ASSERT_STATUS(send(&u), PE_ACK_APPLIED);
+	}
+	stop();
+}
+
+static void a_full_grid_keeps_what_it_has(void)
+{
+	struct pe_engine_config config = harness_config();
+
+	config.entity_count_max = 2000;
+	config.cell_count_max = 20;
+	fill_grid(&config, 1000, 20);
+	config.cell_count_max = 0;
+	config.node_count_max = 40;
+	fill_grid(&config, 1000, 10);
+	config.node_count_max = 0;
+	config.chunk_count_max = 2;
+	fill_grid(&config, 0.01, 56); // all in one cell
+	config.chunk_count_max = 20;
+	fill_grid(&config, 1000, 50);
+}
+
 static void no_buffers(void)
 {
 	struct pe_wire_update u = harness_update(1, 1, 10, 10, 10);
@@ -331,5 +407,7 @@ TESTING_MAIN("engine: limits",
 	{"a stranger pages through", a_stranger_pages_through}, {"state request", state_request},
 	{"pong", pong_echoes}, {"a full table keeps what it has", a_full_table_keeps_what_it_has},
 	{"ids that come and go", ids_that_come_and_go},
-	{"pending pool exhausted", pending_pool_exhausted}, {"no buffers", no_buffers},
-	{"configuration errors", configuration_errors}, {"memory plan", memory_plan})
+	{"pending pool exhausted", pending_pool_exhausted},
+	{"a full grid keeps what it has", a_full_grid_keeps_what_it_has},
+	{"no buffers", no_buffers}, {"configuration errors", configuration_errors},
+	{"memory plan", memory_plan})

@@ -200,6 +200,37 @@ static void endless_churn_is_refused_until_a_grace_period(void)
 	pe_grid_destroy(grid);
 }
 
+// A whole world goes at once, with lists that hold a small part of it: the rest is given back by the control thread, not before
+// a grace period, and every slot can be used again.
+static void a_world_that_goes_at_once_needs_no_list(void)
+{
+	enum { COUNT = 20000 };
+	static uint32_t slot[COUNT];
+	struct pe_grid *grid = testing_grid(
+		(struct pe_grid_config){.entity_count_max = COUNT, .crossing_count_max = 1});
+
+	for (unsigned round = 0; round < 3; round++) {
+		uint32_t listed, claims = 0;
+
+		for (uint32_t i = 0; i < COUNT; i++)
+			slot[i] = testing_insert(grid,
+				testing_key((int32_t)(i / 40 % 25), (int32_t)(i / 1000), 0), i, i);
+		for (uint32_t i = 0; i < COUNT; i++)
+			pe_grid_remove(grid, 0, slot[i], PE_SLOT_NONE);
+		CU_ASSERT_EQUAL(testing_walk_all(grid, testing_box(0, 30 << 20), hits, 4096), 0);
+		listed = pe_grid_deferred(grid, 0);
+		CU_ASSERT(listed < COUNT / 2);
+		// The control thread meets them, and gives none back without a grace period.
+		for (unsigned i = 0; i < 3; i++)
+			CU_ASSERT(pe_grid_control(grid) > 0);
+		for (uint32_t i = 0; i < pe_pool_mark(&grid->pool[PE_KIND_LEAF]); i++)
+			claims += atomic_load(&grid->leaves[i].entry.claim) & ~PE_CLOSED;
+		CU_ASSERT_EQUAL(claims, COUNT);
+		testing_all_given_back(grid);
+	}
+	pe_grid_destroy(grid);
+}
+
 TESTING_MAIN("grid/slots", {"insert is met and stores move it", insert_is_met_and_stores_move_it},
 	{"a crossing is met at both ends with flags", a_crossing_is_met_at_both_ends_with_flags},
 	{"a moved slot is handed out wherever it was", a_moved_slot_is_handed_out_wherever_it_was},
@@ -210,4 +241,5 @@ TESTING_MAIN("grid/slots", {"insert is met and stores move it", insert_is_met_an
 	{"a crowd fills many chunks and freed slots are found again",
 		a_crowd_fills_many_chunks_and_freed_slots_are_found_again},
 	{"endless churn is refused until a grace period",
-		endless_churn_is_refused_until_a_grace_period})
+		endless_churn_is_refused_until_a_grace_period},
+	{"a world that goes at once needs no list", a_world_that_goes_at_once_needs_no_list})
