@@ -55,11 +55,12 @@ static void find_batch(void *context, uint64_t count)
 		for (unsigned i = 0; i < BATCH; i++) {
 			crowd_id(crowd_below(crowd_random(&random_state), MODULE_ENTITIES), id[i]);
 			hash[i] = pe_hash_id(&table.index.key, id[i]);
-			pe_index_prefetch(&table.index, hash[i]);
+			pe_index_prefetch(&table.index, pe_index_home(&table.index, hash[i]));
 		}
 		for (unsigned i = 0; i < BATCH; i++) {
 			uint32_t home = pe_index_home(&table.index, hash[i]);
-			uint32_t handle = pe_index_candidate(&table.index, home, hash[i]);
+			uint32_t handle =
+				pe_index_candidate(&table.index, table.records, home, hash[i]);
 
 			if (handle != PE_HANDLE_NONE)
 				__builtin_prefetch(&table.records[handle]);
