@@ -330,49 +330,30 @@ static void parse_ipv6(const struct pe_net_local *local, const uint8_t *frame, u
 		refuse(p, PE_REASON_not_udp);
 }
 
-static uint64_t word_at(const uint8_t *at)
-{
-	uint64_t word;
-
-	memcpy(&word, at, sizeof word);
-	return word;
-}
-
 // What nearly every frame is: untagged, to our MAC, IPv4 without options for our only address, UDP for our port. A few
-// comparisons of whole words; offsets are of the frame. False: something else, and p is as it was.
+// comparisons in one go; offsets are of the frame. False: something else, and p is as it was.
 static inline bool parse_ordinary(const struct pe_net_local *local, const uint8_t *frame,
 	uint32_t bytes, unsigned done, struct pe_net_packet *p)
 {
-	static const uint8_t kind[3] = {TYPE_IPV4 >> 8, TYPE_IPV4 & 0xFF, 0x45};
-	const uint32_t l4 = ETHER_BYTES + IPV4_BYTES,
-		       payload = ETHER_BYTES + IPV4_BYTES + UDP_BYTES;
-	uint64_t ports, peer[2] = {0};
-	uint32_t total, source, own;
-	uint16_t checksum;
+	const uint32_t l4 = ETHER_BYTES + IPV4_BYTES, payload = l4 + UDP_BYTES;
+	uint64_t peer[2] = {0};
+	uint32_t total, source;
 
 	if (bytes < payload || bytes > UINT16_MAX || local->v4_count != 1 || local->vlan ||
-		(done & PE_NET_TAG_STRIPPED) || memcmp(frame, local->mac, 4) != 0 ||
-		memcmp(frame + 4, local->mac + 4, 2) != 0 || (frame[6] & 1) ||
-		memcmp(frame + 12, kind, 2) != 0 || frame[14] != kind[2])
+		(done & PE_NET_TAG_STRIPPED) || memcmp(frame, local->mac, 6) != 0 ||
+		(frame[6] & 1) || get16(frame + 12) != TYPE_IPV4 || frame[14] != 0x45)
 		return false;
 	total = get16(frame + 16);
-	memcpy(&source, frame + 26, 4);
-	memcpy(&own, local->v4[0], 4);
 	if (total < IPV4_BYTES + UDP_BYTES || total > bytes - ETHER_BYTES ||
 		(get16(frame + 20) & 0x3FFF) || frame[23] != PROTO_UDP ||
-		memcmp(frame + 30, &own, 4) != 0 || source == own || frame[26] == 0 ||
-		frame[26] == 127 || frame[26] >= 224)
+		!own_v4(local, frame + 30) || !sender_v4(local, frame + 26))
 		return false;
-	// 0xFFFF, the sum of a sound header, is what 2^16 − 1 divides
 	if (!(done & PE_NET_IP_VERIFIED) &&
-		fold((word_at(frame + 14) & 0xFFFFFFFF) + (word_at(frame + 14) >> 32) +
-			(word_at(frame + 22) & 0xFFFFFFFF) + (word_at(frame + 22) >> 32) +
-			(word_at(frame + 26) >> 32)) != 0xFFFF)
+		fold(pe_net_sum(frame + ETHER_BYTES, IPV4_BYTES, 0)) != 0xFFFF)
 		return false;
-	ports = word_at(frame + l4);
-	checksum = (uint16_t)(ports >> 48);
-	if (get16(frame + l4 + 4) != total - IPV4_BYTES || (ports & 0xFFFF) == 0 ||
-		get16(frame + l4 + 2) != local->port || (checksum && !(done & PE_NET_UDP_VERIFIED)))
+	if (get16(frame + l4) == 0 || get16(frame + l4 + 2) != local->port ||
+		get16(frame + l4 + 4) != total - IPV4_BYTES ||
+		(get16(frame + l4 + 6) && !(done & PE_NET_UDP_VERIFIED)))
 		return false;
 	*p = (struct pe_net_packet){
 		.verdict = PE_NET_MESSAGE,
@@ -384,6 +365,7 @@ static inline bool parse_ordinary(const struct pe_net_local *local, const uint8_
 		.peer_port = get16(frame + l4),
 	};
 	// Whole words, since whole words are read again at once.
+	memcpy(&source, frame + 26, 4);
 	peer[1] = 0xFFFF0000u | (uint64_t)source << 32;
 	memcpy(p->peer_address, peer, sizeof peer);
 	return true;

@@ -434,7 +434,6 @@ static inline bool update_plain(struct pe_worker *w, const struct pe_change *c,
 	const struct pe_place *place, uint32_t handle)
 {
 	struct pe_record *r = record_of(w, handle);
-	uint64_t order = (uint64_t)c->incarnation << 32 | c->update.sequence, known;
 	uint64_t words[PE_PUBLISHED_WORDS];
 	uint32_t expiry_tick = expiry_of(w, c);
 
@@ -442,9 +441,8 @@ static inline bool update_plain(struct pe_worker *w, const struct pe_change *c,
 	if (atomic_load_explicit(&r->status, memory_order_relaxed) !=
 		pe_status_make(PE_LIFE_THERE, w->index, c->space, 0))
 		return false;
-	known = pe_record_order(r);
-	if (r->key != place->key || r->pending != PE_HANDLE_NONE || order <= known ||
-		(order ^ known) >> 32 || (int32_t)((uint32_t)c->time_ms - r->time_low) < 0 ||
+	if (r->key != place->key || r->pending != PE_HANDLE_NONE ||
+		c->incarnation != r->incarnation || check_order(r, c) ||
 		r->wheel.prev == PE_WHEEL_NONE || (int32_t)(expiry_tick - r->wheel.tick) < 0)
 		return false;
 	published_words(c, place->word, expiry_tick, words);

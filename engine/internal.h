@@ -52,7 +52,7 @@ struct pe_worker {
 	// this turn
 	uint32_t tick;
 	uint64_t wall_ms;
-	uint64_t newest_incarnation; // seconds: that a sender may have started at
+	uint64_t newest_ms; // event times and incarnations after it are in the future
 	const struct pe_sink *sink;
 
 	// entities that this worker owns

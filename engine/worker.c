@@ -28,7 +28,7 @@ static enum pe_reason check_message(
 	case PE_TYPE_SPATIAL_UPDATE:
 	case PE_TYPE_WITHDRAW:
 		// A sender that started in our future would lock its entities against its own next life.
-		if (view->body.update.incarnation > w->newest_incarnation)
+		if (view->body.update.incarnation * 1000ull > w->newest_ms)
 			return PE_REASON_incarnation_future;
 		break;
 	case PE_TYPE_SPATIAL_QUERY:
@@ -42,13 +42,13 @@ static enum pe_reason check_message(
 	return *space == PE_SPACES_MAX ? PE_REASON_space_unknown : PE_REASON_none;
 }
 
-static void describe(const struct pe_worker *w, struct pe_change *c,
-	const struct pe_wire_view *view, unsigned space, enum pe_change_kind kind,
-	int32_t offset_ms, uint32_t ack)
+static inline void describe(const struct pe_worker *w, struct pe_change *c,
+	enum pe_change_kind kind, unsigned space, uint64_t time_ms, uint32_t incarnation,
+	uint32_t ack)
 {
-	c->time_ms = pe_wire_event_ms(view->header.timestamp_ms, offset_ms, w->wall_ms);
+	c->time_ms = time_ms;
 	c->hash = pe_hash_id(&w->engine->table.index.key, c->update.entity_id);
-	c->incarnation = view->body.update.incarnation;
+	c->incarnation = incarnation;
 	c->handle = PE_HANDLE_NONE;
 	c->ack = ack;
 	c->kind = (uint8_t)kind;
@@ -61,7 +61,7 @@ static void describe(const struct pe_worker *w, struct pe_change *c,
 // Event time against our clock, both ways: what is a day old cannot be told from what comes next in 32 bits, and is late.
 static enum pe_reason check_time(const struct pe_worker *w, uint64_t time_ms)
 {
-	if (time_ms > w->wall_ms + w->engine->config.clock_ahead_ms)
+	if (time_ms > w->newest_ms)
 		return PE_REASON_future;
 	if (time_ms + PE_TTL_MAX_MS < w->wall_ms)
 		return PE_REASON_late;
@@ -88,93 +88,69 @@ static void note_precision(struct pe_space_entry *s, float precision_m)
 		;
 }
 
-// A sound record joins the batch.
-static inline void admit(struct pe_worker *w, struct pe_space_entry *s, struct pe_change *c)
-{
-	if (!c->update.ttl_ms)
-		c->update.ttl_ms = s->policy.ttl_default_ms;
-	note_precision(s, c->update.precision_m);
-	pe_apply_add(w);
-}
+// What the records of a packet have in common.
+struct packet {
+	uint64_t sent_ms; // header timestamp
+	uint32_t incarnation;
+	unsigned space;
+	uint32_t ack; // of the first record; or PE_ACK_NONE
+};
 
-static void take_updates(
-	struct pe_worker *w, const struct pe_wire_view *view, unsigned space, uint32_t ack)
+// Inlined where it is called: the ordinary packet's acknowledgement that is not asked for then costs nothing.
+__attribute__((always_inline)) static inline void take_updates(
+	struct pe_worker *w, struct packet packet, const uint8_t *records, unsigned count)
 {
-	struct pe_space_entry *s = &w->engine->spaces[space];
+	struct pe_space_entry *s = &w->engine->spaces[packet.space];
+	const uint64_t wall_ms = w->wall_ms;
+	const bool plain = s->plain && packet.ack == PE_ACK_NONE;
+	uint32_t ack = packet.ack;
 
-	pe_count(&w->counters, PE_COUNTER_records_carried, view->count);
-	for (unsigned i = 0; i < view->count; i++) {
-		uint32_t at = ack == PE_ACK_NONE ? ack : ack + i;
+	pe_count(&w->counters, PE_COUNTER_records_carried, count);
+	for (unsigned i = 0; i < count;
+		i++, records += sizeof(struct pe_wire_update), ack += ack != PE_ACK_NONE) {
 		struct pe_change *c = pe_apply_next(w);
-		enum pe_reason reason;
+		enum pe_reason reason = PE_REASON_none;
 
-		pe_wire_get_update(view, i, &c->update);
-		reason = pe_wire_check_update(&c->update, &s->limits);
-		describe(w, c, view, space, PE_CHANGE_UPDATE, c->update.time_offset_ms, at);
+		memcpy(&c->update, records, sizeof c->update);
+		describe(w, c, PE_CHANGE_UPDATE, packet.space,
+			pe_wire_event_ms(packet.sent_ms, c->update.time_offset_ms, wall_ms),
+			packet.incarnation, ack);
+		if (!pe_wire_ordinary_record(&c->update, &s->ordinary))
+			reason = pe_wire_check_update(&c->update, &s->limits);
 		if (!reason)
 			reason = check_time(w, c->time_ms);
 		if (reason) {
-			refuse_record(w, at, reason);
+			refuse_record(w, ack, reason);
 			continue;
 		}
-		admit(w, s, c);
+		c->plain = plain & (c->update.entity_type == PE_ENTITY_MOBILE) &
+			!(c->update.frequency | c->update.duration_ms);
+		if (!c->update.ttl_ms)
+			c->update.ttl_ms = s->policy.ttl_default_ms;
+		note_precision(s, c->update.precision_m);
+		pe_apply_add(w);
 	}
 }
 
-// The same for an ordinary packet, with as few comparisons as will do. False: it is not ordinary, and nothing was done.
+// An ordinary packet, without a view of it. False: it is not ordinary, and nothing was done.
 static inline bool take_ordinary(struct pe_worker *w, const uint8_t *data, uint32_t bytes)
 {
-	const struct pe_engine *e = w->engine;
-	unsigned count = pe_wire_ordinary_packet(data, bytes), space;
+	unsigned count = pe_wire_ordinary_packet(data, bytes);
 	struct pe_wire_update_preamble preamble;
-	uint64_t sent_ms, from_ms, span_ms, newest_ms = w->wall_ms + e->config.clock_ahead_ms;
-	struct pe_space_entry *s;
+	struct packet packet;
 
 	if (!count)
 		return false;
-	space = space_of(e, data + offsetof(struct pe_wire_header, space_id));
 	memcpy(&preamble, data + sizeof(struct pe_wire_header), sizeof preamble);
-	sent_ms = pe_wire_word(data + offsetof(struct pe_wire_header, timestamp_ms));
-	sent_ms = sent_ms ? sent_ms : w->wall_ms;
-	// The clocks within reason, so that no sum below wraps.
-	if (space == PE_SPACES_MAX || preamble.incarnation > w->newest_incarnation ||
-		sent_ms - (1ull << 32) > 1ull << 60 || w->wall_ms < PE_TTL_MAX_MS)
+	packet = (struct packet){
+		.sent_ms = pe_wire_word(data + offsetof(struct pe_wire_header, timestamp_ms)),
+		.incarnation = preamble.incarnation,
+		.space = space_of(w->engine, data + offsetof(struct pe_wire_header, space_id)),
+		.ack = PE_ACK_NONE,
+	};
+	if (packet.space == PE_SPACES_MAX || packet.incarnation * 1000ull > w->newest_ms)
 		return false;
-	s = &w->engine->spaces[space];
-	from_ms = w->wall_ms - PE_TTL_MAX_MS;
-	span_ms = newest_ms - from_ms;
-	pe_count(&w->counters, PE_COUNTER_records_carried, count);
-	data += sizeof(struct pe_wire_header) + sizeof preamble;
-	for (unsigned i = 0; i < count; i++, data += sizeof(struct pe_wire_update)) {
-		struct pe_change *c = pe_apply_next(w);
-		uint64_t time_ms;
-
-		memcpy(&c->update, data, sizeof c->update);
-		time_ms = sent_ms + (uint64_t)(int64_t)c->update.time_offset_ms;
-		c->time_ms = time_ms;
-		c->hash = pe_hash_id(&e->table.index.key, data);
-		c->incarnation = preamble.incarnation;
-		c->handle = PE_HANDLE_NONE;
-		c->ack = PE_ACK_NONE;
-		c->kind = PE_CHANGE_UPDATE;
-		c->space = (uint8_t)space;
-		c->hops = 0;
-		c->owner = (uint8_t)w->index;
-		c->plain = s->plain & (c->update.entity_type == PE_ENTITY_MOBILE) &
-			!(c->update.frequency | c->update.duration_ms);
-		if (!pe_wire_ordinary_record(&c->update, &s->ordinary) ||
-			time_ms - from_ms > span_ms) {
-			enum pe_reason reason = pe_wire_check_update(&c->update, &s->limits);
-
-			if (!reason)
-				reason = check_time(w, time_ms);
-			if (reason) {
-				refuse_record(w, PE_ACK_NONE, reason);
-				continue;
-			}
-		}
-		admit(w, s, c);
-	}
+	take_updates(w, packet, data + sizeof(struct pe_wire_header) + sizeof preamble, count);
 	return true;
 }
 
@@ -192,7 +168,9 @@ static void take_withdrawals(
 		reason = pe_wire_check_withdraw(&x);
 		memcpy(c.update.entity_id, x.entity_id, sizeof x.entity_id);
 		c.update.sequence = x.sequence;
-		describe(w, &c, view, space, PE_CHANGE_WITHDRAW, x.time_offset_ms, at);
+		describe(w, &c, PE_CHANGE_WITHDRAW, space,
+			pe_wire_event_ms(view->header.timestamp_ms, x.time_offset_ms, w->wall_ms),
+			view->body.update.incarnation, at);
 		if (!reason)
 			reason = check_time(w, c.time_ms);
 		if (reason)
@@ -254,7 +232,10 @@ static void take_messages(struct pe_worker *w, const struct pe_message *messages
 			acks += v->count;
 		}
 		if (kind[i] == PE_TYPE_SPATIAL_UPDATE)
-			take_updates(w, v, s, w->view_acks[i]);
+			take_updates(w,
+				(struct packet){v->header.timestamp_ms, v->body.update.incarnation,
+					s, w->view_acks[i]},
+				v->records, v->count);
 	}
 	pe_count(&w->counters, PE_COUNTER_carried_update, ordinary);
 	pe_apply_flush(w);
@@ -292,7 +273,7 @@ unsigned pe_worker_turn(struct pe_worker *worker, struct pe_now now,
 		worker->started = true;
 	}
 	worker->wall_ms = now.wall_ms;
-	worker->newest_incarnation = (now.wall_ms + worker->engine->config.clock_ahead_ms) / 1000;
+	worker->newest_ms = now.wall_ms + worker->engine->config.clock_ahead_ms;
 	worker->sink = sink;
 	pe_query_begin_turn(&worker->query);
 	// What time has ended must not be met by this turn's messages, nor by what they say of it.

@@ -76,9 +76,9 @@ struct pe_record {
 	uint8_t id[16];
 	// LATCH. written: owner; read: anyone. copy[version & 1] is the stable one
 	_Atomic uint32_t version;
-	_Atomic uint32_t status;    // written: partition's worker (fresh), then owner; read: anyone
-	uint32_t sequence;          // the owner's from here on
-	uint32_t incarnation;       // pe_record_order reads the two as one number
+	_Atomic uint32_t status; // written: partition's worker (fresh), then owner; read: anyone
+	uint32_t sequence;       // the owner's from here on
+	uint32_t incarnation;
 	uint64_t key;               // THERE: the leaf's key. GONE: the stamp of the slots' removal
 	uint32_t slot;              // grid slot, or PE_SLOT_NONE
 	uint32_t time_low;          // newest accepted event time, low 32 bits (compared mod 2^32)
@@ -89,19 +89,6 @@ struct pe_record {
 };
 static_assert(sizeof(struct pe_record) == 192, "three lines");
 static_assert(offsetof(struct pe_record, copy) == 64, "copies start a line");
-
-static_assert(offsetof(struct pe_record, incarnation) == offsetof(struct pe_record, sequence) + 4 &&
-		offsetof(struct pe_record, sequence) % 8 == 0,
-	"one number, little endian");
-
-// Owner's thread: what updates are ordered by, incarnation first.
-static inline uint64_t pe_record_order(const struct pe_record *r)
-{
-	uint64_t order;
-
-	memcpy(&order, &r->sequence, sizeof order);
-	return order;
-}
 
 // Owner's thread. Makes what the words say (a struct pe_published) what readers see.
 static inline void pe_record_publish_words(

@@ -110,7 +110,7 @@ static void look_at_slab(struct pe_grid *grid, uint32_t slab)
 		if (orphans)
 			orphans = atomic_exchange_explicit(at, 0, memory_order_acquire);
 		if (orphans)
-			push_slots(&grid->control.gone, PE_KIND_COUNT, ref, orphans);
+			push_slots(&grid->control.gone, PE_PENDING_ORPHANS, ref, orphans);
 		else
 			close_chunk(grid, ref);
 	}
@@ -275,7 +275,7 @@ unsigned pe_grid_control(struct pe_grid *grid)
 		case PE_KIND_SMALL:
 			pe_slab_give_shared(grid, pending.index);
 			break;
-		case PE_KIND_COUNT:
+		case PE_PENDING_ORPHANS:
 			if (pe_leaf_release_orphans(grid, pending.index, pending.slots))
 				c->look = true;
 			break;

@@ -121,18 +121,19 @@ struct pe_grid_worker {
 	// All of its worker only, save what is said.
 	struct pe_defer departures; // entries: handle, old, new, stamp
 	struct pe_defer claims;     // entries: slot, stamp
-	uint32_t
-		crossing; // arriving slots: the claims of each and of the one it left are sure of an entry
+	// arriving slots: the claims of each and of the one it left are sure of an entry
+	uint32_t crossing;
 	_Atomic uint32_t emptied; // chunks and nodes that it left empty; read: control thread
 } __attribute__((aligned(128)));
 
 // What the control thread has closed: in `closed` until nobody can be making something of it, then
 // taken out of its table, and in `gone` until nobody reads it.
 enum pe_kind { PE_KIND_LEAF, PE_KIND_NODE, PE_KIND_BIG, PE_KIND_SMALL, PE_KIND_COUNT };
+#define PE_PENDING_ORPHANS PE_KIND_COUNT // of a chunk: what else may wait in `gone`
 struct pe_pending {
 	uint32_t stamp; // of pe_defer_passed
 	uint32_t kind, index;
-	uint32_t slots; // PE_KIND_COUNT: index is a chunk's reference, and these are its orphans
+	uint32_t slots; // PE_PENDING_ORPHANS: of the chunk whose reference is `index`
 };
 #define PE_PENDING_MAX 8192
 struct pe_pending_list {

@@ -160,7 +160,6 @@ void pe_grid_settle(struct pe_grid *grid, unsigned worker, uint32_t old_slot, ui
 	_Atomic uint64_t *at;
 
 	(void)end_crossing(grid, worker, new_slot);
-
 	if (old_slot != PE_SLOT_NONE)
 		invalidate(grid, old_slot);
 	if (new_slot != PE_SLOT_NONE) {

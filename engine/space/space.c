@@ -220,7 +220,8 @@ static inline uint64_t lanes_or(__m256i v)
 	return (uint64_t)_mm_cvtsi128_si64(_mm_or_si128(half, _mm_unpackhi_epi64(half, half)));
 }
 
-// The arithmetic of place_make, three axes at once. False: out of bounds or not a number; `locate` tells which.
+// place_make of a CARTESIAN position, three axes at once; the shifts are those of pe_key_make and pe_word_make. False: out
+// of bounds or not a number.
 static inline bool locate_cartesian(
 	const struct pe_space *space, const double position[3], struct pe_place *place)
 {
@@ -251,20 +252,17 @@ static inline enum pe_reason locate(
 	const struct pe_space *space, const double position[3], struct pe_place *place)
 {
 	double normal[3], point[3], metres[3];
+	bool cartesian = space->config.kind == PE_SPACE_CARTESIAN;
 	unsigned frame = 0;
 
-	if (space->config.kind == PE_SPACE_CARTESIAN && locate_cartesian(space, position, place))
+	if (cartesian && locate_cartesian(space, position, place))
 		return PE_REASON_none;
 	// Written so that a NaN fails.
 	if (!(fabs(position[0]) < INFINITY && fabs(position[1]) < INFINITY &&
 		    fabs(position[2]) < INFINITY))
 		return PE_REASON_coordinates;
-	if (space->config.kind == PE_SPACE_CARTESIAN) {
-		for (unsigned i = 0; i < 3; i++)
-			if (fabs(position[i]) > space->extent_m)
-				return PE_REASON_out_of_bounds;
-		return place_make(space, 0, position, place);
-	}
+	if (cartesian)
+		return PE_REASON_out_of_bounds;
 	if (fabs(position[0]) > 90.0 || fabs(position[1]) > 180.0)
 		return PE_REASON_coordinates;
 	geo_normal(position[0], position[1], normal);

@@ -128,12 +128,13 @@ struct pe_wire_limits {
 static inline uint64_t pe_wire_event_ms(uint64_t timestamp_ms, int32_t offset_ms, uint64_t wall_ms)
 {
 	uint64_t base_ms = timestamp_ms ? timestamp_ms : wall_ms;
-	uint64_t back_ms = offset_ms < 0 ? (uint64_t)(-(int64_t)offset_ms) : 0;
-	uint64_t ahead_ms = offset_ms > 0 ? (uint64_t)offset_ms : 0;
+	uint64_t event_ms = base_ms + (uint64_t)(int64_t)offset_ms;
+	bool back = offset_ms < 0;
 
-	if (base_ms < back_ms)
-		return 0;
-	return base_ms > UINT64_MAX - ahead_ms ? UINT64_MAX : base_ms - back_ms + ahead_ms;
+	// Less than the base just when the offset goes back, or the sum has wrapped.
+	if ((event_ms < base_ms) != back)
+		return back ? 0 : UINT64_MAX;
+	return event_ms;
 }
 
 static inline bool pe_wire_id_nil(const uint8_t id[16])

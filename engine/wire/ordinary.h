@@ -6,7 +6,6 @@
 #pragma once
 
 #include "wire/decode.h"
-#include "wire/half.h"
 
 #include <float.h>
 #include <immintrin.h>
@@ -98,7 +97,7 @@ static inline bool pe_wire_ordinary_record(
 	rare |= (uint64_t)(radius > 0x7F7FFFFFu) | (uint64_t)(precision > o->precision_max_bits);
 	rare |= (uint64_t)(u->ttl_ms > o->ttl_max_ms) | (uint64_t)(u->duration_ms > o->ttl_max_ms);
 	rare |= (uint64_t)((within & 7) != 7);
-	rare |= (uint64_t) !(pe_wire_word(u->entity_id) | pe_wire_word(u->entity_id + 8));
+	rare |= (uint64_t)pe_wire_id_nil(u->entity_id);
 	return rare == 0;
 }
 static_assert(offsetof(struct pe_wire_update, update_frequency) == 72 &&
