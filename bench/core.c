@@ -3,8 +3,8 @@
 #include "base/rcu.h"
 #include "crowd.h"
 #include "internal.h"
+#include "tools.h"
 
-#include <sched.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -17,25 +17,6 @@
 #define MESSAGES       32u // of updates, a turn
 #define FIXED_MS       (CROWD_INCARNATION * 1000ull + 500000)
 #define FILL_LIMIT_S   120
-
-double core_seconds(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-bool core_pin(int core)
-{
-	cpu_set_t set;
-
-	if (core < 0)
-		return true;
-	CPU_ZERO(&set);
-	CPU_SET((unsigned)core, &set);
-	return sched_setaffinity(0, sizeof set, &set) == 0;
-}
 
 static uint64_t clock_ms(clockid_t clock)
 {
@@ -197,13 +178,13 @@ double core_source_ns(struct core *core, const struct core_work *work)
 	model_change(&own, &model, FIXED_MS);
 	// The bits of the true source stay as they are.
 	s.far = 0;
-	from = core_seconds();
+	from = tool_seconds();
 	for (unsigned r = 0; r < rounds; r++)
 		for (unsigned i = 0; i < PE_BATCH_MAX; i++) {
 			next_change(&own, &batch[i], &model, &s);
 			__asm__ volatile("" ::"r"(&batch[i]) : "memory");
 		}
-	return (core_seconds() - from) * 1e9 / rounds / PE_BATCH_MAX;
+	return (tool_seconds() - from) * 1e9 / rounds / PE_BATCH_MAX;
 }
 
 // ---- queries ----
@@ -347,7 +328,7 @@ static void *run_worker(void *context)
 	struct core *core = w->core;
 	const struct core_work *last = NULL;
 
-	if (!core_pin(core->options.cores[w->index]))
+	if (!tool_pin(core->options.cores[w->index]))
 		fprintf(stderr, "not pinned to core %d\n", core->options.cores[w->index]);
 	pe_worker_attach(w->worker);
 	for (unsigned turn = 0;; turn++) {
@@ -365,21 +346,14 @@ static void *run_worker(void *context)
 	return NULL;
 }
 
-static void pause_ms(double ms)
-{
-	struct timespec t = {.tv_nsec = (long)(ms * 1e6)};
-
-	nanosleep(&t, NULL);
-}
-
 // As the production one: a fifth of a millisecond between grace periods, a whole one when there is nothing to do.
 static void *run_control(void *context)
 {
 	struct core *core = context;
 
-	(void)core_pin(core->options.control_core);
+	(void)tool_pin(core->options.control_core);
 	while (!atomic_load_explicit(&core->stop, memory_order_relaxed))
-		pause_ms(pe_engine_control(core->engine) ? 0.2 : 1);
+		tool_sleep_s(pe_engine_control(core->engine) ? 0.0002 : 0.001);
 	return NULL;
 }
 
@@ -389,7 +363,7 @@ void core_set_work(struct core *core, unsigned worker, const struct core_work *w
 
 	atomic_store_explicit(&w->work, work, memory_order_release);
 	while (atomic_load_explicit(&w->taken, memory_order_acquire) != work)
-		pause_ms(0.1);
+		tool_sleep_s(0.0001);
 }
 
 uint64_t core_run(struct core *core, const struct core_work *work, uint64_t operations)
@@ -475,15 +449,15 @@ static enum pe_status start_workers(struct core *core, struct pe_error *error)
 static enum pe_status fill_all(struct core *core, struct pe_error *error)
 {
 	uint32_t entities = core->options.entities;
-	double limit = core_seconds() + FILL_LIMIT_S;
+	double limit = tool_seconds() + FILL_LIMIT_S;
 
 	if (core->options.fixed)
 		(void)core_run(core, &fill_work, UINT64_MAX);
 	else
 		for (unsigned i = 0; i < core->options.workers; i++)
 			core_set_work(core, i, &fill_work);
-	while (pe_engine_entity_count(core->engine) < entities && core_seconds() < limit)
-		pause_ms(1);
+	while (pe_engine_entity_count(core->engine) < entities && tool_seconds() < limit)
+		tool_sleep_s(0.001);
 	if (!core->options.fixed)
 		for (unsigned i = 0; i < core->options.workers; i++)
 			core_set_work(core, i, &idle_work);
@@ -497,7 +471,7 @@ enum pe_status core_start(
 {
 	struct pe_engine_config config = config_of(options);
 	enum pe_status status;
-	double from = core_seconds();
+	double from = tool_seconds();
 
 	*core = (struct core){.options = *options, .fixed_ms = FIXED_MS};
 	core->side_m = crowd_side_m(options->entities);
@@ -512,11 +486,11 @@ enum pe_status core_start(
 		memset(&core->engine->table.index.key, 0x5A, sizeof core->engine->table.index.key);
 		core_grid_fix_secret(core->engine->grid);
 	}
-	core->create_s = core_seconds() - from;
+	core->create_s = tool_seconds() - from;
 	status = start_workers(core, error);
 	if (status == PE_OK)
 		status = fill_all(core, error);
-	core->fill_s = core_seconds() - from - core->create_s;
+	core->fill_s = tool_seconds() - from - core->create_s;
 	if (status != PE_OK)
 		core_stop(core);
 	return status;

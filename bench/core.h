@@ -100,7 +100,3 @@ uint64_t core_working_set(const struct core *core);
 struct pe_grid;
 uint64_t core_grid_bytes_used(const struct pe_grid *grid);
 void core_grid_fix_secret(struct pe_grid *grid);
-
-double core_seconds(void);
-// The calling thread to a core; −1 leaves it. False: not allowed.
-bool core_pin(int core);

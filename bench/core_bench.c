@@ -19,9 +19,9 @@
 #include "core.h"
 #include "crowd.h"
 #include "internal.h"
+#include "tools_json.h"
 
 #include <argp.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -215,19 +215,11 @@ struct window {
 
 static void read_counters(struct core *core, struct window *w)
 {
-	w->seconds = core_seconds();
+	w->seconds = tool_seconds();
 	for (unsigned i = 0; i < core->options.workers; i++)
 		for (unsigned c = 0; c < PE_COUNTER_COUNT; c++)
 			w->value[i][c] = atomic_load_explicit(
 				&core->workers[i].worker->counters.value[c], memory_order_relaxed);
-}
-
-static void sleep_s(double seconds)
-{
-	struct timespec t = {(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};
-
-	while (nanosleep(&t, &t) != 0)
-		;
 }
 
 static double per_second(
@@ -293,9 +285,9 @@ static json_t *measure(struct core *core, const struct scenario *s, double secon
 	memset(&to, 0, sizeof to);
 	for (unsigned i = 0; i < core->options.workers; i++)
 		core_set_work(core, i, &s->work[i]);
-	sleep_s(WARM_S);
+	tool_sleep_s(WARM_S);
 	read_counters(core, &from);
-	sleep_s(seconds);
+	tool_sleep_s(seconds);
 	read_counters(core, &to);
 	for (unsigned i = 0; i < core->options.workers; i++)
 		core_set_work(core, i, &idle);
@@ -317,22 +309,7 @@ static json_t *configuration(const struct core *core)
 		"create_s", core->create_s, "fill_s", core->fill_s);
 }
 
-static void print_line(json_t *o, size_t flags)
-{
-	json_dumpf(o, stdout, JSON_REAL_PRECISION(8) | JSON_PRESERVE_ORDER | flags);
-	printf("\n");
-	fflush(stdout);
-	json_decref(o);
-}
-
 // ---- ways to run ----
-
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
 
 static void run_windows(struct core *core, const struct options *o, const struct scenario *s)
 {
@@ -345,10 +322,8 @@ static void run_windows(struct core *core, const struct options *o, const struct
 		values[i] = json_number_value(
 			json_object_get(last, s->queries ? "queries" : "updates"));
 	}
-	qsort(values, o->windows, sizeof *values, compare);
-	figure = json_pack("{s:f,s:f,s:f,s:s}", "median", values[o->windows / 2], "min", values[0],
-		"max", values[o->windows - 1], "unit", s->queries ? "queries/s" : "records/s");
-	print_line(json_pack("{s:o,s:o,s:f,s:o}", o->scenario, figure, "last_window", last,
+	figure = tool_figure(values, o->windows, s->queries ? "queries/s" : "records/s");
+	tool_print(json_pack("{s:o,s:o,s:f,s:o}", o->scenario, figure, "last_window", last,
 			   "source_ns", core_source_ns(core, &s->work[0]), "configuration",
 			   configuration(core)),
 		JSON_INDENT(1));
@@ -370,7 +345,7 @@ static void run_fixed(struct core *core, const struct options *o, const struct s
 	pe_engine_counters(core->engine, v);
 	after = v[PE_COUNTER_records_applied] + v[PE_COUNTER_records_coalesced] +
 		v[PE_COUNTER_queries_answered];
-	print_line(json_pack("{s:s,s:I,s:I,s:I,s:I,s:I,s:I}", "scenario", o->scenario, "operations",
+	tool_print(json_pack("{s:s,s:I,s:I,s:I,s:I,s:I,s:I}", "scenario", o->scenario, "operations",
 			   (json_int_t)done, "outcomes", (json_int_t)(after - before), "applied",
 			   (json_int_t)v[PE_COUNTER_records_applied], "coalesced",
 			   (json_int_t)v[PE_COUNTER_records_coalesced], "crossings",
@@ -384,16 +359,16 @@ static void serve(struct core *core, const struct options *o)
 	char line[128], name[64];
 	double seconds;
 
-	print_line(json_pack("{s:o}", "ready", configuration(core)), 0);
+	tool_print(json_pack("{s:o}", "ready", configuration(core)), 0);
 	while (fgets(line, sizeof line, stdin)) {
 		struct scenario s;
 
 		if (sscanf(line, "%63s %lf", name, &seconds) != 2 ||
 			!parse_scenario(name, &o->core, &s) || !(seconds > 0 && seconds <= 600))
-			print_line(
+			tool_print(
 				json_pack("{s:s}", "error", "not a scenario for this engine"), 0);
 		else
-			print_line(measure(core, &s, seconds), 0);
+			tool_print(measure(core, &s, seconds), 0);
 	}
 }
 
@@ -403,7 +378,7 @@ static void check(struct core *core)
 	uint64_t v[PE_COUNTER_COUNT];
 	struct pe_identity i;
 
-	sleep_s(core->options.fixed ? 0 : 0.3);
+	tool_sleep_s(core->options.fixed ? 0 : 0.3);
 	pe_engine_counters(core->engine, v);
 	i = pe_identity_check(v);
 	if (i.queries_difference || (i.records_difference && !core->options.fixed))
@@ -431,7 +406,7 @@ static void print_plan(const struct options *o)
 		core_stop(&core);
 	}
 	double each = (double)(bytes[1] - bytes[0]) / 65536;
-	print_line(json_pack("{s:f,s:f}", "bytes_an_entity", each, "memory_bytes",
+	tool_print(json_pack("{s:f,s:f}", "bytes_an_entity", each, "memory_bytes",
 			   (double)bytes[0] + each * ((double)o->core.entities - 65536)),
 		0);
 }

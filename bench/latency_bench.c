@@ -14,13 +14,11 @@
 #include "setup.h"
 #include "stamper.h"
 
-#include <argp.h>
 #include <math.h>
 #include <rte_cycles.h>
 #include <rte_eth_ring.h>
 #include <rte_ethdev.h>
 #include <rte_launch.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -32,44 +30,13 @@
 #define QUERY_EVERY   10u       // packets
 #define BEHIND_MAX    1000000.0 // packets that the asker may be late by before the load is called off
 
-struct options {
-	struct setup setup;
-};
-
-static const struct argp_option option_list[] = {
-	{"entities", 'e', "N", 0, "entities (1000000)", 0},
-	{"core", 'c', "N", 0, "the worker's core (1)", 0},
-	{"control-core", 'k', "N", 0, "the asker's and the control thread's core (0)", 0},
-	{"no-huge", 'n', NULL, 0, "ordinary pages", 0},
-	{0},
-};
-
 static error_t parse_option(int key, char *argument, struct argp_state *state)
 {
-	struct options *o = state->input;
-	char *end = NULL;
-	unsigned long value = argument ? strtoul(argument, &end, 10) : 0;
-
-	if (argument && (*end || end == argument || value > 1u << 26))
-		argp_error(state, "\"%s\" is not a number in range", argument);
-	switch (key) {
-	case 'e':
-		if (value < 64)
-			argp_error(state, "--entities: at least 64");
-		o->setup.entities = (unsigned)value;
-		return 0;
-	case 'c':
-		o->setup.core = (int)value;
-		return 0;
-	case 'k':
-		o->setup.control_core = (int)value;
-		return 0;
-	case 'n':
-		o->setup.no_huge = true;
-		return 0;
-	default:
+	(void)argument;
+	if (key != ARGP_KEY_INIT)
 		return ARGP_ERR_UNKNOWN;
-	}
+	state->child_inputs[0] = state->input;
+	return 0;
 }
 
 struct asker {
@@ -221,17 +188,17 @@ static void begin(struct asker *a)
 
 static void finish(struct asker *a)
 {
-	double until = setup_seconds() + 0.2;
+	double until = tool_seconds() + 0.2;
 
 	send_out(a);
-	while (a->answers < a->queries && setup_seconds() < until)
+	while (a->answers < a->queries && tool_seconds() < until)
 		receive(a);
 }
 
 // As many as go: a burst whenever half of the ring is free.
 static double capacity(struct asker *a, double length)
 {
-	double from = setup_seconds(), now = from;
+	double from = tool_seconds(), now = from;
 	unsigned turn = 0;
 
 	begin(a);
@@ -240,7 +207,7 @@ static double capacity(struct asker *a, double length)
 			for (unsigned i = 0; i < BURST; i++)
 				(void)make(a, rte_rdtsc(), turn++ % QUERY_EVERY == 0);
 		receive(a);
-		now = setup_seconds();
+		now = tool_seconds();
 	}
 	double rate = (double)a->sent / (now - from);
 
@@ -307,12 +274,12 @@ static void serve(struct asker *a)
 
 	while (fgets(text, sizeof text, stdin)) {
 		if (sscanf(text, "capacity %lf", &length) == 1 && length > 0 && length <= 60)
-			setup_print(json_pack("{s:f}", "packets", capacity(a, length)), 0);
+			tool_print(json_pack("{s:f}", "packets", capacity(a, length)), 0);
 		else if (sscanf(text, "load:%lf %lf", &rate, &length) == 2 && rate >= 1 &&
 			rate <= 1e9 && length > 0 && length <= 60)
-			setup_print(load(a, rate, length), 0);
+			tool_print(load(a, rate, length), 0);
 		else
-			setup_print(json_pack("{s:s}", "error", "not a load"), 0);
+			tool_print(json_pack("{s:s}", "error", "not a load"), 0);
 	}
 }
 
@@ -332,55 +299,46 @@ static void make_port(struct asker *a)
 
 int main(int argc, char **argv)
 {
-	struct options o = {.setup = {.entities = 1000000, .core = 1}};
-	static const struct argp argp = {.options = option_list,
-		.parser = parse_option,
+	struct setup setup = SETUP_DEFAULT;
+	static const struct argp_child children[] = {{.argp = &setup_argp}, {0}};
+	static const struct argp argp = {.parser = parse_option,
+		.children = children,
 		.doc = "Request to answer over a port of rings, two cores of one machine."};
 	static struct pe_config config;
 	static struct pe_workers workers;
 	static struct asker a;
 	struct pe_error error;
-	struct rte_ether_addr mac;
+	uint8_t mac[6];
 	json_t *floor;
-	cpu_set_t set;
 
-	argp_parse(&argp, argc, argv, 0, NULL, &o);
-	setup_config(&o.setup, "", &config);
+	argp_parse(&argp, argc, argv, 0, NULL, &setup);
+	setup_config(&setup, "", &config);
 	if (pe_eal_start(&config, &error) != PE_OK)
 		setup_fail("EAL", &error);
-	CPU_ZERO(&set);
-	CPU_SET((unsigned)o.setup.control_core, &set);
-	if (sched_setaffinity(0, sizeof set, &set) != 0)
+	if (!tool_pin(setup.control_core))
 		perror("presence-latency-bench: not pinned");
 	make_port(&a);
 	snprintf(config.sources[0].device, sizeof config.sources[0].device, "net_ring_bench");
-	workers.config = &config;
-	workers.source_count = 1;
-	if (pe_engine_create(&config.engine, &workers.engine, &error) != PE_OK)
-		setup_fail("engine", &error);
-	if (pe_ethdev_open(&config, 0, &workers.sources[0], &error) != PE_OK)
-		setup_fail("port", &error);
+	setup_open(&config, &workers, mac);
 	a.ns_a_tick = 1e9 / (double)rte_get_tsc_hz();
 	a.random = CROWD_RANDOM;
 	a.stamper = (struct stamper){
-		.records = 16, .entity_count = o.setup.entities, .query_share = 0.1, .hits = 20};
-	if (rte_eth_macaddr_get(0, &mac) != 0)
-		setup_fail("the port has no address", NULL);
-	memcpy(a.stamper.to_mac, &mac, sizeof a.stamper.to_mac);
+		.records = 16, .entity_count = setup.entities, .query_share = 0.1, .hits = 20};
+	memcpy(a.stamper.to_mac, mac, sizeof mac);
 	floor = measure_floor(&a);
 	stamper_init(&a.stamper);
 	if (pe_workers_start(&workers, &error) != PE_OK)
 		setup_fail("workers", &error);
 	fill(&a);
-	setup_wait_filled(workers.engine, o.setup.entities);
+	setup_wait_filled(workers.engine, setup.entities);
 	// From here on one record a packet.
 	uint32_t sequence = a.stamper.sequence;
 	a.stamper.records = 1;
 	stamper_init(&a.stamper);
-	a.stamper.filled = o.setup.entities;
+	a.stamper.filled = setup.entities;
 	a.stamper.sequence = sequence;
-	setup_print(json_pack("{s:{s:i,s:b,s:o}}", "ready", "entities", o.setup.entities,
-			    "huge_pages", !o.setup.no_huge, "floor", floor),
+	tool_print(json_pack("{s:{s:i,s:b,s:o}}", "ready", "entities", setup.entities, "huge_pages",
+			   !setup.no_huge, "floor", floor),
 		0);
 	serve(&a);
 	_exit(EXIT_SUCCESS);

@@ -2,13 +2,13 @@
 // a loop that asks for each line 32 ahead, over as many bytes as the engine's updates choose among. Prints one JSON
 // object; with --serve {"ready": …} first and then a line for each line "lines SECONDS" of its input.
 #include "base/memory.h"
+#include "crowd.h"
+#include "tools.h"
 
 #include <argp.h>
-#include <sched.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define AHEAD       32u
 #define WINDOWS     5u
@@ -61,22 +61,6 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	}
 }
 
-static uint64_t next_random(uint64_t *state)
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return *state;
-}
-
-static double seconds(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 // Lines a second over at least so many seconds.
 static double window(struct line *lines, uint64_t count, uint64_t *random, double length)
 {
@@ -85,27 +69,20 @@ static double window(struct line *lines, uint64_t count, uint64_t *random, doubl
 	uint64_t steps = 0;
 
 	for (unsigned i = 0; i < AHEAD; i++)
-		ahead[i] = &lines[(next_random(random) >> 32) * count >> 32];
-	from = seconds();
+		ahead[i] = &lines[(crowd_random(random) >> 32) * count >> 32];
+	from = tool_seconds();
 	do {
 		for (unsigned i = 0; i < BLOCK_STEPS; i++) {
 			struct line *l = ahead[i % AHEAD];
 
 			l->word[0]++;
-			ahead[i % AHEAD] = &lines[(next_random(random) >> 32) * count >> 32];
+			ahead[i % AHEAD] = &lines[(crowd_random(random) >> 32) * count >> 32];
 			__builtin_prefetch(ahead[i % AHEAD], 1);
 		}
 		steps += BLOCK_STEPS;
-		now = seconds();
+		now = tool_seconds();
 	} while (now - from < length);
 	return (double)steps / (now - from);
-}
-
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
 }
 
 int main(int argc, char **argv)
@@ -115,15 +92,12 @@ int main(int argc, char **argv)
 		.parser = parse_option,
 		.doc = "Random lines of memory a second, one core."};
 	struct pe_memory memory;
-	uint64_t random = 88172645463325252ull, count;
+	uint64_t random = CROWD_RANDOM, count;
 	double rates[WINDOWS], length;
 	char text[128];
-	cpu_set_t set;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &o);
-	CPU_ZERO(&set);
-	CPU_SET((unsigned long)o.core, &set);
-	if (sched_setaffinity(0, sizeof set, &set) != 0)
+	if (!tool_pin((int)o.core))
 		perror("presence-memory-bench: not pinned");
 	if (pe_memory_map(o.bytes, !o.no_huge, &memory) != PE_OK) {
 		perror("presence-memory-bench: memory");
@@ -147,7 +121,7 @@ int main(int argc, char **argv)
 	}
 	for (unsigned i = 0; i < WINDOWS; i++)
 		rates[i] = window(memory.base, count, &random, WINDOW_S);
-	qsort(rates, WINDOWS, sizeof rates[0], compare);
+	tool_sort(rates, WINDOWS);
 	printf("{\"memory_lines\": {\"median\": %.0f, \"min\": %.0f, \"max\": %.0f, \"unit\": \"lines/s\"},\n"
 	       " \"configuration\": {\"bytes\": %zu, \"pages\": \"%s\"}}\n",
 		rates[WINDOWS / 2], rates[0], rates[WINDOWS - 1], memory.bytes,

@@ -59,11 +59,8 @@ static void find_batch(void *context, uint64_t count)
 		}
 		for (unsigned i = 0; i < BATCH; i++) {
 			uint32_t home = pe_index_home(&table.index, hash[i]);
-			uint32_t handle =
-				pe_index_candidate(&table.index, table.records, home, hash[i]);
 
-			if (handle != PE_HANDLE_NONE)
-				__builtin_prefetch(&table.records[handle]);
+			(void)pe_index_candidate(&table.index, table.records, home, hash[i]);
 		}
 		for (unsigned i = 0; i < BATCH; i++)
 			if (pe_index_find(&table.index, table.records, hash[i], id[i]) ==

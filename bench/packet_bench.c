@@ -27,12 +27,8 @@ static const struct argp_option option_list[] = {
 	{"records", 'r', "N", 0, "update records a packet, 1 to 16 (1)", 0},
 	{"queries", 'q', "SHARE", 0, "percent of the packets that are a query each (0)", 0},
 	{"hits", 'h', "N", 0, "results of a query on average (20)", 0},
-	{"entities", 'e', "N", 0, "entities (1000000)", 0},
 	{"windows", 'w', "N", 0, "measured windows (5)", 0},
 	{"window-ms", 'm', "MS", 0, "length of a window (1000)", 0},
-	{"core", 'c', "N", 0, "the worker's core (1)", 0},
-	{"control-core", 'k', "N", 0, "the control thread's core (0)", 0},
-	{"no-huge", 'n', NULL, 0, "ordinary pages", 0},
 	{"serve", 's', NULL, 0, "windows as the input asks for them", 0},
 	{0},
 };
@@ -40,12 +36,12 @@ static const struct argp_option option_list[] = {
 static error_t parse_option(int key, char *argument, struct argp_state *state)
 {
 	struct options *o = state->input;
-	char *end = NULL;
-	unsigned long value = argument ? strtoul(argument, &end, 10) : 0;
+	unsigned long value = argument ? setup_number(argument, state) : 0;
 
-	if (argument && (*end || end == argument || value > 1u << 26))
-		argp_error(state, "\"%s\" is not a number in range", argument);
 	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &o->setup;
+		return 0;
 	case 'r':
 		if (value < 1 || value > STAMPER_RECORDS_MAX)
 			argp_error(state, "--records: 1 to %d", STAMPER_RECORDS_MAX);
@@ -59,11 +55,6 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	case 'h':
 		o->hits = (unsigned)value;
 		return 0;
-	case 'e':
-		if (value < 64)
-			argp_error(state, "--entities: at least 64");
-		o->setup.entities = (unsigned)value;
-		return 0;
 	case 'w':
 		if (value < 1 || value > WINDOWS_MAX)
 			argp_error(state, "--windows: 1 to %u", WINDOWS_MAX);
@@ -72,35 +63,12 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	case 'm':
 		o->seconds = (double)value / 1000;
 		return 0;
-	case 'c':
-		o->setup.core = (int)value;
-		return 0;
-	case 'k':
-		o->setup.control_core = (int)value;
-		return 0;
-	case 'n':
-		o->setup.no_huge = true;
-		return 0;
 	case 's':
 		o->serve = true;
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
-}
-
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static json_t *summary(double *values, unsigned count, const char *unit)
-{
-	qsort(values, count, sizeof *values, compare);
-	return json_pack("{s:f,s:f,s:f,s:s}", "median", values[count / 2], "min", values[0], "max",
-		values[count - 1], "unit", unit);
 }
 
 struct rates {
@@ -113,12 +81,12 @@ static struct rates measure(struct pe_engine *engine, double seconds)
 	double from, length;
 	struct rates r;
 
-	setup_sleep_s(WARM_S);
+	tool_sleep_s(WARM_S);
 	pe_engine_counters(engine, before);
-	from = setup_seconds();
-	setup_sleep_s(seconds);
+	from = tool_seconds();
+	tool_sleep_s(seconds);
 	pe_engine_counters(engine, after);
-	length = setup_seconds() - from;
+	length = tool_seconds() - from;
 #define RATE(name) ((double)(after[PE_COUNTER_##name] - before[PE_COUNTER_##name]) / length)
 	r = (struct rates){.updates = RATE(records_applied),
 		.coalesced = RATE(records_coalesced),
@@ -151,11 +119,11 @@ static void serve(struct pe_engine *engine)
 		struct rates r;
 
 		if (sscanf(line, "window %lf", &seconds) != 1 || !(seconds > 0 && seconds <= 600)) {
-			setup_print(json_pack("{s:s}", "error", "not a window"), 0);
+			tool_print(json_pack("{s:s}", "error", "not a window"), 0);
 			continue;
 		}
 		r = measure(engine, seconds);
-		setup_print(rates_json(&r), 0);
+		tool_print(rates_json(&r), 0);
 	}
 }
 
@@ -174,7 +142,7 @@ static void run(struct pe_engine *engine, const struct options *o, json_t *resul
 	else
 		snprintf(name, sizeof name, "update_packet_%u", o->records);
 	json_object_set_new(result, name,
-		summary(rates, o->windows, o->queries == 100 ? "queries/s" : "records/s"));
+		tool_figure(rates, o->windows, o->queries == 100 ? "queries/s" : "records/s"));
 	json_object_set_new(result, "last_window", rates_json(&r));
 }
 
@@ -183,24 +151,23 @@ static json_t *configuration(const struct options *o, double source_ns[5])
 	return json_pack("{s:i,s:i,s:i,s:i,s:i,s:b,s:o}", "records_a_packet", o->records,
 		"query_percent", o->queries, "hits", o->hits, "entities", o->setup.entities,
 		"workers", 1, "huge_pages", !o->setup.no_huge, "source_ns_a_packet",
-		summary(source_ns, 5, "ns/packet"));
+		tool_figure(source_ns, 5, "ns/packet"));
 }
 
 int main(int argc, char **argv)
 {
-	struct options o = {.setup = {.entities = 1000000, .core = 1},
-		.records = 1,
-		.hits = 20,
-		.windows = 5,
-		.seconds = 1};
+	struct options o = {
+		.setup = SETUP_DEFAULT, .records = 1, .hits = 20, .windows = 5, .seconds = 1};
+	static const struct argp_child children[] = {{.argp = &setup_argp}, {0}};
 	static const struct argp argp = {.options = option_list,
+		.children = children,
 		.parser = parse_option,
 		.doc = "Records applied and queries answered a second, from the Ethernet header on."};
 	static struct pe_config config;
 	static struct pe_workers workers;
 	static struct stamper stamper;
 	struct pe_error error;
-	struct rte_ether_addr mac;
+	uint8_t mac[6];
 	double source_ns[5];
 	uint64_t v[PE_COUNTER_COUNT];
 	uint32_t bytes;
@@ -214,19 +181,12 @@ int main(int argc, char **argv)
 	setup_config(&o.setup, device, &config);
 	if (pe_eal_start(&config, &error) != PE_OK)
 		setup_fail("EAL", &error);
-	workers.config = &config;
-	workers.source_count = 1;
-	if (pe_engine_create(&config.engine, &workers.engine, &error) != PE_OK)
-		setup_fail("engine", &error);
-	if (pe_ethdev_open(&config, 0, &workers.sources[0], &error) != PE_OK)
-		setup_fail("port", &error);
+	setup_open(&config, &workers, mac);
 	stamper = (struct stamper){.records = o.records,
 		.entity_count = o.setup.entities,
 		.query_share = o.queries / 100.0,
 		.hits = o.hits};
-	if (rte_eth_macaddr_get(0, &mac) != 0)
-		setup_fail("the port has no address", NULL);
-	memcpy(stamper.to_mac, &mac, sizeof stamper.to_mac);
+	memcpy(stamper.to_mac, mac, sizeof mac);
 	stamper_init(&stamper);
 	if (!stamper_attach(&stamper, 0))
 		setup_fail("no receive callback on this port", NULL);
@@ -238,7 +198,7 @@ int main(int argc, char **argv)
 	json_t *result = json_object();
 
 	if (o.serve) {
-		setup_print(json_pack("{s:o}", "ready", configuration(&o, source_ns)), 0);
+		tool_print(json_pack("{s:o}", "ready", configuration(&o, source_ns)), 0);
 		serve(workers.engine);
 	} else {
 		run(workers.engine, &o, result);
@@ -248,7 +208,7 @@ int main(int argc, char **argv)
 	struct pe_identity identity = pe_identity_check(v);
 	if (!o.serve) {
 		json_object_set_new(result, "configuration", configuration(&o, source_ns));
-		setup_print(result, JSON_INDENT(1));
+		tool_print(result, JSON_INDENT(1));
 	}
 	if (identity.records_difference || identity.packets_difference ||
 		identity.queries_difference) {

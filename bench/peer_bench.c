@@ -9,6 +9,7 @@
 //   query:HITS:DEPTH SECONDS  answers a second, and results in each
 // DEPTH is how many commands (redis: a connection) or packets (udp) are under way at most.
 #include "crowd.h"
+#include "tools.h"
 #include "wire/decode.h"
 #include "wire/encode.h"
 
@@ -19,12 +20,9 @@
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <sched.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #define CONNECTIONS  4u
@@ -86,14 +84,6 @@ static void fail(const char *what)
 {
 	fprintf(stderr, "presence-peer-bench: %s (%s)\n", what, strerror(errno));
 	exit(EXIT_FAILURE);
-}
-
-static double seconds(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
 struct client {
@@ -246,14 +236,14 @@ static void read_reply(struct client *c, struct reader *r, int fd)
 static void redis_run(struct client *c, const struct work *w, double length)
 {
 	static struct reader readers[CONNECTIONS];
-	double until = seconds() + length;
+	double until = tool_seconds() + length;
 
 	for (unsigned k = 0; k < CONNECTIONS; k++)
 		send_commands(c, c->fd[k], w, NULL);
 	for (unsigned k = 0;; k = (k + 1) % CONNECTIONS) {
 		for (unsigned i = 0; i < w->depth; i++)
 			read_reply(c, &readers[k], c->fd[k]);
-		if (seconds() >= until) {
+		if (tool_seconds() >= until) {
 			for (unsigned other = (k + 1) % CONNECTIONS; other != k;
 				other = (other + 1) % CONNECTIONS)
 				for (unsigned i = 0; i < w->depth; i++)
@@ -429,9 +419,9 @@ static uint64_t udp_applied(struct client *c)
 static void udp_run(struct client *c, const struct work *w, double length)
 {
 	unsigned batch = w->depth < BATCH ? w->depth : BATCH, under_way = 0;
-	double until = seconds() + length;
+	double until = tool_seconds() + length;
 
-	while (seconds() < until) {
+	while (tool_seconds() < until) {
 		unsigned completed;
 
 		while (under_way + batch <= w->depth) {
@@ -526,12 +516,12 @@ static void serve(struct client *c)
 		c->done = c->results = c->lost = 0;
 		if (udp && w.operation == UPDATE)
 			before = udp_applied(c);
-		from = seconds();
+		from = tool_seconds();
 		if (udp)
 			udp_run(c, &w, length);
 		else
 			redis_run(c, &w, length);
-		length = seconds() - from;
+		length = tool_seconds() - from;
 		if (udp && w.operation == UPDATE)
 			c->done = udp_applied(c) - before;
 		printf("{\"operations\": %.1f, \"results\": %.3f, \"lost\": %llu}\n",
@@ -550,12 +540,9 @@ int main(int argc, char **argv)
 		.args_doc = "redis|udp",
 		.doc = "One client of a server on the loopback."};
 	static struct client c;
-	cpu_set_t set;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &o);
-	CPU_ZERO(&set);
-	CPU_SET((unsigned)o.core, &set);
-	if (sched_setaffinity(0, sizeof set, &set) != 0)
+	if (!tool_pin(o.core))
 		perror("presence-peer-bench: not pinned");
 	c = (struct client){
 		.options = &o, .side_m = crowd_side_m(o.entities), .random = CROWD_RANDOM};

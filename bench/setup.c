@@ -3,40 +3,60 @@
 #include "crowd.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <time.h>
+#include <rte_ethdev.h>
+#include <string.h>
 
 #define FILL_LIMIT_S 30
+
+static const struct argp_option option_list[] = {
+	{"entities", 'e', "N", 0, "entities (1000000)", 0},
+	{"core", 'c', "N", 0, "the worker's core (1)", 0},
+	{"control-core", 'k', "N", 0, "the core of the control thread, and of who asks (0)", 0},
+	{"no-huge", 'n', NULL, 0, "ordinary pages", 0},
+	{0},
+};
+
+unsigned long setup_number(const char *argument, struct argp_state *state)
+{
+	char *end = NULL;
+	unsigned long value = strtoul(argument, &end, 10);
+
+	if (*end || end == argument || value > 1u << 26)
+		argp_error(state, "\"%s\" is not a number in range", argument);
+	return value;
+}
+
+static error_t parse_option(int key, char *argument, struct argp_state *state)
+{
+	struct setup *s = state->input;
+
+	switch (key) {
+	case 'e':
+		s->entities = (uint32_t)setup_number(argument, state);
+		if (s->entities < 64)
+			argp_error(state, "--entities: at least 64");
+		return 0;
+	case 'c':
+		s->core = (int)setup_number(argument, state);
+		return 0;
+	case 'k':
+		s->control_core = (int)setup_number(argument, state);
+		return 0;
+	case 'n':
+		s->no_huge = true;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+const struct argp setup_argp = {.options = option_list, .parser = parse_option};
 
 void setup_fail(const char *what, const struct pe_error *error)
 {
 	fprintf(stderr, "%s: %s%s%s\n", program_invocation_short_name, what, error ? ": " : "",
 		error ? error->text : "");
 	exit(EXIT_FAILURE);
-}
-
-double setup_seconds(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-void setup_sleep_s(double seconds)
-{
-	struct timespec t = {(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};
-
-	while (nanosleep(&t, &t) != 0)
-		;
-}
-
-void setup_print(json_t *object, size_t flags)
-{
-	json_dumpf(object, stdout, JSON_REAL_PRECISION(8) | JSON_PRESERVE_ORDER | flags);
-	printf("\n");
-	fflush(stdout);
-	json_decref(object);
 }
 
 void setup_config(const struct setup *o, const char *device, struct pe_config *c)
@@ -77,13 +97,29 @@ void setup_config(const struct setup *o, const char *device, struct pe_config *c
 		.leaf_height_m = 1024};
 }
 
+void setup_open(struct pe_config *config, struct pe_workers *workers, uint8_t mac[6])
+{
+	struct rte_ether_addr address;
+	struct pe_error error;
+
+	workers->config = config;
+	workers->source_count = 1;
+	if (pe_engine_create(&config->engine, &workers->engine, &error) != PE_OK)
+		setup_fail("engine", &error);
+	if (pe_ethdev_open(config, 0, &workers->sources[0], &error) != PE_OK)
+		setup_fail("port", &error);
+	if (rte_eth_macaddr_get(0, &address) != 0)
+		setup_fail("the port has no address", NULL);
+	memcpy(mac, &address, sizeof address);
+}
+
 void setup_wait_filled(struct pe_engine *engine, uint32_t entities)
 {
-	double deadline = setup_seconds() + FILL_LIMIT_S;
+	double deadline = tool_seconds() + FILL_LIMIT_S;
 	uint64_t v[PE_COUNTER_COUNT];
 
-	while (pe_engine_entity_count(engine) < entities && setup_seconds() < deadline)
-		setup_sleep_s(0.005);
+	while (pe_engine_entity_count(engine) < entities && tool_seconds() < deadline)
+		tool_sleep_s(0.005);
 	if (pe_engine_entity_count(engine) == entities)
 		return;
 	pe_engine_counters(engine, v);
