@@ -95,7 +95,6 @@ bool pe_coalesce_hold_back(struct pe_worker *w, uint32_t handle, const struct pe
 	node->flags |= PE_PENDING_STATE;
 #endif
 	pe_own_wait_times(w, node, c->update.duration_ms, cap_ms, interval_ms);
-	pe_own_schedule(w, node);
 	pe_own_refresh(w, handle, p->expiry_tick);
 	return true;
 }

@@ -146,7 +146,8 @@ void pe_own_schedule(struct pe_worker *w, struct pe_pending *node);
 void pe_own_drop_state(struct pe_worker *w, struct pe_pending *node);
 // When the published state falls back to INACTIVE; not timed: until changed.
 void pe_own_duration(struct pe_worker *w, uint32_t handle, bool timed, uint32_t until);
-// What begins when the waiting state is published: its own duration counts from now on.
+// What begins when the waiting state is published, while its own duration counts from now on; a running cap is cut to the
+// waiting state's own. Its timer is put right.
 void pe_own_wait_times(struct pe_worker *w, struct pe_pending *node, uint32_t duration_ms,
 	uint32_t cap_ms, uint32_t interval_ms);
 void pe_own_begin_holds(

@@ -73,13 +73,11 @@ void pe_own_schedule(struct pe_worker *w, struct pe_pending *node)
 
 void pe_own_begin_holds(struct pe_worker *w, uint32_t handle, uint32_t cap_ms, uint32_t interval_ms)
 {
-	struct pe_pending *node;
+	struct pe_pending *node = pe_own_node(w, handle, cap_ms || interval_ms);
 
-	if (!cap_ms && !interval_ms)
-		return;
-	node = pe_own_node(w, handle, true);
 	if (!node) {
-		pe_count(&w->counters, PE_COUNTER_pending_exhausted, 1);
+		if (cap_ms || interval_ms)
+			pe_count(&w->counters, PE_COUNTER_pending_exhausted, 1);
 		return;
 	}
 	node->flags &= ~(PE_PENDING_CAP | PE_PENDING_INTERVAL);
@@ -118,6 +116,13 @@ void pe_own_wait_times(struct pe_worker *w, struct pe_pending *node, uint32_t du
 		node->flags |= PE_PENDING_STATE_TIMED;
 		node->waiting_until = w->tick + duration_ms;
 	}
+	// An earlier state's cap holds this one for no longer than its own would, and not at all where it names none.
+	if ((node->flags & PE_PENDING_CAP) && !cap_ms)
+		node->flags &= ~PE_PENDING_CAP;
+	else if ((node->flags & PE_PENDING_CAP) &&
+		(int32_t)(node->cap_until - w->tick - cap_ms) > 0)
+		node->cap_until = w->tick + cap_ms;
+	pe_own_schedule(w, node);
 }
 
 void pe_own_expires(struct pe_worker *w, uint32_t handle, uint32_t tick)
@@ -379,9 +384,9 @@ static void publish_waiting(struct pe_worker *w, struct pe_pending *node)
 			node->trailing_until = w->tick + PE_TRAILING_MS;
 			pe_own_wait_times(
 				w, node, timed ? until - w->tick : 0, cap_ms, interval_ms);
-		}
-		if (node)
+		} else if (node) {
 			pe_own_schedule(w, node);
+		}
 		return;
 	case PE_PUBLISH_WAITS:
 		pe_own_wait_times(w, pe_own_node(w, handle, false), timed ? until - w->tick : 0,

@@ -122,6 +122,80 @@ static void cap_and_pending_crossing(void)
 	stop();
 }
 
+// A cap is the newest accepted update's: one that names none ends it, a shorter one cuts it, a longer one begins with what
+// is published next.
+static void cap_ends_with_an_update_that_names_none(void)
+{
+	struct pe_engine_config config = harness_config();
+	struct pe_wire_update u;
+
+	// Behind a crossing: nothing that was accepted waits for a cap that it did not name.
+	start();
+	ASSERT_STATUS(put(1, 10), PE_ACK_APPLIED);
+	u = at(2, 100);
+	u.frequency = 1;
+	ASSERT_STATUS(send(&u), PE_ACK_APPLIED);
+	ASSERT_STATUS(put(3, 200), PE_ACK_ACCEPTED);
+	harness_settle(&h);
+	ASSERT_AT(1, 200);
+	CU_ASSERT_EQUAL(HARNESS_COUNTER(&h, records_applied), 3);
+	// And what is published then begins no cap.
+	harness_settle(&h);
+	u = at(4, 300);
+	u.frequency = 1;
+	ASSERT_STATUS(send(&u), PE_ACK_APPLIED);
+	// In the same cell: published at once, and the old cap is over for those behind it too.
+	ASSERT_STATUS(put(5, 301), PE_ACK_APPLIED);
+	u = at(6, 302);
+	u.frequency = 1;
+	ASSERT_STATUS(send(&u), PE_ACK_APPLIED);
+	ASSERT_AT(1, 302);
+	stop();
+
+	// Held back by a threshold: for that threshold's time.
+	config.spaces[PLANE].coalesce_distance_m = 5;
+	start_with(&config);
+	u = at(1, 10);
+	u.frequency = 1;
+	ASSERT_STATUS(send(&u), PE_ACK_APPLIED);
+	ASSERT_STATUS(put(2, 11), PE_ACK_COALESCED);
+	harness_advance(&h, 1000);
+	ASSERT_AT(1, 11);
+	stop();
+}
+
+static void cap_is_cut_by_a_shorter_one(void)
+{
+	struct pe_wire_update u = at(1, 10);
+
+	start();
+	u.frequency = 1;
+	ASSERT_STATUS(send(&u), PE_ACK_APPLIED);
+	u = at(2, 20);
+	u.frequency = 600;
+	ASSERT_STATUS(send(&u), PE_ACK_COALESCED);
+	harness_advance(&h, 99);
+	ASSERT_AT(1, 10);
+	harness_advance(&h, 1);
+	ASSERT_AT(1, 20);
+	// A longer one does not lengthen what runs.
+	harness_advance(&h, 50);
+	u = at(3, 30);
+	u.frequency = 1;
+	ASSERT_STATUS(send(&u), PE_ACK_COALESCED);
+	harness_advance(&h, 50);
+	ASSERT_AT(1, 30);
+	// But begins with it.
+	u = at(4, 40);
+	u.frequency = 1;
+	ASSERT_STATUS(send(&u), PE_ACK_COALESCED);
+	harness_advance(&h, 59999);
+	ASSERT_AT(1, 30);
+	harness_advance(&h, 1);
+	ASSERT_AT(1, 40);
+	stop();
+}
+
 static void liveness_is_refreshed_by_what_is_covered(void)
 {
 	struct pe_wire_update u = at(1, 1);
@@ -385,6 +459,8 @@ static void a_full_burst(void)
 TESTING_MAIN("engine: coalescing", {"cap kept, nothing lost", cap_is_kept_and_nothing_lost},
 	{"cap to the tick", cap_to_the_tick}, {"cap of the space", cap_of_the_space},
 	{"cap and pending crossing", cap_and_pending_crossing},
+	{"a cap ends with an update that names none", cap_ends_with_an_update_that_names_none},
+	{"a cap is cut by a shorter one", cap_is_cut_by_a_shorter_one},
 	{"liveness", liveness_is_refreshed_by_what_is_covered},
 	{"spatial threshold", spatial_threshold}, {"power mode", power_mode},
 	{"temporal threshold", temporal_threshold}, {"thresholds together", thresholds_together},
