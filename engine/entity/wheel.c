@@ -105,6 +105,24 @@ static bool cascade(struct pe_wheel *w, unsigned *work)
 	return true;
 }
 
+// How far ahead of the wheel's tick the next list is that is to be looked at or moved down;
+// UINT32_MAX: there is none. What begins at the tick itself is in level 0 already. A lower level's
+// lists come before a higher one's.
+static uint32_t next_list(const struct pe_wheel *w)
+{
+	for (unsigned level = 0; level < PE_WHEEL_LEVELS; level++) {
+		unsigned shift = 8 * level, slot = (w->tick >> shift) & 255;
+		unsigned next = next_used(w->used[level], slot);
+
+		if (next < 256)
+			return (w->tick >> shift << shift) + ((next - slot) << shift) - w->tick;
+	}
+	// Only ticks beyond the wrap have lower slots of the highest level.
+	unsigned next = next_used(w->used[PE_WHEEL_LEVELS - 1], 0);
+
+	return next < 256 ? (next << 8 * (PE_WHEEL_LEVELS - 1)) - w->tick : UINT32_MAX;
+}
+
 unsigned pe_wheel_due(
 	struct pe_wheel *wheel, uint32_t now, uint32_t *nodes, unsigned max, unsigned work)
 {
@@ -112,8 +130,7 @@ unsigned pe_wheel_due(
 
 	while ((int32_t)(now - wheel->tick) >= 0) {
 		unsigned slot = wheel->tick & 255;
-		unsigned next;
-		uint32_t node;
+		uint32_t node, ahead;
 
 		if (work == 0 || !cascade(wheel, &work))
 			return count;
@@ -124,12 +141,9 @@ unsigned pe_wheel_due(
 			pe_wheel_remove(wheel, node);
 			nodes[count++] = node;
 		}
-		// On to the next list of this 256 ms, or to its end, but never past now + 1.
-		next = next_used(wheel->used[0], slot);
-		if (next - slot > now - wheel->tick)
-			wheel->tick = now + 1;
-		else
-			wheel->tick += next - slot;
+		// Never past now + 1.
+		ahead = next_list(wheel);
+		wheel->tick = ahead > now - wheel->tick ? now + 1 : wheel->tick + ahead;
 	}
 	return count;
 }

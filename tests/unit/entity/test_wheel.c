@@ -45,6 +45,30 @@ static void due_to_the_tick(void)
 	}
 }
 
+// A process that stood still for a day has its time to catch up with, not each list of the day.
+static void empty_stretches_cost_nothing(void)
+{
+	static const uint32_t ahead[] = {300, 65536, 1u << 24, 86400000, (1u << 31) - 1};
+
+	for (unsigned s = 0; s < 4; s++) {
+		uint32_t start = (const uint32_t[]){0, 255, 0xFFFFFFF0u, 0x80000001u}[s], node = 0;
+
+		for (unsigned a = 0; a < sizeof ahead / sizeof ahead[0]; a++) {
+			uint32_t tick = start + ahead[a];
+
+			reset(start);
+			CU_ASSERT_EQUAL(pe_wheel_due(&wheel, tick - 1, &node, 1, 2), 0);
+			CU_ASSERT_EQUAL(wheel.tick, tick);
+			reset(start);
+			pe_wheel_add(&wheel, 7, tick);
+			CU_ASSERT_EQUAL(pe_wheel_due(&wheel, tick - 1, &node, 1, 8), 0);
+			CU_ASSERT_EQUAL(wheel.tick, tick);
+			CU_ASSERT_EQUAL(pe_wheel_due(&wheel, tick, &node, 1, 8), 1);
+			CU_ASSERT_EQUAL(node, 7);
+		}
+	}
+}
+
 static void random_against_a_plain_list(void)
 {
 	uint64_t seed = 0x9E3779B97F4A7C15ull;
@@ -115,6 +139,7 @@ static void next_where_a_level_comes_down(void)
 }
 
 TESTING_MAIN("entity/wheel", {"due to the tick, across levels and the wrap", due_to_the_tick},
+	{"empty stretches cost nothing", empty_stretches_cost_nothing},
 	{"random timers against a plain list", random_against_a_plain_list},
 	{"next is never late", next_is_never_late},
 	{"next where a level comes down", next_where_a_level_comes_down})
