@@ -270,9 +270,13 @@ void pe_own_take_away(struct pe_worker *w, uint32_t handle)
 			pe_own_drop_state(w, node);
 		give_node(w, node);
 	}
-	pe_grid_remove(w->engine->grid, w->index, r->slot, old_slot);
-	r->slot = PE_SLOT_NONE;
-	r->key = pe_rcu_stamp();
+	// What is gone already keeps its stamp: a newer one would wait for a grace period that
+	// nothing asks for.
+	if (r->slot != PE_SLOT_NONE) {
+		pe_grid_remove(w->engine->grid, w->index, r->slot, old_slot);
+		r->slot = PE_SLOT_NONE;
+		r->key = pe_rcu_stamp();
+	}
 	set_life(r, PE_LIFE_GONE);
 	pe_wheel_remove(&w->wheel, handle);
 	pe_wheel_add(&w->wheel, handle, w->tick + w->engine->config.tombstone_ms);

@@ -261,6 +261,23 @@ static bool accepted_in_closing_cell(struct pe_wire_update *update, unsigned con
 	return send(update).status == PE_ACK_ACCEPTED;
 }
 
+// Where nothing else asks for a grace period, a second withdrawal must not wait for one.
+static void withdrawn_twice_is_forgotten_in_time(void)
+{
+	start();
+	ASSERT_STATUS(put(I, 5, 0, 1), PE_ACK_APPLIED);
+	ASSERT_STATUS(withdraw(1, 6), PE_ACK_APPLIED);
+	harness_settle(&h);
+	ASSERT_STATUS(withdraw(1, 7), PE_ACK_APPLIED);
+	harness_settle(&h);
+	harness_advance(&h, PE_TOMBSTONE_MS - 1);
+	ASSERT_KNOWN(put(I, 7, 0, 2), stale, I, 7);
+	harness_advance(&h, 1);
+	ASSERT_REFUSED(withdraw(1, 8), unknown_entity);
+	ASSERT_STATUS(put(I, 1, 0, 2), PE_ACK_APPLIED);
+	stop();
+}
+
 // A withdrawal takes what waits for its cell away, too: nothing comes back behind it.
 static void withdrawn_while_it_waits(void)
 {
@@ -317,6 +334,7 @@ TESTING_MAIN("engine: order", {"stale tells what is known", stale_tells_what_is_
 	{"tombstone keeps old updates out", tombstone_keeps_old_updates_out},
 	{"a newer update brings it back", newer_update_brings_it_back},
 	{"tombstone after expiry", tombstone_after_expiry},
+	{"withdrawn twice is forgotten in time", withdrawn_twice_is_forgotten_in_time},
 	{"withdrawn while it waits", withdrawn_while_it_waits},
 	{"stale while the first state waits", stale_while_the_first_state_waits},
 	{"the same packet again", the_same_packet_again_changes_nothing})
