@@ -1,9 +1,11 @@
 // libFuzzer target of the whole packet path through the façade: an input is a little program of messages, turns, clock steps
 // and grace periods for a small engine. Messages are exact-size heap copies, so that a sanitizer sees a read past the
 // end. The harness aborts when a reply is not sound, when a peer that is not trusted got more bytes than it sent, when
-// a buffer is not given back, and at the end when an identity does not hold. An input that begins with the protocol's
-// version is one datagram.
+// a buffer is not given back, and at the end when an identity does not hold or an emptied engine is
+// not empty. An input that begins with the protocol's version is one datagram.
+#include "fuzz/grid_in_use.h"
 #include "harness.h"
+#include "internal.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -199,7 +201,9 @@ static void turn(void)
 
 static void step(struct reader *r)
 {
-	static const uint64_t clock_steps[] = {1, 10, 100, 1000, 30000, 65535, 70000, 10000000};
+	// The longest is beyond all lives and caps; the wall clock's, beyond what is a day old.
+	static const uint64_t mono_steps[] = {1, 10, 100, 1000, 30000, 65535, 70000, 10000000};
+	static const uint64_t wall_steps[] = {1, 10, 100, 1000, 30000, 65535, 3000000, 100000000};
 	uint8_t op = (uint8_t)take(r, 1);
 	unsigned space = op >> 3 & 1;
 
@@ -226,10 +230,10 @@ static void step(struct reader *r)
 		return;
 	case 6: // the clocks, each for itself; the wall's goes back too
 		if (op & 8)
-			h->now.mono_ms += clock_steps[op >> 4 & 7];
+			h->now.mono_ms += mono_steps[op >> 4 & 7];
 		else
 			h->now.wall_ms +=
-				op & 128 ? -clock_steps[op >> 4 & 7] : clock_steps[op >> 4 & 7];
+				op & 128 ? -wall_steps[op >> 4 & 7] : wall_steps[op >> 4 & 7];
 		turn();
 		return;
 	default:
@@ -241,16 +245,22 @@ static void step(struct reader *r)
 	}
 }
 
+#define TTL_MAX_MS   65535u
+#define TOMBSTONE_MS 1000u
+
 static struct pe_engine_config small(uint8_t kind)
 {
 	struct pe_engine_config c = harness_config();
 
-	c.entity_count_max = kind & 1 ? 64 : 2000;
+	c.entity_count_max = kind & 1 ? 64 : 300; // numbers of entities are bytes
+	// Emptying looks at every cell and node that was ever in use.
+	c.cell_count_max = kind & 1 ? 20 : 200;
+	c.node_count_max = kind & 1 ? 50 : 400;
 	c.query_results_max = kind & 2 ? 5 : 200;
 	c.query_cells_max = kind & 2 ? 3 : 0;
 	c.pending_count_max = kind & 1 ? 3 : 100;
-	c.tombstone_ms = 1000;
-	c.spaces[0].ttl_max_ms = c.spaces[1].ttl_max_ms = 65535;
+	c.tombstone_ms = TOMBSTONE_MS;
+	c.spaces[0].ttl_max_ms = c.spaces[1].ttl_max_ms = TTL_MAX_MS;
 	if (kind & 4) {
 		c.spaces[0].coalesce_distance_m = 5;
 		c.spaces[0].coalesce_interval_ms = 200;
@@ -260,38 +270,58 @@ static struct pe_engine_config small(uint8_t kind)
 	return c;
 }
 
-// Making an engine takes far longer than running an input, so that there is one of each kind, which is emptied after each
-// input: everything expires and is forgotten, and nothing may be left.
+// Making an engine takes far longer than running an input, so that there is one of each kind, which
+// is emptied after each input.
+static struct harness engines[8];
+static uint64_t records_seen[8]; // when it was emptied: without a record there is nothing to empty
+
 static struct harness *engine_of(uint8_t kind)
 {
-	static struct harness *made[8];
-	struct harness **m = &made[kind & 7];
+	struct harness *e = &engines[kind & 7];
 
-	if (*m) {
-		pe_worker_attach(pe_engine_worker((*m)->engine, 0));
+	if (e->engine) {
+		pe_worker_attach(pe_engine_worker(e->engine, 0));
 	} else {
 		struct pe_engine_config config = small(kind);
 
-		*m = calloc(1, sizeof **m);
-		if (!*m)
-			abort();
-		harness_start(*m, &config);
+		harness_start(e, &config);
 	}
-	(*m)->now.wall_ms = (uint64_t)HARNESS_INCARNATION * 1000 + 500000;
+	e->now.wall_ms = (uint64_t)HARNESS_INCARNATION * 1000 + 500000;
 	// Raw messages carry records that the harness does not know of.
-	(*m)->sent_records = (*m)->sent_queries = 1ull << 60;
-	return *m;
+	e->sent_records = e->sent_queries = 1ull << 60;
+	return e;
 }
 
+static void check_empty(void)
+{
+	const struct pe_table *t = &h->engine->table;
+	const struct pe_worker *w = pe_engine_worker(h->engine, 0);
+
+	for (uint32_t i = 0; i < t->entity_count_max; i++)
+		HARNESS_CHECK(PE_STATUS_LIFE(atomic_load_explicit(&t->records[i].status,
+				      memory_order_relaxed)) == PE_LIFE_FREE);
+	HARNESS_CHECK(w->pending.used == 0 && w->pending.owed == 0);
+	HARNESS_CHECK(w->handles.retired_count == 0);
+	HARNESS_CHECK(pe_grid_deferred(h->engine->grid, 0) == 0);
+	HARNESS_CHECK(fuzz_grid_in_use(h->engine->grid) == 0);
+}
+
+// Everything expires and is forgotten; nothing may be left of it, or the engines would fill up unnoticed.
 static void empty(void)
 {
+	uint64_t carried = HARNESS_COUNTER(h, records_carried);
+
 	h->buffers_refused = false;
 	harness_check(h);
-	h->now.mono_ms += 65535;
-	harness_settle(h);
-	HARNESS_CHECK(pe_engine_entity_count(h->engine) == 0);
-	h->now.mono_ms += 2000;
-	harness_settle(h);
+	if (carried != records_seen[h - engines]) {
+		records_seen[h - engines] = carried;
+		h->now.mono_ms += TTL_MAX_MS;
+		harness_settle(h);
+		HARNESS_CHECK(pe_engine_entity_count(h->engine) == 0);
+		h->now.mono_ms += 2 * TOMBSTONE_MS;
+		harness_settle(h);
+		check_empty();
+	}
 	pe_worker_detach(pe_engine_worker(h->engine, 0));
 }
 
