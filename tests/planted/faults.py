@@ -113,4 +113,32 @@ FAULTS = [
         "to": "reason = PE_REASON_ring_full;\n\tif (reason) {",
         "tests": ["engine-workers"],
     },
+    {
+        "name": "coalescing: updates that go on put the trailing edge off",
+        "file": "engine/coalesce.c",
+        "from": "if (!(node->flags & PE_PENDING_STATE) || (node->flags & PE_PENDING_OWED))",
+        "to": "if (true)",
+        "tests": ["coalesce-model"],
+    },
+    {
+        "name": "coalescing: a power mode widens the distance alone",
+        "file": "engine/apply.c",
+        "from": "s->policy.coalesce_interval_ms * pe_coalesce_factor(c->update.attributes);",
+        "to": "s->policy.coalesce_interval_ms;",
+        "tests": ["coalesce-model"],
+    },
+    {
+        "name": "coalescing: a later update's shorter cap does not cut a running one",
+        "file": "engine/own.c",
+        "from": "\telse if ((node->flags & PE_PENDING_CAP) &&\n",
+        "to": "\telse if (false &&\n",
+        "tests": ["coalesce-model"],
+    },
+    {
+        "name": "coalescing: a record that waited and is replaced is not counted",
+        "file": "engine/own.c",
+        "from": "if (node->flags & PE_PENDING_OWED)\n\t\tpe_count(&w->counters, PE_COUNTER_records_coalesced, 1);",
+        "to": "",
+        "tests": ["coalesce-model"],
+    },
 ]
