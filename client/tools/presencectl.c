@@ -43,13 +43,12 @@ int ctl_failed(const struct ctl *ctl, const char *what, enum presence_result res
 
 static int ping(const struct ctl *ctl, int argc, char **argv)
 {
+	static const struct argp argp = {NULL, NULL, NULL,
+		"Asks whether the engine answers, and how soon.", NULL, NULL, NULL};
 	uint64_t us;
 	enum presence_result result;
 
-	if (argc > 1) {
-		fprintf(stderr, "presencectl ping: takes no arguments\n");
-		return EX_USAGE;
-	}
+	argp_parse(&argp, argc, argv, 0, NULL, NULL);
 	result = presence_ping(ctl->client, &us);
 	if (result)
 		return ctl_failed(ctl, "ping", result, (struct presence_refusal){0});
@@ -254,33 +253,47 @@ static int publish(const struct ctl *ctl, int argc, char **argv)
 	return print_acks(ctl, (const uint8_t(*)[16])p.update.id, &ack, 1);
 }
 
+struct withdrawal {
+	unsigned count;
+	struct presence_withdrawal gone[IDS_MAX];
+	uint8_t ids[IDS_MAX][16];
+};
+
+static error_t parse_withdraw(int key, char *text, struct argp_state *state)
+{
+	struct withdrawal *w = state->input;
+
+	switch (key) {
+	case ARGP_KEY_ARG:
+		if (w->count == IDS_MAX || !argument_id(text, w->ids[w->count]))
+			argp_error(state, "cannot take '%s': ids only, at most %d", text, IDS_MAX);
+		w->gone[w->count].sequence = sequence_now();
+		memcpy(w->gone[w->count].id, w->ids[w->count], 16);
+		w->count++;
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		argp_usage(state);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
 static int withdraw(const struct ctl *ctl, int argc, char **argv)
 {
-	static struct presence_withdrawal gone[IDS_MAX];
+	static const struct argp argp = {NULL, parse_withdraw, "ID…",
+		"Takes entities away at once and prints the fate of each. ID: a uuid, or name:number (mmsi:230035780).",
+		NULL, NULL, NULL};
 	static struct presence_ack acks[IDS_MAX];
-	static uint8_t ids[IDS_MAX][16];
+	static struct withdrawal w;
 	struct presence_refusal refusal;
 	enum presence_result result;
-	unsigned count = 0;
 
-	for (int i = 1; i < argc; i++, count++) {
-		if (count == IDS_MAX || !argument_id(argv[i], ids[count])) {
-			fprintf(stderr,
-				"presencectl withdraw: cannot take '%s': ids only, at most %d\n",
-				argv[i], IDS_MAX);
-			return EX_USAGE;
-		}
-		gone[count].sequence = sequence_now();
-		memcpy(gone[count].id, ids[count], 16);
-	}
-	if (!count) {
-		fprintf(stderr, "Usage: presencectl withdraw ID…\n");
-		return EX_USAGE;
-	}
-	result = presence_withdraw(ctl->client, ctl_space(ctl), gone, count, acks, &refusal);
+	argp_parse(&argp, argc, argv, 0, NULL, &w);
+	result = presence_withdraw(ctl->client, ctl_space(ctl), w.gone, w.count, acks, &refusal);
 	if (result)
 		return ctl_failed(ctl, "withdraw", result, refusal);
-	return print_acks(ctl, ids, acks, count);
+	return print_acks(ctl, (const uint8_t(*)[16])w.ids, acks, w.count);
 }
 
 static const struct {

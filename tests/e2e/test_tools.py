@@ -66,6 +66,12 @@ def by_hand(tools):
     assert tools.ctl("query", "sphere", "0,0", "20")["count"] == 0
 
 
+def helps(tools):
+    for command in ("ping", "publish", "withdraw", "query", "stats"):
+        done = subprocess.run([tools.ctl_path, command, "--help"], capture_output=True, text=True, timeout=30)
+        assert done.returncode == 0 and f"presencectl {command}" in done.stdout, (command, done)
+
+
 def mistakes(tools):
     for arguments in (["query", "sphere", "x", "1"], ["query", "cone", "1,2"], ["publish", "test:1"], ["fly"], ["ping", "x"],
                       ["-a", "0", "ping"], ["publish", "test:1", "1,2", "--type", "ship"], ["withdraw"], []):
@@ -136,6 +142,7 @@ def main(presenced, ctl, load, recording):
                     time.sleep(0.05)
                 tools = Tools(ctl, load, port)
                 by_hand(tools)
+                helps(tools)
                 mistakes(tools)
                 loads(tools, recording)
                 stats = tools.ctl("stats")
