@@ -271,6 +271,36 @@ enum pe_status raw_fail(const struct raw_file *file, struct pe_error *error, con
 	return PE_INVALID;
 }
 
+static void not_yaml(
+	const struct raw_file *file, const yaml_parser_t *parser, struct pe_error *error)
+{
+	snprintf(error->text, sizeof error->text, "%s:%zu: not YAML: %s", file->name,
+		parser->problem_mark.line + 1,
+		parser->problem ? parser->problem : "cannot be read");
+}
+
+// What stands behind a line of --- would be read by nobody.
+static enum pe_status ends_there(
+	const struct raw_file *file, yaml_parser_t *parser, struct pe_error *error)
+{
+	yaml_document_t more;
+	yaml_node_t *root;
+
+	if (!yaml_document_get_root_node(&file->document->yaml))
+		return PE_OK; // the stream has ended
+	if (!yaml_parser_load(parser, &more)) {
+		not_yaml(file, parser, error);
+		return PE_INVALID;
+	}
+	root = yaml_document_get_root_node(&more);
+	if (root)
+		snprintf(error->text, sizeof error->text,
+			"%s:%zu: a second document: a configuration is one, without --- inside",
+			file->name, more.start_mark.line + 1);
+	yaml_document_delete(&more);
+	return root ? PE_INVALID : PE_OK;
+}
+
 static enum pe_status load_tree(
 	struct raw_file *file, const char *bytes, size_t length, struct pe_error *error)
 {
@@ -287,11 +317,9 @@ static enum pe_status load_tree(
 	yaml_parser_set_input_string(&parser, (const unsigned char *)bytes, length);
 	if (yaml_parser_load(&parser, &document->yaml)) {
 		file->document = document;
-		status = PE_OK;
+		status = ends_there(file, &parser, error);
 	} else {
-		snprintf(error->text, sizeof error->text, "%s:%zu: not YAML: %s", file->name,
-			parser.problem_mark.line + 1,
-			parser.problem ? parser.problem : "cannot be read");
+		not_yaml(file, &parser, error);
 		free(document);
 	}
 	yaml_parser_delete(&parser);

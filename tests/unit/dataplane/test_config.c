@@ -123,6 +123,9 @@ static void test_keys(void)
 	expect_error("workers: {count: 1\nlog: info\n", "t.yaml:", "not YAML");
 	expect_error("log: \"info\n", "t.yaml:", "not YAML");
 	expect_error("trusted: &a [10.0.0.0/8]\nadmitted: *a\n", "t.yaml:", "");
+	expect_error("log: info\n---\nlgo: debug\n", "t.yaml:2: ", "second document");
+	expect_error("---\n---\nlog: debug\n", "t.yaml:", "second document");
+	expect_error("log: info\n---\nlog: [\n", "t.yaml:", "not YAML");
 }
 
 static void test_values(void)
