@@ -164,6 +164,31 @@ static void explain(const struct pe_config *config, struct pe_error *error)
 		rte_strerror(rte_errno), mend);
 }
 
+// EAL's own word on a processor that is not there is a page of its options.
+static bool cores_allowed(const struct pe_config *config, struct pe_error *error)
+{
+	char allowed[1024];
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof set, &set) != 0)
+		return true; // EAL will say
+	for (unsigned i = 0; i <= config->core_count; i++) {
+		bool control = i == config->core_count;
+		int core = control ? config->control_core : (int)config->cores[i];
+
+		if (core < 0 || (core < CPU_SETSIZE && CPU_ISSET(core, &set)))
+			continue;
+		list_allowed(allowed, sizeof allowed);
+		error->status = PE_IO;
+		snprintf(error->text, sizeof error->text,
+			"workers.%s names processor %d, which is not there or not ours to use; there are %.200s "
+			"(taskset -p PID, or a cgroup's cpuset, may hold others back)",
+			control ? "control_core" : "cores", core, allowed);
+		return false;
+	}
+	return true;
+}
+
 // EAL keeps the pointers for as long as it lives.
 static struct arguments arguments;
 static char directory[256];
@@ -172,6 +197,8 @@ enum pe_status pe_eal_start(const struct pe_config *config, struct pe_error *err
 {
 	char *argv[ARGUMENTS_MAX + 1]; // EAL moves the entries about
 
+	if (!cores_allowed(config, error))
+		return error->status;
 	build(&arguments, config);
 	if (arguments.full) {
 		error->status = PE_FULL;

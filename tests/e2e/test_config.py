@@ -69,6 +69,9 @@ class Config(unittest.TestCase):
         done = self.start("sources:\n  - socket: {address: 203.0.113.9}\n")
         self.assertEqual(done.returncode, 69)
         self.assertIn("cannot listen on 203.0.113.9:10202", done.stderr)
+        done = self.start("workers: {cores: [1023]}\n")
+        self.assertEqual(done.returncode, 69)
+        self.assertRegex(done.stderr, r"^presenced: error: workers.cores names processor 1023, .* there are \d")
         if "HugePages_Total:       0" in pathlib.Path("/proc/meminfo").read_text():
             done = self.start("memory: {no_huge: false}\n")
             self.assertEqual(done.returncode, 69)
