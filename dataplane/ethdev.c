@@ -1,5 +1,6 @@
 #include "ethdev.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
@@ -7,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define STEER_RING 1024
 #define POOL_CACHE 128
@@ -80,6 +83,16 @@ __attribute__((format(printf, 3, 4))) static enum pe_status fail(
 	return error->status = PE_IO;
 }
 
+static bool raw_sockets_allowed(void)
+{
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	bool allowed = fd >= 0 || errno != EPERM;
+
+	if (fd >= 0)
+		close(fd);
+	return allowed;
+}
+
 static enum pe_status find_port(struct pe_ethdev *e, struct pe_error *error)
 {
 	const struct pe_source_config *own = e->source.own;
@@ -90,6 +103,12 @@ static enum pe_status find_port(struct pe_ethdev *e, struct pe_error *error)
 	if (rte_eth_dev_get_port_by_name(name, &e->port_id) == 0)
 		return PE_OK;
 	e->port_id = RTE_MAX_ETHPORTS;
+	if (strncmp(name, "net_af_", 7) == 0 && !raw_sockets_allowed()) {
+		(void)fail(error, own,
+			"a raw socket is not ours to open (CAP_NET_RAW; af_xdp needs CAP_NET_ADMIN and CAP_BPF too): "
+			"setcap cap_net_raw,cap_net_admin,cap_bpf+ep presenced, or run as root");
+		return error->status = PE_UNSUPPORTED;
+	}
 	return fail(error, own,
 		"DPDK has no such port; it knows %u. A NIC must be bound to vfio-pci (dpdk-devbind.py --status), a "
 		"vdev needs its interface or file (log: debug shows what EAL says)",

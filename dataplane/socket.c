@@ -298,10 +298,14 @@ enum pe_status pe_socket_open(const struct pe_config *config, unsigned number,
 	error->status = failed == EACCES || failed == EPERM ? PE_UNSUPPORTED : PE_IO;
 	snprintf(error->text, sizeof error->text, "cannot listen on %s: %s%s", where,
 		strerror(failed),
-		failed == EADDRINUSE ? "; see who does: ss -lunp" :
+		failed == EADDRINUSE ?
+			"; see who does: ss -lunp" :
 			failed == EADDRNOTAVAIL ?
-				       "; see the addresses of this machine: ip address" :
-				       "");
+			"; see the addresses of this machine: ip address" :
+			failed == EACCES ?
+			"; a port below net.ipv4.ip_unprivileged_port_start needs a right: "
+			"setcap cap_net_bind_service+ep presenced, or take a higher port" :
+			"");
 fail:
 	close_source(&s->source);
 	return error->status;
