@@ -121,15 +121,21 @@ static void look_at_vfio(FILE *out)
 static void look_at_cores(FILE *out)
 {
 	char isolated[256] = "", governor[64] = "";
-	char found[300];
+	char found[300], range[32] = "1", mend[300];
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
 	(void)read_line("/sys/devices/system/cpu/isolated", isolated, sizeof isolated);
 	snprintf(found, sizeof found, "%s of %ld processors", isolated[0] ? isolated : "none",
 		cores);
+	// The first one is left to the system.
+	if (cores > 2)
+		snprintf(range, sizeof range, "1-%ld", cores - 1);
+	snprintf(mend, sizeof mend,
+		"for workers.idle: spin: boot with isolcpus=%s nohz_full=%s rcu_nocbs=%s and set workers.cores; else "
+		"leave idle: sleep",
+		range, range, range);
 	say(out, isolated[0] ? FINE : SLOW, "isolated cores", found,
-		"for workers.idle: spin: boot with isolcpus=2-3 nohz_full=2-3 rcu_nocbs=2-3 and set workers.cores; else "
-		"leave idle: sleep");
+		cores > 1 ? mend : "one processor has none to spare: leave idle: sleep");
 	if (!read_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", governor,
 		    sizeof governor))
 		say(out, FINE, "frequency governor", "not ours to set (virtual machine or fixed)",
