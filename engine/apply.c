@@ -100,6 +100,7 @@ static uint32_t make_entity(struct pe_worker *w, const struct pe_change *c)
 	r->key = 0;
 	r->pending = PE_HANDLE_NONE;
 	pe_wheel_link_init(&r->wheel);
+	// LIFE: release, after line 0 was filled in for the owner
 	atomic_store_explicit(&r->status, pe_status_make(PE_LIFE_EMPTY, c->owner, c->space, 0),
 		memory_order_release);
 	if (!pe_index_add(&t->index, c->hash, handle)) {
@@ -274,6 +275,7 @@ static void update_own(struct pe_worker *w, const struct pe_change *c, const str
 	if (!there) {
 		status = atomic_load_explicit(&r->status, memory_order_relaxed);
 		status = pe_status_make(PE_STATUS_LIFE(status), w->index, c->space, 0);
+		// LIFE: release, as in set_life: the space is the new life's
 		atomic_store_explicit(&r->status, status, memory_order_release);
 	}
 }
@@ -309,6 +311,7 @@ static uint32_t route(struct pe_worker *w, const struct pe_change *c, uint32_t h
 		handle = place_unknown(w, c);
 	if (handle == PE_HANDLE_NONE)
 		return PE_HANDLE_NONE;
+	// LIFE: acquire, before the owner's fields
 	status = atomic_load_explicit(&record_of(w, handle)->status, memory_order_acquire);
 	life = PE_STATUS_LIFE(status);
 	if (life == PE_LIFE_REMOVING || life == PE_LIFE_FREE) {
@@ -528,6 +531,7 @@ static void adopt(struct pe_worker *w, const struct pe_change *c)
 	struct pe_table *t = &w->engine->table;
 
 	// An update that overtook this on another ring may have let it live and go meanwhile.
+	// LIFE: acquire, before its timer
 	if (pe_index_find(&t->index, t->records, c->hash, c->update.entity_id) != c->handle ||
 		atomic_load_explicit(&record_of(w, c->handle)->status, memory_order_acquire) !=
 			pe_status_make(PE_LIFE_EMPTY, w->index, c->space, 0))

@@ -142,6 +142,7 @@ static void set_life(struct pe_record *r, enum pe_life life)
 {
 	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
 
+	// LIFE: release, after the fields that the step has written
 	atomic_store_explicit(&r->status, (status & ~0xFFu) | life, memory_order_release);
 }
 
