@@ -267,6 +267,16 @@ static int port_descriptor(const void *context)
 	return -1;
 }
 
+// EAL leaves its directory behind: it is this process's alone, by its prefix.
+static void stop_eal(void)
+{
+	char directory[256];
+
+	snprintf(directory, sizeof directory, "%s", rte_eal_get_runtime_dir());
+	rte_eal_cleanup();
+	(void)rmdir(directory);
+}
+
 static void port_close(void *context)
 {
 	struct port_client *c = context;
@@ -280,7 +290,7 @@ static void port_close(void *context)
 	if (++port.closed_count == port.client_count) {
 		rte_eth_dev_stop(port.id);
 		rte_eth_dev_close(port.id);
-		rte_eal_cleanup();
+		stop_eal();
 		port.open = false;
 	}
 }
@@ -293,8 +303,8 @@ static bool start_eal(const char *device, char *error, size_t error_bytes)
 	char prefix[40], name[300], lcores[40];
 	unsigned domain, bus, slot, function;
 	bool pci = sscanf(device, "%x:%x:%x.%x", &domain, &bus, &slot, &function) == 4;
-	char *arguments[] = {"presence-load", lcores, "--no-huge", "-m", "128", "--no-telemetry",
-		"--log-level=error", prefix, name, pci ? NULL : "--no-pci"};
+	char *arguments[] = {"presence-load", lcores, "--no-huge", "--no-shconf", "-m", "128",
+		"--no-telemetry", "--log-level=error", prefix, name, pci ? NULL : "--no-pci"};
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
 	snprintf(lcores, sizeof lcores, "--lcores=0@(0-%ld)", cpus > 1 ? cpus - 1 : 1);
@@ -302,7 +312,7 @@ static bool start_eal(const char *device, char *error, size_t error_bytes)
 		snprintf(lcores, sizeof lcores, "--lcores=0@0");
 	snprintf(prefix, sizeof prefix, "--file-prefix=presence-load-%d", (int)getpid());
 	snprintf(name, sizeof name, pci ? "--allow=%s" : "--vdev=%s", device);
-	if (rte_eal_init(pci ? 9 : 10, arguments) < 0) {
+	if (rte_eal_init(pci ? 10 : 11, arguments) < 0) {
 		snprintf(error, error_bytes, "DPDK does not start with %s: %s", device,
 			rte_strerror(rte_errno));
 		return false;
@@ -375,9 +385,12 @@ enum presence_result port_dpdk_open(const char *device, const struct presence_op
 			return PRESENCE_BAD_ARGUMENT;
 		}
 		port.engine_port = options->port ? options->port : PRESENCE_PORT;
-		if (!start_eal(at + 1, error, error_bytes) || !start_port(error, error_bytes) ||
-			!find_engine(error, error_bytes))
+		if (!start_eal(at + 1, error, error_bytes))
 			return PRESENCE_SYSTEM;
+		if (!start_port(error, error_bytes) || !find_engine(error, error_bytes)) {
+			stop_eal();
+			return PRESENCE_SYSTEM;
+		}
 		port.open = true;
 	}
 	if (port.client_count == CLIENTS_MAX || !(c = calloc(1, sizeof *c)))

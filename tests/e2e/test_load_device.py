@@ -2,6 +2,7 @@
 both accounts agree. Needs root."""
 import json
 import os
+import pathlib
 import shutil
 import subprocess
 import sys
@@ -25,7 +26,13 @@ class LoadDevice(unittest.TestCase):
         command = ["ip", "netns", "exec", pair.host, LOAD, "-j", "-q", "--host", "192.0.2.1", "--device",
                    f"{own}@net_af_packet0,iface={pair.near}", "--walkers", "300", "--rate", "2000", "--queries", "50",
                    "--for", "2s", *more]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        def left():
+            return {p.name for p in pathlib.Path("/var/run/dpdk").glob("presence-load-*")}
+
+        before = left()
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(left() - before, set(), "EAL's directory was left behind")
+        return done
 
     def test_accounts_agree(self):
         with Pair() as pair, Engine(YAML.replace("@port@", pair.port), port=10202, netns=pair.engine) as e:
