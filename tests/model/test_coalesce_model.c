@@ -35,6 +35,7 @@ static unsigned history_count[1 + MODEL_ENTITIES + MODEL_ANCHORS];
 static struct harness_answer answer;
 static uint64_t seed, state, records, anchored, refreshes, deadlines;
 static unsigned wrong, grace_mode, anchor; // the next one to be sent
+static bool quiet;
 
 static uint64_t next(void)
 {
@@ -467,6 +468,23 @@ static uint64_t to_a_deadline(void)
 	return below(5);
 }
 
+// Who waits for a grace period when the control thread looks gets one.
+static void control(void)
+{
+	if (pe_engine_control(h.engine)) {
+		model_grace();
+		return;
+	}
+	for (unsigned n = 1; n <= model.entities; n++) {
+		const struct model_entity *e = &model.entity[n];
+
+		EXPECT(e->passed || !e->crossing, n, "nobody asked for its grace period");
+		EXPECT(e->passed || e->life != MODEL_GONE ||
+				model.timers_ran < e->gone_at + MODEL_TOMBSTONE,
+			n, "remembered for longer than its time");
+	}
+}
+
 static void pass(void)
 {
 	unsigned kind = below(400);
@@ -481,11 +499,13 @@ static void pass(void)
 	h.now.wall_ms += ms;
 	model.now = h.now.mono_ms;
 	model.wall_ms = h.now.wall_ms;
-	if (below(64) == 0)
+	if (below(64) == 0) {
 		grace_mode = below(4);
+		quiet = below(12) == 0; // withdrawals alone
+	}
 	// Long stretches without a grace period, and others with one a turn.
-	if (below((unsigned[]){1, 2, 20, 200}[grace_mode]) == 0 && pe_engine_control(h.engine))
-		model_grace();
+	if (below((unsigned[]){1, 2, 20, 200}[grace_mode]) == 0)
+		control();
 }
 
 static uint32_t an_incarnation(void)
@@ -521,9 +541,9 @@ static void step(void)
 			anchor = 0;
 		}
 	} else {
-		for (unsigned k = below(4); k > 0; k--)
+		for (unsigned k = quiet ? 0 : below(4); k > 0; k--)
 			packet[packets++] = make_updates(an_incarnation());
-		if (below(8) == 0)
+		if (below(quiet ? 4 : 8) == 0)
 			packet[packets++] = make_withdrawals(an_incarnation());
 	}
 	for (unsigned s = 0; s < MODEL_SPACES; s++)
