@@ -10,7 +10,8 @@
 
 #define ENTITIES_SPARE 1024u
 #define THRESHOLD_M    0.5
-#define FAR_M          2.0 // the far place of an entity whose small moves are covered by the threshold
+// the far place of an entity whose small moves are covered by the threshold
+#define FAR_M          2.0
 #define TTL_MS         36000000u
 #define BUFFERS        (PE_OUTBOX_MAX + 1)
 #define QUERY_MESSAGES 2u  // of PE_QUERY_COUNT_MAX queries, a turn
@@ -71,7 +72,7 @@ static void model_change(const struct core_worker *w, struct pe_change *c, uint6
 		.ack = PE_ACK_NONE,
 		.kind = PE_CHANGE_UPDATE,
 		.owner = (uint8_t)w->index,
-		.plain = w->core->engine->spaces[0].plain};
+		.way = w->core->engine->spaces[0].way};
 	c->update.entity_type = PE_ENTITY_MOBILE;
 	c->update.ttl_ms = w->core->engine->spaces[0].policy.ttl_default_ms;
 }

@@ -3,6 +3,10 @@
 // it is handed to, or when what it waits for has happened.
 #include "internal.h"
 
+// What the spatial threshold says of a change, in pe_batch.judged above the version of the record that it was compared with.
+#define COVERED (1ull << 32)
+#define FAR     (2ull << 32)
+
 static struct pe_record *record_of(struct pe_worker *w, uint32_t handle)
 {
 	return &w->engine->table.records[handle];
@@ -128,6 +132,12 @@ static uint32_t make_entity(struct pe_worker *w, const struct pe_change *c)
 	return handle;
 }
 
+// Type, state and attributes as they are published, from the last word of the record on the wire.
+static inline uint32_t published_tail(uint64_t tail)
+{
+	return (uint32_t)(tail >> 32) & ~((uint32_t)PE_ATTRIBUTE_RELOCATION << 16);
+}
+
 // The words of struct pe_published, put together from those of the record on the wire.
 static inline void published_words(const struct pe_change *c, uint64_t word, uint32_t expiry_tick,
 	uint64_t to[PE_PUBLISHED_WORDS])
@@ -142,8 +152,7 @@ static inline void published_words(const struct pe_change *c, uint64_t word, uin
 	to[4] = c->time_ms;
 	to[5] = pe_wire_word(&u->radius_m); // and precision_m
 	to[6] = (velocity & 0x0000FFFFFFFFFFFFull) | (tail & 0xFFFF0000ull) << 32; // confidences
-	to[7] = (tail >> 32 & ~((uint64_t)PE_ATTRIBUTE_RELOCATION << 16)) |
-		(uint64_t)expiry_tick << 32;
+	to[7] = published_tail(tail) | (uint64_t)expiry_tick << 32;
 }
 static_assert(offsetof(struct pe_wire_update, precision_m) == 60 &&
 		offsetof(struct pe_wire_update, radius_m) == 56 &&
@@ -354,7 +363,7 @@ static void stage_locate(struct pe_worker *w, struct pe_batch *b)
 		if (reason) {
 			refuse(w, c, reason, NULL);
 			c->kind = 0;
-			c->plain = false;
+			c->way = PE_WAY_GENERAL;
 		}
 	}
 }
@@ -364,9 +373,18 @@ static void stage_probe(struct pe_worker *w, struct pe_batch *b)
 {
 	const struct pe_table *t = &w->engine->table;
 
-	for (unsigned i = 0; i < b->count; i++)
-		b->handle[i] =
+	for (unsigned i = 0; i < b->count; i++) {
+		uint32_t handle =
 			pe_index_candidate(&t->index, t->records, b->home[i], b->change[i].hash);
+
+		b->handle[i] = handle;
+		// What may be covered is compared with what is published, and put into the other copy.
+		if (b->change[i].way == PE_WAY_COVERED && handle != PE_HANDLE_NONE) {
+			__builtin_prefetch(&t->records[handle].copy[0], 1);
+			__builtin_prefetch(&t->records[handle].copy[1], 1);
+			b->covered = true;
+		}
+	}
 }
 
 // A later record of the same entity covers an earlier one if it would pass wherever that one does: same sender's life,
@@ -395,7 +413,7 @@ static void supersede(struct pe_worker *w, struct pe_batch *b, unsigned later, u
 	if (!covers(b, later, earlier, known_key))
 		return;
 	b->superseded[earlier] = true;
-	b->change[earlier].plain = false;
+	b->change[earlier].way = PE_WAY_GENERAL;
 }
 
 // Stage 4: ids compared, duplicates within the batch found; copies and slots are asked for.
@@ -418,11 +436,11 @@ static void stage_verify(struct pe_worker *w, struct pe_batch *b)
 			continue;
 		r = &t->records[handle];
 		status = atomic_load_explicit(&r->status, memory_order_relaxed);
-		if ((status & 0xFFFFu) == pe_status_make(PE_LIFE_THERE, w->index, 0, 0))
+		// What is covered leaves its slot alone.
+		if (c->way != PE_WAY_COVERED &&
+			(status & 0xFFFFu) == pe_status_make(PE_LIFE_THERE, w->index, 0, 0))
 			pe_grid_prefetch_slot(w->engine->grid, r->slot);
-		__builtin_prefetch(
-			&r->copy[(atomic_load_explicit(&r->version, memory_order_relaxed) + 1) & 1],
-			1);
+		__builtin_prefetch(pe_record_held(r), 1);
 		earlier = w->newest[handle & 255];
 		w->newest[handle & 255] = (uint8_t)i;
 		if ((earlier < i) & (b->handle[earlier] == handle) && c->kind &&
@@ -431,42 +449,109 @@ static void stage_verify(struct pe_worker *w, struct pe_batch *b)
 	}
 }
 
+// Of this worker, in the cell where it is, and waiting for nothing but what its record may hold.
+static inline bool stays(const struct pe_worker *w, const struct pe_record *r,
+	const struct pe_change *c, const struct pe_place *place)
+{
+	// First whose it is: the rest of line 0 is the owner's alone.
+	return (atomic_load_explicit(&r->status, memory_order_relaxed) & ~PE_STATUS_HELD) ==
+		pe_status_make(PE_LIFE_THERE, w->index, c->space, 0) &&
+		r->key == place->key && r->pending == PE_HANDLE_NONE;
+}
+
+// A change of an entity that stays against the spatial threshold: COVERED, FAR, or 0 where another threshold has a say. Covered is
+// what is the same but for its place, velocity and time.
+static inline uint64_t judge(const struct pe_worker *w, const struct pe_record *r,
+	const struct pe_change *c, const struct pe_place *place)
+{
+	const struct pe_space_entry *s = &w->engine->spaces[c->space];
+	const struct pe_published *own = pe_record_own(r);
+	uint64_t tail = pe_wire_word(&c->update.update_frequency), known[PE_PUBLISHED_WORDS];
+	double distance = (double)(s->policy.coalesce_distance_m *
+		(float)pe_coalesce_factor(c->update.attributes));
+
+	memcpy(known, own, sizeof known);
+	if ((known[5] != pe_wire_word(&c->update.radius_m)) |
+		(known[6] >> 48 != (tail >> 16 & 0xFFFF)) |
+		((uint32_t)known[7] != published_tail(tail)))
+		return s->policy.coalesce_attribute > 0 ? 0 : FAR;
+	return pe_coalesce_moved_in_cell(&s->space, own->word, place->word,
+		       c->update.position[2] - own->position[2]) <= distance * distance ?
+		COVERED :
+		FAR;
+}
+
+// Stage 5, where changes may be covered: judged by what is published now; the slots of those that are not are asked for.
+static void stage_cover(struct pe_worker *w, struct pe_batch *b)
+{
+	for (unsigned i = 0; i < b->count; i++) {
+		const struct pe_change *c = &b->change[i];
+		const struct pe_record *r;
+
+		b->judged[i] = 0;
+		if (c->way != PE_WAY_COVERED || b->handle[i] == PE_HANDLE_NONE)
+			continue;
+		r = record_of(w, b->handle[i]);
+		if (!stays(w, r, c, &b->place[i]))
+			continue;
+		b->judged[i] = judge(w, r, c, &b->place[i]);
+		if (b->judged[i] != COVERED)
+			pe_grid_prefetch_slot(w->engine->grid, r->slot);
+		b->judged[i] |= atomic_load_explicit(&r->version, memory_order_relaxed);
+	}
+}
+
+enum spared { SPARED_NOT, SPARED_APPLIED, SPARED_COVERED };
+
 // What nearly every update is: a newer state, in order, of an entity of this worker that stays in its cell and waits for nothing.
-// False: it is something else, and nothing was done.
-static inline bool update_plain(struct pe_worker *w, const struct pe_change *c,
-	const struct pe_place *place, uint32_t handle)
+// judged: stage_cover's, which holds while the same state is published. SPARED_NOT: it is something else, and nothing was done.
+static inline enum spared update_plain(struct pe_worker *w, const struct pe_change *c,
+	const struct pe_place *place, uint32_t handle, uint64_t judged)
 {
 	struct pe_record *r = record_of(w, handle);
 	uint64_t words[PE_PUBLISHED_WORDS];
 	uint32_t expiry_tick = expiry_of(w, c);
 
-	// First whose it is: the rest of line 0 is the owner's alone.
-	if (atomic_load_explicit(&r->status, memory_order_relaxed) !=
-		pe_status_make(PE_LIFE_THERE, w->index, c->space, 0))
-		return false;
-	if (r->key != place->key || r->pending != PE_HANDLE_NONE ||
-		c->incarnation != r->incarnation || check_order(r, c) ||
+	if (!stays(w, r, c, place))
+		return SPARED_NOT;
+	if (c->incarnation != r->incarnation || check_order(r, c) ||
 		r->wheel.prev == PE_WHEEL_NONE || (int32_t)(expiry_tick - r->wheel.tick) < 0)
-		return false;
+		return SPARED_NOT;
 	published_words(c, place->word, expiry_tick, words);
+	if (c->way == PE_WAY_COVERED) {
+		judged ^= atomic_load_explicit(&r->version, memory_order_relaxed);
+		if (judged == COVERED) {
+			if (!pe_coalesce_hold(w, handle, words))
+				return SPARED_NOT;
+			pe_record_extend(r, expiry_tick);
+			remember(r, c);
+			return SPARED_COVERED;
+		}
+		if (judged != FAR)
+			return SPARED_NOT;
+		pe_own_forget_held(w, handle);
+	}
 	pe_grid_store(w->engine->grid, r->slot, place->word);
 	pe_record_publish_words(r, words);
 	remember(r, c);
-	return true;
+	return SPARED_APPLIED;
 }
 
 static void stage_write(struct pe_worker *w, struct pe_batch *b)
 {
-	uint64_t plain = 0;
+	uint64_t done[3] = {0};
 
 	for (unsigned i = 0; i < b->count; i++) {
 		struct pe_change *c = &b->change[i];
 		uint32_t handle = b->handle[i];
 
-		if (c->plain && handle != PE_HANDLE_NONE &&
-			update_plain(w, c, &b->place[i], handle)) {
-			plain++;
-			continue;
+		if (c->way != PE_WAY_GENERAL && handle != PE_HANDLE_NONE) {
+			enum spared spared = update_plain(
+				w, c, &b->place[i], handle, b->covered ? b->judged[i] : 0);
+
+			done[spared]++;
+			if (spared)
+				continue;
 		}
 		if (!c->kind)
 			continue;
@@ -474,7 +559,8 @@ static void stage_write(struct pe_worker *w, struct pe_batch *b)
 		if (handle != PE_HANDLE_NONE)
 			update_own(w, c, &b->place[i], handle, b->superseded[i]);
 	}
-	pe_count(&w->counters, PE_COUNTER_records_applied, plain);
+	pe_count(&w->counters, PE_COUNTER_records_applied, done[SPARED_APPLIED]);
+	pe_count(&w->counters, PE_COUNTER_records_coalesced, done[SPARED_COVERED]);
 }
 
 void pe_apply_flush(struct pe_worker *w)
@@ -483,10 +569,13 @@ void pe_apply_flush(struct pe_worker *w)
 
 	if (!b->count)
 		return;
+	b->covered = false;
 	stage_hash(w, b);
 	stage_locate(w, b);
 	stage_probe(w, b);
 	stage_verify(w, b);
+	if (b->covered)
+		stage_cover(w, b);
 	stage_write(w, b);
 	b->count = 0;
 }

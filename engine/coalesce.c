@@ -4,21 +4,17 @@
 
 #include <math.h>
 
-// HIGH_ACCURACY, BALANCED, LOW_POWER; ADAPTIVE is the first until there is a prediction to adapt to.
-unsigned pe_coalesce_factor(uint16_t attributes)
-{
-	static const uint8_t factor[4] = {1, 2, 8, 1};
-
-	return factor[PE_ATTRIBUTE_POWER_MODE(attributes)];
-}
-
 double pe_coalesce_moved_square(const struct pe_space *space, const struct pe_record *r,
 	const struct pe_published *own, const struct pe_place *place, const double position[3])
 {
-	struct pe_units a = pe_place_units(r->key, own->word),
-			b = pe_place_units(place->key, place->word);
+	struct pe_units a, b;
 	double d[3], square = 0;
 
+	if (r->key == place->key)
+		return pe_coalesce_moved_in_cell(
+			space, own->word, place->word, position[2] - own->position[2]);
+	a = pe_place_units(r->key, own->word);
+	b = pe_place_units(place->key, place->word);
 	if (PE_KEY_SPACE(r->key) != PE_KEY_SPACE(place->key))
 		return INFINITY;
 	if (a.frame != b.frame) { // rare: across a border between frames
@@ -71,17 +67,50 @@ bool pe_coalesce_below(struct pe_worker *w, const struct pe_space_entry *s,
 	return true;
 }
 
+bool pe_coalesce_hold(
+	struct pe_worker *w, uint32_t handle, const uint64_t words[PE_PUBLISHED_WORDS])
+{
+	struct pe_record *r = &w->engine->table.records[handle];
+	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
+
+	if (!(status & PE_STATUS_HELD)) {
+		if (pe_held_full(&w->held))
+			return false;
+#ifndef PE_PLANT_TRAILING_LOST // tests only
+		pe_held_push(&w->held, handle, w->tick + PE_TRAILING_MS);
+#endif
+		pe_record_hold_tick(r, w->tick + PE_TRAILING_MS);
+		atomic_store_explicit(&r->status, status | PE_STATUS_HELD, memory_order_relaxed);
+	}
+	pe_record_hold_words(r, words);
+	return true;
+}
+
 bool pe_coalesce_hold_back(struct pe_worker *w, uint32_t handle, const struct pe_change *c,
 	const struct pe_published *p, const struct pe_place *place, bool capped, uint32_t cap_ms,
 	uint32_t interval_ms)
 {
-	struct pe_pending *node = pe_own_node(w, handle, true);
+	const struct pe_record *r = &w->engine->table.records[handle];
+	struct pe_pending *node = pe_own_node(w, handle, false);
 
+	if (!node && !cap_ms && !interval_ms && !c->update.duration_ms) {
+		uint64_t words[PE_PUBLISHED_WORDS];
+
+		memcpy(words, p, sizeof words);
+		if (pe_coalesce_hold(w, handle, words)) {
+			pe_own_refresh(w, handle, p->expiry_tick);
+			return true;
+		}
+	}
+	node = pe_own_node(w, handle, true);
 	if (!node) {
 		pe_count(&w->counters, PE_COUNTER_pending_exhausted, 1);
 		return false;
 	}
-	if (!(node->flags & PE_PENDING_STATE) || (node->flags & PE_PENDING_OWED))
+	// What covers a state that is held back already does not put it off.
+	if (atomic_load_explicit(&r->status, memory_order_relaxed) & PE_STATUS_HELD)
+		node->trailing_until = pe_record_held(r)->expiry_tick;
+	else if (!(node->flags & PE_PENDING_STATE) || (node->flags & PE_PENDING_OWED))
 		node->trailing_until = w->tick + (interval_ms ? interval_ms : PE_TRAILING_MS);
 	if (node->flags & PE_PENDING_INTERVAL)
 		node->trailing_until = node->interval_until;
@@ -89,6 +118,7 @@ bool pe_coalesce_hold_back(struct pe_worker *w, uint32_t handle, const struct pe
 		node->trailing_until = w->tick;
 	if (node->flags & PE_PENDING_STATE)
 		pe_own_drop_state(w, node);
+	pe_own_forget_held(w, handle);
 	node->state = *p;
 	node->key = place->key;
 #ifndef PE_PLANT_TRAILING_LOST

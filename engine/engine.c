@@ -48,14 +48,14 @@ static enum pe_status check_config(const struct pe_engine_config *c, struct pe_e
 	return PE_OK;
 }
 
-// A crossing needs one for a grace period; an entity whose space holds its states back has one most of the time.
+// A crossing needs one for a grace period; an entity whose space holds its states back for a time of its own has one most of
+// the time. What only the spatial threshold holds back needs none (entity/held.h).
 static uint32_t default_pending(const struct pe_engine_config *c)
 {
 	uint32_t quarter = c->entity_count_max / 4 + 64, least = 8192;
 
 	for (unsigned i = 0; i < c->space_count; i++)
-		if (c->spaces[i].coalesce_distance_m > 0 || c->spaces[i].coalesce_interval_ms ||
-			c->spaces[i].frequency_default)
+		if (c->spaces[i].coalesce_interval_ms || c->spaces[i].frequency_default)
 			return quarter;
 	if (c->entity_count_max / 32 > least)
 		return c->entity_count_max / 32;
@@ -115,7 +115,8 @@ static enum pe_status prepare_spaces(struct pe_engine *e, struct pe_error *error
 			.precision_max_m = p->precision_max_m,
 		};
 		s->ordinary = pe_wire_ordinary_make(&s->limits);
-		s->plain = !s->thresholds && !p->frequency_default;
+		if (!p->frequency_default && !p->coalesce_interval_ms)
+			s->way = s->thresholds ? PE_WAY_COVERED : PE_WAY_PLAIN;
 	}
 	return PE_OK;
 }
@@ -127,13 +128,26 @@ static void destroy_worker(struct pe_worker *w)
 	pe_outbox_destroy(w);
 	pe_query_destroy(&w->query);
 	pe_memory_unmap(&w->pending_memory);
+	pe_memory_unmap(&w->held_memory);
 	free(w);
+}
+
+// States that a worker's records hold back at one time: all of its entities', were they spread evenly, and a quarter more.
+static uint32_t held_count(const struct pe_engine *e)
+{
+	uint32_t share = e->config.entity_count_max / e->config.worker_count + 1;
+
+	for (unsigned i = 0; i < e->config.space_count; i++)
+		if (e->spaces[i].thresholds)
+			return share + share / 4;
+	return 0;
 }
 
 static enum pe_status create_worker(struct pe_engine *e, unsigned index, struct pe_error *error)
 {
 	struct pe_engine_config *c = &e->config;
 	uint32_t pending = c->pending_count_max / c->worker_count + 1;
+	uint32_t held = held_count(e);
 	struct pe_worker *w = aligned_alloc(64, (sizeof *w + 63) / 64 * 64);
 
 	if (!w)
@@ -148,6 +162,11 @@ static enum pe_status create_worker(struct pe_engine *e, unsigned index, struct 
 		    &w->pending_memory) != PE_OK)
 		return fail(error, PE_NO_MEMORY, "no memory for %u pending states", pending);
 	pe_pending_init(&w->pending, w->pending_memory.base, pending, 0);
+	if (held &&
+		pe_memory_map((size_t)held * sizeof(struct pe_held_entry), c->huge_pages,
+			&w->held_memory) != PE_OK)
+		return fail(error, PE_NO_MEMORY, "no memory for %u held states", held);
+	pe_held_init(&w->held, w->held_memory.base, held);
 	pe_wheel_init(&w->wheel, &e->table.records[0].wheel, sizeof(struct pe_record), 0);
 	if (pe_query_create(&w->query, e->grid, e->table.records, &w->counters,
 		    c->query_results_max, c->query_cells_max, c->query_candidates_max) != PE_OK ||
@@ -260,6 +279,7 @@ uint64_t pe_engine_memory_bytes(const struct pe_engine *engine)
 
 	for (unsigned i = 0; i < engine->config.worker_count; i++)
 		bytes += engine->workers[i]->pending_memory.mapped_bytes +
+			engine->workers[i]->held_memory.mapped_bytes +
 			engine->workers[i]->query.memory.mapped_bytes +
 			engine->workers[i]->outbox_memory.mapped_bytes;
 	return bytes;
@@ -277,10 +297,13 @@ void pe_engine_print_plan(const struct pe_engine *engine, FILE *out)
 	const struct pe_engine_config *c = &engine->config;
 	const struct pe_table *t = &engine->table;
 	struct pe_grid_plan g = pe_grid_plan(engine->grid);
-	uint64_t pending = 0, workers = engine->other_bytes, total = pe_engine_memory_bytes(engine);
+	uint64_t pending = 0, held = 0, held_states = 0, workers = engine->other_bytes,
+		 total = pe_engine_memory_bytes(engine);
 
 	for (unsigned i = 0; i < c->worker_count; i++) {
 		pending += engine->workers[i]->pending_memory.mapped_bytes;
+		held += engine->workers[i]->held_memory.mapped_bytes;
+		held_states += engine->workers[i]->held.count_max;
 		workers += engine->workers[i]->query.memory.mapped_bytes +
 			engine->workers[i]->outbox_memory.mapped_bytes;
 	}
@@ -296,6 +319,8 @@ void pe_engine_print_plan(const struct pe_engine *engine, FILE *out)
 	print_pool(out, "grid, the rest", 0, "",
 		g.total_bytes - g.leaf_bytes - g.node_bytes - g.chunk_bytes - g.deferred_bytes, "");
 	print_pool(out, "pending", c->pending_count_max, "states", pending, "");
+	if (held)
+		print_pool(out, "held back", held_states, "states", held, "");
 	print_pool(out, "rings", (uint64_t)c->worker_count * (c->worker_count - 1), "rings",
 		engine->ring_memory.mapped_bytes, "");
 	print_pool(out, "workers", c->worker_count, "workers", workers, "");

@@ -39,7 +39,8 @@ struct pe_engine_config {
 	unsigned worker_count;     // 1 … PE_WORKERS_MAX
 	uint32_t entity_count_max; // handles; the bill follows from it
 	// coalesced states and crossings waiting at one time; 0 = a quarter of the entities where a space holds states back
-	// (a coalescing threshold or a frequency of its own), else a 32nd
+	// for a time (a coalescing interval or a frequency of its own), else a 32nd. What only a coalescing distance holds back is
+	// not counted among them
 	uint32_t pending_count_max;
 	uint32_t cell_count_max;  // cells in use at one time; 0 = see pe_grid_cells
 	uint32_t node_count_max;  // of the tree over the cells; 0 = derived from them

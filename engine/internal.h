@@ -7,6 +7,7 @@
 #include "base/ring_spsc.h"
 #include "discover/query.h"
 #include "entity/change.h"
+#include "entity/held.h"
 #include "entity/pending.h"
 #include "entity/table.h"
 #include "grid/grid.h"
@@ -19,7 +20,10 @@
 #define PE_TRAILING_MS 1000u
 #define PE_OWN_BATCH   64u // timers, departures and reclaimed handles a turn, each
 #define PE_WHEEL_WORK  1024u
-#define PE_ACKS_MAX    (PE_BURST_MAX * PE_WITHDRAW_COUNT_MAX)
+// held states that come due a turn: as many as one turn's records can make, or the ring of them would run full
+#define PE_HELD_BATCH (PE_BURST_MAX * PE_UPDATE_COUNT_MAX)
+#define PE_HELD_AHEAD 8u // entries; its records are asked for twice as far ahead
+#define PE_ACKS_MAX   (PE_BURST_MAX * PE_WITHDRAW_COUNT_MAX)
 
 struct pe_space_entry {
 	struct pe_space space;
@@ -27,7 +31,7 @@ struct pe_space_entry {
 	struct pe_wire_limits limits;
 	struct pe_wire_ordinary ordinary;
 	bool thresholds; // one of space or time is set
-	bool plain;      // nothing is held back: no thresholds, no default cap
+	uint8_t way;     // enum pe_change_way: of an update that asks for nothing else
 	// bits of the largest precision seen; written: any worker, growing; read: queries
 	_Atomic uint32_t precision_seen;
 };
@@ -40,6 +44,8 @@ struct pe_batch {
 	uint32_t home[PE_BATCH_MAX]; // index bucket
 	uint32_t handle[PE_BATCH_MAX];
 	bool superseded[PE_BATCH_MAX];
+	bool covered;                  // one of its changes may be: PE_WAY_COVERED
+	uint64_t judged[PE_BATCH_MAX]; // then: apply.c
 };
 
 struct pe_outbox; // answer.c
@@ -58,7 +64,8 @@ struct pe_worker {
 	// entities that this worker owns
 	struct pe_wheel wheel;
 	struct pe_pending_pool pending;
-	struct pe_memory pending_memory;
+	struct pe_held held;
+	struct pe_memory pending_memory, held_memory;
 	struct pe_handles handles;
 
 	struct pe_batch batch;
@@ -117,8 +124,28 @@ void pe_apply_withdraw(struct pe_worker *w, const struct pe_change *change);
 unsigned pe_apply_rings(struct pe_worker *w);
 void pe_apply_flush_rings(struct pe_worker *w);
 
-// coalesce.c. By how much an entity's power mode widens the spatial and temporal thresholds of its space.
-unsigned pe_coalesce_factor(uint16_t attributes);
+// coalesce.c. By how much an entity's power mode widens the spatial and temporal thresholds of its space: HIGH_ACCURACY,
+// BALANCED, LOW_POWER; ADAPTIVE is the first until there is a prediction to adapt to.
+static inline unsigned pe_coalesce_factor(uint16_t attributes)
+{
+	static const uint8_t factor[4] = {1, 2, 8, 1};
+
+	return factor[PE_ATTRIBUTE_POWER_MODE(attributes)];
+}
+// Squared metres between two positions in one cell: the words of their places, and how far their heights are apart, which counts
+// where it is not in the word.
+static inline double pe_coalesce_moved_in_cell(
+	const struct pe_space *space, uint64_t a, uint64_t b, double height)
+{
+	double x = (double)((int32_t)PE_WORD_X(b) - (int32_t)PE_WORD_X(a)) * space->unit_m;
+	double y = (double)((int32_t)PE_WORD_Y(b) - (int32_t)PE_WORD_Y(a)) * space->unit_m;
+	double z = (double)((int32_t)PE_WORD_Z(b) - (int32_t)PE_WORD_Z(a)) * space->unit_m *
+		(double)(1u << space->z_shift);
+
+	if (space->config.kind == PE_SPACE_GEODETIC)
+		return x * x + y * y + z * z + height * height;
+	return x * x + y * y + z * z;
+}
 // Squared metres between what is published and a new place; infinity across spaces.
 double pe_coalesce_moved_square(const struct pe_space *space, const struct pe_record *r,
 	const struct pe_published *own, const struct pe_place *place, const double position[3]);
@@ -131,6 +158,10 @@ bool pe_coalesce_below(struct pe_worker *w, const struct pe_space_entry *s,
 bool pe_coalesce_hold_back(struct pe_worker *w, uint32_t handle, const struct pe_change *c,
 	const struct pe_published *p, const struct pe_place *place, bool capped, uint32_t cap_ms,
 	uint32_t interval_ms);
+// Keeps back, in the record itself, a state that only the spatial threshold covers, of an entity that waits for nothing else.
+// words: of a struct pe_published, whose expiry is not kept. False: no room.
+bool pe_coalesce_hold(
+	struct pe_worker *w, uint32_t handle, const uint64_t words[PE_PUBLISHED_WORDS]);
 
 // own.c
 enum pe_publish { PE_PUBLISHED, PE_PUBLISH_WAITS, PE_PUBLISH_FULL };
@@ -144,6 +175,15 @@ struct pe_pending *pe_own_node(struct pe_worker *w, uint32_t handle, bool make);
 void pe_own_schedule(struct pe_worker *w, struct pe_pending *node);
 // Drops a waiting state; one that is owed counts as coalesced.
 void pe_own_drop_state(struct pe_worker *w, struct pe_pending *node);
+// What the record holds back (pe_coalesce_hold) is out of date.
+static inline void pe_own_forget_held(struct pe_worker *w, uint32_t handle)
+{
+	_Atomic uint32_t *at = &w->engine->table.records[handle].status;
+	uint32_t status = atomic_load_explicit(at, memory_order_relaxed);
+
+	if (status & PE_STATUS_HELD)
+		atomic_store_explicit(at, status & ~PE_STATUS_HELD, memory_order_relaxed);
+}
 // When the published state falls back to INACTIVE; not timed: until changed.
 void pe_own_duration(struct pe_worker *w, uint32_t handle, bool timed, uint32_t until);
 // What begins when the waiting state is published, while its own duration counts from now on; a running cap is cut to the
@@ -152,7 +192,7 @@ void pe_own_wait_times(struct pe_worker *w, struct pe_pending *node, uint32_t du
 	uint32_t cap_ms, uint32_t interval_ms);
 void pe_own_begin_holds(
 	struct pe_worker *w, uint32_t handle, uint32_t cap_ms, uint32_t interval_ms);
-// Liveness without a change of state: the published copy gets another expiry.
+// Liveness without a change of state: what is published gets another expiry.
 void pe_own_refresh(struct pe_worker *w, uint32_t handle, uint32_t expiry_tick);
 // Takes an entity that is there away; its pair is remembered for the tombstone's time.
 void pe_own_take_away(struct pe_worker *w, uint32_t handle);

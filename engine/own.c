@@ -142,18 +142,21 @@ static void set_life(struct pe_record *r, enum pe_life life)
 {
 	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
 
-	// LIFE: release, after the fields that the step has written
-	atomic_store_explicit(&r->status, (status & ~0xFFu) | life, memory_order_release);
+	// LIFE: release, after the fields that the step has written. What was held back is over.
+	atomic_store_explicit(
+		&r->status, (status & ~(0xFFu | PE_STATUS_HELD)) | life, memory_order_release);
 }
 
 void pe_own_refresh(struct pe_worker *w, uint32_t handle, uint32_t expiry_tick)
 {
-	struct pe_record *r = &w->engine->table.records[handle];
-	struct pe_published p = *pe_record_own(r);
-
-	p.expiry_tick = expiry_tick;
-	pe_record_publish(r, &p);
+	pe_record_extend(&w->engine->table.records[handle], expiry_tick);
 	pe_own_expires(w, handle, expiry_tick);
+}
+
+static void publish_record(struct pe_worker *w, uint32_t handle, const struct pe_published *state)
+{
+	pe_record_publish(&w->engine->table.records[handle], state);
+	pe_own_forget_held(w, handle);
 }
 
 static enum pe_publish wait(struct pe_worker *w, struct pe_pending *node,
@@ -161,6 +164,7 @@ static enum pe_publish wait(struct pe_worker *w, struct pe_pending *node,
 {
 	if (node->flags & PE_PENDING_STATE)
 		pe_own_drop_state(w, node);
+	pe_own_forget_held(w, node->handle);
 	node->state = *state;
 	node->key = key;
 	node->flags |= PE_PENDING_STATE | (retry ? PE_PENDING_RETRY : 0);
@@ -195,7 +199,7 @@ static enum pe_publish publish_elsewhere(struct pe_worker *w, uint32_t handle,
 		return wait(w, node, state, key, owed, false);
 	}
 	if (!there)
-		pe_record_publish(r, state); // nobody reads it before the slot is valid
+		publish_record(w, handle, state); // nobody reads it before the slot is valid
 	status = pe_grid_insert(e->grid, w->index, key, state->word, handle, arriving, &slot);
 	if (status == PE_BUSY) {
 		node = pe_own_node(w, handle, true);
@@ -212,7 +216,7 @@ static enum pe_publish publish_elsewhere(struct pe_worker *w, uint32_t handle,
 		return PE_PUBLISH_FULL;
 	}
 	if (there) {
-		pe_record_publish(r, state);
+		publish_record(w, handle, state);
 		pe_count(&w->counters, PE_COUNTER_crossings, 1);
 	} else {
 		pe_count(&w->counters, PE_COUNTER_created, 1);
@@ -242,7 +246,7 @@ enum pe_publish pe_own_publish(struct pe_worker *w, uint32_t handle,
 
 	if (there && key == r->key) {
 		pe_grid_store(w->engine->grid, r->slot, state->word);
-		pe_record_publish(r, state);
+		publish_record(w, handle, state);
 	} else {
 		done = publish_elsewhere(w, handle, state, key, owed);
 	}
@@ -400,6 +404,72 @@ static void publish_waiting(struct pe_worker *w, struct pe_pending *node)
 	}
 }
 
+// What the record held back is due.
+static void publish_held(struct pe_worker *w, uint32_t handle, uint32_t due)
+{
+	struct pe_record *r = &w->engine->table.records[handle];
+	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
+	struct pe_published state;
+	struct pe_place place;
+	enum pe_reason reason;
+
+	if (PE_STATUS_LIFE(status) != PE_LIFE_THERE || PE_STATUS_OWNER(status) != w->index ||
+		!(status & PE_STATUS_HELD) || pe_record_held(r)->expiry_tick != due)
+		return;
+	state = *pe_record_held(r);
+	state.expiry_tick = pe_record_own(r)->expiry_tick;
+	reason = pe_space_locate(
+		&w->engine->spaces[PE_STATUS_SPACE(status)].space, state.position, &place);
+	assert(reason == PE_REASON_none); // it was found when it was held
+	(void)reason;
+	switch (pe_own_publish(w, handle, &state, place.key, false)) {
+	case PE_PUBLISHED:
+		pe_count(&w->counters, PE_COUNTER_trailing, 1);
+		return;
+	case PE_PUBLISH_WAITS:
+		pe_own_wait_times(w, pe_own_node(w, handle, false), 0, 0, 0);
+		return;
+	case PE_PUBLISH_FULL: {
+		// It was taken, so it may not be lost: once more when there may be room. Its entry has just been taken out.
+		uint64_t words[PE_PUBLISHED_WORDS];
+
+		pe_own_forget_held(w, handle);
+		memcpy(words, &state, sizeof words);
+		if (!pe_coalesce_hold(w, handle, words))
+			assert(!"no room where there was");
+		return;
+	}
+	}
+}
+
+static unsigned publish_due(struct pe_worker *w)
+{
+	const struct pe_held_entry *entry;
+	unsigned done = 0;
+
+	for (; done < PE_HELD_BATCH && (entry = pe_held_peek(&w->held, 0)) &&
+		reached(entry->due, w->tick);
+		done++) {
+		const struct pe_held_entry now = *entry;
+
+		entry = pe_held_peek(&w->held, 2 * PE_HELD_AHEAD);
+		if (entry)
+			__builtin_prefetch(&w->engine->table.records[entry->handle]);
+		entry = pe_held_peek(&w->held, PE_HELD_AHEAD);
+		if (entry) {
+			const struct pe_record *r = &w->engine->table.records[entry->handle];
+
+			__builtin_prefetch(&r->copy[0]);
+			__builtin_prefetch(&r->copy[1], 1);
+			if (atomic_load_explicit(&r->status, memory_order_relaxed) & PE_STATUS_HELD)
+				pe_grid_prefetch_slot(w->engine->grid, r->slot);
+		}
+		pe_held_pop(&w->held);
+		publish_held(w, now.handle, now.due);
+	}
+	return done;
+}
+
 static void elapse(struct pe_worker *w, struct pe_pending *node)
 {
 	struct pe_record *r = &w->engine->table.records[node->handle];
@@ -454,7 +524,7 @@ unsigned pe_own_turn(struct pe_worker *w)
 {
 	uint32_t nodes[PE_OWN_BATCH];
 	struct pe_departure departures[PE_OWN_BATCH];
-	unsigned departed = 0, due, waiting, n, rounds = 0;
+	unsigned departed = 0, held, due, waiting, n, rounds = 0;
 
 	// As many as one turn's records can make, or the pending nodes that crossings hold would run out.
 	do {
@@ -466,11 +536,12 @@ unsigned pe_own_turn(struct pe_worker *w)
 	waiting = pe_wheel_due(&w->pending.wheel, w->tick, nodes, PE_OWN_BATCH, PE_WHEEL_WORK);
 	for (unsigned i = 0; i < waiting; i++)
 		node_due(w, nodes[i]);
+	held = publish_due(w);
 	due = pe_wheel_due(&w->wheel, w->tick, nodes, PE_OWN_BATCH, PE_WHEEL_WORK);
 	for (unsigned i = 0; i < due; i++)
 		__builtin_prefetch(&w->engine->table.records[nodes[i]]);
 	for (unsigned i = 0; i < due; i++)
 		entity_due(w, nodes[i]);
 	pe_handles_reclaim(&w->engine->table, &w->handles, PE_OWN_BATCH);
-	return departed + waiting + due;
+	return departed + waiting + held + due;
 }

@@ -55,7 +55,7 @@ static inline void describe(const struct pe_worker *w, struct pe_change *c,
 	c->space = (uint8_t)space;
 	c->hops = 0;
 	c->owner = (uint8_t)w->index;
-	c->plain = false;
+	c->way = PE_WAY_GENERAL;
 }
 
 // Event time against our clock, both ways: what is a day old cannot be told from what comes next in 32 bits, and is late.
@@ -102,7 +102,7 @@ __attribute__((always_inline)) static inline void take_updates(
 {
 	struct pe_space_entry *s = &w->engine->spaces[packet.space];
 	const uint64_t wall_ms = w->wall_ms;
-	const bool plain = s->plain && packet.ack == PE_ACK_NONE;
+	const uint8_t way = packet.ack == PE_ACK_NONE ? s->way : PE_WAY_GENERAL;
 	uint32_t ack = packet.ack;
 
 	pe_count(&w->counters, PE_COUNTER_records_carried, count);
@@ -123,8 +123,9 @@ __attribute__((always_inline)) static inline void take_updates(
 			refuse_record(w, ack, reason);
 			continue;
 		}
-		c->plain = plain & (c->update.entity_type == PE_ENTITY_MOBILE) &
-			!(c->update.frequency | c->update.duration_ms);
+		if ((c->update.entity_type == PE_ENTITY_MOBILE) &
+			!(c->update.frequency | c->update.duration_ms))
+			c->way = way;
 		if (!c->update.ttl_ms)
 			c->update.ttl_ms = s->policy.ttl_default_ms;
 		note_precision(s, c->update.precision_m);
@@ -319,8 +320,11 @@ uint32_t pe_worker_idle_ms(const struct pe_worker *worker, struct pe_now now)
 {
 	uint32_t tick = (uint32_t)now.mono_ms;
 	uint32_t idle = pe_wheel_next(&worker->wheel, tick, 1000);
+	const struct pe_held_entry *held = pe_held_peek(&worker->held, 0);
 
 	idle = pe_wheel_next(&worker->pending.wheel, tick, idle);
+	if (held && (int32_t)(held->due - tick) < (int32_t)idle)
+		idle = (int32_t)(held->due - tick) > 0 ? held->due - tick : 0;
 	// A grace period takes about a millisecond; and another worker's records come without a wake-up.
 	if ((waits_for_grace(worker) || worker->engine->config.worker_count > 1) && idle > 1)
 		idle = 1;

@@ -4,14 +4,20 @@
 
 #include "wire/wire.h"
 
-#include <stdbool.h>
-
 enum pe_change_kind {
 	PE_CHANGE_UPDATE = 1,   // to the owner, or to the partition's worker to find or make one
 	PE_CHANGE_WITHDRAW = 2, // likewise; update.entity_id and update.sequence count
 	// partition's worker → owner: `handle` is new and yours; apply the update
 	PE_CHANGE_ADOPT = 3,
 	PE_CHANGE_REMOVE = 4, // owner → partition's worker: take `handle` out of the index
+};
+
+// What an update may be spared.
+enum pe_change_way {
+	PE_WAY_GENERAL = 0,
+	// nothing but a newer state: a MOBILE entity, no cap, no duration, no acknowledgement …
+	PE_WAY_PLAIN = 1,   // … in a space that holds nothing back
+	PE_WAY_COVERED = 2, // … in a space whose only threshold is the spatial one
 };
 
 #define PE_CHANGE_HOPS_MAX 4
@@ -28,8 +34,7 @@ struct pe_change {
 	uint8_t space;
 	uint8_t hops;  // hand-overs so far
 	uint8_t owner; // the worker that received it: who shall own what is created
-	// nothing but a newer state: a MOBILE entity, no cap, no duration, no acknowledgement, a space that holds nothing back
-	bool plain;
+	uint8_t way;   // enum pe_change_way
 	uint8_t reserved[15];
 };
 static_assert(sizeof(struct pe_change) == 128, "two lines");

@@ -45,6 +45,8 @@ enum pe_life {
 };
 
 // status: life 0–7, owner 8–15, space 16–23, flags 24–31.
+#define PE_STATUS_HELD \
+	(1u << 24) // the copy that readers do not use is a newer state: pe_record_hold_words
 #define PE_STATUS_LIFE(s)  ((enum pe_life)((s)&0xFFu))
 #define PE_STATUS_OWNER(s) (((s) >> 8) & 0xFFu)
 #define PE_STATUS_SPACE(s) (((s) >> 16) & 0xFFu)
@@ -106,6 +108,49 @@ static inline void pe_record_publish_words(
 	// copy could see them under the old number. Stores are ordered among themselves by a release fence.
 	atomic_thread_fence(memory_order_release);
 }
+
+// Owner's thread. Puts a newer state into the copy that readers do not use, where it stays until it, or another, is published:
+// for readers it is a publication that has not come to its end. All but the expiry, which is the owner's to use for something
+// else (pe_record_hold_tick): so nothing of the line is read.
+static inline void pe_record_hold_words(
+	struct pe_record *r, const uint64_t words[PE_PUBLISHED_WORDS])
+{
+	uint32_t version = atomic_load_explicit(&r->version, memory_order_relaxed) + 1;
+	_Atomic uint64_t *to = (_Atomic uint64_t *)&r->copy[version & 1];
+
+#pragma GCC unroll 8
+	for (unsigned i = 0; i < PE_PUBLISHED_WORDS - 1; i++)
+		atomic_store_explicit(&to[i], words[i], memory_order_relaxed);
+	atomic_store_explicit((_Atomic uint32_t *)&to[PE_PUBLISHED_WORDS - 1],
+		(uint32_t)words[PE_PUBLISHED_WORDS - 1], memory_order_relaxed);
+}
+static inline void pe_record_hold_tick(struct pe_record *r, uint32_t tick)
+{
+	uint32_t version = atomic_load_explicit(&r->version, memory_order_relaxed) + 1;
+
+	atomic_store_explicit(
+		(_Atomic uint32_t *)&r->copy[version & 1].expiry_tick, tick, memory_order_relaxed);
+}
+
+// Owner's thread: what pe_record_hold_words put there.
+static inline const struct pe_published *pe_record_held(const struct pe_record *r)
+{
+	return &r->copy[(atomic_load_explicit(&r->version, memory_order_relaxed) + 1) & 1];
+}
+
+// Owner's thread. Another expiry for what is published, in place: it shares its word with what stays the same, so a reader
+// finds the one or the other and needs no new version.
+static inline void pe_record_extend(struct pe_record *r, uint32_t expiry_tick)
+{
+	uint32_t version = atomic_load_explicit(&r->version, memory_order_relaxed);
+	_Atomic uint64_t *last = (_Atomic uint64_t *)&r->copy[version & 1] + PE_PUBLISHED_WORDS - 1;
+	uint64_t word = atomic_load_explicit(last, memory_order_relaxed);
+
+	atomic_store_explicit(
+		last, (word & 0xFFFFFFFFull) | (uint64_t)expiry_tick << 32, memory_order_relaxed);
+}
+static_assert(offsetof(struct pe_published, expiry_tick) == 8 * PE_PUBLISHED_WORDS - 4,
+	"expiry is the upper half of the last word");
 
 static inline void pe_record_publish(struct pe_record *r, const struct pe_published *p)
 {

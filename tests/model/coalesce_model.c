@@ -65,10 +65,12 @@ static void take_away(struct model_entity *e)
 {
 	model.met.accepted_dropped += e->owed;
 	forget_waiting(e);
+	// What is gone already leaves nothing behind in the grid a second time.
+	e->passed &= e->life == MODEL_GONE;
 	e->life = MODEL_GONE;
 	e->gone_at = model.now;
 	e->cap = e->interval = e->until = 0;
-	e->crossing = e->passed = false;
+	e->crossing = false;
 }
 
 // Timers run once a millisecond: what becomes due in the same one later is seen to in the next.

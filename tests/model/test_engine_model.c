@@ -328,7 +328,7 @@ static void withdrawals(void)
 {
 	struct pe_wire_withdraw x[PE_WITHDRAW_COUNT_MAX];
 	enum pe_reason reasons[PE_WITHDRAW_COUNT_MAX];
-	unsigned count = 1 + below(16), space = below(SPACES);
+	unsigned count = 1 + below(16), named = below(SPACES);
 	uint64_t packet;
 
 	for (unsigned i = 0; i < count; i++) {
@@ -343,7 +343,7 @@ static void withdrawals(void)
 		reasons[i] = expect_order(e, HARNESS_INCARNATION + 4, x[i].sequence, time_ms);
 		if (reasons[i] == PE_REASON_none && e->life == UNKNOWN)
 			reasons[i] = PE_REASON_unknown_entity;
-		if (reasons[i] == PE_REASON_none && e->life == THERE && e->space != space)
+		if (reasons[i] == PE_REASON_none && e->life == THERE && e->space != named)
 			reasons[i] = PE_REASON_space_differs;
 		if (reasons[i] != PE_REASON_none)
 			continue;
@@ -354,7 +354,7 @@ static void withdrawals(void)
 		e->gone_at =
 			h.now.mono_ms; // again, of one that was gone: the newer pair is remembered as long
 	}
-	packet = harness_queue_withdraws(&h, space, HARNESS_INCARNATION + 4, x, count, true);
+	packet = harness_queue_withdraws(&h, named, HARNESS_INCARNATION + 4, x, count, true);
 	harness_turn(&h);
 	compare_acks(packet, reasons, count);
 	harness_settle(&h);

@@ -256,6 +256,68 @@ static void spatial_threshold(void)
 	stop();
 }
 
+// What is held back and published again and again leaves entries behind that run out of room: then, too, nothing is lost, and the
+// trailing edge is kept.
+static void held_without_room(void)
+{
+	struct pe_engine_config config = harness_config();
+	uint32_t sequence = 0;
+
+	config.spaces[PLANE].coalesce_distance_m = 5;
+	config.entity_count_max = 16;
+	config.pending_count_max = 1;
+	start_with(&config);
+	ASSERT_STATUS(put(++sequence, 10), PE_ACK_APPLIED);
+	for (unsigned i = 0; i < 40; i++) {
+		ASSERT_STATUS(put(++sequence, i & 1 ? 10 : 30), PE_ACK_APPLIED);
+		(void)put(++sequence, i & 1 ? 11 : 31);
+	}
+	ASSERT_STATUS(put(++sequence, 20), PE_ACK_APPLIED);
+	(void)put(++sequence, 21);
+	harness_advance(&h, 1000);
+	ASSERT_AT(1, 21);
+	CU_ASSERT_EQUAL(
+		HARNESS_COUNTER(&h, records_applied) + HARNESS_COUNTER(&h, records_coalesced),
+		sequence);
+	// When the old entries have run off there is room again.
+	ASSERT_STATUS(put(++sequence, 22), PE_ACK_COALESCED);
+	ASSERT_AT(1, 21);
+	harness_advance(&h, 999);
+	ASSERT_AT(1, 21);
+	harness_advance(&h, 1);
+	ASSERT_AT(1, 22);
+	stop();
+}
+
+// A state that is held back in its record is carried on by what covers it in turn, whatever that asks for, and is not put off.
+static void held_and_covered_again(void)
+{
+	struct pe_engine_config config = harness_config();
+	struct pe_wire_update u;
+
+	config.spaces[PLANE].coalesce_distance_m = 5;
+	start_with(&config);
+	ASSERT_STATUS(put(1, 10), PE_ACK_APPLIED);
+	ASSERT_STATUS(put(2, 11), PE_ACK_COALESCED);
+	harness_advance(&h, 600);
+	u = at(3, 12);
+	u.duration_ms = 5000;
+	ASSERT_STATUS(send(&u), PE_ACK_COALESCED);
+	harness_advance(&h, 399);
+	ASSERT_AT(1, 10);
+	harness_advance(&h, 1);
+	ASSERT_AT(1, 12);
+	// Withdrawn and back, it begins anew.
+	ASSERT_STATUS(put(4, 13), PE_ACK_COALESCED);
+	CU_ASSERT_EQUAL(
+		harness_withdraw(&h, PLANE, HARNESS_INCARNATION, 1, 5).status, PE_ACK_APPLIED);
+	harness_settle(&h);
+	ASSERT_STATUS(put(6, 50), PE_ACK_APPLIED);
+	harness_advance(&h, 1000);
+	ASSERT_AT(1, 50);
+	stop();
+}
+
 // An entity's power mode widens its space's thresholds: for it alone.
 static void power_mode(void)
 {
@@ -462,7 +524,8 @@ TESTING_MAIN("engine: coalescing", {"cap kept, nothing lost", cap_is_kept_and_no
 	{"a cap ends with an update that names none", cap_ends_with_an_update_that_names_none},
 	{"a cap is cut by a shorter one", cap_is_cut_by_a_shorter_one},
 	{"liveness", liveness_is_refreshed_by_what_is_covered},
-	{"spatial threshold", spatial_threshold}, {"power mode", power_mode},
+	{"spatial threshold", spatial_threshold}, {"held without room", held_without_room},
+	{"held and covered again", held_and_covered_again}, {"power mode", power_mode},
 	{"temporal threshold", temporal_threshold}, {"thresholds together", thresholds_together},
 	{"attribute threshold", attribute_threshold}, {"ten in a burst", ten_in_a_burst},
 	{"a full burst", a_full_burst})
