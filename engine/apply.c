@@ -369,7 +369,8 @@ static void stage_locate(struct pe_worker *w, struct pe_batch *b)
 }
 
 // Stage 3: tags; the records of the candidates are asked for.
-static void stage_probe(struct pe_worker *w, struct pe_batch *b)
+__attribute__((always_inline)) static inline void stage_probe(
+	struct pe_worker *w, struct pe_batch *b, const bool covers)
 {
 	const struct pe_table *t = &w->engine->table;
 
@@ -379,10 +380,9 @@ static void stage_probe(struct pe_worker *w, struct pe_batch *b)
 
 		b->handle[i] = handle;
 		// What may be covered is compared with what is published, and put into the other copy.
-		if (b->change[i].way == PE_WAY_COVERED && handle != PE_HANDLE_NONE) {
+		if (covers && b->change[i].way == PE_WAY_COVERED && handle != PE_HANDLE_NONE) {
 			__builtin_prefetch(&t->records[handle].copy[0], 1);
 			__builtin_prefetch(&t->records[handle].copy[1], 1);
-			b->covered = true;
 		}
 	}
 }
@@ -417,7 +417,8 @@ static void supersede(struct pe_worker *w, struct pe_batch *b, unsigned later, u
 }
 
 // Stage 4: ids compared, duplicates within the batch found; copies and slots are asked for.
-static void stage_verify(struct pe_worker *w, struct pe_batch *b)
+__attribute__((always_inline)) static inline void stage_verify(
+	struct pe_worker *w, struct pe_batch *b, const bool covers)
 {
 	const struct pe_table *t = &w->engine->table;
 
@@ -432,14 +433,21 @@ static void stage_verify(struct pe_worker *w, struct pe_batch *b)
 			!pe_id_equal(t->records[handle].id, c->update.entity_id))
 			handle = b->handle[i] =
 				pe_index_find(&t->index, t->records, c->hash, c->update.entity_id);
-		if (handle == PE_HANDLE_NONE)
+		if (handle == PE_HANDLE_NONE) {
+			b->insert[b->insert_count++] = (uint8_t)i;
 			continue;
+		}
 		r = &t->records[handle];
 		status = atomic_load_explicit(&r->status, memory_order_relaxed);
-		// What is covered leaves its slot alone.
-		if (c->way != PE_WAY_COVERED &&
-			(status & 0xFFFFu) == pe_status_make(PE_LIFE_THERE, w->index, 0, 0))
-			pe_grid_prefetch_slot(w->engine->grid, r->slot);
+		if ((status & 0xFFFFu) == pe_status_make(PE_LIFE_THERE, w->index, 0, 0)) {
+			bool stays = r->key == b->place[i].key;
+
+			// What is covered leaves its slot alone.
+			if (!(covers && c->way == PE_WAY_COVERED && stays))
+				pe_grid_prefetch_slot(w->engine->grid, r->slot);
+			b->insert[b->insert_count] = (uint8_t)i;
+			b->insert_count += !stays;
+		}
 		__builtin_prefetch(pe_record_held(r), 1);
 		earlier = w->newest[handle & 255];
 		w->newest[handle & 255] = (uint8_t)i;
@@ -447,6 +455,21 @@ static void stage_verify(struct pe_worker *w, struct pe_batch *b)
 			b->change[earlier].kind)
 			supersede(w, b, i, earlier);
 	}
+}
+
+// Stage 5: what will be put into a cell where it is not yet. Step by step, so that the misses of all of them overlap.
+static void stage_insert(const struct pe_worker *w, const struct pe_batch *b)
+{
+	const struct pe_grid *grid = w->engine->grid;
+
+	for (unsigned i = 0; i < b->insert_count; i++)
+		pe_grid_prefetch_bucket(grid, b->place[b->insert[i]].key);
+	for (unsigned i = 0; i < b->insert_count; i++)
+		pe_grid_prefetch_leaf(grid, b->place[b->insert[i]].key);
+	for (unsigned i = 0; i < b->insert_count; i++)
+		pe_grid_prefetch_chunk(grid, b->place[b->insert[i]].key);
+	for (unsigned i = 0; i < b->insert_count; i++)
+		pe_grid_prefetch_room(grid, b->place[b->insert[i]].key);
 }
 
 // Of this worker, in the cell where it is, and waiting for nothing but what its record may hold.
@@ -481,7 +504,7 @@ static inline uint64_t judge(const struct pe_worker *w, const struct pe_record *
 		FAR;
 }
 
-// Stage 5, where changes may be covered: judged by what is published now; the slots of those that are not are asked for.
+// Stage 6, where changes may be covered: judged by what is published now; the slots of those that are not are asked for.
 static void stage_cover(struct pe_worker *w, struct pe_batch *b)
 {
 	for (unsigned i = 0; i < b->count; i++) {
@@ -505,8 +528,9 @@ enum spared { SPARED_NOT, SPARED_APPLIED, SPARED_COVERED };
 
 // What nearly every update is: a newer state, in order, of an entity of this worker that stays in its cell and waits for nothing.
 // judged: stage_cover's, which holds while the same state is published. SPARED_NOT: it is something else, and nothing was done.
-static inline enum spared update_plain(struct pe_worker *w, const struct pe_change *c,
-	const struct pe_place *place, uint32_t handle, uint64_t judged)
+__attribute__((always_inline)) static inline enum spared update_plain(struct pe_worker *w,
+	const struct pe_change *c, const struct pe_place *place, uint32_t handle, uint64_t judged,
+	const bool covers)
 {
 	struct pe_record *r = record_of(w, handle);
 	uint64_t words[PE_PUBLISHED_WORDS];
@@ -518,7 +542,7 @@ static inline enum spared update_plain(struct pe_worker *w, const struct pe_chan
 		r->wheel.prev == PE_WHEEL_NONE || (int32_t)(expiry_tick - r->wheel.tick) < 0)
 		return SPARED_NOT;
 	published_words(c, place->word, expiry_tick, words);
-	if (c->way == PE_WAY_COVERED) {
+	if (covers && c->way == PE_WAY_COVERED) {
 		judged ^= atomic_load_explicit(&r->version, memory_order_relaxed);
 		if (judged == COVERED) {
 			if (!pe_coalesce_hold(w, handle, words))
@@ -537,7 +561,8 @@ static inline enum spared update_plain(struct pe_worker *w, const struct pe_chan
 	return SPARED_APPLIED;
 }
 
-static void stage_write(struct pe_worker *w, struct pe_batch *b)
+__attribute__((always_inline)) static inline void stage_write(
+	struct pe_worker *w, struct pe_batch *b, const bool covers)
 {
 	uint64_t done[3] = {0};
 
@@ -547,7 +572,7 @@ static void stage_write(struct pe_worker *w, struct pe_batch *b)
 
 		if (c->way != PE_WAY_GENERAL && handle != PE_HANDLE_NONE) {
 			enum spared spared = update_plain(
-				w, c, &b->place[i], handle, b->covered ? b->judged[i] : 0);
+				w, c, &b->place[i], handle, covers ? b->judged[i] : 0, covers);
 
 			done[spared]++;
 			if (spared)
@@ -563,21 +588,32 @@ static void stage_write(struct pe_worker *w, struct pe_batch *b)
 	pe_count(&w->counters, PE_COUNTER_records_coalesced, done[SPARED_COVERED]);
 }
 
+__attribute__((always_inline)) static inline void work(
+	struct pe_worker *w, struct pe_batch *b, const bool covers)
+{
+	stage_hash(w, b);
+	stage_locate(w, b);
+	stage_probe(w, b, covers);
+	stage_verify(w, b, covers);
+	if (b->insert_count)
+		stage_insert(w, b);
+	if (covers)
+		stage_cover(w, b);
+	stage_write(w, b, covers);
+}
+
 void pe_apply_flush(struct pe_worker *w)
 {
 	struct pe_batch *b = &w->batch;
 
 	if (!b->count)
 		return;
-	b->covered = false;
-	stage_hash(w, b);
-	stage_locate(w, b);
-	stage_probe(w, b);
-	stage_verify(w, b);
-	if (b->covered)
-		stage_cover(w, b);
-	stage_write(w, b);
-	b->count = 0;
+	// Twice from one text: where no space has a threshold, nothing asks for one.
+	if (w->engine->covers)
+		work(w, b, true);
+	else
+		work(w, b, false);
+	b->count = b->insert_count = 0;
 }
 
 void pe_apply_withdraw(struct pe_worker *w, const struct pe_change *c)

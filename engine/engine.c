@@ -117,6 +117,7 @@ static enum pe_status prepare_spaces(struct pe_engine *e, struct pe_error *error
 		s->ordinary = pe_wire_ordinary_make(&s->limits);
 		if (!p->frequency_default && !p->coalesce_interval_ms)
 			s->way = s->thresholds ? PE_WAY_COVERED : PE_WAY_PLAIN;
+		e->covers |= s->way == PE_WAY_COVERED;
 	}
 	return PE_OK;
 }

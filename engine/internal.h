@@ -44,8 +44,9 @@ struct pe_batch {
 	uint32_t home[PE_BATCH_MAX]; // index bucket
 	uint32_t handle[PE_BATCH_MAX];
 	bool superseded[PE_BATCH_MAX];
-	bool covered;                  // one of its changes may be: PE_WAY_COVERED
-	uint64_t judged[PE_BATCH_MAX]; // then: apply.c
+	uint8_t insert[PE_BATCH_MAX]; // changes that will be put into a cell where they are not yet
+	unsigned insert_count;
+	uint64_t judged[PE_BATCH_MAX]; // where a space has a spatial threshold: apply.c
 };
 
 struct pe_outbox; // answer.c
@@ -92,6 +93,7 @@ struct pe_engine {
 	struct pe_table table;
 	struct pe_grid *grid;
 	struct pe_space_entry spaces[PE_SPACES_MAX];
+	bool covers; // one of them has a spatial threshold: PE_WAY_COVERED
 	struct pe_worker **workers;
 	struct pe_ring_spsc *rings; // [from × worker_count + to]
 	struct pe_memory ring_memory;

@@ -529,6 +529,10 @@ unsigned pe_own_turn(struct pe_worker *w)
 	// As many as one turn's records can make, or the pending nodes that crossings hold would run out.
 	do {
 		n = pe_grid_poll(w->engine->grid, w->index, departures, PE_OWN_BATCH);
+		for (unsigned i = 0; i < n; i++) {
+			__builtin_prefetch(&w->engine->table.records[departures[i].handle], 1);
+			pe_grid_prefetch_departure(w->engine->grid, &departures[i]);
+		}
 		for (unsigned i = 0; i < n; i++)
 			settle(w, &departures[i]);
 		departed += n;

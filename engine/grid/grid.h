@@ -58,6 +58,12 @@ uint32_t pe_grid_cells(uint32_t entity_count_max);
 // A move inside the cell: one store that keeps ARRIVING. word without flags.
 void pe_grid_store(struct pe_grid *grid, uint32_t slot, uint64_t word);
 void pe_grid_prefetch_slot(const struct pe_grid *grid, uint32_t slot);
+// What an insert into the cell will touch, asked for in four steps, so that those of several inserts overlap: the cell's
+// bucket, its leaf, the chunks in which it looks for room, and the slot. Worker or reader; each step wants the one before it.
+void pe_grid_prefetch_bucket(const struct pe_grid *grid, uint64_t key);
+void pe_grid_prefetch_leaf(const struct pe_grid *grid, uint64_t key);
+void pe_grid_prefetch_chunk(const struct pe_grid *grid, uint64_t key);
+void pe_grid_prefetch_room(const struct pe_grid *grid, uint64_t key);
 
 // A crossing is: insert(arriving) in the new cell; publish the record; depart(old, new). depart flags the old slot MOVED
 // and defers the settlement past a grace period. An entity that comes back within the grace period of its removal is
@@ -66,14 +72,17 @@ void pe_grid_prefetch_slot(const struct pe_grid *grid, uint32_t slot);
 [[nodiscard]] enum pe_status pe_grid_depart(struct pe_grid *grid, unsigned worker, uint32_t handle,
 	uint32_t old_slot, uint32_t new_slot);
 
+#define PE_POLL_MAX 64
 struct pe_departure {
 	uint32_t handle, old_slot, new_slot;
 };
-// Departures whose grace period has passed, at most `max`, oldest first; also frees claims whose second
+// Departures whose grace period has passed, at most `max` (≤ PE_POLL_MAX), oldest first; also frees claims whose second
 // grace period has passed (bounded by max). The caller checks that its record still says (old_slot, new_slot)
 // and then calls settle; a record that says otherwise was removed meanwhile and needs nothing.
 unsigned pe_grid_poll(
 	struct pe_grid *grid, unsigned worker, struct pe_departure *done, unsigned max);
+// What settling it will touch.
+void pe_grid_prefetch_departure(const struct pe_grid *grid, const struct pe_departure *departure);
 
 // Ends a crossing: old slot invalid, its claim deferred, ARRIVING cleared from the new. old may be PE_SLOT_NONE.
 void pe_grid_settle(struct pe_grid *grid, unsigned worker, uint32_t old_slot, uint32_t new_slot);

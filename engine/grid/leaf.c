@@ -217,6 +217,57 @@ enum pe_status pe_leaf_insert(struct pe_grid *grid, unsigned worker, uint64_t ke
 	}
 }
 
+void pe_grid_prefetch_bucket(const struct pe_grid *grid, uint64_t key)
+{
+	__builtin_prefetch((const void *)pe_leaf_bucket(grid, key));
+}
+
+void pe_grid_prefetch_leaf(const struct pe_grid *grid, uint64_t key)
+{
+	uint32_t index = atomic_load_explicit(pe_leaf_bucket(grid, key), memory_order_acquire);
+
+	if (index != PE_NONE)
+		__builtin_prefetch(&grid->leaves[index], 1);
+}
+
+void pe_grid_prefetch_chunk(const struct pe_grid *grid, uint64_t key)
+{
+	uint32_t index = pe_table_find(pe_leaf_bucket(grid, key), grid->leaves, key);
+	uint32_t head, hint;
+
+	if (index == PE_NONE)
+		return;
+	head = atomic_load_explicit(&grid->leaves[index].head, memory_order_acquire);
+	hint = atomic_load_explicit(&grid->leaves[index].hint, memory_order_relaxed);
+	if (head != PE_NONE)
+		__builtin_prefetch(pe_chunk_at(grid, head), 1);
+	if (hint != PE_NONE)
+		__builtin_prefetch(pe_chunk_at(grid, hint), 1);
+}
+
+void pe_grid_prefetch_room(const struct pe_grid *grid, uint64_t key)
+{
+	uint32_t index = pe_table_find(pe_leaf_bucket(grid, key), grid->leaves, key);
+	uint32_t refs[2];
+
+	if (index == PE_NONE)
+		return;
+	refs[0] = atomic_load_explicit(&grid->leaves[index].head, memory_order_acquire);
+	refs[1] = atomic_load_explicit(&grid->leaves[index].hint, memory_order_relaxed);
+	for (unsigned i = 0; i < 2 && refs[i] != PE_NONE; i++) {
+		struct pe_chunk *chunk = pe_chunk_at(grid, refs[i]);
+		uint32_t claimed = atomic_load_explicit(&chunk->claimed, memory_order_relaxed);
+		uint32_t free = ~claimed & pe_slots_mask(refs[i]);
+		unsigned slot = (unsigned)__builtin_ctz(free | 1u << 31);
+
+		if (!free)
+			continue;
+		__builtin_prefetch((const void *)pe_slot_word(grid, refs[i] | slot), 1);
+		__builtin_prefetch(&pe_chunk_handles(chunk, refs[i])[slot], 1);
+		return;
+	}
+}
+
 void pe_leaf_release(struct pe_grid *grid, unsigned worker, uint32_t slot)
 {
 	struct pe_chunk *chunk = pe_chunk_at(grid, slot);

@@ -110,9 +110,10 @@ unsigned pe_grid_poll(
 	struct pe_grid *grid, unsigned worker, struct pe_departure *done, unsigned max)
 {
 	struct pe_grid_worker *w = &grid->workers[worker];
-	unsigned count = 0;
-	uint32_t *entry, *claim;
+	unsigned count = 0, freed = 0;
+	uint32_t *entry, *claim, slots[4 * PE_POLL_MAX];
 
+	assert(max <= PE_POLL_MAX);
 	while (count < max && (entry = pe_defer_front(&w->departures)) &&
 		pe_defer_passed(entry[DEPART_STAMP])) {
 		done[count++] = (struct pe_departure){.handle = entry[DEPART_HANDLE],
@@ -124,21 +125,28 @@ unsigned pe_grid_poll(
 	// departures before it: while one that names a slot is still in the list, the slot isn't
 	// used again, and so the caller's comparison with its record cannot be misled.
 	entry = pe_defer_front(&w->departures);
-	for (unsigned i = 0; i < 4 * max && (claim = pe_defer_front(&w->claims)); i++) {
-		uint32_t slot = claim[CLAIM_SLOT];
-
+	for (; freed < 4 * max && (claim = pe_defer_front(&w->claims)); freed++) {
 		if (!pe_defer_passed(claim[CLAIM_STAMP]))
 			break;
 		if (entry && (int32_t)(claim[CLAIM_STAMP] - entry[DEPART_STAMP]) >= 0)
 			break;
+		slots[freed] = claim[CLAIM_SLOT];
+		__builtin_prefetch(pe_chunk_at(grid, slots[freed]), 1);
 		pe_defer_pop(&w->claims, 2 * (w->crossing + 1));
-#ifdef PE_PLANT_SLOT_FREED_WITHOUT_GRACE
-		(void)slot;
-#else
-		pe_leaf_release(grid, worker, slot);
-#endif
 	}
+#ifndef PE_PLANT_SLOT_FREED_WITHOUT_GRACE
+	for (unsigned i = 0; i < freed; i++)
+		pe_leaf_release(grid, worker, slots[i]);
+#endif
 	return count;
+}
+
+void pe_grid_prefetch_departure(const struct pe_grid *grid, const struct pe_departure *departure)
+{
+	if (departure->old_slot != PE_SLOT_NONE)
+		__builtin_prefetch(pe_chunk_at(grid, departure->old_slot), 1);
+	if (departure->new_slot != PE_SLOT_NONE)
+		pe_grid_prefetch_slot(grid, departure->new_slot);
 }
 
 // The arriving flag is there from the insert until the crossing is settled or the entity removed.
