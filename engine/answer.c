@@ -105,43 +105,6 @@ static struct open_message *open_for(
 	return open_new(w, o, m, request);
 }
 
-static uint16_t tenths_left(uint32_t expiry_tick, uint32_t tick)
-{
-	uint32_t tenths = (expiry_tick - tick + 99) / 100;
-
-	return tenths > UINT16_MAX ? UINT16_MAX : (uint16_t)tenths;
-}
-
-static int32_t age_of(uint64_t time_ms, uint64_t wall_ms)
-{
-	int64_t age = (int64_t)(wall_ms - time_ms);
-
-	return age > INT32_MAX ? INT32_MAX : age < INT32_MIN ? INT32_MIN : (int32_t)age;
-}
-
-static struct pe_wire_result result_of(const struct pe_worker *w, const struct pe_query_result *q)
-{
-	const struct pe_published *p = &q->view.shows;
-	struct pe_wire_result r = {
-		.position = {p->position[0], p->position[1], p->position[2]},
-		.age_ms = age_of(p->time_ms, w->wall_ms),
-		.distance_m = q->distance_m,
-		.velocity = {p->velocity[0], p->velocity[1], p->velocity[2]},
-		.precision = pe_half_from_float(p->precision_m),
-		.ttl_left = tenths_left(p->expiry_tick, w->tick),
-		.state = (uint8_t)(PE_ATTRIBUTE_STATE(p->attributes) |
-			(p->attributes & PE_ATTRIBUTE_HEIGHT_UNKNOWN ? PE_RESULT_HEIGHT_UNKNOWN :
-								       0)),
-		.custom_state = p->custom_state,
-		.entity_type = p->entity_type,
-		.position_confidence = p->position_confidence,
-		.status_confidence = p->status_confidence,
-	};
-
-	memcpy(r.entity_id, q->view.id, sizeof r.entity_id);
-	return r;
-}
-
 // Counts a query's one outcome.
 static void outcome(struct pe_worker *w, enum pe_reason reason)
 {
@@ -176,13 +139,8 @@ static bool put_answer(struct pe_worker *w, const struct pe_message *m,
 			send_open(w, *open);
 			continue;
 		}
-		while (sent < answer->result_count) {
-			struct pe_wire_result r = result_of(w, &w->query.results[sent]);
-
-			if (!pe_wire_response_add(response, &r))
-				break;
-			sent++;
-		}
+		sent += pe_wire_response_add_some(
+			response, &w->query.results[sent], answer->result_count - sent);
 		if (sent == answer->result_count)
 			break;
 		pe_wire_response_close(response, PE_REASON_none, 0, NULL);
@@ -221,8 +179,9 @@ void pe_answer_query(struct pe_worker *w, const struct pe_message *m,
 		pe_wire_get_query(view, i, &q);
 		reason = pe_wire_check_query(&q, s->limits.geodetic);
 		if (!reason)
-			reason = pe_query_run(&w->query, &s->space, &q, &asker, w->tick,
-				precision_max_m, results_max, &answer);
+			reason = pe_query_run(&w->query, &s->space, &q, &asker,
+				(struct pe_instant){w->tick, w->wall_ms}, precision_max_m,
+				results_max, &answer);
 		if (!m->peer.trusted)
 			left -= answer.result_count * (uint32_t)sizeof(struct pe_wire_result);
 		if (answer.truncated)

@@ -12,12 +12,15 @@
 #include "policy/view.h"
 #include "wire/wire.h"
 
+// What lies deeper is found by no straight line.
+#define PE_HEIGHT_LOWEST_M (-12700.0)
+
 #define PE_QUERY_PIECE_HITS 512 // hits of one step of a walk: their records are prefetched together
 
-struct pe_query_result {
-	struct pe_view view;
-	uint32_t handle;
-	float distance_m; // from the asker's point
+// When a query is answered.
+struct pe_instant {
+	uint32_t tick;    // ttl
+	uint64_t wall_ms; // Unix ms: ages
 };
 
 struct pe_query_context {
@@ -27,10 +30,11 @@ struct pe_query_context {
 	uint32_t results_max, cells_max, candidates_max;
 	uint32_t cells_left, candidates_left; // in this turn
 	struct pe_hit *hits;                  // PE_QUERY_PIECE_HITS
-	struct pe_query_result *results;      // results_max
+	struct pe_wire_result *results;       // results_max, as they go over the wire
+	uint32_t *handles;                    // of the results
 	uint32_t *met;                        // open-addressed set of handles, met_mask + 1 entries
 	uint32_t met_mask;
-	struct pe_memory memory; // holds the three arrays
+	struct pe_memory memory; // holds the four arrays
 };
 
 // Memory for one worker's queries; grid, records and counters outlive the context.
@@ -52,5 +56,5 @@ struct pe_query_answer {
 // results_max: at most the context's. PE_REASON_none, or a QUERY-scope reason.
 [[nodiscard]] enum pe_reason pe_query_run(struct pe_query_context *context,
 	const struct pe_space *space, const struct pe_wire_query *query,
-	const struct pe_asker *asker, uint32_t now_tick, float precision_max_m,
+	const struct pe_asker *asker, struct pe_instant now, float precision_max_m,
 	uint32_t results_max, struct pe_query_answer *answer);

@@ -160,25 +160,32 @@ static inline void pe_record_publish(struct pe_record *r, const struct pe_publis
 	pe_record_publish_words(r, words);
 }
 
+// Any RCU reader: one attempt, whose words stay in registers where the caller takes them apart. False: an owner moved on.
+static inline bool pe_record_read_once(
+	const struct pe_record *r, uint64_t words[PE_PUBLISHED_WORDS])
+{
+	uint32_t seen = atomic_load_explicit(&r->version, memory_order_acquire); // LATCH
+	const _Atomic uint64_t *from = (const _Atomic uint64_t *)&r->copy[seen & 1];
+
+#pragma GCC unroll 8
+	for (unsigned i = 0; i < PE_PUBLISHED_WORDS; i++)
+		words[i] = atomic_load_explicit(&from[i], memory_order_relaxed);
+	// LATCH: acquire fence before the second look: the loads above are not moved after it. Without it a copy
+	// that the owner began to overwrite could pass.
+	atomic_thread_fence(memory_order_acquire);
+	return atomic_load_explicit(&r->version, memory_order_relaxed) == seen;
+}
+
 // Any RCU reader. False after `tries` attempts beside an owner that moved on each time (counted by the caller).
 static inline bool pe_record_read(const struct pe_record *r, struct pe_published *p, unsigned tries)
 {
-	uint64_t to[PE_PUBLISHED_WORDS];
+	uint64_t words[PE_PUBLISHED_WORDS];
 
-	for (unsigned t = 0; t < tries; t++) {
-		uint32_t version = atomic_load_explicit(&r->version, memory_order_acquire); // LATCH
-		const _Atomic uint64_t *from = (const _Atomic uint64_t *)&r->copy[version & 1];
-
-		for (unsigned i = 0; i < PE_PUBLISHED_WORDS; i++)
-			to[i] = atomic_load_explicit(&from[i], memory_order_relaxed);
-		// LATCH: acquire fence before the second look: the loads above are not moved after it. Without it a copy
-		// that the owner began to overwrite could pass.
-		atomic_thread_fence(memory_order_acquire);
-		if (atomic_load_explicit(&r->version, memory_order_relaxed) == version) {
-			memcpy(p, to, sizeof to);
+	for (unsigned t = 0; t < tries; t++)
+		if (pe_record_read_once(r, words)) {
+			memcpy(p, words, sizeof words);
 			return true;
 		}
-	}
 	return false;
 }
 

@@ -207,14 +207,22 @@ unsigned pe_wire_response_room(const struct pe_wire_response *r)
 	return room < opening ? 0 : (room - opening) / (uint32_t)sizeof(struct pe_wire_result);
 }
 
+unsigned pe_wire_response_add_some(
+	struct pe_wire_response *r, const struct pe_wire_result *results, unsigned count)
+{
+	unsigned room = r->answer ? room_bytes(r) / (uint32_t)sizeof *results : 0;
+
+	if (count > room)
+		count = room;
+	memcpy(r->buffer + r->used, results, count * sizeof *results);
+	r->used += count * (uint32_t)sizeof *results;
+	r->result_count = (uint16_t)(r->result_count + count);
+	return count;
+}
+
 bool pe_wire_response_add(struct pe_wire_response *r, const struct pe_wire_result *result)
 {
-	if (!r->answer || room_bytes(r) < sizeof *result)
-		return false;
-	memcpy(r->buffer + r->used, result, sizeof *result);
-	r->used += (uint32_t)sizeof *result;
-	r->result_count++;
-	return true;
+	return pe_wire_response_add_some(r, result, 1) == 1;
 }
 
 void pe_wire_response_close(struct pe_wire_response *r, enum pe_reason refused, uint16_t flags,

@@ -82,6 +82,10 @@ unsigned pe_wire_response_room(const struct pe_wire_response *response);
 [[nodiscard]] bool pe_wire_response_add(
 	struct pe_wire_response *response, const struct pe_wire_result *result);
 
+// Adds as many of `count` results as there is room for, in order, and returns their number.
+[[nodiscard]] unsigned pe_wire_response_add_some(
+	struct pe_wire_response *response, const struct pe_wire_result *results, unsigned count);
+
 // Closes the open answer. flags: PE_ANSWER_*. cursor may be NULL (zero). Code and reason are made
 // from `refused`.
 void pe_wire_response_close(struct pe_wire_response *response, enum pe_reason refused,

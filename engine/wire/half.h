@@ -18,11 +18,11 @@ static inline float pe_half_to_float(uint16_t half)
 // engine sends is always finite; NaN stays NaN.
 static inline uint16_t pe_half_from_float(float value)
 {
-	if (value > PE_HALF_MAX)
-		value = PE_HALF_MAX;
-	if (value < -PE_HALF_MAX)
-		value = -PE_HALF_MAX;
-	return (uint16_t)_cvtss_sh(value, _MM_FROUND_TO_NEAREST_INT);
+	// Both give their second operand where one is a NaN.
+	__m128 v = _mm_min_ss(_mm_set_ss(PE_HALF_MAX), _mm_set_ss(value));
+
+	v = _mm_max_ss(_mm_set_ss(-PE_HALF_MAX), v);
+	return (uint16_t)_mm_cvtsi128_si32(_mm_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
 }
 
 static inline bool pe_half_finite(uint16_t half)

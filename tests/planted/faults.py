@@ -25,8 +25,8 @@ FAULTS = [
     {
         "name": "latch: a reader does not look at the version again",
         "file": "engine/entity/record.h",
-        "from": "if (atomic_load_explicit(&r->version, memory_order_relaxed) == version) {",
-        "to": "if (version == version) {",
+        "from": "return atomic_load_explicit(&r->version, memory_order_relaxed) == seen;",
+        "to": "return true;",
         "tests": ["latch-ring"],
     },
     {
@@ -94,8 +94,8 @@ FAULTS = [
     },
     {
         "name": "queries: an unknown height is a height of zero",
-        "file": "engine/discover/query.c",
-        "from": "return !t->geodetic || !(p->attributes & PE_ATTRIBUTE_HEIGHT_UNKNOWN);",
+        "file": "engine/discover/accept.c",
+        "from": "return !ways.geodetic || !(p->attributes & PE_ATTRIBUTE_HEIGHT_UNKNOWN);",
         "to": "return true;",
         "tests": ["engine-queries"],
     },

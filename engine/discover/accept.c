@@ -1,0 +1,270 @@
+#include "discover/accept.h"
+
+#include "wire/half.h"
+
+#include <float.h>
+#include <math.h>
+
+#define LATCH_TRIES 1000u
+// Records asked for ahead: as many as are on their way at once. What stands behind a request waits for its translation.
+#define PREFETCH_AHEAD 8u
+// How exact the index is: a unit an axis, the coarser one 1 mm up.
+#define INDEX_ERROR_M 0.0025
+
+#define ALWAYS_INLINE __attribute__((always_inline)) static inline
+
+ALWAYS_INLINE double straight(const double p[3], const double q[3])
+{
+	double x = p[0] - q[0], y = p[1] - q[1], z = p[2] - q[2];
+
+	return sqrt(x * x + y * y + z * z);
+}
+
+static double frame_distance(
+	const struct pe_test *t, const struct pe_hit *hit, const double from[3])
+{
+	struct pe_units u = pe_place_units(hit->key, hit->word & PE_WORD_POSITION);
+	double metres[3] = {(double)u.v[0] * t->space->unit_m, (double)u.v[1] * t->space->unit_m,
+		(double)u.v[2] * t->space->unit_m * (double)(1u << t->space->z_shift)};
+
+	return straight(metres, from);
+}
+
+// From a point to a candidate. `met` = the hit's place is the view's, so the frame's metres will do.
+ALWAYS_INLINE double distance(const struct pe_test *t, struct pe_ways ways,
+	const struct pe_hit *hit, bool met, const struct pe_view *view, const double point[3],
+	const double metres[3], double edge_m)
+{
+	double d, doubt;
+
+	if (!ways.geodetic)
+		return straight(point, view->shows.position);
+	if (ways.straight || !met)
+		return pe_space_distance(t->space, point, view->shows.position, ways.straight);
+	d = pe_surface_from_chord(
+		t->space, frame_distance(t, hit, metres), view->shows.position[0]);
+	doubt = pe_surface_band(d) + INDEX_ERROR_M;
+	if (fabs(d - edge_m) > doubt)
+		return d;
+	pe_count(t->counters, PE_COUNTER_query_exact, 1);
+	return pe_space_distance(t->space, point, view->shows.position, false);
+}
+
+ALWAYS_INLINE bool height_known(struct pe_ways ways, const struct pe_published *p)
+{
+	return !ways.geodetic || !(p->attributes & PE_ATTRIBUTE_HEIGHT_UNKNOWN);
+}
+
+static bool passes_filters(
+	const struct pe_wire_query *q, struct pe_ways ways, const struct pe_published *p)
+{
+	unsigned type = p->entity_type >= PE_ENTITY_CUSTOM ? 4u : p->entity_type;
+
+	if (q->type_mask && !(q->type_mask >> type & 1))
+		return false;
+	if (q->state_mask && !(q->state_mask >> PE_ATTRIBUTE_STATE(p->attributes) & 1))
+		return false;
+	if (q->flags & PE_QUERY_HEIGHT_RANGE)
+		return height_known(ways, p) && p->position[2] >= (double)q->height_min &&
+			p->position[2] <= (double)q->height_max;
+	return true;
+}
+
+// Is the view inside the volume? *centre_m: its distance from the volume's centre, where that was needed.
+ALWAYS_INLINE bool inside(const struct pe_test *t, struct pe_ways ways, const struct pe_hit *hit,
+	bool met, const struct pe_view *view, double *centre_m)
+{
+	const struct pe_wire_query *q = t->query;
+
+	*centre_m = -1;
+	if (!ways.sphere && q->kind == PE_QUERY_BOX)
+		return pe_space_box_holds(t->space, q->a, q->b, view->shows.position);
+	// What lies deeper than the walk allows for is found by no straight line, rather than by some.
+	if (ways.straight &&
+		(!height_known(ways, &view->shows) || view->shows.position[2] < PE_HEIGHT_LOWEST_M))
+		return false;
+	if (!ways.sphere) {
+		double reach = (double)view->shows.precision_m;
+
+		*centre_m = distance(t, ways, hit, met, view, q->a, t->centre_metres, reach);
+		return *centre_m <= reach + 0.001;
+	}
+	*centre_m = distance(t, ways, hit, met, view, q->a, t->centre_metres, t->radius_m);
+	return *centre_m <= t->radius_m;
+}
+
+ALWAYS_INLINE uint16_t tenths_left(uint32_t expiry_tick, uint32_t tick)
+{
+	uint32_t tenths = (expiry_tick - tick + 99) / 100;
+
+	return tenths > UINT16_MAX ? UINT16_MAX : (uint16_t)tenths;
+}
+
+ALWAYS_INLINE int32_t age_of(uint64_t time_ms, uint64_t wall_ms)
+{
+	int64_t age = (int64_t)(wall_ms - time_ms);
+
+	if (__builtin_expect(age == (int32_t)age, 1))
+		return (int32_t)age;
+	return age > 0 ? INT32_MAX : INT32_MIN;
+}
+
+// The two last words of a result are put together in registers: what is stored by bytes cannot be copied by wide loads
+// right after.
+static_assert(offsetof(struct pe_wire_result, velocity) == 48 &&
+		offsetof(struct pe_wire_result, precision) == 54 &&
+		offsetof(struct pe_wire_result, ttl_left) == 56 &&
+		offsetof(struct pe_wire_result, state) == 58 &&
+		offsetof(struct pe_wire_result, custom_state) == 59 &&
+		offsetof(struct pe_wire_result, entity_type) == 60 &&
+		offsetof(struct pe_wire_result, position_confidence) == 61 &&
+		offsetof(struct pe_wire_result, status_confidence) == 62 &&
+		offsetof(struct pe_published, position_confidence) ==
+			offsetof(struct pe_published, velocity) + 6 &&
+		offsetof(struct pe_published, status_confidence) ==
+			offsetof(struct pe_published, velocity) + 7,
+	"put_result's words");
+
+ALWAYS_INLINE void put_result(const struct pe_view *view, const struct pe_instant *now,
+	double origin_m, struct pe_wire_result *r)
+{
+	const struct pe_published *p = &view->shows;
+	unsigned state = PE_ATTRIBUTE_STATE(p->attributes) |
+		(p->attributes & PE_ATTRIBUTE_HEIGHT_UNKNOWN ? PE_RESULT_HEIGHT_UNKNOWN : 0);
+	uint64_t motion, rest;
+
+	memcpy(&motion, (const char *)p + offsetof(struct pe_published, velocity), sizeof motion);
+	rest = (motion >> 48) << 40 | (uint64_t)p->entity_type << 32 |
+		(uint32_t)p->custom_state << 24 | state << 16 |
+		tenths_left(p->expiry_tick, now->tick);
+	motion = (motion & 0xFFFFFFFFFFFFull) | (uint64_t)pe_half_from_float(p->precision_m) << 48;
+	memcpy(r->entity_id, view->id, sizeof r->entity_id);
+	r->position[0] = p->position[0];
+	r->position[1] = p->position[1];
+	r->position[2] = p->position[2];
+	r->age_ms = age_of(p->time_ms, now->wall_ms);
+	// Of a box without end the centre may be further away than a float can say.
+	r->distance_m = (float)(origin_m < (double)FLT_MAX ? origin_m : (double)FLT_MAX);
+	memcpy(r->velocity, &motion, sizeof motion);
+	memcpy(&r->ttl_left, &rest, sizeof rest);
+}
+
+// The view of a whole published copy, tested, and written where it stands the test.
+ALWAYS_INLINE bool test_view(const struct pe_test *t, struct pe_ways ways, const struct pe_hit *hit,
+	const struct pe_record *record, const struct pe_published *published,
+	struct pe_wire_result *result)
+{
+	struct pe_view view;
+	double centre_m, origin_m;
+	bool met, centred;
+
+	if (!pe_view_build(t->asker, record, published, t->now.tick, &view) ||
+		(ways.filtered && !passes_filters(t->query, ways, &view.shows)))
+		return false;
+	if (PE_STATUS_SPACE(atomic_load_explicit(&record->status, memory_order_relaxed)) !=
+		t->space->index)
+		return false; // it came back in another space meanwhile
+	// The slot was read before the record: beside a move they may differ, and the record is what is shown.
+	met = !(hit->word & PE_SLOT_MOVED) && (hit->word & PE_WORD_POSITION) == view.shows.word;
+	if (!inside(t, ways, hit, met, &view, &centre_m))
+		return false;
+	centred = ways.centred && (ways.sphere || centre_m >= 0);
+	origin_m = centred ? centre_m :
+			     distance(t, ways, hit, met, &view, t->origin, t->origin_metres,
+				     (double)view.shows.radius_m);
+	if (view.shows.radius_m > 0) {
+		// The edge that `distance` was exact at was the volume's, if it came from there.
+		if (centred && ways.geodetic)
+			origin_m = distance(t, ways, hit, met, &view, t->origin, t->origin_metres,
+				(double)view.shows.radius_m);
+		if (origin_m > (double)view.shows.radius_m)
+			return false;
+	}
+	put_result(&view, &t->now, origin_m, result);
+	return true;
+}
+
+__attribute__((noinline)) static bool take_any(
+	const struct pe_test *t, const struct pe_hit *hit, struct pe_wire_result *result)
+{
+	const struct pe_record *r = &t->records[hit->handle];
+	struct pe_published p;
+
+	if (!pe_record_read(r, &p, LATCH_TRIES)) {
+		pe_count(t->counters, PE_COUNTER_latch_retries, LATCH_TRIES);
+		return false;
+	}
+	return test_view(t, t->ways, hit, r, &p, result);
+}
+
+ALWAYS_INLINE void prefetch_record(const struct pe_test *t, const struct pe_hit *hit)
+{
+	const struct pe_record *r = &t->records[hit->handle];
+
+	__builtin_prefetch(r);
+	__builtin_prefetch(&r->copy[0]);
+	__builtin_prefetch(&r->copy[1]);
+}
+
+ALWAYS_INLINE unsigned take(const struct pe_test *t, struct pe_ways ways, const struct pe_hit *hits,
+	unsigned count, unsigned *at, struct pe_wire_result *results, uint32_t *handles,
+	uint32_t room)
+{
+	unsigned i = *at, taken = 0;
+
+	for (; i < count && taken < room; i++) {
+		const struct pe_hit *hit = &hits[i];
+		const struct pe_record *r = &t->records[hit->handle];
+		uint64_t words[PE_PUBLISHED_WORDS];
+		struct pe_published p;
+
+		if (i + PREFETCH_AHEAD < count)
+			prefetch_record(t, hit + PREFETCH_AHEAD);
+		handles[taken] = hit->handle;
+		if (__builtin_expect(!pe_record_read_once(r, words), 0)) {
+			taken += take_any(t, hit, &results[taken]);
+			continue;
+		}
+		memcpy(&p, words, sizeof p);
+		taken += test_view(t, ways, hit, r, &p, &results[taken]);
+	}
+	*at = i;
+	return taken;
+}
+
+static unsigned take_general(const struct pe_test *t, const struct pe_hit *hits, unsigned count,
+	unsigned *at, struct pe_wire_result *results, uint32_t *handles, uint32_t room)
+{
+	return take(t, t->ways, hits, count, at, results, handles, room);
+}
+
+// The ordinary query: a sphere, no filters, seen from its centre.
+static unsigned take_ordinary(const struct pe_test *t, const struct pe_hit *hits, unsigned count,
+	unsigned *at, struct pe_wire_result *results, uint32_t *handles, uint32_t room)
+{
+	return take(t, (struct pe_ways){.sphere = true, .centred = true}, hits, count, at, results,
+		handles, room);
+}
+
+static unsigned take_geodetic(const struct pe_test *t, const struct pe_hit *hits, unsigned count,
+	unsigned *at, struct pe_wire_result *results, uint32_t *handles, uint32_t room)
+{
+	return take(t, (struct pe_ways){.geodetic = true, .sphere = true, .centred = true}, hits,
+		count, at, results, handles, room);
+}
+
+unsigned pe_accept(const struct pe_test *t, const struct pe_hit *hits, unsigned count, unsigned *at,
+	struct pe_wire_result *results, uint32_t *handles, uint32_t room)
+{
+	if (!t->ways.sphere || !t->ways.centred || t->ways.filtered || t->ways.straight)
+		return take_general(t, hits, count, at, results, handles, room);
+	if (t->ways.geodetic)
+		return take_geodetic(t, hits, count, at, results, handles, room);
+	return take_ordinary(t, hits, count, at, results, handles, room);
+}
+
+void pe_accept_ahead(const struct pe_test *t, const struct pe_hit *hits, unsigned count)
+{
+	for (unsigned i = 0; i < count && i < PREFETCH_AHEAD; i++)
+		prefetch_record(t, &hits[i]);
+}
