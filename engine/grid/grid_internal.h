@@ -346,3 +346,8 @@ enum pe_status pe_leaf_insert(struct pe_grid *grid, unsigned worker, uint64_t ke
 void pe_leaf_release(struct pe_grid *grid, unsigned worker, uint32_t slot);
 // The control thread's: those of several slots of a chunk. True when that left the leaf or the chunk empty.
 bool pe_leaf_release_orphans(struct pe_grid *grid, uint32_t ref, uint32_t slots);
+
+// walk.c, for walk_scan.c: more cells into a walker's batch; and what a bound does to the cursor.
+struct pe_walker;
+void pe_walk_gather(struct pe_walker *walker);
+void pe_walk_stop_at(struct pe_walker *walker, uint64_t code, bool middle, uint32_t sequence);

@@ -1,0 +1,211 @@
+// The cells that a walk has gathered, in stages: heads of the buckets, leaves, chunks ahead, scans.
+#include "grid/grid_internal.h"
+#include "grid/walker.h"
+
+#define AHEAD       4 // leaves whose chunks are fetched ahead of the scan
+#define FETCHED     8 // leaves of a walk whose chunks are fetched before the scans of other walks
+#define CELL_ACROSS (1 << PE_CELL_BITS)
+
+static void emit(struct pe_walker *w, uint64_t key, const struct pe_chunk *chunk, uint32_t ref,
+	uint32_t mask, const uint64_t *copy)
+{
+	const uint32_t *handles = pe_chunk_handles((struct pe_chunk *)chunk, ref);
+	struct pe_hit *hit = &w->hits[w->hit_count];
+
+	w->hit_count += (unsigned)__builtin_popcount(mask);
+	for (; mask; mask &= mask - 1, hit++) {
+		unsigned i = (unsigned)__builtin_ctz(mask);
+
+		*hit = (struct pe_hit){.key = key, .word = copy[i], .handle = handles[i]};
+		w->seen_flags |= copy[i];
+	}
+}
+
+// What tells the scan of this cell from that of others.
+static void set_scan(struct pe_walker *w, const struct pe_walk_cell *cell)
+{
+	const int64_t at[3] = {PE_KEY_X(cell->key), PE_KEY_Y(cell->key), PE_KEY_Z(cell->key)};
+	struct pe_scan *scan = &w->scan;
+
+	scan->sphere = !cell->whole;
+	scan->box = false;
+	for (unsigned i = 0; i < 3; i++) {
+		int64_t offset = i < 2 ? PE_KEY_X_OFFSET : PE_KEY_Z_OFFSET;
+		int64_t origin = (at[i] - offset) * CELL_ACROSS;
+
+		scan->base[i] = origin * (i < 2 ? 1 : 1 << scan->z_shift) - w->centre[i];
+		if (!scan->exact)
+			scan->base_real[i] = (double)scan->base[i];
+		if (w->need_box) {
+			int64_t lo = w->lo[i] - origin, hi = w->hi[i] - origin;
+
+			scan->box |= lo > 0 || hi < CELL_ACROSS - 1;
+			scan->lo[i] = (uint32_t)(lo < 0 ? 0 : lo);
+			scan->hi[i] = (uint32_t)(hi < CELL_ACROSS ? hi : CELL_ACROSS - 1);
+		}
+	}
+}
+
+// The chunk to begin with: the newest, or where the walk stopped within the leaf.
+static uint32_t first_chunk(const struct pe_walker *w, const struct pe_walk_cell *cell, bool middle)
+{
+	const struct pe_grid *grid = w->grid;
+
+	if (middle && w->resume) {
+		// It is this leaf's chunk still, and leads on, in the read-side section in which it was met.
+		const struct pe_chunk *chunk = pe_chunk_at(grid, w->resume - 1);
+
+		if (atomic_load_explicit(&chunk->leaf, memory_order_relaxed) == cell->index &&
+			chunk->sequence == w->sequence)
+			return w->resume - 1;
+	}
+	return atomic_load_explicit(&grid->leaves[cell->index].head, memory_order_acquire);
+}
+
+// Scans a leaf's chunks from where the cursor says. false: a bound was reached.
+static bool scan_leaf(struct pe_walker *w, const struct pe_walk_cell *cell)
+{
+	const struct pe_grid *grid = w->grid;
+	struct pe_walk *walk = w->walk;
+	bool middle = w->middle && cell->code == w->code;
+	uint64_t copy[PE_BIG_SLOTS];
+	uint32_t ref;
+
+	if (walk->cells >= walk->cells_max) {
+		pe_walk_stop_at(w, cell->code, middle, w->sequence);
+		return false;
+	}
+	walk->cells++;
+	set_scan(w, cell);
+	ref = first_chunk(w, cell, middle);
+	while (ref != PE_NONE) {
+		const struct pe_chunk *chunk = pe_chunk_at(grid, ref);
+		uint32_t next = atomic_load_explicit(&chunk->next, memory_order_acquire), valid,
+			 mask;
+
+		if (middle && (int32_t)(chunk->sequence - w->sequence) > 0) {
+			walk->passed++;
+			ref = next;
+			continue;
+		}
+		if (next != PE_NONE)
+			__builtin_prefetch(pe_chunk_at(grid, next));
+		if (w->hit_count + PE_BIG_SLOTS > w->hit_max ||
+			walk->candidates >= walk->candidates_max || w->empties_met >= w->met_max) {
+			pe_walk_stop_at(w, cell->code, true, chunk->sequence);
+			walk->resume = ref + 1;
+			return false;
+		}
+		// VALID: acquire: word and handle were written before the bit.
+		valid = atomic_load_explicit(&chunk->valid, memory_order_acquire);
+		if (!valid) {
+			w->empties_met++;
+			ref = next;
+			continue;
+		}
+		PE_STEP();
+		mask = grid->scan(&w->scan,
+			(const _Atomic uint64_t *)((const char *)chunk + PE_WORD_OFFSET),
+			ref & PE_SMALL ? PE_SMALL_SLOTS : PE_BIG_SLOTS, valid, copy);
+#ifndef __SANITIZE_THREAD__
+		// MOVED: acquire: the kernel's plain loads come before the caller reads records.
+		atomic_thread_fence(memory_order_acquire);
+#endif
+		walk->candidates += (uint32_t)__builtin_popcount(valid);
+		if (mask)
+			emit(w, cell->key, chunk, ref, mask, copy);
+		ref = next;
+	}
+	return true;
+}
+
+static void fetch_chunk(const struct pe_walker *w, const struct pe_walk_cell *cell)
+{
+	uint32_t ref;
+	const char *chunk;
+
+	if (cell->index == PE_NONE)
+		return;
+	ref = atomic_load_explicit(&w->grid->leaves[cell->index].head, memory_order_acquire);
+	if (ref == PE_NONE)
+		return;
+	chunk = (const char *)pe_chunk_at(w->grid, ref);
+	__builtin_prefetch(chunk);
+	__builtin_prefetch(chunk + 64);
+	if (!(ref & PE_SMALL)) {
+		__builtin_prefetch(chunk + 128);
+		__builtin_prefetch(chunk + 192);
+		__builtin_prefetch(chunk + 320);
+	}
+}
+
+void pe_walker_fetch_leaves(struct pe_walker *w)
+{
+	for (; w->looked < w->batch_count; w->looked++) {
+		struct pe_walk_cell *cell = &w->batch[w->looked];
+
+		cell->index = atomic_load_explicit(cell->bucket, memory_order_acquire);
+		if (cell->index != PE_NONE)
+			__builtin_prefetch(&w->grid->leaves[cell->index]);
+	}
+}
+
+// The cell's own leaf, at which most buckets begin; and its first chunk is asked for.
+static void find_leaf(struct pe_walker *w)
+{
+	struct pe_walk_cell *cell = &w->batch[w->found++];
+
+	if (cell->index != PE_NONE && w->grid->leaves[cell->index].entry.key != cell->key)
+		cell->index = pe_table_find(cell->bucket, w->grid->leaves, cell->key);
+	fetch_chunk(w, cell);
+}
+
+void pe_walker_fetch_chunks(struct pe_walker *w)
+{
+	while (w->found < w->looked && w->found < FETCHED)
+		find_leaf(w);
+}
+
+static void scan_batch(struct pe_walker *w)
+{
+	pe_walker_fetch_leaves(w);
+	for (unsigned i = 0; i < w->batch_count; i++) {
+		while (w->found < w->batch_count && w->found <= i + AHEAD)
+			find_leaf(w);
+		if (w->batch[i].index != PE_NONE && !scan_leaf(w, &w->batch[i]))
+			return;
+	}
+}
+
+unsigned pe_walker_scan(struct pe_walker *w, struct pe_hit *hits, unsigned hit_max)
+{
+	struct pe_walk *walk = w->walk;
+
+	assert(hit_max >= 2 * PE_BIG_SLOTS);
+	w->hits = hits;
+	w->hit_max = hit_max;
+	w->hit_count = 0;
+	for (;;) {
+		scan_batch(w);
+		if (w->stopped || w->exhausted)
+			break;
+		w->batch_count = w->looked = w->found = 0;
+		pe_walk_gather(w);
+	}
+	if (w->cut && !w->stopped)
+		pe_walk_stop_at(w, w->cut_code, false, 0);
+	if (w->seen_flags & (PE_SLOT_ARRIVING | PE_SLOT_MOVED))
+		walk->flagged = true;
+	if (!w->stopped)
+		walk->cursor.word[0] = walk->cursor.word[1] = ~0ull;
+	return w->hit_count;
+}
+
+unsigned pe_grid_walk(
+	const struct pe_grid *grid, struct pe_walk *walk, struct pe_hit *hits, unsigned hit_max)
+{
+	struct pe_walker w;
+
+	pe_walker_open(&w, grid, walk);
+	return pe_walker_scan(&w, hits, hit_max);
+}

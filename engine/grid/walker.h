@@ -1,0 +1,72 @@
+// A walk in stages, for whoever has several queries at hand: open each (the buckets of its first cells are asked for), fetch each
+// (their leaves, then their first chunks), and only then scan one after the other. What is waited for overlaps, and the
+// outcome is that of pe_grid_walk, which is the same without anything in between.
+//
+// Thread: an RCU reader, within one read-side section from open to the last scan. A walker is the caller's memory; it
+// points to the caller's struct pe_walk.
+#pragma once
+
+#include "grid/grid.h"
+#include "grid/scan.h"
+
+#define PE_WALK_LEVELS 9 // of nodes (PE_LEVELS)
+#define PE_WALK_BATCH  32
+
+// A node on the way, in cells of its level.
+struct pe_walk_node {
+	uint32_t at[3];
+	uint64_t path; // its code
+	uint64_t left; // children still to visit
+};
+
+// A cell that may be there.
+struct pe_walk_cell {
+	uint64_t code, key;
+	const _Atomic uint32_t *bucket;
+	uint32_t index; // of the leaf, PE_NONE: none
+	bool whole;     // all of it lies in the sphere
+};
+
+struct pe_walker {
+	const struct pe_grid *grid;
+	struct pe_walk *walk;
+	struct pe_hit *hits;
+	unsigned hit_count, hit_max;
+	unsigned space, frame;
+	int64_t lo[3], hi[3];
+	uint32_t cell_lo[3], cell_hi[3];
+	bool sphere, need_box;
+	int64_t centre[3];      // z in units across
+	double outside, inside; // squared distances beyond which a whole cell is so
+	struct pe_scan scan;    // what all cells have in common
+	// Where to go on.
+	uint64_t code;
+	bool middle;
+	uint32_t sequence;
+	uint32_t resume; // chunk's reference + 1, or 0
+	// Nodes and empty chunks met, which are not the caller's to count: bounded for the case
+	// that there are many.
+	uint64_t nodes_met, empties_met, met_max;
+	bool stopped;   // a bound was reached
+	bool exhausted; // all cells were gathered
+	bool cut;       // too many nodes: stops at cut_code behind what is gathered
+	uint64_t cut_code;
+	uint64_t seen_flags;
+	// The cells of the node at level 1 that is gone through.
+	uint64_t siblings, first_key;
+	double near[3][8], far[3][8]; // squares, an axis
+	// Start nodes, and the way down from one of them.
+	unsigned top, level; // level > top: the next start node
+	unsigned node_count, node_next;
+	// Cells gathered; those before `looked` have their bucket's head in `index`, those before `found` their own leaf.
+	unsigned batch_count, batch_max, looked, found;
+	struct pe_walk_node nodes[8];
+	struct pe_walk_node stack[PE_WALK_LEVELS + 1];
+	struct pe_walk_cell batch[PE_WALK_BATCH];
+};
+
+void pe_walker_open(struct pe_walker *walker, const struct pe_grid *grid, struct pe_walk *walk);
+void pe_walker_fetch_leaves(struct pe_walker *walker);
+void pe_walker_fetch_chunks(struct pe_walker *walker);
+// As pe_grid_walk, from where the walk stood at open; once.
+unsigned pe_walker_scan(struct pe_walker *walker, struct pe_hit *hits, unsigned hit_max);
