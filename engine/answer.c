@@ -153,45 +153,92 @@ static bool put_answer(struct pe_worker *w, const struct pe_message *m,
 	return true;
 }
 
-void pe_answer_query(struct pe_worker *w, const struct pe_message *m,
-	const struct pe_wire_view *view, unsigned space)
+// One message's queries while they are answered.
+struct request {
+	const struct pe_message *message;
+	const struct pe_wire_view *view;
+	unsigned query;            // the next of it
+	struct open_message *open; // in which its answers go on
+	uint32_t left;             // bytes for results that a source that is not trusted is owed
+};
+
+static void begin_request(
+	struct request *r, const struct pe_message *m, const struct pe_wire_view *view)
 {
-	struct pe_engine *e = w->engine;
-	struct pe_space_entry *s = &e->spaces[space];
-	struct pe_asker asker = {.trusted = m->peer.trusted};
-	struct open_message *open = NULL;
-	// What one message no longer than the request has room for, after an answer's head for each query.
-	uint32_t left = m->bytes - (uint32_t)sizeof(struct pe_wire_header) -
-		view->count * (uint32_t)sizeof(struct pe_wire_answer);
+	*r = (struct request){.message = m,
+		.view = view,
+		// What one message no longer than the request has room for, after an answer's head for each query.
+		.left = m->bytes - (uint32_t)sizeof(struct pe_wire_header) -
+			view->count * (uint32_t)sizeof(struct pe_wire_answer)};
+}
+
+static void answer_prepared(struct pe_worker *w, struct request *r, unsigned slot)
+{
+	const struct pe_message *m = r->message;
+	uint32_t left = r->left;
+	uint32_t results_max = m->peer.trusted ? w->query.results_max :
+						 left / (uint32_t)sizeof(struct pe_wire_result);
+	struct pe_query_answer answer;
+	enum pe_reason reason = pe_query_run(&w->query, slot, results_max, &answer);
+
+	if (!m->peer.trusted)
+		r->left -= answer.result_count * (uint32_t)sizeof(struct pe_wire_result);
+	if (answer.truncated)
+		pe_count(&w->counters, PE_COUNTER_queries_truncated, 1);
+	if (!put_answer(w, m, r->view, pe_query_id(&w->query, slot), reason, &answer, &r->open))
+		reason = PE_REASON_answer_no_buffer;
+	outcome(w, reason);
+	if (++r->query == r->view->count && r->open && r->open->used && !m->peer.trusted)
+		send_open(w, r->open);
+}
+
+// Prepares a query in the next slot.
+static void prepare_query(struct pe_worker *w, const struct pe_space_entry *s,
+	const struct pe_wire_view *view, unsigned query, bool trusted)
+{
+	static const struct pe_asker askers[2] = {{.trusted = false}, {.trusted = true}};
 	uint32_t seen_bits = atomic_load_explicit(&s->precision_seen, memory_order_relaxed);
+	struct pe_wire_query *q = pe_query_next(&w->query);
 	float precision_max_m;
+	enum pe_reason reason;
 
 	memcpy(&precision_max_m, &seen_bits, sizeof precision_max_m);
-	pe_count(&w->counters, PE_COUNTER_queries_carried, view->count);
-	for (unsigned i = 0; i < view->count; i++) {
-		uint32_t results_max = m->peer.trusted ?
-			w->query.results_max :
-			left / (uint32_t)sizeof(struct pe_wire_result);
-		struct pe_query_answer answer = {0};
-		struct pe_wire_query q;
-		enum pe_reason reason;
+	pe_wire_get_query(view, query, q);
+	reason = pe_wire_check_query(q, s->limits.geodetic);
+	if (reason)
+		pe_query_refuse(&w->query, reason);
+	else
+		pe_query_prepare(&w->query, &s->space, &askers[trusted],
+			(struct pe_instant){w->tick, w->wall_ms}, precision_max_m);
+}
 
-		pe_wire_get_query(view, i, &q);
-		reason = pe_wire_check_query(&q, s->limits.geodetic);
-		if (!reason)
-			reason = pe_query_run(&w->query, &s->space, &q, &asker,
-				(struct pe_instant){w->tick, w->wall_ms}, precision_max_m,
-				results_max, &answer);
-		if (!m->peer.trusted)
-			left -= answer.result_count * (uint32_t)sizeof(struct pe_wire_result);
-		if (answer.truncated)
-			pe_count(&w->counters, PE_COUNTER_queries_truncated, 1);
-		if (!put_answer(w, m, view, q.query_id, reason, &answer, &open))
-			reason = PE_REASON_answer_no_buffer;
-		outcome(w, reason);
+void pe_answer_queries(struct pe_worker *w, const struct pe_message *messages,
+	const struct pe_wire_view *views, const uint8_t *spaces, unsigned count)
+{
+	unsigned message = 0, query = 0; // the next to be prepared
+	unsigned at = 0;                 // the message that is answered
+	struct request request = {0};
+
+	for (unsigned i = 0; i < count; i++)
+		pe_count(&w->counters, PE_COUNTER_queries_carried, views[i].count);
+	while (message < count) {
+		pe_query_begin(&w->query);
+		while (message < count && w->query.prepared < PE_QUERY_SLOTS) {
+			prepare_query(w, &w->engine->spaces[spaces[message]], &views[message],
+				query, messages[message].peer.trusted);
+			if (++query == views[message].count) {
+				query = 0;
+				message++;
+			}
+		}
+		for (unsigned slot = 0; slot < w->query.prepared; slot++) {
+			if (!request.view || request.query == request.view->count) {
+				begin_request(&request, &messages[at], &views[at]);
+				at++;
+			}
+			answer_prepared(w, &request, slot);
+		}
 	}
-	if (open && open->used && !m->peer.trusted)
-		send_open(w, open);
 }
 
 // A reply that stands alone: reserved, written by the caller, sent unless it is longer than an untrusted request.

@@ -208,8 +208,9 @@ void pe_own_unindex(struct pe_worker *w, uint32_t handle, uint64_t hash);
 // answer.c
 enum pe_status pe_outbox_create(struct pe_worker *w);
 void pe_outbox_destroy(struct pe_worker *w);
-void pe_answer_query(struct pe_worker *w, const struct pe_message *m,
-	const struct pe_wire_view *view, unsigned space);
+// The queries of messages that come one after the other, each with at least one; they are worked together.
+void pe_answer_queries(struct pe_worker *w, const struct pe_message *messages,
+	const struct pe_wire_view *views, const uint8_t *spaces, unsigned count);
 void pe_answer_refusal(struct pe_worker *w, const struct pe_message *m,
 	const struct pe_wire_view *view, enum pe_reason reason);
 void pe_answer_ack(struct pe_worker *w, const struct pe_message *m, const struct pe_wire_view *view,

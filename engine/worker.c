@@ -248,9 +248,14 @@ static void take_messages(struct pe_worker *w, const struct pe_message *messages
 	for (unsigned i = 0; i < count; i++) {
 		if (w->view_acks[i] != PE_ACK_NONE)
 			pe_answer_ack(w, &messages[i], &w->views[i], &w->acks[w->view_acks[i]]);
-		else if (kind[i] == PE_TYPE_SPATIAL_QUERY)
-			pe_answer_query(w, &messages[i], &w->views[i], space[i]);
-		else if (kind[i] == PE_TYPE_PING)
+		else if (kind[i] == PE_TYPE_SPATIAL_QUERY) {
+			unsigned first = i;
+
+			while (i + 1 < count && kind[i + 1] == PE_TYPE_SPATIAL_QUERY)
+				i++;
+			pe_answer_queries(w, &messages[first], &w->views[first], &space[first],
+				i + 1 - first);
+		} else if (kind[i] == PE_TYPE_PING)
 			pe_answer_pong(w, &messages[i], &w->views[i]);
 		else if (kind[i] == PE_TYPE_STATE_REQUEST)
 			pe_answer_state(w, &messages[i], &w->views[i]);

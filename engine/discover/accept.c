@@ -6,8 +6,10 @@
 #include <math.h>
 
 #define LATCH_TRIES 1000u
-// Records asked for ahead: as many as are on their way at once. What stands behind a request waits for its translation.
-#define PREFETCH_AHEAD 8u
+// So far ahead records are asked for, one a hit: many requests in a row stand in each other's way. Of these the copy that the version
+// names is asked for when the version has come; a third line would cost what the other two do.
+#define RECORDS_AHEAD 16u
+#define COPIES_AHEAD  4u
 // How exact the index is: a unit an axis, the coarser one 1 mm up.
 #define INDEX_ERROR_M 0.0025
 
@@ -86,10 +88,10 @@ ALWAYS_INLINE bool inside(const struct pe_test *t, struct pe_ways ways, const st
 	if (!ways.sphere) {
 		double reach = (double)view->shows.precision_m;
 
-		*centre_m = distance(t, ways, hit, met, view, q->a, t->centre_metres, reach);
+		*centre_m = distance(t, ways, hit, met, view, t->centre, t->centre_metres, reach);
 		return *centre_m <= reach + 0.001;
 	}
-	*centre_m = distance(t, ways, hit, met, view, q->a, t->centre_metres, t->radius_m);
+	*centre_m = distance(t, ways, hit, met, view, t->centre, t->centre_metres, t->radius_m);
 	return *centre_m <= t->radius_m;
 }
 
@@ -162,7 +164,7 @@ ALWAYS_INLINE bool test_view(const struct pe_test *t, struct pe_ways ways, const
 		(ways.filtered && !passes_filters(t->query, ways, &view.shows)))
 		return false;
 	if (PE_STATUS_SPACE(atomic_load_explicit(&record->status, memory_order_relaxed)) !=
-		t->space->index)
+		t->space_index)
 		return false; // it came back in another space meanwhile
 	// The slot was read before the record: beside a move they may differ, and the record is what is shown.
 	met = !(hit->word & PE_SLOT_MOVED) && (hit->word & PE_WORD_POSITION) == view.shows.word;
@@ -197,29 +199,38 @@ __attribute__((noinline)) static bool take_any(
 	return test_view(t, t->ways, hit, r, &p, result);
 }
 
-ALWAYS_INLINE void prefetch_record(const struct pe_test *t, const struct pe_hit *hit)
+ALWAYS_INLINE void ask_for_record(const struct pe_record *records, const struct pe_hit *hit)
 {
-	const struct pe_record *r = &t->records[hit->handle];
-
-	__builtin_prefetch(r);
-	__builtin_prefetch(&r->copy[0]);
-	__builtin_prefetch(&r->copy[1]);
+	__builtin_prefetch(&records[hit->handle]);
 }
 
-ALWAYS_INLINE unsigned take(const struct pe_test *t, struct pe_ways ways, const struct pe_hit *hits,
-	unsigned count, unsigned *at, struct pe_wire_result *results, uint32_t *handles,
-	uint32_t room)
+// A hint: the version may have moved on when the copy is read.
+ALWAYS_INLINE void ask_for_copy(const struct pe_record *records, const struct pe_hit *hit)
 {
-	unsigned i = *at, taken = 0;
+	const struct pe_record *r = &records[hit->handle];
 
-	for (; i < count && taken < room; i++) {
-		const struct pe_hit *hit = &hits[i];
-		const struct pe_record *r = &t->records[hit->handle];
+	__builtin_prefetch(&r->copy[atomic_load_explicit(&r->version, memory_order_relaxed) & 1]);
+}
+
+ALWAYS_INLINE unsigned take(const struct pe_test *t, struct pe_ways ways, struct pe_hits *all,
+	struct pe_wire_result *results, uint32_t *handles, uint32_t room)
+{
+	const struct pe_record *records = t->records;
+	struct pe_hits hits = *all;
+	unsigned taken = 0;
+
+	while (hits.asked < hits.ahead && hits.asked < hits.at + RECORDS_AHEAD)
+		ask_for_record(records, &hits.hit[hits.asked++]);
+	for (; hits.at < hits.end && taken < room; hits.at++) {
+		const struct pe_hit *hit = &hits.hit[hits.at];
+		const struct pe_record *r = &records[hit->handle];
 		uint64_t words[PE_PUBLISHED_WORDS];
 		struct pe_published p;
 
-		if (i + PREFETCH_AHEAD < count)
-			prefetch_record(t, hit + PREFETCH_AHEAD);
+		if (hits.asked < hits.ahead)
+			ask_for_record(records, &hits.hit[hits.asked++]);
+		if (hits.at + COPIES_AHEAD < hits.ahead)
+			ask_for_copy(records, hit + COPIES_AHEAD);
 		handles[taken] = hit->handle;
 		if (__builtin_expect(!pe_record_read_once(r, words), 0)) {
 			taken += take_any(t, hit, &results[taken]);
@@ -228,43 +239,38 @@ ALWAYS_INLINE unsigned take(const struct pe_test *t, struct pe_ways ways, const 
 		memcpy(&p, words, sizeof p);
 		taken += test_view(t, ways, hit, r, &p, &results[taken]);
 	}
-	*at = i;
+	all->at = hits.at;
+	all->asked = hits.asked;
 	return taken;
 }
 
-static unsigned take_general(const struct pe_test *t, const struct pe_hit *hits, unsigned count,
-	unsigned *at, struct pe_wire_result *results, uint32_t *handles, uint32_t room)
+static unsigned take_general(const struct pe_test *t, struct pe_hits *hits,
+	struct pe_wire_result *results, uint32_t *handles, uint32_t room)
 {
-	return take(t, t->ways, hits, count, at, results, handles, room);
+	return take(t, t->ways, hits, results, handles, room);
 }
 
 // The ordinary query: a sphere, no filters, seen from its centre.
-static unsigned take_ordinary(const struct pe_test *t, const struct pe_hit *hits, unsigned count,
-	unsigned *at, struct pe_wire_result *results, uint32_t *handles, uint32_t room)
-{
-	return take(t, (struct pe_ways){.sphere = true, .centred = true}, hits, count, at, results,
-		handles, room);
-}
-
-static unsigned take_geodetic(const struct pe_test *t, const struct pe_hit *hits, unsigned count,
-	unsigned *at, struct pe_wire_result *results, uint32_t *handles, uint32_t room)
-{
-	return take(t, (struct pe_ways){.geodetic = true, .sphere = true, .centred = true}, hits,
-		count, at, results, handles, room);
-}
-
-unsigned pe_accept(const struct pe_test *t, const struct pe_hit *hits, unsigned count, unsigned *at,
+static unsigned take_ordinary(const struct pe_test *t, struct pe_hits *hits,
 	struct pe_wire_result *results, uint32_t *handles, uint32_t room)
 {
-	if (!t->ways.sphere || !t->ways.centred || t->ways.filtered || t->ways.straight)
-		return take_general(t, hits, count, at, results, handles, room);
-	if (t->ways.geodetic)
-		return take_geodetic(t, hits, count, at, results, handles, room);
-	return take_ordinary(t, hits, count, at, results, handles, room);
+	return take(
+		t, (struct pe_ways){.sphere = true, .centred = true}, hits, results, handles, room);
 }
 
-void pe_accept_ahead(const struct pe_test *t, const struct pe_hit *hits, unsigned count)
+static unsigned take_geodetic(const struct pe_test *t, struct pe_hits *hits,
+	struct pe_wire_result *results, uint32_t *handles, uint32_t room)
 {
-	for (unsigned i = 0; i < count && i < PREFETCH_AHEAD; i++)
-		prefetch_record(t, &hits[i]);
+	return take(t, (struct pe_ways){.geodetic = true, .sphere = true, .centred = true}, hits,
+		results, handles, room);
+}
+
+unsigned pe_accept(const struct pe_test *t, struct pe_hits *hits, struct pe_wire_result *results,
+	uint32_t *handles, uint32_t room)
+{
+	if (!t->ways.sphere || !t->ways.centred || t->ways.filtered || t->ways.straight)
+		return take_general(t, hits, results, handles, room);
+	if (t->ways.geodetic)
+		return take_geodetic(t, hits, results, handles, room);
+	return take_ordinary(t, hits, results, handles, room);
 }

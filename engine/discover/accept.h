@@ -29,7 +29,9 @@ struct pe_test {
 	struct pe_counters *counters;
 	struct pe_instant now;
 	struct pe_ways ways;
+	unsigned space_index;
 	double radius_m;
+	double centre[3]; // of the volume; not of a box
 	double origin[3];
 	double origin_metres[3];
 	double centre_metres[3];
@@ -37,10 +39,17 @@ struct pe_test {
 	struct pe_region region[PE_FRAMES_MAX]; // the first region_count are set
 };
 
-// Takes hits from *at on until all are taken or `room` stood the test. Writes these and their handles, returns their number, and
-// leaves in *at the first hit that was not taken. The lines of records ahead are asked for.
-unsigned pe_accept(const struct pe_test *test, const struct pe_hit *hits, unsigned count,
-	unsigned *at, struct pe_wire_result *results, uint32_t *handles, uint32_t room);
+// Hits that are next to each other: of one step of a query's walk up to `end`, and behind it up to `ahead` those of the queries that
+// come next, whose records are asked for meanwhile.
+struct pe_hits {
+	const struct pe_hit *hit;
+	unsigned at;  // the first that was not taken
+	unsigned end; // of this query's
+	unsigned ahead;
+	unsigned asked; // records before it were asked for
+};
 
-// Asks for the lines of the first records, which the above takes for done.
-void pe_accept_ahead(const struct pe_test *test, const struct pe_hit *hits, unsigned count);
+// Takes hits until all of the query's are taken or `room` stood the test. Writes these and their handles, and returns their
+// number.
+unsigned pe_accept(const struct pe_test *test, struct pe_hits *hits, struct pe_wire_result *results,
+	uint32_t *handles, uint32_t room);

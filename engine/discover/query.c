@@ -1,6 +1,7 @@
 #include "discover/query.h"
 
 #include "discover/accept.h"
+#include "grid/walker.h"
 
 // Where a cursor's second word keeps ours, above the walk's own: results of the piece that were given already, and the region.
 #define CURSOR_SKIP_SHIFT   48
@@ -12,13 +13,33 @@
 static_assert(PE_QUERY_PIECE_HITS <= CURSOR_SKIP_MAX, "a piece's results fit the cursor");
 // Heights down to PE_HEIGHT_LOWEST_M bring two points closer than their footprints by this share at most.
 #define HEIGHT_SHRINK 0.002
+#define HITS_ROOM     (3 * PE_QUERY_PIECE_HITS)
+#define HITS_AHEAD    32u // of queries that come next are met while a query's own are taken
+
+// A prepared query.
+struct pe_query_slot {
+	struct pe_wire_query query;
+	enum pe_reason reason;
+	unsigned region;   // that is walked
+	uint32_t skip;     // results of the first piece that an earlier answer gave
+	bool opened;       // the walker stands before the next piece
+	bool walked;       // the next piece's hits are there, met while a query before was run
+	bool over;         // all of it was walked
+	unsigned from, to; // hits of the piece
+	struct pe_cursor before; // where it began
+	struct pe_test test;
+	struct pe_walk walk;
+	struct pe_walker walker;
+};
 
 enum pe_status pe_query_create(struct pe_query_context *context, const struct pe_grid *grid,
 	const struct pe_record *records, struct pe_counters *counters, uint32_t results_max,
 	uint32_t cells_max, uint32_t candidates_max)
 {
 	uint32_t set = 64;
-	size_t hit_bytes = PE_QUERY_PIECE_HITS * sizeof(struct pe_hit);
+	size_t hit_bytes = HITS_ROOM * sizeof(struct pe_hit);
+	// Results start a line each.
+	size_t slot_bytes = (PE_QUERY_SLOTS * sizeof(struct pe_query_slot) + 63) & ~(size_t)63;
 	size_t result_bytes = results_max * sizeof(struct pe_wire_result);
 	size_t handle_bytes = results_max * sizeof(uint32_t);
 	uint8_t *base;
@@ -34,14 +55,16 @@ enum pe_status pe_query_create(struct pe_query_context *context, const struct pe
 		.candidates_max = candidates_max,
 		.met_mask = set - 1,
 	};
-	if (pe_memory_map(hit_bytes + result_bytes + handle_bytes + set * sizeof(uint32_t), false,
-		    &context->memory) != PE_OK)
+	if (pe_memory_map(
+		    slot_bytes + result_bytes + hit_bytes + handle_bytes + set * sizeof(uint32_t),
+		    false, &context->memory) != PE_OK)
 		return PE_NO_MEMORY;
 	base = context->memory.base;
-	context->hits = (struct pe_hit *)base;
-	context->results = (struct pe_wire_result *)(base + hit_bytes);
-	context->handles = (uint32_t *)(base + hit_bytes + result_bytes);
-	context->met = (uint32_t *)(base + hit_bytes + result_bytes + handle_bytes);
+	context->slots = (struct pe_query_slot *)base;
+	context->results = (struct pe_wire_result *)(base += slot_bytes);
+	context->hits = (struct pe_hit *)(base += result_bytes);
+	context->handles = (uint32_t *)(base += hit_bytes);
+	context->met = (uint32_t *)(base + handle_bytes);
 	return PE_OK;
 }
 
@@ -50,8 +73,8 @@ void pe_query_destroy(struct pe_query_context *context)
 	pe_memory_unmap(&context->memory);
 }
 
-// Fills *t for a query of this turn; region metres are left to the walk.
-static enum pe_reason prepare(struct pe_test *t, const struct pe_space *space,
+// What hits are tested against; the regions' metres are left to the walk.
+static enum pe_reason prepare_test(struct pe_test *t, const struct pe_space *space,
 	const struct pe_wire_query *q, float precision_max_m)
 {
 	bool geodetic = space->config.kind == PE_SPACE_GEODETIC, centred;
@@ -60,6 +83,7 @@ static enum pe_reason prepare(struct pe_test *t, const struct pe_space *space,
 
 	centred = !(q->flags & PE_QUERY_HAS_ORIGIN);
 	t->space = space;
+	t->space_index = space->index;
 	t->query = q;
 	t->ways = (struct pe_ways){.geodetic = geodetic,
 		.straight = geodetic && (q->flags & PE_QUERY_DISTANCE_3D),
@@ -81,6 +105,7 @@ static enum pe_reason prepare(struct pe_test *t, const struct pe_space *space,
 			pe_space_box_centre(space, q->a, q->b, t->origin);
 		return PE_REASON_none;
 	}
+	memcpy(t->centre, q->a, sizeof t->centre);
 	t->radius_m = t->ways.sphere ? q->b[0] : 0;
 	walk_m = t->ways.sphere ? t->radius_m : (double)precision_max_m + 0.001;
 	reason = pe_space_check_sphere(space, q->a, walk_m);
@@ -137,111 +162,264 @@ static void set_cursor(struct pe_query_answer *answer, const struct pe_cursor *w
 		(uint64_t)skip << CURSOR_SKIP_SHIFT;
 }
 
-// Takes a piece's hits, without the first `skip` results that an earlier answer gave, into c->results from *count on. True: there is
-// one more than fits; *given is then how many of the piece's results are in answers.
-static bool take_piece(struct pe_query_context *c, const struct pe_test *t, unsigned hits,
-	uint32_t skip, uint32_t results_max, uint32_t *count, uint32_t *given)
+// Takes the hits of the slot's piece, without the first `skip` results that an earlier answer gave, into c->results from *count on.
+// True: there is one more than fits; *given is then how many of the piece's results are in answers.
+static bool take_piece(struct pe_query_context *c, struct pe_query_slot *s, uint32_t skip,
+	uint32_t results_max, uint32_t *count, uint32_t *given)
 {
+	struct pe_hits hits = {.hit = c->hits,
+		.at = s->from,
+		.end = s->to,
+		.ahead = c->hits_end,
+		.asked = c->asked > s->from ? c->asked : s->from};
 	struct pe_wire_result passed;
 	uint32_t handle, added;
-	unsigned at = 0;
+	bool more;
 
 	*given = 0;
-	while (*given < skip && at < hits)
-		*given += pe_accept(t, c->hits, hits, &at, &passed, &handle, 1);
-	added = pe_accept(t, c->hits, hits, &at, &c->results[*count], &c->handles[*count],
-		results_max - *count);
+	while (*given < skip && hits.at < hits.end)
+		*given += pe_accept(&s->test, &hits, &passed, &handle, 1);
+	added = pe_accept(
+		&s->test, &hits, &c->results[*count], &c->handles[*count], results_max - *count);
 	*given += added;
 	*count += added;
-	if (at == hits || !pe_accept(t, c->hits, hits, &at, &passed, &handle, 1))
-		return false;
+	more = hits.at < hits.end && pe_accept(&s->test, &hits, &passed, &handle, 1);
+	c->asked = hits.asked;
 #ifdef PE_PLANT_CURSOR_REPEATS // tests only: the fault that a test must find
-	if (*given > 1)
+	if (more && *given > 1)
 		--*given;
 #endif
+	return more;
+}
+
+// What is left of the turn's bounds is the walk's, or less for who is not trusted.
+static void set_bounds(const struct pe_query_context *c, struct pe_query_slot *s)
+{
+	s->walk.cells_max = least(c->cells_max, c->cells_left);
+	s->walk.candidates_max = least(c->candidates_max, c->candidates_left);
+	if (!s->test.asker->trusted) {
+		s->walk.cells_max = least(s->walk.cells_max, PE_STRANGER_CELLS_MAX);
+		s->walk.candidates_max = least(s->walk.candidates_max, PE_STRANGER_CANDIDATES_MAX);
+	}
+}
+
+// The first bounds may be other ones when the queries before have run: then the walk is opened again.
+static void set_bounds_again(const struct pe_query_context *c, struct pe_query_slot *s)
+{
+	uint32_t cells_max = s->walk.cells_max;
+
+	set_bounds(c, s);
+	s->opened &= s->walk.cells_max == cells_max;
+}
+
+static void open_walk(struct pe_query_context *c, struct pe_query_slot *s)
+{
+	pe_walker_open(&s->walker, c->grid, &s->walk);
+	s->opened = true;
+}
+
+static void enter_region(struct pe_query_slot *s, unsigned region)
+{
+	struct pe_test *t = &s->test;
+
+	s->region = region;
+	s->walk.region = t->region[region];
+	pe_space_frame_metres(t->space, s->walk.region.frame, t->origin, t->origin_metres);
+	if (s->query.kind != PE_QUERY_BOX)
+		pe_space_frame_metres(t->space, s->walk.region.frame, s->query.a, t->centre_metres);
+}
+
+static enum pe_reason prepare(struct pe_query_context *c, struct pe_query_slot *s,
+	const struct pe_space *space, float precision_max_m)
+{
+	const struct pe_wire_query *q = &s->query;
+	enum pe_reason reason = prepare_test(&s->test, space, q, precision_max_m);
+	unsigned region = 0;
+
+	if (reason)
+		return reason;
+	s->walk.cursor = (struct pe_cursor){{0, 0}};
+	s->walk.cells = s->walk.candidates = s->walk.passed = s->walk.resume = 0;
+	s->walk.flagged = s->opened = s->walked = s->over = false;
+	s->skip = 0;
+	s->region = 0;
+	if (q->flags & PE_QUERY_HAS_CURSOR) {
+		region = (unsigned)(q->cursor[1] >> CURSOR_REGION_SHIFT) & 7u;
+		s->skip = (uint32_t)(q->cursor[1] >> CURSOR_SKIP_SHIFT) & CURSOR_SKIP_MAX;
+		s->walk.cursor =
+			(struct pe_cursor){{q->cursor[0], q->cursor[1] & CURSOR_WALK_MASK}};
+		if (!(q->cursor[1] & CURSOR_MARK) || region >= s->test.region_count ||
+			s->skip > PE_QUERY_PIECE_HITS)
+			return PE_REASON_query_cursor;
+	}
+	set_bounds(c, s);
+	if (region < s->test.region_count) {
+		enter_region(s, region);
+		open_walk(c, s);
+	}
+	return PE_REASON_none;
+}
+
+void pe_query_begin(struct pe_query_context *c)
+{
+	c->prepared = c->fetched = c->walked = 0;
+	c->hits_end = c->asked = 0;
+}
+
+struct pe_wire_query *pe_query_next(struct pe_query_context *c)
+{
+	return &c->slots[c->prepared].query;
+}
+
+void pe_query_prepare(struct pe_query_context *c, const struct pe_space *space,
+	const struct pe_asker *asker, struct pe_instant now, float precision_max_m)
+{
+	struct pe_query_slot *s = &c->slots[c->prepared++];
+
+	s->test.asker = asker;
+	s->test.records = c->records;
+	s->test.counters = c->counters;
+	s->test.now = now;
+	s->reason = prepare(c, s, space, precision_max_m);
+}
+
+void pe_query_refuse(struct pe_query_context *c, enum pe_reason reason)
+{
+	c->slots[c->prepared++].reason = reason;
+}
+
+uint32_t pe_query_id(const struct pe_query_context *c, unsigned slot)
+{
+	return c->slots[slot].query.query_id;
+}
+
+// The lines of all that were prepared, in stages.
+static void fetch(struct pe_query_context *c)
+{
+	for (unsigned i = c->fetched; i < c->prepared; i++)
+		if (!c->slots[i].reason && c->slots[i].opened)
+			pe_walker_fetch_leaves(&c->slots[i].walker);
+	for (unsigned i = c->fetched; i < c->prepared; i++)
+		if (!c->slots[i].reason && c->slots[i].opened)
+			pe_walker_fetch_chunks(&c->slots[i].walker);
+	c->fetched = c->prepared;
+}
+
+static bool walked_out(const struct pe_query_slot *s)
+{
+	return s->walk.cells >= s->walk.cells_max || s->walk.candidates >= s->walk.candidates_max;
+}
+
+// The turn's bounds know of the walk now that it is over.
+static void end_walk(struct pe_query_context *c, struct pe_query_slot *s)
+{
+	s->over = true;
+	c->cells_left -= least(c->cells_left, s->walk.cells);
+	c->candidates_left -= least(c->candidates_left, s->walk.candidates);
+	pe_count(c->counters, PE_COUNTER_query_cells, s->walk.cells);
+	pe_count(c->counters, PE_COUNTER_query_candidates, s->walk.candidates);
+}
+
+// The next piece's hits, behind those that are there already.
+static void walk_piece(struct pe_query_context *c, struct pe_query_slot *s)
+{
+	uint32_t cells = s->walk.cells;
+
+	s->before = s->walk.cursor;
+	if (!s->opened)
+		open_walk(c, s);
+	s->opened = false;
+	s->walked = true;
+	s->from = c->hits_end;
+	s->to = s->from + pe_walker_scan(&s->walker, &c->hits[s->from], PE_QUERY_PIECE_HITS);
+	c->hits_end = s->to;
+	// Nodes without leaves are work as well: a step that met only such counts as a quarter.
+	if (s->to == s->from && s->walk.cells == cells && !pe_walk_ended(&s->walk))
+		s->walk.cells += s->walk.cells_max / 4 + 1;
+	if (pe_walk_ended(&s->walk) && s->region + 1 == s->test.region_count)
+		end_walk(c, s);
+}
+
+// Walks the first piece of the next query ahead of its run. False: it must wait for that, or there is none.
+static bool walk_ahead(struct pe_query_context *c)
+{
+	struct pe_query_slot *s = &c->slots[c->walked];
+
+	// Bounds of the turn are known when the walk before is over; who is not trusted may have no room for a result.
+	if (c->walked == c->prepared || !c->slots[c->walked - 1].over || s->reason || !s->opened ||
+		!s->test.asker->trusted || c->hits_end + PE_QUERY_PIECE_HITS > HITS_ROOM)
+		return false;
+	set_bounds_again(c, s);
+	if (walked_out(s) || pe_walk_ended(&s->walk))
+		return false;
+	walk_piece(c, s);
+	c->walked++;
 	return true;
 }
 
-enum pe_reason pe_query_run(struct pe_query_context *c, const struct pe_space *space,
-	const struct pe_wire_query *q, const struct pe_asker *asker, struct pe_instant now,
-	float precision_max_m, uint32_t results_max, struct pe_query_answer *answer)
+// Goes on to the next piece or region of a query that is run. False: there is none, or (*full) a bound was reached.
+static bool next_piece(
+	struct pe_query_context *c, struct pe_query_slot *s, bool results_full, bool *full)
 {
-	struct pe_test t;
-	struct pe_walk walk = {
-		.cells_max = least(c->cells_max, c->cells_left),
-		.candidates_max = least(c->candidates_max, c->candidates_left),
-	};
-	unsigned first_region = 0;
-	uint32_t skip = 0, count = 0;
-	bool flagged = false, full = false;
-	enum pe_reason reason = prepare(&t, space, q, precision_max_m);
+	if (s->walked)
+		return true;
+	if (s->over || s->region >= s->test.region_count)
+		return false;
+	if (pe_walk_ended(&s->walk)) {
+		if (s->region + 1 == s->test.region_count)
+			return false;
+		s->walk.cursor = (struct pe_cursor){{0, 0}};
+		s->walk.resume = 0;
+		enter_region(s, s->region + 1);
+	}
+	*full = results_full || walked_out(s);
+	if (*full)
+		return false;
+	c->hits_end = c->asked = 0;
+	walk_piece(c, s);
+	return true;
+}
+
+enum pe_reason pe_query_run(struct pe_query_context *c, unsigned slot, uint32_t results_max,
+	struct pe_query_answer *answer)
+{
+	struct pe_query_slot *s = &c->slots[slot];
+	uint32_t count = 0, skip = s->skip, given;
+	bool full = false;
 
 	*answer = (struct pe_query_answer){0};
-	if (reason)
-		return reason;
-	t.asker = asker;
-	t.records = c->records;
-	t.counters = c->counters;
-	t.now = now;
-	if (!asker->trusted) {
-		walk.cells_max = least(walk.cells_max, PE_STRANGER_CELLS_MAX);
-		walk.candidates_max = least(walk.candidates_max, PE_STRANGER_CANDIDATES_MAX);
+	if (c->walked <= slot)
+		c->walked = slot + 1;
+	if (s->reason) {
+		s->over = true;
+		return s->reason;
 	}
+	if (c->fetched < c->prepared)
+		fetch(c);
 	results_max = least(results_max, c->results_max);
-	if (q->max_results && q->max_results < results_max)
-		results_max = q->max_results;
-	if (q->flags & PE_QUERY_HAS_CURSOR) {
-		first_region = (unsigned)(q->cursor[1] >> CURSOR_REGION_SHIFT) & 7u;
-		skip = (uint32_t)(q->cursor[1] >> CURSOR_SKIP_SHIFT) & CURSOR_SKIP_MAX;
-		walk.cursor = (struct pe_cursor){{q->cursor[0], q->cursor[1] & CURSOR_WALK_MASK}};
-		if (!(q->cursor[1] & CURSOR_MARK) || first_region >= t.region_count ||
-			skip > PE_QUERY_PIECE_HITS)
-			return PE_REASON_query_cursor;
-	}
-	for (unsigned region = first_region; region < t.region_count && !full; region++) {
-		walk.region = t.region[region];
-		if (region != first_region) {
-			walk.cursor = (struct pe_cursor){{0, 0}};
-			walk.resume = 0;
+	if (s->query.max_results && s->query.max_results < results_max)
+		results_max = s->query.max_results;
+	if (!s->walked)
+		set_bounds_again(c, s);
+	while (!full && next_piece(c, s, count == results_max, &full)) {
+		while (c->hits_end < s->to + HITS_AHEAD && s->over && walk_ahead(c))
+			;
+		s->walked = false;
+		if (take_piece(c, s, skip, results_max, &count, &given)) {
+			// The next query walks the piece again and leaves out what was given.
+			full = true;
+			set_cursor(answer, &s->before, s->region, given);
 		}
-		pe_space_frame_metres(space, walk.region.frame, t.origin, t.origin_metres);
-		if (q->kind != PE_QUERY_BOX)
-			pe_space_frame_metres(space, walk.region.frame, q->a, t.centre_metres);
-		while (!pe_walk_ended(&walk)) {
-			struct pe_cursor before = walk.cursor;
-			uint32_t given = 0, cells = walk.cells;
-			unsigned hits;
-
-			if (count == results_max || walk.cells >= walk.cells_max ||
-				walk.candidates >= walk.candidates_max) {
-				full = true;
-				set_cursor(answer, &before, region, skip);
-				break;
-			}
-			hits = pe_grid_walk(c->grid, &walk, c->hits, PE_QUERY_PIECE_HITS);
-			// Nodes without leaves are work as well: a step that met only such counts as a quarter.
-			if (!hits && walk.cells == cells && !pe_walk_ended(&walk))
-				walk.cells += walk.cells_max / 4 + 1;
-			pe_accept_ahead(&t, c->hits, hits);
-			if (take_piece(c, &t, hits, skip, results_max, &count, &given)) {
-				// The next query walks the piece again and leaves out what was given.
-				full = true;
-				set_cursor(answer, &before, region, given);
-			}
-			skip = 0;
-			if (full)
-				break;
-		}
-		flagged |= walk.flagged;
+		skip = 0;
 	}
-	if (flagged)
+	if (full && !answer->cursor[1])
+		set_cursor(answer, &s->walk.cursor, s->region, skip);
+	if (!s->over)
+		end_walk(c, s);
+	if (s->walk.flagged)
 		count = drop_doubles(c, count);
 	answer->result_count = count;
 	answer->truncated = full;
-	c->cells_left -= least(c->cells_left, walk.cells);
-	c->candidates_left -= least(c->candidates_left, walk.candidates);
-	pe_count(c->counters, PE_COUNTER_query_cells, walk.cells);
-	pe_count(c->counters, PE_COUNTER_query_candidates, walk.candidates);
 	pe_count(c->counters, PE_COUNTER_query_results, count);
 	return PE_REASON_none;
 }

@@ -2,6 +2,8 @@
 // of each hit, has its view built, and tests that view: positions at an edge, filters, reach. What comes out is in
 // the walk's order of cells. Bounded in cells, candidates and results; a bound that is hit gives a cursor.
 //
+// Queries that are at hand together are prepared together, so that what they wait for overlaps; each is then run in its turn.
+//
 // Thread: an RCU reader, within one read-side section; a context belongs to one thread. No allocation after create.
 #pragma once
 
@@ -23,18 +25,27 @@ struct pe_instant {
 	uint64_t wall_ms; // Unix ms: ages
 };
 
+#define PE_QUERY_SLOTS 16 // queries prepared together
+
+struct pe_query_slot; // query.c
+
 struct pe_query_context {
 	const struct pe_grid *grid;
 	const struct pe_record *records;
 	struct pe_counters *counters;
 	uint32_t results_max, cells_max, candidates_max;
 	uint32_t cells_left, candidates_left; // in this turn
-	struct pe_hit *hits;                  // PE_QUERY_PIECE_HITS
+	struct pe_query_slot *slots;          // PE_QUERY_SLOTS
+	unsigned prepared, fetched;           // slots from the first on
+	unsigned walked;                      // slots whose first piece was walked
+	unsigned hits_end;                    // of the hits that were met and are not taken yet
+	unsigned asked;                       // hits before it have had their records asked for
+	struct pe_hit *hits;                  // of some pieces
 	struct pe_wire_result *results;       // results_max, as they go over the wire
 	uint32_t *handles;                    // of the results
 	uint32_t *met;                        // open-addressed set of handles, met_mask + 1 entries
 	uint32_t met_mask;
-	struct pe_memory memory; // holds the four arrays
+	struct pe_memory memory; // holds these arrays
 };
 
 // Memory for one worker's queries; grid, records and counters outlive the context.
@@ -52,9 +63,18 @@ struct pe_query_answer {
 	uint64_t cursor[2]; // truncated: where to go on
 };
 
-// query: passed pe_wire_check_query. precision_max_m: the largest precision in the space (bounds a POINT query's walk).
-// results_max: at most the context's. PE_REASON_none, or a QUERY-scope reason.
-[[nodiscard]] enum pe_reason pe_query_run(struct pe_query_context *context,
-	const struct pe_space *space, const struct pe_wire_query *query,
-	const struct pe_asker *asker, struct pe_instant now, float precision_max_m,
+// Queries are taken up one behind the other, at most PE_QUERY_SLOTS: the next one's place, which the caller fills; then either its
+// preparation, by which where it looks is asked for, or its refusal. The first slot is 0 again after pe_query_begin.
+void pe_query_begin(struct pe_query_context *context);
+struct pe_wire_query *pe_query_next(struct pe_query_context *context);
+// The query passed pe_wire_check_query. precision_max_m: the largest precision in the space (bounds a POINT query's walk). space
+// and asker outlive the run.
+void pe_query_prepare(struct pe_query_context *context, const struct pe_space *space,
+	const struct pe_asker *asker, struct pe_instant now, float precision_max_m);
+void pe_query_refuse(struct pe_query_context *context, enum pe_reason reason);
+
+// Runs a prepared query; the slots are run in order, once each. results_max: at most the context's. PE_REASON_none, or a
+// QUERY-scope reason.
+[[nodiscard]] enum pe_reason pe_query_run(struct pe_query_context *context, unsigned slot,
 	uint32_t results_max, struct pe_query_answer *answer);
+uint32_t pe_query_id(const struct pe_query_context *context, unsigned slot);

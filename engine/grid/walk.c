@@ -43,7 +43,8 @@ static bool prepare(struct pe_walker *w)
 
 	w->space = r->space & 0xFF;
 	w->frame = r->frame & 7;
-	w->scan = (struct pe_scan){.z_shift = r->z_shift < 10 ? r->z_shift : 10};
+	w->scan.z_shift = r->z_shift < 10 ? r->z_shift : 10;
+	w->scan.exact = false;
 	for (unsigned i = 0; i < 3; i++) {
 		int64_t half = cells[i] / 2 * CELL_ACROSS;
 

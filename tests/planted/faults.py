@@ -88,8 +88,8 @@ FAULTS = [
     {
         "name": "queries: who is met twice is shown twice",
         "file": "engine/discover/query.c",
-        "from": "\tif (flagged)\n",
-        "to": "\tif (flagged && !count)\n",
+        "from": "\tif (s->walk.flagged)\n",
+        "to": "\tif (s->walk.flagged && !count)\n",
         "tests": ["engine-place"],
     },
     {
