@@ -41,14 +41,49 @@ int ctl_failed(const struct ctl *ctl, const char *what, enum presence_result res
 	return exit_code(result, refusal);
 }
 
-static int ping(const struct ctl *ctl, int argc, char **argv)
+static const struct argp_option json_option[] = {
+	{"json", 'j', NULL, 0, "print JSON", 0},
+	{0},
+};
+
+static error_t parse_json(int key, char *text, struct argp_state *state)
 {
-	static const struct argp argp = {NULL, NULL, NULL,
-		"Asks whether the engine answers, and how soon.", NULL, NULL, NULL};
+	(void)text;
+	if (key != 'j')
+		return ARGP_ERR_UNKNOWN;
+	((struct ctl *)state->input)->json = true;
+	return 0;
+}
+
+const struct argp_child ctl_json_child[] = {
+	{&(const struct argp){json_option, parse_json, NULL, NULL, NULL, NULL, NULL}, 0, NULL, 0},
+	{0},
+};
+
+// A command without options of its own.
+static error_t parse_none(int key, char *text, struct argp_state *state)
+{
+	(void)text;
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = state->input;
+		return 0;
+	case ARGP_KEY_ARG:
+		argp_usage(state);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static int ping(struct ctl *ctl, int argc, char **argv)
+{
+	static const struct argp argp = {NULL, parse_none, NULL,
+		"Asks whether the engine answers, and how soon.", ctl_json_child, NULL, NULL};
 	uint64_t us;
 	enum presence_result result;
 
-	argp_parse(&argp, argc, argv, 0, NULL, NULL);
+	argp_parse(&argp, argc, argv, 0, NULL, ctl);
 	result = presence_ping(ctl->client, &us);
 	if (result)
 		return ctl_failed(ctl, "ping", result, (struct presence_refusal){0});
@@ -117,6 +152,7 @@ static uint32_t sequence_now(void)
 }
 
 struct publish {
+	struct ctl *ctl;
 	struct presence_update update;
 	unsigned arguments;
 };
@@ -165,6 +201,9 @@ static error_t parse_publish(int key, char *text, struct argp_state *state)
 	bool good = true;
 
 	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = p->ctl;
+		return 0;
 	case KEY_TYPE:
 		good = argument_type(text, &u->type);
 		break;
@@ -233,15 +272,16 @@ static error_t parse_publish(int key, char *text, struct argp_state *state)
 	return 0;
 }
 
-static int publish(const struct ctl *ctl, int argc, char **argv)
+static int publish(struct ctl *ctl, int argc, char **argv)
 {
 	static const struct argp argp = {publish_options, parse_publish, "ID X,Y[,Z]",
 		"Publishes one state of one entity and prints its fate. ID: a uuid, or name:number (mmsi:230035780).",
-		NULL, NULL, NULL};
-	struct publish p = {.update = {.type = PRESENCE_MOBILE,
-				    .sequence = sequence_now(),
-				    .position_confidence = -1,
-				    .status_confidence = -1}};
+		ctl_json_child, NULL, NULL};
+	struct publish p = {.ctl = ctl,
+		.update = {.type = PRESENCE_MOBILE,
+			.sequence = sequence_now(),
+			.position_confidence = -1,
+			.status_confidence = -1}};
 	struct presence_refusal refusal;
 	struct presence_ack ack;
 	enum presence_result result;
@@ -254,6 +294,7 @@ static int publish(const struct ctl *ctl, int argc, char **argv)
 }
 
 struct withdrawal {
+	struct ctl *ctl;
 	unsigned count;
 	struct presence_withdrawal gone[IDS_MAX];
 	uint8_t ids[IDS_MAX][16];
@@ -264,6 +305,9 @@ static error_t parse_withdraw(int key, char *text, struct argp_state *state)
 	struct withdrawal *w = state->input;
 
 	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = w->ctl;
+		return 0;
 	case ARGP_KEY_ARG:
 		if (w->count == IDS_MAX || !argument_id(text, w->ids[w->count]))
 			argp_error(state, "cannot take '%s': ids only, at most %d", text, IDS_MAX);
@@ -279,16 +323,17 @@ static error_t parse_withdraw(int key, char *text, struct argp_state *state)
 	}
 }
 
-static int withdraw(const struct ctl *ctl, int argc, char **argv)
+static int withdraw(struct ctl *ctl, int argc, char **argv)
 {
 	static const struct argp argp = {NULL, parse_withdraw, "ID…",
 		"Takes entities away at once and prints the fate of each. ID: a uuid, or name:number (mmsi:230035780).",
-		NULL, NULL, NULL};
+		ctl_json_child, NULL, NULL};
 	static struct presence_ack acks[IDS_MAX];
 	static struct withdrawal w;
 	struct presence_refusal refusal;
 	enum presence_result result;
 
+	w.ctl = ctl;
 	argp_parse(&argp, argc, argv, 0, NULL, &w);
 	result = presence_withdraw(ctl->client, ctl_space(ctl), w.gone, w.count, acks, &refusal);
 	if (result)
@@ -298,7 +343,7 @@ static int withdraw(const struct ctl *ctl, int argc, char **argv)
 
 static const struct {
 	const char *name;
-	int (*run)(const struct ctl *ctl, int argc, char **argv);
+	int (*run)(struct ctl *ctl, int argc, char **argv);
 } commands[] = {{"ping", ping}, {"publish", publish}, {"withdraw", withdraw}, {"query", ctl_query},
 	{"stats", ctl_stats}};
 
@@ -312,7 +357,7 @@ static const struct argp_option common_options[] = {
 	{"host", 'H', "HOST", 0, "engine's name or address (127.0.0.1)", 0},
 	{"port", 'p', "PORT", 0, "its UDP port (10202)", 0},
 	{"space", 's', "UUID", 0, "space (the engine's first)", 0},
-	{"json", 'j', NULL, 0, "print JSON", 0},
+	{"json", 'j', NULL, 0, "print JSON; also behind the command", 0},
 	{"timeout", 't', "TIME", 0, "wait for an answer before a retry (250ms)", 0},
 	{"attempts", 'a', "N", 0, "sendings of one request (4)", 0},
 	{0},

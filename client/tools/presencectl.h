@@ -4,6 +4,7 @@
 
 #include "client/presence.h"
 
+#include <argp.h>
 #include <jansson.h>
 
 struct ctl {
@@ -18,8 +19,11 @@ static inline const uint8_t *ctl_space(const struct ctl *ctl)
 	return ctl->has_space ? ctl->space_id : NULL;
 }
 
-int ctl_query(const struct ctl *ctl, int argc, char **argv);
-int ctl_stats(const struct ctl *ctl, int argc, char **argv);
+int ctl_query(struct ctl *ctl, int argc, char **argv);
+int ctl_stats(struct ctl *ctl, int argc, char **argv);
+
+// --json, which may stand behind the command as well: a child of each command's parser, whose input is the struct ctl.
+extern const struct argp_child ctl_json_child[];
 
 // Says on stderr (and with --json as an object on stdout) what went wrong; returns the exit code.
 int ctl_failed(const struct ctl *ctl, const char *what, enum presence_result result,

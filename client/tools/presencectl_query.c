@@ -6,6 +6,7 @@
 #include <sysexits.h>
 
 struct request {
+	struct ctl *ctl;
 	struct presence_query query;
 	unsigned arguments, follow;
 };
@@ -66,6 +67,9 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	int end = 0;
 
 	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = r->ctl;
+		return 0;
 	case KEY_TYPES:
 		good = argument_mask(text, false, &q->type_mask);
 		break;
@@ -181,13 +185,13 @@ static void print_json(const struct presence_answer *answer)
 		(json_int_t)answer->elapsed_us, "found", list));
 }
 
-int ctl_query(const struct ctl *ctl, int argc, char **argv)
+int ctl_query(struct ctl *ctl, int argc, char **argv)
 {
 	static const struct argp argp = {options, parse,
 		"point X,Y[,Z]\nsphere X,Y[,Z] RADIUS\nbox X,Y[,Z] X,Y[,Z]",
 		"Finds entities. GEODETIC spaces: latitude, longitude, height; a box from south-west to north-east.",
-		NULL, NULL, NULL};
-	struct request r = {0};
+		ctl_json_child, NULL, NULL};
+	struct request r = {.ctl = ctl};
 	struct presence_answer answer;
 	enum presence_result result;
 	int code;

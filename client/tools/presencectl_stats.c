@@ -9,10 +9,19 @@ static const struct argp_option options[] = {
 	{0},
 };
 
+struct request {
+	struct ctl *ctl;
+	bool all;
+};
+
 static error_t parse(int key, char *text, struct argp_state *state)
 {
-	if (key == 'A')
-		*(bool *)state->input = true;
+	struct request *r = state->input;
+
+	if (key == ARGP_KEY_INIT)
+		state->child_inputs[0] = r->ctl;
+	else if (key == 'A')
+		r->all = true;
 	else if (key == ARGP_KEY_ARG)
 		argp_usage(state);
 	else
@@ -40,24 +49,24 @@ static void print_table(const struct presence_stats *s, bool all)
 		(long long)s->queries_difference);
 }
 
-int ctl_stats(const struct ctl *ctl, int argc, char **argv)
+int ctl_stats(struct ctl *ctl, int argc, char **argv)
 {
 	static const struct argp argp = {options, parse, NULL,
 		"Prints the engine's counters and its accounting identities. Asked of running workers, each counter is whole, "
 		"but the set is not of one instant.",
-		NULL, NULL, NULL};
+		ctl_json_child, NULL, NULL};
 	static struct presence_stats stats;
 	struct presence_refusal refusal;
 	enum presence_result result;
 	json_t *counters, *object;
-	bool all = false;
+	struct request r = {.ctl = ctl};
 
-	argp_parse(&argp, argc, argv, 0, NULL, &all);
+	argp_parse(&argp, argc, argv, 0, NULL, &r);
 	result = presence_stats(ctl->client, &stats, &refusal);
 	if (result)
 		return ctl_failed(ctl, "stats", result, refusal);
 	if (!ctl->json) {
-		print_table(&stats, all);
+		print_table(&stats, r.all);
 		return EX_OK;
 	}
 	counters = json_object();

@@ -29,7 +29,10 @@ class Tools:
         self.ctl_path, self.load_path, self.port = ctl, load, str(port)
 
     def ctl(self, *arguments, expect=0):
-        done = subprocess.run([self.ctl_path, "-j", "-p", self.port, *arguments], capture_output=True, text=True, timeout=30)
+        # --json may stand before the command and behind it: by turns.
+        self.turn = not getattr(self, "turn", False)
+        before, behind = (["-j"], []) if self.turn else ([], ["--json"])
+        done = subprocess.run([self.ctl_path, *before, "-p", self.port, *arguments, *behind], capture_output=True, text=True, timeout=30)
         assert done.returncode in (expect if isinstance(expect, tuple) else (expect,)), f"presencectl {arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
         return json.loads(done.stdout) if done.stdout else None
 
