@@ -490,16 +490,15 @@ static inline uint64_t judge(const struct pe_worker *w, const struct pe_record *
 	const struct pe_space_entry *s = &w->engine->spaces[c->space];
 	const struct pe_published *own = pe_record_own(r);
 	uint64_t tail = pe_wire_word(&c->update.update_frequency), known[PE_PUBLISHED_WORDS];
-	double distance = (double)(s->policy.coalesce_distance_m *
-		(float)pe_coalesce_factor(c->update.attributes));
 
 	memcpy(known, own, sizeof known);
 	if ((known[5] != pe_wire_word(&c->update.radius_m)) |
 		(known[6] >> 48 != (tail >> 16 & 0xFFFF)) |
 		((uint32_t)known[7] != published_tail(tail)))
 		return s->policy.coalesce_attribute > 0 ? 0 : FAR;
-	return pe_coalesce_moved_in_cell(&s->space, own->word, place->word,
-		       c->update.position[2] - own->position[2]) <= distance * distance ?
+	return pe_coalesce_in_cell(&s->space, own->word, place->word,
+		       c->update.position[2] - own->position[2]) <=
+			s->covered_square[PE_ATTRIBUTE_POWER_MODE(c->update.attributes)] ?
 		COVERED :
 		FAR;
 }

@@ -11,8 +11,9 @@ double pe_coalesce_moved_square(const struct pe_space *space, const struct pe_re
 	double d[3], square = 0;
 
 	if (r->key == place->key)
-		return pe_coalesce_moved_in_cell(
-			space, own->word, place->word, position[2] - own->position[2]);
+		return pe_coalesce_in_cell(
+			       space, own->word, place->word, position[2] - own->position[2]) *
+			space->unit_m * space->unit_m;
 	a = pe_place_units(r->key, own->word);
 	b = pe_place_units(place->key, place->word);
 	if (PE_KEY_SPACE(r->key) != PE_KEY_SPACE(place->key))

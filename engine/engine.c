@@ -115,6 +115,13 @@ static enum pe_status prepare_spaces(struct pe_engine *e, struct pe_error *error
 			.precision_max_m = p->precision_max_m,
 		};
 		s->ordinary = pe_wire_ordinary_make(&s->limits);
+		for (unsigned mode = 0; mode < 4; mode++) {
+			double units = (double)(p->coalesce_distance_m *
+					       (float)pe_coalesce_factor((uint16_t)(mode << 5))) *
+				s->space.units_per_m;
+
+			s->covered_square[mode] = units * units;
+		}
 		if (!p->frequency_default && !p->coalesce_interval_ms)
 			s->way = s->thresholds ? PE_WAY_COVERED : PE_WAY_PLAIN;
 		e->covers |= s->way == PE_WAY_COVERED;

@@ -32,6 +32,8 @@ struct pe_space_entry {
 	struct pe_wire_ordinary ordinary;
 	bool thresholds; // one of space or time is set
 	uint8_t way;     // enum pe_change_way: of an update that asks for nothing else
+	// the spatial threshold by power mode, squared, in units across
+	double covered_square[4];
 	// bits of the largest precision seen; written: any worker, growing; read: queries
 	_Atomic uint32_t precision_seen;
 };
@@ -134,19 +136,20 @@ static inline unsigned pe_coalesce_factor(uint16_t attributes)
 
 	return factor[PE_ATTRIBUTE_POWER_MODE(attributes)];
 }
-// Squared metres between two positions in one cell: the words of their places, and how far their heights are apart, which counts
-// where it is not in the word.
-static inline double pe_coalesce_moved_in_cell(
-	const struct pe_space *space, uint64_t a, uint64_t b, double height)
+// Squared distance, in units across, between two positions in one cell: the words of their places, and how far their heights are
+// apart in metres, which counts where it is not in the word. Exact but for that.
+static inline double pe_coalesce_in_cell(
+	const struct pe_space *space, uint64_t a, uint64_t b, double height_m)
 {
-	double x = (double)((int32_t)PE_WORD_X(b) - (int32_t)PE_WORD_X(a)) * space->unit_m;
-	double y = (double)((int32_t)PE_WORD_Y(b) - (int32_t)PE_WORD_Y(a)) * space->unit_m;
-	double z = (double)((int32_t)PE_WORD_Z(b) - (int32_t)PE_WORD_Z(a)) * space->unit_m *
-		(double)(1u << space->z_shift);
+	int64_t x = (int64_t)PE_WORD_X(b) - PE_WORD_X(a), y = (int64_t)PE_WORD_Y(b) - PE_WORD_Y(a);
+	int64_t z = ((int64_t)PE_WORD_Z(b) - PE_WORD_Z(a)) * ((int64_t)1 << space->z_shift);
+	double square = (double)(x * x + y * y + z * z);
 
-	if (space->config.kind == PE_SPACE_GEODETIC)
-		return x * x + y * y + z * z + height * height;
-	return x * x + y * y + z * z;
+	if (space->config.kind == PE_SPACE_GEODETIC) {
+		height_m *= space->units_per_m;
+		square += height_m * height_m;
+	}
+	return square;
 }
 // Squared metres between what is published and a new place; infinity across spaces.
 double pe_coalesce_moved_square(const struct pe_space *space, const struct pe_record *r,
