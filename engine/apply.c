@@ -3,10 +3,6 @@
 // it is handed to, or when what it waits for has happened.
 #include "internal.h"
 
-// What the spatial threshold says of a change, in pe_batch.judged above the version of the record that it was compared with.
-#define COVERED (1ull << 32)
-#define FAR     (2ull << 32)
-
 static struct pe_record *record_of(struct pe_worker *w, uint32_t handle)
 {
 	return &w->engine->table.records[handle];
@@ -482,9 +478,11 @@ static inline bool stays(const struct pe_worker *w, const struct pe_record *r,
 		r->key == place->key && r->pending == PE_HANDLE_NONE;
 }
 
-// A change of an entity that stays against the spatial threshold: COVERED, FAR, or 0 where another threshold has a say. Covered is
-// what is the same but for its place, velocity and time.
-static inline uint64_t judge(const struct pe_worker *w, const struct pe_record *r,
+enum judgement { COVERED, FAR, UNDECIDED };
+
+// A change of an entity that stays against the spatial threshold. Covered is what is the same but for its place, velocity and
+// time; undecided, what the attribute threshold has a say in.
+static inline enum judgement judge(const struct pe_worker *w, const struct pe_record *r,
 	const struct pe_change *c, const struct pe_place *place)
 {
 	const struct pe_space_entry *s = &w->engine->spaces[c->space];
@@ -495,7 +493,7 @@ static inline uint64_t judge(const struct pe_worker *w, const struct pe_record *
 	if ((known[5] != pe_wire_word(&c->update.radius_m)) |
 		(known[6] >> 48 != (tail >> 16 & 0xFFFF)) |
 		((uint32_t)known[7] != published_tail(tail)))
-		return s->policy.coalesce_attribute > 0 ? 0 : FAR;
+		return s->policy.coalesce_attribute > 0 ? UNDECIDED : FAR;
 	return pe_coalesce_in_cell(&s->space, own->word, place->word,
 		       c->update.position[2] - own->position[2]) <=
 			s->covered_square[PE_ATTRIBUTE_POWER_MODE(c->update.attributes)] ?
@@ -503,33 +501,12 @@ static inline uint64_t judge(const struct pe_worker *w, const struct pe_record *
 		FAR;
 }
 
-// Stage 6, where changes may be covered: judged by what is published now; the slots of those that are not are asked for.
-static void stage_cover(struct pe_worker *w, struct pe_batch *b)
-{
-	for (unsigned i = 0; i < b->count; i++) {
-		const struct pe_change *c = &b->change[i];
-		const struct pe_record *r;
-
-		b->judged[i] = 0;
-		if (c->way != PE_WAY_COVERED || b->handle[i] == PE_HANDLE_NONE)
-			continue;
-		r = record_of(w, b->handle[i]);
-		if (!stays(w, r, c, &b->place[i]))
-			continue;
-		b->judged[i] = judge(w, r, c, &b->place[i]);
-		if (b->judged[i] != COVERED)
-			pe_grid_prefetch_slot(w->engine->grid, r->slot);
-		b->judged[i] |= atomic_load_explicit(&r->version, memory_order_relaxed);
-	}
-}
-
 enum spared { SPARED_NOT, SPARED_APPLIED, SPARED_COVERED };
 
 // What nearly every update is: a newer state, in order, of an entity of this worker that stays in its cell and waits for nothing.
-// judged: stage_cover's, which holds while the same state is published. SPARED_NOT: it is something else, and nothing was done.
+// SPARED_NOT: it is something else, and nothing was done.
 __attribute__((always_inline)) static inline enum spared update_plain(struct pe_worker *w,
-	const struct pe_change *c, const struct pe_place *place, uint32_t handle, uint64_t judged,
-	const bool covers)
+	const struct pe_change *c, const struct pe_place *place, uint32_t handle, const bool covers)
 {
 	struct pe_record *r = record_of(w, handle);
 	uint64_t words[PE_PUBLISHED_WORDS];
@@ -542,19 +519,19 @@ __attribute__((always_inline)) static inline enum spared update_plain(struct pe_
 		return SPARED_NOT;
 	published_words(c, place->word, expiry_tick, words);
 	if (covers && c->way == PE_WAY_COVERED) {
-		judged ^= atomic_load_explicit(&r->version, memory_order_relaxed);
-		if (judged == COVERED) {
-			if (!pe_coalesce_hold(w, handle, words))
-				return SPARED_NOT;
+		enum judgement judgement = judge(w, r, c, place);
+
+		if (judgement == UNDECIDED ||
+			(judgement == COVERED && !pe_coalesce_hold(w, handle, words)))
+			return SPARED_NOT;
+		if (judgement == COVERED) {
 			pe_record_extend(r, expiry_tick);
 			remember(r, c);
 			return SPARED_COVERED;
 		}
-		if (judged != FAR)
-			return SPARED_NOT;
 		pe_own_forget_held(w, handle);
 	}
-	pe_grid_store(w->engine->grid, r->slot, place->word);
+	pe_grid_store_settled(w->engine->grid, r->slot, place->word);
 	pe_record_publish_words(r, words);
 	remember(r, c);
 	return SPARED_APPLIED;
@@ -570,8 +547,7 @@ __attribute__((always_inline)) static inline void stage_write(
 		uint32_t handle = b->handle[i];
 
 		if (c->way != PE_WAY_GENERAL && handle != PE_HANDLE_NONE) {
-			enum spared spared = update_plain(
-				w, c, &b->place[i], handle, covers ? b->judged[i] : 0, covers);
+			enum spared spared = update_plain(w, c, &b->place[i], handle, covers);
 
 			done[spared]++;
 			if (spared)
@@ -596,8 +572,6 @@ __attribute__((always_inline)) static inline void work(
 	stage_verify(w, b, covers);
 	if (b->insert_count)
 		stage_insert(w, b);
-	if (covers)
-		stage_cover(w, b);
 	stage_write(w, b, covers);
 }
 

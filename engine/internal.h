@@ -48,7 +48,6 @@ struct pe_batch {
 	bool superseded[PE_BATCH_MAX];
 	uint8_t insert[PE_BATCH_MAX]; // changes that will be put into a cell where they are not yet
 	unsigned insert_count;
-	uint64_t judged[PE_BATCH_MAX]; // where a space has a spatial threshold: apply.c
 };
 
 struct pe_outbox; // answer.c

@@ -57,6 +57,8 @@ uint32_t pe_grid_cells(uint32_t entity_count_max);
 
 // A move inside the cell: one store that keeps ARRIVING. word without flags.
 void pe_grid_store(struct pe_grid *grid, uint32_t slot, uint64_t word);
+// The same of an entity that is not crossing, and so has no flag to keep: nothing is read, and so nothing waited for.
+void pe_grid_store_settled(struct pe_grid *grid, uint32_t slot, uint64_t word);
 void pe_grid_prefetch_slot(const struct pe_grid *grid, uint32_t slot);
 // What an insert into the cell will touch, asked for in four steps, so that those of several inserts overlap: the cell's
 // bucket, its leaf, the chunks in which it looks for room, and the slot. Worker or reader; each step wants the one before it.

@@ -37,6 +37,13 @@ void pe_grid_store(struct pe_grid *grid, uint32_t slot, uint64_t word)
 	atomic_store_explicit(at, (word & PE_WORD_POSITION) | flags, memory_order_release);
 }
 
+void pe_grid_store_settled(struct pe_grid *grid, uint32_t slot, uint64_t word)
+{
+	// SLOT: release, as above.
+	atomic_store_explicit(
+		pe_slot_word(grid, slot), word & PE_WORD_POSITION, memory_order_release);
+}
+
 void pe_grid_prefetch_slot(const struct pe_grid *grid, uint32_t slot)
 {
 	__builtin_prefetch((const void *)pe_slot_word(grid, slot), 1, 3);
