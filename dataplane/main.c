@@ -69,7 +69,7 @@ static const struct argp argp = {
 	.options = option_list,
 	.parser = parse_option,
 	.doc = "A presence engine on DPDK: where entities are, who is near.\v"
-	       "Signals: SIGTERM and SIGINT drain and end, SIGUSR1 prints the counters.",
+	       "Signals: SIGTERM, SIGINT and SIGHUP drain and end, SIGUSR1 prints the counters.",
 };
 
 static int exit_code(enum pe_status status)
@@ -92,10 +92,15 @@ static int exit_code(enum pe_status status)
 
 static void block_signals(sigset_t *set)
 {
+	struct sigaction at_start;
+
 	sigemptyset(set);
 	sigaddset(set, SIGTERM);
 	sigaddset(set, SIGINT);
 	sigaddset(set, SIGUSR1);
+	// Under nohup it stays ignored; a signal that is blocked would be delivered here all the same.
+	if (sigaction(SIGHUP, NULL, &at_start) == 0 && at_start.sa_handler != SIG_IGN)
+		sigaddset(set, SIGHUP);
 	// Before any thread starts: they all inherit it, so that only the main thread is told.
 	pthread_sigmask(SIG_BLOCK, set, NULL);
 	signal(SIGPIPE, SIG_IGN);
@@ -144,8 +149,8 @@ static void wait_for_the_end(
 	for (;;) {
 		int got = sigtimedwait(set, NULL, &limit);
 
-		if (got == SIGTERM || got == SIGINT) {
-			pe_log(PE_LOG_INFO, "%s: draining", got == SIGTERM ? "SIGTERM" : "SIGINT");
+		if (got == SIGTERM || got == SIGINT || got == SIGHUP) {
+			pe_log(PE_LOG_INFO, "SIG%s: draining", sigabbrev_np(got));
 			return;
 		}
 		if (got == SIGUSR1)

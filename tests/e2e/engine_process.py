@@ -87,9 +87,9 @@ class Engine:
         self.process.stderr.close()
         self.folder.cleanup()
 
-    def stop(self, seconds=15):
-        """SIGTERM; the final counters by name and the identities' numbers by (what, name)."""
-        self.process.send_signal(signal.SIGTERM)
+    def stop(self, seconds=15, by=signal.SIGTERM):
+        """A signal; the final counters by name and the identities' numbers by (what, name)."""
+        self.process.send_signal(by)
         self.exit = self.process.wait(timeout=seconds)
         self.reader.join(timeout=5)
         counters = {m[1]: int(m[2]) for m in re.finditer(r"presenced: counter (\w+) (\d+)", self.log)}

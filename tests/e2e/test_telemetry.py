@@ -1,6 +1,7 @@
 """DPDK's telemetry socket: both identities, counters and reasons as a client of it sees them; nothing is left behind."""
 import json
 import os
+import signal
 import socket
 import unittest
 
@@ -51,6 +52,38 @@ class Telemetry(unittest.TestCase):
             e.stop()
             self.assertEqual(e.exit, 0)
             self.assertFalse(os.path.exists(os.path.dirname(path)), "EAL's directory was left behind")
+
+    # A terminal that closes or an interrupt ends it as SIGTERM does.
+    def test_other_signals(self):
+        for by in (signal.SIGINT, signal.SIGHUP):
+            with Engine(YAML) as e:
+                path = e.wait_line(r"telemetry: (\S+)")[1]
+                c = pc.Client("127.0.0.1", e.port)
+                self.assertTrue(c.ping())
+                counters, identity = e.stop(by=by)
+                self.assertEqual(e.exit, 0, e.log)
+                self.assertIn(f"{by.name}: draining", e.log)
+                self.assertEqual(counters["rx_packets"], c.sent)
+                self.assertEqual(identity["packets", "difference"], 0)
+                self.assertFalse(os.path.exists(os.path.dirname(path)), by.name + ": EAL's directory was left behind")
+                c.close()
+
+    # nohup: what is ignored at the start stays ignored.
+    def test_hangup_ignored(self):
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        try:
+            with Engine(YAML) as e:
+                c = pc.Client("127.0.0.1", e.port)
+                e.process.send_signal(signal.SIGHUP)
+                e.process.send_signal(signal.SIGUSR1)
+                e.wait_line(r"presenced: packets received \d+ = ")
+                self.assertTrue(c.ping())
+                e.stop()
+                self.assertEqual(e.exit, 0)
+                self.assertNotIn("SIGHUP", e.log)
+                c.close()
+        finally:
+            signal.signal(signal.SIGHUP, before)
 
 
 if __name__ == "__main__":
