@@ -79,7 +79,6 @@ static void bounds_are_shared_between_walks(void)
 // the same comes, at the price of the way back.
 static void pages_of_a_long_chain(void)
 {
-	static struct pe_hit hits[64];
 	struct pe_grid *grid = testing_grid((struct pe_grid_config){.entity_count_max = 5000});
 	struct pe_walk walk = testing_walk(testing_box(INT64_MIN, INT64_MAX));
 	struct pe_walk fresh;
