@@ -581,7 +581,8 @@ enum pe_status pe_config_load(const char *path, struct pe_config *config, struct
 	if (!text)
 		snprintf(error->text, sizeof error->text, "%.300s: no memory", path);
 	else if (ferror(in))
-		snprintf(error->text, sizeof error->text, "%.300s: cannot be read", path);
+		snprintf(error->text, sizeof error->text, "%.300s: cannot be read: %s", path,
+			strerror(errno));
 	else if (bytes > PE_CONFIG_FILE_MAX)
 		snprintf(error->text, sizeof error->text, "%.300s: longer than 1 MiB", path);
 	else

@@ -44,6 +44,8 @@ class Config(unittest.TestCase):
 
     def test_exit_codes(self):
         self.assertEqual(run("--config", "/nonexistent.yaml").returncode, 66)
+        done = run("--config", str(ROOT))
+        self.assertEqual((done.returncode, done.stderr), (66, f"presenced: error: {ROOT}: cannot be read: Is a directory\n"))
         self.assertEqual(run("--no-such-option").returncode, 64)
         self.assertEqual(run("--duration", "0").returncode, 64)
         self.assertEqual(run("stray").returncode, 64)

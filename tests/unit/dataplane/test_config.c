@@ -226,6 +226,8 @@ static void test_files(void)
 
 	CU_ASSERT_EQUAL(pe_config_load("/nonexistent/x.yaml", &c, &error), PE_IO);
 	CU_ASSERT(strstr(error.text, "/nonexistent/x.yaml") != NULL);
+	CU_ASSERT_EQUAL(pe_config_load("/", &c, &error), PE_IO);
+	CU_ASSERT_STRING_EQUAL(error.text, "/: cannot be read: Is a directory");
 	pe_config_free(&c);
 }
 
