@@ -24,6 +24,7 @@ static void *control(void *context)
 
 	// One grace period a millisecond at most: a worker whose turn is long is asked by liburcu to wake the waiting
 	// thread, which is a system call of its own (a tenth of its time at five grace periods a millisecond).
+	// PHASE: acquire
 	while (atomic_load_explicit(&all->phase, memory_order_acquire) != PE_PHASE_STOP) {
 		(void)pe_engine_control(all->engine);
 		nanosleep(&between, NULL);
@@ -35,6 +36,7 @@ static void set_phase(struct pe_workers *all, enum pe_phase phase)
 {
 	const uint64_t one = 1;
 
+	// PHASE: release
 	atomic_store_explicit(&all->phase, (unsigned)phase, memory_order_release);
 	for (unsigned w = 0; w < all->loop_count; w++)
 		if (write(all->loops[w].wake_fd, &one, sizeof one) != sizeof one)
@@ -50,6 +52,7 @@ static bool wait_quiet(struct pe_workers *all, enum pe_phase phase, uint32_t lim
 	for (;;) {
 		unsigned quiet = 0;
 
+		// PHASE: acquire: what the workers counted is there
 		for (unsigned w = 0; w < all->loop_count; w++)
 			quiet += atomic_load_explicit(&all->loops[w].quiet_phase,
 					 memory_order_acquire) >= (unsigned)phase;

@@ -81,8 +81,10 @@ static void idle(struct pe_loop *loop, uint32_t turns)
 // Every 256th turn and in every idle one: where the run stands. False = end.
 static bool housekeep(struct pe_loop *loop, unsigned *phase, bool quiet)
 {
+	// PHASE: acquire
 	*phase = atomic_load_explicit(&loop->all->phase, memory_order_acquire);
 	if (quiet && *phase != PE_PHASE_RUN && pe_worker_in_flight(loop->worker) == 0)
+		// PHASE: release: what it has counted comes before
 		atomic_store_explicit(&loop->quiet_phase, *phase, memory_order_release);
 	return *phase != PE_PHASE_STOP;
 }

@@ -37,5 +37,6 @@ static inline uint64_t pe_rcu_stamp(void)
 
 static inline bool pe_rcu_passed(uint64_t stamp)
 {
+	// GP: acquire: the readers are done
 	return atomic_load_explicit(&pe_rcu_completed, memory_order_acquire) > stamp;
 }

@@ -79,6 +79,7 @@ static void set_tag(struct pe_bucket *b, unsigned entry, uint8_t tag)
 
 		entry -= 8;
 		high = (high & ~(0xFFu << (8 * entry))) | (uint32_t)tag << (8 * entry);
+		// INDEX: release
 		atomic_store_explicit(&b->tags_high, high, memory_order_release);
 	}
 }

@@ -75,6 +75,7 @@ static void close_chunk(struct pe_grid *grid, uint32_t ref)
 	if (atomic_load_explicit(&leaf->entry.claim, memory_order_relaxed) & PE_CLOSED)
 		return;
 	next = atomic_load_explicit(&chunk->next, memory_order_relaxed);
+	// CHUNK: acquire
 	head = atomic_load_explicit(&leaf->head, memory_order_acquire);
 	if (head == ref && next == PE_NONE)
 		return;
@@ -89,8 +90,10 @@ static void close_chunk(struct pe_grid *grid, uint32_t ref)
 		do {
 			assert(head != PE_NONE);
 			link = &pe_chunk_at(grid, head)->next;
+			// CHUNK: acquire
 			head = atomic_load_explicit(link, memory_order_acquire);
 		} while (head != ref);
+		// CHUNK: release, as above
 		atomic_store_explicit(link, next, memory_order_release);
 	}
 	push(&grid->control.gone, ref & PE_SMALL ? PE_KIND_SMALL : PE_KIND_BIG, ref);

@@ -298,6 +298,7 @@ static inline bool pe_entry_claim(struct pe_entry *entry)
 	do {
 		if (claim & PE_CLOSED)
 			return false;
+		// LEAF: acquire
 	} while (!atomic_compare_exchange_weak_explicit(
 		&entry->claim, &claim, claim + 1, memory_order_acquire, memory_order_relaxed));
 	return true;
@@ -314,6 +315,7 @@ static inline void pe_worker_emptied(struct pe_grid *grid, unsigned worker)
 {
 	_Atomic uint32_t *emptied = &grid->workers[worker].emptied;
 
+	// EMPTIED: release
 	atomic_store_explicit(emptied, atomic_load_explicit(emptied, memory_order_relaxed) + 1,
 		memory_order_release);
 }

@@ -68,7 +68,7 @@ static bool claim_slot(struct pe_grid *grid, uint32_t ref, uint32_t leaf, uint32
 		// valid. The chunk stays what it is as long as we are in this read-side section: a bit
 		// was free, so it was published (open_chunk), and what is published goes back to its pool
 		// only after a grace period. So the bit that is cleared is the one that was set here,
-		// and `leaf` cannot have become ours in between.
+		// and `leaf` cannot have become ours in between. SLOT: release
 		atomic_fetch_and_explicit(&chunk->claimed, ~bit, memory_order_release);
 		return false;
 	}
@@ -107,6 +107,7 @@ static enum pe_status claim_in(struct pe_grid *grid, unsigned worker, uint32_t l
 		}
 		at = atomic_load_explicit(&leaf->hint, memory_order_relaxed);
 		if (at == PE_NONE)
+			// CHUNK: acquire
 			at = atomic_load_explicit(
 				&pe_chunk_at(grid, head)->next, memory_order_acquire);
 		for (unsigned i = 0; i < PE_PROBES_MAX && at != PE_NONE; i++) {
@@ -121,6 +122,7 @@ static enum pe_status claim_in(struct pe_grid *grid, unsigned worker, uint32_t l
 				write_slot(grid, *slot, word, handle);
 				return PE_OK;
 			}
+			// CHUNK: acquire
 			at = atomic_load_explicit(&chunk->next, memory_order_acquire);
 		}
 		atomic_store_explicit(&leaf->hint, at, memory_order_relaxed);
@@ -131,6 +133,7 @@ static enum pe_status claim_in(struct pe_grid *grid, unsigned worker, uint32_t l
 		return PE_FULL;
 	fill_chunk(grid, ref, leaf_index, leaf->entry.key, word, handle);
 	chunk = pe_chunk_at(grid, ref);
+	// CHUNK: acquire
 	head = atomic_load_explicit(&leaf->head, memory_order_acquire);
 	do {
 		chunk->sequence = head == PE_NONE ? 1 : pe_chunk_at(grid, head)->sequence + 1;
@@ -224,6 +227,7 @@ void pe_grid_prefetch_bucket(const struct pe_grid *grid, uint64_t key)
 
 void pe_grid_prefetch_leaf(const struct pe_grid *grid, uint64_t key)
 {
+	// HASH: acquire
 	uint32_t index = atomic_load_explicit(pe_leaf_bucket(grid, key), memory_order_acquire);
 
 	if (index != PE_NONE)
@@ -237,6 +241,7 @@ void pe_grid_prefetch_chunk(const struct pe_grid *grid, uint64_t key)
 
 	if (index == PE_NONE)
 		return;
+	// CHUNK: acquire
 	head = atomic_load_explicit(&grid->leaves[index].head, memory_order_acquire);
 	hint = atomic_load_explicit(&grid->leaves[index].hint, memory_order_relaxed);
 	if (head != PE_NONE)
@@ -252,6 +257,7 @@ void pe_grid_prefetch_room(const struct pe_grid *grid, uint64_t key)
 
 	if (index == PE_NONE)
 		return;
+	// CHUNK: acquire
 	refs[0] = atomic_load_explicit(&grid->leaves[index].head, memory_order_acquire);
 	refs[1] = atomic_load_explicit(&grid->leaves[index].hint, memory_order_relaxed);
 	for (unsigned i = 0; i < 2 && refs[i] != PE_NONE; i++) {
@@ -297,7 +303,7 @@ bool pe_leaf_release_orphans(struct pe_grid *grid, uint32_t ref, uint32_t slots)
 		&grid->leaves[atomic_load_explicit(&chunk->leaf, memory_order_relaxed)];
 	uint32_t left;
 
-	// As in pe_leaf_release.
+	// SLOT and LEAF: release, as in pe_leaf_release.
 	atomic_store_explicit(&leaf->hint, ref, memory_order_relaxed);
 	left = atomic_fetch_and_explicit(&chunk->claimed, ~slots, memory_order_release) & ~slots &
 		pe_slots_mask(ref);

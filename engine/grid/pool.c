@@ -39,6 +39,7 @@ static uint32_t pop(struct pe_pool *pool)
 			atomic_load_explicit(&pool->next[(uint32_t)top], memory_order_relaxed);
 		uint64_t want = ((top & ~0xFFFFFFFFull) + TAG_ONE) | next;
 
+		// POOL: acquire
 		if (atomic_compare_exchange_weak_explicit(
 			    &pool->top, &top, want, memory_order_acquire, memory_order_acquire))
 			return (uint32_t)top;

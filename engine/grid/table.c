@@ -20,6 +20,7 @@ uint32_t pe_table_find(const _Atomic uint32_t *bucket, const void *base, uint64_
 
 		if (entry->key == key)
 			return index;
+		// HASH: acquire
 		index = atomic_load_explicit(&entry->next, memory_order_acquire);
 	}
 	return PE_NONE;
@@ -31,6 +32,7 @@ uint32_t pe_table_find(const _Atomic uint32_t *bucket, const void *base, uint64_
 uint32_t pe_table_publish(_Atomic uint32_t *bucket, void *base, uint32_t index)
 {
 	struct pe_entry *entry = entry_at(base, index);
+	// HASH: acquire, here and of each next
 	uint32_t head = atomic_load_explicit(bucket, memory_order_acquire);
 
 	for (;;) {
@@ -64,9 +66,11 @@ void pe_table_take_out(_Atomic uint32_t *bucket, void *base, uint32_t index)
 	for (;;) {
 		_Atomic uint32_t *link = &entry_at(base, at)->next;
 
+		// HASH: acquire
 		at = atomic_load_explicit(link, memory_order_acquire);
 		assert(at != PE_NONE);
 		if (at == index) {
+			// HASH: release, as above
 			atomic_store_explicit(link, next, memory_order_release);
 			return;
 		}

@@ -59,6 +59,7 @@ static uint32_t first_chunk(const struct pe_walker *w, const struct pe_walk_cell
 			chunk->sequence == w->sequence)
 			return w->resume - 1;
 	}
+	// CHUNK: acquire
 	return atomic_load_explicit(&grid->leaves[cell->index].head, memory_order_acquire);
 }
 
@@ -80,6 +81,7 @@ static bool scan_leaf(struct pe_walker *w, const struct pe_walk_cell *cell)
 	ref = first_chunk(w, cell, middle);
 	while (ref != PE_NONE) {
 		const struct pe_chunk *chunk = pe_chunk_at(grid, ref);
+		// CHUNK: acquire
 		uint32_t next = atomic_load_explicit(&chunk->next, memory_order_acquire), valid,
 			 mask;
 
@@ -126,6 +128,7 @@ static void fetch_chunk(const struct pe_walker *w, const struct pe_walk_cell *ce
 
 	if (cell->index == PE_NONE)
 		return;
+	// CHUNK: acquire
 	ref = atomic_load_explicit(&w->grid->leaves[cell->index].head, memory_order_acquire);
 	if (ref == PE_NONE)
 		return;
@@ -144,6 +147,7 @@ void pe_walker_fetch_leaves(struct pe_walker *w)
 	for (; w->looked < w->batch_count; w->looked++) {
 		struct pe_walk_cell *cell = &w->batch[w->looked];
 
+		// HASH: acquire
 		cell->index = atomic_load_explicit(cell->bucket, memory_order_acquire);
 		if (cell->index != PE_NONE)
 			__builtin_prefetch(&w->grid->leaves[cell->index]);
