@@ -175,8 +175,9 @@ static void answer_state(
 	unsigned count = 0;
 
 	for (unsigned i = request->first;
-		i < PE_COUNTER_COUNT && count < (e->state_short ? 10 : PE_COUNTERS_COUNT_MAX); i++)
-		counters[count++] = (struct pe_wire_counter){
+		i < PE_COUNTER_COUNT && count < (e->state_short ? 10 : PE_COUNTERS_COUNT_MAX);
+		i++, count++)
+		counters[count] = (struct pe_wire_counter){
 			.index = (uint16_t)(i + (e->state_wrong_index && count == 3)),
 			.value = 1000 + i};
 	if (e->state_refused)
