@@ -22,7 +22,6 @@
 #define PE_WHEEL_WORK  1024u
 // held states that come due a turn: as many as one turn's records can make, or the ring of them would run full
 #define PE_HELD_BATCH (PE_BURST_MAX * PE_UPDATE_COUNT_MAX)
-#define PE_HELD_AHEAD 8u // entries; its records are asked for twice as far ahead
 #define PE_ACKS_MAX   (PE_BURST_MAX * PE_WITHDRAW_COUNT_MAX)
 
 struct pe_space_entry {

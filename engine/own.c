@@ -404,69 +404,91 @@ static void publish_waiting(struct pe_worker *w, struct pe_pending *node)
 	}
 }
 
-// What the record held back is due.
-static void publish_held(struct pe_worker *w, uint32_t handle, uint32_t due)
+// What a record held back goes another way than within its cell.
+static void publish_held_elsewhere(struct pe_worker *w, uint32_t handle, uint64_t key)
 {
 	struct pe_record *r = &w->engine->table.records[handle];
-	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
-	struct pe_published state;
-	struct pe_place place;
-	enum pe_reason reason;
+	struct pe_published state = *pe_record_held(r);
+	uint64_t words[PE_PUBLISHED_WORDS];
 
-	if (PE_STATUS_LIFE(status) != PE_LIFE_THERE || PE_STATUS_OWNER(status) != w->index ||
-		!(status & PE_STATUS_HELD) || pe_record_held(r)->expiry_tick != due)
-		return;
-	state = *pe_record_held(r);
 	state.expiry_tick = pe_record_own(r)->expiry_tick;
-	reason = pe_space_locate(
-		&w->engine->spaces[PE_STATUS_SPACE(status)].space, state.position, &place);
-	assert(reason == PE_REASON_none); // it was found when it was held
-	(void)reason;
-	switch (pe_own_publish(w, handle, &state, place.key, false)) {
+	switch (pe_own_publish(w, handle, &state, key, false)) {
 	case PE_PUBLISHED:
 		pe_count(&w->counters, PE_COUNTER_trailing, 1);
 		return;
 	case PE_PUBLISH_WAITS:
 		pe_own_wait_times(w, pe_own_node(w, handle, false), 0, 0, 0);
 		return;
-	case PE_PUBLISH_FULL: {
+	case PE_PUBLISH_FULL:
 		// It was taken, so it may not be lost: once more when there may be room. Its entry has just been taken out.
-		uint64_t words[PE_PUBLISHED_WORDS];
-
 		pe_own_forget_held(w, handle);
 		memcpy(words, &state, sizeof words);
 		if (!pe_coalesce_hold(w, handle, words))
 			assert(!"no room where there was");
 		return;
 	}
-	}
 }
 
+// Does the record still hold back what the entry is about? Otherwise it was published or removed meanwhile, or holds anew.
+static bool holds(const struct pe_worker *w, const struct pe_held_entry *e)
+{
+	const struct pe_record *r = &w->engine->table.records[e->handle];
+	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
+
+	return PE_STATUS_LIFE(status) == PE_LIFE_THERE && PE_STATUS_OWNER(status) == w->index &&
+		(status & PE_STATUS_HELD) && pe_record_held(r)->expiry_tick == e->due;
+}
+
+static void publish_held(struct pe_worker *w, const struct pe_held_entry *e)
+{
+	struct pe_record *r = &w->engine->table.records[e->handle];
+	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
+	struct pe_place place;
+	enum pe_reason reason;
+
+	if (!holds(w, e))
+		return;
+	reason = pe_space_locate(&w->engine->spaces[PE_STATUS_SPACE(status)].space,
+		pe_record_held(r)->position, &place);
+	assert(reason == PE_REASON_none); // it was found when it was held
+	(void)reason;
+	if (place.key != r->key) {
+		publish_held_elsewhere(w, e->handle, place.key);
+		return;
+	}
+	pe_grid_store_settled(w->engine->grid, r->slot, place.word);
+	pe_record_publish_held(r);
+	pe_own_forget_held(w, e->handle);
+	pe_count(&w->counters, PE_COUNTER_trailing, 1);
+}
+
+// In stages, as updates: records, what the entries still hold of them, slots.
 static unsigned publish_due(struct pe_worker *w)
 {
-	const struct pe_held_entry *entry;
-	unsigned done = 0;
+	struct pe_held_entry due[PE_OWN_BATCH];
+	const struct pe_held_entry *next;
+	unsigned done = 0, n;
 
-	for (; done < PE_HELD_BATCH && (entry = pe_held_peek(&w->held, 0)) &&
-		reached(entry->due, w->tick);
-		done++) {
-		const struct pe_held_entry now = *entry;
+	do {
+		for (n = 0; n < PE_OWN_BATCH && (next = pe_held_peek(&w->held, 0)) &&
+			reached(next->due, w->tick);
+			n++) {
+			struct pe_record *r = &w->engine->table.records[next->handle];
 
-		entry = pe_held_peek(&w->held, 2 * PE_HELD_AHEAD);
-		if (entry)
-			__builtin_prefetch(&w->engine->table.records[entry->handle]);
-		entry = pe_held_peek(&w->held, PE_HELD_AHEAD);
-		if (entry) {
-			const struct pe_record *r = &w->engine->table.records[entry->handle];
-
-			__builtin_prefetch(&r->copy[0]);
+			__builtin_prefetch(r, 1);
+			__builtin_prefetch(&r->copy[0], 1);
 			__builtin_prefetch(&r->copy[1], 1);
-			if (atomic_load_explicit(&r->status, memory_order_relaxed) & PE_STATUS_HELD)
-				pe_grid_prefetch_slot(w->engine->grid, r->slot);
+			due[n] = *next;
+			pe_held_pop(&w->held);
 		}
-		pe_held_pop(&w->held);
-		publish_held(w, now.handle, now.due);
-	}
+		for (unsigned i = 0; i < n; i++)
+			if (holds(w, &due[i]))
+				pe_grid_prefetch_slot(w->engine->grid,
+					w->engine->table.records[due[i].handle].slot);
+		for (unsigned i = 0; i < n; i++)
+			publish_held(w, &due[i]);
+		done += n;
+	} while (n == PE_OWN_BATCH && done < PE_HELD_BATCH);
 	return done;
 }
 

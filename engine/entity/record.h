@@ -138,6 +138,17 @@ static inline const struct pe_published *pe_record_held(const struct pe_record *
 	return &r->copy[(atomic_load_explicit(&r->version, memory_order_relaxed) + 1) & 1];
 }
 
+// Owner's thread. Publishes what is held, with the expiry of what is published.
+static inline void pe_record_publish_held(struct pe_record *r)
+{
+	uint32_t version = atomic_load_explicit(&r->version, memory_order_relaxed);
+
+	pe_record_hold_tick(r, r->copy[version & 1].expiry_tick);
+	// LATCH: as in pe_record_publish_words.
+	atomic_store_explicit(&r->version, version + 1, memory_order_release);
+	atomic_thread_fence(memory_order_release);
+}
+
 // Owner's thread. Another expiry for what is published, in place: it shares its word with what stays the same, so a reader
 // finds the one or the other and needs no new version.
 static inline void pe_record_extend(struct pe_record *r, uint32_t expiry_tick)
