@@ -228,6 +228,9 @@ def latency(run):
                     run.keep(f"latency_us_{key}_load_{share}", got[key + "_us"], "us",
                              {**served.ready, "load_percent": share, "packets": "9 updates of 1 record, 1 query of 20 hits",
                               "port": "two rings in one process", "window": got})
+                # What the machine itself took from who asks: its core, for so long at most, and for this share of the window.
+                run.keep(f"latency_away_us_load_{share}", got["away_us"], "us")
+                run.keep(f"latency_away_share_load_{share}", got["away_share"], "share")
                 run.keep(f"latency_answered_load_{share}", got["answers"] / max(got["queries"], 1), "share")
 
     run.group("latency", body)
