@@ -14,6 +14,7 @@
 #include "setup.h"
 #include "stamper.h"
 
+#include <dirent.h>
 #include <math.h>
 #include <rte_cycles.h>
 #include <rte_eth_ring.h>
@@ -236,12 +237,42 @@ static void look(struct away *away, uint64_t gap)
 		away->most = gap;
 }
 
+// Nanoseconds for which the worker was ready to run and another thread had its core (proc(5), schedstat); the worker is who
+// ran longest of the threads that are not the asker.
+static uint64_t worker_waited_ns(void)
+{
+	unsigned long long ran, waited, most = 0, its = 0;
+	struct dirent *task;
+	DIR *tasks = opendir("/proc/self/task");
+
+	while (tasks && (task = readdir(tasks))) {
+		char path[300];
+		FILE *file;
+
+		if (atoi(task->d_name) == getpid() || task->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof path, "/proc/self/task/%s/schedstat", task->d_name);
+		file = fopen(path, "r");
+		if (!file)
+			continue;
+		if (fscanf(file, "%llu %llu", &ran, &waited) == 2 && ran > most) {
+			most = ran;
+			its = waited;
+		}
+		fclose(file);
+	}
+	if (tasks)
+		closedir(tasks);
+	return its;
+}
+
 static json_t *load(struct asker *a, double rate, double length)
 {
 	double ticks_a_packet = 1e9 / a->ns_a_tick / rate, due;
 	uint64_t from = rte_rdtsc(), end = from + (uint64_t)(length * 1e9 / a->ns_a_tick);
 	uint64_t before = from;
 	struct away away = {.least = (uint64_t)(AWAY_NS / a->ns_a_tick)};
+	uint64_t waited = worker_waited_ns();
 	unsigned turn = 0;
 	json_t *o;
 
@@ -264,6 +295,7 @@ static json_t *load(struct asker *a, double rate, double length)
 		if ((double)now - due > BEHIND_MAX * ticks_a_packet)
 			break; // the answer says how few left
 	}
+	waited = worker_waited_ns() - waited;
 	finish(a);
 	o = quantiles(&a->ns);
 	json_object_set_new(o, "rate", json_real((double)turn / length));
@@ -273,6 +305,7 @@ static json_t *load(struct asker *a, double rate, double length)
 	json_object_set_new(o, "away_us", json_real((double)away.most * a->ns_a_tick / 1000));
 	json_object_set_new(
 		o, "away_share", json_real((double)away.sum * a->ns_a_tick / 1e9 / length));
+	json_object_set_new(o, "worker_away_share", json_real((double)waited / 1e9 / length));
 	return o;
 }
 
