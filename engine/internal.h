@@ -106,7 +106,7 @@ static inline struct pe_ring_spsc *pe_ring_between(struct pe_engine *e, unsigned
 	return &e->rings[from * e->config.worker_count + to];
 }
 
-// apply.c. Works what is in the batch.
+// batch.c. Works what is in the batch.
 void pe_apply_flush(struct pe_worker *w);
 // Where the next sound record is written (the batch is worked first when it is full), and its addition once it is whole.
 // What is written and not added is forgotten.

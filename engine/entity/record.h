@@ -92,18 +92,26 @@ struct pe_record {
 static_assert(sizeof(struct pe_record) == 192, "three lines");
 static_assert(offsetof(struct pe_record, copy) == 64, "copies start a line");
 
+// Owner's thread: the copy that readers do not use.
+static inline _Atomic uint64_t *pe_record_spare(struct pe_record *r)
+{
+	uint32_t version = atomic_load_explicit(&r->version, memory_order_relaxed);
+
+	return (_Atomic uint64_t *)&r->copy[(version + 1) & 1];
+}
+
 // Owner's thread. Makes what the words say (a struct pe_published) what readers see.
 static inline void pe_record_publish_words(
 	struct pe_record *r, const uint64_t words[PE_PUBLISHED_WORDS])
 {
-	uint32_t version = atomic_load_explicit(&r->version, memory_order_relaxed) + 1;
-	_Atomic uint64_t *to = (_Atomic uint64_t *)&r->copy[version & 1];
+	uint32_t version = atomic_load_explicit(&r->version, memory_order_relaxed);
+	_Atomic uint64_t *to = pe_record_spare(r);
 
 #pragma GCC unroll 8
 	for (unsigned i = 0; i < PE_PUBLISHED_WORDS; i++)
 		atomic_store_explicit(&to[i], words[i], memory_order_relaxed);
 	// LATCH: release pairs with the reader's acquire of version: whoever sees the number sees the copy.
-	atomic_store_explicit(&r->version, version, memory_order_release);
+	atomic_store_explicit(&r->version, version + 1, memory_order_release);
 	// LATCH: and the next publish's stores to the other copy come after this store, or a reader of the other
 	// copy could see them under the old number. Stores are ordered among themselves by a release fence.
 	atomic_thread_fence(memory_order_release);
@@ -115,8 +123,7 @@ static inline void pe_record_publish_words(
 static inline void pe_record_hold_words(
 	struct pe_record *r, const uint64_t words[PE_PUBLISHED_WORDS])
 {
-	uint32_t version = atomic_load_explicit(&r->version, memory_order_relaxed) + 1;
-	_Atomic uint64_t *to = (_Atomic uint64_t *)&r->copy[version & 1];
+	_Atomic uint64_t *to = pe_record_spare(r);
 
 #pragma GCC unroll 8
 	for (unsigned i = 0; i < PE_PUBLISHED_WORDS - 1; i++)

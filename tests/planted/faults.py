@@ -5,7 +5,7 @@ FAULTS = [
         "name": "ring: the producer takes all room for free",
         "file": "engine/base/ring_spsc.h",
         "from": "\tif (room < wanted) {",
-        "to": "\tif (room < wanted && (room = r->mask + 1, false)) {",
+        "to": "\tif (room < wanted && (room = r->mask + 1, 0)) {",
         "tests": ["latch-ring"],
     },
     {
@@ -32,20 +32,20 @@ FAULTS = [
     {
         "name": "latch: the owner writes the copy that readers use",
         "file": "engine/entity/record.h",
-        "from": "_Atomic uint64_t *to = (_Atomic uint64_t *)&r->copy[version & 1];",
-        "to": "_Atomic uint64_t *to = (_Atomic uint64_t *)&r->copy[(version - 1) & 1];",
+        "from": "return (_Atomic uint64_t *)&r->copy[(version + 1) & 1];",
+        "to": "return (_Atomic uint64_t *)&r->copy[version & 1];",
         "tests": ["latch-ring"],
     },
     {
         "name": "order: the same sequence again is newer",
-        "file": "engine/apply.c",
+        "file": "engine/apply.h",
         "from": "c->update.sequence <= r->sequence))",
         "to": "c->update.sequence < r->sequence))",
         "tests": ["engine-order", "engine-model"],
     },
     {
         "name": "order: the event time is not looked at",
-        "file": "engine/apply.c",
+        "file": "engine/apply.h",
         "from": "(int32_t)((uint32_t)c->time_ms - r->time_low) < 0)",
         "to": "(int32_t)((uint32_t)c->time_ms - r->time_low) < INT32_MIN)",
         "tests": ["engine-order"],
@@ -101,7 +101,7 @@ FAULTS = [
     },
     {
         "name": "coalescing: a burst's newest covers what it could not replace",
-        "file": "engine/apply.c",
+        "file": "engine/batch.c",
         "from": "l->time_ms >= e->time_ms && ",
         "to": "",
         "tests": ["engine-coalesce"],
@@ -109,7 +109,7 @@ FAULTS = [
     {
         "name": "rings: a full one counts nothing as dropped",
         "file": "engine/apply.c",
-        "from": "reason = PE_REASON_ring_full;\n\tif (reason) {\n\t\trefuse(w, c, reason, NULL);",
+        "from": "reason = PE_REASON_ring_full;\n\tif (reason) {\n\t\tpe_apply_refuse(w, c, reason, NULL);",
         "to": "reason = PE_REASON_ring_full;\n\tif (reason) {",
         "tests": ["engine-workers"],
     },

@@ -1,0 +1,256 @@
+// Updates a batch at a time, in stages over arrays, so that each stage's cache misses overlap; and the short way of those that
+// are nothing but a newer state. What is more goes one by one (apply.c).
+#include "apply.h"
+
+// Stage 1: index buckets are asked for, in one go. A prefetch waits for the translation of its address, and only what stands
+// close together waits together: so the loops that ask are kept short, here and below.
+static void stage_hash(struct pe_worker *w, struct pe_batch *b)
+{
+	const struct pe_index *index = &w->engine->table.index;
+
+	for (unsigned i = 0; i < b->count; i++) {
+		b->home[i] = pe_index_home(index, b->change[i].hash);
+		pe_index_prefetch(index, b->home[i]);
+	}
+}
+
+// Stage 2: cells, while the buckets are on their way.
+static void stage_locate(struct pe_worker *w, struct pe_batch *b)
+{
+	for (unsigned i = 0; i < b->count; i++) {
+		struct pe_change *c = &b->change[i];
+		enum pe_reason reason = pe_space_locate(
+			&w->engine->spaces[c->space].space, c->update.position, &b->place[i]);
+
+		if (reason) {
+			pe_apply_refuse(w, c, reason, NULL);
+			c->kind = 0;
+			c->way = PE_WAY_GENERAL;
+		}
+	}
+}
+
+// Stage 3: tags; the records of the candidates are asked for.
+__attribute__((always_inline)) static inline void stage_probe(
+	struct pe_worker *w, struct pe_batch *b, const bool covers)
+{
+	const struct pe_table *t = &w->engine->table;
+
+	for (unsigned i = 0; i < b->count; i++) {
+		uint32_t handle =
+			pe_index_candidate(&t->index, t->records, b->home[i], b->change[i].hash);
+
+		b->handle[i] = handle;
+		// What may be covered is compared with what is published, and put into the other copy.
+		if (covers && b->change[i].way == PE_WAY_COVERED && handle != PE_HANDLE_NONE) {
+			__builtin_prefetch(&t->records[handle].copy[0], 1);
+			__builtin_prefetch(&t->records[handle].copy[1], 1);
+		}
+	}
+}
+
+// A later record of the same entity covers an earlier one if it would pass wherever that one does: same sender's life,
+// newer in both orders, and no harder to place (known_key: where the entity is).
+static bool covers(const struct pe_batch *b, unsigned later, unsigned earlier, uint64_t known_key)
+{
+	const struct pe_change *l = &b->change[later], *e = &b->change[earlier];
+
+	return l->incarnation == e->incarnation && l->update.sequence > e->update.sequence &&
+		l->time_ms >= e->time_ms && l->space == e->space &&
+		l->update.entity_type != PE_ENTITY_STATIC &&
+		e->update.entity_type != PE_ENTITY_STATIC &&
+		(b->place[later].key == b->place[earlier].key || b->place[later].key == known_key);
+}
+
+// The second of two records of one entity in a batch: is the first one covered?
+static void supersede(struct pe_worker *w, struct pe_batch *b, unsigned later, unsigned earlier)
+{
+	const struct pe_record *r = pe_apply_record(w, b->handle[later]);
+	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
+	uint64_t known_key = UINT64_MAX;
+
+	// Where another worker's entity is, is that worker's own.
+	if (PE_STATUS_LIFE(status) == PE_LIFE_THERE && PE_STATUS_OWNER(status) == w->index)
+		known_key = r->key;
+	if (!covers(b, later, earlier, known_key))
+		return;
+	b->superseded[earlier] = true;
+	b->change[earlier].way = PE_WAY_GENERAL;
+}
+
+// Stage 4: ids compared, duplicates within the batch found; copies and slots are asked for.
+__attribute__((always_inline)) static inline void stage_verify(
+	struct pe_worker *w, struct pe_batch *b, const bool covers)
+{
+	const struct pe_table *t = &w->engine->table;
+
+	for (unsigned i = 0; i < b->count; i++) {
+		const struct pe_change *c = &b->change[i];
+		uint32_t handle = b->handle[i], status;
+		const struct pe_record *r;
+		unsigned earlier;
+
+		b->superseded[i] = false;
+		if (handle == PE_HANDLE_NONE ||
+			!pe_id_equal(t->records[handle].id, c->update.entity_id))
+			handle = b->handle[i] =
+				pe_index_find(&t->index, t->records, c->hash, c->update.entity_id);
+		if (handle == PE_HANDLE_NONE) {
+			b->insert[b->insert_count++] = (uint8_t)i;
+			continue;
+		}
+		r = &t->records[handle];
+		status = atomic_load_explicit(&r->status, memory_order_relaxed);
+		if ((status & 0xFFFFu) == pe_status_make(PE_LIFE_THERE, w->index, 0, 0)) {
+			bool stays = r->key == b->place[i].key;
+
+			// What is covered leaves its slot alone.
+			if (!(covers && c->way == PE_WAY_COVERED && stays))
+				pe_grid_prefetch_slot(w->engine->grid, r->slot);
+			b->insert[b->insert_count] = (uint8_t)i;
+			b->insert_count += !stays;
+		}
+		__builtin_prefetch(pe_record_held(r), 1);
+		earlier = w->newest[handle & 255];
+		w->newest[handle & 255] = (uint8_t)i;
+		if ((earlier < i) & (b->handle[earlier] == handle) && c->kind &&
+			b->change[earlier].kind)
+			supersede(w, b, i, earlier);
+	}
+}
+
+// Stage 5: what will be put into a cell where it is not yet. Step by step, so that the misses of all of them overlap.
+static void stage_insert(const struct pe_worker *w, const struct pe_batch *b)
+{
+	const struct pe_grid *grid = w->engine->grid;
+
+	for (unsigned i = 0; i < b->insert_count; i++)
+		pe_grid_prefetch_bucket(grid, b->place[b->insert[i]].key);
+	for (unsigned i = 0; i < b->insert_count; i++)
+		pe_grid_prefetch_leaf(grid, b->place[b->insert[i]].key);
+	for (unsigned i = 0; i < b->insert_count; i++)
+		pe_grid_prefetch_chunk(grid, b->place[b->insert[i]].key);
+	for (unsigned i = 0; i < b->insert_count; i++)
+		pe_grid_prefetch_room(grid, b->place[b->insert[i]].key);
+}
+
+// Of this worker, in the cell where it is, and waiting for nothing but what its record may hold.
+static inline bool stays(const struct pe_worker *w, const struct pe_record *r,
+	const struct pe_change *c, const struct pe_place *place)
+{
+	// First whose it is: the rest of line 0 is the owner's alone.
+	return (atomic_load_explicit(&r->status, memory_order_relaxed) & ~PE_STATUS_HELD) ==
+		pe_status_make(PE_LIFE_THERE, w->index, c->space, 0) &&
+		r->key == place->key && r->pending == PE_HANDLE_NONE;
+}
+
+enum judgement { COVERED, FAR, UNDECIDED };
+
+// A change of an entity that stays against the spatial threshold. Covered is what is the same but for its place, velocity and
+// time; undecided, what the attribute threshold has a say in.
+static inline enum judgement judge(const struct pe_worker *w, const struct pe_record *r,
+	const struct pe_change *c, const struct pe_place *place)
+{
+	const struct pe_space_entry *s = &w->engine->spaces[c->space];
+	const struct pe_published *own = pe_record_own(r);
+	uint64_t tail = pe_wire_word(&c->update.update_frequency), known[PE_PUBLISHED_WORDS];
+
+	memcpy(known, own, sizeof known);
+	if ((known[5] != pe_wire_word(&c->update.radius_m)) |
+		(known[6] >> 48 != (tail >> 16 & 0xFFFF)) |
+		((uint32_t)known[7] != pe_apply_tail(tail)))
+		return s->policy.coalesce_attribute > 0 ? UNDECIDED : FAR;
+	return pe_coalesce_in_cell(&s->space, own->word, place->word,
+		       c->update.position[2] - own->position[2]) <=
+			s->covered_square[PE_ATTRIBUTE_POWER_MODE(c->update.attributes)] ?
+		COVERED :
+		FAR;
+}
+
+enum spared { SPARED_NOT, SPARED_APPLIED, SPARED_COVERED };
+
+// What nearly every update is: a newer state, in order, of an entity of this worker that stays in its cell and waits for nothing.
+// SPARED_NOT: it is something else, and nothing was done.
+__attribute__((always_inline)) static inline enum spared update_plain(struct pe_worker *w,
+	const struct pe_change *c, const struct pe_place *place, uint32_t handle, const bool covers)
+{
+	struct pe_record *r = pe_apply_record(w, handle);
+	uint64_t words[PE_PUBLISHED_WORDS];
+	uint32_t expiry_tick = pe_apply_expiry(w, c);
+
+	if (!stays(w, r, c, place))
+		return SPARED_NOT;
+	if (c->incarnation != r->incarnation || pe_apply_check_order(r, c) ||
+		r->wheel.prev == PE_WHEEL_NONE || (int32_t)(expiry_tick - r->wheel.tick) < 0)
+		return SPARED_NOT;
+	pe_apply_words(c, place->word, expiry_tick, words);
+	if (covers && c->way == PE_WAY_COVERED) {
+		enum judgement judgement = judge(w, r, c, place);
+
+		if (judgement == UNDECIDED ||
+			(judgement == COVERED && !pe_coalesce_hold(w, handle, words)))
+			return SPARED_NOT;
+		if (judgement == COVERED) {
+			pe_record_extend(r, expiry_tick);
+			pe_apply_remember(r, c);
+			return SPARED_COVERED;
+		}
+		pe_own_forget_held(w, handle);
+	}
+	pe_grid_store_settled(w->engine->grid, r->slot, place->word);
+	pe_record_publish_words(r, words);
+	pe_apply_remember(r, c);
+	return SPARED_APPLIED;
+}
+
+__attribute__((always_inline)) static inline void stage_write(
+	struct pe_worker *w, struct pe_batch *b, const bool covers)
+{
+	uint64_t done[3] = {0};
+
+	for (unsigned i = 0; i < b->count; i++) {
+		struct pe_change *c = &b->change[i];
+		uint32_t handle = b->handle[i];
+
+		if (c->way != PE_WAY_GENERAL && handle != PE_HANDLE_NONE) {
+			enum spared spared = update_plain(w, c, &b->place[i], handle, covers);
+
+			done[spared]++;
+			if (spared)
+				continue;
+		}
+		if (!c->kind)
+			continue;
+		handle = pe_apply_route(w, c, handle);
+		if (handle != PE_HANDLE_NONE)
+			pe_apply_own(w, c, &b->place[i], handle, b->superseded[i]);
+	}
+	pe_count(&w->counters, PE_COUNTER_records_applied, done[SPARED_APPLIED]);
+	pe_count(&w->counters, PE_COUNTER_records_coalesced, done[SPARED_COVERED]);
+}
+
+__attribute__((always_inline)) static inline void work(
+	struct pe_worker *w, struct pe_batch *b, const bool covers)
+{
+	stage_hash(w, b);
+	stage_locate(w, b);
+	stage_probe(w, b, covers);
+	stage_verify(w, b, covers);
+	if (b->insert_count)
+		stage_insert(w, b);
+	stage_write(w, b, covers);
+}
+
+void pe_apply_flush(struct pe_worker *w)
+{
+	struct pe_batch *b = &w->batch;
+
+	if (!b->count)
+		return;
+	// Twice from one text: where no space has a threshold, nothing asks for one.
+	if (w->engine->covers)
+		work(w, b, true);
+	else
+		work(w, b, false);
+	b->count = b->insert_count = 0;
+}
