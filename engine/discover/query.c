@@ -14,7 +14,10 @@ static_assert(PE_QUERY_PIECE_HITS <= CURSOR_SKIP_MAX, "a piece's results fit the
 // Heights down to PE_HEIGHT_LOWEST_M bring two points closer than their footprints by this share at most.
 #define HEIGHT_SHRINK 0.002
 #define HITS_ROOM     (3 * PE_QUERY_PIECE_HITS)
-#define HITS_AHEAD    32u // of queries that come next are met while a query's own are taken
+// Nodes of the grid that a step may meet beside its cells for nothing. A walk stops at as many for all of its cells (met_max).
+#define NODES_AT_FIRST 64
+#define NODES_A_CELL   16
+#define HITS_AHEAD     32u // of queries that come next are met while a query's own are taken
 
 // A prepared query.
 struct pe_query_slot {
@@ -324,6 +327,7 @@ static void end_walk(struct pe_query_context *c, struct pe_query_slot *s)
 static void walk_piece(struct pe_query_context *c, struct pe_query_slot *s)
 {
 	uint32_t cells = s->walk.cells;
+	uint64_t met, ordinary;
 
 	s->before = s->walk.cursor;
 	if (!s->opened)
@@ -333,9 +337,12 @@ static void walk_piece(struct pe_query_context *c, struct pe_query_slot *s)
 	s->from = c->hits_end;
 	s->to = s->from + pe_walker_scan(&s->walker, &c->hits[s->from], PE_QUERY_PIECE_HITS);
 	c->hits_end = s->to;
-	// Nodes without leaves are work as well: a step that met only such counts as a quarter.
-	if (s->to == s->from && s->walk.cells == cells && !pe_walk_ended(&s->walk))
-		s->walk.cells += s->walk.cells_max / 4 + 1;
+	// Nodes without leaves and empty chunks are work as well, whether the walk came to its end or not: what is beyond the
+	// ordinary share of the cells counts, and a step that met only such, and as many as it may, as a quarter.
+	met = s->walker.nodes_met + s->walker.empties_met;
+	ordinary = NODES_AT_FIRST + NODES_A_CELL * (uint64_t)(s->walk.cells - cells);
+	if (met > ordinary)
+		s->walk.cells += (uint32_t)((met - ordinary) / (4 * NODES_A_CELL)) + 1;
 	if (pe_walk_ended(&s->walk) && s->region + 1 == s->test.region_count)
 		end_walk(c, s);
 }

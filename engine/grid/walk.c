@@ -15,6 +15,8 @@
 #define PATH_Y      0x000C30C30C30CE38ull
 #define PATH_Z      0x0070C30C30C30000ull
 #define CELL_ACROSS (1 << PE_CELL_BITS)
+// Nodes met before the scan: enough for nearly every walk's first cells, and little where there are none.
+#define OPEN_NODES 256
 
 _Static_assert(PE_WALK_LEVELS == PE_LEVELS, "room for the way down");
 
@@ -246,7 +248,7 @@ static void go_down(struct pe_walker *w, struct pe_walk_node *node)
 
 void pe_walk_gather(struct pe_walker *w)
 {
-	while (w->batch_count < w->batch_max && !w->exhausted) {
+	while (w->batch_count < w->batch_max && !w->exhausted && w->nodes_met < w->pause) {
 		struct pe_walk_node *node = &w->stack[w->level];
 
 		if (w->level > w->top) {
@@ -324,5 +326,7 @@ void pe_walker_open(struct pe_walker *w, const struct pe_grid *grid, struct pe_w
 	if (w->exhausted)
 		return;
 	start_nodes(w);
+	w->pause = OPEN_NODES;
 	pe_walk_gather(w);
+	w->pause = UINT64_MAX;
 }

@@ -47,6 +47,7 @@ struct pe_walker {
 	// Nodes and empty chunks met, which are not the caller's to count: bounded for the case
 	// that there are many.
 	uint64_t nodes_met, empties_met, met_max;
+	uint64_t pause; // gathers no further when so many nodes were met
 	bool stopped;   // a bound was reached
 	bool exhausted; // all cells were gathered
 	bool cut;       // too many nodes: stops at cut_code behind what is gathered

@@ -151,6 +151,45 @@ static void a_turn_has_a_budget(void)
 	stop();
 }
 
+// Nodes that lead to no cell of the region are work, too, and count even where the walk comes to its end: or a burst of thin
+// boxes between the columns of a full grid would hold its worker up for as long as it likes.
+static void nodes_without_cells_are_of_the_budget(void)
+{
+	struct pe_engine_config config = harness_config();
+	const double a_cell = config.spaces[PLANE].space.leaf_edge_m, a_node = 8 * a_cell;
+	const double lo[3] = {4.1 * a_cell, 0, 0}, hi[3] = {4.9 * a_cell, 900 * a_node, 1};
+	struct pe_wire_query q[PE_QUERY_COUNT_MAX];
+	uint64_t packets[2];
+	unsigned whole = 0;
+
+	config.query_cells_max = 64; // and 1088 nodes
+	start_with(&config);
+	for (unsigned i = 0; i < 900; i++) {
+		struct pe_wire_update u =
+			harness_update(1 + i, 1, a_cell / 2, i * a_node + a_cell / 2, 0);
+
+		ASSERT_STATUS(send(&u), PE_ACK_APPLIED);
+	}
+	for (unsigned i = 0; i < PE_QUERY_COUNT_MAX; i++) {
+		q[i] = harness_box(lo, hi);
+		q[i].query_id = i;
+	}
+	for (unsigned p = 0; p < 2; p++)
+		packets[p] = harness_queue_queries(&h, PLANE, q, PE_QUERY_COUNT_MAX);
+	harness_turn(&h);
+	for (unsigned i = 0; i < 2 * PE_QUERY_COUNT_MAX; i++) {
+		harness_answer(&h, packets[i / PE_QUERY_COUNT_MAX], i % PE_QUERY_COUNT_MAX, &a);
+		CU_ASSERT(a.whole && a.count == 0);
+		whole += !a.truncated;
+	}
+	// A good dozen of cells each, 128 in a turn.
+	CU_ASSERT(whole >= 6 && whole <= 12);
+	// With a turn of its own each comes to its end.
+	harness_ask(&h, 0, PLANE, &q[0], &a);
+	CU_ASSERT(a.whole && !a.truncated);
+	stop();
+}
+
 static void numbered_parts(void)
 {
 	struct pe_wire_query q = harness_sphere(0, 0, 0, 2e6);
@@ -235,5 +274,7 @@ static void many_askers(void)
 }
 
 TESTING_MAIN("engine: answers", {"pages", pages}, {"bounds of work", bounds_of_work},
-	{"a turn has a budget", a_turn_has_a_budget}, {"numbered parts", numbered_parts},
-	{"queries packed together", queries_packed_together}, {"many askers", many_askers})
+	{"a turn has a budget", a_turn_has_a_budget},
+	{"nodes without cells are of the budget", nodes_without_cells_are_of_the_budget},
+	{"numbered parts", numbered_parts}, {"queries packed together", queries_packed_together},
+	{"many askers", many_askers})

@@ -1,6 +1,8 @@
 // Walks: bounds, pages, cursors, edges of cells, levels, spaces and frames.
 #include "grid_testing.h"
 
+#include "grid/walker.h"
+
 #include <string.h>
 
 #define CELL (1ll << PE_CELL_BITS)
@@ -22,6 +24,31 @@ static uint32_t fill(struct pe_grid *grid)
 	for (int32_t i = 0; i < 40; i++, n++)
 		testing_insert(grid, testing_key(100000 - 5000 * i, 17 * i, i - 20), 0, n);
 	return n;
+}
+
+// However many nodes lead to nothing, opening a walk goes no further than a few hundred: that is work before its bounds
+// are known. The scan goes on from there.
+static void opening_meets_few_nodes(void)
+{
+	struct pe_grid *grid = testing_grid((struct pe_grid_config){.entity_count_max = 4000});
+	struct pe_walk walk = testing_walk(testing_box(INT64_MIN, INT64_MAX));
+	struct pe_walker walker;
+
+	for (int32_t i = 0; i < 2000; i++)
+		testing_insert(grid, testing_key(0, 8 * i, 0), 0, (uint32_t)i);
+	testing_insert(grid, testing_key(4, 8 * 1999, 0), 0, 2000);
+	// The fifth column of cells, where there is only the last one.
+	walk.region.lo[0] = 4 * CELL;
+	walk.region.hi[0] = 5 * CELL - 1;
+	walk.cells_max = 1000;
+	pe_walker_open(&walker, grid, &walk);
+	CU_ASSERT(walker.nodes_met <= 256 && walker.batch_count == 0);
+	pe_walker_fetch_leaves(&walker);
+	pe_walker_fetch_chunks(&walker);
+	CU_ASSERT_EQUAL(pe_walker_scan(&walker, hits, 64), 1);
+	CU_ASSERT_EQUAL(hits[0].handle, 2000);
+	CU_ASSERT(walker.nodes_met > 2000 && pe_walk_ended(&walk));
+	pe_grid_destroy(grid);
 }
 
 // Pages of any size and bound have the whole together, each once, in one order.
@@ -268,6 +295,7 @@ static void every_level_finds_what_is_there(void)
 TESTING_MAIN("grid/walk", {"pages add up to the whole", pages_add_up_to_the_whole},
 	{"bounds are shared between walks", bounds_are_shared_between_walks},
 	{"pages of a long chain", pages_of_a_long_chain},
+	{"opening meets few nodes", opening_meets_few_nodes},
 	{"hostile cursors end", hostile_cursors_end}, {"hostile regions end", hostile_regions_end},
 	{"edges of cells are exact", edges_of_cells_are_exact},
 	{"spaces and frames are apart", spaces_and_frames_are_apart},
