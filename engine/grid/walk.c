@@ -59,6 +59,7 @@ static bool prepare(struct pe_walker *w)
 	}
 	w->sphere = r->test == PE_REGION_SPHERE;
 	w->need_box = true;
+	memset(w->centre, 0, sizeof w->centre); // of a box too: corners are told from it
 	if (w->sphere) {
 		// Beyond 2^50 units no cell is near; the bound keeps differences within 64 bits.
 		for (unsigned i = 0; i < 3; i++)
