@@ -470,7 +470,7 @@ static unsigned publish_due(struct pe_worker *w)
 	unsigned done = 0, n;
 
 	do {
-		for (n = 0; n < PE_OWN_BATCH && (next = pe_held_peek(&w->held, 0)) &&
+		for (n = 0; n < PE_OWN_BATCH && (next = pe_held_front(&w->held)) &&
 			reached(next->due, w->tick);
 			n++) {
 			struct pe_record *r = &w->engine->table.records[next->handle];

@@ -325,7 +325,7 @@ uint32_t pe_worker_idle_ms(const struct pe_worker *worker, struct pe_now now)
 {
 	uint32_t tick = (uint32_t)now.mono_ms;
 	uint32_t idle = pe_wheel_next(&worker->wheel, tick, 1000);
-	const struct pe_held_entry *held = pe_held_peek(&worker->held, 0);
+	const struct pe_held_entry *held = pe_held_front(&worker->held);
 
 	idle = pe_wheel_next(&worker->pending.wheel, tick, idle);
 	if (held && (int32_t)(held->due - tick) < (int32_t)idle)

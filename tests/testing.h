@@ -18,6 +18,16 @@ static inline uint64_t testing_amount(uint64_t n)
 	return n;
 }
 
+// Pseudo-random numbers (splitmix64); the state is the caller's, and begins with its seed.
+static inline uint64_t testing_random(uint64_t *state)
+{
+	uint64_t z = *state += 0x9E3779B97F4A7C15u;
+
+	z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
+	z = (z ^ z >> 27) * 0x94D049BB133111EBu;
+	return z ^ z >> 31;
+}
+
 // For a test that this machine cannot run: the reason reaches the report of scripts/test, and the test
 // counts as skipped.
 _Noreturn static inline void testing_skip(const char *reason)

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct pe_held_entry {
@@ -39,14 +40,10 @@ static inline void pe_held_push(struct pe_held *held, uint32_t handle, uint32_t 
 	held->count++;
 }
 
-// The n-th from the front, or NULL.
-static inline const struct pe_held_entry *pe_held_peek(const struct pe_held *held, uint32_t n)
+// The one that is due first, or NULL.
+static inline const struct pe_held_entry *pe_held_front(const struct pe_held *held)
 {
-	uint32_t at = held->first + n;
-
-	if (n >= held->count)
-		return NULL;
-	return &held->entries[at >= held->count_max ? at - held->count_max : at];
+	return held->count ? &held->entries[held->first] : NULL;
 }
 
 static inline void pe_held_pop(struct pe_held *held)

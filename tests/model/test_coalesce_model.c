@@ -39,11 +39,7 @@ static bool quiet;
 
 static uint64_t next(void)
 {
-	uint64_t z = state += 0x9E3779B97F4A7C15u;
-
-	z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
-	z = (z ^ z >> 27) * 0x94D049BB133111EBu;
-	return z ^ z >> 31;
+	return testing_random(&state);
 }
 
 static unsigned below(unsigned n)

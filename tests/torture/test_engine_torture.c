@@ -53,11 +53,7 @@ struct driver {
 
 static uint64_t next(struct driver *d)
 {
-	uint64_t z = d->random += 0x9E3779B97F4A7C15u;
-
-	z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
-	z = (z ^ z >> 27) * 0x94D049BB133111EBu;
-	return z ^ z >> 31;
+	return testing_random(&d->random);
 }
 
 static struct pe_now now(void)
