@@ -145,10 +145,7 @@ static uint32_t held_count(const struct pe_engine *e)
 {
 	uint32_t share = e->config.entity_count_max / e->config.worker_count + 1;
 
-	for (unsigned i = 0; i < e->config.space_count; i++)
-		if (e->spaces[i].thresholds)
-			return share + share / 4;
-	return 0;
+	return e->covers ? share + share / 4 : 0;
 }
 
 static enum pe_status create_worker(struct pe_engine *e, unsigned index, struct pe_error *error)

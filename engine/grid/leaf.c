@@ -264,10 +264,11 @@ void pe_grid_prefetch_room(const struct pe_grid *grid, uint64_t key)
 		struct pe_chunk *chunk = pe_chunk_at(grid, refs[i]);
 		uint32_t claimed = atomic_load_explicit(&chunk->claimed, memory_order_relaxed);
 		uint32_t free = ~claimed & pe_slots_mask(refs[i]);
-		unsigned slot = (unsigned)__builtin_ctz(free | 1u << 31);
+		unsigned slot;
 
 		if (!free)
 			continue;
+		slot = (unsigned)__builtin_ctz(free);
 		__builtin_prefetch((const void *)pe_slot_word(grid, refs[i] | slot), 1);
 		__builtin_prefetch(&pe_chunk_handles(chunk, refs[i])[slot], 1);
 		return;
