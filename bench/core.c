@@ -524,6 +524,6 @@ uint64_t core_working_set(const struct core *core)
 {
 	const struct pe_table *t = &core->engine->table;
 
-	return (uint64_t)core->options.entities * sizeof(struct pe_record) + t->index_memory.bytes +
+	return pe_records_bytes(core->options.entities) + t->index_memory.bytes +
 		core_grid_bytes_used(core->engine->grid);
 }

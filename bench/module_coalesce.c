@@ -28,8 +28,9 @@ static void decide(void *context, uint64_t count)
 
 	(void)context;
 	for (uint64_t i = 0; i < count; i++) {
-		const struct pe_record *r = &core->engine->table.records[i % NEAR];
-		struct pe_published p = *pe_record_own(r);
+		const struct pe_record *r =
+			&core->engine->table.records[pe_handle_nth((uint32_t)i % NEAR)];
+		struct pe_published p = r->shown;
 		struct pe_place place;
 
 		p.position[0] += 0.1;

@@ -129,7 +129,7 @@ static uint32_t make_entity(struct pe_worker *w, const struct pe_change *c)
 static enum pe_reason check_static(struct pe_worker *w, const struct pe_record *r,
 	const struct pe_change *c, const struct pe_place *place)
 {
-	const struct pe_published *own = pe_record_own(r);
+	const struct pe_published *own = &r->shown;
 	double allowed = own->precision_m > 0 ? (double)own->precision_m : STATIC_SLACK_M;
 
 	if (own->entity_type != PE_ENTITY_STATIC ||

@@ -25,10 +25,10 @@ static inline void pe_apply_words(const struct pe_change *c, uint64_t word, uint
 	to[1] = pe_wire_word(&u->position[1]);
 	to[2] = pe_wire_word(&u->position[2]);
 	to[3] = word;
-	to[4] = c->time_ms;
-	to[5] = pe_wire_word(&u->radius_m); // and precision_m
-	to[6] = (velocity & 0x0000FFFFFFFFFFFFull) | (tail & 0xFFFF0000ull) << 32; // confidences
-	to[7] = pe_apply_tail(tail) | (uint64_t)expiry_tick << 32;
+	to[4] = pe_apply_tail(tail) | (uint64_t)expiry_tick << 32;
+	to[5] = c->time_ms;
+	to[6] = pe_wire_word(&u->radius_m); // and precision_m
+	to[7] = (velocity & 0x0000FFFFFFFFFFFFull) | (tail & 0xFFFF0000ull) << 32; // confidences
 }
 static_assert(offsetof(struct pe_wire_update, precision_m) == 60 &&
 		offsetof(struct pe_wire_update, radius_m) == 56 &&
@@ -36,12 +36,12 @@ static_assert(offsetof(struct pe_wire_update, precision_m) == 60 &&
 		offsetof(struct pe_wire_update, update_frequency) == 72 &&
 		offsetof(struct pe_wire_update, position_confidence) == 74 &&
 		offsetof(struct pe_wire_update, attributes) == 78 &&
-		offsetof(struct pe_published, radius_m) == 40 &&
-		offsetof(struct pe_published, velocity) == 48 &&
-		offsetof(struct pe_published, position_confidence) == 54 &&
-		offsetof(struct pe_published, entity_type) == 56 &&
-		offsetof(struct pe_published, attributes) == 58 &&
-		offsetof(struct pe_published, expiry_tick) == 60,
+		offsetof(struct pe_published, entity_type) == 32 &&
+		offsetof(struct pe_published, attributes) == 34 &&
+		offsetof(struct pe_published, expiry_tick) == 36 &&
+		offsetof(struct pe_published, radius_m) == 48 &&
+		offsetof(struct pe_published, velocity) == 56 &&
+		offsetof(struct pe_published, position_confidence) == 62,
 	"the words of pe_apply_words");
 
 static inline uint32_t pe_apply_expiry(const struct pe_worker *w, const struct pe_change *c)

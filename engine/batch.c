@@ -41,11 +41,12 @@ __attribute__((always_inline)) static inline void stage_probe(
 			pe_index_candidate(&t->index, t->records, b->home[i], b->change[i].hash);
 
 		b->handle[i] = handle;
-		// What may be covered is compared with what is published, and put into the other copy.
-		if (covers && b->change[i].way == PE_WAY_COVERED && handle != PE_HANDLE_NONE) {
-			__builtin_prefetch(&t->records[handle].copy[0], 1);
-			__builtin_prefetch(&t->records[handle].copy[1], 1);
-		}
+		if (handle == PE_HANDLE_NONE)
+			continue;
+		// The other line of the record; its page is known by now.
+		pe_prefetch(&t->records[handle].key);
+		if (covers && b->change[i].way == PE_WAY_COVERED)
+			pe_prefetch(pe_record_held(&t->records[handle]));
 	}
 }
 
@@ -78,6 +79,17 @@ static void supersede(struct pe_worker *w, struct pe_batch *b, unsigned later, u
 	b->change[earlier].way = PE_WAY_GENERAL;
 }
 
+// Is a change of an entity that stays within the spatial threshold of its space?
+static inline bool near(const struct pe_worker *w, const struct pe_record *r,
+	const struct pe_change *c, const struct pe_place *place)
+{
+	const struct pe_space_entry *s = &w->engine->spaces[c->space];
+
+	return pe_coalesce_in_cell(&s->space, r->shown.word, place->word,
+		       c->update.position[2] - r->shown.position[2]) <=
+		s->covered_square[PE_ATTRIBUTE_POWER_MODE(c->update.attributes)];
+}
+
 // Stage 4: ids compared, duplicates within the batch found; copies and slots are asked for.
 __attribute__((always_inline)) static inline void stage_verify(
 	struct pe_worker *w, struct pe_batch *b, const bool covers)
@@ -105,12 +117,12 @@ __attribute__((always_inline)) static inline void stage_verify(
 			bool stays = r->key == b->place[i].key;
 
 			// What is covered leaves its slot alone.
-			if (!(covers && c->way == PE_WAY_COVERED && stays))
+			if (!(covers && c->way == PE_WAY_COVERED && stays &&
+				    near(w, r, c, &b->place[i])))
 				pe_grid_prefetch_slot(w->engine->grid, r->slot);
 			b->insert[b->insert_count] = (uint8_t)i;
 			b->insert_count += !stays;
 		}
-		__builtin_prefetch(pe_record_held(r), 1);
 		earlier = w->newest[handle & 255];
 		w->newest[handle & 255] = (uint8_t)i;
 		if ((earlier < i) & (b->handle[earlier] == handle) && c->kind &&
@@ -152,19 +164,15 @@ static inline enum judgement judge(const struct pe_worker *w, const struct pe_re
 	const struct pe_change *c, const struct pe_place *place)
 {
 	const struct pe_space_entry *s = &w->engine->spaces[c->space];
-	const struct pe_published *own = pe_record_own(r);
+	const struct pe_published *own = &r->shown;
 	uint64_t tail = pe_wire_word(&c->update.update_frequency), known[PE_PUBLISHED_WORDS];
 
 	memcpy(known, own, sizeof known);
-	if ((known[5] != pe_wire_word(&c->update.radius_m)) |
-		(known[6] >> 48 != (tail >> 16 & 0xFFFF)) |
-		((uint32_t)known[7] != pe_apply_tail(tail)))
+	if ((known[6] != pe_wire_word(&c->update.radius_m)) |
+		(known[7] >> 48 != (tail >> 16 & 0xFFFF)) |
+		((uint32_t)known[4] != pe_apply_tail(tail)))
 		return s->policy.coalesce_attribute > 0 ? UNDECIDED : FAR;
-	return pe_coalesce_in_cell(&s->space, own->word, place->word,
-		       c->update.position[2] - own->position[2]) <=
-			s->covered_square[PE_ATTRIBUTE_POWER_MODE(c->update.attributes)] ?
-		COVERED :
-		FAR;
+	return near(w, r, c, place) ? COVERED : FAR;
 }
 
 enum spared { SPARED_NOT, SPARED_APPLIED, SPARED_COVERED };
@@ -183,12 +191,13 @@ __attribute__((always_inline)) static inline enum spared update_plain(struct pe_
 	if (c->incarnation != r->incarnation || pe_apply_check_order(r, c) ||
 		r->wheel.prev == PE_WHEEL_NONE || (int32_t)(expiry_tick - r->wheel.tick) < 0)
 		return SPARED_NOT;
-	pe_apply_words(c, place->word, expiry_tick, words);
 	if (covers && c->way == PE_WAY_COVERED) {
 		enum judgement judgement = judge(w, r, c, place);
 
 		if (judgement == UNDECIDED ||
-			(judgement == COVERED && !pe_coalesce_hold(w, handle, words)))
+			(judgement == COVERED &&
+				!pe_coalesce_hold(
+					w, handle, c->update.position, c->update.velocity)))
 			return SPARED_NOT;
 		if (judgement == COVERED) {
 			pe_record_extend(r, expiry_tick);
@@ -198,7 +207,8 @@ __attribute__((always_inline)) static inline enum spared update_plain(struct pe_
 		pe_own_forget_held(w, handle);
 	}
 	pe_grid_store_settled(w->engine->grid, r->slot, place->word);
-	pe_record_publish_words(r, words);
+	pe_apply_words(c, place->word, expiry_tick, words);
+	pe_record_publish_words(r, pe_own_draft(w), words);
 	pe_apply_remember(r, c);
 	return SPARED_APPLIED;
 }

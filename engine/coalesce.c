@@ -53,7 +53,7 @@ bool pe_coalesce_below(struct pe_worker *w, const struct pe_space_entry *s,
 	const struct pe_record *r, const struct pe_pending *node, const struct pe_published *p,
 	const struct pe_place *place)
 {
-	const struct pe_published *own = pe_record_own(r);
+	const struct pe_published *own = &r->shown;
 	float distance = s->policy.coalesce_distance_m * (float)pe_coalesce_factor(p->attributes);
 
 	if (!attributes_near(own, p, s->policy.coalesce_attribute))
@@ -69,22 +69,36 @@ bool pe_coalesce_below(struct pe_worker *w, const struct pe_space_entry *s,
 }
 
 bool pe_coalesce_hold(
-	struct pe_worker *w, uint32_t handle, const uint64_t words[PE_PUBLISHED_WORDS])
+	struct pe_worker *w, uint32_t handle, const double position[3], const uint16_t velocity[3])
 {
 	struct pe_record *r = &w->engine->table.records[handle];
 	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
+	struct pe_held_state *held = pe_record_held(r);
+	uint32_t due = w->tick + PE_TRAILING_MS;
 
 	if (!(status & PE_STATUS_HELD)) {
 		if (pe_held_full(&w->held))
 			return false;
 #ifndef PE_PLANT_TRAILING_LOST // tests only
-		pe_held_push(&w->held, handle, w->tick + PE_TRAILING_MS);
+		pe_held_push(&w->held, handle, due);
 #endif
-		pe_record_hold_tick(r, w->tick + PE_TRAILING_MS);
+		held->due = (uint16_t)due;
 		atomic_store_explicit(&r->status, status | PE_STATUS_HELD, memory_order_relaxed);
 	}
-	pe_record_hold_words(r, words);
+	// Nothing of the line is read: a store need not wait for it.
+	memcpy(held->position, position, sizeof held->position);
+	memcpy(held->velocity, velocity, sizeof held->velocity);
 	return true;
+}
+
+// The same but for place, word, velocity, time and expiry.
+static bool same_but_motion(const struct pe_published *a, const struct pe_published *b)
+{
+	return a->attributes == b->attributes && a->entity_type == b->entity_type &&
+		a->custom_state == b->custom_state && a->radius_m == b->radius_m &&
+		a->precision_m == b->precision_m &&
+		a->position_confidence == b->position_confidence &&
+		a->status_confidence == b->status_confidence;
 }
 
 bool pe_coalesce_hold_back(struct pe_worker *w, uint32_t handle, const struct pe_change *c,
@@ -94,14 +108,11 @@ bool pe_coalesce_hold_back(struct pe_worker *w, uint32_t handle, const struct pe
 	const struct pe_record *r = &w->engine->table.records[handle];
 	struct pe_pending *node = pe_own_node(w, handle, false);
 
-	if (!node && !cap_ms && !interval_ms && !c->update.duration_ms) {
-		uint64_t words[PE_PUBLISHED_WORDS];
-
-		memcpy(words, p, sizeof words);
-		if (pe_coalesce_hold(w, handle, words)) {
-			pe_own_refresh(w, handle, p->expiry_tick);
-			return true;
-		}
+	if (!node && !cap_ms && !interval_ms && !c->update.duration_ms &&
+		same_but_motion(&r->shown, p) &&
+		pe_coalesce_hold(w, handle, p->position, p->velocity)) {
+		pe_own_refresh(w, handle, p->expiry_tick);
+		return true;
 	}
 	node = pe_own_node(w, handle, true);
 	if (!node) {
@@ -110,7 +121,7 @@ bool pe_coalesce_hold_back(struct pe_worker *w, uint32_t handle, const struct pe
 	}
 	// What covers a state that is held back already does not put it off.
 	if (atomic_load_explicit(&r->status, memory_order_relaxed) & PE_STATUS_HELD)
-		node->trailing_until = pe_record_held(r)->expiry_tick;
+		node->trailing_until = pe_coalesce_due(w, r);
 	else if (!(node->flags & PE_PENDING_STATE) || (node->flags & PE_PENDING_OWED))
 		node->trailing_until = w->tick + (interval_ms ? interval_ms : PE_TRAILING_MS);
 	if (node->flags & PE_PENDING_INTERVAL)

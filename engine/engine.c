@@ -55,7 +55,8 @@ static uint32_t default_pending(const struct pe_engine_config *c)
 	uint32_t quarter = c->entity_count_max / 4 + 64, least = 8192;
 
 	for (unsigned i = 0; i < c->space_count; i++)
-		if (c->spaces[i].coalesce_interval_ms || c->spaces[i].frequency_default)
+		if (c->spaces[i].coalesce_interval_ms || c->spaces[i].frequency_default ||
+			c->spaces[i].coalesce_attribute > 0)
 			return quarter;
 	if (c->entity_count_max / 32 > least)
 		return c->entity_count_max / 32;
@@ -140,12 +141,13 @@ static void destroy_worker(struct pe_worker *w)
 	free(w);
 }
 
-// States that a worker's records hold back at one time: all of its entities', were they spread evenly, and a quarter more.
+// Entries for what a worker's records hold back: one for each of its entities, were they spread evenly, and as many again, since an
+// entity that was published meanwhile leaves one behind.
 static uint32_t held_count(const struct pe_engine *e)
 {
 	uint32_t share = e->config.entity_count_max / e->config.worker_count + 1;
 
-	return e->covers ? share + share / 4 : 0;
+	return e->covers ? 2 * share : 0;
 }
 
 static enum pe_status create_worker(struct pe_engine *e, unsigned index, struct pe_error *error)
@@ -173,8 +175,8 @@ static enum pe_status create_worker(struct pe_engine *e, unsigned index, struct 
 		return fail(error, PE_NO_MEMORY, "no memory for %u held states", held);
 	pe_held_init(&w->held, w->held_memory.base, held);
 	pe_wheel_init(&w->wheel, &e->table.records[0].wheel, sizeof(struct pe_record), 0);
-	if (pe_query_create(&w->query, e->grid, e->table.records, &w->counters,
-		    c->query_results_max, c->query_cells_max, c->query_candidates_max) != PE_OK ||
+	if (pe_query_create(&w->query, e->grid, &e->table, &w->counters, c->query_results_max,
+		    c->query_cells_max, c->query_candidates_max) != PE_OK ||
 		pe_outbox_create(w) != PE_OK)
 		return fail(error, PE_NO_MEMORY, "no memory for a worker's answers");
 	return PE_OK;

@@ -161,10 +161,15 @@ bool pe_coalesce_below(struct pe_worker *w, const struct pe_space_entry *s,
 bool pe_coalesce_hold_back(struct pe_worker *w, uint32_t handle, const struct pe_change *c,
 	const struct pe_published *p, const struct pe_place *place, bool capped, uint32_t cap_ms,
 	uint32_t interval_ms);
-// Keeps back, in the record itself, a state that only the spatial threshold covers, of an entity that waits for nothing else.
-// words: of a struct pe_published, whose expiry is not kept. False: no room.
+// Keeps back, beside the record, a state that only the spatial threshold covers, of an entity that waits for nothing else; what is
+// published differs from it in no more than place, velocity and time. False: no room.
 bool pe_coalesce_hold(
-	struct pe_worker *w, uint32_t handle, const uint64_t words[PE_PUBLISHED_WORDS]);
+	struct pe_worker *w, uint32_t handle, const double position[3], const uint16_t velocity[3]);
+// When what a record holds back is due: within 2^15 ms of now.
+static inline uint32_t pe_coalesce_due(const struct pe_worker *w, const struct pe_record *r)
+{
+	return w->tick + (uint32_t)(int16_t)(pe_record_held(r)->due - (uint16_t)w->tick);
+}
 
 // own.c
 enum pe_publish { PE_PUBLISHED, PE_PUBLISH_WAITS, PE_PUBLISH_FULL };
@@ -174,6 +179,11 @@ enum pe_publish pe_own_publish(struct pe_worker *w, uint32_t handle,
 	const struct pe_published *state, uint64_t key, bool owed);
 // The entity's node, made when it has none; NULL: the pool is empty.
 struct pe_pending *pe_own_node(struct pe_worker *w, uint32_t handle, bool make);
+// Where this worker's records are published from.
+static inline struct pe_draft *pe_own_draft(const struct pe_worker *w)
+{
+	return &w->engine->table.drafts[w->index];
+}
 // Puts the node's timer where its flags say, or gives it back when it has none.
 void pe_own_schedule(struct pe_worker *w, struct pe_pending *node);
 // Drops a waiting state; one that is owed counts as coalesced.

@@ -155,7 +155,7 @@ void pe_own_refresh(struct pe_worker *w, uint32_t handle, uint32_t expiry_tick)
 
 static void publish_record(struct pe_worker *w, uint32_t handle, const struct pe_published *state)
 {
-	pe_record_publish(&w->engine->table.records[handle], state);
+	pe_record_publish(&w->engine->table.records[handle], pe_own_draft(w), state);
 	pe_own_forget_held(w, handle);
 }
 
@@ -334,7 +334,7 @@ static void entity_due(struct pe_worker *w, uint32_t handle)
 
 	switch (PE_STATUS_LIFE(atomic_load_explicit(&r->status, memory_order_relaxed))) {
 	case PE_LIFE_THERE: {
-		uint32_t expiry = pe_record_own(r)->expiry_tick;
+		uint32_t expiry = r->shown.expiry_tick;
 
 		if (!reached(expiry, w->tick)) {
 			pe_wheel_add(&w->wheel, handle, expiry);
@@ -404,15 +404,23 @@ static void publish_waiting(struct pe_worker *w, struct pe_pending *node)
 	}
 }
 
-// What a record held back goes another way than within its cell.
-static void publish_held_elsewhere(struct pe_worker *w, uint32_t handle, uint64_t key)
+// The state that a record holds back, whole.
+static struct pe_published held_state(const struct pe_record *r)
 {
-	struct pe_record *r = &w->engine->table.records[handle];
-	struct pe_published state = *pe_record_held(r);
-	uint64_t words[PE_PUBLISHED_WORDS];
+	const struct pe_held_state *held = pe_record_held(r);
+	struct pe_published state = r->shown;
 
-	state.expiry_tick = pe_record_own(r)->expiry_tick;
-	switch (pe_own_publish(w, handle, &state, key, false)) {
+	memcpy(state.position, held->position, sizeof state.position);
+	memcpy(state.velocity, held->velocity, sizeof state.velocity);
+	state.time_ms += (uint64_t)(int32_t)(r->time_low - (uint32_t)state.time_ms);
+	return state;
+}
+
+// What a record held back goes another way than within its cell.
+static void publish_held_elsewhere(
+	struct pe_worker *w, uint32_t handle, const struct pe_published *state, uint64_t key)
+{
+	switch (pe_own_publish(w, handle, state, key, false)) {
 	case PE_PUBLISHED:
 		pe_count(&w->counters, PE_COUNTER_trailing, 1);
 		return;
@@ -422,8 +430,7 @@ static void publish_held_elsewhere(struct pe_worker *w, uint32_t handle, uint64_
 	case PE_PUBLISH_FULL:
 		// It was taken, so it may not be lost: once more when there may be room. Its entry has just been taken out.
 		pe_own_forget_held(w, handle);
-		memcpy(words, &state, sizeof words);
-		if (!pe_coalesce_hold(w, handle, words))
+		if (!pe_coalesce_hold(w, handle, state->position, state->velocity))
 			assert(!"no room where there was");
 		return;
 	}
@@ -436,29 +443,31 @@ static bool holds(const struct pe_worker *w, const struct pe_held_entry *e)
 	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
 
 	return PE_STATUS_LIFE(status) == PE_LIFE_THERE && PE_STATUS_OWNER(status) == w->index &&
-		(status & PE_STATUS_HELD) && pe_record_held(r)->expiry_tick == e->due;
+		(status & PE_STATUS_HELD) && pe_record_held(r)->due == (uint16_t)e->due;
 }
 
 static void publish_held(struct pe_worker *w, const struct pe_held_entry *e)
 {
 	struct pe_record *r = &w->engine->table.records[e->handle];
 	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
+	struct pe_published state;
 	struct pe_place place;
 	enum pe_reason reason;
 
 	if (!holds(w, e))
 		return;
-	reason = pe_space_locate(&w->engine->spaces[PE_STATUS_SPACE(status)].space,
-		pe_record_held(r)->position, &place);
+	state = held_state(r);
+	reason = pe_space_locate(
+		&w->engine->spaces[PE_STATUS_SPACE(status)].space, state.position, &place);
 	assert(reason == PE_REASON_none); // it was found when it was held
 	(void)reason;
+	state.word = place.word;
 	if (place.key != r->key) {
-		publish_held_elsewhere(w, e->handle, place.key);
+		publish_held_elsewhere(w, e->handle, &state, place.key);
 		return;
 	}
 	pe_grid_store_settled(w->engine->grid, r->slot, place.word);
-	pe_record_publish_held(r);
-	pe_own_forget_held(w, e->handle);
+	publish_record(w, e->handle, &state);
 	pe_count(&w->counters, PE_COUNTER_trailing, 1);
 }
 
@@ -475,9 +484,9 @@ static unsigned publish_due(struct pe_worker *w)
 			n++) {
 			struct pe_record *r = &w->engine->table.records[next->handle];
 
-			__builtin_prefetch(r, 1);
-			__builtin_prefetch(&r->copy[0], 1);
-			__builtin_prefetch(&r->copy[1], 1);
+			pe_prefetch(r);
+			pe_prefetch(&r->key);
+			pe_prefetch(pe_record_held(r));
 			due[n] = *next;
 			pe_held_pop(&w->held);
 		}
@@ -495,11 +504,11 @@ static unsigned publish_due(struct pe_worker *w)
 static void elapse(struct pe_worker *w, struct pe_pending *node)
 {
 	struct pe_record *r = &w->engine->table.records[node->handle];
-	struct pe_published p = *pe_record_own(r);
+	struct pe_published p = r->shown;
 
 	node->flags &= ~PE_PENDING_DURATION;
 	fall_back(&p);
-	pe_record_publish(r, &p);
+	pe_record_publish(r, pe_own_draft(w), &p);
 	pe_count(&w->counters, PE_COUNTER_status_elapsed, 1);
 }
 
@@ -552,7 +561,7 @@ unsigned pe_own_turn(struct pe_worker *w)
 	do {
 		n = pe_grid_poll(w->engine->grid, w->index, departures, PE_OWN_BATCH);
 		for (unsigned i = 0; i < n; i++) {
-			__builtin_prefetch(&w->engine->table.records[departures[i].handle], 1);
+			pe_prefetch(&w->engine->table.records[departures[i].handle]);
 			pe_grid_prefetch_departure(w->engine->grid, &departures[i]);
 		}
 		for (unsigned i = 0; i < n; i++)
@@ -565,7 +574,7 @@ unsigned pe_own_turn(struct pe_worker *w)
 	held = publish_due(w);
 	due = pe_wheel_due(&w->wheel, w->tick, nodes, PE_OWN_BATCH, PE_WHEEL_WORK);
 	for (unsigned i = 0; i < due; i++)
-		__builtin_prefetch(&w->engine->table.records[nodes[i]]);
+		pe_prefetch(&w->engine->table.records[nodes[i]]);
 	for (unsigned i = 0; i < due; i++)
 		entity_due(w, nodes[i]);
 	pe_handles_reclaim(&w->engine->table, &w->handles, PE_OWN_BATCH);

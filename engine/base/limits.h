@@ -3,7 +3,7 @@
 
 #define PE_WORKERS_MAX  32         // workers: rings are one a pair of workers
 #define PE_SPACES_MAX   64         // spaces: 8 bits in a cell key, kept small
-#define PE_ENTITIES_MAX (1u << 26) // entity slots: 32-bit handles, 192 bytes each
+#define PE_ENTITIES_MAX (1u << 26) // entity slots: 32-bit handles, 164 bytes each
 #define PE_BURST_MAX    64         // messages a turn and source
 // records worked together: see docs/hot-path rates of 32 and 64
 #define PE_BATCH_MAX        64

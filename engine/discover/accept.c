@@ -1,15 +1,14 @@
 #include "discover/accept.h"
 
+#include "base/prefetch.h"
 #include "wire/half.h"
 
 #include <float.h>
 #include <math.h>
 
 #define LATCH_TRIES 1000u
-// So far ahead records are asked for, one a hit: many requests in a row stand in each other's way. Of these the copy that the version
-// names is asked for when the version has come; a third line would cost what the other two do.
+// So far ahead records are asked for, one a hit: many requests in a row stand in each other's way.
 #define RECORDS_AHEAD 16u
-#define COPIES_AHEAD  4u
 // How exact the index is: a unit an axis, the coarser one 1 mm up.
 #define INDEX_ERROR_M 0.0025
 
@@ -189,10 +188,10 @@ ALWAYS_INLINE bool test_view(const struct pe_test *t, struct pe_ways ways, const
 __attribute__((noinline)) static bool take_any(
 	const struct pe_test *t, const struct pe_hit *hit, struct pe_wire_result *result)
 {
-	const struct pe_record *r = &t->records[hit->handle];
+	const struct pe_record *r = &t->table->records[hit->handle];
 	struct pe_published p;
 
-	if (!pe_record_read(r, &p, LATCH_TRIES)) {
+	if (!pe_record_read(r, t->table->drafts, &p, LATCH_TRIES)) {
 		pe_count(t->counters, PE_COUNTER_latch_retries, LATCH_TRIES);
 		return false;
 	}
@@ -201,21 +200,16 @@ __attribute__((noinline)) static bool take_any(
 
 ALWAYS_INLINE void ask_for_record(const struct pe_record *records, const struct pe_hit *hit)
 {
-	__builtin_prefetch(&records[hit->handle]);
-}
-
-// A hint: the version may have moved on when the copy is read.
-ALWAYS_INLINE void ask_for_copy(const struct pe_record *records, const struct pe_hit *hit)
-{
 	const struct pe_record *r = &records[hit->handle];
 
-	__builtin_prefetch(&r->copy[atomic_load_explicit(&r->version, memory_order_relaxed) & 1]);
+	pe_prefetch(r);
+	pe_prefetch(&r->key);
 }
 
 ALWAYS_INLINE unsigned take(const struct pe_test *t, struct pe_ways ways, struct pe_hits *all,
 	struct pe_wire_result *results, uint32_t *handles, uint32_t room)
 {
-	const struct pe_record *records = t->records;
+	const struct pe_record *records = t->table->records;
 	struct pe_hits hits = *all;
 	unsigned taken = 0;
 
@@ -229,8 +223,6 @@ ALWAYS_INLINE unsigned take(const struct pe_test *t, struct pe_ways ways, struct
 
 		if (hits.asked < hits.ahead)
 			ask_for_record(records, &hits.hit[hits.asked++]);
-		if (hits.at + COPIES_AHEAD < hits.ahead)
-			ask_for_copy(records, hit + COPIES_AHEAD);
 		handles[taken] = hit->handle;
 		if (__builtin_expect(!pe_record_read_once(r, words), 0)) {
 			taken += take_any(t, hit, &results[taken]);

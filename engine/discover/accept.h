@@ -25,7 +25,7 @@ struct pe_test {
 	const struct pe_space *space;
 	const struct pe_wire_query *query;
 	const struct pe_asker *asker;
-	const struct pe_record *records;
+	const struct pe_table *table;
 	struct pe_counters *counters;
 	struct pe_instant now;
 	struct pe_ways ways;

@@ -36,7 +36,7 @@ struct pe_query_slot {
 };
 
 enum pe_status pe_query_create(struct pe_query_context *context, const struct pe_grid *grid,
-	const struct pe_record *records, struct pe_counters *counters, uint32_t results_max,
+	const struct pe_table *table, struct pe_counters *counters, uint32_t results_max,
 	uint32_t cells_max, uint32_t candidates_max)
 {
 	uint32_t set = 64;
@@ -51,7 +51,7 @@ enum pe_status pe_query_create(struct pe_query_context *context, const struct pe
 		set *= 2;
 	*context = (struct pe_query_context){
 		.grid = grid,
-		.records = records,
+		.table = table,
 		.counters = counters,
 		.results_max = results_max,
 		.cells_max = cells_max,
@@ -280,7 +280,7 @@ void pe_query_prepare(struct pe_query_context *c, const struct pe_space *space,
 	struct pe_query_slot *s = &c->slots[c->prepared++];
 
 	s->test.asker = asker;
-	s->test.records = c->records;
+	s->test.table = c->table;
 	s->test.counters = c->counters;
 	s->test.now = now;
 	s->reason = prepare(c, s, space, precision_max_m);

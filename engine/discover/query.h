@@ -10,6 +10,7 @@
 #include "base/counters.h"
 #include "base/limits.h"
 #include "base/memory.h"
+#include "entity/table.h"
 #include "grid/grid.h"
 #include "policy/view.h"
 #include "wire/wire.h"
@@ -31,7 +32,7 @@ struct pe_query_slot; // query.c
 
 struct pe_query_context {
 	const struct pe_grid *grid;
-	const struct pe_record *records;
+	const struct pe_table *table;
 	struct pe_counters *counters;
 	uint32_t results_max, cells_max, candidates_max;
 	uint32_t cells_left, candidates_left; // in this turn
@@ -50,7 +51,7 @@ struct pe_query_context {
 
 // Memory for one worker's queries; grid, records and counters outlive the context.
 [[nodiscard]] enum pe_status pe_query_create(struct pe_query_context *context,
-	const struct pe_grid *grid, const struct pe_record *records, struct pe_counters *counters,
+	const struct pe_grid *grid, const struct pe_table *table, struct pe_counters *counters,
 	uint32_t results_max, uint32_t cells_max, uint32_t candidates_max);
 void pe_query_destroy(struct pe_query_context *context);
 

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "base/hash.h"
+#include "base/prefetch.h"
 #include "entity/record.h"
 
 #define PE_BUCKET_ENTRIES 12
@@ -59,7 +60,7 @@ static inline uint8_t pe_index_tag(uint64_t hash)
 
 static inline void pe_index_prefetch(const struct pe_index *index, uint32_t home)
 {
-	__builtin_prefetch(&index->buckets[home]);
+	pe_prefetch(&index->buckets[home]);
 }
 
 // Entries of a bucket whose tag fits, as a mask of 12 bits.
@@ -85,9 +86,9 @@ static inline uint32_t pe_index_candidate(
 	if (!match)
 		return PE_HANDLE_NONE;
 	handle = atomic_load_explicit(&b->handle[__builtin_ctz(match)], memory_order_relaxed);
-	__builtin_prefetch(&records[handle], 1);
+	pe_prefetch(&records[handle]);
 	for (match &= match - 1; match; match &= match - 1)
-		__builtin_prefetch(&records[atomic_load_explicit(
+		pe_prefetch(&records[atomic_load_explicit(
 			&b->handle[__builtin_ctz(match)], memory_order_relaxed)]);
 	return handle;
 }

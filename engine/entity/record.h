@@ -1,40 +1,47 @@
-// An entity's record: three cache lines. The first is the owner's (and the id, which anyone may compare);
-// the other two are copies of what the owner has published, behind a version (a latch): the owner writes the copy
-// that readers are not using, then moves the version on. So a reader never waits for a writer, not even for one that
-// was preempted halfway.
+// An entity's record: two cache lines side by side. Readers see the id, the status and what is published; the rest is the owner's.
+// What is published stands here once, behind a version (a latch): the owner writes what it is about to publish into a draft of its own,
+// makes the version odd, writes the record, and makes it even. A reader that meets an odd version reads the owner's draft. So a
+// reader never waits for a writer, not even for one that was preempted halfway.
+//
+// Records lie in pages of 4 KiB, 25 in each. Behind them every record has 32 bytes for a newer state that is held back: in the page whose
+// translation the record has paid for. A handle is a record's place, counted as if a page were full of records (128 × handle is its
+// offset), so that not every number is a handle.
 //
 // Only the worker that owns the entity writes its record; the index partition's worker prepares a fresh one before anyone
-// can find it. A handle is the record's number; it is used again only a grace period after it left the index.
-// An ordinary update touches an index bucket, this record's first line, one copy, and the grid slot.
+// can find it. A handle is used again only a grace period after it left the index.
+// An ordinary update touches an index bucket, this record's two lines, and the grid slot.
 #pragma once
 
 #include <assert.h>
 #include <stdatomic.h>
-#include <stddef.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
 #define PE_HANDLE_NONE 0xFFFFFFFFu
 
-// What readers may see of an entity: 64 bytes. The order is nearly that of struct pe_wire_update, so that eight words
-// are made of an update with three of them put together (apply.c).
+// What readers may see of an entity: 64 bytes, of which the first five words decide whether it is in an answer. The words are made of
+// struct pe_wire_update's with three of them put together (apply.h).
 struct pe_published {
 	double position[3]; // as sent; GEODETIC z is 0 when the height is not known
 	uint64_t word;      // the grid word of that position, without flags
-	uint64_t time_ms;   // event time
+	uint8_t entity_type;
+	uint8_t custom_state;
+	uint16_t attributes;  // PE_ATTRIBUTE_*
+	uint32_t expiry_tick; // gone when now ≥ this (mod 2^32)
+	uint64_t time_ms;     // event time
 	float radius_m;
 	float precision_m;
 	uint16_t velocity[3]; // binary16
 	uint8_t position_confidence;
 	uint8_t status_confidence;
-	uint8_t entity_type;
-	uint8_t custom_state;
-	uint16_t attributes;  // PE_ATTRIBUTE_*
-	uint32_t expiry_tick; // gone when now ≥ this (mod 2^32)
 };
-#define PE_PUBLISHED_WORDS 8
-static_assert(sizeof(struct pe_published) == 8 * PE_PUBLISHED_WORDS, "one line");
+#define PE_PUBLISHED_WORDS       8
+#define PE_PUBLISHED_EXPIRY_WORD 4 // its upper half
+static_assert(sizeof(struct pe_published) == 8 * PE_PUBLISHED_WORDS &&
+		offsetof(struct pe_published, expiry_tick) == 8 * PE_PUBLISHED_EXPIRY_WORD + 4,
+	"words");
 
 enum pe_life {
 	PE_LIFE_FREE = 0,  // not in the index
@@ -45,8 +52,7 @@ enum pe_life {
 };
 
 // status: life 0–7, owner 8–15, space 16–23, flags 24–31.
-#define PE_STATUS_HELD \
-	(1u << 24) // the copy that readers do not use is a newer state: pe_record_hold_words
+#define PE_STATUS_HELD     (1u << 24) // a newer state is held back: pe_record_held
 #define PE_STATUS_LIFE(s)  ((enum pe_life)((s)&0xFFu))
 #define PE_STATUS_OWNER(s) (((s) >> 8) & 0xFFu)
 #define PE_STATUS_SPACE(s) (((s) >> 16) & 0xFFu)
@@ -73,142 +79,145 @@ struct pe_wheel_link {
 };
 
 struct pe_record {
-	// line 0
 	// written: index partition's worker before the handle can be found; read: anyone
 	uint8_t id[16];
-	// LATCH. written: owner; read: anyone. copy[version & 1] is the stable one
+	// LATCH. written: owner; read: anyone. Odd: `shown` is being written, the owner's draft stands in
 	_Atomic uint32_t version;
 	_Atomic uint32_t status; // written: partition's worker (fresh), then owner; read: anyone
-	uint32_t sequence;       // the owner's from here on
+	// LATCH. written: owner, in words; read: anyone, in words; the first five are the rest of line 0
+	struct pe_published shown;
+	// The owner's from here on.
+	uint64_t key; // THERE: the leaf's key. GONE: the stamp of the slots' removal
+	uint32_t sequence;
 	uint32_t incarnation;
-	uint64_t key;               // THERE: the leaf's key. GONE: the stamp of the slots' removal
 	uint32_t slot;              // grid slot, or PE_SLOT_NONE
 	uint32_t time_low;          // newest accepted event time, low 32 bits (compared mod 2^32)
 	uint32_t pending;           // node in the pending pool, or PE_HANDLE_NONE
 	struct pe_wheel_link wheel; // expiry, tombstone; free handles: list links
-	// lines 1 and 2
-	_Alignas(64) struct pe_published copy[2];
 };
-static_assert(sizeof(struct pe_record) == 192, "three lines");
-static_assert(offsetof(struct pe_record, copy) == 64, "copies start a line");
+static_assert(sizeof(struct pe_record) == 128, "two lines");
+static_assert(offsetof(struct pe_record, shown) == 24, "what decides is in line 0");
 
-// Owner's thread: the copy that readers do not use.
-static inline _Atomic uint64_t *pe_record_spare(struct pe_record *r)
+// What a threshold holds back of a newer state that is otherwise as the published one: where it is and how it moves. Its time is
+// the newest accepted one. Its owner's alone.
+struct pe_held_state {
+	double position[3];
+	uint16_t velocity[3];
+	uint16_t due; // low bits of the tick at which it is published
+};
+
+#define PE_PAGE_BYTES   4096u
+#define PE_PAGE_RECORDS 25u
+#define PE_PAGE_HANDLES (PE_PAGE_BYTES / sizeof(struct pe_record)) // with those that are none
+static_assert(PE_PAGE_RECORDS * (sizeof(struct pe_record) + sizeof(struct pe_held_state)) <=
+		PE_PAGE_BYTES,
+	"a page's records and what they hold back");
+
+// The n-th handle, and the bytes that so many records take.
+static inline uint32_t pe_handle_nth(uint32_t n)
 {
-	uint32_t version = atomic_load_explicit(&r->version, memory_order_relaxed);
+	return n / PE_PAGE_RECORDS * (uint32_t)PE_PAGE_HANDLES + n % PE_PAGE_RECORDS;
+}
+static inline size_t pe_records_bytes(uint32_t count)
+{
+	return ((size_t)count + PE_PAGE_RECORDS - 1) / PE_PAGE_RECORDS * PE_PAGE_BYTES;
+}
 
-	return (_Atomic uint64_t *)&r->copy[(version + 1) & 1];
+// What the owner of some records is about to publish, one at a time. Written: that worker; read: anyone.
+struct pe_draft {
+	_Alignas(64) _Atomic uint64_t words[PE_PUBLISHED_WORDS]; // LATCH
+};
+
+static inline struct pe_held_state *pe_record_held(const struct pe_record *r)
+{
+	uintptr_t at = (uintptr_t)r, page = at & ~(uintptr_t)(PE_PAGE_BYTES - 1);
+
+	return (struct pe_held_state *)(page + PE_PAGE_RECORDS * sizeof(struct pe_record)) +
+		(at - page) / sizeof(struct pe_record);
 }
 
 // Owner's thread. Makes what the words say (a struct pe_published) what readers see.
 static inline void pe_record_publish_words(
-	struct pe_record *r, const uint64_t words[PE_PUBLISHED_WORDS])
+	struct pe_record *r, struct pe_draft *draft, const uint64_t words[PE_PUBLISHED_WORDS])
 {
 	uint32_t version = atomic_load_explicit(&r->version, memory_order_relaxed);
-	_Atomic uint64_t *to = pe_record_spare(r);
+	_Atomic uint64_t *to = (_Atomic uint64_t *)&r->shown;
 
 #pragma GCC unroll 8
 	for (unsigned i = 0; i < PE_PUBLISHED_WORDS; i++)
-		atomic_store_explicit(&to[i], words[i], memory_order_relaxed);
-	// LATCH: release pairs with the reader's acquire of version: whoever sees the number sees the copy.
+		atomic_store_explicit(&draft->words[i], words[i], memory_order_relaxed);
+	// LATCH: release pairs with the reader's acquire of version: whoever sees the odd number sees the draft.
 	atomic_store_explicit(&r->version, version + 1, memory_order_release);
-	// LATCH: and the next publish's stores to the other copy come after this store, or a reader of the other
-	// copy could see them under the old number. Stores are ordered among themselves by a release fence.
+	// LATCH: and the stores to the record come after it, or a reader could see them under the old number.
 	atomic_thread_fence(memory_order_release);
-}
-
-// Owner's thread. Puts a newer state into the copy that readers do not use, where it stays until it, or another, is published:
-// for readers it is a publication that has not come to its end. All but the expiry, which is the owner's to use for something
-// else (pe_record_hold_tick): so nothing of the line is read.
-static inline void pe_record_hold_words(
-	struct pe_record *r, const uint64_t words[PE_PUBLISHED_WORDS])
-{
-	_Atomic uint64_t *to = pe_record_spare(r);
-
 #pragma GCC unroll 8
-	for (unsigned i = 0; i < PE_PUBLISHED_WORDS - 1; i++)
+	for (unsigned i = 0; i < PE_PUBLISHED_WORDS; i++)
 		atomic_store_explicit(&to[i], words[i], memory_order_relaxed);
-	atomic_store_explicit((_Atomic uint32_t *)&to[PE_PUBLISHED_WORDS - 1],
-		(uint32_t)words[PE_PUBLISHED_WORDS - 1], memory_order_relaxed);
-}
-static inline void pe_record_hold_tick(struct pe_record *r, uint32_t tick)
-{
-	uint32_t version = atomic_load_explicit(&r->version, memory_order_relaxed) + 1;
-
-	atomic_store_explicit(
-		(_Atomic uint32_t *)&r->copy[version & 1].expiry_tick, tick, memory_order_relaxed);
-}
-
-// Owner's thread: what pe_record_hold_words put there.
-static inline const struct pe_published *pe_record_held(const struct pe_record *r)
-{
-	return &r->copy[(atomic_load_explicit(&r->version, memory_order_relaxed) + 1) & 1];
-}
-
-// Owner's thread. Publishes what is held, with the expiry of what is published.
-static inline void pe_record_publish_held(struct pe_record *r)
-{
-	uint32_t version = atomic_load_explicit(&r->version, memory_order_relaxed);
-
-	pe_record_hold_tick(r, r->copy[version & 1].expiry_tick);
-	// LATCH: as in pe_record_publish_words.
-	atomic_store_explicit(&r->version, version + 1, memory_order_release);
+	// LATCH: release: whoever sees the even number sees the record.
+	atomic_store_explicit(&r->version, version + 2, memory_order_release);
+	// LATCH: and the next publication's stores to the draft come after it, or a reader of the draft could see them under the
+	// odd number. Stores are ordered among themselves by a release fence.
 	atomic_thread_fence(memory_order_release);
+}
+
+static inline void pe_record_publish(
+	struct pe_record *r, struct pe_draft *draft, const struct pe_published *p)
+{
+	uint64_t words[PE_PUBLISHED_WORDS];
+
+	memcpy(words, p, sizeof words);
+	pe_record_publish_words(r, draft, words);
 }
 
 // Owner's thread. Another expiry for what is published, in place: it shares its word with what stays the same, so a reader
 // finds the one or the other and needs no new version.
 static inline void pe_record_extend(struct pe_record *r, uint32_t expiry_tick)
 {
-	uint32_t version = atomic_load_explicit(&r->version, memory_order_relaxed);
-	_Atomic uint64_t *last = (_Atomic uint64_t *)&r->copy[version & 1] + PE_PUBLISHED_WORDS - 1;
-	uint64_t word = atomic_load_explicit(last, memory_order_relaxed);
+	_Atomic uint64_t *at = (_Atomic uint64_t *)&r->shown + PE_PUBLISHED_EXPIRY_WORD;
+	uint64_t word = atomic_load_explicit(at, memory_order_relaxed);
 
 	atomic_store_explicit(
-		last, (word & 0xFFFFFFFFull) | (uint64_t)expiry_tick << 32, memory_order_relaxed);
-}
-static_assert(offsetof(struct pe_published, expiry_tick) == 8 * PE_PUBLISHED_WORDS - 4,
-	"expiry is the upper half of the last word");
-
-static inline void pe_record_publish(struct pe_record *r, const struct pe_published *p)
-{
-	uint64_t words[PE_PUBLISHED_WORDS];
-
-	memcpy(words, p, sizeof words);
-	pe_record_publish_words(r, words);
+		at, (word & 0xFFFFFFFFull) | (uint64_t)expiry_tick << 32, memory_order_relaxed);
 }
 
-// Any RCU reader: one attempt, whose words stay in registers where the caller takes them apart. False: an owner moved on.
-static inline bool pe_record_read_once(
-	const struct pe_record *r, uint64_t words[PE_PUBLISHED_WORDS])
+static inline bool pe_words_read(const struct pe_record *r, const _Atomic uint64_t *from,
+	uint32_t seen, uint64_t words[PE_PUBLISHED_WORDS])
 {
-	uint32_t seen = atomic_load_explicit(&r->version, memory_order_acquire); // LATCH
-	const _Atomic uint64_t *from = (const _Atomic uint64_t *)&r->copy[seen & 1];
-
 #pragma GCC unroll 8
 	for (unsigned i = 0; i < PE_PUBLISHED_WORDS; i++)
 		words[i] = atomic_load_explicit(&from[i], memory_order_relaxed);
-	// LATCH: acquire fence before the second look: the loads above are not moved after it. Without it a copy
+	// LATCH: acquire fence before the second look: the loads above are not moved after it. Without it a state
 	// that the owner began to overwrite could pass.
 	atomic_thread_fence(memory_order_acquire);
 	return atomic_load_explicit(&r->version, memory_order_relaxed) == seen;
 }
 
-// Any RCU reader. False after `tries` attempts beside an owner that moved on each time (counted by the caller).
-static inline bool pe_record_read(const struct pe_record *r, struct pe_published *p, unsigned tries)
+// Any RCU reader: one attempt at the record itself, whose words stay in registers where the caller takes them apart. False: the
+// owner is writing or moved on.
+static inline bool pe_record_read_once(
+	const struct pe_record *r, uint64_t words[PE_PUBLISHED_WORDS])
+{
+	uint32_t seen = atomic_load_explicit(&r->version, memory_order_acquire); // LATCH
+
+	return !(seen & 1) && pe_words_read(r, (const _Atomic uint64_t *)&r->shown, seen, words);
+}
+
+// Any RCU reader. drafts: of all owners. False after `tries` attempts beside an owner that moved on each time (counted by the caller).
+static inline bool pe_record_read(const struct pe_record *r, const struct pe_draft *drafts,
+	struct pe_published *p, unsigned tries)
 {
 	uint64_t words[PE_PUBLISHED_WORDS];
 
-	for (unsigned t = 0; t < tries; t++)
-		if (pe_record_read_once(r, words)) {
+	for (unsigned t = 0; t < tries; t++) {
+		uint32_t seen = atomic_load_explicit(&r->version, memory_order_acquire); // LATCH
+		uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
+		const _Atomic uint64_t *from = seen & 1 ? drafts[PE_STATUS_OWNER(status)].words :
+							  (const _Atomic uint64_t *)&r->shown;
+
+		if (pe_words_read(r, from, seen, words)) {
 			memcpy(p, words, sizeof words);
 			return true;
 		}
+	}
 	return false;
-}
-
-// Owner's thread: the stable copy, in place.
-static inline const struct pe_published *pe_record_own(const struct pe_record *r)
-{
-	return &r->copy[atomic_load_explicit(&r->version, memory_order_relaxed) & 1];
 }

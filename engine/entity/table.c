@@ -42,8 +42,8 @@ enum pe_status pe_table_create(struct pe_table *table, uint32_t entity_count_max
 	enum pe_status status;
 
 	memset(table, 0, sizeof *table);
-	status = pe_memory_map((size_t)entity_count_max * sizeof(struct pe_record), huge_pages,
-		&table->record_memory);
+	status = pe_memory_map(
+		pe_records_bytes(entity_count_max), huge_pages, &table->record_memory);
 	if (status != PE_OK)
 		return status;
 	status = pe_memory_map(pe_index_bytes(entity_count_max, partition_count), huge_pages,
@@ -62,9 +62,10 @@ enum pe_status pe_table_create(struct pe_table *table, uint32_t entity_count_max
 	for (uint32_t end = entity_count_max; end > 0;) {
 		uint32_t first = (end - 1) / PE_HANDLE_CHAIN * PE_HANDLE_CHAIN;
 
-		for (uint32_t h = first; h < end; h++)
-			table->records[h].wheel.next = h + 1 < end ? h + 1 : PE_HANDLE_NONE;
-		store_push(table, first);
+		for (uint32_t n = first; n < end; n++)
+			table->records[pe_handle_nth(n)].wheel.next =
+				n + 1 < end ? pe_handle_nth(n + 1) : PE_HANDLE_NONE;
+		store_push(table, pe_handle_nth(first));
 		end = first;
 	}
 	return PE_OK;

@@ -5,6 +5,7 @@
 // Operation × thread: take, give, retire, reclaim: a worker with its own pe_handles; the rest as in entity/index.h.
 #pragma once
 
+#include "base/limits.h"
 #include "base/memory.h"
 #include "base/status.h"
 #include "entity/index.h"
@@ -13,6 +14,7 @@
 
 struct pe_table {
 	struct pe_record *records;
+	struct pe_draft drafts[PE_WORKERS_MAX]; // by owner
 	uint32_t entity_count_max;
 	struct pe_index index;
 	struct pe_memory record_memory, index_memory;

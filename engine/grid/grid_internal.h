@@ -12,6 +12,7 @@
 #pragma once
 
 #include "base/limits.h"
+#include "base/prefetch.h"
 #include "grid/defer.h"
 #include "grid/grid.h"
 #include "grid/pool.h"

@@ -222,7 +222,7 @@ enum pe_status pe_leaf_insert(struct pe_grid *grid, unsigned worker, uint64_t ke
 
 void pe_grid_prefetch_bucket(const struct pe_grid *grid, uint64_t key)
 {
-	__builtin_prefetch((const void *)pe_leaf_bucket(grid, key));
+	pe_prefetch((const void *)pe_leaf_bucket(grid, key));
 }
 
 void pe_grid_prefetch_leaf(const struct pe_grid *grid, uint64_t key)
@@ -231,7 +231,7 @@ void pe_grid_prefetch_leaf(const struct pe_grid *grid, uint64_t key)
 	uint32_t index = atomic_load_explicit(pe_leaf_bucket(grid, key), memory_order_acquire);
 
 	if (index != PE_NONE)
-		__builtin_prefetch(&grid->leaves[index], 1);
+		pe_prefetch(&grid->leaves[index]);
 }
 
 void pe_grid_prefetch_chunk(const struct pe_grid *grid, uint64_t key)
@@ -245,9 +245,9 @@ void pe_grid_prefetch_chunk(const struct pe_grid *grid, uint64_t key)
 	head = atomic_load_explicit(&grid->leaves[index].head, memory_order_acquire);
 	hint = atomic_load_explicit(&grid->leaves[index].hint, memory_order_relaxed);
 	if (head != PE_NONE)
-		__builtin_prefetch(pe_chunk_at(grid, head), 1);
+		pe_prefetch(pe_chunk_at(grid, head));
 	if (hint != PE_NONE)
-		__builtin_prefetch(pe_chunk_at(grid, hint), 1);
+		pe_prefetch(pe_chunk_at(grid, hint));
 }
 
 void pe_grid_prefetch_room(const struct pe_grid *grid, uint64_t key)
@@ -269,8 +269,8 @@ void pe_grid_prefetch_room(const struct pe_grid *grid, uint64_t key)
 		if (!free)
 			continue;
 		slot = (unsigned)__builtin_ctz(free);
-		__builtin_prefetch((const void *)pe_slot_word(grid, refs[i] | slot), 1);
-		__builtin_prefetch(&pe_chunk_handles(chunk, refs[i])[slot], 1);
+		pe_prefetch((const void *)pe_slot_word(grid, refs[i] | slot));
+		pe_prefetch(&pe_chunk_handles(chunk, refs[i])[slot]);
 		return;
 	}
 }

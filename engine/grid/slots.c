@@ -46,7 +46,7 @@ void pe_grid_store_settled(struct pe_grid *grid, uint32_t slot, uint64_t word)
 
 void pe_grid_prefetch_slot(const struct pe_grid *grid, uint32_t slot)
 {
-	__builtin_prefetch((const void *)pe_slot_word(grid, slot), 1, 3);
+	pe_prefetch((const void *)pe_slot_word(grid, slot));
 }
 
 static void invalidate(struct pe_grid *grid, uint32_t slot)
@@ -138,7 +138,7 @@ unsigned pe_grid_poll(
 		if (entry && (int32_t)(claim[CLAIM_STAMP] - entry[DEPART_STAMP]) >= 0)
 			break;
 		slots[freed] = claim[CLAIM_SLOT];
-		__builtin_prefetch(pe_chunk_at(grid, slots[freed]), 1);
+		pe_prefetch(pe_chunk_at(grid, slots[freed]));
 		pe_defer_pop(&w->claims, 2 * (w->crossing + 1));
 	}
 #ifndef PE_PLANT_SLOT_FREED_WITHOUT_GRACE
@@ -151,7 +151,7 @@ unsigned pe_grid_poll(
 void pe_grid_prefetch_departure(const struct pe_grid *grid, const struct pe_departure *departure)
 {
 	if (departure->old_slot != PE_SLOT_NONE)
-		__builtin_prefetch(pe_chunk_at(grid, departure->old_slot), 1);
+		pe_prefetch(pe_chunk_at(grid, departure->old_slot));
 	if (departure->new_slot != PE_SLOT_NONE)
 		pe_grid_prefetch_slot(grid, departure->new_slot);
 }

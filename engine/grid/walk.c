@@ -219,7 +219,7 @@ static void add_cells(struct pe_walker *w, struct pe_walk_node *node)
 		cell->code = node->path << 6 | number;
 		cell->key = w->first_key + ((uint64_t)x << 34) + ((uint64_t)y << 15);
 		cell->bucket = pe_bucket(&w->grid->leaf_table, w->siblings, number);
-		__builtin_prefetch((const void *)cell->bucket);
+		pe_prefetch((const void *)cell->bucket);
 		w->batch_count++;
 	}
 }

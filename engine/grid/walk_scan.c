@@ -91,7 +91,7 @@ static bool scan_leaf(struct pe_walker *w, const struct pe_walk_cell *cell)
 			continue;
 		}
 		if (next != PE_NONE)
-			__builtin_prefetch(pe_chunk_at(grid, next));
+			pe_prefetch(pe_chunk_at(grid, next));
 		if (w->hit_count + PE_BIG_SLOTS > w->hit_max ||
 			walk->candidates >= walk->candidates_max || w->empties_met >= w->met_max) {
 			pe_walk_stop_at(w, cell->code, true, chunk->sequence);
@@ -133,12 +133,12 @@ static void fetch_chunk(const struct pe_walker *w, const struct pe_walk_cell *ce
 	if (ref == PE_NONE)
 		return;
 	chunk = (const char *)pe_chunk_at(w->grid, ref);
-	__builtin_prefetch(chunk);
-	__builtin_prefetch(chunk + 64);
+	pe_prefetch(chunk);
+	pe_prefetch(chunk + 64);
 	if (!(ref & PE_SMALL)) {
-		__builtin_prefetch(chunk + 128);
-		__builtin_prefetch(chunk + 192);
-		__builtin_prefetch(chunk + 320);
+		pe_prefetch(chunk + 128);
+		pe_prefetch(chunk + 192);
+		pe_prefetch(chunk + 320);
 	}
 }
 
@@ -150,7 +150,7 @@ void pe_walker_fetch_leaves(struct pe_walker *w)
 		// HASH: acquire
 		cell->index = atomic_load_explicit(cell->bucket, memory_order_acquire);
 		if (cell->index != PE_NONE)
-			__builtin_prefetch(&w->grid->leaves[cell->index]);
+			pe_prefetch(&w->grid->leaves[cell->index]);
 	}
 }
 

@@ -298,8 +298,9 @@ static void check_empty(void)
 	const struct pe_worker *w = pe_engine_worker(h->engine, 0);
 
 	for (uint32_t i = 0; i < t->entity_count_max; i++)
-		HARNESS_CHECK(PE_STATUS_LIFE(atomic_load_explicit(&t->records[i].status,
-				      memory_order_relaxed)) == PE_LIFE_FREE);
+		HARNESS_CHECK(
+			PE_STATUS_LIFE(atomic_load_explicit(&t->records[pe_handle_nth(i)].status,
+				memory_order_relaxed)) == PE_LIFE_FREE);
 	HARNESS_CHECK(w->pending.used == 0 && w->pending.owed == 0);
 	HARNESS_CHECK(w->handles.retired_count == 0);
 	HARNESS_CHECK(pe_grid_deferred(h->engine->grid, 0) == 0);

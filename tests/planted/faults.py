@@ -30,10 +30,17 @@ FAULTS = [
         "tests": ["latch-ring"],
     },
     {
-        "name": "latch: the owner writes the copy that readers use",
+        "name": "latch: the owner writes the record under an even number",
         "file": "engine/entity/record.h",
-        "from": "return (_Atomic uint64_t *)&r->copy[(version + 1) & 1];",
-        "to": "return (_Atomic uint64_t *)&r->copy[version & 1];",
+        "from": "&r->version, version + 1, memory_order_release",
+        "to": "&r->version, version, memory_order_release",
+        "tests": ["latch-ring"],
+    },
+    {
+        "name": "latch: the draft is another state",
+        "file": "engine/entity/record.h",
+        "from": "atomic_store_explicit(&draft->words[i], words[i], memory_order_relaxed);",
+        "to": "atomic_store_explicit(&draft->words[i], words[i] + i * i, memory_order_relaxed);",
         "tests": ["latch-ring"],
     },
     {

@@ -1,4 +1,4 @@
-// The record's latch and the worker-to-worker ring under two threads: a reader must only ever see whole copies, the newest or
+// The record's latch and the worker-to-worker ring under two threads: a reader must only ever see whole states, the newest or
 // the one before; a consumer must get every element once, whole and in order.
 #include "base/ring_spsc.h"
 #include "entity/record.h"
@@ -7,7 +7,14 @@
 #include <pthread.h>
 #include <sched.h>
 
-static struct pe_record record;
+#define RECORDS 2u
+
+// Two records of one owner: the draft goes from one to the other while readers may be at it.
+static union {
+	_Alignas(PE_PAGE_BYTES) struct pe_record record[RECORDS];
+	uint8_t page[PE_PAGE_BYTES];
+} memory;
+static struct pe_draft draft;
 static _Atomic bool stop;
 static uint64_t publishes;
 
@@ -22,24 +29,23 @@ static void fill(struct pe_published *p, uint64_t n)
 
 #define EXTENDED 0xEEEEEEEEu // an expiry that no copy is published with, in all likelihood
 
-// Between two publications the owner may hold a newer state back in the copy that readers do not use, which nobody may see, and
-// give what is published another expiry in place.
+// Between two publications the owner may hold a newer state back beside the record, which nobody may see, and give what is
+// published another expiry in place.
 static void *publisher(void *arg)
 {
 	struct pe_published p;
 
 	for (uint64_t n = 1; n <= publishes; n++) {
-		if (n % 4 == 0) {
-			static const uint64_t held[PE_PUBLISHED_WORDS] = {13};
+		struct pe_record *record = &memory.record[n % RECORDS];
 
-			pe_record_hold_tick(&record, (uint32_t)n);
-			pe_record_hold_words(&record, held);
-			pe_record_extend(&record, EXTENDED);
+		if (n % 4 == 0) {
+			*pe_record_held(record) = (struct pe_held_state){.position = {13}};
+			pe_record_extend(record, EXTENDED);
 			if (n % 4096 == 0)
 				sched_yield(); // preempted here too
 		}
 		fill(&p, n);
-		pe_record_publish(&record, &p);
+		pe_record_publish(record, &draft, &p);
 		if (n % 4096 == 0)
 			// preempted between publishes now and then, even where one core is shared
 			sched_yield();
@@ -48,42 +54,88 @@ static void *publisher(void *arg)
 	return arg;
 }
 
+// Whole words? Their number, or UINT64_MAX.
+static uint64_t number_of(const struct pe_published *p, bool *extended)
+{
+	uint64_t words[PE_PUBLISHED_WORDS];
+
+	memcpy(words, p, sizeof words);
+	*extended = words[PE_PUBLISHED_EXPIRY_WORD] >> 32 == EXTENDED;
+	for (unsigned i = 1; i < PE_PUBLISHED_WORDS; i++) {
+		uint64_t ahead = words[i] - words[0];
+
+		if (ahead != i &&
+			(i != PE_PUBLISHED_EXPIRY_WORD || (uint32_t)ahead != i || !*extended))
+			return UINT64_MAX;
+	}
+	// 0x9E37… is odd, so n can be had back.
+	return words[0] * 0xF1DE83E19937733Dull;
+}
+
 static void latch_is_whole(void)
 {
 	pthread_t thread;
 	struct pe_published p;
-	uint64_t reads = 0, last = 0, failed = 0, extended = 0;
+	uint64_t reads = 0, last[RECORDS] = {0}, failed = 0, extended = 0, drafts = 0;
 
 	publishes = testing_amount(20000000);
 	fill(&p, 0);
-	pe_record_publish(&record, &p);
+	for (unsigned r = 0; r < RECORDS; r++)
+		pe_record_publish(&memory.record[r], &draft, &p);
 	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, publisher, NULL), 0);
-	while (!atomic_load_explicit(&stop, memory_order_relaxed)) {
-		uint64_t words[8];
+	for (unsigned r = 0; !atomic_load_explicit(&stop, memory_order_relaxed);
+		r = (r + 1) % RECORDS) {
+		uint64_t words[PE_PUBLISHED_WORDS], n;
+		bool in_place = pe_record_read_once(&memory.record[r], words), more;
 
-		if (!pe_record_read(&record, &p, 1000)) {
+		if (in_place)
+			memcpy(&p, words, sizeof p);
+		else if (!pe_record_read(&memory.record[r], &draft, &p, 1)) {
 			failed++;
 			continue;
 		}
-		memcpy(words, &p, sizeof words);
-		for (unsigned i = 1; i < 8; i++)
-			if (words[i] - words[0] != i &&
-				(i < 7 || (uint32_t)(words[7] - words[0]) != 7 ||
-					words[7] >> 32 != EXTENDED)) {
-				CU_FAIL_FATAL("a torn copy");
-			}
-		// Time does not run backwards: 0x9E37… is odd, so n can be had back.
-		uint64_t n = words[0] * 0xF1DE83E19937733Dull;
-
-		extended += words[7] >> 32 == EXTENDED;
-		CU_ASSERT_FATAL(n >= last && n <= publishes);
-		last = n;
+		n = number_of(&p, &more);
+		if (n == UINT64_MAX)
+			CU_FAIL_FATAL("a torn state");
+		// Time does not run backwards, and records do not get each other's states.
+		CU_ASSERT_FATAL(n >= last[r] && n <= publishes && (n == 0 || n % RECORDS == r));
+		last[r] = n;
+		drafts += !in_place;
+		extended += more;
 		reads++;
 	}
 	pthread_join(thread, NULL);
-	printf("(%llu publishes, %llu reads, %llu gave up) ", (unsigned long long)publishes,
-		(unsigned long long)reads, (unsigned long long)failed);
+	printf("(%llu publishes, %llu reads, %llu not at the first, %llu gave up) ",
+		(unsigned long long)publishes, (unsigned long long)reads,
+		(unsigned long long)drafts, (unsigned long long)failed);
 	CU_ASSERT(reads > 1000 && extended > 0);
+}
+
+// An owner that is preempted halfway: its draft is read, however much of the record is written.
+static void draft_stands_in(void)
+{
+	struct pe_record *r = &memory.record[0];
+	struct pe_published p;
+	uint64_t words[PE_PUBLISHED_WORDS];
+	bool extended;
+
+	fill(&p, 4);
+	pe_record_publish(r, &draft, &p);
+	for (unsigned written = 0; written <= PE_PUBLISHED_WORDS; written++) {
+		fill(&p, 6);
+		memcpy(words, &p, sizeof words);
+		memcpy(draft.words, words, sizeof words);
+		atomic_fetch_add(&r->version, 1);
+		memcpy(&r->shown, words, written * sizeof words[0]);
+		CU_ASSERT_FALSE(pe_record_read_once(r, words));
+		memset(&p, 0, sizeof p);
+		CU_ASSERT(pe_record_read(r, &draft, &p, 1));
+		CU_ASSERT_EQUAL(number_of(&p, &extended), 6);
+		atomic_fetch_add(&r->version, 1);
+		fill(&p, 4);
+		pe_record_publish(r, &draft, &p);
+	}
+	CU_ASSERT(pe_record_read_once(r, words));
 }
 
 struct element {
@@ -140,5 +192,6 @@ static void ring_keeps_order(void)
 }
 
 TESTING_MAIN("torture/latch and ring",
-	{"latch: copies are whole and do not go back", latch_is_whole},
+	{"latch: states are whole and do not go back", latch_is_whole},
+	{"latch: the draft of an owner that was preempted", draft_stands_in},
 	{"ring: every element once, whole, in order", ring_keeps_order})

@@ -71,8 +71,10 @@ static void one_bucket_overflows(void)
 
 	CU_ASSERT_EQUAL_FATAL(pe_table_create(&t, ENTITIES, 1, false), PE_OK);
 	for (uint32_t i = 0; i < 1000; i++) {
-		id_of(i, t.records[i].id);
-		if (!pe_index_add(&t.index, hash, i))
+		uint32_t h = pe_handle_nth(i);
+
+		id_of(i, t.records[h].id);
+		if (!pe_index_add(&t.index, hash, h))
 			break;
 		held++;
 	}
@@ -84,10 +86,10 @@ static void one_bucket_overflows(void)
 
 		id_of(i, id);
 		CU_ASSERT_EQUAL(pe_index_find(&t.index, t.records, hash, id),
-			i < held ? i : PE_HANDLE_NONE);
+			i < held ? pe_handle_nth(i) : PE_HANDLE_NONE);
 	}
 	for (uint32_t i = 0; i < held; i++)
-		CU_ASSERT(pe_index_remove(&t.index, hash, i));
+		CU_ASSERT(pe_index_remove(&t.index, hash, pe_handle_nth(i)));
 	CU_ASSERT_EQUAL(atomic_load(&t.index.buckets[pe_index_home(&t.index, hash)].away), 0);
 	pe_table_destroy(&t);
 }
@@ -101,9 +103,11 @@ static void every_table_fills(void)
 
 		CU_ASSERT_EQUAL_FATAL(pe_table_create(&t, 200000, 1, false), PE_OK);
 		for (uint32_t i = 0; i < 200000; i++) {
-			id_of(i, t.records[i].id);
+			uint32_t h = pe_handle_nth(i);
+
+			id_of(i, t.records[h].id);
 			missed += !pe_index_add(
-				&t.index, pe_hash_id(&t.index.key, t.records[i].id), i);
+				&t.index, pe_hash_id(&t.index.key, t.records[h].id), h);
 		}
 		CU_ASSERT_EQUAL(missed, 0);
 		pe_table_destroy(&t);
@@ -126,9 +130,10 @@ static void supplies_exchange_chains(void)
 		pe_handles_give(&t, &a, taken[i]);
 	// What a does not need is there for b: all but what stays with a.
 	unsigned got = 0;
-	bool seen[2000] = {false};
+	static bool seen[PE_PAGE_HANDLES * 2000 / PE_PAGE_RECORDS];
 	for (uint32_t h; (h = pe_handles_take(&t, &b)) != PE_HANDLE_NONE; got++) {
-		CU_ASSERT_FATAL(h < 2000 && !seen[h]);
+		CU_ASSERT_FATAL(
+			h < sizeof seen && h % PE_PAGE_HANDLES < PE_PAGE_RECORDS && !seen[h]);
 		seen[h] = true;
 	}
 	CU_ASSERT_EQUAL(got + a.count, 2000);
