@@ -62,7 +62,8 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 }
 
 // Lines a second over at least so many seconds.
-static double window(struct line *lines, uint64_t count, uint64_t *random, double length)
+__attribute__((always_inline)) static inline double run(struct line *lines, uint64_t count,
+	uint64_t *random, double length, const bool second_level)
 {
 	struct line *ahead[AHEAD];
 	double from, now;
@@ -77,12 +78,24 @@ static double window(struct line *lines, uint64_t count, uint64_t *random, doubl
 
 			l->word[0]++;
 			ahead[i % AHEAD] = &lines[(crowd_random(random) >> 32) * count >> 32];
-			__builtin_prefetch(ahead[i % AHEAD], 1);
+			if (second_level)
+				__builtin_prefetch(ahead[i % AHEAD], 0, 2);
+			else
+				__builtin_prefetch(ahead[i % AHEAD], 1);
 		}
 		steps += BLOCK_STEPS;
 		now = tool_seconds();
 	} while (now - from < length);
 	return (double)steps / (now - from);
+}
+
+// The lines are asked for into the first level of the caches, or into the second.
+static double window(
+	struct line *lines, uint64_t count, uint64_t *random, double length, bool second_level)
+{
+	if (second_level)
+		return run(lines, count, random, length, true);
+	return run(lines, count, random, length, false);
 }
 
 int main(int argc, char **argv)
@@ -104,15 +117,18 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	count = memory.bytes / sizeof(struct line);
-	(void)window(memory.base, count, &random, WINDOW_S / 10);
+	(void)window(memory.base, count, &random, WINDOW_S / 10, false);
 	if (o.serve) {
 		printf("{\"ready\": {\"bytes\": %zu, \"pages\": \"%s\"}}\n", memory.bytes,
 			pe_memory_kind_name(memory.kind));
 		fflush(stdout);
 		while (fgets(text, sizeof text, stdin)) {
-			if (sscanf(text, "lines %lf", &length) == 1 && length > 0 && length <= 600)
+			bool second = sscanf(text, "second_level %lf", &length) == 1;
+
+			if ((second || sscanf(text, "lines %lf", &length) == 1) && length > 0 &&
+				length <= 600)
 				printf("{\"lines\": %.0f}\n",
-					window(memory.base, count, &random, length));
+					window(memory.base, count, &random, length, second));
 			else
 				printf("{\"error\": \"not a window\"}\n");
 			fflush(stdout);
@@ -120,7 +136,7 @@ int main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	}
 	for (unsigned i = 0; i < WINDOWS; i++)
-		rates[i] = window(memory.base, count, &random, WINDOW_S);
+		rates[i] = window(memory.base, count, &random, WINDOW_S, false);
 	tool_sort(rates, WINDOWS);
 	printf("{\"memory_lines\": {\"median\": %.0f, \"min\": %.0f, \"max\": %.0f, \"unit\": \"lines/s\"},\n"
 	       " \"configuration\": {\"bytes\": %zu, \"pages\": \"%s\"}}\n",

@@ -72,21 +72,28 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 }
 
 struct rates {
-	double updates, queries, answers, tx_dropped, refused, rx_packets, coalesced, results;
+	// of the time without the source's own; the last is the share that this took of all
+	double updates, queries, answers, tx_dropped, refused, rx_packets, coalesced, results,
+		source_share;
 };
 
-static struct rates measure(struct pe_engine *engine, double seconds)
+static struct rates measure(struct pe_engine *engine, const struct stamper *source, double seconds)
 {
+	uint64_t ticks;
 	uint64_t before[PE_COUNTER_COUNT], after[PE_COUNTER_COUNT];
-	double from, length;
+	double from, length, source_share;
 	struct rates r;
 
 	tool_sleep_s(WARM_S);
 	pe_engine_counters(engine, before);
 	from = tool_seconds();
+	ticks = atomic_load_explicit(&source->ticks, memory_order_relaxed);
 	tool_sleep_s(seconds);
 	pe_engine_counters(engine, after);
+	ticks = atomic_load_explicit(&source->ticks, memory_order_relaxed) - ticks;
 	length = tool_seconds() - from;
+	source_share = (double)ticks / (double)rte_get_tsc_hz() / length;
+	length *= 1 - source_share;
 #define RATE(name) ((double)(after[PE_COUNTER_##name] - before[PE_COUNTER_##name]) / length)
 	r = (struct rates){.updates = RATE(records_applied),
 		.coalesced = RATE(records_coalesced),
@@ -94,7 +101,8 @@ static struct rates measure(struct pe_engine *engine, double seconds)
 		.answers = RATE(tx_packets),
 		.tx_dropped = RATE(tx_dropped),
 		.rx_packets = RATE(rx_packets),
-		.results = RATE(query_results)};
+		.results = RATE(query_results),
+		.source_share = source_share};
 #undef RATE
 	for (unsigned i = 1; i < PE_REASON_COUNT; i++)
 		r.refused += (double)(after[PE_COUNTER_REASON(i)] - before[PE_COUNTER_REASON(i)]) /
@@ -104,13 +112,14 @@ static struct rates measure(struct pe_engine *engine, double seconds)
 
 static json_t *rates_json(const struct rates *r)
 {
-	return json_pack("{s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f}", "updates", r->updates, "coalesced",
-		r->coalesced, "queries", r->queries, "answer_packets", r->answers, "rx_packets",
-		r->rx_packets, "tx_dropped", r->tx_dropped, "refused", r->refused, "hits_a_query",
-		r->queries > 0 ? r->results / r->queries : 0);
+	return json_pack("{s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f}", "updates", r->updates,
+		"coalesced", r->coalesced, "queries", r->queries, "answer_packets", r->answers,
+		"rx_packets", r->rx_packets, "tx_dropped", r->tx_dropped, "refused", r->refused,
+		"hits_a_query", r->queries > 0 ? r->results / r->queries : 0, "source_share",
+		r->source_share);
 }
 
-static void serve(struct pe_engine *engine)
+static void serve(struct pe_engine *engine, const struct stamper *source)
 {
 	char line[128];
 	double seconds;
@@ -122,19 +131,20 @@ static void serve(struct pe_engine *engine)
 			tool_print(json_pack("{s:s}", "error", "not a window"), 0);
 			continue;
 		}
-		r = measure(engine, seconds);
+		r = measure(engine, source, seconds);
 		tool_print(rates_json(&r), 0);
 	}
 }
 
-static void run(struct pe_engine *engine, const struct options *o, json_t *result)
+static void run(struct pe_engine *engine, const struct stamper *source, const struct options *o,
+	json_t *result)
 {
 	double rates[WINDOWS_MAX];
 	struct rates r = {0};
 	char name[64];
 
 	for (unsigned i = 0; i < o->windows; i++) {
-		r = measure(engine, o->seconds);
+		r = measure(engine, source, o->seconds);
 		rates[i] = o->queries == 100 ? r.queries : r.updates;
 	}
 	if (o->queries == 100)
@@ -199,9 +209,9 @@ int main(int argc, char **argv)
 
 	if (o.serve) {
 		tool_print(json_pack("{s:o}", "ready", configuration(&o, source_ns)), 0);
-		serve(workers.engine);
+		serve(workers.engine, &stamper);
 	} else {
-		run(workers.engine, &o, result);
+		run(workers.engine, &stamper, &o, result);
 	}
 	(void)pe_workers_drain(&workers, 500);
 	pe_engine_counters(workers.engine, v);

@@ -134,6 +134,7 @@ static uint16_t on_receive(uint16_t port, uint16_t queue, struct rte_mbuf *packe
 	uint16_t count, uint16_t max, void *context)
 {
 	struct stamper *s = context;
+	uint64_t from = rte_rdtsc();
 
 	(void)port;
 	(void)queue;
@@ -157,6 +158,9 @@ static uint16_t on_receive(uint16_t port, uint16_t queue, struct rte_mbuf *packe
 		m->data_len = (uint16_t)bytes;
 		m->pkt_len = bytes;
 	}
+	atomic_store_explicit(&s->ticks,
+		atomic_load_explicit(&s->ticks, memory_order_relaxed) + rte_rdtsc() - from,
+		memory_order_relaxed);
 	return count;
 }
 

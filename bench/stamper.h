@@ -6,6 +6,7 @@
 // Thread: the one that receives from the port (the worker), once added.
 #pragma once
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 #define STAMPER_RECORDS_MAX 16
@@ -24,6 +25,8 @@ struct stamper {
 	uint32_t query_below; // of 2^16
 	uint64_t random;
 	uint64_t packets; // stamped so far
+	// processor time stamp ticks spent on that, since stamper_init. Written: the thread that receives; read: anyone
+	_Atomic uint64_t ticks;
 	uint8_t update[STAMPER_FRAME_MAX], query[STAMPER_FRAME_MAX];
 };
 

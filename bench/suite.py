@@ -120,6 +120,7 @@ def updates_and_queries(run):
         for turn in range(run.rounds):
             say(f"round {turn + 1} of {run.rounds}")
             run.keep("memory_lines_1m", memory.ask(f"lines {run.window_s}")["lines"], "lines/s", memory.ready)
+            run.keep("memory_lines_second_level_1m", memory.ask(f"second_level {run.window_s}")["lines"], "lines/s", memory.ready)
             run.core_window(core, "update", "update_core_1m", "updates", "records/s")
             run.core_window(core, "message:16", "update_message_16", "updates", "records/s")
             for share in crossings:
@@ -140,6 +141,7 @@ def updates_and_queries(run):
                 if got["refused"] > 0.001 * got["rx_packets"]:
                     raise Failed(f"{name}: {got['refused']:.0f} refused a second")
                 configuration = {**served.ready, "window": got}
+                run.keep(name + "_source_share", got["source_share"], "share")
                 if name == "query_packet_20":
                     run.keep(name, got["queries"], "queries/s", configuration)
                 else:
@@ -162,6 +164,7 @@ def ten_millions(run):
         run.keep("create_core_10m_s", core.ready["create_s"], "s")
         for _ in range(run.rounds):
             run.keep("memory_lines_10m", memory.ask(f"lines {run.window_s}")["lines"], "lines/s", memory.ready)
+            run.keep("memory_lines_second_level_10m", memory.ask(f"second_level {run.window_s}")["lines"], "lines/s", memory.ready)
             run.core_window(core, "update", "update_core_10m", "updates", "records/s")
             if run.full:
                 for hits in (20, 100, 1000):

@@ -3,6 +3,8 @@
 #include "discover/accept.h"
 #include "grid/walker.h"
 
+#include <math.h>
+
 // Where a cursor's second word keeps ours, above the walk's own: results of the piece that were given already, and the region.
 #define CURSOR_SKIP_SHIFT   48
 #define CURSOR_REGION_SHIFT 60
@@ -12,8 +14,9 @@
 #define CURSOR_SKIP_MAX 0xFFFu
 static_assert(PE_QUERY_PIECE_HITS <= CURSOR_SKIP_MAX, "a piece's results fit the cursor");
 // Heights down to PE_HEIGHT_LOWEST_M bring two points closer than their footprints by this share at most.
-#define HEIGHT_SHRINK 0.002
-#define HITS_ROOM     (3 * PE_QUERY_PIECE_HITS)
+#define HEIGHT_SHRINK     0.002
+#define CURVATURE_LEAST_M 6335000.0 // along the meridian, at the equator
+#define HITS_ROOM         (3 * PE_QUERY_PIECE_HITS)
 // Nodes of the grid that a step may meet beside its cells for nothing. A walk stops at as many for all of its cells (met_max).
 #define NODES_AT_FIRST 64
 #define NODES_A_CELL   16
@@ -76,6 +79,16 @@ void pe_query_destroy(struct pe_query_context *context)
 	pe_memory_unmap(&context->memory);
 }
 
+// How far along the surface a straight line of so many metres may lead between places no deeper than PE_HEIGHT_LOWEST_M: an arc of
+// the strongest curvature there is.
+static double surface_reach(double straight_m)
+{
+	double chord_m = straight_m + straight_m * HEIGHT_SHRINK + 0.01;
+	double ratio = chord_m / (2 * CURVATURE_LEAST_M);
+
+	return 2 * CURVATURE_LEAST_M * asin(ratio < 1 ? ratio : 1);
+}
+
 // What hits are tested against; the regions' metres are left to the walk.
 static enum pe_reason prepare_test(struct pe_test *t, const struct pe_space *space,
 	const struct pe_wire_query *q, float precision_max_m)
@@ -117,7 +130,7 @@ static enum pe_reason prepare_test(struct pe_test *t, const struct pe_space *spa
 	if (t->ways.straight && q->a[2] < PE_HEIGHT_LOWEST_M)
 		return PE_REASON_query_bounds;
 	if (t->ways.straight)
-		walk_m += walk_m * HEIGHT_SHRINK + 0.01;
+		walk_m = surface_reach(walk_m);
 	t->region_count = pe_space_sphere(space, q->a, walk_m, t->region, NULL);
 	if (centred)
 		memcpy(t->origin, q->a, sizeof t->origin);

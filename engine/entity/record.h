@@ -180,16 +180,22 @@ static inline void pe_record_extend(struct pe_record *r, uint32_t expiry_tick)
 		at, (word & 0xFFFFFFFFull) | (uint64_t)expiry_tick << 32, memory_order_relaxed);
 }
 
+// Any RCU reader, after loads from the record under an even version, or from the draft under an odd one: was all of it that version's?
+static inline bool pe_record_unchanged(const struct pe_record *r, uint32_t seen)
+{
+	// LATCH: acquire fence before the second look: the loads before are not moved after it. Without it a state
+	// that the owner began to overwrite could pass.
+	atomic_thread_fence(memory_order_acquire);
+	return atomic_load_explicit(&r->version, memory_order_relaxed) == seen;
+}
+
 static inline bool pe_words_read(const struct pe_record *r, const _Atomic uint64_t *from,
 	uint32_t seen, uint64_t words[PE_PUBLISHED_WORDS])
 {
 #pragma GCC unroll 8
 	for (unsigned i = 0; i < PE_PUBLISHED_WORDS; i++)
 		words[i] = atomic_load_explicit(&from[i], memory_order_relaxed);
-	// LATCH: acquire fence before the second look: the loads above are not moved after it. Without it a state
-	// that the owner began to overwrite could pass.
-	atomic_thread_fence(memory_order_acquire);
-	return atomic_load_explicit(&r->version, memory_order_relaxed) == seen;
+	return pe_record_unchanged(r, seen);
 }
 
 // Any RCU reader: one attempt at the record itself, whose words stay in registers where the caller takes them apart. False: the

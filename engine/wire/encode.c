@@ -228,17 +228,25 @@ bool pe_wire_response_add(struct pe_wire_response *r, const struct pe_wire_resul
 void pe_wire_response_close(struct pe_wire_response *r, enum pe_reason refused, uint16_t flags,
 	const uint64_t cursor[2])
 {
-	struct pe_wire_answer answer;
+	struct {
+		uint8_t code, reason;
+		uint16_t flags;
+	} outcome = {pe_reason_info[refused].code, (uint8_t)refused, flags};
+	uint8_t *answer = r->buffer + r->answer;
 
 	assert(r->answer);
-	memcpy(&answer, r->buffer + r->answer, sizeof answer);
-	answer.code = pe_reason_info[refused].code;
-	answer.reason = (uint8_t)refused;
-	answer.flags = flags;
-	answer.result_count = r->result_count;
+	// What open wrote stays unread: loads would have to wait for stores of another width.
+	static_assert(offsetof(struct pe_wire_answer, reason) ==
+				offsetof(struct pe_wire_answer, code) + 1 &&
+			offsetof(struct pe_wire_answer, flags) ==
+				offsetof(struct pe_wire_answer, code) + 2,
+		"the outcome is one word");
+	memcpy(answer + offsetof(struct pe_wire_answer, code), &outcome, sizeof outcome);
+	memcpy(answer + offsetof(struct pe_wire_answer, result_count), &r->result_count,
+		sizeof r->result_count);
 	if (cursor)
-		memcpy(answer.cursor, cursor, sizeof answer.cursor);
-	memcpy(r->buffer + r->answer, &answer, sizeof answer);
+		memcpy(answer + offsetof(struct pe_wire_answer, cursor), cursor,
+			2 * sizeof cursor[0]);
 	r->answer_count++;
 	r->answer = 0;
 	r->result_count = 0;

@@ -117,6 +117,28 @@ static void three_dimensions(void)
 	stop();
 }
 
+// Straight lines are shorter than the surface, the more the longer they are: at the edge of wide spheres, all around.
+static void wide_straight_spheres(void)
+{
+	static const double radii[] = {1000, 100000, 1298000, 1450000, 1999000};
+
+	start();
+	for (unsigned i = 0; i < sizeof radii / sizeof radii[0]; i++) {
+		struct pe_wire_query q = harness_sphere(20, 10, 0, radii[i]);
+		// Along the equator the chord of an angle is that of a circle.
+		double degrees = 2 * asin(radii[i] * 0.99999 / (2 * 6378137.0)) * 180 / M_PI;
+		uint64_t n = 2 * i + 1;
+
+		q.a[0] = 0;
+		q.flags = PE_QUERY_DISTANCE_3D;
+		put(EARTH, n, 0, 10 + degrees, 0);
+		put(EARTH, n + 1, 0, 10 + degrees * 1.0001, 0);
+		CU_ASSERT(ask(EARTH, &q) & BIT(n));
+		CU_ASSERT_FALSE(ask(EARTH, &q) & BIT(n + 1));
+	}
+	stop();
+}
+
 static void height_range(void)
 {
 	struct pe_wire_query q = harness_sphere(10, 20, 0, 100);
@@ -348,6 +370,7 @@ static void box_without_end(void)
 
 TESTING_MAIN("engine: queries", {"sphere on the plane", sphere_on_the_plane},
 	{"sphere on the earth", sphere_on_the_earth}, {"three dimensions", three_dimensions},
-	{"height range", height_range}, {"boxes", boxes}, {"points", points}, {"filters", filters},
+	{"wide straight spheres", wide_straight_spheres}, {"height range", height_range},
+	{"boxes", boxes}, {"points", points}, {"filters", filters},
 	{"reach and origin", reach_and_origin}, {"refused queries", refused_queries},
 	{"what a result says", what_a_result_says}, {"box without end", box_without_end})
