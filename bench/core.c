@@ -120,12 +120,12 @@ static inline void next_change(struct core_worker *w, struct pe_change *c,
 	fill_change(w, c, model, number, sequence);
 	// Once some have moved they stay where they are until a work moves them again.
 	if (s->far || w->any_moved) {
-		uint64_t bit = 1ull << (number & 63), *moved = &w->moved[number >> 6];
+		// No branch hangs on chance here: the engine is measured, and not how well its source is foreseen.
+		uint64_t *at = &w->moved[number >> 6], moved = *at;
 
-		if ((random & 0xFFFF) < s->far)
-			*moved ^= bit;
-		if (*moved & bit)
-			c->update.position[0] += s->far_m;
+		moved ^= (uint64_t)((random & 0xFFFF) < s->far) << (number & 63);
+		*at = moved;
+		c->update.position[0] += s->far_m * (double)(moved >> (number & 63) & 1);
 	}
 }
 

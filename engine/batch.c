@@ -79,15 +79,17 @@ static void supersede(struct pe_worker *w, struct pe_batch *b, unsigned later, u
 	b->change[earlier].way = PE_WAY_GENERAL;
 }
 
-// Is a change of an entity that stays within the spatial threshold of its space?
-static inline bool near(const struct pe_worker *w, const struct pe_record *r,
+// A change of an entity that stays, against the spatial threshold of its space.
+static inline enum pe_covered near(const struct pe_worker *w, const struct pe_record *r,
 	const struct pe_change *c, const struct pe_place *place)
 {
 	const struct pe_space_entry *s = &w->engine->spaces[c->space];
 
 	return pe_coalesce_in_cell(&s->space, r->shown.word, place->word,
 		       c->update.position[2] - r->shown.position[2]) <=
-		s->covered_square[PE_ATTRIBUTE_POWER_MODE(c->update.attributes)];
+			s->covered_square[PE_ATTRIBUTE_POWER_MODE(c->update.attributes)] ?
+		PE_COVERED_YES :
+		PE_COVERED_NO;
 }
 
 // Stage 4: ids compared, duplicates within the batch found; copies and slots are asked for.
@@ -103,6 +105,8 @@ __attribute__((always_inline)) static inline void stage_verify(
 		unsigned earlier;
 
 		b->superseded[i] = false;
+		if (covers)
+			b->covered[i] = PE_COVERED_UNKNOWN;
 		if (handle == PE_HANDLE_NONE ||
 			!pe_id_equal(t->records[handle].id, c->update.entity_id))
 			handle = b->handle[i] =
@@ -117,8 +121,9 @@ __attribute__((always_inline)) static inline void stage_verify(
 			bool stays = r->key == b->place[i].key;
 
 			// What is covered leaves its slot alone.
-			if (!(covers && c->way == PE_WAY_COVERED && stays &&
-				    near(w, r, c, &b->place[i])))
+			if (covers && c->way == PE_WAY_COVERED && stays)
+				b->covered[i] = near(w, r, c, &b->place[i]);
+			if (!covers || b->covered[i] != PE_COVERED_YES)
 				pe_grid_prefetch_slot(w->engine->grid, r->slot);
 			b->insert[b->insert_count] = (uint8_t)i;
 			b->insert_count += !stays;
@@ -126,8 +131,12 @@ __attribute__((always_inline)) static inline void stage_verify(
 		earlier = w->newest[handle & 255];
 		w->newest[handle & 255] = (uint8_t)i;
 		if ((earlier < i) & (b->handle[earlier] == handle) && c->kind &&
-			b->change[earlier].kind)
+			b->change[earlier].kind) {
+			// What is published may be another state when this one's turn comes.
+			if (covers)
+				b->covered[i] = PE_COVERED_UNKNOWN;
 			supersede(w, b, i, earlier);
+		}
 	}
 }
 
@@ -161,7 +170,7 @@ enum judgement { COVERED, FAR, UNDECIDED };
 // A change of an entity that stays against the spatial threshold. Covered is what is the same but for its place, velocity and
 // time; undecided, what the attribute threshold has a say in.
 static inline enum judgement judge(const struct pe_worker *w, const struct pe_record *r,
-	const struct pe_change *c, const struct pe_place *place)
+	const struct pe_change *c, const struct pe_place *place, enum pe_covered covered)
 {
 	const struct pe_space_entry *s = &w->engine->spaces[c->space];
 	const struct pe_published *own = &r->shown;
@@ -172,7 +181,9 @@ static inline enum judgement judge(const struct pe_worker *w, const struct pe_re
 		(known[7] >> 48 != (tail >> 16 & 0xFFFF)) |
 		((uint32_t)known[4] != pe_apply_tail(tail)))
 		return s->policy.coalesce_attribute > 0 ? UNDECIDED : FAR;
-	return near(w, r, c, place) ? COVERED : FAR;
+	if (covered == PE_COVERED_UNKNOWN)
+		covered = near(w, r, c, place);
+	return covered == PE_COVERED_YES ? COVERED : FAR;
 }
 
 enum spared { SPARED_NOT, SPARED_APPLIED, SPARED_COVERED };
@@ -180,7 +191,8 @@ enum spared { SPARED_NOT, SPARED_APPLIED, SPARED_COVERED };
 // What nearly every update is: a newer state, in order, of an entity of this worker that stays in its cell and waits for nothing.
 // SPARED_NOT: it is something else, and nothing was done.
 __attribute__((always_inline)) static inline enum spared update_plain(struct pe_worker *w,
-	const struct pe_change *c, const struct pe_place *place, uint32_t handle, const bool covers)
+	const struct pe_change *c, const struct pe_place *place, uint32_t handle,
+	enum pe_covered covered, const bool covers)
 {
 	struct pe_record *r = pe_apply_record(w, handle);
 	uint64_t words[PE_PUBLISHED_WORDS];
@@ -192,7 +204,7 @@ __attribute__((always_inline)) static inline enum spared update_plain(struct pe_
 		r->wheel.prev == PE_WHEEL_NONE || (int32_t)(expiry_tick - r->wheel.tick) < 0)
 		return SPARED_NOT;
 	if (covers && c->way == PE_WAY_COVERED) {
-		enum judgement judgement = judge(w, r, c, place);
+		enum judgement judgement = judge(w, r, c, place, covered);
 
 		if (judgement == UNDECIDED ||
 			(judgement == COVERED &&
@@ -223,7 +235,8 @@ __attribute__((always_inline)) static inline void stage_write(
 		uint32_t handle = b->handle[i];
 
 		if (c->way != PE_WAY_GENERAL && handle != PE_HANDLE_NONE) {
-			enum spared spared = update_plain(w, c, &b->place[i], handle, covers);
+			enum spared spared = update_plain(w, c, &b->place[i], handle,
+				covers ? b->covered[i] : PE_COVERED_UNKNOWN, covers);
 
 			done[spared]++;
 			if (spared)

@@ -16,6 +16,8 @@
 #include "wire/half.h"
 #include "wire/ordinary.h"
 
+#include <immintrin.h>
+
 // a state held back by the spatial threshold alone is published within this time
 #define PE_TRAILING_MS 1000u
 #define PE_OWN_BATCH   64u // timers, departures and reclaimed handles a turn, each
@@ -37,6 +39,9 @@ struct pe_space_entry {
 	_Atomic uint32_t precision_seen;
 };
 
+// Is a change within the spatial threshold of what is published?
+enum pe_covered { PE_COVERED_UNKNOWN, PE_COVERED_NO, PE_COVERED_YES };
+
 // Records worked together, one array a stage's result.
 struct pe_batch {
 	unsigned count;
@@ -45,6 +50,7 @@ struct pe_batch {
 	uint32_t home[PE_BATCH_MAX]; // index bucket
 	uint32_t handle[PE_BATCH_MAX];
 	bool superseded[PE_BATCH_MAX];
+	uint8_t covered[PE_BATCH_MAX]; // enum pe_covered, of what a threshold may cover
 	uint8_t insert[PE_BATCH_MAX]; // changes that will be put into a cell where they are not yet
 	unsigned insert_count;
 };
@@ -139,10 +145,22 @@ static inline unsigned pe_coalesce_factor(uint16_t attributes)
 static inline double pe_coalesce_in_cell(
 	const struct pe_space *space, uint64_t a, uint64_t b, double height_m)
 {
-	int64_t x = (int64_t)PE_WORD_X(b) - PE_WORD_X(a), y = (int64_t)PE_WORD_Y(b) - PE_WORD_Y(a);
-	int64_t z = ((int64_t)PE_WORD_Z(b) - PE_WORD_Z(a)) * ((int64_t)1 << space->z_shift);
-	double square = (double)(x * x + y * y + z * z);
+	const __m256i shift = _mm256_set_epi64x(63, 40, 20, 0), low = _mm256_set1_epi64x(0xFFFFF),
+		      even = _mm256_set_epi32(0, 0, 0, 0, 6, 4, 2, 0);
+	__m256i from = _mm256_srlv_epi64(_mm256_set1_epi64x((int64_t)a), shift);
+	__m256i to = _mm256_srlv_epi64(_mm256_set1_epi64x((int64_t)b), shift);
+	__m256i moved = _mm256_sub_epi64(_mm256_and_si256(to, low), _mm256_and_si256(from, low));
+	// x, y, z and nothing, as halves of 64 bits that fit 32
+	__m256d d = _mm256_cvtepi32_pd(
+		_mm256_castsi256_si128(_mm256_permutevar8x32_epi32(moved, even)));
+	__m128d pair, one;
+	double square;
 
+	d = _mm256_mul_pd(d, _mm256_load_pd(space->lane_units_across));
+	d = _mm256_mul_pd(d, d);
+	pair = _mm_add_pd(_mm256_castpd256_pd128(d), _mm256_extractf128_pd(d, 1));
+	one = _mm_add_sd(pair, _mm_unpackhi_pd(pair, pair));
+	square = _mm_cvtsd_f64(one);
 	if (space->config.kind == PE_SPACE_GEODETIC) {
 		height_m *= space->units_per_m;
 		square += height_m * height_m;

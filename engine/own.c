@@ -51,6 +51,11 @@ void pe_own_schedule(struct pe_worker *w, struct pe_pending *node)
 		give_node(w, node);
 		return;
 	}
+	// What only waits for its crossing to settle needs no timer.
+	if (node->flags == PE_PENDING_CROSSING) {
+		pe_wheel_remove(&w->pending.wheel, number);
+		return;
+	}
 #define EARLIEST(flag, at) \
 	if ((node->flags & (flag)) && (!timed || (int32_t)((at)-due) < 0)) { \
 		due = (at); \

@@ -139,6 +139,8 @@ enum pe_status pe_space_prepare(struct pe_space *space, const struct pe_space_co
 	space->unit_m = c->leaf_edge_m / (1 << PE_CELL_BITS);
 	space->units_per_m = (1 << PE_CELL_BITS) / c->leaf_edge_m;
 	space->units_per_m_up = space->units_per_m / (double)(1u << space->z_shift);
+	for (unsigned i = 0; i < 3; i++)
+		space->lane_units_across[i] = i == 2 ? (double)(1u << space->z_shift) : 1;
 	for (unsigned i = 0; i < 3; i++) {
 		int64_t cells = i == 2 ? PE_KEY_Z_OFFSET : PE_KEY_X_OFFSET;
 

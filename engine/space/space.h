@@ -102,6 +102,8 @@ struct pe_space {
 	// rounding: |held difference − true difference| of two positions at most
 	double slack_units;
 	struct pe_space_frame frame[PE_FRAMES_MAX];
+	// units across of one unit of a word's x, y, z; the fourth lane is 0
+	_Alignas(32) double lane_units_across[4];
 	// CARTESIAN, an axis a lane; the fourth is 0 or lets 0 pass
 	_Alignas(32) double lane_extent_m[4], lane_units_per_m[4];
 	_Alignas(32) int64_t lane_lo[4], lane_outside[4];
