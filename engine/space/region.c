@@ -1,7 +1,8 @@
 // Query volumes as regions of frames: spheres, boxes, and the bounds of what a query may state.
+#include "space/region.h"
+
 #include "base/limits.h"
 #include "space/geodesy.h"
-#include "space/space.h"
 
 #include <string.h>
 
@@ -16,8 +17,7 @@ static int64_t units_clip(const struct pe_space *space, unsigned axis, double me
 		(double)(space->units_hi[axis] + 1));
 }
 
-// Fills lo … hi from ranges in metres, `slack_m` wider. False: the range is empty or outside the key.
-static bool region_bound(const struct pe_space *space, unsigned frame, const double lo[3],
+bool geo_region_bound(const struct pe_space *space, unsigned frame, const double lo[3],
 	const double hi[3], double slack_m, struct pe_region *region)
 {
 	memset(region, 0, sizeof *region);
@@ -36,9 +36,6 @@ static bool region_bound(const struct pe_space *space, unsigned frame, const dou
 	}
 	return true;
 }
-
-// Metres that cover the rounding of footprints computed twice in different ways.
-#define ARITHMETIC_M 1e-6
 
 static void sphere_fill(const struct pe_space *space, const double centre[3], double outer_m,
 	double inner_m, struct pe_region *region)
@@ -68,15 +65,14 @@ static unsigned sphere_cartesian(const struct pe_space *space, const double cent
 		lo[i] = centre[i] - reach;
 		hi[i] = centre[i] + reach;
 	}
-	if (!region_bound(space, 0, lo, hi, *band_m, region))
+	if (!geo_region_bound(space, 0, lo, hi, *band_m, region))
 		return 0;
 	sphere_fill(space, centre, reach, reach, region);
 	return 1;
 }
 
-// Can a point within `angle` radians of `normal` belong to the frame? Necessary, not sufficient (near a
-// cube's corner): the half-spaces between the frame and its neighbours are looked at one by one.
-static bool frame_reached(
+// Not sufficient near a cube's corner: the half-spaces between the frame and its neighbours are looked at one by one.
+bool geo_frame_reached(
 	const struct pe_space *space, unsigned frame, const double normal[3], double angle)
 {
 	double dot = geo_dot(space->frame[frame].up, normal);
@@ -94,9 +90,10 @@ static unsigned sphere_geodetic(const struct pe_space *space, const double centr
 	double radius_m, struct pe_region *regions, double *band_m)
 {
 	double band = pe_surface_band(radius_m), latitude = centre[0];
-	double outer = geo_chord(radius_m + band, latitude) + ARITHMETIC_M;
-	double inner = radius_m > band ? geo_chord(radius_m - band, latitude) - ARITHMETIC_M : -1.0;
-	double rounding = space->slack_units * space->unit_m + ARITHMETIC_M;
+	double outer = geo_chord(radius_m + band, latitude) + GEO_ARITHMETIC_M;
+	double inner =
+		radius_m > band ? geo_chord(radius_m - band, latitude) - GEO_ARITHMETIC_M : -1.0;
+	double rounding = space->slack_units * space->unit_m + GEO_ARITHMETIC_M;
 	double normal[3];
 	unsigned count = 0;
 
@@ -108,7 +105,7 @@ static unsigned sphere_geodetic(const struct pe_space *space, const double centr
 		double at[3], lo[3], hi[3];
 
 		if (space->frame_count > 1 &&
-			!frame_reached(space, f, normal, (radius_m + 1.0) / GEO_RADIUS_MIN))
+			!geo_frame_reached(space, f, normal, (radius_m + 1.0) / GEO_RADIUS_MIN))
 			continue;
 		pe_space_frame_metres(space, f, centre, at);
 		if (space->frame_count == 1 &&
@@ -121,12 +118,13 @@ static unsigned sphere_geodetic(const struct pe_space *space, const double centr
 		for (unsigned i = 0; i < 3; i++) {
 			double along =
 				geo_dot(frame->turn[i], normal); // this axis on the centre's up
-			double flat = outer * sqrt(fmax(1.0 - along * along, 0.0)) + ARITHMETIC_M;
+			double flat =
+				outer * sqrt(fmax(1.0 - along * along, 0.0)) + GEO_ARITHMETIC_M;
 
 			lo[i] = at[i] - fmin(outer, flat + fmax(along, 0.0) * sag);
 			hi[i] = at[i] + fmin(outer, flat + fmax(-along, 0.0) * sag);
 		}
-		if (!region_bound(space, f, lo, hi, rounding, &regions[count]))
+		if (!geo_region_bound(space, f, lo, hi, rounding, &regions[count]))
 			continue;
 		sphere_fill(space, at, outer, inner, &regions[count]);
 		count++;
@@ -175,7 +173,7 @@ static bool box_frame(const struct pe_space *space, unsigned f, const struct geo
 			lo[i] = fmax(lo[i], -space->extent_m);
 		}
 	}
-	return region_bound(space, f, lo, hi, ARITHMETIC_M, region);
+	return geo_region_bound(space, f, lo, hi, GEO_ARITHMETIC_M, region);
 }
 
 unsigned pe_space_box(const struct pe_space *space, const double a[3], const double b[3],
@@ -185,7 +183,7 @@ unsigned pe_space_box(const struct pe_space *space, const double a[3], const dou
 
 	// Rounding down keeps order, so a CARTESIAN box needs no slack at all.
 	if (space->config.kind == PE_SPACE_CARTESIAN)
-		return region_bound(space, 0, a, b, 0.0, regions) ? 1 : 0;
+		return geo_region_bound(space, 0, a, b, 0.0, regions) ? 1 : 0;
 
 	struct geo_box box = geo_box_make(a, b);
 
