@@ -66,7 +66,9 @@
 	PE_REASON(query_bounds, QUERY, REFUSED, OUT_OF_BOUNDS, "volume larger than the space allows") \
 	PE_REASON(query_filter, QUERY, REFUSED, INVALID_MESSAGE, "filter mask with undefined bits, or an inverted height range") \
 	PE_REASON(query_cursor, QUERY, REFUSED, INVALID_MESSAGE, "cursor that was not given by this engine for such a query") \
-	PE_REASON(answer_no_buffer, QUERY, DROPPED, OUT_OF_MEMORY, "no buffer for the answer")
+	PE_REASON(answer_no_buffer, QUERY, DROPPED, OUT_OF_MEMORY, "no buffer for the answer") \
+	/* Later reasons of a query: numbers are not moved. */ \
+	PE_REASON(query_shape, QUERY, REFUSED, INVALID_COORDINATES, "polygon, oriented box or frustum that bounds no volume")
 // clang-format on
 
 enum pe_reason {

@@ -1,0 +1,123 @@
+// Which edges of a polygon are in each other's way: every pair is looked at, four pairs at a time.
+#include "space/polygon_work.h"
+
+#include <immintrin.h>
+#include <math.h>
+
+struct lanes {
+	__m256d x, y, z;
+};
+
+static inline struct lanes lanes_load(const double v[3][GEO_WORK_MAX], unsigned i)
+{
+	return (struct lanes){
+		_mm256_load_pd(&v[0][i]), _mm256_load_pd(&v[1][i]), _mm256_load_pd(&v[2][i])};
+}
+
+static inline struct lanes lanes_set(const double v[3][GEO_WORK_MAX], unsigned i)
+{
+	return (struct lanes){
+		_mm256_set1_pd(v[0][i]), _mm256_set1_pd(v[1][i]), _mm256_set1_pd(v[2][i])};
+}
+
+// How far p is from q along the unit vector n.
+static inline __m256d lanes_along(struct lanes p, struct lanes q, struct lanes n)
+{
+	__m256d x = _mm256_sub_pd(p.x, q.x), y = _mm256_sub_pd(p.y, q.y),
+		z = _mm256_sub_pd(p.z, q.z);
+
+	return _mm256_fmadd_pd(x, n.x, _mm256_fmadd_pd(y, n.y, _mm256_mul_pd(z, n.z)));
+}
+
+static inline __m256d both_above(__m256d u, __m256d v, __m256d least)
+{
+	return _mm256_cmp_pd(_mm256_min_pd(u, v), least, _CMP_GT_OQ);
+}
+
+static inline __m256d both_below(__m256d u, __m256d v, __m256d most)
+{
+	return _mm256_cmp_pd(_mm256_max_pd(u, v), most, _CMP_LT_OQ);
+}
+
+bool geo_work_near(const struct geo_work *w, double apart_m)
+{
+	const __m256d most = _mm256_set1_pd(apart_m * apart_m);
+	__m256d far = _mm256_setzero_pd();
+
+	for (unsigned i = 0; i < w->count; i++) {
+		struct lanes p = lanes_set(w->a, i);
+
+		for (unsigned j = i & ~3u; j < w->count; j += 4) {
+			struct lanes q = lanes_load(w->a, j);
+			__m256d x = _mm256_sub_pd(p.x, q.x), y = _mm256_sub_pd(p.y, q.y),
+				z = _mm256_sub_pd(p.z, q.z);
+			__m256d square =
+				_mm256_fmadd_pd(x, x, _mm256_fmadd_pd(y, y, _mm256_mul_pd(z, z)));
+
+			far = _mm256_or_pd(far, _mm256_cmp_pd(square, most, _CMP_GT_OQ));
+		}
+	}
+	return _mm256_testz_pd(far, far);
+}
+
+// The shared end s of two consecutive edges, their other ends p and q: does one lie on the other?
+static bool folded(const struct geo_work *w, unsigned first, unsigned second)
+{
+	double along = 0.0, q_off = 0.0, p_off = 0.0;
+
+	for (unsigned k = 0; k < 3; k++) {
+		double p = w->a[k][first] - w->b[k][first], q = w->b[k][second] - w->a[k][second];
+
+		along += p * q;
+		q_off += q * w->normal[k][first];
+		p_off += p * w->normal[k][second];
+	}
+	return along > 0.0 && (fabs(q_off) <= w->resolution || fabs(p_off) <= w->resolution);
+}
+
+// Edge i against the four edges from j: bits of those that it meets. A plane separates two edges if it is that of either, or if it
+// stands across either at one of its ends (planes through the Earth's centre have an edge whose ends are on one side
+// wholly on that side; so have planes in a flat world).
+static unsigned meets(const struct geo_work *w, unsigned i, unsigned j)
+{
+	const __m256d above = _mm256_set1_pd(w->resolution), below = _mm256_set1_pd(-w->resolution);
+	struct lanes a = lanes_set(w->a, i), b = lanes_set(w->b, i), c = lanes_load(w->a, j),
+		     d = lanes_load(w->b, j);
+	struct lanes n = lanes_set(w->normal, i), m = lanes_load(w->normal, j);
+	__m256d u = lanes_along(c, a, n), v = lanes_along(d, a, n);
+	__m256d s = lanes_along(a, c, m), t = lanes_along(b, c, m);
+	__m256d apart = _mm256_or_pd(_mm256_or_pd(both_above(u, v, above), both_below(u, v, below)),
+		_mm256_or_pd(both_above(s, t, above), both_below(s, t, below)));
+
+	if (_mm256_movemask_pd(apart) == 15)
+		return 0;
+	n = lanes_set(w->begin, i);
+	m = lanes_set(w->end, i);
+	apart = _mm256_or_pd(apart, both_below(lanes_along(c, a, n), lanes_along(d, a, n), below));
+	apart = _mm256_or_pd(apart, both_above(lanes_along(c, b, m), lanes_along(d, b, m), above));
+	n = lanes_load(w->begin, j);
+	m = lanes_load(w->end, j);
+	apart = _mm256_or_pd(apart, both_below(lanes_along(a, c, n), lanes_along(b, c, n), below));
+	apart = _mm256_or_pd(apart, both_above(lanes_along(a, d, m), lanes_along(b, d, m), above));
+	return ~(unsigned)_mm256_movemask_pd(apart) & 15u;
+}
+
+bool geo_work_crossing(const struct geo_work *w)
+{
+	for (unsigned i = 0; i < w->count; i++)
+		for (unsigned j = i & ~3u; j < w->count; j += 4) {
+			unsigned hits = meets(w, i, j);
+
+			for (; hits; hits &= hits - 1) {
+				unsigned k = j + (unsigned)__builtin_ctz(hits);
+
+				if (k <= i || k >= w->count)
+					continue;
+				// Consecutive edges share a vertex, and may share no more. In a triangle each follows each.
+				if (w->next[i] == k ? folded(w, i, k) :
+						      w->next[k] != i || folded(w, k, i))
+					return true;
+			}
+		}
+	return false;
+}
