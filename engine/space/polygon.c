@@ -14,6 +14,9 @@ const struct pe_volume_fault_info pe_volume_fault_info[PE_VOLUME_FAULT_COUNT] = 
 #undef FAULT_INFO
 };
 
+// What the rounding of a footprint may amount to, with room.
+#define ROUNDING_M 2e-8
+
 static void cross(const double a[3], const double b[3], double product[3])
 {
 	product[0] = a[1] * b[2] - a[2] * b[1];
@@ -119,7 +122,7 @@ static void edge_round(const double a[3], const double b[3], const double place_
 static void edge_padding(struct pe_polygon *p, unsigned at)
 {
 	p->from[at] = p->to[at] = INFINITY;
-	p->length[at] = 0.0;
+	p->length[at] = p->near_m[at] = 0.0;
 	for (unsigned k = 0; k < 3; k++)
 		p->normal[k][at] = p->first[k][at] = p->last[k][at] = 0.0;
 }
@@ -149,6 +152,7 @@ static bool edge_fill(
 	p->length[at] = sqrt(geo_dot(way, way));
 	if (!(p->length[at] > w->resolution))
 		return false;
+	p->near_m[at] = ROUNDING_M * (1.0 + 2.0 * GEO_A / p->length[at]);
 	if (geodetic) {
 		edge_round(end[0], end[1], place[0], place[1], p, at, normal);
 		cross(normal, end[0], begin);
@@ -280,6 +284,55 @@ static inline __m256d in_interval_round(__m256d across, __m256d from, __m256d to
 		_mm256_and_pd(after, before), _mm256_and_pd(wraps, _mm256_or_pd(after, before)));
 }
 
+// Metres along which a way leads north at a footprint, times the footprint's distance from the axis.
+static double north_of(const double at[3], const double way[3])
+{
+	double square = at[0] * at[0] + at[1] * at[1];
+
+	return way[2] * square - at[2] * (at[0] * way[0] + at[1] * way[1]);
+}
+
+// Further beyond an end than rounding alone can put a position that is beside it.
+#define BEYOND_M 5e-9
+
+// A position as near to an edge's plane as rounding knows it, and between the ends' longitudes. It is by the edge, or, when the edge
+// all but runs along a meridian, far away on that meridian: then the end that it lies beyond tells, and the plane doesn't.
+static bool north_near(const struct pe_polygon *p, unsigned i, const double point[3], bool north)
+{
+	double normal[3], first[3], last[3], from_first[3], from_last[3], along[3];
+
+	for (unsigned k = 0; k < 3; k++) {
+		normal[k] = p->normal[k][i];
+		first[k] = p->first[k][i];
+		last[k] = p->last[k][i];
+		from_first[k] = point[k] - first[k];
+		from_last[k] = point[k] - last[k];
+	}
+	cross(normal, first, along);
+	if (geo_dot(from_first, along) < -BEYOND_M * GEO_A)
+		return north_of(first, along) < 0.0;
+	cross(normal, last, along);
+	if (geo_dot(from_last, along) > BEYOND_M * GEO_A)
+		return north_of(last, along) > 0.0;
+	return north;
+}
+
+// Of the four edges at i, those whose side of the position (a bit of `north`) has to be turned.
+__attribute__((noinline)) static unsigned near_flips(const struct pe_polygon *p, unsigned i,
+	const double point[3], unsigned near, unsigned north)
+{
+	unsigned flips = 0;
+
+	for (; near; near &= near - 1) {
+		unsigned lane = (unsigned)__builtin_ctz(near);
+		bool plane_says = north >> lane & 1;
+
+		if (north_near(p, i + lane, point, plane_says) != plane_says)
+			flips ^= 1u << lane;
+	}
+	return flips;
+}
+
 static inline unsigned parity_round(const struct pe_polygon *p, unsigned from, unsigned to,
 	double across, const double point[3])
 {
@@ -288,7 +341,9 @@ static inline unsigned parity_round(const struct pe_polygon *p, unsigned from, u
 	const __m256d zero = _mm256_setzero_pd();
 	// All ones where edges to the north are counted instead.
 	const __m256d other = _mm256_castsi256_pd(_mm256_set1_epi64x(p->from_south ? 0 : -1));
+	const __m256d magnitude = _mm256_castsi256_pd(_mm256_set1_epi64x(INT64_MAX));
 	__m256d odd = zero;
+	unsigned flips = 0;
 
 	for (unsigned i = from; i < to; i += 4) {
 		__m256d in = in_interval_round(
@@ -300,11 +355,17 @@ static inline unsigned parity_round(const struct pe_polygon *p, unsigned from, u
 		__m256d off = _mm256_fmadd_pd(u, _mm256_load_pd(&p->normal[0][i]),
 			_mm256_fmadd_pd(v, _mm256_load_pd(&p->normal[1][i]),
 				_mm256_mul_pd(w, _mm256_load_pd(&p->normal[2][i]))));
-		__m256d beyond = _mm256_xor_pd(_mm256_cmp_pd(off, zero, _CMP_GE_OQ), other);
+		__m256d north = _mm256_cmp_pd(off, zero, _CMP_GE_OQ);
+		__m256d near = _mm256_and_pd(in,
+			_mm256_cmp_pd(_mm256_and_pd(off, magnitude), _mm256_load_pd(&p->near_m[i]),
+				_CMP_LE_OQ));
 
-		odd = _mm256_xor_pd(odd, _mm256_and_pd(in, beyond));
+		odd = _mm256_xor_pd(odd, _mm256_and_pd(in, _mm256_xor_pd(north, other)));
+		if (__builtin_expect(!_mm256_testz_pd(near, near), 0))
+			flips ^= near_flips(p, i, point, (unsigned)_mm256_movemask_pd(near),
+				(unsigned)_mm256_movemask_pd(north));
 	}
-	return (unsigned)_mm256_movemask_pd(odd);
+	return (unsigned)_mm256_movemask_pd(odd) ^ flips;
 }
 
 static inline unsigned parity_flat(

@@ -46,6 +46,8 @@ struct pe_polygon {
 	// The ends, the western or the one of less x first, in metres (Earth-centred or x, y, 0), and the straight length.
 	_Alignas(32) double first[3][PE_POLYGON_EDGES_MAX], last[3][PE_POLYGON_EDGES_MAX];
 	_Alignas(32) double length[PE_POLYGON_EDGES_MAX];
+	// GEODETIC: how exactly the edge's plane is known anywhere on Earth, m; what is nearer is looked at twice
+	_Alignas(32) double near_m[PE_POLYGON_EDGES_MAX];
 };
 
 // Checks rings and fills *polygon. vertices: the rings' vertices one after the other, ring_vertices[i] of them for ring i; the first

@@ -420,6 +420,53 @@ static void refusals(void)
 			pe_volume_fault_info[f].reason == PE_REASON_query_coordinates);
 }
 
+// Edges a few last bits beside a meridian, and positions between their ends' longitudes, north and south of them.
+static void steep(void)
+{
+	static const double along[] = {0, 1e-300, 1e-17, -1e-9, 13.4, -90, 179.999};
+	struct pe_space round = world();
+	static struct pe_polygon polygon;
+	unsigned wrong = 0, inside = 0, tested = 0;
+
+	random_seed("steep", 0x5EED49);
+	for (unsigned n = 0; n < testing_amount(20000); n++) {
+		double lon = along[n % 7], high = random_between(-80, 80),
+		       low = high - random_log(1e-8, 5), wide = (high - low) * random_log(0.1, 1);
+		double bit[2] = {lon, lon};
+		unsigned four = 4, steps = (unsigned)(random_bits() % 4);
+
+		for (unsigned i = 0; i < steps; i++)
+			bit[1] = nextafter(bit[1], 1000);
+		if (random_bits() & 1) // more than last bits about the longitude 0
+			bit[1] += random_log(1e-30, 1e-12);
+		if (random_bits() & 1)
+			wide = -wide;
+		double corner[4][2] = {{low, bit[random_bits() % 2]},
+			{high, bit[random_bits() % 2]}, {high - (high - low) / 4, wrap(lon + wide)},
+			{low + (high - low) / 4, wrap(lon + wide)}};
+
+		if (pe_polygon_prepare(&round, corner, &four, 1, 0, 0, &polygon) != PE_VOLUME_ok)
+			continue;
+		for (unsigned i = 0; i < 12; i++) {
+			double up = random_log(1e-11, 10), at = i % 2 ? bit[i / 2 % 2] : 0;
+			double p[3] = {i % 4 < 2 ? high + up : low - up, at, 0};
+
+			if (i % 2 == 0)
+				p[1] = bit[0] + (bit[1] - bit[0]) * random_between(0, 1);
+			tested++;
+			wrong += pe_polygon_covers(&polygon, p);
+		}
+		// And a place that is well inside.
+		double middle[3] = {(low + high) / 2, wrap(lon + wide / 2), 0};
+
+		inside++;
+		wrong += !pe_polygon_covers(&polygon, middle);
+	}
+	printf(" [%u beyond the ends, %u inside, %u wrong]", tested, inside, wrong);
+	CU_ASSERT_EQUAL(wrong, 0);
+	CU_ASSERT(inside > testing_amount(10000));
+}
+
 // Poles, the antimeridian and heights, by hand.
 static void by_hand(void)
 {
@@ -456,9 +503,29 @@ static void by_hand(void)
 		PE_VOLUME_ok);
 	CU_ASSERT(IN(0, 180) && IN(0, -180) && IN(0, 179) && IN(-1, 179));
 	CU_ASSERT(!IN(0, -179) && !IN(1, 179) && !IN(0, 178.9999) && !IN(0, 0));
+	// −180 and 180 are one meridian, however corners and positions state it; the polygon to its east holds it.
+	CU_ASSERT_EQUAL(
+		pe_polygon_prepare(&round, (double[][2]){{0, 170}, {0, -180}, {5, 180}, {5, 170}},
+			&four, 1, 0, 0, &p),
+		PE_VOLUME_ok);
+	CU_ASSERT(IN(2, 179.9999) && !IN(2, 180) && !IN(2, -180) && !IN(2, -179.9999));
+	CU_ASSERT_EQUAL(
+		pe_polygon_prepare(&round, (double[][2]){{0, 170}, {0, -180}, {5, -180}, {5, 170}},
+			&four, 1, 0, 0, &p),
+		PE_VOLUME_ok);
+	CU_ASSERT(IN(2, 179.9999) && !IN(2, 180) && !IN(2, -180) && !IN(2, -179.9999));
+	CU_ASSERT_EQUAL(
+		pe_polygon_prepare(&round, (double[][2]){{0, -170}, {0, -180}, {5, 180}, {5, -170}},
+			&four, 1, 0, 0, &p),
+		PE_VOLUME_ok);
+	CU_ASSERT(!IN(2, 179.9999) && IN(2, 180) && IN(2, -180) && IN(2, -179.9999));
+	CU_ASSERT_EQUAL(pe_polygon_prepare(&round,
+				(double[][2]){{-1, 179}, {-1, -179}, {1, -179}, {1, 179}}, &four, 1,
+				0, 0, &p),
+		PE_VOLUME_ok);
 	// The arc between two places of a parallel passes nearer to the pole.
 	CU_ASSERT(IN(1.0001, 180) && !IN(-1.0001, 179.0001) && IN(-1.00001, 180));
 }
 
 TESTING_MAIN("space-polygon", {"cartesian", cartesian}, {"edges", edges}, {"tiles", tiles},
-	{"geodetic", geodetic}, {"by hand", by_hand}, {"refusals", refusals})
+	{"geodetic", geodetic}, {"steep", steep}, {"by hand", by_hand}, {"refusals", refusals})
