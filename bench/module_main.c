@@ -19,5 +19,6 @@ int main(int argc, char **argv)
 	module_query();
 	module_ring();
 	module_encode();
+	module_filter();
 	return bench_run(argc, argv);
 }
