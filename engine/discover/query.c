@@ -19,7 +19,7 @@ static_assert(PE_QUERY_PIECE_HITS <= CURSOR_SKIP_MAX, "a piece's results fit the
 #define HITS_ROOM         (3 * PE_QUERY_PIECE_HITS)
 // Nodes of the grid that a step may meet beside its cells for nothing. A walk stops at as many for all of its cells (met_max).
 #define NODES_AT_FIRST 64
-#define NODES_A_CELL   16
+#define NODES_A_CELL   PE_WALK_NODES_A_CELL
 #define HITS_AHEAD     32u // of queries that come next are met while a query's own are taken
 
 // A prepared query.
@@ -351,11 +351,11 @@ static void walk_piece(struct pe_query_context *c, struct pe_query_slot *s)
 	s->to = s->from + pe_walker_scan(&s->walker, &c->hits[s->from], PE_QUERY_PIECE_HITS);
 	c->hits_end = s->to;
 	// Nodes without leaves and empty chunks are work as well, whether the walk came to its end or not: what is beyond the
-	// ordinary share of the cells counts, and a step that met only such, and as many as it may, as a quarter.
+	// ordinary share of the cells counts, and a step that met only such, and as many as it may, is a whole query's.
 	met = s->walker.nodes_met + s->walker.empties_met;
 	ordinary = NODES_AT_FIRST + NODES_A_CELL * (uint64_t)(s->walk.cells - cells);
 	if (met > ordinary)
-		s->walk.cells += (uint32_t)((met - ordinary) / (4 * NODES_A_CELL)) + 1;
+		s->walk.cells += (uint32_t)((met - ordinary) / NODES_A_CELL) + 1;
 	if (pe_walk_ended(&s->walk) && s->region + 1 == s->test.region_count)
 		end_walk(c, s);
 }

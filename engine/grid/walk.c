@@ -315,7 +315,7 @@ void pe_walker_open(struct pe_walker *w, const struct pe_grid *grid, struct pe_w
 	w->resume = walk->resume;
 	walk->resume = 0;
 	w->nodes_met = w->empties_met = 0;
-	w->met_max = 64 + 16 * (uint64_t)walk->cells_max;
+	w->met_max = 64 + PE_WALK_NODES_A_CELL * (uint64_t)walk->cells_max;
 	w->stopped = w->cut = false;
 	w->seen_flags = 0;
 	w->batch_count = w->looked = w->found = 0;

@@ -11,6 +11,8 @@
 
 #define PE_WALK_LEVELS 9 // of nodes (PE_LEVELS)
 #define PE_WALK_BATCH  32
+// Nodes, and empty chunks, that a walk may meet for each cell that it may visit: far beyond it a hostile scatter begins.
+#define PE_WALK_NODES_A_CELL 4u
 
 // A node on the way, in cells of its level.
 struct pe_walk_node {
