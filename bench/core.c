@@ -405,11 +405,8 @@ static struct pe_engine_config config_of(const struct core_options *o)
 		.kind = PE_SPACE_CARTESIAN,
 		.leaf_edge_m = CROWD_CELL_M,
 		.leaf_height_m = 1024};
-	if (o->thresholds) {
+	if (o->thresholds)
 		c.spaces[0].coalesce_distance_m = (float)THRESHOLD_M;
-		// Each entity may hold a state back at the same time.
-		c.pending_count_max = c.entity_count_max;
-	}
 	return c;
 }
 
