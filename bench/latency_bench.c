@@ -7,6 +7,9 @@
 // then a line for each line of its input:
 //   capacity SECONDS      as many packets a second as the worker takes
 //   load:RATE SECONDS     so many packets a second; answers, p50, p99, p99.9 and the longest in microseconds
+// With --echo there is no engine: a loop that takes a given time for each packet and makes a query its own answer. Under the same load it
+// shows what of the quantiles is the machine's: whatever takes a core away makes an echo as late.
+//   service NANOSECONDS   what the loop takes for a packet from now on
 #include "client/tools/load_histogram.h"
 #include "crowd.h"
 #include "dataplane/eal.h"
@@ -32,12 +35,27 @@
 #define QUERY_EVERY   10u       // packets
 #define BEHIND_MAX    1000000.0 // packets that the asker may be late by before the load is called off
 
+struct options {
+	struct setup setup;
+	bool echo;
+};
+
+static const struct argp_option option_list[] = {
+	{"echo", 'E', NULL, 0, "a loop that answers instead of the engine", 0},
+	{0},
+};
+
 static error_t parse_option(int key, char *argument, struct argp_state *state)
 {
+	struct options *o = state->input;
+
 	(void)argument;
-	if (key != ARGP_KEY_INIT)
+	if (key == ARGP_KEY_INIT)
+		state->child_inputs[0] = &o->setup;
+	else if (key == 'E')
+		o->echo = true;
+	else
 		return ARGP_ERR_UNKNOWN;
-	state->child_inputs[0] = state->input;
 	return 0;
 }
 
@@ -67,6 +85,50 @@ static int echo(void *context)
 
 		while (sent < n)
 			sent += rte_eth_tx_burst(0, 0, burst + sent, n - sent);
+	}
+	return 0;
+}
+
+static _Atomic uint32_t service_ns; // written: main thread; read: the loop's
+
+// A query becomes its answer, without results.
+static void answer_in_place(uint8_t *frame)
+{
+	struct pe_wire_header header;
+	struct pe_wire_answer answer = {.flags = PE_ANSWER_LAST};
+
+	memcpy(&header, frame + 42, sizeof header);
+	answer.request_sequence = header.sequence;
+	header.type = PE_TYPE_SPATIAL_RESPONSE;
+	header.count = 1;
+	memcpy(frame + 42, &header, sizeof header);
+	memcpy(frame + 42 + sizeof header, &answer, sizeof answer);
+}
+
+static int echo_load(void *context)
+{
+	const struct asker *a = context;
+	struct rte_mbuf *burst[BURST];
+
+	for (;;) {
+		uint16_t n = rte_eth_rx_burst(0, 0, burst, BURST);
+
+		for (unsigned i = 0; i < n; i++) {
+			uint32_t ns = atomic_load_explicit(&service_ns, memory_order_relaxed);
+			uint64_t until = rte_rdtsc() + (uint64_t)(ns / a->ns_a_tick);
+			uint8_t *frame = rte_pktmbuf_mtod(burst[i], uint8_t *);
+
+			while (rte_rdtsc() < until)
+				;
+			if (frame[42 + offsetof(struct pe_wire_header, type)] !=
+				PE_TYPE_SPATIAL_QUERY) {
+				rte_pktmbuf_free(burst[i]);
+				continue;
+			}
+			answer_in_place(frame);
+			while (rte_eth_tx_burst(0, 0, &burst[i], 1) == 0)
+				;
+		}
 	}
 	return 0;
 }
@@ -331,7 +393,10 @@ static void serve(struct asker *a)
 	while (fgets(text, sizeof text, stdin)) {
 		if (sscanf(text, "capacity %lf", &length) == 1 && length > 0 && length <= 60)
 			tool_print(json_pack("{s:f}", "packets", capacity(a, length)), 0);
-		else if (sscanf(text, "load:%lf %lf", &rate, &length) == 2 && rate >= 1 &&
+		else if (sscanf(text, "service %lf", &rate) == 1 && rate >= 0 && rate <= 1e6) {
+			atomic_store_explicit(&service_ns, (uint32_t)rate, memory_order_relaxed);
+			tool_print(json_pack("{s:f}", "service_ns", rate), 0);
+		} else if (sscanf(text, "load:%lf %lf", &rate, &length) == 2 && rate >= 1 &&
 			rate <= 1e9 && length > 0 && length <= 60)
 			tool_print(load(a, rate, length), 0);
 		else
@@ -355,9 +420,11 @@ static void make_port(struct asker *a)
 
 int main(int argc, char **argv)
 {
-	struct setup setup = SETUP_DEFAULT;
+	struct options options = {.setup = SETUP_DEFAULT};
+	const struct setup *setup = &options.setup;
 	static const struct argp_child children[] = {{.argp = &setup_argp}, {0}};
-	static const struct argp argp = {.parser = parse_option,
+	static const struct argp argp = {.options = option_list,
+		.parser = parse_option,
 		.children = children,
 		.doc = "Request to answer over a port of rings, two cores of one machine."};
 	static struct pe_config config;
@@ -367,11 +434,11 @@ int main(int argc, char **argv)
 	uint8_t mac[6];
 	json_t *floor;
 
-	argp_parse(&argp, argc, argv, 0, NULL, &setup);
-	setup_config(&setup, "", &config);
+	argp_parse(&argp, argc, argv, 0, NULL, &options);
+	setup_config(setup, "", &config);
 	if (pe_eal_start(&config, &error) != PE_OK)
 		setup_fail("EAL", &error);
-	if (!tool_pin(setup.control_core))
+	if (!tool_pin(setup->control_core))
 		perror("presence-latency-bench: not pinned");
 	make_port(&a);
 	snprintf(config.sources[0].device, sizeof config.sources[0].device, "net_ring_bench");
@@ -379,22 +446,27 @@ int main(int argc, char **argv)
 	a.ns_a_tick = 1e9 / (double)rte_get_tsc_hz();
 	a.random = CROWD_RANDOM;
 	a.stamper = (struct stamper){
-		.records = 16, .entity_count = setup.entities, .query_share = 0.1, .hits = 20};
+		.records = 16, .entity_count = setup->entities, .query_share = 0.1, .hits = 20};
 	memcpy(a.stamper.to_mac, mac, sizeof mac);
 	floor = measure_floor(&a);
 	stamper_init(&a.stamper);
-	if (pe_workers_start(&workers, &error) != PE_OK)
-		setup_fail("workers", &error);
-	fill(&a);
-	setup_wait_filled(workers.engine, setup.entities);
+	if (options.echo) {
+		if (rte_eal_remote_launch(echo_load, &a, rte_get_next_lcore(-1, 1, 0)) != 0)
+			setup_fail("the loop that answers", NULL);
+	} else {
+		if (pe_workers_start(&workers, &error) != PE_OK)
+			setup_fail("workers", &error);
+		fill(&a);
+		setup_wait_filled(workers.engine, setup->entities);
+	}
 	// From here on one record a packet.
 	uint32_t sequence = a.stamper.sequence;
 	a.stamper.records = 1;
 	stamper_init(&a.stamper);
-	a.stamper.filled = setup.entities;
+	a.stamper.filled = setup->entities;
 	a.stamper.sequence = sequence;
-	tool_print(json_pack("{s:{s:i,s:b,s:o}}", "ready", "entities", setup.entities, "huge_pages",
-			   !setup.no_huge, "floor", floor),
+	tool_print(json_pack("{s:{s:i,s:b,s:o}}", "ready", "entities", setup->entities,
+			   "huge_pages", !setup->no_huge, "floor", floor),
 		0);
 	serve(&a);
 	_exit(EXIT_SUCCESS);

@@ -190,12 +190,13 @@ def results(f):
            f"{', huge pages' if c.get('update_core_1m', {}).get('pages') == 'huge pages' else ', ordinary pages'}.", ""]
     out += table(figure_rows(f, MAIN), ["name", "what", "median", "least – most", "unit"]) + [""]
     loads = [[f"{s} %", *(number(f.median(f"latency_us_{k}_load_{s}")) for k in ("p50", "p99", "p999")),
-              number(f.median(f"latency_away_us_load_{s}"))]
+              number(f.median(f"latency_away_us_load_{s}")),
+              *(number(f.median(f"latency_echo_us_{k}_load_{s}")) if f.get(f"latency_echo_us_{k}_load_{s}") else "" for k in ("p50", "p99"))]
              for s in (10, 30, 50, 70, 80, 90) if f.get(f"latency_us_p50_load_{s}")]
     if loads:
-        loads.append(["the port itself", *(number(f.median(f"latency_floor_us_{k}")) for k in ("p50", "p99", "p999")), ""])
+        loads.append(["the port itself", *(number(f.median(f"latency_floor_us_{k}")) for k in ("p50", "p99", "p999")), "", "", ""])
         out += [f"Query to whole answer, microseconds, at shares of a capacity of {number(f.median('latency_capacity'), 'packets/s')} packets a second:", ""]
-        out += table(loads, ["load", "p50", "p99", "p99.9", "longest time away of the asker"]) + [""]
+        out += table(loads, ["load", "p50", "p99", "p99.9", "longest time away of the asker", "echo, p50", "echo, p99"]) + [""]
     out += ["### Against the aims", ""]
     out += table([[text, value, wanted, "" if good is None else "yes" if good else "**no**"]
                   for text, value, wanted, good in aims.check(f.data)], ["what", "measured", "wanted", "reached"]) + [""]

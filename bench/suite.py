@@ -219,10 +219,12 @@ def latency(run):
     if run.worker == run.other:
         run.trouble.append("latency: there is one core only")
         return
-    pages = run.reserve(run.engine_bytes(MILLION) + PORT_BYTES)
+    pages = run.reserve(2 * (run.engine_bytes(MILLION) + PORT_BYTES))
+    where = ["--core", str(run.worker), "--control-core", str(run.other), *pages]
 
     def body(start):
-        served = start("presence-latency-bench", "--core", str(run.worker), "--control-core", str(run.other), *pages)
+        served = start("presence-latency-bench", *where)
+        echo = start("presence-latency-bench", "--echo", *where)
         for key, value in served.ready["floor"].items():
             run.keep("latency_floor_us_" + key.removesuffix("_us"), value, "us", served.ready)
         for _ in range(run.rounds):
@@ -239,6 +241,12 @@ def latency(run):
                 run.keep(f"latency_away_share_load_{share}", got["away_share"], "share")
                 run.keep(f"latency_worker_away_share_load_{share}", got["worker_away_share"], "share")
                 run.keep(f"latency_answered_load_{share}", got["answers"] / max(got["queries"], 1), "share")
+            # The same packets at the same times to a loop that takes as long for each and does nothing.
+            echo.ask(f"service {1e9 / capacity:.0f}")
+            for share in (50, 70, 90):
+                got = echo.ask(f"load:{capacity * share / 100:.0f} {2 * run.window_s}")
+                for key in ("p50", "p99", "p999"):
+                    run.keep(f"latency_echo_us_{key}_load_{share}", got[key + "_us"], "us")
 
     run.group("latency", body)
 
