@@ -192,9 +192,10 @@ static void answer_prepared(struct pe_worker *w, struct request *r, unsigned slo
 		send_open(w, r->open);
 }
 
-// Prepares a query in the next slot.
-static void prepare_query(struct pe_worker *w, const struct pe_space_entry *s,
-	const struct pe_wire_view *view, unsigned query, bool trusted)
+// Prepares a query in the next slot. False: it needs room that the queries prepared before have taken. *extension: where its extension
+// begins, if it has one; then where the next one's does.
+static bool prepare_query(struct pe_worker *w, const struct pe_space_entry *s,
+	const struct pe_wire_view *view, unsigned query, bool trusted, const uint8_t **extension)
 {
 	static const struct pe_asker askers[2] = {{.trusted = false}, {.trusted = true}};
 	uint32_t seen_bits = atomic_load_explicit(&s->precision_seen, memory_order_relaxed);
@@ -204,12 +205,19 @@ static void prepare_query(struct pe_worker *w, const struct pe_space_entry *s,
 
 	memcpy(&precision_max_m, &seen_bits, sizeof precision_max_m);
 	pe_wire_get_query(view, query, q);
+	if (!pe_query_next_fits(&w->query))
+		return false;
+	if (query == 0)
+		*extension = view->records + view->count * sizeof *q;
 	reason = pe_wire_check_query(q, s->limits.geodetic);
 	if (reason)
 		pe_query_refuse(&w->query, reason);
 	else
 		pe_query_prepare(&w->query, &s->space, &askers[trusted],
-			(struct pe_instant){w->tick, w->wall_ms}, precision_max_m);
+			(struct pe_instant){w->tick, w->wall_ms}, precision_max_m, *extension);
+	if (q->flags & PE_QUERY_HAS_EXTENSION)
+		*extension += q->extension_bytes;
+	return true;
 }
 
 void pe_answer_queries(struct pe_worker *w, const struct pe_message *messages,
@@ -218,14 +226,16 @@ void pe_answer_queries(struct pe_worker *w, const struct pe_message *messages,
 	unsigned message = 0, query = 0; // the next to be prepared
 	unsigned at = 0;                 // the message that is answered
 	struct request request = {0};
+	const uint8_t *extension = NULL; // of the next
 
 	for (unsigned i = 0; i < count; i++)
 		pe_count(&w->counters, PE_COUNTER_queries_carried, views[i].count);
 	while (message < count) {
 		pe_query_begin(&w->query);
 		while (message < count && w->query.prepared < PE_QUERY_SLOTS) {
-			prepare_query(w, &w->engine->spaces[spaces[message]], &views[message],
-				query, messages[message].peer.trusted);
+			if (!prepare_query(w, &w->engine->spaces[spaces[message]], &views[message],
+				    query, messages[message].peer.trusted, &extension))
+				break;
 			if (++query == views[message].count) {
 				query = 0;
 				message++;

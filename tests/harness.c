@@ -385,9 +385,17 @@ uint64_t harness_queue_withdraws(struct harness *h, unsigned space, uint32_t inc
 uint64_t harness_queue_queries(
 	struct harness *h, unsigned space, const struct pe_wire_query *queries, unsigned count)
 {
+	return harness_queue_extended(h, space, queries, count, NULL, 0);
+}
+
+uint64_t harness_queue_extended(struct harness *h, unsigned space,
+	const struct pe_wire_query *queries, unsigned count, const uint8_t *extensions,
+	uint32_t extensions_bytes)
+{
 	uint8_t buffer[PE_WIRE_BYTES_MAX];
 	struct pe_wire_header header = harness_header(h, space, 0);
-	uint32_t bytes = pe_wire_put_query(buffer, sizeof buffer, &header, queries, count);
+	uint32_t bytes = pe_wire_put_query_extended(
+		buffer, sizeof buffer, &header, queries, count, extensions, extensions_bytes);
 
 	HARNESS_CHECK(bytes > 0);
 	harness_queue(h, buffer, bytes);
@@ -494,8 +502,21 @@ void harness_answer(
 void harness_ask(struct harness *h, unsigned worker, unsigned space,
 	const struct pe_wire_query *query, struct harness_answer *answer)
 {
-	uint64_t sequence = harness_queue_queries(h, space, query, 1);
+	harness_ask_extended(h, worker, space, query, NULL, 0, answer);
+}
 
+void harness_ask_extended(struct harness *h, unsigned worker, unsigned space,
+	const struct pe_wire_query *query, const uint8_t *extension, uint32_t extension_bytes,
+	struct harness_answer *answer)
+{
+	struct pe_wire_query q = *query;
+	uint64_t sequence;
+
+	if (extension_bytes) {
+		q.flags |= PE_QUERY_HAS_EXTENSION;
+		q.extension_bytes = (uint16_t)extension_bytes;
+	}
+	sequence = harness_queue_extended(h, space, &q, 1, extension, extension_bytes);
 	harness_turn_worker(h, worker);
 	harness_answer(h, sequence, query->query_id, answer);
 }

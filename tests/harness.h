@@ -107,6 +107,10 @@ uint64_t harness_queue_withdraws(struct harness *h, unsigned space, uint32_t inc
 	const struct pe_wire_withdraw *withdraws, unsigned count, bool ack);
 uint64_t harness_queue_queries(
 	struct harness *h, unsigned space, const struct pe_wire_query *queries, unsigned count);
+// The same with extensions, as long as the queries say.
+uint64_t harness_queue_extended(struct harness *h, unsigned space,
+	const struct pe_wire_query *queries, unsigned count, const uint8_t *extensions,
+	uint32_t extensions_bytes);
 
 // The acknowledgement records for a packet among the last turn's replies; returns their number, −1 without one. *refused:
 // the reason for the whole packet.
@@ -136,6 +140,10 @@ void harness_answer(
 // Asks one query in a packet of its own; one turn of the worker.
 void harness_ask(struct harness *h, unsigned worker, unsigned space,
 	const struct pe_wire_query *query, struct harness_answer *answer);
+// The same with an extension of so many bytes; 0 = none. Its flag and length are the harness's.
+void harness_ask_extended(struct harness *h, unsigned worker, unsigned space,
+	const struct pe_wire_query *query, const uint8_t *extension, uint32_t extension_bytes,
+	struct harness_answer *answer);
 // Results of a query for everything near (a sphere) that name n: 0 or 1, more when it is met twice. *result may be NULL.
 unsigned harness_sees(struct harness *h, unsigned worker, unsigned space, uint64_t n,
 	const struct pe_wire_query *query, struct pe_wire_result *result);

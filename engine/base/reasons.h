@@ -68,7 +68,10 @@
 	PE_REASON(query_cursor, QUERY, REFUSED, INVALID_MESSAGE, "cursor that was not given by this engine for such a query") \
 	PE_REASON(answer_no_buffer, QUERY, DROPPED, OUT_OF_MEMORY, "no buffer for the answer") \
 	/* Later reasons of a query: numbers are not moved. */ \
-	PE_REASON(query_shape, QUERY, REFUSED, INVALID_COORDINATES, "polygon, oriented box or frustum that bounds no volume")
+	PE_REASON(query_shape, QUERY, REFUSED, INVALID_COORDINATES, "polygon, oriented box or frustum that bounds no volume") \
+	PE_REASON(query_extension, QUERY, REFUSED, INVALID_MESSAGE, "extension that is missing, not wanted, or not laid out as its blocks say") \
+	PE_REASON(query_program, QUERY, REFUSED, INVALID_MESSAGE, "filter that is not a sound program") \
+	PE_REASON(query_nearest, QUERY, REFUSED, INVALID_MESSAGE, "nearest none, or more than the cap")
 // clang-format on
 
 enum pe_reason {

@@ -1,6 +1,7 @@
 #include "discover/accept.h"
 
 #include "base/prefetch.h"
+#include "discover/slot.h"
 #include "wire/half.h"
 
 #include <float.h>
@@ -56,19 +57,21 @@ ALWAYS_INLINE bool height_known(struct pe_ways ways, const struct pe_published *
 	return !ways.geodetic || !(p->attributes & PE_ATTRIBUTE_HEIGHT_UNKNOWN);
 }
 
-static bool passes_filters(
-	const struct pe_wire_query *q, struct pe_ways ways, const struct pe_published *p)
+static bool passes_filters(const struct pe_test *t, struct pe_ways ways, const struct pe_view *view)
 {
+	const struct pe_wire_query *q = t->query;
+	const struct pe_published *p = &view->shows;
 	unsigned type = p->entity_type >= PE_ENTITY_CUSTOM ? 4u : p->entity_type;
 
 	if (q->type_mask && !(q->type_mask >> type & 1))
 		return false;
 	if (q->state_mask && !(q->state_mask >> PE_ATTRIBUTE_STATE(p->attributes) & 1))
 		return false;
-	if (q->flags & PE_QUERY_HEIGHT_RANGE)
-		return height_known(ways, p) && p->position[2] >= (double)q->height_min &&
-			p->position[2] <= (double)q->height_max;
-	return true;
+	if ((q->flags & PE_QUERY_HEIGHT_RANGE) &&
+		!(height_known(ways, p) && p->position[2] >= (double)q->height_min &&
+			p->position[2] <= (double)q->height_max))
+		return false;
+	return !t->filter || pe_query_filter_takes(t, view);
 }
 
 // Is the view inside the volume? *centre_m: its distance from the volume's centre, where that was needed.
@@ -80,6 +83,9 @@ ALWAYS_INLINE bool inside(const struct pe_test *t, struct pe_ways ways, const st
 	*centre_m = -1;
 	if (!ways.sphere && q->kind == PE_QUERY_BOX)
 		return pe_space_box_holds(t->space, q->a, q->b, view->shows.position);
+	if (!ways.sphere && q->kind != PE_QUERY_POINT)
+		return pe_query_volume_holds(
+			t, view->shows.position, height_known(ways, &view->shows));
 	// What lies deeper than the walk allows for is found by no straight line, rather than by some.
 	if (ways.straight &&
 		(!height_known(ways, &view->shows) || view->shows.position[2] < PE_HEIGHT_LOWEST_M))
@@ -160,7 +166,7 @@ ALWAYS_INLINE bool test_view(const struct pe_test *t, struct pe_ways ways, const
 	bool met, centred;
 
 	if (!pe_view_build(t->asker, record, published, t->now.tick, &view) ||
-		(ways.filtered && !passes_filters(t->query, ways, &view.shows)))
+		(ways.filtered && !passes_filters(t, ways, &view)))
 		return false;
 	if (PE_STATUS_SPACE(atomic_load_explicit(&record->status, memory_order_relaxed)) !=
 		t->space_index)

@@ -10,12 +10,16 @@
 #include "grid/grid.h"
 #include "wire/wire.h"
 
+struct pe_filter;
+struct pe_polygon;
+struct pe_hull;
+
 // What is asked of a query besides its numbers. Passed by value, so that constants fold.
 struct pe_ways {
 	bool geodetic;
 	bool straight; // distances with heights, on a GEODETIC space
-	bool sphere;   // the volume is one
-	bool filtered; // by type, state or height
+	bool sphere;   // the volume is one, or is made of some
+	bool filtered; // by type, state, height or a program
 	bool centred;  // the asker's point is the volume's centre
 };
 
@@ -37,6 +41,10 @@ struct pe_test {
 	double centre_metres[3];
 	unsigned region_count;
 	struct pe_region region[PE_FRAMES_MAX]; // the first region_count are set
+	// Of a query with an extension; else `filter` is NULL and the others are not looked at.
+	const struct pe_filter *filter;
+	const struct pe_polygon *polygon; // POLYGON
+	const struct pe_hull *hull;       // ORIENTED_BOX, FRUSTUM
 };
 
 // Hits that are next to each other: of one step of a query's walk up to `end`, and behind it up to `ahead` those of the queries that

@@ -1,7 +1,6 @@
 #include "discover/query.h"
 
-#include "discover/accept.h"
-#include "grid/walker.h"
+#include "discover/slot.h"
 
 #include <math.h>
 
@@ -22,22 +21,6 @@ static_assert(PE_QUERY_PIECE_HITS <= CURSOR_SKIP_MAX, "a piece's results fit the
 #define NODES_A_CELL   PE_WALK_NODES_A_CELL
 #define HITS_AHEAD     32u // of queries that come next are met while a query's own are taken
 
-// A prepared query.
-struct pe_query_slot {
-	struct pe_wire_query query;
-	enum pe_reason reason;
-	unsigned region;   // that is walked
-	uint32_t skip;     // results of the first piece that an earlier answer gave
-	bool opened;       // the walker stands before the next piece
-	bool walked;       // the next piece's hits are there, met while a query before was run
-	bool over;         // all of it was walked
-	unsigned from, to; // hits of the piece
-	struct pe_cursor before; // where it began
-	struct pe_test test;
-	struct pe_walk walk;
-	struct pe_walker walker;
-};
-
 enum pe_status pe_query_create(struct pe_query_context *context, const struct pe_grid *grid,
 	const struct pe_table *table, struct pe_counters *counters, uint32_t results_max,
 	uint32_t cells_max, uint32_t candidates_max)
@@ -46,6 +29,7 @@ enum pe_status pe_query_create(struct pe_query_context *context, const struct pe
 	size_t hit_bytes = HITS_ROOM * sizeof(struct pe_hit);
 	// Results start a line each.
 	size_t slot_bytes = (PE_QUERY_SLOTS * sizeof(struct pe_query_slot) + 63) & ~(size_t)63;
+	size_t extra_bytes = (sizeof(struct pe_query_extras) + 63) & ~(size_t)63;
 	size_t result_bytes = results_max * sizeof(struct pe_wire_result);
 	size_t handle_bytes = results_max * sizeof(uint32_t);
 	uint8_t *base;
@@ -61,13 +45,14 @@ enum pe_status pe_query_create(struct pe_query_context *context, const struct pe
 		.candidates_max = candidates_max,
 		.met_mask = set - 1,
 	};
-	if (pe_memory_map(
-		    slot_bytes + result_bytes + hit_bytes + handle_bytes + set * sizeof(uint32_t),
+	if (pe_memory_map(slot_bytes + extra_bytes + result_bytes + hit_bytes + handle_bytes +
+			    set * sizeof(uint32_t),
 		    false, &context->memory) != PE_OK)
 		return PE_NO_MEMORY;
 	base = context->memory.base;
 	context->slots = (struct pe_query_slot *)base;
-	context->results = (struct pe_wire_result *)(base += slot_bytes);
+	context->extras = (struct pe_query_extras *)(base += slot_bytes);
+	context->results = (struct pe_wire_result *)(base += extra_bytes);
 	context->hits = (struct pe_hit *)(base += result_bytes);
 	context->handles = (uint32_t *)(base += hit_bytes);
 	context->met = (uint32_t *)(base + handle_bytes);
@@ -79,9 +64,8 @@ void pe_query_destroy(struct pe_query_context *context)
 	pe_memory_unmap(&context->memory);
 }
 
-// How far along the surface a straight line of so many metres may lead between places no deeper than PE_HEIGHT_LOWEST_M: an arc of
-// the strongest curvature there is.
-static double surface_reach(double straight_m)
+// An arc of the strongest curvature there is.
+double pe_query_surface_reach(double straight_m)
 {
 	double chord_m = straight_m + straight_m * HEIGHT_SHRINK + 0.01;
 	double ratio = chord_m / (2 * CURVATURE_LEAST_M);
@@ -90,9 +74,11 @@ static double surface_reach(double straight_m)
 }
 
 // What hits are tested against; the regions' metres are left to the walk.
-static enum pe_reason prepare_test(struct pe_test *t, const struct pe_space *space,
-	const struct pe_wire_query *q, float precision_max_m)
+static enum pe_reason prepare_test(
+	struct pe_query_slot *s, const struct pe_space *space, float precision_max_m)
 {
+	const struct pe_wire_query *q = &s->query;
+	struct pe_test *t = &s->test;
 	bool geodetic = space->config.kind == PE_SPACE_GEODETIC, centred;
 	enum pe_reason reason = PE_REASON_none;
 	double walk_m;
@@ -103,8 +89,9 @@ static enum pe_reason prepare_test(struct pe_test *t, const struct pe_space *spa
 	t->query = q;
 	t->ways = (struct pe_ways){.geodetic = geodetic,
 		.straight = geodetic && (q->flags & PE_QUERY_DISTANCE_3D),
-		.sphere = q->kind == PE_QUERY_SPHERE,
-		.filtered = q->type_mask || q->state_mask || (q->flags & PE_QUERY_HEIGHT_RANGE),
+		.sphere = q->kind == PE_QUERY_SPHERE || q->kind == PE_QUERY_NEAREST,
+		.filtered = q->type_mask || q->state_mask || (q->flags & PE_QUERY_HEIGHT_RANGE) ||
+			t->filter,
 		.centred = centred};
 	if (!centred) {
 		reason = pe_space_check_sphere(space, q->origin, 0);
@@ -121,7 +108,18 @@ static enum pe_reason prepare_test(struct pe_test *t, const struct pe_space *spa
 			pe_space_box_centre(space, q->a, q->b, t->origin);
 		return PE_REASON_none;
 	}
+	if (q->kind == PE_QUERY_NEAREST)
+		return pe_query_prepare_nearest(s);
 	memcpy(t->centre, q->a, sizeof t->centre);
+	if (pe_query_kind_extended(q->kind)) {
+		reason = pe_space_check_sphere(space, q->a, 0);
+		if (reason)
+			return reason;
+		t->region_count = pe_query_volume_regions(t, t->region);
+		if (centred)
+			memcpy(t->origin, q->a, sizeof t->origin);
+		return PE_REASON_none;
+	}
 	t->radius_m = t->ways.sphere ? q->b[0] : 0;
 	walk_m = t->ways.sphere ? t->radius_m : (double)precision_max_m + 0.001;
 	reason = pe_space_check_sphere(space, q->a, walk_m);
@@ -130,7 +128,7 @@ static enum pe_reason prepare_test(struct pe_test *t, const struct pe_space *spa
 	if (t->ways.straight && q->a[2] < PE_HEIGHT_LOWEST_M)
 		return PE_REASON_query_bounds;
 	if (t->ways.straight)
-		walk_m = surface_reach(walk_m);
+		walk_m = pe_query_surface_reach(walk_m);
 	t->region_count = pe_space_sphere(space, q->a, walk_m, t->region, NULL);
 	if (centred)
 		memcpy(t->origin, q->a, sizeof t->origin);
@@ -208,8 +206,7 @@ static bool take_piece(struct pe_query_context *c, struct pe_query_slot *s, uint
 	return more;
 }
 
-// What is left of the turn's bounds is the walk's, or less for who is not trusted.
-static void set_bounds(const struct pe_query_context *c, struct pe_query_slot *s)
+void pe_query_set_bounds(const struct pe_query_context *c, struct pe_query_slot *s)
 {
 	s->walk.cells_max = least(c->cells_max, c->cells_left);
 	s->walk.candidates_max = least(c->candidates_max, c->candidates_left);
@@ -224,7 +221,7 @@ static void set_bounds_again(const struct pe_query_context *c, struct pe_query_s
 {
 	uint32_t cells_max = s->walk.cells_max;
 
-	set_bounds(c, s);
+	pe_query_set_bounds(c, s);
 	s->opened &= s->walk.cells_max == cells_max;
 }
 
@@ -234,7 +231,7 @@ static void open_walk(struct pe_query_context *c, struct pe_query_slot *s)
 	s->opened = true;
 }
 
-static void enter_region(struct pe_query_slot *s, unsigned region)
+void pe_query_enter_region(struct pe_query_slot *s, unsigned region)
 {
 	struct pe_test *t = &s->test;
 
@@ -249,7 +246,7 @@ static enum pe_reason prepare(struct pe_query_context *c, struct pe_query_slot *
 	const struct pe_space *space, float precision_max_m)
 {
 	const struct pe_wire_query *q = &s->query;
-	enum pe_reason reason = prepare_test(&s->test, space, q, precision_max_m);
+	enum pe_reason reason = prepare_test(s, space, precision_max_m);
 	unsigned region = 0;
 
 	if (reason)
@@ -268,9 +265,9 @@ static enum pe_reason prepare(struct pe_query_context *c, struct pe_query_slot *
 			s->skip > PE_QUERY_PIECE_HITS)
 			return PE_REASON_query_cursor;
 	}
-	set_bounds(c, s);
+	pe_query_set_bounds(c, s);
 	if (region < s->test.region_count) {
-		enter_region(s, region);
+		pe_query_enter_region(s, region);
 		open_walk(c, s);
 	}
 	return PE_REASON_none;
@@ -278,7 +275,7 @@ static enum pe_reason prepare(struct pe_query_context *c, struct pe_query_slot *
 
 void pe_query_begin(struct pe_query_context *c)
 {
-	c->prepared = c->fetched = c->walked = 0;
+	c->prepared = c->fetched = c->walked = c->polygons_used = 0;
 	c->hits_end = c->asked = 0;
 }
 
@@ -287,8 +284,15 @@ struct pe_wire_query *pe_query_next(struct pe_query_context *c)
 	return &c->slots[c->prepared].query;
 }
 
+bool pe_query_next_fits(const struct pe_query_context *c)
+{
+	return c->slots[c->prepared].query.kind != PE_QUERY_POLYGON ||
+		c->polygons_used < PE_QUERY_POLYGONS;
+}
+
 void pe_query_prepare(struct pe_query_context *c, const struct pe_space *space,
-	const struct pe_asker *asker, struct pe_instant now, float precision_max_m)
+	const struct pe_asker *asker, struct pe_instant now, float precision_max_m,
+	const uint8_t *extension)
 {
 	struct pe_query_slot *s = &c->slots[c->prepared++];
 
@@ -296,7 +300,12 @@ void pe_query_prepare(struct pe_query_context *c, const struct pe_space *space,
 	s->test.table = c->table;
 	s->test.counters = c->counters;
 	s->test.now = now;
-	s->reason = prepare(c, s, space, precision_max_m);
+	s->test.filter = NULL;
+	s->reason = PE_REASON_none;
+	if (s->query.flags & PE_QUERY_HAS_EXTENSION)
+		s->reason = pe_query_extend(c, c->prepared - 1, space, extension);
+	if (!s->reason)
+		s->reason = prepare(c, s, space, precision_max_m);
 }
 
 void pe_query_refuse(struct pe_query_context *c, enum pe_reason reason)
@@ -321,13 +330,7 @@ static void fetch(struct pe_query_context *c)
 	c->fetched = c->prepared;
 }
 
-static bool walked_out(const struct pe_query_slot *s)
-{
-	return s->walk.cells >= s->walk.cells_max || s->walk.candidates >= s->walk.candidates_max;
-}
-
-// The turn's bounds know of the walk now that it is over.
-static void end_walk(struct pe_query_context *c, struct pe_query_slot *s)
+void pe_query_end_walk(struct pe_query_context *c, struct pe_query_slot *s)
 {
 	s->over = true;
 	c->cells_left -= least(c->cells_left, s->walk.cells);
@@ -336,8 +339,7 @@ static void end_walk(struct pe_query_context *c, struct pe_query_slot *s)
 	pe_count(c->counters, PE_COUNTER_query_candidates, s->walk.candidates);
 }
 
-// The next piece's hits, behind those that are there already.
-static void walk_piece(struct pe_query_context *c, struct pe_query_slot *s)
+void pe_query_scan_piece(struct pe_query_context *c, struct pe_query_slot *s)
 {
 	uint32_t cells = s->walk.cells;
 	uint64_t met, ordinary;
@@ -356,8 +358,13 @@ static void walk_piece(struct pe_query_context *c, struct pe_query_slot *s)
 	ordinary = NODES_AT_FIRST + NODES_A_CELL * (uint64_t)(s->walk.cells - cells);
 	if (met > ordinary)
 		s->walk.cells += (uint32_t)((met - ordinary) / NODES_A_CELL) + 1;
+}
+
+static void walk_piece(struct pe_query_context *c, struct pe_query_slot *s)
+{
+	pe_query_scan_piece(c, s);
 	if (pe_walk_ended(&s->walk) && s->region + 1 == s->test.region_count)
-		end_walk(c, s);
+		pe_query_end_walk(c, s);
 }
 
 // Walks the first piece of the next query ahead of its run. False: it must wait for that, or there is none.
@@ -370,7 +377,7 @@ static bool walk_ahead(struct pe_query_context *c)
 		!s->test.asker->trusted || c->hits_end + PE_QUERY_PIECE_HITS > HITS_ROOM)
 		return false;
 	set_bounds_again(c, s);
-	if (walked_out(s) || pe_walk_ended(&s->walk))
+	if (pe_query_walked_out(s) || pe_walk_ended(&s->walk))
 		return false;
 	walk_piece(c, s);
 	c->walked++;
@@ -390,9 +397,9 @@ static bool next_piece(
 			return false;
 		s->walk.cursor = (struct pe_cursor){{0, 0}};
 		s->walk.resume = 0;
-		enter_region(s, s->region + 1);
+		pe_query_enter_region(s, s->region + 1);
 	}
-	*full = results_full || walked_out(s);
+	*full = results_full || pe_query_walked_out(s);
 	if (*full)
 		return false;
 	c->hits_end = c->asked = 0;
@@ -417,6 +424,10 @@ enum pe_reason pe_query_run(struct pe_query_context *c, unsigned slot, uint32_t 
 	if (c->fetched < c->prepared)
 		fetch(c);
 	results_max = least(results_max, c->results_max);
+	if (s->query.kind == PE_QUERY_NEAREST) {
+		pe_query_run_nearest(c, s, results_max, answer);
+		return PE_REASON_none;
+	}
 	if (s->query.max_results && s->query.max_results < results_max)
 		results_max = s->query.max_results;
 	if (!s->walked)
@@ -435,7 +446,7 @@ enum pe_reason pe_query_run(struct pe_query_context *c, unsigned slot, uint32_t 
 	if (full && !answer->cursor[1])
 		set_cursor(answer, &s->walk.cursor, s->region, skip);
 	if (!s->over)
-		end_walk(c, s);
+		pe_query_end_walk(c, s);
 	if (s->walk.flagged)
 		count = drop_doubles(c, count);
 	answer->result_count = count;

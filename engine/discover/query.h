@@ -26,9 +26,11 @@ struct pe_instant {
 	uint64_t wall_ms; // Unix ms: ages
 };
 
-#define PE_QUERY_SLOTS 16 // queries prepared together
+#define PE_QUERY_SLOTS    16 // queries prepared together
+#define PE_QUERY_POLYGONS 2  // of them with a polygon: one is 31 KB
 
-struct pe_query_slot; // query.c
+struct pe_query_slot; // slot.h
+struct pe_query_extras;
 
 struct pe_query_context {
 	const struct pe_grid *grid;
@@ -37,14 +39,16 @@ struct pe_query_context {
 	uint32_t results_max, cells_max, candidates_max;
 	uint32_t cells_left, candidates_left; // in this turn
 	struct pe_query_slot *slots;          // PE_QUERY_SLOTS
-	unsigned prepared, fetched;           // slots from the first on
-	unsigned walked;                      // slots whose first piece was walked
-	unsigned hits_end;                    // of the hits that were met and are not taken yet
-	unsigned asked;                       // hits before it have had their records asked for
-	struct pe_hit *hits;                  // of some pieces
-	struct pe_wire_result *results;       // results_max, as they go over the wire
-	uint32_t *handles;                    // of the results
-	uint32_t *met;                        // open-addressed set of handles, met_mask + 1 entries
+	struct pe_query_extras *extras;       // volumes, filters, the nearest
+	unsigned polygons_used;
+	unsigned prepared, fetched;     // slots from the first on
+	unsigned walked;                // slots whose first piece was walked
+	unsigned hits_end;              // of the hits that were met and are not taken yet
+	unsigned asked;                 // hits before it have had their records asked for
+	struct pe_hit *hits;            // of some pieces
+	struct pe_wire_result *results; // results_max, as they go over the wire
+	uint32_t *handles;              // of the results
+	uint32_t *met;                  // open-addressed set of handles, met_mask + 1 entries
 	uint32_t met_mask;
 	struct pe_memory memory; // holds these arrays
 };
@@ -68,10 +72,13 @@ struct pe_query_answer {
 // preparation, by which where it looks is asked for, or its refusal. The first slot is 0 again after pe_query_begin.
 void pe_query_begin(struct pe_query_context *context);
 struct pe_wire_query *pe_query_next(struct pe_query_context *context);
-// The query passed pe_wire_check_query. precision_max_m: the largest precision in the space (bounds a POINT query's walk). space
-// and asker outlive the run.
+// False: it has a polygon, and there is no more room for one before the next pe_query_begin.
+bool pe_query_next_fits(const struct pe_query_context *context);
+// The query passed pe_wire_check_query. extension: its extension_bytes, as they came, not needed afterwards. precision_max_m: the largest
+// precision in the space (bounds a POINT query's walk). space and asker outlive the run.
 void pe_query_prepare(struct pe_query_context *context, const struct pe_space *space,
-	const struct pe_asker *asker, struct pe_instant now, float precision_max_m);
+	const struct pe_asker *asker, struct pe_instant now, float precision_max_m,
+	const uint8_t *extension);
 void pe_query_refuse(struct pe_query_context *context, enum pe_reason reason);
 
 // Runs a prepared query; the slots are run in order, once each. results_max: at most the context's. PE_REASON_none, or a

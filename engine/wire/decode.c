@@ -1,5 +1,6 @@
 #include "wire/decode.h"
 
+#include "wire/extension.h"
 #include "wire/half.h"
 
 #include <float.h>
@@ -110,6 +111,8 @@ static enum pe_reason check_envelope(const uint8_t *data, uint32_t bytes,
 	if (h->count < shape->count_min || h->count > shape->count_max)
 		return PE_REASON_count;
 	legal_bytes = shape->fixed_bytes + (uint32_t)h->count * shape->record_bytes;
+	if (h->type == PE_TYPE_SPATIAL_QUERY && bytes >= legal_bytes && bytes <= PE_WIRE_BYTES_MAX)
+		legal_bytes += pe_wire_extensions_bytes(data + HEADER_BYTES, h->count);
 	if (h->type == PE_TYPE_SPATIAL_RESPONSE ? bytes < legal_bytes || bytes > PE_WIRE_BYTES_MAX :
 						  bytes != legal_bytes)
 		return PE_REASON_length;
@@ -254,7 +257,13 @@ static enum pe_reason check_volume(const struct pe_wire_query *q, bool geodetic)
 		if (!position_sound(q->a, geodetic) || !(q->b[0] >= 0.0 && q->b[0] <= DBL_MAX))
 			return PE_REASON_query_coordinates;
 		return PE_REASON_none;
-	default:
+	case PE_QUERY_NEAREST:
+		if (!position_sound(q->a, geodetic) || !(q->b[0] >= 0.0 && q->b[0] <= DBL_MAX))
+			return PE_REASON_query_coordinates;
+		return q->max_results >= 1 && q->max_results <= PE_QUERY_NEAREST_MAX ?
+			PE_REASON_none :
+			PE_REASON_query_nearest;
+	case PE_QUERY_BOX:
 		if (!position_sound(q->a, geodetic) || !position_sound(q->b, geodetic) ||
 			q->a[0] > q->b[0])
 			return PE_REASON_query_coordinates;
@@ -264,6 +273,9 @@ static enum pe_reason check_volume(const struct pe_wire_query *q, bool geodetic)
 		if (geodetic && (q->a[2] != 0.0 || q->b[2] != 0.0))
 			return PE_REASON_query_coordinates;
 		return PE_REASON_none;
+	default:
+		return position_sound(q->a, geodetic) ? PE_REASON_none :
+							PE_REASON_query_coordinates;
 	}
 }
 
@@ -271,16 +283,26 @@ enum pe_reason pe_wire_check_query(const struct pe_wire_query *q, bool geodetic)
 {
 	enum pe_reason reason;
 
-	if (q->kind < PE_QUERY_POINT || q->kind > PE_QUERY_BOX)
+	if (q->kind < PE_QUERY_POINT || q->kind > PE_QUERY_NEAREST)
 		return PE_REASON_query_kind;
-	if (q->reserved0 || !bits_zero(q->reserved1, 2) ||
+	if ((q->reserved0 | q->reserved1 | q->reserved2 | q->reserved3) ||
 		(q->flags & (unsigned)~PE_QUERY_FLAGS_DEFINED))
 		return PE_REASON_query_flags;
 	if (!(q->flags & PE_QUERY_HAS_ORIGIN) && !bits_zero(q->origin, 3))
 		return PE_REASON_query_flags;
-	if ((q->kind == PE_QUERY_POINT && !bits_zero(q->b, 3)) ||
-		(q->kind == PE_QUERY_SPHERE && !bits_zero(q->b + 1, 2)))
+	if (q->kind != PE_QUERY_BOX && !bits_zero(q->b + 1, 2))
 		return PE_REASON_query_flags;
+	if (q->kind != PE_QUERY_BOX && q->kind != PE_QUERY_SPHERE && q->kind != PE_QUERY_NEAREST &&
+		!bits_zero(q->b, 1))
+		return PE_REASON_query_flags;
+	if (q->flags & PE_QUERY_HAS_EXTENSION) {
+		if (!q->extension_bytes || q->extension_bytes % 8)
+			return PE_REASON_query_extension;
+	} else if (q->extension_bytes) {
+		return PE_REASON_query_flags;
+	} else if (pe_query_kind_extended(q->kind)) {
+		return PE_REASON_query_extension;
+	}
 	reason = check_volume(q, geodetic);
 	if (reason != PE_REASON_none)
 		return reason;
@@ -298,6 +320,9 @@ enum pe_reason pe_wire_check_query(const struct pe_wire_query *q, bool geodetic)
 	}
 	// A cursor of zero with its flag is the start: where an answer ended that had room for nothing.
 	if (!(q->flags & PE_QUERY_HAS_CURSOR) && !bits_zero(q->cursor, 2))
+		return PE_REASON_query_cursor;
+	// Its answer is whole, or it is cut and there is no going on.
+	if (q->kind == PE_QUERY_NEAREST && (q->flags & PE_QUERY_HAS_CURSOR))
 		return PE_REASON_query_cursor;
 	return PE_REASON_none;
 }

@@ -36,7 +36,8 @@ struct pe_wire_view {
 		struct pe_wire_ack_preamble ack;     // acknowledgements
 		struct pe_wire_state_preamble state; // STATE_RESPONSE
 	} body;
-	const uint8_t *records; // first record, query, answer or counter; NULL unless sound
+	// first record, query, answer or counter; NULL unless sound. Extensions follow the last query
+	const uint8_t *records;
 	uint32_t records_bytes;
 	uint16_t count; // of records, queries, answers or counters; 0 unless sound
 	// enum pe_wire_reply; also set for a refused message that may be answered, and then
@@ -112,8 +113,9 @@ struct pe_wire_limits {
 // id_nil.
 [[nodiscard]] enum pe_reason pe_wire_check_withdraw(const struct pe_wire_withdraw *withdraw);
 
-// Everything about one query that needs no space, in this order: query_kind, query_flags, query_coordinates,
-// query_filter, query_cursor. The size of the volume is for pe_space_check_sphere and _box.
+// Everything about one query that needs no space, in this order: query_kind, query_flags, query_extension (whether it is there,
+// and its length), query_coordinates, query_nearest, query_filter, query_cursor. The extension itself is for
+// pe_wire_check_extension, the size of the volume for pe_space_check_sphere and _box.
 [[nodiscard]] enum pe_reason pe_wire_check_query(const struct pe_wire_query *query, bool geodetic);
 
 // Client: one acknowledgement record (record_reserved, state: status that is not defined or does not fit its

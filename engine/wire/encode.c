@@ -1,5 +1,7 @@
 #include "wire/encode.h"
 
+#include "wire/extension.h"
+
 #include <stddef.h>
 #include <string.h>
 
@@ -70,10 +72,28 @@ uint32_t pe_wire_put_withdraw(uint8_t *buffer, uint32_t size, const struct pe_wi
 uint32_t pe_wire_put_query(uint8_t *buffer, uint32_t size, const struct pe_wire_header *header,
 	const struct pe_wire_query *queries, unsigned count)
 {
-	if (!request_sound(header, 0, count, PE_QUERY_COUNT_MAX))
+	return pe_wire_put_query_extended(buffer, size, header, queries, count, NULL, 0);
+}
+
+uint32_t pe_wire_put_query_extended(uint8_t *buffer, uint32_t size,
+	const struct pe_wire_header *header, const struct pe_wire_query *queries, unsigned count,
+	const uint8_t *extensions, uint32_t extensions_bytes)
+{
+	uint32_t bytes;
+
+	if (!request_sound(header, 0, count, PE_QUERY_COUNT_MAX) ||
+		pe_wire_extensions_bytes((const uint8_t *)queries, count) != extensions_bytes)
 		return 0;
-	return put_message(buffer, size, header, PE_TYPE_SPATIAL_QUERY, 0, NULL, 0, queries,
-		sizeof *queries, count);
+	size = size < PE_WIRE_BYTES_MAX ? size : PE_WIRE_BYTES_MAX;
+	if (size < extensions_bytes)
+		return 0;
+	bytes = put_message(buffer, size - extensions_bytes, header, PE_TYPE_SPATIAL_QUERY, 0, NULL,
+		0, queries, sizeof *queries, count);
+	if (!bytes)
+		return 0;
+	if (extensions_bytes)
+		memcpy(buffer + bytes, extensions, extensions_bytes);
+	return bytes + extensions_bytes;
 }
 
 uint32_t pe_wire_put_ping(uint8_t *buffer, uint32_t size, const struct pe_wire_header *header,

@@ -22,6 +22,10 @@
 	const struct pe_wire_withdraw *records, unsigned count);
 [[nodiscard]] uint32_t pe_wire_put_query(uint8_t *buffer, uint32_t size,
 	const struct pe_wire_header *header, const struct pe_wire_query *queries, unsigned count);
+// The same with the queries' extensions, one behind the other: as many bytes as the queries say (wire/extension.h).
+[[nodiscard]] uint32_t pe_wire_put_query_extended(uint8_t *buffer, uint32_t size,
+	const struct pe_wire_header *header, const struct pe_wire_query *queries, unsigned count,
+	const uint8_t *extensions, uint32_t extensions_bytes);
 [[nodiscard]] uint32_t pe_wire_put_ping(uint8_t *buffer, uint32_t size,
 	const struct pe_wire_header *header, const struct pe_wire_ping *ping);
 [[nodiscard]] uint32_t pe_wire_put_state_request(uint8_t *buffer, uint32_t size,

@@ -11,6 +11,7 @@
 #include "base/codes.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define PE_WIRE_VERSION   1
@@ -152,13 +153,27 @@ struct pe_wire_ping {
 };
 static_assert(sizeof(struct pe_wire_ping) == 16, "ping");
 
-// SPATIAL_QUERY: header, count queries.
+// SPATIAL_QUERY: header, count queries, then the extensions of those that have one.
 enum pe_query_kind {
 	PE_QUERY_POINT = 1,  // who is here: entities whose precision sphere holds a
 	PE_QUERY_SPHERE = 2, // centre a, radius b[0] m; b[1] = b[2] = 0
 	// from a to b; GEODETIC: south-west to north-east, west > east crosses the antimeridian
 	PE_QUERY_BOX = 3,
+	// Volumes of an extension (wire/extension.h); b is zero.
+	PE_QUERY_POLYGON = 4,      // a: the place that stands for it
+	PE_QUERY_ORIENTED_BOX = 5, // centre a
+	PE_QUERY_FRUSTUM = 6,      // apex a
+	// the max_results entities nearest to a, ordered; within b[0] m when above 0; b[1] = b[2] = 0
+	PE_QUERY_NEAREST = 7,
 };
+
+#define PE_QUERY_NEAREST_MAX 1000u // max_results of NEAREST
+
+// The volume is in the query's extension.
+static inline bool pe_query_kind_extended(unsigned kind)
+{
+	return kind >= PE_QUERY_POLYGON && kind <= PE_QUERY_FRUSTUM;
+}
 
 // origin is the asker's point; else the volume's centre stands in
 #define PE_QUERY_HAS_ORIGIN   0x0001u
@@ -166,7 +181,8 @@ enum pe_query_kind {
 // GEODETIC: straight line with heights, not along the surface
 #define PE_QUERY_DISTANCE_3D   0x0004u
 #define PE_QUERY_HAS_CURSOR    0x0008u // go on where a truncated answer ended
-#define PE_QUERY_FLAGS_DEFINED 0x000Fu
+#define PE_QUERY_HAS_EXTENSION 0x0010u // extension_bytes of this query follow all queries
+#define PE_QUERY_FLAGS_DEFINED 0x001Fu
 
 struct pe_wire_query {
 	uint32_t query_id; // the asker's choice, echoed
@@ -182,8 +198,11 @@ struct pe_wire_query {
 	double origin[3]; // zero unless PE_QUERY_HAS_ORIGIN
 	float height_min; // zero unless PE_QUERY_HEIGHT_RANGE
 	float height_max;
-	uint64_t cursor[2]; // zero unless PE_QUERY_HAS_CURSOR; opaque
-	uint64_t reserved1[2];
+	uint64_t cursor[2];       // zero unless PE_QUERY_HAS_CURSOR; opaque
+	uint16_t extension_bytes; // a multiple of 8; zero unless PE_QUERY_HAS_EXTENSION
+	uint16_t reserved1;
+	uint32_t reserved2;
+	uint64_t reserved3;
 };
 static_assert(sizeof(struct pe_wire_query) == 128, "query");
 #define PE_QUERY_TYPE_MASK_DEFINED  0x001Fu

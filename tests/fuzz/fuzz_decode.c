@@ -6,6 +6,7 @@
 // side only, and is given back byte for byte by the encoder.
 #include "wire/decode.h"
 #include "wire/encode.h"
+#include "wire/extension.h"
 #include "wire/half.h"
 
 #include <stdlib.h>
@@ -43,13 +44,41 @@ static void use_update(const struct pe_wire_update *u, const struct pe_wire_limi
 	}
 }
 
+// A checked extension lies within its bytes, and what it holds can be taken out.
+static void use_extension(const struct pe_wire_query *q, const uint8_t *data)
+{
+	struct pe_wire_extension e;
+	struct pe_wire_polygon p;
+	unsigned ring_vertices[PE_WIRE_RINGS_MAX], sum = 0;
+	double vertices[PE_WIRE_VERTICES_MAX][2];
+	enum pe_reason reason = pe_wire_check_extension(q, data, q->extension_bytes, &e);
+
+	EXPECT(reason == PE_REASON_none || reason == PE_REASON_query_extension ||
+		reason == PE_REASON_query_program);
+	if (reason != PE_REASON_none)
+		return;
+	EXPECT(!e.volume ||
+		(e.volume >= data && e.volume + e.volume_bytes <= data + q->extension_bytes));
+	EXPECT(!e.filter ||
+		(e.filter >= data && e.filter + e.filter_bytes <= data + q->extension_bytes));
+	EXPECT(pe_query_kind_extended(q->kind) == (e.volume != NULL));
+	if (q->kind == PE_QUERY_POLYGON) {
+		pe_wire_get_polygon(&e, &p, ring_vertices, vertices);
+		for (unsigned i = 0; i < p.ring_count; i++)
+			sum += ring_vertices[i];
+		EXPECT(sum == p.vertex_count);
+	}
+	sound_count++;
+}
+
 static void engine_side(const uint8_t *data, uint32_t bytes, const struct pe_wire_view *view)
 {
 	uint8_t out[PE_WIRE_BYTES_MAX];
 	struct pe_wire_update updates[PE_UPDATE_COUNT_MAX];
 	struct pe_wire_withdraw withdraws[PE_WITHDRAW_COUNT_MAX];
 	struct pe_wire_query queries[PE_QUERY_COUNT_MAX];
-	uint32_t out_bytes = 0;
+	uint32_t out_bytes = 0, records_bytes = view->count * (uint32_t)sizeof queries[0];
+	const uint8_t *extension = view->records + records_bytes;
 
 	switch (view->header.type) {
 	case PE_TYPE_SPATIAL_UPDATE:
@@ -78,8 +107,15 @@ static void engine_side(const uint8_t *data, uint32_t bytes, const struct pe_wir
 			pe_wire_get_query(view, i, &queries[i]);
 			sound_count += pe_wire_check_query(&queries[i], false) == PE_REASON_none;
 			sound_count += pe_wire_check_query(&queries[i], true) == PE_REASON_none;
+			if (pe_wire_check_query(&queries[i], false) == PE_REASON_none)
+				use_extension(&queries[i], extension);
+			if (queries[i].flags & PE_QUERY_HAS_EXTENSION)
+				extension += queries[i].extension_bytes;
 		}
-		out_bytes = pe_wire_put_query(out, sizeof out, &view->header, queries, view->count);
+		EXPECT(extension == view->records + view->records_bytes);
+		out_bytes = pe_wire_put_query_extended(out, sizeof out, &view->header, queries,
+			view->count, view->records + records_bytes,
+			view->records_bytes - records_bytes);
 		break;
 	case PE_TYPE_PING:
 		out_bytes = pe_wire_put_ping(out, sizeof out, &view->header, &view->body.ping);
@@ -211,6 +247,41 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t size_max);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t size_max, unsigned seed);
 
+// One query with all that follows as its extension, cut to a multiple of eight: of a kind that may have it, with a block's head
+// that fills it. Returns the bytes of both.
+static size_t mend_extension(uint8_t *data, struct pe_wire_header *h, size_t size, unsigned seed)
+{
+	struct pe_wire_query q;
+	struct pe_wire_block block = {.type = PE_BLOCK_VOLUME};
+	uint8_t *at = data + sizeof *h;
+	size_t bytes = (size - sizeof q) & ~(size_t)7;
+
+	h->count = 1;
+	memcpy(data, h, sizeof *h);
+	memcpy(&q, at, sizeof q);
+	q.kind = (uint8_t)(PE_QUERY_POINT + (seed >> 18) % 7);
+	q.reserved0 = 0;
+	q.flags = bytes ? PE_QUERY_HAS_EXTENSION : 0;
+	memset(q.b, 0, sizeof q.b);
+	memset(q.origin, 0, sizeof q.origin);
+	q.height_min = q.height_max = 0;
+	memset(q.cursor, 0, sizeof q.cursor);
+	q.type_mask = q.state_mask = 0;
+	q.max_results = 1;
+	q.extension_bytes = (uint16_t)bytes;
+	q.reserved1 = 0;
+	q.reserved2 = 0;
+	q.reserved3 = 0;
+	memcpy(at, &q, sizeof q);
+	if (bytes >= sizeof block && seed & 0x200000) {
+		if (!pe_query_kind_extended(q.kind))
+			block.type = PE_BLOCK_FILTER;
+		block.bytes = (uint16_t)(bytes - sizeof block);
+		memcpy(at + sizeof q, &block, sizeof block);
+	}
+	return sizeof q + bytes;
+}
+
 // Random bytes hardly ever get past the header. Three times in four the mutated input is mended: a
 // known type, a legal
 // count for its size, zeros where zeros must be.
@@ -258,6 +329,9 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t size_max, unsi
 		h.count = (uint16_t)((size - kinds[k].fixed) / kinds[k].record);
 		if (kinds[k].fixed == 80 && kinds[k].record == 16)
 			h.count = h.count ? 1 : 0;
+		// One time in two what follows the first query is its extension.
+		if (h.type == PE_TYPE_SPATIAL_QUERY && h.count && seed & 0x20000)
+			return sizeof h + mend_extension(data, &h, size - sizeof h, seed);
 		size = kinds[k].fixed + (size_t)h.count * kinds[k].record;
 	}
 	memcpy(data, &h, sizeof h);

@@ -10,6 +10,7 @@ checks of records; reason, of the message; bytes, in hex. Where the message is s
 answers with results, counters) by field, and record_reasons, one each. Numbers above 2^53 are strings.
 """
 import json
+import math
 import os
 import re
 import struct
@@ -36,8 +37,13 @@ ACK = [("status", "B", 1), ("code", "B", 1), ("reason", "B", 1), ("_", "B", 1), 
 PING = [("opaque", "id", 1)]
 QUERY = [("query_id", "I", 1), ("kind", "B", 1), ("_", "B", 1), ("flags", "H", 1), ("max_results", "H", 1),
          ("timeout", "H", 1), ("type_mask", "H", 1), ("state_mask", "H", 1), ("a", "d", 3), ("b", "d", 3),
-         ("origin", "d", 3), ("height_min", "f", 1), ("height_max", "f", 1), ("cursor", "Q", 2), ("_", "Q", 1),
-         ("_", "Q", 1)]
+         ("origin", "d", 3), ("height_min", "f", 1), ("height_max", "f", 1), ("cursor", "Q", 2),
+         ("extension_bytes", "H", 1), ("_", "H", 1), ("_", "I", 1), ("_", "Q", 1)]
+BLOCK = [("type", "H", 1), ("bytes", "H", 1), ("_", "I", 1)]
+POLYGON = [("form", "B", 1), ("ring_count", "B", 1), ("vertex_count", "H", 1), ("_", "I", 1), ("height_min", "d", 1),
+           ("height_max", "d", 1)]
+ORIENTED_BOX = [("half", "d", 3), ("orientation", "d", 4)]
+FRUSTUM = [("orientation", "d", 4), ("angles", "d", 2), ("near_far", "d", 2)]
 ANSWER = [("query_id", "I", 1), ("code", "B", 1), ("reason", "B", 1), ("flags", "H", 1), ("request_sequence", "Q", 1),
           ("stream_id", "I", 1), ("part", "H", 1), ("result_count", "H", 1), ("cursor", "Q", 2), ("_", "Q", 1)]
 RESULT = [("entity_id", "id", 1), ("position", "d", 3), ("age", "i", 1), ("distance", "f", 1), ("velocity", "e", 3),
@@ -59,7 +65,7 @@ RECORDS = {"SPATIAL_UPDATE": UPDATE, "WITHDRAW": WITHDRAW, "PING": PING, "PONG":
 def pack(layout, fields):
     """One table's bytes. Fields that are not named are zero."""
     out = b""
-    unknown = set(fields) - {name for name, _, _ in layout} - {"results"}
+    unknown = set(fields) - {name for name, _, _ in layout} - {"results", "extension"}
     assert not unknown, unknown
     for name, code, count in layout:
         value = 0 if name == "_" else fields.get(name, 0)
@@ -72,8 +78,33 @@ def pack(layout, fields):
 
 
 assert [len(pack(x, {})) for x in (HEADER, UPDATE_PREAMBLE, UPDATE, WITHDRAW, ACK_PREAMBLE, ACK, PING, QUERY, ANSWER,
-                                   RESULT, STATE_REQUEST, STATE_PREAMBLE, COUNTER)] == \
-    [80, 24, 80, 24, 32, 16, 16, 128, 48, 64, 16, 16, 16]
+                                   RESULT, STATE_REQUEST, STATE_PREAMBLE, COUNTER, BLOCK, POLYGON, ORIENTED_BOX, FRUSTUM)] == \
+    [80, 24, 80, 24, 32, 16, 16, 128, 48, 64, 16, 16, 16, 8, 24, 56, 64]
+
+
+def zeros_to_eight(data):
+    return data + bytes(-len(data) % 8)
+
+
+def block(kind, content):
+    return zeros_to_eight(pack(BLOCK, dict(type=kind, bytes=len(content))) + content)
+
+
+def polygon(rings, heights=(float("-inf"), float("inf")), scaled=None):
+    """A VOLUME's content. scaled: (origin, scale), and then the vertices are pairs of integers."""
+    flat = [v for ring in rings for v in ring]
+    data = pack(POLYGON, dict(form=1 if scaled else 0, ring_count=len(rings), vertex_count=len(flat),
+                              height_min=heights[0], height_max=heights[1]))
+    data += zeros_to_eight(b"".join(struct.pack("<H", len(ring)) for ring in rings))
+    if scaled:
+        return data + struct.pack("<4d", *scaled[0], *scaled[1]) + b"".join(struct.pack("<2h", *v) for v in flat)
+    return data + b"".join(struct.pack("<2d", *v) for v in flat)
+
+
+def program(steps, constants=b""):
+    """A filter of docs/filters.md: steps of (operation, argument, operand), constants already padded."""
+    body = zeros_to_eight(b"".join(struct.pack("<BBH", *s) for s in steps)) + constants
+    return struct.pack("<HBBI", 8 + len(body), len(steps), 0, 0) + body
 
 
 def message(kind, header, preamble, records):
@@ -90,12 +121,17 @@ def message(kind, header, preamble, records):
             record.setdefault("result_count", len(record["results"]))
             data += pack(ANSWER, record) + b"".join(pack(RESULT, r) for r in record["results"])
         else:
+            if "extension" in record:
+                record.setdefault("extension_bytes", len(record["extension"]))
             data += pack(ACK if ack else RECORDS[kind], record)
+    data += b"".join(record.get("extension", b"") for record in records)
     return data, fields
 
 
 def readable(value):
-    """Integers that a JSON reader might round become strings."""
+    """Integers that a JSON reader might round become strings, bytes hex."""
+    if isinstance(value, bytes):
+        return value.hex()
     if isinstance(value, dict):
         return {k: readable(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
@@ -183,8 +219,28 @@ query_examples = [
      [dict(query_id=3, kind=1, a=[1e6, -1e6, 3.0]), dict(query_id=4, kind=3, a=[0.0, 0.0, 0.0], b=[0.0, 5.0, 1e9]),
       dict(query_id=5, kind=2, a=[1e300, 0.0, 0.0], b=[1.7e308, 0.0, 0.0])] + [dict(query_id=6 + i, kind=1) for i in range(7)], "cartesian"),
 ]
+square = [(60.15, 24.93), (60.15, 24.97), (60.17, 24.97), (60.17, 24.93)]
+hole = [(60.155, 24.94), (60.155, 24.95), (60.16, 24.95)]
+level = [0.0, 0.0, 0.0, 1.0]
+active = program([(16, 0, 2), (17, 0, 1), (1, 0, 0)])  # type mobile and state active
+area = dict(query_id=1, kind=4, flags=0x10, a=[60.16, 24.95, 0.0], extension=block(1, polygon([square, hole], (-10.0, 500.0))))
+circle = [(round(30000 * math.cos(i * math.pi / 128)), round(30000 * math.sin(i * math.pi / 128))) for i in range(256)]
+round_area = dict(query_id=1, kind=4, flags=0x10, a=[60.0, 25.0, 0.0],
+                  extension=block(1, polygon([circle], scaled=((60.0, 25.0), (1e-5, 2e-5)))) + block(2, active))
+turned = dict(query_id=2, kind=5, flags=0x10, a=[60.16, 24.95, 10.0],
+              extension=block(1, pack(ORIENTED_BOX, dict(half=[100.0, 50.0, 20.0], orientation=[0.0, 0.0, 0.6, 0.8]))))
+view = dict(query_id=3, kind=6, flags=0x10, a=[60.16, 24.95, 10.0],
+            extension=block(1, pack(FRUSTUM, dict(orientation=level, angles=[90.0, 60.0], near_far=[0.0, 300.0]))) + block(2, active))
+nearest = dict(query_id=4, kind=7, max_results=10, a=[60.1675, 24.9625, 0.0], b=[5000.0, 0.0, 0.0])
+query_examples += [
+    ("query-polygon", "an outer ring and a hole, with heights", HEAD, [area], "geodetic"),
+    ("query-polygon-256", "256 vertices of 16 bits each, and a filter", HEAD, [round_area], "geodetic"),
+    ("query-extended", "oriented box, frustum with a filter, the ten nearest, a sphere with a filter; extensions behind them all", HEAD,
+     [turned, view, nearest, dict(near, flags=0x10, extension=block(2, active))], "geodetic"),
+    ("query-nearest-most", "1000 wherever they are", HEAD, [dict(query_id=1, kind=7, max_results=1000, a=[1e6, 0.0, -5.0])], "cartesian"),
+]
 for name, about, header, records, space in query_examples:
-    sound("query", name, about, "SPATIAL_QUERY", header, {}, records, space)
+    sound("query", name, about, "SPATIAL_QUERY", header, {}, [dict(r) for r in records], space)
 
 found = dict(entity_id=ID[1], position=[60.1675, 24.9625, 0.0], age=1203, distance=0.0, velocity=[3.5, -1.25, 0.0], precision=10.0,
              ttl_left=91, state=0x08, entity_type=1, position_confidence=255)
@@ -265,6 +321,11 @@ broken("example-ack", "without-response", "an update sent to a client", "header_
 broken("update-full", "count-17", "", "count", (32, "H", 17), add=bytes(80))
 broken("withdraw-full", "count-49", "", "count", (32, "H", 49), add=bytes(24))
 broken("query-kinds", "count-11", "", "count", (32, "H", 11), add=bytes(128))
+broken("query-polygon", "flag-cleared", "an extension that no query has", "length", (80 + 6, "H", 0))
+broken("query-polygon", "extension-longer", "more than the message holds", "length", (80 + 112, "H", 0xFFF8))
+broken("query-polygon", "extension-shorter", "bytes that belong to no extension", "length", (80 + 112, "H", 8))
+broken("example-query", "extension-missing", "an extension that the message does not hold", "length", (80 + 6, "H", 0x10), (80 + 112, "H", 8))
+broken("query-polygon-256", "too-long", "extensions beyond the longest message", "length", (80 + 112, "H", 1112 + 16 + 24 + 200), add=bytes(200))
 broken("example-update", "reserved-100", "", "body_reserved", (100, "I", 1))
 broken("withdraw-one", "reserved-100", "", "body_reserved", (100, "I", 1 << 31))
 broken("state-request", "selector-2", "", "body_reserved", (80, "H", 2))
@@ -338,10 +399,13 @@ box = dict(query_id=2, kind=3, a=[10.0, 20.0, 0.0], b=[11.0, 21.0, 0.0])
 point = dict(query_id=3, kind=1, a=[10.0, 20.0, 0.0])
 for name, reason, base, space, changes in [
     ("kind-0", "query_kind", near, "geodetic", [(4, "B", 0)]),
-    ("kind-4", "query_kind", near, "geodetic", [(4, "B", 4)]),
+    ("kind-8", "query_kind", near, "geodetic", [(4, "B", 8)]),
     ("reserved-5", "query_flags", near, "geodetic", [(5, "B", 1)]),
-    ("flag-4", "query_flags", near, "geodetic", [(6, "H", 0x10)]),
-    ("reserved-112", "query_flags", near, "geodetic", [(112, "Q", 1)]),
+    ("flag-5", "query_flags", near, "geodetic", [(6, "H", 0x20)]),
+    ("extension-of-nothing", "query_extension", near, "geodetic", [(6, "H", 0x10)]),
+    ("extension-without-flag", "query_flags", near, "geodetic", [(112, "H", 8)]),
+    ("reserved-114", "query_flags", near, "geodetic", [(114, "H", 1)]),
+    ("reserved-116", "query_flags", near, "geodetic", [(116, "I", 1)]),
     ("reserved-120", "query_flags", near, "geodetic", [(120, "Q", 1 << 63)]),
     ("origin-without-flag", "query_flags", near, "geodetic", [(80, "d", 1.0)]),
     ("origin-negative-zero", "query_flags", near, "geodetic", [(64, "d", -0.0)]),
@@ -367,6 +431,44 @@ for name, reason, base, space, changes in [
     ("cursor-zero", "none", near, "geodetic", [(6, "H", 8)]),
 ]:
     record("records", "SPATIAL_QUERY", base, "query: " + name, reason, space, changes=changes)
+
+# Offsets beyond the record are those of its extension: 128 the block, 136 its content.
+for name, reason, base, changes in [
+    ("polygon-without", "query_extension", dict(area, flags=0, extension=b"", extension_bytes=0), []),
+    ("polygon-b0", "query_flags", area, [(40, "d", 1.0)]),
+    ("polygon-place-off-earth", "query_coordinates", area, [(16, "d", 91.0)]),
+    ("extension-of-9-bytes", "query_extension", dict(area, extension=area["extension"] + b"\0"), []),
+    ("block-type-0", "query_extension", area, [(128, "H", 0)]),
+    ("block-type-3", "query_extension", area, [(128, "H", 3)]),
+    ("block-reserved", "query_extension", area, [(132, "I", 1)]),
+    ("block-too-long", "query_extension", area, [(130, "H", 0xFFFF)]),
+    ("block-too-short", "query_extension", area, [(130, "H", 8)]),
+    ("block-twice", "query_extension", dict(area, extension=area["extension"] * 2), []),
+    ("blocks-swapped", "query_extension", dict(view, extension=view["extension"][72:] + view["extension"][:72]), []),
+    ("block-of-half-a-head", "query_extension", dict(near, flags=0x10, extension=block(2, active) + b"\0" * 4, extension_bytes=len(active) + 8 + 4), []),
+    ("volume-for-a-sphere", "query_extension", dict(near, flags=0x10, extension=area["extension"]), []),
+    ("box-for-a-frustum", "query_extension", dict(turned, kind=6), []),
+    ("filter-for-a-box-without-volume", "query_extension", dict(turned, extension=block(2, active)), []),
+    ("polygon-form-2", "query_extension", area, [(136, "B", 2)]),
+    ("polygon-form-other", "query_extension", area, [(136, "B", 1)]),
+    ("polygon-no-rings", "query_extension", area, [(137, "B", 0)]),
+    ("polygon-17-rings", "query_extension", area, [(137, "B", 17)]),
+    ("polygon-count-less", "query_extension", area, [(138, "H", 6)]),
+    ("polygon-reserved", "query_extension", area, [(140, "I", 1 << 31)]),
+    ("polygon-ring-longer", "query_extension", area, [(160, "H", 5)]),
+    ("polygon-ring-padding", "query_extension", area, [(164, "H", 1)]),
+    ("polygon-256-padding", "none", round_area, []),
+    ("filter-short", "query_program", dict(near, flags=0x10, extension=block(2, active[:-8])), []),
+    ("filter-empty", "query_program", dict(near, flags=0x10, extension=block(2, b"")), []),
+    ("filter-unbalanced", "query_program", dict(near, flags=0x10, extension=block(2, program([(16, 0, 2), (17, 0, 1)]))), []),
+    ("filter-sound", "none", dict(near, flags=0x10, extension=block(2, active)), []),
+    ("nearest-0", "query_nearest", nearest, [(8, "H", 0)]),
+    ("nearest-1001", "query_nearest", nearest, [(8, "H", 1001)]),
+    ("nearest-negative-limit", "query_coordinates", nearest, [(40, "d", -1.0)]),
+    ("nearest-b1", "query_flags", nearest, [(48, "d", 1.0)]),
+    ("nearest-cursor", "query_cursor", nearest, [(6, "H", 8), (96, "Q", 1)]),
+]:
+    record("records", "SPATIAL_QUERY", dict(base), "query: " + name, reason, "geodetic", changes=changes)
 
 
 # ---- writing ----------------------------------------------------------------------------------------

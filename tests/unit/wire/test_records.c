@@ -5,6 +5,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <stddef.h>
 
 static const double odd[] = {NAN, INFINITY, -INFINITY};
 static const float odd_float[] = {NAN, INFINITY, -INFINITY};
@@ -249,7 +250,7 @@ static void test_query_kind(void)
 
 		q.kind = (uint8_t)kind;
 		CU_ASSERT_EQUAL(pe_wire_check_query(&q, true) == PE_REASON_query_kind,
-			kind < 1 || kind > 3);
+			kind < 1 || kind > 7);
 	}
 }
 
@@ -260,7 +261,7 @@ static void test_query_flags(void)
 		const struct pe_wire_query sound = q;
 
 		CU_ASSERT_EQUAL(pe_wire_check_query(&q, GEODETIC_), PE_REASON_none);
-		for (unsigned bit = 4; bit < 16; bit++) {
+		for (unsigned bit = 5; bit < 16; bit++) {
 			q = sound;
 			q.flags |= (uint16_t)(1u << bit);
 			CU_ASSERT_EQUAL(pe_wire_check_query(&q, GEODETIC_), PE_REASON_query_flags);
@@ -272,7 +273,9 @@ static void test_query_flags(void)
 		}
 		for (unsigned bit = 0; bit < 128; bit++) {
 			q = sound;
-			q.reserved1[bit / 64] = 1ull << bit % 64;
+			// an extension's length without its flag, and what is reserved
+			((uint8_t *)&q)[offsetof(struct pe_wire_query, extension_bytes) + bit / 8] =
+				(uint8_t)(1u << bit % 8);
 			CU_ASSERT_EQUAL(pe_wire_check_query(&q, GEODETIC_), PE_REASON_query_flags);
 		}
 		for (unsigned i = 0; i < 3; i++) {
@@ -391,6 +394,36 @@ static void test_query_filter(void)
 	}
 }
 
+// How many are asked for; no cursor; no limit below zero.
+static void test_nearest(void)
+{
+	for (int g = 0; g < 2; g++) {
+		struct pe_wire_query q = query(PE_QUERY_SPHERE, g);
+
+		q.kind = PE_QUERY_NEAREST;
+		for (unsigned k = 0; k < 65536; k++) {
+			q.max_results = (uint16_t)k;
+			CU_ASSERT_EQUAL(pe_wire_check_query(&q, g),
+				k >= 1 && k <= 1000 ? PE_REASON_none : PE_REASON_query_nearest);
+		}
+		q.max_results = 1;
+		q.b[0] = 0;
+		CU_ASSERT_EQUAL(pe_wire_check_query(&q, g), PE_REASON_none);
+		q.flags = PE_QUERY_HAS_CURSOR;
+		CU_ASSERT_EQUAL(pe_wire_check_query(&q, g), PE_REASON_query_cursor);
+		q.flags = 0;
+		q.b[1] = 1;
+		CU_ASSERT_EQUAL(pe_wire_check_query(&q, g), PE_REASON_query_flags);
+		q.b[1] = 0;
+		for (unsigned i = 0; i < 3; i++) {
+			q.b[0] = odd[i];
+			CU_ASSERT_EQUAL(pe_wire_check_query(&q, g), PE_REASON_query_coordinates);
+		}
+		q.b[0] = -1;
+		CU_ASSERT_EQUAL(pe_wire_check_query(&q, g), PE_REASON_query_coordinates);
+	}
+}
+
 static void test_query_cursor(void)
 {
 	EACH_QUERY(q)
@@ -429,6 +462,7 @@ int main(void)
 		{"query box inverted", test_query_box_inverted},
 		{"query_filter", test_query_filter},
 		{"query_cursor", test_query_cursor},
+		{"nearest", test_nearest},
 	};
 
 	random_seed();

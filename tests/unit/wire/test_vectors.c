@@ -7,6 +7,7 @@
 // test_vectors <folder of vectors> <docs/protocol.md>
 #include "testing.h"
 #include "testing_wire.h"
+#include "wire/extension.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -110,6 +111,7 @@ static const struct field query_fields[] = {
 	FIELD(pe_wire_query, height_min, "height_min", F32, 1),
 	FIELD(pe_wire_query, height_max, "height_max", F32, 1),
 	FIELD(pe_wire_query, cursor, "cursor", U64, 2),
+	FIELD(pe_wire_query, extension_bytes, "extension_bytes", U16, 1),
 	END,
 };
 static const struct field answer_fields[] = {
@@ -245,7 +247,7 @@ static void fill(void *to, const struct field *fields, const json_t *from)
 	{
 		const struct field *f = fields;
 
-		if (strcmp(name, "results") == 0)
+		if (strcmp(name, "results") == 0 || strcmp(name, "extension") == 0)
 			continue;
 		while (f->name && strcmp(f->name, name) != 0)
 			f++;
@@ -282,6 +284,9 @@ static void check_record_reasons(const json_t *v, const struct pe_wire_view *vie
 	const json_t *reasons = json_object_get(v, "record_reasons");
 	bool geodetic = strcmp(json_string_value(json_object_get(v, "space")), "geodetic") == 0;
 
+	const uint8_t *extension = NULL;
+	struct pe_wire_extension checked;
+
 	CU_ASSERT_EQUAL(json_array_size(reasons), view->count);
 	for (unsigned i = 0; i < view->count; i++) {
 		enum pe_reason want = reason_named(json_string_value(json_array_get(reasons, i)));
@@ -303,6 +308,13 @@ static void check_record_reasons(const json_t *v, const struct pe_wire_view *vie
 		case PE_TYPE_SPATIAL_QUERY:
 			pe_wire_get_query(view, i, &q);
 			got = pe_wire_check_query(&q, geodetic);
+			if (i == 0)
+				extension = view->records + view->count * sizeof q;
+			if (got == PE_REASON_none)
+				got = pe_wire_check_extension(
+					&q, extension, q.extension_bytes, &checked);
+			if (q.flags & PE_QUERY_HAS_EXTENSION)
+				extension += q.extension_bytes;
 			break;
 		default:
 			break;
@@ -329,6 +341,22 @@ static unsigned check_records(const json_t *v, const struct pe_wire_view *view,
 		same_bytes(view->records + i * record_bytes, record, record_bytes, "record");
 	}
 	return count;
+}
+
+// The extensions of the records, one behind the other.
+static uint32_t get_extensions(const json_t *v, uint8_t *to)
+{
+	const json_t *list = json_object_get(v, "records");
+	uint32_t bytes = 0;
+
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *hex = json_object_get(json_array_get(list, i), "extension");
+
+		if (hex)
+			bytes += (uint32_t)unhex(
+				json_string_value(hex), to + bytes, PE_WIRE_BYTES_MAX - bytes);
+	}
+	return bytes;
 }
 
 static uint32_t encode_response(const json_t *v, const struct pe_wire_view *view, uint8_t *out)
@@ -383,8 +411,8 @@ static void check_fields(
 	struct pe_wire_update_preamble up = {0};
 	struct pe_wire_ack_preamble ap = {0};
 	struct pe_wire_state_preamble sp = {0};
-	uint8_t out[PE_WIRE_BYTES_MAX];
-	uint32_t got = 0;
+	uint8_t out[PE_WIRE_BYTES_MAX], extensions[PE_WIRE_BYTES_MAX];
+	uint32_t got = 0, extensions_bytes;
 	unsigned n;
 
 	fill(&h, header_fields, json_object_get(v, "header"));
@@ -407,7 +435,13 @@ static void check_fields(
 		got = pe_wire_put_withdraw(out, sizeof out, &h, &up, r.withdraw, n);
 	} else if (strcmp(kind, "SPATIAL_QUERY") == 0) {
 		n = check_records(v, view, query_fields, sizeof r.query[0], &r);
-		got = pe_wire_put_query(out, sizeof out, &h, r.query, n);
+		extensions_bytes = get_extensions(v, extensions);
+		CU_ASSERT_EQUAL_FATAL(
+			view->records_bytes, n * sizeof r.query[0] + extensions_bytes);
+		same_bytes(view->records + n * sizeof r.query[0], extensions, extensions_bytes,
+			"extensions");
+		got = pe_wire_put_query_extended(
+			out, sizeof out, &h, r.query, n, extensions, extensions_bytes);
 	} else if (strcmp(kind, "PING") == 0 || strcmp(kind, "PONG") == 0) {
 		check_records(v, view, ping_fields, sizeof r.ping, &r);
 		same_bytes(&view->body.ping, &r.ping, sizeof r.ping, "opaque");

@@ -1,0 +1,128 @@
+// What a query has beside its record: a volume of its own, and a filter program.
+#include "discover/slot.h"
+#include "wire/extension.h"
+
+#include <math.h>
+#include <string.h>
+
+static enum pe_volume_fault prepare_polygon(struct pe_query_context *c, struct pe_test *t,
+	const struct pe_space *space, const struct pe_wire_extension *extension)
+{
+	struct pe_polygon *polygon = &c->extras->polygon[c->polygons_used];
+	double vertices[PE_WIRE_VERTICES_MAX][2];
+	unsigned ring_vertices[PE_WIRE_RINGS_MAX];
+	struct pe_wire_polygon p;
+	enum pe_volume_fault fault;
+
+	static_assert(PE_WIRE_VERTICES_MAX == PE_POLYGON_VERTICES_MAX &&
+			PE_WIRE_RINGS_MAX == PE_POLYGON_RINGS_MAX,
+		"what a message may carry can be prepared");
+	pe_wire_get_polygon(extension, &p, ring_vertices, vertices);
+	fault = pe_polygon_prepare(space, (const double(*)[2])vertices, ring_vertices, p.ring_count,
+		p.height_min, p.height_max, polygon);
+	if (fault != PE_VOLUME_ok)
+		return fault;
+	t->polygon = polygon;
+	c->polygons_used++;
+	return PE_VOLUME_ok;
+}
+
+static enum pe_volume_fault prepare_oriented_box(struct pe_hull *hull,
+	const struct pe_wire_query *q, const struct pe_space *space, const uint8_t *content)
+{
+	struct pe_wire_oriented_box b;
+	struct pe_oriented_box box;
+
+	memcpy(&b, content, sizeof b);
+	memcpy(box.centre, q->a, sizeof box.centre);
+	memcpy(box.half, b.half, sizeof box.half);
+	memcpy(box.orientation, b.orientation, sizeof box.orientation);
+	return pe_hull_oriented_box(space, &box, hull);
+}
+
+static enum pe_volume_fault prepare_frustum(struct pe_hull *hull, const struct pe_wire_query *q,
+	const struct pe_space *space, const uint8_t *content)
+{
+	struct pe_wire_frustum f;
+	struct pe_frustum frustum;
+
+	memcpy(&f, content, sizeof f);
+	frustum = (struct pe_frustum){.horizontal_deg = f.horizontal_deg,
+		.vertical_deg = f.vertical_deg,
+		.near_m = f.near_m,
+		.far_m = f.far_m};
+	memcpy(frustum.apex, q->a, sizeof frustum.apex);
+	memcpy(frustum.orientation, f.orientation, sizeof frustum.orientation);
+	return pe_hull_frustum(space, &frustum, hull);
+}
+
+enum pe_reason pe_query_extend(struct pe_query_context *c, unsigned slot,
+	const struct pe_space *space, const uint8_t *data)
+{
+	const struct pe_wire_query *q = &c->slots[slot].query;
+	struct pe_test *t = &c->slots[slot].test;
+	enum pe_volume_fault fault = PE_VOLUME_ok;
+	struct pe_wire_extension extension;
+	enum pe_reason reason = pe_wire_check_extension(q, data, q->extension_bytes, &extension);
+
+	if (reason != PE_REASON_none)
+		return reason;
+	if (extension.filter) {
+		struct pe_filter_error error;
+
+		if (pe_filter_compile(&c->extras->filter[slot], extension.filter,
+			    extension.filter_bytes, &error) != PE_FILTER_SOUND)
+			return PE_REASON_query_program;
+		t->filter = &c->extras->filter[slot];
+	}
+	t->hull = &c->extras->hull[slot];
+	switch (q->kind) {
+	case PE_QUERY_POLYGON:
+		fault = prepare_polygon(c, t, space, &extension);
+		break;
+	case PE_QUERY_ORIENTED_BOX:
+		fault = prepare_oriented_box(&c->extras->hull[slot], q, space, extension.volume);
+		break;
+	case PE_QUERY_FRUSTUM:
+		fault = prepare_frustum(&c->extras->hull[slot], q, space, extension.volume);
+		break;
+	default:
+		break;
+	}
+	return pe_volume_fault_info[fault].reason;
+}
+
+bool pe_query_volume_holds(const struct pe_test *t, const double position[3], bool height_known)
+{
+	if (t->query->kind != PE_QUERY_POLYGON)
+		return height_known && pe_hull_holds(t->hull, position);
+	if (height_known)
+		return pe_polygon_holds(t->polygon, position);
+	// It may be at any height: inside of what all heights are inside of.
+	return t->polygon->height_min == -INFINITY && t->polygon->height_max == INFINITY &&
+		pe_polygon_covers(t->polygon, position);
+}
+
+unsigned pe_query_volume_regions(const struct pe_test *t, struct pe_region regions[PE_FRAMES_MAX])
+{
+	return t->query->kind == PE_QUERY_POLYGON ?
+		pe_polygon_regions(t->space, t->polygon, regions) :
+		pe_hull_regions(t->space, t->hull, regions);
+}
+
+bool pe_query_filter_takes(const struct pe_test *t, const struct pe_view *view)
+{
+	const struct pe_published *p = &view->shows;
+	// Context and metadata are not kept yet: none is at hand, and tests of them are false.
+	const struct pe_facts facts = {.id = view->id,
+		.age_ms = (int64_t)(t->now.wall_ms - p->time_ms),
+		.radius_m = p->radius_m,
+		.velocity = {p->velocity[0], p->velocity[1], p->velocity[2]},
+		.entity_type = p->entity_type,
+		.state = (uint8_t)PE_ATTRIBUTE_STATE(p->attributes),
+		.custom_state = p->custom_state,
+		.position_confidence = p->position_confidence,
+		.status_confidence = p->status_confidence};
+
+	return pe_filter_run(t->filter, &facts);
+}

@@ -1,0 +1,75 @@
+// A prepared query, and what the files of discover share of a context. Private to discover. Thread: the context's own.
+#pragma once
+
+#include "discover/accept.h"
+#include "discover/filter_run.h"
+#include "discover/query.h"
+#include "grid/walker.h"
+#include "space/hull.h"
+#include "space/polygon.h"
+
+struct pe_query_slot {
+	struct pe_wire_query query;
+	enum pe_reason reason;
+	unsigned region;   // that is walked
+	uint32_t skip;     // results of the first piece that an earlier answer gave
+	bool opened;       // the walker stands before the next piece
+	bool walked;       // the next piece's hits are there, met while a query before was run
+	bool over;         // all of it was walked
+	unsigned from, to; // hits of the piece
+	struct pe_cursor before; // where it began
+	struct pe_test test;
+	struct pe_walk walk;
+	struct pe_walker walker;
+};
+
+// What only few queries have. Volumes and filters that slots' tests point to; the nearest that were met so far.
+struct pe_query_near {
+	double distance_m; // from the query's a
+	uint32_t handle;
+	uint32_t result; // index in the context's results
+};
+
+struct pe_query_extras {
+	struct pe_polygon polygon[PE_QUERY_POLYGONS];
+	struct pe_hull hull[PE_QUERY_SLOTS];
+	struct pe_filter filter[PE_QUERY_SLOTS];
+	struct pe_query_near near[PE_QUERY_NEAREST_MAX]; // a heap, the furthest at its root
+	// of a piece of hits; then the nearest in their order
+	struct pe_wire_result piece[PE_QUERY_NEAREST_MAX];
+	uint32_t handles[PE_QUERY_PIECE_HITS];
+};
+static_assert(PE_QUERY_PIECE_HITS <= PE_QUERY_NEAREST_MAX, "a piece's results have room");
+
+// Heights down to PE_HEIGHT_LOWEST_M bring two points closer than their footprints: how far along the surface a straight line of so
+// many metres may lead.
+double pe_query_surface_reach(double straight_m);
+
+// What is left of the turn's bounds is the walk's, or less for who is not trusted.
+void pe_query_set_bounds(const struct pe_query_context *context, struct pe_query_slot *slot);
+// The walk stands at the start of a region of the test.
+void pe_query_enter_region(struct pe_query_slot *slot, unsigned region);
+// The next piece's hits, behind those that are there already.
+void pe_query_scan_piece(struct pe_query_context *context, struct pe_query_slot *slot);
+// The turn's bounds know of the walk now that it is over.
+void pe_query_end_walk(struct pe_query_context *context, struct pe_query_slot *slot);
+static inline bool pe_query_walked_out(const struct pe_query_slot *s)
+{
+	return s->walk.cells >= s->walk.cells_max || s->walk.candidates >= s->walk.candidates_max;
+}
+
+// extension.c: the slot's volume and filter, out of its query's extension. For pe_query_prepare.
+[[nodiscard]] enum pe_reason pe_query_extend(struct pe_query_context *context, unsigned slot,
+	const struct pe_space *space, const uint8_t *extension);
+// The test of a volume of the extension: what is inside, which regions cover it.
+[[nodiscard]] bool pe_query_volume_holds(
+	const struct pe_test *test, const double position[3], bool height_known);
+unsigned pe_query_volume_regions(
+	const struct pe_test *test, struct pe_region regions[PE_FRAMES_MAX]);
+// Does the program take the view?
+[[nodiscard]] bool pe_query_filter_takes(const struct pe_test *test, const struct pe_view *view);
+
+// nearest.c: a NEAREST query's test, and its run. As pe_query_prepare and pe_query_run.
+[[nodiscard]] enum pe_reason pe_query_prepare_nearest(struct pe_query_slot *slot);
+void pe_query_run_nearest(struct pe_query_context *context, struct pe_query_slot *slot,
+	uint32_t results_max, struct pe_query_answer *answer);

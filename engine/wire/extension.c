@@ -1,0 +1,236 @@
+#include "wire/extension.h"
+
+#include "wire/filter.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <string.h>
+
+#define BLOCK_BYTES  ((uint32_t)sizeof(struct pe_wire_block))
+#define SCALED_BYTES (4u * (uint32_t)sizeof(double)) // an origin and a scale
+
+static uint32_t padded(uint32_t bytes)
+{
+	return (bytes + 7u) & ~7u;
+}
+
+static bool all_zero(const uint8_t *p, uint32_t bytes)
+{
+	uint8_t any = 0;
+
+	for (uint32_t i = 0; i < bytes; i++)
+		any |= p[i];
+	return any == 0;
+}
+
+uint32_t pe_wire_extensions_bytes(const uint8_t *queries, unsigned count)
+{
+	uint32_t sum = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		const uint8_t *q = queries + i * sizeof(struct pe_wire_query);
+		uint16_t flags, bytes;
+
+		memcpy(&flags, q + offsetof(struct pe_wire_query, flags), sizeof flags);
+		memcpy(&bytes, q + offsetof(struct pe_wire_query, extension_bytes), sizeof bytes);
+		sum += flags & PE_QUERY_HAS_EXTENSION ? bytes : 0;
+	}
+	return sum;
+}
+
+static uint32_t vertices_bytes(unsigned form, unsigned count)
+{
+	return form == PE_VERTICES_I16 ? SCALED_BYTES + count * 2 * (uint32_t)sizeof(int16_t) :
+					 count * 2 * (uint32_t)sizeof(double);
+}
+
+// Counts that no polygon may have are left to who prepares it, if the block can hold what they name.
+static bool polygon_sound(const uint8_t *content, uint32_t bytes)
+{
+	struct pe_wire_polygon p;
+	uint32_t at = (uint32_t)sizeof p, sum = 0, rings_bytes;
+
+	if (bytes < sizeof p)
+		return false;
+	memcpy(&p, content, sizeof p);
+	if (p.form > PE_VERTICES_I16 || p.reserved || p.ring_count == 0 ||
+		p.ring_count > PE_WIRE_RINGS_MAX || p.vertex_count > PE_WIRE_VERTICES_MAX)
+		return false;
+	rings_bytes = p.ring_count * (uint32_t)sizeof(uint16_t);
+	if (bytes != at + padded(rings_bytes) + vertices_bytes(p.form, p.vertex_count))
+		return false;
+	for (unsigned i = 0; i < p.ring_count; i++) {
+		uint16_t n;
+
+		memcpy(&n, content + at + i * sizeof n, sizeof n);
+		sum += n;
+	}
+	return sum == p.vertex_count &&
+		all_zero(content + at + rings_bytes, padded(rings_bytes) - rings_bytes);
+}
+
+static bool volume_sound(unsigned kind, const uint8_t *content, uint32_t bytes)
+{
+	switch (kind) {
+	case PE_QUERY_POLYGON:
+		return polygon_sound(content, bytes);
+	case PE_QUERY_ORIENTED_BOX:
+		return bytes == sizeof(struct pe_wire_oriented_box);
+	case PE_QUERY_FRUSTUM:
+		return bytes == sizeof(struct pe_wire_frustum);
+	default:
+		return false;
+	}
+}
+
+enum pe_reason pe_wire_check_extension(const struct pe_wire_query *q, const uint8_t *data,
+	uint32_t bytes, struct pe_wire_extension *extension)
+{
+	unsigned last = 0;
+	uint32_t at = 0;
+
+	*extension = (struct pe_wire_extension){0};
+	while (at < bytes) {
+		struct pe_wire_block block;
+		const uint8_t *content = data + at + BLOCK_BYTES;
+
+		if (bytes - at < BLOCK_BYTES)
+			return PE_REASON_query_extension;
+		memcpy(&block, data + at, sizeof block);
+		at += BLOCK_BYTES;
+		// In the order of their types, so each of them once.
+		if (block.type <= last || block.type > PE_BLOCK_FILTER || block.reserved ||
+			bytes - at < padded(block.bytes) ||
+			!all_zero(content + block.bytes, padded(block.bytes) - block.bytes))
+			return PE_REASON_query_extension;
+		last = block.type;
+		at += padded(block.bytes);
+		if (block.type == PE_BLOCK_FILTER) {
+			extension->filter = content;
+			extension->filter_bytes = block.bytes;
+			continue;
+		}
+		if (!volume_sound(q->kind, content, block.bytes))
+			return PE_REASON_query_extension;
+		extension->volume = content;
+		extension->volume_bytes = block.bytes;
+	}
+	if (pe_query_kind_extended(q->kind) != (extension->volume != NULL))
+		return PE_REASON_query_extension;
+	if (extension->filter) {
+		struct pe_filter_error error;
+
+		if (pe_filter_check(extension->filter, extension->filter_bytes, &error) !=
+			PE_FILTER_SOUND)
+			return PE_REASON_query_program;
+	}
+	return PE_REASON_none;
+}
+
+void pe_wire_get_polygon(const struct pe_wire_extension *extension, struct pe_wire_polygon *p,
+	unsigned *ring_vertices, double (*vertices)[2])
+{
+	const uint8_t *at = extension->volume + sizeof *p;
+	double scaled[4];
+	int16_t pair[2];
+
+	memcpy(p, extension->volume, sizeof *p);
+	for (unsigned i = 0; i < p->ring_count; i++) {
+		uint16_t n;
+
+		memcpy(&n, at + i * sizeof n, sizeof n);
+		ring_vertices[i] = n;
+	}
+	at += padded(p->ring_count * (uint32_t)sizeof(uint16_t));
+	if (p->form == PE_VERTICES_F64) {
+		memcpy(vertices, at, p->vertex_count * sizeof vertices[0]);
+		return;
+	}
+	memcpy(scaled, at, sizeof scaled);
+	at += sizeof scaled;
+	for (unsigned i = 0; i < p->vertex_count; i++) {
+		memcpy(pair, at + i * sizeof pair, sizeof pair);
+		vertices[i][0] = scaled[0] + scaled[2] * pair[0];
+		vertices[i][1] = scaled[1] + scaled[3] * pair[1];
+	}
+}
+
+uint32_t pe_wire_put_block(uint8_t *extension, uint32_t used, uint32_t size,
+	enum pe_block_type type, const void *content, uint32_t bytes)
+{
+	const struct pe_wire_block block = {.type = (uint16_t)type, .bytes = (uint16_t)bytes};
+
+	if (bytes > UINT16_MAX || used > size || size - used < BLOCK_BYTES + padded(bytes))
+		return 0;
+	memcpy(extension + used, &block, sizeof block);
+	memcpy(extension + used + BLOCK_BYTES, content, bytes);
+	memset(extension + used + BLOCK_BYTES + bytes, 0, padded(bytes) - bytes);
+	return used + BLOCK_BYTES + padded(bytes);
+}
+
+// An origin and a scale with which the vertices' extent takes all of an i16 but its lowest value.
+static void scale_of(const double (*vertices)[2], unsigned count, double scaled[4])
+{
+	for (unsigned k = 0; k < 2; k++) {
+		double lo = vertices[0][k], hi = vertices[0][k];
+
+		for (unsigned i = 1; i < count; i++) {
+			lo = vertices[i][k] < lo ? vertices[i][k] : lo;
+			hi = vertices[i][k] > hi ? vertices[i][k] : hi;
+		}
+		scaled[k] = lo + (hi - lo) / 2;
+		scaled[2 + k] = (hi - lo) / (2.0 * INT16_MAX);
+	}
+}
+
+static int16_t step_of(double value, double origin, double scale)
+{
+	double step = scale > 0 ? nearbyint((value - origin) / scale) : 0;
+
+	return (int16_t)(step > INT16_MAX ? INT16_MAX : step < -INT16_MAX ? -INT16_MAX : step);
+}
+
+uint32_t pe_wire_put_polygon(uint8_t *extension, uint32_t used, uint32_t size,
+	enum pe_vertex_form form, const double (*vertices)[2], const unsigned *ring_vertices,
+	unsigned ring_count, double height_min, double height_max)
+{
+	uint8_t content[PE_WIRE_BYTES_MAX];
+	struct pe_wire_polygon p = {.form = (uint8_t)form,
+		.ring_count = (uint8_t)ring_count,
+		.height_min = height_min,
+		.height_max = height_max};
+	uint32_t at = (uint32_t)sizeof p, sum = 0;
+	double scaled[4];
+
+	if (ring_count == 0 || ring_count > PE_WIRE_RINGS_MAX)
+		return 0;
+	memset(content + at, 0, padded(ring_count * (uint32_t)sizeof(uint16_t)));
+	for (unsigned i = 0; i < ring_count; i++) {
+		uint16_t n = (uint16_t)ring_vertices[i];
+
+		if (ring_vertices[i] > PE_WIRE_VERTICES_MAX)
+			return 0;
+		memcpy(content + at + i * sizeof n, &n, sizeof n);
+		sum += n;
+	}
+	at += padded(ring_count * (uint32_t)sizeof(uint16_t));
+	if (sum == 0 || sum > PE_WIRE_VERTICES_MAX ||
+		at + vertices_bytes(form, sum) > sizeof content)
+		return 0;
+	p.vertex_count = (uint16_t)sum;
+	memcpy(content, &p, sizeof p);
+	if (form == PE_VERTICES_F64) {
+		memcpy(content + at, vertices, sum * sizeof vertices[0]);
+	} else {
+		scale_of(vertices, sum, scaled);
+		memcpy(content + at, scaled, sizeof scaled);
+		for (unsigned i = 0; i < sum; i++) {
+			const int16_t pair[2] = {step_of(vertices[i][0], scaled[0], scaled[2]),
+				step_of(vertices[i][1], scaled[1], scaled[3])};
+
+			memcpy(content + at + sizeof scaled + i * sizeof pair, pair, sizeof pair);
+		}
+	}
+	return pe_wire_put_block(
+		extension, used, size, PE_BLOCK_VOLUME, content, at + vertices_bytes(form, sum));
+}
