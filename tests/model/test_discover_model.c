@@ -1,0 +1,661 @@
+// Queries with extensions, and the nearest, against brute force: seeded random polygons with holes, oriented boxes, frusta, spheres and
+// nearest-k, half of them with a random filter, through the façade, while entities move. What is expected is worked out by other
+// means than the engine's: polygons by counting crossings in the plane (GEODETIC: of the gnomonic projection, where edges are straight),
+// boxes and frusta in their own axes, filters on trees, the nearest by sorting all distances. What is within a small
+// distance of an edge may be in or out. PE_TEST_SEED repeats a run, PE_TEST_LONG=1 makes it ten times as long.
+#include "filter_tree.h"
+#include "harness.h"
+#include "testing.h"
+#include "wire/extension.h"
+#include "wire/half.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+#define ENTITIES 900u
+#define QUERIES  24000u
+#define EDGE_M   1e-5
+#define PLANE    0u
+#define EARTH    1u
+
+static struct harness h;
+static struct pe_space space[2];
+static struct {
+	struct pe_wire_update u;
+	struct tree_entity tree;
+	unsigned space;
+	uint64_t time_ms; // of the event
+	bool met;
+} entity[1 + ENTITIES];
+static struct harness_answer answer;
+static uint8_t extension[PE_WIRE_BYTES_MAX];
+static uint64_t seed, state, results_seen, edge_cases, asked[8], filtered;
+static unsigned wrong;
+
+static uint64_t next(void)
+{
+	return testing_random(&state);
+}
+
+static unsigned below(unsigned n)
+{
+	return (unsigned)(next() % n);
+}
+
+static double between(double a, double b)
+{
+	return a + (b - a) * ((double)(next() >> 11) * 0x1p-53);
+}
+
+#define EXPECT(what, ...) \
+	do { \
+		if (!(what) && wrong++ < 20) { \
+			printf("\n%s:%d: %s: ", __FILE__, __LINE__, #what); \
+			printf(__VA_ARGS__); \
+		} \
+	} while (0)
+
+static void failed(const char *what, const char *file, int line)
+{
+	if (wrong++ < 20)
+		printf("\n%s:%d: %s", file, line, what);
+}
+
+// ---- the Earth, in a few lines of its own ----
+
+#define WGS84_A  6378137.0
+#define WGS84_E2 6.69437999014131699614e-3
+#define DEGREE   (M_PI / 180)
+
+static double dot(const double a[3], const double b[3])
+{
+	return a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
+}
+
+static void ecef(double latitude, double longitude, double height, double v[3])
+{
+	double s = sin(latitude * DEGREE), c = cos(latitude * DEGREE);
+	double n = WGS84_A / sqrt(1 - WGS84_E2 * s * s);
+
+	v[0] = (n + height) * c * cos(longitude * DEGREE);
+	v[1] = (n + height) * c * sin(longitude * DEGREE);
+	v[2] = (n * (1 - WGS84_E2) + height) * s;
+}
+
+// Rows east, north, up.
+static void local_axes(double latitude, double longitude, double axis[3][3])
+{
+	double s = sin(latitude * DEGREE), c = cos(latitude * DEGREE);
+	double sl = sin(longitude * DEGREE), cl = cos(longitude * DEGREE);
+	const double rows[3][3] = {{-sl, cl, 0}, {-s * cl, -s * sl, c}, {c * cl, c * sl, s}};
+
+	memcpy(axis, rows, sizeof rows);
+}
+
+// The position so many metres from another one along its axes; heights are left to the caller.
+static void offset(unsigned s, const double from[3], double x, double y, double to[3])
+{
+	double axis[3][3], v[3], p, latitude;
+
+	if (s == PLANE) {
+		to[0] = from[0] + x;
+		to[1] = from[1] + y;
+		return;
+	}
+	ecef(from[0], from[1], 0, v);
+	local_axes(from[0], from[1], axis);
+	for (unsigned i = 0; i < 3; i++)
+		v[i] += x * axis[0][i] + y * axis[1][i];
+	p = hypot(v[0], v[1]);
+	latitude = atan2(v[2], p * (1 - WGS84_E2));
+	for (unsigned i = 0; i < 5; i++) {
+		double sine = sin(latitude), n = WGS84_A / sqrt(1 - WGS84_E2 * sine * sine);
+
+		latitude = atan2(v[2] + WGS84_E2 * n * sine, p);
+	}
+	to[0] = fmin(90, fmax(-90, latitude / DEGREE));
+	to[1] = fmin(180, fmax(-180, atan2(v[1], v[0]) / DEGREE));
+}
+
+// ---- entities ----
+
+static const double sites[][2] = {{48.85, 2.35}, {90, 0}, {-12, 180}, {35.3, 45}, {0, -45}};
+#define SITES (sizeof sites / sizeof sites[0])
+
+static void place(unsigned s, double p[3])
+{
+	double reach = pow(10, between(0, 4));
+	double base[3] = {0, 0, 0};
+
+	if (s == EARTH)
+		memcpy(base, sites[below(SITES)], sizeof sites[0]);
+	offset(s, base, between(-reach, reach), between(-reach, reach), p);
+	p[2] = below(4) ? between(-100, 100) : between(-1000, 5000);
+}
+
+static bool height_unknown(unsigned n)
+{
+	return entity[n].u.attributes & PE_ATTRIBUTE_HEIGHT_UNKNOWN;
+}
+
+static void make_entity(unsigned n)
+{
+	struct tree_entity *t = &entity[n].tree;
+	unsigned s = n % 3 ? EARTH : PLANE;
+	struct pe_wire_ack_record ack;
+	struct pe_wire_update u;
+	double p[3];
+
+	place(s, p);
+	if (below(5) == 0) { // where another one is: as far away as that from everywhere
+		unsigned other = 1 + below(ENTITIES);
+
+		if (entity[other].u.sequence && entity[other].space == s && !height_unknown(other))
+			memcpy(p, entity[other].u.position, sizeof p);
+	}
+	tree_random_entity(t, &state);
+	harness_id(t->id, n);
+	t->id_told = true;
+	t->tag_count = t->value_count = 0; // no message carries them
+	t->activity[0] = 0;
+	if (t->type == PE_ENTITY_RECURRING)
+		t->type = PE_ENTITY_MOBILE;
+	if (t->age_ms < 0)
+		t->age_ms = 0;
+	if (below(2))
+		t->radius_m = 0;
+	u = harness_update(n, entity[n].u.sequence + 1, p[0], p[1], p[2]);
+	u.ttl_ms = PE_TTL_MAX_MS;
+	u.radius_m = t->radius_m;
+	for (unsigned i = 0; i < 3; i++)
+		u.velocity[i] = pe_half_from_float(t->velocity[i]);
+	u.entity_type = t->type;
+	u.attributes = (uint16_t)(t->state | PE_ATTRIBUTE_RELOCATION);
+	u.custom_state = t->custom_state;
+	u.position_confidence = t->position_confidence;
+	u.status_confidence = t->status_confidence;
+	// Ages grow, since time does not: a newer update's event may not be older.
+	u.time_offset_ms = -(int32_t)t->age_ms;
+	if (entity[n].time_ms > h.now.wall_ms - (uint64_t)t->age_ms) {
+		t->age_ms = (int64_t)(h.now.wall_ms - entity[n].time_ms);
+		u.time_offset_ms = -(int32_t)t->age_ms;
+	}
+	entity[n].time_ms = h.now.wall_ms - (uint64_t)t->age_ms;
+	if (s == EARTH && below(4) == 0) {
+		u.attributes |= PE_ATTRIBUTE_HEIGHT_UNKNOWN;
+		u.position[2] = 0;
+	}
+	entity[n].u = u;
+	entity[n].space = s;
+	ack = harness_send(&h, s, HARNESS_INCARNATION, &u);
+	if (ack.status == PE_ACK_ACCEPTED) // behind a move of its own
+		harness_settle(&h);
+	EXPECT(ack.status <= PE_ACK_ACCEPTED, "entity %u: status %u", n, ack.status);
+}
+
+// ---- what is expected ----
+
+enum verdict { OUT, MAY, IN };
+
+static enum verdict both(enum verdict a, enum verdict b)
+{
+	return a < b ? a : b;
+}
+
+static enum verdict below_limit(double x, double limit, double doubt)
+{
+	return x < limit - doubt ? IN : x > limit + doubt ? OUT : MAY;
+}
+
+struct volume {
+	unsigned ring_count, ring_vertices[PE_WIRE_RINGS_MAX], vertex_count;
+	double vertices[PE_WIRE_VERTICES_MAX][2]; // as stated
+	// in metres of a plane in which edges are straight
+	double flat[PE_WIRE_VERTICES_MAX][2];
+	double height_min, height_max;
+	struct pe_wire_oriented_box box;
+	struct pe_wire_frustum frustum;
+	// Of the query's a: where it is in metres, the axes there, and the volume's own.
+	double at[3], local[3][3], own[3][3];
+};
+
+static void metres_of(unsigned s, const double p[3], double v[3])
+{
+	if (s == PLANE)
+		memcpy(v, p, 3 * sizeof v[0]);
+	else
+		ecef(p[0], p[1], p[2], v);
+}
+
+static void flatten(unsigned s, const struct volume *v, const double p[2], double to[2])
+{
+	double ground[3], foot[3], up;
+
+	if (s == PLANE) {
+		memcpy(to, p, 2 * sizeof to[0]);
+		return;
+	}
+	ecef(p[0], p[1], 0, ground);
+	// Lines through the Earth's centre meet the plane that lies across a's.
+	memcpy(foot, v->local[2], sizeof foot);
+	up = dot(ground, foot) / WGS84_A;
+	to[0] = dot(ground, v->local[0]) / up;
+	to[1] = dot(ground, v->local[1]) / up;
+}
+
+static enum verdict in_rings(const struct volume *v, const double p[2])
+{
+	unsigned begin = 0;
+	bool inside = false;
+
+	for (unsigned r = 0; r < v->ring_count; r++) {
+		unsigned end = begin + v->ring_vertices[r];
+
+		for (unsigned i = begin, j = end - 1; i < end; j = i++) {
+			const double *a = v->flat[i], *b = v->flat[j];
+			double dx = b[0] - a[0], dy = b[1] - a[1];
+			double along =
+				((p[0] - a[0]) * dx + (p[1] - a[1]) * dy) / (dx * dx + dy * dy);
+			double t = fmin(1, fmax(0, along));
+
+			if (hypot(a[0] + t * dx - p[0], a[1] + t * dy - p[1]) < EDGE_M)
+				return MAY;
+			if ((a[1] > p[1]) != (b[1] > p[1]) && p[0] < a[0] + dx * (p[1] - a[1]) / dy)
+				inside = !inside;
+		}
+		begin = end;
+	}
+	return inside ? IN : OUT;
+}
+
+static enum verdict in_volume(
+	unsigned s, const struct pe_wire_query *q, const struct volume *v, unsigned n)
+{
+	const double *p = entity[n].u.position;
+	bool straight = s == EARTH && (q->flags & PE_QUERY_DISTANCE_3D);
+	double m[3], own[3], limit;
+	enum verdict in;
+
+	switch (q->kind) {
+	case PE_QUERY_POLYGON:
+		if (height_unknown(n) ? isfinite(v->height_min) || isfinite(v->height_max) :
+					p[2] < v->height_min || p[2] > v->height_max)
+			return OUT;
+		if (s == EARTH && pe_space_distance(&space[s], q->a, p, true) > 100000)
+			return OUT; // the other side of the Earth is projected too
+		flatten(s, v, p, m);
+		return in_rings(v, m);
+	case PE_QUERY_ORIENTED_BOX:
+	case PE_QUERY_FRUSTUM:
+		if (height_unknown(n))
+			return OUT;
+		metres_of(s, p, m);
+		for (unsigned i = 0; i < 3; i++)
+			m[i] -= v->at[i];
+		for (unsigned i = 0; i < 3; i++)
+			own[i] = dot(m, v->own[i]);
+		if (q->kind == PE_QUERY_ORIENTED_BOX) {
+			in = IN;
+			for (unsigned i = 0; i < 3; i++)
+				in = both(in, below_limit(fabs(own[i]), v->box.half[i], EDGE_M));
+			return in;
+		}
+		in = both(below_limit(own[0], v->frustum.far_m, EDGE_M),
+			below_limit(v->frustum.near_m, own[0], EDGE_M));
+		limit = own[0] * tan(v->frustum.horizontal_deg / 2 * DEGREE);
+		in = both(
+			in, below_limit(fabs(own[1]), limit, EDGE_M * (2 + fabs(limit / own[0]))));
+		limit = own[0] * tan(v->frustum.vertical_deg / 2 * DEGREE);
+		return both(
+			in, below_limit(fabs(own[2]), limit, EDGE_M * (2 + fabs(limit / own[0]))));
+	default: // a sphere; of the nearest all that may be
+		if (straight && height_unknown(n))
+			return OUT;
+		limit = q->kind == PE_QUERY_SPHERE || q->b[0] > 0 ? q->b[0] :
+			s == EARTH                                ? PE_QUERY_RADIUS_MAX_M :
+								    INFINITY;
+		return below_limit(pe_space_distance(&space[s], q->a, p, straight), limit,
+			isfinite(limit) ? 0.001 + 1e-6 * limit : 0);
+	}
+}
+
+static enum verdict expect(unsigned s, const struct pe_wire_query *q, const struct volume *v,
+	const struct tree *tree, const double origin[3], unsigned n)
+{
+	const struct pe_wire_update *u = &entity[n].u;
+	bool straight = s == EARTH && (q->flags & PE_QUERY_DISTANCE_3D);
+	unsigned type = u->entity_type >= 128 ? 4 : u->entity_type;
+	enum verdict in;
+
+	if (entity[n].space != s || (q->type_mask && !(q->type_mask >> type & 1)) ||
+		(q->state_mask && !(q->state_mask >> PE_ATTRIBUTE_STATE(u->attributes) & 1)))
+		return OUT;
+	if ((q->flags & PE_QUERY_HEIGHT_RANGE) &&
+		(height_unknown(n) || u->position[2] < (double)q->height_min ||
+			u->position[2] > (double)q->height_max))
+		return OUT;
+	if (tree && tree_evaluate(tree, &entity[n].tree, true) != PE_FILTER_YES)
+		return OUT;
+	in = in_volume(s, q, v, n);
+	if (in != OUT && u->radius_m > 0)
+		in = both(in,
+			below_limit(pe_space_distance(&space[s], origin, u->position, straight),
+				(double)u->radius_m, 0.001 + 1e-6 * (double)u->radius_m));
+	return in;
+}
+
+// ---- queries ----
+
+static void make_turn(unsigned s, struct volume *v, double orientation[4])
+{
+	double length = 0, x, y, z, w;
+
+	for (unsigned i = 0; i < 4; i++)
+		orientation[i] = below(8) ? between(-1, 1) : 0;
+	orientation[3] += 0.001;
+	for (unsigned i = 0; i < 4; i++)
+		length += orientation[i] * orientation[i];
+	for (unsigned i = 0; i < 4; i++)
+		orientation[i] /= sqrt(length);
+	x = orientation[0], y = orientation[1], z = orientation[2], w = orientation[3];
+	// Rows: the own axes, in the local ones.
+	const double turn[3][3] = {
+		{1 - 2 * (y * y + z * z), 2 * (x * y + w * z), 2 * (x * z - w * y)},
+		{2 * (x * y - w * z), 1 - 2 * (x * x + z * z), 2 * (y * z + w * x)},
+		{2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)}};
+
+	for (unsigned i = 0; i < 3; i++)
+		for (unsigned k = 0; k < 3; k++)
+			v->own[i][k] = s == PLANE ? turn[i][k] :
+						    turn[i][0] * v->local[0][k] +
+					turn[i][1] * v->local[1][k] + turn[i][2] * v->local[2][k];
+}
+
+// Star-shaped about a, evenly turned: no two edges meet, and what is near the middle is inside.
+static void add_ring(
+	unsigned s, const double a[3], struct volume *v, unsigned count, double least, double most)
+{
+	v->ring_vertices[v->ring_count++] = count;
+	for (unsigned i = 0; i < count; i++) {
+		double angle = 2 * M_PI * (i + between(-0.2, 0.2)) / count,
+		       r = between(least, most);
+		double to[3];
+
+		offset(s, a, r * cos(angle), r * sin(angle), to);
+		memcpy(v->vertices[v->vertex_count++], to, 2 * sizeof to[0]);
+	}
+}
+
+static uint32_t make_polygon(unsigned s, const double a[3], struct volume *v)
+{
+	enum pe_vertex_form form = (enum pe_vertex_form)below(2);
+	double r = pow(10, between(0, 3.7));
+	const struct pe_wire_query q = {.kind = PE_QUERY_POLYGON};
+	struct pe_wire_extension e;
+	struct pe_wire_polygon p;
+	bool far_apart = false;
+	uint32_t bytes;
+
+	v->ring_count = v->vertex_count = 0;
+	add_ring(s, a, v, 6 + below(form ? 190 : 40), 0.3 * r, r);
+	if (below(2))
+		add_ring(s, a, v, 3 + below(20), 0.02 * r, 0.15 * r);
+	v->height_min = below(2) ? -INFINITY : between(-200, 0);
+	v->height_max = below(2) ? INFINITY : between(0, 500);
+	// Longitudes that lie on both sides of 180° are no extent for steps.
+	for (unsigned i = 1; i < v->vertex_count; i++)
+		far_apart |= s == EARTH && fabs(v->vertices[i][1] - v->vertices[0][1]) > 170;
+	if (far_apart && v->vertex_count < 60)
+		form = PE_VERTICES_F64;
+	else if (far_apart)
+		return 0;
+	bytes = pe_wire_put_polygon(extension, 0, sizeof extension, form,
+		(const double(*)[2])v->vertices, v->ring_vertices, v->ring_count, v->height_min,
+		v->height_max);
+	EXPECT(bytes && pe_wire_check_extension(&q, extension, bytes, &e) == PE_REASON_none,
+		"polygon");
+	pe_wire_get_polygon(&e, &p, v->ring_vertices, v->vertices); // rounded, if it was
+	for (unsigned i = 0; i < v->vertex_count; i++)
+		flatten(s, v, v->vertices[i], v->flat[i]);
+	return bytes;
+}
+
+static uint32_t make_volume(unsigned s, struct pe_wire_query *q, struct volume *v)
+{
+	metres_of(s, q->a, v->at);
+	local_axes(q->a[0], q->a[1], v->local);
+	switch (q->kind) {
+	case PE_QUERY_POLYGON:
+		return make_polygon(s, q->a, v);
+	case PE_QUERY_ORIENTED_BOX:
+		for (unsigned i = 0; i < 3; i++)
+			v->box.half[i] = pow(10, between(-1, 3.5));
+		make_turn(s, v, v->box.orientation);
+		return pe_wire_put_block(
+			extension, 0, sizeof extension, PE_BLOCK_VOLUME, &v->box, sizeof v->box);
+	case PE_QUERY_FRUSTUM:
+		v->frustum.horizontal_deg = between(1, 169);
+		v->frustum.vertical_deg = between(1, 169);
+		v->frustum.near_m = below(2) ? 0 : between(0, 50);
+		v->frustum.far_m = v->frustum.near_m + pow(10, between(-1, 3.5));
+		make_turn(s, v, v->frustum.orientation);
+		return pe_wire_put_block(extension, 0, sizeof extension, PE_BLOCK_VOLUME,
+			&v->frustum, sizeof v->frustum);
+	case PE_QUERY_SPHERE:
+		q->b[0] = pow(10, between(0, 4));
+		return 0;
+	default:
+		q->b[0] = below(2) ? pow(10, between(1, 5)) : 0;
+		q->max_results = (uint16_t)(below(3) ? 1 + below(20) : 1 + below(1000));
+		return 0;
+	}
+}
+
+static void make_options(unsigned s, struct pe_wire_query *q, double origin[3])
+{
+	memcpy(origin, q->a, sizeof q->a);
+	if (below(4) == 0) {
+		q->flags |= PE_QUERY_HAS_ORIGIN;
+		offset(s, q->a, between(-100, 100), between(-100, 100), q->origin);
+		q->origin[2] = q->a[2];
+		memcpy(origin, q->origin, sizeof q->origin);
+	}
+	if (below(6) == 0) {
+		q->flags |= PE_QUERY_HEIGHT_RANGE;
+		q->height_min = (float)between(-200, 0);
+		q->height_max = (float)between(0, 200);
+	}
+	if (below(3) == 0)
+		q->flags |= PE_QUERY_DISTANCE_3D;
+	if (below(5) == 0)
+		q->type_mask = (uint16_t)(1 + below(31));
+	if (below(5) == 0)
+		q->state_mask = (uint16_t)(1 + below(31));
+}
+
+static uint32_t add_filter(uint32_t used, struct tree *tree)
+{
+	uint8_t program[PE_FILTER_BYTES_MAX];
+	uint32_t bytes, with;
+
+	do {
+		tree_random(tree, 1 + below(6), &state);
+		for (unsigned i = 0; i < tree->count; i++) // ids that there are
+			if (tree->nodes[i].op == PE_FILTER_ID) {
+				unsigned n = 1 + below(ENTITIES);
+
+				tree->nodes[i].argument = 1;
+				harness_id(tree->nodes[i].ids[0], n);
+			}
+		bytes = tree_write(tree, program);
+	} while (!bytes);
+	with = pe_wire_put_block(
+		extension, used, PE_WIRE_BYTES_MAX - 80 - 128, PE_BLOCK_FILTER, program, bytes);
+	return with ? with : used;
+}
+
+static void check_result(unsigned s, const struct pe_wire_query *q, const double origin[3],
+	const struct pe_wire_result *r)
+{
+	uint64_t n = harness_id_number(r->entity_id);
+	bool straight = s == EARTH && (q->flags & PE_QUERY_DISTANCE_3D);
+	double d;
+
+	if (n < 1 || n > ENTITIES || entity[n].met) {
+		EXPECT(false, "id %" PRIu64 " twice or never sent", n);
+		return;
+	}
+	entity[n].met = true;
+	results_seen++;
+	EXPECT(memcmp(r->position, entity[n].u.position, sizeof r->position) == 0,
+		"%" PRIu64 " is elsewhere", n);
+	EXPECT(r->age_ms == entity[n].tree.age_ms, "%" PRIu64 ": age %d", n, r->age_ms);
+	d = pe_space_distance(&space[s], origin, entity[n].u.position, straight);
+	EXPECT(fabs((double)r->distance_m - d) <=
+			0.0035 + 1.1e-6 * d + (s && d > 1e5 ? pe_surface_band(d) : 0),
+		"%" PRIu64 ": %.4f m, not %.4f", n, (double)r->distance_m, d);
+}
+
+static bool comes_before(double d, unsigned n, double than_d, unsigned than)
+{
+	return d != than_d ? d < than_d :
+			     memcmp(entity[n].u.entity_id, entity[than].u.entity_id, 16) < 0;
+}
+
+// Those that there are, in order: ascending, and nothing left out that comes before the last one.
+static void check_nearest(unsigned s, const struct pe_wire_query *q, const enum verdict *verdicts)
+{
+	bool straight = s == EARTH && (q->flags & PE_QUERY_DISTANCE_3D);
+	double last_d = -1, d;
+	unsigned last = 0;
+
+	for (unsigned i = 0; i < answer.count; i++) {
+		unsigned n = (unsigned)harness_id_number(answer.results[i].entity_id);
+
+		d = pe_space_distance(&space[s], q->a, entity[n].u.position, straight);
+		EXPECT(i == 0 || comes_before(last_d, last, d, n),
+			"entity %u at %.17g m comes behind %u at %.17g m", n, d, last, last_d);
+		EXPECT(verdicts[n] != OUT, "entity %u should not be met", n);
+		last_d = d;
+		last = n;
+	}
+	EXPECT(answer.count <= q->max_results, "%u results", answer.count);
+	for (unsigned n = 1; n <= ENTITIES; n++) {
+		if (verdicts[n] != IN || entity[n].met)
+			continue;
+		d = pe_space_distance(&space[s], q->a, entity[n].u.position, straight);
+		EXPECT(answer.count == q->max_results && comes_before(last_d, last, d, n),
+			"entity %u at %.17g m is missing: %u of %u, the last at %.17g m", n, d,
+			answer.count, q->max_results, last_d);
+	}
+}
+
+static void query(void)
+{
+	static const uint8_t kinds[] = {PE_QUERY_POLYGON, PE_QUERY_POLYGON, PE_QUERY_ORIENTED_BOX,
+		PE_QUERY_FRUSTUM, PE_QUERY_NEAREST, PE_QUERY_NEAREST, PE_QUERY_SPHERE};
+	static enum verdict verdicts[1 + ENTITIES];
+	static struct volume v;
+	struct tree tree, *filter = NULL;
+	unsigned s = below(3) ? EARTH : PLANE, pages = 0;
+	struct pe_wire_query q = {.query_id = 1, .kind = kinds[below(sizeof kinds)]};
+	double origin[3];
+	uint32_t bytes, volume_bytes;
+
+	place(s, q.a);
+	if (below(2) && entity[1 + below(ENTITIES)].space == s) { // about somebody
+		unsigned n;
+
+		do
+			n = 1 + below(ENTITIES);
+		while (entity[n].space != s);
+		memcpy(q.a, entity[n].u.position, sizeof q.a);
+	}
+	bytes = volume_bytes = make_volume(s, &q, &v);
+	if (pe_query_kind_extended(q.kind) && !bytes)
+		return;
+	make_options(s, &q, origin);
+	if (below(2)) {
+		bytes = add_filter(bytes, &tree);
+		filter = bytes > volume_bytes ? &tree : NULL;
+		filtered += filter != NULL;
+	}
+	if (q.kind != PE_QUERY_NEAREST && below(3) == 0) {
+		q.max_results = (uint16_t)(1 + below(60));
+		harness_settle(&h); // one that is on its way may be in two pages
+	}
+	asked[q.kind]++;
+	for (unsigned n = 1; n <= ENTITIES; n++) {
+		entity[n].met = false;
+		verdicts[n] = expect(s, &q, &v, filter, origin, n);
+		edge_cases += verdicts[n] == MAY;
+	}
+	do {
+		harness_ask_extended(&h, 0, s, &q, extension, bytes, &answer);
+		EXPECT(answer.whole && !answer.reason, "kind %u: %s", q.kind,
+			pe_reason_info[answer.reason].name);
+		if (!answer.whole || answer.reason)
+			return;
+		for (unsigned i = 0; i < answer.count; i++)
+			check_result(s, &q, origin, &answer.results[i]);
+		q.flags |= q.kind == PE_QUERY_NEAREST ? 0 : PE_QUERY_HAS_CURSOR;
+		memcpy(q.cursor, answer.cursor, sizeof q.cursor);
+	} while (answer.truncated && q.kind != PE_QUERY_NEAREST && ++pages < 1000);
+	EXPECT(!answer.truncated, "kind %u is truncated", q.kind);
+	if (q.kind == PE_QUERY_NEAREST) {
+		check_nearest(s, &q, verdicts);
+		return;
+	}
+	for (unsigned n = 1; n <= ENTITIES; n++)
+		EXPECT(verdicts[n] == MAY || entity[n].met == (verdicts[n] == IN),
+			"entity %u at %.12g %.12g %.12g of space %u %s: kind %u flags %x a %.12g %.12g %.12g",
+			n, entity[n].u.position[0], entity[n].u.position[1],
+			entity[n].u.position[2], s,
+			entity[n].met ? "should not be met" : "is missing", q.kind, q.flags, q.a[0],
+			q.a[1], q.a[2]);
+}
+
+static void volumes_as_brute_force(void)
+{
+	struct pe_engine_config config = harness_config();
+	uint64_t goal = testing_amount(QUERIES), queries = 0;
+	struct pe_error error;
+
+	config.entity_count_max = 4 * ENTITIES;
+	config.pending_count_max = 4 * ENTITIES;
+	for (unsigned s = 0; s < 2; s++)
+		if (pe_space_prepare(&space[s], &config.spaces[s].space, s, &error) != PE_OK)
+			abort();
+	harness_failed = failed;
+	harness_start(&h, &config);
+	for (unsigned n = 1; n <= ENTITIES; n++)
+		make_entity(n);
+	for (; queries < goal && !wrong; queries++) {
+		if (queries % 4 == 0)
+			make_entity(1 + below(ENTITIES));
+		if (queries % 64 == 0)
+			harness_settle(&h);
+		query();
+	}
+	CU_ASSERT(wrong || results_seen > goal);
+	harness_stop(&h);
+	printf("%" PRIu64 " polygons, %" PRIu64 " oriented boxes, %" PRIu64 " frusta, %" PRIu64
+	       " nearest, %" PRIu64 " spheres, %" PRIu64 " with a filter, %" PRIu64
+	       " results, %" PRIu64 " at an edge ",
+		asked[PE_QUERY_POLYGON], asked[PE_QUERY_ORIENTED_BOX], asked[PE_QUERY_FRUSTUM],
+		asked[PE_QUERY_NEAREST], asked[PE_QUERY_SPHERE], filtered, results_seen,
+		edge_cases);
+	CU_ASSERT_EQUAL(wrong, 0);
+}
+
+int main(void)
+{
+	static const struct testing_case cases[] = {{"random volumes", volumes_as_brute_force}};
+	const char *text = getenv("PE_TEST_SEED");
+
+	seed = state = text ? strtoull(text, NULL, 0) : (uint64_t)time(NULL);
+	printf("PE_TEST_SEED=%" PRIu64 "\n", seed);
+	return testing_main("discover: model", cases, 1);
+}
