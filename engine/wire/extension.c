@@ -2,7 +2,6 @@
 
 #include "wire/filter.h"
 
-#include <math.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -185,9 +184,12 @@ static void scale_of(const double (*vertices)[2], unsigned count, double scaled[
 
 static int16_t step_of(double value, double origin, double scale)
 {
-	double step = scale > 0 ? nearbyint((value - origin) / scale) : 0;
+	double step = scale > 0 ? (value - origin) / scale : 0;
 
-	return (int16_t)(step > INT16_MAX ? INT16_MAX : step < -INT16_MAX ? -INT16_MAX : step);
+	// What is no number is no step.
+	if (!(step >= -INT16_MAX && step <= INT16_MAX))
+		return step > 0 ? INT16_MAX : -INT16_MAX;
+	return (int16_t)(step < 0 ? step - 0.5 : step + 0.5);
 }
 
 uint32_t pe_wire_put_polygon(uint8_t *extension, uint32_t used, uint32_t size,
