@@ -91,7 +91,7 @@ bool client_update_to_wire(const struct presence_update *u, struct pe_wire_updat
 bool client_query_to_wire(
 	const struct presence_query *q, uint32_t query_id, struct pe_wire_query *wire)
 {
-	if (q->volume < PRESENCE_POINT || q->volume > PRESENCE_BOX)
+	if (q->volume < PRESENCE_POINT || q->volume > PRESENCE_NEAREST)
 		return false;
 	*wire = (struct pe_wire_query){
 		.query_id = query_id,
@@ -108,7 +108,7 @@ bool client_query_to_wire(
 	};
 	if (q->volume == PRESENCE_BOX)
 		memcpy(wire->b, q->b, sizeof wire->b);
-	if (q->volume == PRESENCE_SPHERE)
+	if (q->volume == PRESENCE_SPHERE || q->volume == PRESENCE_NEAREST)
 		wire->b[0] = q->radius_m;
 	if (q->has_origin)
 		memcpy(wire->origin, q->origin, sizeof wire->origin);
@@ -118,6 +118,61 @@ bool client_query_to_wire(
 	}
 	if (q->has_cursor)
 		memcpy(wire->cursor, q->cursor, sizeof wire->cursor);
+	return true;
+}
+
+static uint32_t put_polygon(const struct presence_polygon *p, uint8_t *extension, uint32_t size)
+{
+	if (!p || !p->vertices || !p->ring_vertices)
+		return 0;
+	return pe_wire_put_polygon(extension, 0, size,
+		p->rounded ? PE_VERTICES_I16 : PE_VERTICES_F64, p->vertices, p->ring_vertices,
+		p->ring_count, p->height_min, p->height_max);
+}
+
+// The bytes of the volume's block; 0: it cannot be said.
+static uint32_t put_volume(const struct presence_query *q, uint8_t *extension, uint32_t size)
+{
+	struct pe_wire_oriented_box box;
+	struct pe_wire_frustum frustum;
+
+	switch (q->volume) {
+	case PRESENCE_POLYGON:
+		return put_polygon(q->polygon, extension, size);
+	case PRESENCE_ORIENTED_BOX:
+		memcpy(box.half, q->half, sizeof box.half);
+		memcpy(box.orientation, q->orientation, sizeof box.orientation);
+		return pe_wire_put_block(extension, 0, size, PE_BLOCK_VOLUME, &box, sizeof box);
+	default:
+		memcpy(frustum.orientation, q->orientation, sizeof frustum.orientation);
+		frustum.horizontal_deg = q->horizontal_deg;
+		frustum.vertical_deg = q->vertical_deg;
+		frustum.near_m = q->near_m;
+		frustum.far_m = q->far_m;
+		return pe_wire_put_block(
+			extension, 0, size, PE_BLOCK_VOLUME, &frustum, sizeof frustum);
+	}
+}
+
+bool client_query_extend(const struct presence_query *q, struct pe_wire_query *wire,
+	uint8_t *extension, uint32_t size)
+{
+	uint32_t bytes = 0;
+
+	if (pe_query_kind_extended(q->volume)) {
+		bytes = put_volume(q, extension, size);
+		if (!bytes)
+			return false;
+	}
+	if (q->filter_bytes) {
+		bytes = pe_wire_put_block(
+			extension, bytes, size, PE_BLOCK_FILTER, q->filter, q->filter_bytes);
+		if (!bytes)
+			return false;
+	}
+	if (bytes)
+		wire->flags |= PE_QUERY_HAS_EXTENSION;
+	wire->extension_bytes = (uint16_t)bytes;
 	return true;
 }
 
@@ -174,12 +229,16 @@ uint32_t client_put_updates(struct presence_client *client, uint8_t *buffer, con
 uint32_t client_put_query(struct presence_client *client, uint8_t *buffer, const uint8_t *space,
 	const struct presence_query *query, uint64_t *sequence)
 {
+	uint8_t extension[PE_WIRE_BYTES_MAX - sizeof(struct pe_wire_header) -
+		sizeof(struct pe_wire_query)];
 	struct pe_wire_header header;
 	struct pe_wire_query wire;
 
-	if (!client_query_to_wire(query, 1, &wire))
+	if (!client_query_to_wire(query, 1, &wire) ||
+		!client_query_extend(query, &wire, extension, sizeof extension))
 		return 0;
 	header = client_header(client, space, 0);
 	*sequence = header.sequence;
-	return pe_wire_put_query(buffer, PE_WIRE_BYTES_MAX, &header, &wire, 1);
+	return pe_wire_put_query_extended(
+		buffer, PE_WIRE_BYTES_MAX, &header, &wire, 1, extension, wire.extension_bytes);
 }

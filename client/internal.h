@@ -6,6 +6,7 @@
 #include "client/transport.h"
 #include "wire/decode.h"
 #include "wire/encode.h"
+#include "wire/extension.h"
 
 #include <sys/uio.h>
 
@@ -69,6 +70,9 @@ uint64_t client_now_us(void); // monotonic
 bool client_update_to_wire(const struct presence_update *update, struct pe_wire_update *wire);
 bool client_query_to_wire(
 	const struct presence_query *query, uint32_t query_id, struct pe_wire_query *wire);
+// Its volume and filter into room for `size`, with wire's flag and length; false when they cannot be said.
+bool client_query_extend(const struct presence_query *query, struct pe_wire_query *wire,
+	uint8_t *extension, uint32_t size);
 void client_found_from_wire(const struct pe_wire_result *wire, struct presence_found *found);
 void client_ack_from_wire(const struct pe_wire_ack_record *wire, struct presence_ack *ack);
 // One update packet of count records into buffer; 0 = an update that cannot be said.

@@ -25,6 +25,9 @@ extern "C" {
 #define PRESENCE_WITHDRAW_MAX 48    // withdrawals in one packet
 #define PRESENCE_RESULTS_MAX  65536 // results that one presence_query_all may gather
 #define PRESENCE_COUNTERS_MAX 512   // counters that presence_stats takes from an engine
+#define PRESENCE_VERTICES_MAX 256   // of all rings of a polygon
+#define PRESENCE_RINGS_MAX    16    // of a polygon: the outer one, then holes
+#define PRESENCE_NEAREST_MAX  1000
 
 enum presence_result {
 	PRESENCE_OK = 0,
@@ -58,7 +61,15 @@ enum presence_status {
 	PRESENCE_NOT_TAKEN,
 	PRESENCE_DROPPED
 };
-enum presence_volume { PRESENCE_POINT = 1, PRESENCE_SPHERE = 2, PRESENCE_BOX = 3 };
+enum presence_volume {
+	PRESENCE_POINT = 1,
+	PRESENCE_SPHERE = 2,
+	PRESENCE_BOX = 3,
+	PRESENCE_POLYGON = 4,
+	PRESENCE_ORIENTED_BOX = 5,
+	PRESENCE_FRUSTUM = 6,
+	PRESENCE_NEAREST = 7 // results_max of them, 1–1000, in the order of their distance from a
+};
 
 struct presence_client;
 
@@ -153,6 +164,16 @@ enum presence_result presence_withdraw(struct presence_client *client, const uin
 	const struct presence_withdrawal *withdrawals, size_t count, struct presence_ack *acks,
 	struct presence_refusal *refusal);
 
+// Vertices are x, y or latitude, longitude, of one ring after the other; no ring repeats its first one. Edges are straight lines, or on
+// Earth the shorter ways in planes through its centre. 75 vertices of one ring fit a query as they are.
+struct presence_polygon {
+	const double (*vertices)[2];
+	const unsigned *ring_vertices; // of each ring, 3 at least; the first ring is the outer one
+	unsigned ring_count;
+	double height_min, height_max; // inclusive; −INFINITY and INFINITY: whatever the height is
+	bool rounded; // to a 65,534th of the polygon's extent, so that PRESENCE_VERTICES_MAX fit
+};
+
 struct presence_query {
 	uint8_t volume; // enum presence_volume
 	bool has_origin, has_heights, distance_3d, has_cursor;
@@ -160,12 +181,23 @@ struct presence_query {
 	uint16_t timeout_ms;  // the engine's own work; 0 = its default
 	uint16_t type_mask;   // bit n = type n, bit 4 = CUSTOM; 0 = all
 	uint16_t state_mask;  // bit n = state n; 0 = all
-	double a[3];          // point, centre, or the box's lower (south-west) corner
-	double b[3];          // the box's upper (north-east) corner
-	double radius_m;      // of a sphere
-	double origin[3];     // the asker's point
+	// point, centre, apex, the box's lower (south-west) corner; of a polygon, where distances count from
+	double a[3];
+	double b[3];      // the box's upper (north-east) corner
+	double radius_m;  // of a sphere; how far the nearest may be, 0 = no limit
+	double origin[3]; // the asker's point
 	float height_min, height_max;
 	uint64_t cursor[2];
+	const struct presence_polygon *polygon;
+	// ORIENTED_BOX, FRUSTUM: a unit quaternion x, y, z, w that turns its own axes into x, y, z, or east, north, up at a
+	double orientation[4];
+	double half[3]; // ORIENTED_BOX: half extents along its own axes
+	// FRUSTUM: whole angles; it looks along its own x, z is up
+	double horizontal_deg, vertical_deg;
+	double near_m, far_m;
+	// A program (client/filter_text.h makes one of text), not copied; 0 bytes = none.
+	const uint8_t *filter;
+	unsigned filter_bytes;
 };
 
 struct presence_found {
@@ -199,7 +231,7 @@ enum presence_result presence_query(struct presence_client *client, const uint8_
 	const struct presence_query *query, struct presence_answer *answer);
 
 // Follows cursors until an answer is not truncated, pages_max (at least 1) is reached or PRESENCE_RESULTS_MAX would be
-// passed; then `truncated` is still set. Entities that move between two pages may be found twice.
+// passed; then `truncated` is still set. Entities that move between two pages may be found twice. The nearest have no cursor, and so one page.
 enum presence_result presence_query_all(struct presence_client *client, const uint8_t *space,
 	const struct presence_query *query, unsigned pages_max, struct presence_answer *answer);
 void presence_answer_free(struct presence_answer *answer);

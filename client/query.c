@@ -186,6 +186,8 @@ enum presence_result presence_query_all(struct presence_client *client, const ui
 	struct presence_query next = *query;
 	enum presence_result result = presence_query(client, space, query, answer);
 
+	if (query->volume == PRESENCE_NEAREST)
+		pages_max = 1;
 	while (!result && answer->truncated && answer->pages < pages_max) {
 		struct presence_answer page;
 		struct presence_found *found;

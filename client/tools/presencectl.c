@@ -413,7 +413,7 @@ int main(int argc, char **argv)
 		"  ping\n"
 		"  publish ID X,Y[,Z]\n"
 		"  withdraw ID…\n"
-		"  query point|sphere|box …\n"
+		"  query point|sphere|box|--polygon|--oriented-box|--frustum …\n"
 		"  stats\n\n"
 		"Exit codes: 0 done, 64 usage, 65 refused, 68 unknown host, 69 no answer, 71 system error, 75 try again, "
 		"77 not permitted.",

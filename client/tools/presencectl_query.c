@@ -1,5 +1,7 @@
 #include "client/tools/arguments.h"
+#include "client/filter_text.h"
 #include "client/tools/presencectl.h"
+#include "client/tools/volume_arguments.h"
 
 #include <argp.h>
 #include <string.h>
@@ -8,7 +10,10 @@
 struct request {
 	struct ctl *ctl;
 	struct presence_query query;
-	unsigned arguments, follow;
+	struct volume_polygon polygon;
+	uint8_t filter[PRESENCE_FILTER_BYTES_MAX];
+	unsigned arguments, arguments_wanted, follow;
+	uint16_t nearest; // how many; 0 = all that are inside
 };
 
 enum {
@@ -20,7 +25,12 @@ enum {
 	KEY_3D,
 	KEY_FOLLOW,
 	KEY_CURSOR,
-	KEY_WORK
+	KEY_WORK,
+	KEY_POLYGON,
+	KEY_ORIENTED_BOX,
+	KEY_FRUSTUM,
+	KEY_NEAREST,
+	KEY_FILTER
 };
 
 static const struct argp_option options[] = {
@@ -34,6 +44,20 @@ static const struct argp_option options[] = {
 		"follow the cursor of truncated answers (at most 64 pages)", 0},
 	{"cursor", KEY_CURSOR, "HIGH:LOW", 0, "go on where an earlier answer ended", 0},
 	{"work", KEY_WORK, "TIME", 0, "the engine's own time-out", 0},
+	{"filter", KEY_FILTER, "TEXT", 0,
+		"only what it takes: type, state, id, custom_type, custom_state, position_confidence, status_confidence, age, radius, speed, tag, activity, meta.NAME, joined by and, or, not",
+		0},
+	{"nearest", KEY_NEAREST, "K", 0,
+		"the K nearest to a point, or within a sphere, in the order of their distance", 0},
+	{NULL, 0, NULL, 0, "Volumes in the place of point, sphere and box:", 1},
+	{"polygon", KEY_POLYGON, "\"X,Y X,Y X,Y … [/ X,Y …]\"", 0,
+		"outer ring, and behind each / a hole; of any height (--heights bounds it); above 64 vertices rounded to a 65,534th of its extent; distances from its first vertex",
+		1},
+	{"oriented-box", KEY_ORIENTED_BOX, "\"X,Y,Z HX,HY,HZ [TURN]\"", 0,
+		"centre, half extents in m, and degrees by which it is turned to the left, up, and about its x; level: along x, y, z, or east, north, up",
+		1},
+	{"frustum", KEY_FRUSTUM, "\"X,Y,Z W,H NEAR,FAR [TURN]\"", 0,
+		"apex, whole angles in degrees, distances in m; level: looks along x, or east", 1},
 	{0},
 };
 
@@ -41,11 +65,14 @@ static bool read_argument(struct request *r, const char *text)
 {
 	struct presence_query *q = &r->query;
 
+	if (r->arguments_wanted == 0)
+		return false; // an option was the volume
 	if (r->arguments == 0) {
 		q->volume = strcmp(text, "point") == 0 ? PRESENCE_POINT :
 			strcmp(text, "sphere") == 0    ? PRESENCE_SPHERE :
 			strcmp(text, "box") == 0       ? PRESENCE_BOX :
 							 0;
+		r->arguments_wanted = q->volume == PRESENCE_POINT ? 2 : 3;
 		return q->volume != 0;
 	}
 	if (r->arguments == 1)
@@ -53,6 +80,31 @@ static bool read_argument(struct request *r, const char *text)
 	if (r->arguments == 2 && q->volume == PRESENCE_SPHERE)
 		return argument_double(text, &q->radius_m);
 	return r->arguments == 2 && q->volume == PRESENCE_BOX && argument_vector(text, q->b);
+}
+
+static void read_filter(struct request *r, const char *text, const struct argp_state *state)
+{
+	struct presence_filter_error error;
+
+	r->query.filter = r->filter;
+	r->query.filter_bytes = presence_filter_parse(text, r->filter, &error);
+	if (!r->query.filter_bytes)
+		argp_error(state, "filter, at character %u: %s", error.column, error.expected);
+}
+
+// What was read, as one query.
+static void finish(struct request *r, const struct argp_state *state)
+{
+	struct presence_query *q = &r->query;
+
+	if (!q->volume || r->arguments != r->arguments_wanted)
+		argp_usage(state);
+	if (!r->nearest)
+		return;
+	if (q->volume != PRESENCE_POINT && q->volume != PRESENCE_SPHERE)
+		argp_error(state, "the nearest are those to a point, or within a sphere");
+	q->volume = PRESENCE_NEAREST;
+	q->results_max = r->nearest;
 }
 
 static error_t parse(int key, char *text, struct argp_state *state)
@@ -69,6 +121,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	switch (key) {
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = r->ctl;
+		r->arguments_wanted = 2;
 		return 0;
 	case KEY_TYPES:
 		good = argument_mask(text, false, &q->type_mask);
@@ -108,13 +161,31 @@ static error_t parse(int key, char *text, struct argp_state *state)
 		good = argument_duration_ms(text, &ms) && ms <= UINT16_MAX;
 		q->timeout_ms = (uint16_t)ms;
 		break;
+	case KEY_POLYGON:
+		good = argument_polygon(text, &r->polygon, q);
+		r->arguments_wanted = 0;
+		break;
+	case KEY_ORIENTED_BOX:
+		good = argument_oriented_box(text, q);
+		r->arguments_wanted = 0;
+		break;
+	case KEY_FRUSTUM:
+		good = argument_frustum(text, q);
+		r->arguments_wanted = 0;
+		break;
+	case KEY_NEAREST:
+		good = argument_u64(text, PRESENCE_NEAREST_MAX, &n) && n;
+		r->nearest = (uint16_t)n;
+		break;
+	case KEY_FILTER:
+		read_filter(r, text, state);
+		break;
 	case ARGP_KEY_ARG:
 		good = read_argument(r, text);
 		r->arguments++;
 		break;
 	case ARGP_KEY_END:
-		if (r->arguments != (q->volume == PRESENCE_POINT ? 2u : 3u))
-			argp_usage(state);
+		finish(r, state);
 		break;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -188,8 +259,10 @@ static void print_json(const struct presence_answer *answer)
 int ctl_query(struct ctl *ctl, int argc, char **argv)
 {
 	static const struct argp argp = {options, parse,
-		"point X,Y[,Z]\nsphere X,Y[,Z] RADIUS\nbox X,Y[,Z] X,Y[,Z]",
-		"Finds entities. GEODETIC spaces: latitude, longitude, height; a box from south-west to north-east.",
+		"point X,Y[,Z]\nsphere X,Y[,Z] RADIUS\nbox X,Y[,Z] X,Y[,Z]\n--polygon|--oriented-box|--frustum …",
+		"Finds entities. GEODETIC spaces: latitude, longitude, height; a box from south-west to north-east."
+		"\vpresencectl query --nearest 5 point 60.17,24.96\n"
+		"presencectl query --polygon '60,24 60,26 61,25' --filter 'type = mobile and age < 30s'",
 		ctl_json_child, NULL, NULL};
 	struct request r = {.ctl = ctl};
 	struct presence_answer answer;

@@ -55,6 +55,23 @@ def by_hand(tools):
     assert tools.ctl("query", "sphere", "0,0", "100", "--origin", "40,0")["count"] == 2
     assert tools.ctl("query", "box", "-10,-10,0", "60,10,10", "--origin", "40,0", "--types", "static")["count"] == 1
     assert tools.ctl("query", "point", "-5,6,7")["count"] == 1
+
+    def ids(*arguments):
+        return [f["id"][-2:] for f in tools.ctl("query", *arguments)["found"]]
+
+    assert ids("--polygon", "-10,0 0,0 0,10 -10,10") == ["01"]
+    assert ids("--polygon", "-10,0 0,0 0,10 -10,10 / -6,5 -4,5 -4,7 -6,7") == []
+    assert ids("--oriented-box", "-5,6,7 1,1,1 45") == ["01"]
+    assert ids("--frustum", "-10,6,7 90,60 0,100") == ["01"]
+    assert sorted(ids("--frustum", "-10,6,7 90,60 0,100", "--origin", "40,0")) == ["01", "02"]
+    assert ids("--nearest", "2", "point", "40,0") == ["02", "01"]
+    assert ids("--nearest", "1", "point", "-5,0") == ["01"]
+    assert ids("--nearest", "9", "sphere", "40,0", "20") == ["02"]
+    assert ids("--nearest", "2", "--filter", "state = busy and not tag = \"ferry\"", "point", "40,0") == ["01"]
+    assert ids("sphere", "0,0", "100", "--filter", "type = static", "--origin", "40,0") == ["02"]
+    tools.ctl("query", "sphere", "0,0", "20", "--filter", "state =", expect=64)
+    tools.ctl("query", "--nearest", "2", "box", "0,0", "1,1", expect=64)
+    tools.ctl("query", "--polygon", "0,0 10,10 10,0 0,10", expect=65)
     # Older than what is known.
     # presencectl's incarnation is the second in which it runs: both calls must fall into one.
     for _ in range(20):

@@ -204,6 +204,8 @@ static void serve(struct fake_engine *e, const struct asker *to, const struct pe
 	} else if (view->header.type == PE_TYPE_SPATIAL_QUERY) {
 		e->queries++;
 		pe_wire_get_query(view, 0, &e->last_query);
+		memcpy(e->last_extension, view->records + sizeof e->last_query,
+			view->records_bytes - sizeof e->last_query);
 	}
 	if (ignored || e->silent)
 		return;

@@ -32,6 +32,7 @@ struct fake_engine {
 	unsigned packets, updates, withdrawals, queries;
 	struct pe_wire_update last_update;
 	struct pe_wire_query last_query;
+	uint8_t last_extension[PE_WIRE_BYTES_MAX]; // of the first query
 	uint8_t last_space[16];
 	// the engine's own
 	int fd;

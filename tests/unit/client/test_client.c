@@ -1,8 +1,11 @@
 // The client against engines that lose, repeat, shuffle and forge: everything here runs over loopback UDP.
+#include "client/filter_text.h"
 #include "client/presence.h"
 #include "base/counters.h"
 #include "fake_engine.h"
 #include "testing.h"
+#include "wire/decode.h"
+#include "wire/extension.h"
 #include "wire/half.h"
 
 #include <math.h>
@@ -424,6 +427,97 @@ static void query_fields(void)
 		PE_QUERY_HAS_ORIGIN | PE_QUERY_HEIGHT_RANGE | PE_QUERY_DISTANCE_3D);
 }
 
+static enum presence_result ask(struct pair *p, const struct presence_query *q)
+{
+	struct presence_answer answer;
+	enum presence_result result = presence_query(p->client, NULL, q, &answer);
+
+	presence_answer_free(&answer);
+	return result;
+}
+
+// What a query says beyond its record, as an engine reads it.
+static void query_extensions(void)
+{
+	static const double square[][2] = {{0, 0}, {10, 0}, {10, 10}, {0, 10}};
+	static double circle[PRESENCE_VERTICES_MAX][2], got[PRESENCE_VERTICES_MAX][2];
+	unsigned counts[PRESENCE_RINGS_MAX] = {4};
+	struct presence_polygon polygon = {
+		.vertices = square, .ring_vertices = counts, .ring_count = 1, .height_max = 50};
+	struct pair p = {.engine.result_count = 1};
+	struct presence_query q = {.volume = PRESENCE_POLYGON, .a = {1, 2, 3}, .polygon = &polygon};
+	const struct pe_wire_query *sent = &p.engine.last_query;
+	struct presence_filter_error error;
+	uint8_t program[PRESENCE_FILTER_BYTES_MAX];
+	struct pe_wire_oriented_box box;
+	struct pe_wire_frustum frustum;
+	struct pe_wire_extension e;
+	struct pe_wire_polygon w;
+
+#define ASK_EXTENSION() \
+	do { \
+		CU_ASSERT_EQUAL(ask(&p, &q), PRESENCE_OK); \
+		CU_ASSERT_EQUAL(sent->kind, q.volume); \
+		CU_ASSERT_EQUAL_FATAL(pe_wire_check_query(sent, false), PE_REASON_none); \
+		CU_ASSERT_EQUAL_FATAL(pe_wire_check_extension(sent, p.engine.last_extension, \
+					      sent->extension_bytes, &e), \
+			PE_REASON_none); \
+	} while (0)
+	CU_ASSERT_FATAL(start(&p, false));
+	ASK_EXTENSION();
+	pe_wire_get_polygon(&e, &w, counts, got);
+	CU_ASSERT(w.vertex_count == 4 && counts[0] == 4 && w.height_min == 0 && w.height_max == 50);
+	CU_ASSERT_EQUAL(memcmp(got, square, sizeof square), 0);
+	CU_ASSERT_EQUAL(sent->a[2], 3);
+	// 256 vertices only when they are rounded.
+	for (unsigned i = 0; i < PRESENCE_VERTICES_MAX; i++) {
+		circle[i][0] = 100 * cos(i * M_PI / 128);
+		circle[i][1] = 100 * sin(i * M_PI / 128);
+	}
+	polygon.vertices = (const double(*)[2])circle;
+	counts[0] = PRESENCE_VERTICES_MAX;
+	CU_ASSERT_EQUAL(ask(&p, &q), PRESENCE_BAD_ARGUMENT);
+	polygon.rounded = true;
+	q.filter = program;
+	q.filter_bytes = presence_filter_parse("state = active and age < 5s", program, &error);
+	CU_ASSERT(q.filter_bytes > 0);
+	ASK_EXTENSION();
+	pe_wire_get_polygon(&e, &w, counts, got);
+	for (unsigned i = 0; i < PRESENCE_VERTICES_MAX; i++)
+		CU_ASSERT(fabs(got[i][0] - circle[i][0]) < 0.002 &&
+			fabs(got[i][1] - circle[i][1]) < 0.002);
+	CU_ASSERT(
+		e.filter_bytes == q.filter_bytes && memcmp(e.filter, program, e.filter_bytes) == 0);
+	q.polygon = NULL;
+	CU_ASSERT_EQUAL(ask(&p, &q), PRESENCE_BAD_ARGUMENT);
+	q.volume = PRESENCE_ORIENTED_BOX;
+	for (unsigned i = 0; i < 4; i++)
+		q.orientation[i] = 0.5;
+	q.half[2] = 7;
+	ASK_EXTENSION();
+	memcpy(&box, e.volume, sizeof box);
+	CU_ASSERT(box.half[2] == 7 && box.orientation[3] == 0.5);
+	q.volume = PRESENCE_FRUSTUM;
+	q.horizontal_deg = 90;
+	q.vertical_deg = 60;
+	q.near_m = 1;
+	q.far_m = 2;
+	ASK_EXTENSION();
+	memcpy(&frustum, e.volume, sizeof frustum);
+	CU_ASSERT(frustum.orientation[0] == 0.5 && frustum.horizontal_deg == 90 &&
+		frustum.vertical_deg == 60 && frustum.near_m == 1 && frustum.far_m == 2);
+	q.volume = PRESENCE_NEAREST;
+	q.results_max = 5;
+	q.radius_m = 100;
+	ASK_EXTENSION();
+	CU_ASSERT(e.filter && !e.volume && sent->b[0] == 100 && sent->max_results == 5);
+	q.filter_bytes = 0;
+	ASK_EXTENSION();
+	CU_ASSERT_EQUAL(sent->flags, 0);
+	stop(&p);
+#undef ASK_EXTENSION
+}
+
 static void counters(void)
 {
 	struct pair p = {0}, pages = {.engine.state_short = true},
@@ -517,4 +611,5 @@ TESTING_MAIN("client", {"ids", ids}, {"opening", opening}, {"pings", pings},
 	{"lost parts", lost_parts}, {"forged parts", forged_parts},
 	{"junk without end", junk_without_end}, {"cursors", cursors},
 	{"refused queries", refused_queries}, {"query fields", query_fields},
-	{"counters", counters}, {"without waiting", without_waiting})
+	{"query extensions", query_extensions}, {"counters", counters},
+	{"without waiting", without_waiting})

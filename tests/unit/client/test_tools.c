@@ -2,6 +2,7 @@
 #include "client/tools/arguments.h"
 #include "client/tools/load_histogram.h"
 #include "client/tools/load_source.h"
+#include "client/tools/volume_arguments.h"
 #include "testing.h"
 
 #include <math.h>
@@ -51,6 +52,77 @@ static void names(void)
 	CU_ASSERT(argument_mask("away", true, &mask) && mask == 0x08);
 	CU_ASSERT(!argument_mask("", false, &mask) && !argument_mask("static,", true, &mask) &&
 		!argument_mask("mob", false, &mask));
+}
+
+// Where an own axis leads, by the quaternion.
+static void turned(const double q[4], const double v[3], double to[3])
+{
+	double u[3];
+
+	for (unsigned i = 0; i < 3; i++) {
+		unsigned j = (i + 1) % 3, k = (i + 2) % 3;
+
+		u[i] = 2 * (q[j] * v[k] - q[k] * v[j]);
+	}
+	for (unsigned i = 0; i < 3; i++) {
+		unsigned j = (i + 1) % 3, k = (i + 2) % 3;
+
+		to[i] = v[i] + q[3] * u[i] + q[j] * u[k] - q[k] * u[j];
+	}
+}
+
+#define LEADS(own, x, y, z) \
+	(turned(q.orientation, own, to), \
+		fabs(to[0] - (x)) < 1e-12 && fabs(to[1] - (y)) < 1e-12 && \
+			fabs(to[2] - (z)) < 1e-12)
+
+static void volumes(void)
+{
+	static const double x[3] = {1, 0, 0}, y[3] = {0, 1, 0}, z[3] = {0, 0, 1};
+	static struct volume_polygon p;
+	struct presence_query q = {0};
+	char many[8192] = "";
+	double to[3];
+
+	CU_ASSERT(argument_polygon(" 60,24 60,26  61,-25.5", &p, &q));
+	CU_ASSERT(q.volume == PRESENCE_POLYGON && q.polygon == &p.polygon && q.a[1] == 24);
+	CU_ASSERT(p.polygon.ring_count == 1 && p.ring_vertices[0] == 3 &&
+		p.vertices[2][1] == -25.5 && !p.polygon.rounded);
+	CU_ASSERT(argument_polygon("0,0 9,0 9,9 0,9 / 1,1 2,1 2,2 / 4,4 5,4 5,5 4,5", &p, &q));
+	CU_ASSERT(p.polygon.ring_count == 3 && p.ring_vertices[0] == 4 && p.ring_vertices[1] == 3 &&
+		p.ring_vertices[2] == 4 && p.vertices[10][1] == 5);
+	CU_ASSERT(!argument_polygon("", &p, &q) && !argument_polygon("1,1 2,2", &p, &q) &&
+		!argument_polygon("1,1 2,2 3,3,3", &p, &q) &&
+		!argument_polygon("1,1 2,2 3", &p, &q) &&
+		!argument_polygon("1,1 2,2 3,nan", &p, &q) &&
+		!argument_polygon("1,1 2,2 3,4x", &p, &q) &&
+		!argument_polygon("1,1 2,2 3,4 /", &p, &q) &&
+		!argument_polygon("1,1 / 2,2 3,4", &p, &q));
+	for (unsigned i = 0; i < 256; i++)
+		strcat(many, i % 2 ? "1,1 " : "2,2 ");
+	CU_ASSERT(argument_polygon(many, &p, &q) && p.polygon.rounded);
+	CU_ASSERT(!argument_polygon(strcat(many, "3,3"), &p, &q));
+
+	CU_ASSERT(argument_oriented_box("1,2,3 10,20,30", &q));
+	CU_ASSERT(q.volume == PRESENCE_ORIENTED_BOX && q.a[2] == 3 && q.half[1] == 20);
+	CU_ASSERT(LEADS(x, 1, 0, 0) && LEADS(z, 0, 0, 1));
+	CU_ASSERT(argument_oriented_box("1,2,3 10,20,30 90", &q) && LEADS(x, 0, 1, 0));
+	CU_ASSERT(argument_oriented_box("1,2,3 1,1,1 0,90", &q) && LEADS(x, 0, 0, 1) &&
+		LEADS(y, 0, 1, 0) && LEADS(z, -1, 0, 0));
+	CU_ASSERT(argument_oriented_box("1,2,3 1,1,1 90,90", &q) && LEADS(x, 0, 0, 1) &&
+		LEADS(y, -1, 0, 0));
+	CU_ASSERT(argument_oriented_box("1,2,3 1,1,1 0,0,90", &q) && LEADS(x, 1, 0, 0) &&
+		LEADS(y, 0, 0, 1));
+	CU_ASSERT(!argument_oriented_box("1,2 10,20,30", &q) &&
+		!argument_oriented_box("1,2,3", &q) &&
+		!argument_oriented_box("1,2,3 1,1,1 1,2,3,4", &q) &&
+		!argument_oriented_box("1,2,3 1,1,1 1 2", &q));
+
+	CU_ASSERT(argument_frustum(" -1,2,3 90,60 0,500 -45", &q));
+	CU_ASSERT(q.volume == PRESENCE_FRUSTUM && q.a[0] == -1 && q.horizontal_deg == 90 &&
+		q.vertical_deg == 60 && q.near_m == 0 && q.far_m == 500);
+	CU_ASSERT(LEADS(x, sqrt(0.5), -sqrt(0.5), 0));
+	CU_ASSERT(!argument_frustum("1,2,3 90 0,500", &q) && !argument_frustum("1,2,3 90,60", &q));
 }
 
 static void exit_codes(void)
@@ -184,6 +256,6 @@ static void bad_recordings(void)
 	CU_ASSERT(!load_replay_open(&r, "/nonexistent", 1, error, sizeof error));
 }
 
-TESTING_MAIN("client/tools", {"numbers", numbers}, {"names", names}, {"exit codes", exit_codes},
-	{"histogram", histogram}, {"crowds", crowds}, {"recordings", recordings},
-	{"bad recordings", bad_recordings})
+TESTING_MAIN("client/tools", {"numbers", numbers}, {"names", names}, {"volumes", volumes},
+	{"exit codes", exit_codes}, {"histogram", histogram}, {"crowds", crowds},
+	{"recordings", recordings}, {"bad recordings", bad_recordings})
