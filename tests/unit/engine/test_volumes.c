@@ -417,6 +417,76 @@ static void nearest_for_a_stranger(void)
 	stop();
 }
 
+#define MANY 600u
+
+static void put_row(void)
+{
+	for (unsigned n = 1; n <= MANY; n += 12) {
+		struct pe_wire_update u[12];
+
+		for (unsigned i = 0; i < 12; i++)
+			u[i] = harness_update(n + i, 1, 40.0 * (n + i), 0, 0);
+		(void)harness_queue_updates(&h, PLANE, HARNESS_INCARNATION, u, 12, false);
+		harness_turn(&h);
+	}
+}
+
+// The first of the row, ascending.
+static void expect_row(unsigned count)
+{
+	CU_ASSERT_EQUAL_FATAL(a.count, count);
+	for (unsigned i = 0; i < count; i++)
+		CU_ASSERT_EQUAL(harness_id_number(a.results[i].entity_id), 1 + i);
+}
+
+// What a bound cuts is said to be cut, has no cursor, and is in order.
+static void nearest_within_bounds(void)
+{
+	struct pe_engine_config config = harness_config();
+	struct pe_wire_query q = query(PE_QUERY_NEAREST, 0, 0, 0);
+
+	config.query_results_max = 50;
+	start_with(&config);
+	put_row();
+	q.max_results = 50;
+	harness_ask(&h, 0, PLANE, &q, &a);
+	CU_ASSERT(a.whole && !a.truncated);
+	expect_row(50);
+	q.max_results = 51;
+	harness_ask(&h, 0, PLANE, &q, &a);
+	CU_ASSERT(a.whole && a.truncated);
+	expect_row(50);
+	CU_ASSERT_EQUAL(HARNESS_COUNTER(&h, queries_truncated), 1);
+	stop();
+
+	config = harness_config();
+	start_with(&config);
+	put_row();
+	for (unsigned k = 1; k <= 1000; k += 37) { // of more than there are, all
+		q.max_results = (uint16_t)k;
+		harness_ask(&h, 0, PLANE, &q, &a);
+		CU_ASSERT(a.whole && !a.truncated);
+		expect_row(k < MANY ? k : MANY);
+	}
+	stop();
+
+	config.query_cells_max = 8; // a cell has 64 m
+	start_with(&config);
+	put_row();
+	q.max_results = 3;
+	harness_ask(&h, 0, PLANE, &q, &a);
+	CU_ASSERT(a.whole && !a.truncated);
+	expect_row(3);
+	q.max_results = 500;
+	harness_ask(&h, 0, PLANE, &q, &a);
+	CU_ASSERT(a.whole && a.code == PE_CODE_SUCCESS && a.truncated && a.count < 500);
+	CU_ASSERT_EQUAL(a.cursor[0] | a.cursor[1], 0);
+	for (unsigned i = 1; i < a.count; i++)
+		CU_ASSERT(a.results[i - 1].distance_m < a.results[i].distance_m);
+	CU_ASSERT(HARNESS_COUNTER(&h, query_cells) <= 2 * 8 + 8);
+	stop();
+}
+
 static void refused(
 	unsigned space, const struct pe_wire_query *q, uint32_t bytes, enum pe_reason reason)
 {
@@ -520,5 +590,5 @@ static void pages(void)
 TESTING_MAIN("engine: volumes", {"polygons on the plane", polygons_on_the_plane},
 	{"polygons on the earth", polygons_on_the_earth}, {"many polygons", many_polygons},
 	{"oriented boxes", oriented_boxes}, {"frusta", frusta}, {"filters", filters},
-	{"nearest", nearest}, {"nearest for a stranger", nearest_for_a_stranger}, {"pages", pages},
-	{"refusals", refusals})
+	{"nearest", nearest}, {"nearest for a stranger", nearest_for_a_stranger},
+	{"nearest within bounds", nearest_within_bounds}, {"pages", pages}, {"refusals", refusals})
