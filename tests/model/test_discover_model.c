@@ -5,6 +5,7 @@
 // distance of an edge may be in or out. PE_TEST_SEED repeats a run, PE_TEST_LONG=1 makes it ten times as long.
 #include "filter_tree.h"
 #include "harness.h"
+#include "model/plain_geometry.h"
 #include "testing.h"
 #include "wire/extension.h"
 #include "wire/half.h"
@@ -16,7 +17,6 @@
 
 #define ENTITIES 900u
 #define QUERIES  24000u
-#define EDGE_M   1e-5
 #define PLANE    0u
 #define EARTH    1u
 
@@ -63,60 +63,14 @@ static void failed(const char *what, const char *file, int line)
 		printf("\n%s:%d: %s", file, line, what);
 }
 
-// ---- the Earth, in a few lines of its own ----
-
-#define WGS84_A  6378137.0
-#define WGS84_E2 6.69437999014131699614e-3
-#define DEGREE   (M_PI / 180)
-
-static double dot(const double a[3], const double b[3])
-{
-	return a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
-}
-
-static void ecef(double latitude, double longitude, double height, double v[3])
-{
-	double s = sin(latitude * DEGREE), c = cos(latitude * DEGREE);
-	double n = WGS84_A / sqrt(1 - WGS84_E2 * s * s);
-
-	v[0] = (n + height) * c * cos(longitude * DEGREE);
-	v[1] = (n + height) * c * sin(longitude * DEGREE);
-	v[2] = (n * (1 - WGS84_E2) + height) * s;
-}
-
-// Rows east, north, up.
-static void local_axes(double latitude, double longitude, double axis[3][3])
-{
-	double s = sin(latitude * DEGREE), c = cos(latitude * DEGREE);
-	double sl = sin(longitude * DEGREE), cl = cos(longitude * DEGREE);
-	const double rows[3][3] = {{-sl, cl, 0}, {-s * cl, -s * sl, c}, {c * cl, c * sl, s}};
-
-	memcpy(axis, rows, sizeof rows);
-}
-
-// The position so many metres from another one along its axes; heights are left to the caller.
 static void offset(unsigned s, const double from[3], double x, double y, double to[3])
 {
-	double axis[3][3], v[3], p, latitude;
-
-	if (s == PLANE) {
-		to[0] = from[0] + x;
-		to[1] = from[1] + y;
+	if (s == EARTH) {
+		earth_offset(from, x, y, to);
 		return;
 	}
-	ecef(from[0], from[1], 0, v);
-	local_axes(from[0], from[1], axis);
-	for (unsigned i = 0; i < 3; i++)
-		v[i] += x * axis[0][i] + y * axis[1][i];
-	p = hypot(v[0], v[1]);
-	latitude = atan2(v[2], p * (1 - WGS84_E2));
-	for (unsigned i = 0; i < 5; i++) {
-		double sine = sin(latitude), n = WGS84_A / sqrt(1 - WGS84_E2 * sine * sine);
-
-		latitude = atan2(v[2] + WGS84_E2 * n * sine, p);
-	}
-	to[0] = fmin(90, fmax(-90, latitude / DEGREE));
-	to[1] = fmin(180, fmax(-180, atan2(v[1], v[0]) / DEGREE));
+	to[0] = from[0] + x;
+	to[1] = from[1] + y;
 }
 
 // ---- entities ----
@@ -197,18 +151,6 @@ static void make_entity(unsigned n)
 
 // ---- what is expected ----
 
-enum verdict { OUT, MAY, IN };
-
-static enum verdict both(enum verdict a, enum verdict b)
-{
-	return a < b ? a : b;
-}
-
-static enum verdict below_limit(double x, double limit, double doubt)
-{
-	return x < limit - doubt ? IN : x > limit + doubt ? OUT : MAY;
-}
-
 struct volume {
 	unsigned ring_count, ring_vertices[PE_WIRE_RINGS_MAX], vertex_count;
 	double vertices[PE_WIRE_VERTICES_MAX][2]; // as stated
@@ -245,31 +187,6 @@ static void flatten(unsigned s, const struct volume *v, const double p[2], doubl
 	to[1] = dot(ground, v->local[1]) / up;
 }
 
-static enum verdict in_rings(const struct volume *v, const double p[2])
-{
-	unsigned begin = 0;
-	bool inside = false;
-
-	for (unsigned r = 0; r < v->ring_count; r++) {
-		unsigned end = begin + v->ring_vertices[r];
-
-		for (unsigned i = begin, j = end - 1; i < end; j = i++) {
-			const double *a = v->flat[i], *b = v->flat[j];
-			double dx = b[0] - a[0], dy = b[1] - a[1];
-			double along =
-				((p[0] - a[0]) * dx + (p[1] - a[1]) * dy) / (dx * dx + dy * dy);
-			double t = fmin(1, fmax(0, along));
-
-			if (hypot(a[0] + t * dx - p[0], a[1] + t * dy - p[1]) < EDGE_M)
-				return MAY;
-			if ((a[1] > p[1]) != (b[1] > p[1]) && p[0] < a[0] + dx * (p[1] - a[1]) / dy)
-				inside = !inside;
-		}
-		begin = end;
-	}
-	return inside ? IN : OUT;
-}
-
 static enum verdict in_volume(
 	unsigned s, const struct pe_wire_query *q, const struct volume *v, unsigned n)
 {
@@ -286,7 +203,7 @@ static enum verdict in_volume(
 		if (s == EARTH && pe_space_distance(&space[s], q->a, p, true) > 100000)
 			return OUT; // the other side of the Earth is projected too
 		flatten(s, v, p, m);
-		return in_rings(v, m);
+		return in_rings((const double(*)[2])v->flat, v->ring_vertices, v->ring_count, m);
 	case PE_QUERY_ORIENTED_BOX:
 	case PE_QUERY_FRUSTUM:
 		if (height_unknown(n))
