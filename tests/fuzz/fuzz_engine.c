@@ -5,6 +5,7 @@
 // not empty. An input that begins with the protocol's version is one datagram.
 #include "fuzz/grid_in_use.h"
 #include "harness.h"
+#include "wire/extension.h"
 #include "internal.h"
 
 #include <math.h>
@@ -108,9 +109,86 @@ static void put_withdraws(struct reader *r, unsigned space)
 
 static uint64_t last_cursor[2];
 
+// A quaternion that is nearly one, or not.
+static void put_turn(struct reader *r, double turn[4])
+{
+	uint8_t which = (uint8_t)take(r, 1);
+
+	memset(turn, 0, 4 * sizeof turn[0]);
+	turn[which & 3] = which & 4 ? 0.6 : 1;
+	turn[(which + 1) & 3] = which & 4 ? 0.8 : 0;
+	if (which & 8)
+		turn[which >> 6] = coordinate(r);
+}
+
+// The content of a volume, or of what is to be none; its bytes.
+static uint32_t put_volume(struct reader *r, unsigned kind, uint8_t *extension, uint32_t size)
+{
+	double vertices[16][2], numbers[8];
+	unsigned rings[3], count, ring_count;
+
+	if (kind != PE_QUERY_POLYGON) {
+		for (unsigned i = 0; i < 3; i++)
+			numbers[i] = coordinate(r);
+		put_turn(r, numbers + 3);
+		if (kind == PE_QUERY_FRUSTUM) {
+			put_turn(r, numbers);
+			for (unsigned i = 4; i < 8; i++)
+				numbers[i] = (double)take(r, 1) * (i == 7 ? 1000 : 1);
+		}
+		return pe_wire_put_block(extension, 0, size, PE_BLOCK_VOLUME, numbers,
+			kind == PE_QUERY_FRUSTUM ? 64 : 56);
+	}
+	count = 1 + (unsigned)take(r, 1) % 16;
+	ring_count = 1 + (unsigned)take(r, 1) % 3;
+	for (unsigned i = 0; i < count; i++)
+		for (unsigned k = 0; k < 2; k++)
+			vertices[i][k] = coordinate(r);
+	for (unsigned i = 0; i < ring_count; i++)
+		rings[i] =
+			i + 1 == ring_count ? count - i * (count / ring_count) : count / ring_count;
+	return pe_wire_put_polygon(extension, 0, size, (enum pe_vertex_form)(count & 1),
+		(const double(*)[2])vertices, rings, ring_count, (double)take(r, 1) - 200,
+		(double)take(r, 1) * 10);
+}
+
+// A query of the kinds that came later, and what it has behind it. Any byte of that may be another one.
+static uint32_t extend(struct reader *r, struct pe_wire_query *q, uint8_t *extension, uint32_t size)
+{
+	uint32_t bytes = 0;
+
+	q->kind = (uint8_t)(PE_QUERY_POLYGON + take(r, 1) % 4);
+	memset(q->b, 0, sizeof q->b);
+	if (q->kind == PE_QUERY_NEAREST) {
+		q->b[0] = coordinate(r);
+		q->max_results = (uint16_t)(take(r, 2) % 1002);
+	} else {
+		bytes = put_volume(r, q->kind, extension, size);
+	}
+	if (take(r, 1) & 1) {
+		uint8_t program[64] = {0};
+		uint32_t program_bytes = 16 + 8 * (uint32_t)(take(r, 1) % 4), with;
+
+		program[0] = (uint8_t)program_bytes;
+		program[2] = (uint8_t)(1 + take(r, 1) % 3);
+		for (uint32_t i = 8; i < program_bytes; i++)
+			program[i] = (uint8_t)take(r, 1);
+		with = pe_wire_put_block(
+			extension, bytes, size, PE_BLOCK_FILTER, program, program_bytes);
+		bytes = with ? with : bytes;
+	}
+	if (bytes && take(r, 1) & 1)
+		extension[take(r, 2) % bytes] ^= (uint8_t)take(r, 1);
+	q->flags |= bytes ? PE_QUERY_HAS_EXTENSION : 0;
+	q->extension_bytes = (uint16_t)bytes;
+	return bytes;
+}
+
 static void put_queries(struct reader *r, unsigned space)
 {
 	struct pe_wire_query q[PE_QUERY_COUNT_MAX];
+	uint8_t extensions[PE_WIRE_BYTES_MAX];
+	uint32_t bytes = 0;
 	unsigned count = 1 + (unsigned)take(r, 1) % PE_QUERY_COUNT_MAX;
 
 	for (unsigned i = 0; i < count; i++) {
@@ -151,8 +229,12 @@ static void put_queries(struct reader *r, unsigned space)
 			q[i].type_mask = (uint16_t)take(r, 1);
 			q[i].state_mask = (uint16_t)take(r, 1);
 		}
+		// What there is no room for is left out.
+		if (q[i].kind == 0)
+			bytes += extend(r, &q[i], extensions + bytes,
+				PE_WIRE_BYTES_MAX - 80 - 128 * count - bytes);
 	}
-	(void)harness_queue_queries(h, space, q, count);
+	(void)harness_queue_extended(h, space, q, count, extensions, bytes);
 }
 
 static void put_raw(struct reader *r)
