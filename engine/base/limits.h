@@ -15,6 +15,7 @@
 #define PE_CLOCK_AHEAD_MS       2000u   // event times and incarnations further ahead are refused
 #define PE_PRECISION_MAX_M      1000.0f // bounds the walk of a point query
 #define PE_QUERY_RESULTS_MAX    4096    // results of one answer, all its parts together
+#define PE_QUERY_NEAREST_MAX    1000    // the nearest that one query may ask for: kept in a heap
 #define PE_QUERY_CELLS_MAX      65536   // leaf cells one query may visit
 #define PE_QUERY_CANDIDATES_MAX 1048576 // positions one query may test
 // spheres and boxes larger than this are refused on a GEODETIC space

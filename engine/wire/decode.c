@@ -1,5 +1,6 @@
 #include "wire/decode.h"
 
+#include "base/limits.h"
 #include "wire/extension.h"
 #include "wire/half.h"
 

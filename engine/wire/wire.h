@@ -167,8 +167,6 @@ enum pe_query_kind {
 	PE_QUERY_NEAREST = 7,
 };
 
-#define PE_QUERY_NEAREST_MAX 1000u // max_results of NEAREST
-
 // The volume is in the query's extension.
 static inline bool pe_query_kind_extended(unsigned kind)
 {

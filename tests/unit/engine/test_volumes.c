@@ -200,6 +200,39 @@ static void many_polygons(void)
 	stop();
 }
 
+// Extensions of queries that are refused are passed over, whatever their length.
+static void after_a_refusal(void)
+{
+	static const double area[][2] = {{-9, -9}, {9, -9}, {0, 9}};
+	struct pe_wire_query q[4] = {{.kind = 9}, query(PE_QUERY_POLYGON, 0, 0, 0),
+		query(PE_QUERY_POLYGON, 0, 0, 0), query(PE_QUERY_POLYGON, 0, 0, 0)};
+	static const enum pe_reason reasons[4] = {
+		PE_REASON_query_kind, PE_REASON_query_extension, PE_REASON_none, PE_REASON_none};
+	uint8_t all[PE_WIRE_BYTES_MAX] = {0};
+	uint32_t one, bytes = 16 + 13;
+	uint64_t packet;
+
+	start();
+	put(PLANE, 1, 0, 0, 0);
+	one = put_polygon(PE_VERTICES_F64, area, 3, 0, -1, 1);
+	for (unsigned i = 0; i < 4; i++) {
+		q[i].query_id = i;
+		q[i].flags = PE_QUERY_HAS_EXTENSION;
+		q[i].extension_bytes = (uint16_t)(i == 0 ? 16 : i == 1 ? 13 : one);
+	}
+	for (unsigned i = 0; i < 2; i++, bytes += one)
+		memcpy(all + bytes, extension, one);
+	packet = harness_queue_extended(&h, PLANE, q, 4, all, bytes);
+	harness_turn(&h);
+	for (unsigned i = 0; i < 4; i++) {
+		harness_answer(&h, packet, i, &a);
+		CU_ASSERT(a.whole);
+		CU_ASSERT_EQUAL(a.reason, reasons[i]);
+		CU_ASSERT_EQUAL(a.count, i >= 2);
+	}
+	stop();
+}
+
 static void oriented_boxes(void)
 {
 	struct pe_wire_query q = query(PE_QUERY_ORIENTED_BOX, 100, 100, 0);
@@ -589,6 +622,7 @@ static void pages(void)
 
 TESTING_MAIN("engine: volumes", {"polygons on the plane", polygons_on_the_plane},
 	{"polygons on the earth", polygons_on_the_earth}, {"many polygons", many_polygons},
-	{"oriented boxes", oriented_boxes}, {"frusta", frusta}, {"filters", filters},
-	{"nearest", nearest}, {"nearest for a stranger", nearest_for_a_stranger},
+	{"after a refusal", after_a_refusal}, {"oriented boxes", oriented_boxes},
+	{"frusta", frusta}, {"filters", filters}, {"nearest", nearest},
+	{"nearest for a stranger", nearest_for_a_stranger},
 	{"nearest within bounds", nearest_within_bounds}, {"pages", pages}, {"refusals", refusals})

@@ -21,6 +21,7 @@ enum {
 	UPDATE,
 	WITHDRAW,
 	QUERY,
+	EXTENDED,
 	PING,
 	STATE_REQUEST,
 	ACK_UPDATE,
@@ -40,6 +41,8 @@ static void make_samples(void)
 		random_update(true), random_update(true), random_update(true)};
 	struct pe_wire_withdraw withdraws[2] = {random_withdraw(), random_withdraw()};
 	struct pe_wire_query queries[2] = {random_query(true), random_query(true)};
+	struct pe_wire_query extended[2] = {random_query(true), random_query(true)};
+	const uint8_t extensions[40] = {1};
 	struct pe_wire_ping ping = {.opaque = {1, 2}};
 	struct pe_wire_state_request request = {.selector = PE_STATE_COUNTERS, .first = 3};
 	struct pe_wire_ack_record acks[2] = {pe_wire_ack_record(PE_ACK_APPLIED, PE_REASON_none),
@@ -58,6 +61,13 @@ static void make_samples(void)
 		s[WITHDRAW].data, PE_WIRE_BYTES_MAX, &ack, &preamble, withdraws, 2);
 	s[QUERY] = (struct sample){"query", false, 80, PE_REPLY_ANSWER};
 	s[QUERY].bytes = pe_wire_put_query(s[QUERY].data, PE_WIRE_BYTES_MAX, &plain, queries, 2);
+	for (unsigned i = 0; i < 2; i++) {
+		extended[i].flags |= PE_QUERY_HAS_EXTENSION;
+		extended[i].extension_bytes = i ? 32 : 8;
+	}
+	s[EXTENDED] = (struct sample){"query with extensions", false, 80, PE_REPLY_ANSWER};
+	s[EXTENDED].bytes = pe_wire_put_query_extended(
+		s[EXTENDED].data, PE_WIRE_BYTES_MAX, &plain, extended, 2, extensions, 40);
 	s[PING] = (struct sample){"ping", false, 80, PE_REPLY_NONE};
 	s[PING].bytes = pe_wire_put_ping(s[PING].data, PE_WIRE_BYTES_MAX, &plain, &ping);
 	s[STATE_REQUEST] = (struct sample){"state request", false, 80, PE_REPLY_STATE};
@@ -294,6 +304,33 @@ static void test_counts(void)
 		}
 }
 
+// Every length of an extension, and the flag of each query: what the records say together is what the message has.
+static void test_extension_lengths(void)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		const uint32_t record = 80 + i * 128;
+		struct sample s;
+
+		for (unsigned bytes = 0; bytes < 65536; bytes++) {
+			uint16_t word = (uint16_t)bytes;
+
+			s = samples[EXTENDED];
+			memcpy(s.data + record + 112, &word, 2);
+			EXPECT_REASON(
+				&s, bytes == (i ? 32 : 8) ? PE_REASON_none : PE_REASON_length);
+		}
+		s = samples[EXTENDED];
+		s.data[record + 6] &= (uint8_t)~PE_QUERY_HAS_EXTENSION;
+		EXPECT_REASON(&s, PE_REASON_length);
+		// Without its flag a length is that of nothing, and the record's own fault.
+		s = samples[QUERY];
+		s.data[record + 112] = 8;
+		EXPECT_REASON(&s, PE_REASON_none);
+		s.data[record + 6] |= PE_QUERY_HAS_EXTENSION;
+		EXPECT_REASON(&s, PE_REASON_length);
+	}
+}
+
 static void test_body_reserved(void)
 {
 	struct sample s;
@@ -470,6 +507,7 @@ int main(void)
 		{"header reserved", test_header_reserved},
 		{"session and tag", test_session_and_tag},
 		{"counts", test_counts},
+		{"extension lengths", test_extension_lengths},
 		{"body reserved", test_body_reserved},
 		{"response structure", test_response_structure},
 		{"results", test_results},
