@@ -24,3 +24,9 @@
 #define PE_STRANGER_CELLS_MAX \
 	1024 // of one query that is not trusted: its answer has few results anyway
 #define PE_STRANGER_CANDIDATES_MAX 65536
+#define PE_FENCES_MAX              (1u << 24) // standing volumes of one index: 128 bytes each
+// cells of one standing volume: its edge is placed on coarser ones rather than on more
+#define PE_FENCE_CELLS_MAX    1024
+#define PE_FENCE_STACK_MAX    4096 // standing volumes on one cell: an update may have to test each
+#define PE_FENCE_MARGIN_MAX_M 50000.0  // so that a cell and its margin are seen as nearly flat
+#define PE_FENCE_DWELL_MAX_MS 3600000u // an hour: far below half of the 32-bit tick range

@@ -1,0 +1,498 @@
+#include "discover/fence_internal.h"
+#include "grid/grid_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#define PLACEMENT_FIRST 0x80000000u  // in a placement's prev
+#define LINE_HEADS      16u          // a bit of the filter has one line of buckets
+#define NODE_KEY        (1ull << 63) // a node's key may be a leaf's otherwise
+static_assert(PE_SPACES_MAX <= 128, "the key's top bit is free");
+static_assert(PE_FENCE_LEVELS == PE_LEVELS + 1, "leaves and nodes");
+
+// Where the cells above a leaf are: the block of each group, and each cell's bit and line of buckets in it.
+struct group {
+	uint64_t hash;
+	uint32_t block;
+};
+
+static inline uint64_t fence_key(uint64_t leaf_key, unsigned level)
+{
+	return level ? pe_node_key_of(leaf_key, level) | NODE_KEY : leaf_key;
+}
+
+static inline struct group group_of(
+	const struct pe_fence_index *index, uint64_t leaf_key, unsigned group)
+{
+	unsigned top = group < 3 ? 3 * group + 2 : PE_LEVELS;
+	uint64_t key = pe_node_key_of(leaf_key, top);
+	__m128i k0 = _mm_set_epi64x((int64_t)index->secret[1], (int64_t)index->secret[0]);
+	__m128i k1 = _mm_set_epi64x((int64_t)index->secret[3], (int64_t)index->secret[2]);
+	__m128i v = _mm_xor_si128(_mm_set_epi64x((int64_t)key, (int64_t)~key), k0);
+	struct group g;
+
+	v = _mm_aesenc_si128(v, k1);
+	v = _mm_aesenc_si128(v, k0);
+	v = _mm_aesenc_si128(v, k1);
+	g.hash = (uint64_t)_mm_cvtsi128_si64(v);
+	g.block = (uint32_t)(g.hash >> 32) & index->block_mask;
+	return g;
+}
+
+// The bit of the cell of `level` above the leaf, 0 … 511 in its group's block.
+static inline unsigned bit_of(struct group g, uint64_t leaf_key, unsigned level)
+{
+	unsigned from_top = level == PE_LEVELS ? 0 : 2 - level % 3;
+
+	if (from_top == 0)
+		return (unsigned)g.hash & 63;
+	if (from_top == 1)
+		return 64 + (pe_child_number_of(leaf_key, level) ^ ((g.hash >> 6) & 63));
+	uint32_t path =
+		pe_child_number_of(leaf_key, level + 1) << 6 | pe_child_number_of(leaf_key, level);
+
+	path = (path ^ ((uint32_t)(g.hash >> 12) & 4095)) * 40503u & 0xFFFF;
+	return 128 + (path * 384 >> 16);
+}
+
+static inline uint32_t line_of(const struct pe_fence_index *index, struct group g, unsigned bit)
+{
+	uint64_t mixed = ((uint64_t)g.block << 9 | bit) * 0x9E3779B97F4A7C15ull;
+
+	return (uint32_t)(mixed >> 32) & index->line_mask;
+}
+
+static inline uint32_t bucket_of(
+	const struct pe_fence_index *index, struct group g, uint64_t leaf_key, unsigned level)
+{
+	uint32_t line = line_of(index, g, bit_of(g, leaf_key, level));
+
+	return line * LINE_HEADS +
+		((pe_child_number_of(leaf_key, level) ^ (uint32_t)(g.hash >> 24)) &
+			(LINE_HEADS - 1));
+}
+
+static inline unsigned frame_index(uint64_t key)
+{
+	return (unsigned)(key >> 53) & (PE_SPACES_MAX * 8 - 1);
+}
+
+static uint32_t power_of_two(uint64_t n)
+{
+	uint64_t p = 1;
+
+	while (p < n)
+		p *= 2;
+	return (uint32_t)p;
+}
+
+static bool config_sound(const struct pe_fence_config *c)
+{
+	return c->fence_count_max >= 1 && c->fence_count_max <= PE_FENCES_MAX &&
+		c->placement_count_max >= 1 && c->placement_count_max < 1u << 30 &&
+		c->fence_cells_max >= 64 && c->fence_cells_max <= PE_FENCE_CELLS_MAX &&
+		c->stack_max >= 1 && c->stack_max <= PE_FENCE_STACK_MAX;
+}
+
+static uint64_t rounded(uint64_t bytes)
+{
+	return (bytes + 63) & ~63ull;
+}
+
+struct pe_fence_plan pe_fence_plan(const struct pe_fence_config *c)
+{
+	struct pe_fence_plan plan = {0};
+	uint64_t eighth = c->placement_count_max / 8;
+
+	if (!config_sound(c))
+		return plan;
+	plan.fence_bytes = (uint64_t)c->fence_count_max * sizeof(struct pe_fence);
+	plan.placement_bytes =
+		rounded((uint64_t)c->placement_count_max * sizeof(struct pe_placement));
+	// One to two buckets a placement, and a block for eight to sixteen.
+	plan.bucket_bytes = (uint64_t)power_of_two(c->placement_count_max / LINE_HEADS + 1) *
+		LINE_HEADS * sizeof(uint32_t);
+	plan.filter_bytes =
+		power_of_two(eighth < 64 ? 64 : eighth) * sizeof(struct pe_fence_block) / 2;
+	plan.other_bytes = rounded(sizeof(struct pe_fence_index)) +
+		3 * rounded(c->fence_cells_max * sizeof(struct pe_fence_cell));
+	plan.total_bytes = plan.fence_bytes + plan.placement_bytes + plan.bucket_bytes +
+		plan.filter_bytes + plan.other_bytes;
+	plan.hits_max = PE_FENCE_LEVELS * c->stack_max;
+	if (plan.hits_max > c->fence_count_max)
+		plan.hits_max = c->fence_count_max;
+	return plan;
+}
+
+static void *carve(char **at, uint64_t bytes)
+{
+	void *p = *at;
+
+	*at += rounded(bytes);
+	return p;
+}
+
+static void make_empty(struct pe_fence_index *index)
+{
+	const struct pe_fence_config *c = &index->config;
+
+	memset(index->heads, 0xFF, ((size_t)index->line_mask + 1) * LINE_HEADS * sizeof(uint32_t));
+	for (uint32_t i = 0; i < c->fence_count_max; i++)
+		index->fences[i].first = i + 1 < c->fence_count_max ? i + 1 : PE_FENCE_NONE;
+	for (uint32_t i = 0; i < c->placement_count_max; i++)
+		index->placements[i].sibling =
+			i + 1 < c->placement_count_max ? i + 1 : PE_FENCE_NONE;
+	index->free_placement_count = c->placement_count_max;
+}
+
+enum pe_status pe_fence_create(const struct pe_fence_config *config,
+	struct pe_fence_index **index_out, struct pe_error *error)
+{
+	struct pe_fence_plan plan = pe_fence_plan(config);
+	struct pe_fence_index *index;
+	struct pe_memory memory;
+	uint64_t secret[4];
+	char *at;
+
+	*index_out = NULL;
+	error->status = PE_INVALID;
+	if (!plan.total_bytes) {
+		snprintf(error->text, sizeof error->text,
+			"%u standing volumes of at most %u cells, %u cells in all and %u volumes a cell: they are 1 to %u, "
+			"64 to %u, 1 to %u and 1 to %u",
+			config->fence_count_max, config->fence_cells_max,
+			config->placement_count_max, config->stack_max, PE_FENCES_MAX,
+			PE_FENCE_CELLS_MAX, (1u << 30) - 1, PE_FENCE_STACK_MAX);
+		return error->status;
+	}
+	if (getrandom(secret, sizeof secret, 0) != (ssize_t)sizeof secret) {
+		error->status = PE_IO;
+		snprintf(error->text, sizeof error->text, "the system gave no random bytes: %s",
+			strerror(errno));
+		return error->status;
+	}
+	if (pe_memory_map(plan.total_bytes, config->huge_pages, &memory) != PE_OK) {
+		error->status = PE_NO_MEMORY;
+		snprintf(error->text, sizeof error->text,
+			"the standing volumes need %llu MiB for %u volumes and could not have them (%s); lower their "
+			"number or give the machine more memory",
+			(unsigned long long)(plan.total_bytes >> 20), config->fence_count_max,
+			strerror(errno));
+		return error->status;
+	}
+	at = memory.base;
+	index = carve(&at, sizeof *index);
+	index->memory = memory;
+	index->config = *config;
+	memcpy(index->secret, secret, sizeof secret);
+	index->fences = carve(&at, plan.fence_bytes);
+	index->blocks = carve(&at, plan.filter_bytes);
+	index->block_mask = (uint32_t)(plan.filter_bytes / sizeof(struct pe_fence_block) - 1);
+	index->heads = carve(&at, plan.bucket_bytes);
+	index->line_mask = (uint32_t)(plan.bucket_bytes / sizeof(uint32_t) / LINE_HEADS - 1);
+	index->placements = carve(&at, plan.placement_bytes);
+	for (unsigned i = 0; i < 3; i++)
+		index->cells[i] =
+			carve(&at, config->fence_cells_max * sizeof(struct pe_fence_cell));
+	assert(at <= (char *)memory.base + memory.bytes);
+	make_empty(index);
+	*index_out = index;
+	return PE_OK;
+}
+
+void pe_fence_destroy(struct pe_fence_index *index)
+{
+	struct pe_memory memory;
+
+	if (!index)
+		return;
+	memory = index->memory;
+	pe_memory_unmap(&memory);
+}
+
+// The leaf of least coordinates in a cell.
+static uint64_t leaf_of(const struct pe_fence_cell *cell, unsigned space)
+{
+	unsigned across = pe_level_across(cell->level), up = pe_level_up(cell->level);
+
+	return pe_key_make(space, cell->frame, cell->x << across, cell->y << across, cell->z << up);
+}
+
+static unsigned level_of(uint64_t key)
+{
+	return key & NODE_KEY ? (unsigned)(key >> 15 & 7) | (unsigned)(key >> 34 & 1) << 3 : 0;
+}
+
+// Without what pe_node_key keeps the level in.
+static uint64_t leaf_of_key(uint64_t key)
+{
+	return key & NODE_KEY ? key & ~(NODE_KEY | 7ull << 15 | 1ull << 34) : key;
+}
+
+// Is there room on the cell for one more?
+static bool stack_has_room(const struct pe_fence_index *index, uint32_t bucket, uint64_t key)
+{
+	unsigned count = 0;
+
+	for (uint32_t p = index->heads[bucket]; p != PE_FENCE_NONE; p = index->placements[p].next)
+		if (index->placements[p].key == key && ++count >= index->config.stack_max)
+			return false;
+	return true;
+}
+
+static void placement_link(
+	struct pe_fence_index *index, struct group g, uint32_t bucket, uint32_t number)
+{
+	struct pe_placement *p = &index->placements[number];
+	unsigned level = level_of(p->key), frame = frame_index(p->key & ~NODE_KEY);
+	unsigned bit = bit_of(g, leaf_of_key(p->key), level);
+
+	p->next = index->heads[bucket];
+	p->prev = PLACEMENT_FIRST | bucket;
+	if (p->next != PE_FENCE_NONE)
+		index->placements[p->next].prev = number;
+	index->heads[bucket] = number;
+	index->blocks[g.block].word[bit / 64] |= 1ull << (bit % 64);
+	if (index->level_count[frame][level]++ == 0)
+		index->levels[frame] |= (uint16_t)(1u << level);
+	index->use.placements++;
+	index->use.level[level]++;
+	index->use.whole += p->fence >> 31;
+}
+
+// Clears the bit unless something else has it: all that has it is in its line of buckets.
+static void bit_clear(struct pe_fence_index *index, struct group g, unsigned bit)
+{
+	uint32_t line = line_of(index, g, bit);
+
+	for (unsigned i = 0; i < LINE_HEADS; i++)
+		for (uint32_t n = index->heads[line * LINE_HEADS + i]; n != PE_FENCE_NONE;
+			n = index->placements[n].next) {
+			uint64_t key = index->placements[n].key, leaf = leaf_of_key(key);
+			unsigned level = level_of(key);
+			struct group other = group_of(index, leaf, level / 3);
+
+			if (other.block == g.block && bit_of(other, leaf, level) == bit)
+				return;
+		}
+	index->blocks[g.block].word[bit / 64] &= ~(1ull << (bit % 64));
+}
+
+static void placement_unlink(struct pe_fence_index *index, uint32_t number)
+{
+	struct pe_placement *p = &index->placements[number];
+	uint64_t leaf = leaf_of_key(p->key);
+	unsigned level = level_of(p->key), frame = frame_index(leaf);
+	struct group g = group_of(index, leaf, level / 3);
+
+	if (p->next != PE_FENCE_NONE)
+		index->placements[p->next].prev = p->prev;
+	if (p->prev & PLACEMENT_FIRST)
+		index->heads[p->prev & ~PLACEMENT_FIRST] = p->next;
+	else
+		index->placements[p->prev].next = p->next;
+	bit_clear(index, g, bit_of(g, leaf, level));
+	if (--index->level_count[frame][level] == 0)
+		index->levels[frame] &= (uint16_t) ~(1u << level);
+	index->use.placements--;
+	index->use.level[level]--;
+	index->use.whole -= p->fence >> 31;
+	p->sibling = index->free_placement;
+	index->free_placement = number;
+	index->free_placement_count++;
+}
+
+static void give_placements(struct pe_fence_index *index, struct pe_fence *fence)
+{
+	uint32_t number = fence->first;
+
+	for (uint32_t i = 0; i < fence->cell_count; i++) {
+		uint32_t next = index->placements[number].sibling;
+
+		placement_unlink(index, number);
+		number = next;
+	}
+	fence->cell_count = 0;
+}
+
+static enum pe_status take_placements(
+	struct pe_fence_index *index, struct pe_fence *fence, uint32_t number, unsigned count)
+{
+	if (count > index->free_placement_count)
+		return PE_FULL;
+	for (unsigned i = 0; i < count; i++) {
+		const struct pe_fence_cell *cell = &index->cells[0][i];
+		uint64_t leaf = leaf_of(cell, fence->space), key = fence_key(leaf, cell->level);
+		struct group g = group_of(index, leaf, cell->level / 3u);
+		uint32_t bucket = bucket_of(index, g, leaf, cell->level);
+		uint32_t taken = index->free_placement;
+
+		if (!stack_has_room(index, bucket, key)) {
+			give_placements(index, fence);
+			return PE_FULL;
+		}
+		index->free_placement = index->placements[taken].sibling;
+		index->free_placement_count--;
+		index->placements[taken].key = key;
+		index->placements[taken].fence = number | (cell->whole ? PE_PLACEMENT_WHOLE : 0);
+		index->placements[taken].sibling = fence->first;
+		fence->first = taken;
+		fence->cell_count++;
+		placement_link(index, g, bucket, taken);
+	}
+	return PE_OK;
+}
+
+enum pe_status pe_fence_add(struct pe_fence_index *index, const struct pe_space *space,
+	const struct pe_fence_volume *volume, uint64_t id, uint32_t *fence_out)
+{
+	uint32_t number = index->free_fence, after;
+	struct pe_fence made;
+	enum pe_status status;
+
+	*fence_out = PE_FENCE_NONE;
+	status = pe_fence_shape(space, volume, &made, &index->shape);
+	if (status != PE_OK)
+		return status;
+	if (number == PE_FENCE_NONE) {
+		index->use.refused++;
+		return PE_FULL;
+	}
+	after = index->fences[number].first;
+	made.id = id;
+	made.first = PE_FENCE_NONE;
+	index->space[space->index] = space;
+	status = take_placements(index, &made, number,
+		pe_fence_place(index, &index->shape, index->config.fence_cells_max));
+	if (status != PE_OK) {
+		index->use.refused++;
+		return status;
+	}
+	index->free_fence = after;
+	index->fences[number] = made;
+	index->use.fences++;
+	index->use.added++;
+	*fence_out = number;
+	return PE_OK;
+}
+
+void pe_fence_remove(struct pe_fence_index *index, uint32_t number)
+{
+	struct pe_fence *fence = &index->fences[number];
+
+	assert(number < index->config.fence_count_max);
+	give_placements(index, fence);
+	fence->first = index->free_fence;
+	index->free_fence = number;
+	index->use.fences--;
+	index->use.removed++;
+}
+
+uint64_t pe_fence_id(const struct pe_fence_index *index, uint32_t number)
+{
+	return index->fences[number].id;
+}
+
+uint32_t pe_fence_cells(const struct pe_fence_index *index, uint32_t number)
+{
+	return index->fences[number].cell_count;
+}
+
+struct pe_fence_use pe_fence_use(const struct pe_fence_index *index)
+{
+	return index->use;
+}
+
+void pe_fence_prefetch(const struct pe_fence_index *index, uint64_t key)
+{
+	unsigned levels = index->levels[frame_index(key)];
+
+	for (unsigned g = 0; levels; g++, levels >>= 3)
+		if (levels & 7)
+			pe_prefetch(&index->blocks[group_of(index, key, g).block]);
+}
+
+// The levels at which there may be something at the leaf.
+static inline unsigned levels_near(const struct pe_fence_index *index, uint64_t key)
+{
+	unsigned levels = index->levels[frame_index(key)], near = 0;
+
+	for (unsigned group = 0; levels >> (3 * group); group++) {
+		unsigned left = levels >> (3 * group) & 7;
+		struct group g;
+
+		if (!left)
+			continue;
+		g = group_of(index, key, group);
+		for (; left; left &= left - 1) {
+			unsigned level = 3 * group + (unsigned)__builtin_ctz(left);
+			unsigned bit = bit_of(g, key, level);
+
+			near |= (unsigned)(index->blocks[g.block].word[bit / 64] >> (bit % 64) & 1)
+				<< level;
+		}
+	}
+	return near;
+}
+
+bool pe_fence_near(const struct pe_fence_index *index, uint64_t key)
+{
+	return levels_near(index, key) != 0;
+}
+
+static enum pe_fence_side least(enum pe_fence_side a, enum pe_fence_side b)
+{
+	return a < b ? a : b;
+}
+
+static enum pe_fence_side test(const struct pe_fence_index *index, const struct pe_fence *fence,
+	bool whole, uint64_t key, uint64_t word, const double position[3])
+{
+	enum pe_fence_side side = PE_FENCE_INSIDE;
+
+	if (fence->flags & PE_FENCE_RANGED)
+		side = pe_fence_height_side(fence, position[2]);
+	if (whole || side == PE_FENCE_OUTSIDE)
+		return side;
+	return least(
+		side, pe_fence_volume_side(index->space[fence->space], fence, key, word, position));
+}
+
+unsigned pe_fence_look(const struct pe_fence_index *index, uint64_t key, uint64_t word,
+	const double position[3], struct pe_fence_hit *hits)
+{
+	unsigned count = 0;
+
+	for (unsigned near = levels_near(index, key); near; near &= near - 1) {
+		unsigned level = (unsigned)__builtin_ctz(near);
+		struct group g = group_of(index, key, level / 3);
+		uint64_t cell = fence_key(key, level);
+
+		for (uint32_t n = index->heads[bucket_of(index, g, key, level)]; n != PE_FENCE_NONE;
+			n = index->placements[n].next) {
+			const struct pe_placement *p = &index->placements[n];
+			uint32_t number = p->fence & ~PE_PLACEMENT_WHOLE;
+			enum pe_fence_side side;
+
+			if (p->key != cell)
+				continue;
+			side = test(index, &index->fences[number], p->fence & PE_PLACEMENT_WHOLE,
+				key, word, position);
+			if (side != PE_FENCE_OUTSIDE)
+				hits[count++] = (struct pe_fence_hit){number, side};
+		}
+	}
+	return count;
+}
+
+enum pe_fence_side pe_fence_test(const struct pe_fence_index *index, uint32_t number, uint64_t key,
+	uint64_t word, const double position[3])
+{
+	const struct pe_fence *fence = &index->fences[number];
+
+	if (fence->space != PE_KEY_SPACE(key))
+		return PE_FENCE_OUTSIDE;
+	return test(index, fence, false, key, word, position);
+}

@@ -1,0 +1,106 @@
+// An index of standing volumes: which of them is a position in? A fence sits on the coarsest cells of the grid's
+// 64-tree that it covers whole, and on small cells along its edge, so that a position looks at the fences on its leaf
+// and on the nine nodes above it and at no others. On a cell that is covered whole nothing is computed; on an edge's
+// cell the volume's own test decides. Tuned for very many updates under few fences: cells are told from empty ones by
+// bits, and those of a leaf and the two nodes above it are in one cache line, so that an update under no fence reads
+// one line (and one more for each three levels that anything sits on at all).
+//
+// A fence has two edges: what is inside of the volume is inside; what is outside by more than the margin is outside;
+// between them nothing changes (discover/member.h). How far outside is told in the way that is natural to a kind: a
+// sphere's radius, a box's and an oriented box's or a frustum's faces each moved out (space/side.h), the distance
+// from a polygon's edges.
+//
+// Memory is taken at create, and bounded by the configuration; pe_fence_remove gives back all that pe_fence_add took.
+// A fence has a bounded number of cells (its edge is placed on coarser ones rather than on more), a cell a bounded
+// number of fences (another one is refused), and so a look-up a bounded amount of work.
+//
+// One thread owns an index and calls everything here.
+#pragma once
+
+#include "base/status.h"
+#include "space/hull.h"
+#include "space/polygon.h"
+
+#include <stddef.h>
+
+#define PE_FENCE_NONE   0xFFFFFFFFu
+#define PE_FENCE_LEVELS 10 // of cells: leaves and nodes
+
+enum pe_fence_kind { PE_FENCE_SPHERE, PE_FENCE_BOX, PE_FENCE_POLYGON, PE_FENCE_HULL };
+
+struct pe_fence_volume {
+	enum pe_fence_kind kind;
+	double a[3];                      // SPHERE: centre; BOX: the corner of least coordinates
+	double b[3];                      // BOX: the other corner
+	double radius_m;                  // SPHERE; GEODETIC: along the surface
+	const struct pe_polygon *polygon; // the caller's; outlives the fence
+	const struct pe_hull *hull;       // the caller's; outlives the fence
+	// SPHERE, BOX: inclusive, of the third coordinate; −INFINITY … INFINITY where any is inside. A polygon has
+	// its own.
+	double height_min, height_max;
+	double margin_m; // 0 … PE_FENCE_MARGIN_MAX_M
+};
+
+enum pe_fence_side { PE_FENCE_OUTSIDE, PE_FENCE_MARGIN, PE_FENCE_INSIDE };
+
+struct pe_fence_hit {
+	uint32_t fence;
+	// enum pe_fence_side, never OUTSIDE; a caller may put PE_MEMBER_HIDDEN here (discover/member.h)
+	uint32_t side;
+};
+
+struct pe_fence_config {
+	uint32_t fence_count_max;     // ≤ PE_FENCES_MAX
+	uint32_t placement_count_max; // of all fences together
+	uint32_t fence_cells_max;     // of one fence: 64 … PE_FENCE_CELLS_MAX
+	uint32_t stack_max;           // of one cell: 1 … PE_FENCE_STACK_MAX
+	bool huge_pages;              // ask for them; falls back
+};
+
+// The bill.
+struct pe_fence_plan {
+	uint64_t fence_bytes, placement_bytes, bucket_bytes, filter_bytes, other_bytes, total_bytes;
+	uint32_t hits_max; // of one look-up
+};
+// Of a configuration; total_bytes is 0 where pe_fence_create would refuse it.
+struct pe_fence_plan pe_fence_plan(const struct pe_fence_config *config);
+
+struct pe_fence_index;
+[[nodiscard]] enum pe_status pe_fence_create(const struct pe_fence_config *config,
+	struct pe_fence_index **index, struct pe_error *error);
+void pe_fence_destroy(struct pe_fence_index *index);
+
+// Adds a volume; *fence is its number, below fence_count_max, until it is removed. id is the caller's own. The space
+// outlives the index. PE_INVALID: a volume that pe_space_check_sphere or pe_space_check_box refuses (with its margin,
+// for a sphere), or a margin or heights that are none. PE_FULL: no room for a fence or its cells, or one of its cells
+// holds stack_max already; nothing has changed then. Takes some microseconds to some milliseconds: at most
+// fence_cells_max × 64 cells a level are looked at.
+[[nodiscard]] enum pe_status pe_fence_add(struct pe_fence_index *index,
+	const struct pe_space *space, const struct pe_fence_volume *volume, uint64_t id,
+	uint32_t *fence);
+// The number may be given out again at once: whatever refers to it has been cleared up before (pe_member_close).
+void pe_fence_remove(struct pe_fence_index *index, uint32_t fence);
+uint64_t pe_fence_id(const struct pe_fence_index *index, uint32_t fence);
+
+// The lines that say whether there is anything at the leaf of `key`.
+void pe_fence_prefetch(const struct pe_fence_index *index, uint64_t key);
+// False: there is no fence at the leaf of `key`, for certain.
+bool pe_fence_near(const struct pe_fence_index *index, uint64_t key);
+// The fences that a position is inside of or in the margin of, each once, in no particular order. key, word: of
+// pe_space_locate(position). An unknown height of a GEODETIC position is NaN: it is outside of what has heights.
+// hits: room for the plan's hits_max. Returns their number.
+unsigned pe_fence_look(const struct pe_fence_index *index, uint64_t key, uint64_t word,
+	const double position[3], struct pe_fence_hit *hits);
+// How a position lies to one fence, without its cells.
+enum pe_fence_side pe_fence_test(const struct pe_fence_index *index, uint32_t fence, uint64_t key,
+	uint64_t word, const double position[3]);
+
+struct pe_fence_use {
+	// now; whole: placements on cells that are covered whole
+	uint32_t fences, placements, whole;
+	uint32_t level[PE_FENCE_LEVELS]; // placements now, by level
+	uint64_t refused;                // adds for which there was no room
+	uint64_t added, removed;
+};
+struct pe_fence_use pe_fence_use(const struct pe_fence_index *index);
+uint32_t pe_fence_cells(const struct pe_fence_index *index, uint32_t fence);

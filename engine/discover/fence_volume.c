@@ -1,0 +1,282 @@
+#include "discover/fence_internal.h"
+#include "space/side.h"
+
+#include <math.h>
+#include <string.h>
+
+static enum pe_status shape_sphere(
+	const struct pe_space *space, struct pe_fence *f, struct pe_fence_shape *shape)
+{
+	struct pe_region inner[PE_FRAMES_MAX];
+	double wide_m = f->radius_m + (double)f->margin_m;
+
+	if (pe_space_check_sphere(space, f->centre, f->radius_m) != PE_REASON_none ||
+		pe_space_check_sphere(space, f->centre, wide_m) != PE_REASON_none)
+		return PE_INVALID;
+	shape->region_count = pe_space_sphere(space, f->centre, wide_m, shape->region, NULL);
+	if (!shape->region_count)
+		return PE_OK;
+	f->frame = (uint8_t)shape->region[0].frame;
+	memcpy(f->u.sphere.at, shape->region[0].centre, sizeof f->u.sphere.at);
+	f->u.sphere.wide_square = shape->region[0].square;
+	f->u.sphere.wide_sure = shape->region[0].sure;
+	f->u.sphere.square = f->u.sphere.sure = -1.0;
+	// The squares are the same for every frame.
+	if (pe_space_sphere(space, f->centre, f->radius_m, inner, NULL)) {
+		f->u.sphere.square = inner[0].square;
+		f->u.sphere.sure = inner[0].sure;
+	}
+	for (unsigned r = 0; r < shape->region_count; r++)
+		memcpy(shape->at[r], shape->region[r].centre, sizeof shape->at[r]);
+	return PE_OK;
+}
+
+static enum pe_status shape_box(
+	const struct pe_space *space, struct pe_fence *f, struct pe_fence_shape *shape)
+{
+	if (pe_space_check_box(space, f->u.box.a, f->u.box.b) != PE_REASON_none)
+		return PE_INVALID;
+	pe_box_widen(
+		space, f->u.box.a, f->u.box.b, (double)f->margin_m, shape->wide_a, shape->wide_b);
+	shape->region_count = pe_space_box(space, shape->wide_a, shape->wide_b, shape->region);
+	return PE_OK;
+}
+
+// The regions of what is no sphere, further out by its margin. A frame beyond a border is reached by the margin
+// alone, so that there the ball about the volume tells.
+static void widen_regions(
+	const struct pe_space *space, struct pe_fence *f, struct pe_fence_shape *shape)
+{
+	double margin = (double)f->margin_m * 1.01, centre[3], radius_m;
+
+	if (f->kind == PE_FENCE_POLYGON)
+		pe_polygon_around(f->u.polygon, centre, &radius_m);
+	else
+		pe_hull_around(f->u.hull, centre, &radius_m);
+	if (f->margin_m > 0.0f && f->kind == PE_FENCE_HULL &&
+		space->config.kind == PE_SPACE_CARTESIAN) {
+		double a[3], b[3];
+
+		for (unsigned i = 0; i < 3; i++) {
+			a[i] = centre[i] - radius_m - margin;
+			b[i] = centre[i] + radius_m + margin;
+		}
+		shape->region_count = pe_space_box(space, a, b, shape->region);
+		return;
+	}
+	if (f->margin_m > 0.0f && (space->frame_count > 1 || f->kind == PE_FENCE_HULL)) {
+		shape->region_count =
+			pe_space_sphere(space, centre, radius_m + margin, shape->region, NULL);
+		return;
+	}
+	shape->region_count = f->kind == PE_FENCE_POLYGON ?
+		pe_polygon_regions(space, f->u.polygon, shape->region) :
+		pe_hull_regions(space, f->u.hull, shape->region);
+	for (unsigned r = 0; f->margin_m > 0.0f && r < shape->region_count; r++)
+		for (unsigned i = 0; i < 3; i++) {
+			struct pe_region *region = &shape->region[r];
+
+			region->lo[i] -= shape->margin[i];
+			region->hi[i] += shape->margin[i];
+			// a footprint's z changes by no more than what is across
+			if (region->lo[i] < space->units_lo[i])
+				region->lo[i] = space->units_lo[i];
+			if (region->hi[i] > space->units_hi[i])
+				region->hi[i] = space->units_hi[i];
+		}
+}
+
+enum pe_status pe_fence_shape(const struct pe_space *space, const struct pe_fence_volume *volume,
+	struct pe_fence *f, struct pe_fence_shape *shape)
+{
+	double margin = volume->margin_m;
+
+	memset(f, 0, sizeof *f);
+	shape->space = space;
+	shape->fence = f;
+	f->kind = (uint8_t)volume->kind;
+	f->space = (uint8_t)space->index;
+	f->height_min = volume->height_min;
+	f->height_max = volume->height_max;
+	if (!(margin >= 0.0 && margin <= PE_FENCE_MARGIN_MAX_M))
+		return PE_INVALID;
+	f->margin_m = (float)margin;
+	if ((double)f->margin_m < margin)
+		f->margin_m = nextafterf(f->margin_m, INFINITY);
+	if (volume->kind == PE_FENCE_POLYGON) {
+		f->height_min = volume->polygon->height_min;
+		f->height_max = volume->polygon->height_max;
+	}
+	if (volume->kind == PE_FENCE_HULL) {
+		f->height_min = -INFINITY;
+		f->height_max = INFINITY;
+	}
+	if (!(f->height_min <= f->height_max))
+		return PE_INVALID;
+	if (f->height_min > -INFINITY || f->height_max < INFINITY)
+		f->flags |= PE_FENCE_RANGED;
+	for (unsigned i = 0; i < 3; i++)
+		shape->margin[i] = (int64_t)ceil((double)f->margin_m * 1.01 *
+					   (i == 2 ? space->units_per_m_up : space->units_per_m)) +
+			(f->margin_m > 0.0f);
+	switch (volume->kind) {
+	case PE_FENCE_SPHERE:
+		memcpy(f->centre, volume->a, sizeof f->centre);
+		f->radius_m = volume->radius_m;
+		return shape_sphere(space, f, shape);
+	case PE_FENCE_BOX:
+		memcpy(f->u.box.a, volume->a, sizeof f->u.box.a);
+		memcpy(f->u.box.b, volume->b, sizeof f->u.box.b);
+		return shape_box(space, f, shape);
+	case PE_FENCE_POLYGON:
+		f->u.polygon = volume->polygon;
+		widen_regions(space, f, shape);
+		return PE_OK;
+	case PE_FENCE_HULL:
+		f->u.hull = volume->hull;
+		pe_hull_widen(volume->hull, (double)f->margin_m, &shape->wide);
+		widen_regions(space, f, shape);
+		return PE_OK;
+	}
+	return PE_INVALID;
+}
+
+static enum pe_cell_side classify_sphere(const struct pe_fence_shape *shape, unsigned region,
+	const int64_t lo[3], const int64_t hi[3])
+{
+	const struct pe_fence *f = shape->fence;
+	double least = 0.0, most = 0.0;
+
+	for (unsigned i = 0; i < 3; i++) {
+		double scale = i == 2 ? (double)(1u << shape->space->z_shift) : 1.0;
+		double below = (double)(shape->at[region][i] - lo[i]) * scale;
+		double above = (double)(hi[i] - shape->at[region][i]) * scale;
+		double out = fmax(fmax(-below, -above), 0.0), far = fmax(below, above);
+
+		least += out * out;
+		most += far * far;
+	}
+	if (least > f->u.sphere.wide_square)
+		return PE_CELL_OUTSIDE;
+	return most <= f->u.sphere.sure ? PE_CELL_INSIDE : PE_CELL_CROSSING;
+}
+
+// Of a volume whose margin is no volume of its kind: outside is what is outside still when it is as much larger.
+static enum pe_cell_side classify_wide(const struct pe_fence_shape *shape, unsigned frame,
+	const int64_t lo[3], const int64_t hi[3])
+{
+	const struct pe_polygon *polygon = shape->fence->u.polygon;
+	enum pe_cell_side side = pe_polygon_classify(shape->space, polygon, frame, lo, hi);
+	int64_t wide_lo[3], wide_hi[3];
+
+	if (side != PE_CELL_OUTSIDE || shape->fence->margin_m == 0.0f)
+		return side;
+	for (unsigned i = 0; i < 3; i++) {
+		wide_lo[i] = lo[i] - shape->margin[i];
+		wide_hi[i] = hi[i] + shape->margin[i];
+	}
+	side = pe_polygon_classify(shape->space, polygon, frame, wide_lo, wide_hi);
+	return side == PE_CELL_OUTSIDE ? PE_CELL_OUTSIDE : PE_CELL_CROSSING;
+}
+
+enum pe_cell_side pe_fence_classify(const struct pe_fence_shape *shape, unsigned r,
+	const int64_t cell_lo[3], const int64_t cell_hi[3])
+{
+	const struct pe_fence *f = shape->fence;
+	unsigned frame = shape->region[r].frame;
+	int64_t lo[3] = {cell_lo[0], cell_lo[1], cell_lo[2]};
+	int64_t hi[3] = {cell_hi[0], cell_hi[1], cell_hi[2]};
+	enum pe_cell_side side;
+
+	if (!pe_cell_clip(shape->space, frame, lo, hi))
+		return PE_CELL_OUTSIDE;
+	switch ((enum pe_fence_kind)f->kind) {
+	case PE_FENCE_SPHERE:
+		return classify_sphere(shape, r, lo, hi);
+	case PE_FENCE_BOX:
+		side = pe_box_classify(shape->space, shape->wide_a, shape->wide_b, frame, lo, hi);
+		if (side == PE_CELL_INSIDE && f->margin_m > 0.0f)
+			side = pe_box_classify(shape->space, f->u.box.a, f->u.box.b, frame, lo, hi);
+		else
+			return side;
+		return side == PE_CELL_INSIDE ? side : PE_CELL_CROSSING;
+	case PE_FENCE_POLYGON:
+		return classify_wide(shape, frame, lo, hi);
+	case PE_FENCE_HULL:
+		side = pe_hull_classify(shape->space, &shape->wide, frame, lo, hi);
+		if (side == PE_CELL_INSIDE && f->margin_m > 0.0f)
+			side = pe_hull_classify(shape->space, f->u.hull, frame, lo, hi);
+		else
+			return side;
+		return side == PE_CELL_INSIDE ? side : PE_CELL_CROSSING;
+	}
+	return PE_CELL_CROSSING;
+}
+
+static enum pe_fence_side side_sphere(const struct pe_space *space, const struct pe_fence *f,
+	uint64_t key, uint64_t word, const double position[3])
+{
+	struct pe_region region = {.z_shift = space->z_shift};
+	double square, distance;
+
+	if (PE_KEY_FRAME(key) == f->frame) {
+		memcpy(region.centre, f->u.sphere.at, sizeof region.centre);
+	} else {
+		double at[3];
+
+		pe_space_frame_metres(space, PE_KEY_FRAME(key), f->centre, at);
+		for (unsigned i = 0; i < 3; i++)
+			region.centre[i] = (int64_t)floor(
+				at[i] * (i == 2 ? space->units_per_m_up : space->units_per_m));
+	}
+	square = pe_region_square(&region, key, word);
+	if (square <= f->u.sphere.sure)
+		return PE_FENCE_INSIDE;
+	if (square > f->u.sphere.wide_square)
+		return PE_FENCE_OUTSIDE;
+	if (square > f->u.sphere.square && square <= f->u.sphere.wide_sure)
+		return PE_FENCE_MARGIN;
+	distance = pe_space_distance(space, f->centre, position, false);
+	if (distance <= f->radius_m)
+		return PE_FENCE_INSIDE;
+	return distance <= f->radius_m + (double)f->margin_m ? PE_FENCE_MARGIN : PE_FENCE_OUTSIDE;
+}
+
+static enum pe_fence_side side_box(
+	const struct pe_space *space, const struct pe_fence *f, const double position[3])
+{
+	double a[3], b[3];
+
+	if (pe_space_box_holds(space, f->u.box.a, f->u.box.b, position))
+		return PE_FENCE_INSIDE;
+	if (!(f->margin_m > 0.0f))
+		return PE_FENCE_OUTSIDE;
+	pe_box_widen(space, f->u.box.a, f->u.box.b, (double)f->margin_m, a, b);
+	return pe_space_box_holds(space, a, b, position) ? PE_FENCE_MARGIN : PE_FENCE_OUTSIDE;
+}
+
+enum pe_fence_side pe_fence_volume_side(const struct pe_space *space, const struct pe_fence *f,
+	uint64_t key, uint64_t word, const double position[3])
+{
+	bool margin = f->margin_m > 0.0f;
+
+	switch ((enum pe_fence_kind)f->kind) {
+	case PE_FENCE_SPHERE:
+		return side_sphere(space, f, key, word, position);
+	case PE_FENCE_BOX:
+		return side_box(space, f, position);
+	case PE_FENCE_POLYGON:
+		if (pe_polygon_covers(f->u.polygon, position))
+			return PE_FENCE_INSIDE;
+		return margin && pe_polygon_near(f->u.polygon, position, (double)f->margin_m) ?
+			PE_FENCE_MARGIN :
+			PE_FENCE_OUTSIDE;
+	case PE_FENCE_HULL:
+		if (pe_hull_holds(f->u.hull, position))
+			return PE_FENCE_INSIDE;
+		return margin && pe_hull_near(f->u.hull, position, (double)f->margin_m) ?
+			PE_FENCE_MARGIN :
+			PE_FENCE_OUTSIDE;
+	}
+	return PE_FENCE_OUTSIDE;
+}
