@@ -19,6 +19,7 @@ int main(int argc, char **argv)
 	module_query();
 	module_ring();
 	module_encode();
+	module_fence();
 	module_filter();
 	return bench_run(argc, argv);
 }

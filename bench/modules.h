@@ -17,6 +17,7 @@ void module_scan(void);
 void module_query(void);
 void module_ring(void);
 void module_encode(void);
+void module_fence(void);
 void module_filter(void);
 
 // An engine of core.h, fixed, with the crowd in it; made when it is first asked for. The thread is its worker from enter to

@@ -414,8 +414,7 @@ void pe_fence_prefetch(const struct pe_fence_index *index, uint64_t key)
 			pe_prefetch(&index->blocks[group_of(index, key, g).block]);
 }
 
-// The levels at which there may be something at the leaf.
-static inline unsigned levels_near(const struct pe_fence_index *index, uint64_t key)
+unsigned pe_fence_levels(const struct pe_fence_index *index, uint64_t key)
 {
 	unsigned levels = index->levels[frame_index(key)], near = 0;
 
@@ -430,16 +429,45 @@ static inline unsigned levels_near(const struct pe_fence_index *index, uint64_t 
 			unsigned level = 3 * group + (unsigned)__builtin_ctz(left);
 			unsigned bit = bit_of(g, key, level);
 
-			near |= (unsigned)(index->blocks[g.block].word[bit / 64] >> (bit % 64) & 1)
-				<< level;
+			if (!(index->blocks[g.block].word[bit / 64] >> (bit % 64) & 1))
+				continue;
+			near |= 1u << level;
+			pe_prefetch(&index->heads[bucket_of(index, g, key, level)]);
 		}
 	}
 	return near;
 }
 
-bool pe_fence_near(const struct pe_fence_index *index, uint64_t key)
+static inline uint32_t first_of(const struct pe_fence_index *index, uint64_t key, unsigned level)
 {
-	return levels_near(index, key) != 0;
+	struct group g = group_of(index, key, level / 3);
+
+	return index->heads[bucket_of(index, g, key, level)];
+}
+
+void pe_fence_prefetch_cells(const struct pe_fence_index *index, uint64_t key, unsigned levels)
+{
+	for (; levels; levels &= levels - 1) {
+		uint32_t n = first_of(index, key, (unsigned)__builtin_ctz(levels));
+
+		if (n != PE_FENCE_NONE)
+			pe_prefetch(&index->placements[n]);
+	}
+}
+
+void pe_fence_prefetch_volumes(const struct pe_fence_index *index, uint64_t key, unsigned levels)
+{
+	for (; levels; levels &= levels - 1) {
+		uint32_t n = first_of(index, key, (unsigned)__builtin_ctz(levels));
+		const struct pe_placement *p;
+
+		if (n == PE_FENCE_NONE)
+			continue;
+		p = &index->placements[n];
+		pe_prefetch(&index->fences[p->fence & ~PE_PLACEMENT_WHOLE]);
+		if (p->next != PE_FENCE_NONE)
+			pe_prefetch(&index->placements[p->next]);
+	}
 }
 
 static enum pe_fence_side least(enum pe_fence_side a, enum pe_fence_side b)
@@ -461,16 +489,15 @@ static enum pe_fence_side test(const struct pe_fence_index *index, const struct 
 }
 
 unsigned pe_fence_look(const struct pe_fence_index *index, uint64_t key, uint64_t word,
-	const double position[3], struct pe_fence_hit *hits)
+	const double position[3], unsigned levels, struct pe_fence_hit *hits)
 {
 	unsigned count = 0;
 
-	for (unsigned near = levels_near(index, key); near; near &= near - 1) {
-		unsigned level = (unsigned)__builtin_ctz(near);
-		struct group g = group_of(index, key, level / 3);
+	for (; levels; levels &= levels - 1) {
+		unsigned level = (unsigned)__builtin_ctz(levels);
 		uint64_t cell = fence_key(key, level);
 
-		for (uint32_t n = index->heads[bucket_of(index, g, key, level)]; n != PE_FENCE_NONE;
+		for (uint32_t n = first_of(index, key, level); n != PE_FENCE_NONE;
 			n = index->placements[n].next) {
 			const struct pe_placement *p = &index->placements[n];
 			uint32_t number = p->fence & ~PE_PLACEMENT_WHOLE;

@@ -82,15 +82,22 @@ void pe_fence_destroy(struct pe_fence_index *index);
 void pe_fence_remove(struct pe_fence_index *index, uint32_t fence);
 uint64_t pe_fence_id(const struct pe_fence_index *index, uint32_t fence);
 
-// The lines that say whether there is anything at the leaf of `key`.
+// A look-up is made in steps, so that those of several updates overlap: each asks for the lines that the next one
+// reads, and the last one can do without those between. The index does not change meanwhile.
+//
+// First: asks for the lines that say whether there is anything at the leaf of `key`.
 void pe_fence_prefetch(const struct pe_fence_index *index, uint64_t key);
-// False: there is no fence at the leaf of `key`, for certain.
-bool pe_fence_near(const struct pe_fence_index *index, uint64_t key);
+// Which levels there may be fences at, as bits: the leaf's and of the nodes above it. 0: there is none, for certain,
+// and nothing more is to be done. Asks for those cells' buckets.
+unsigned pe_fence_levels(const struct pe_fence_index *index, uint64_t key);
+// Ask for what lies first in the buckets, and for the volumes that it is of.
+void pe_fence_prefetch_cells(const struct pe_fence_index *index, uint64_t key, unsigned levels);
+void pe_fence_prefetch_volumes(const struct pe_fence_index *index, uint64_t key, unsigned levels);
 // The fences that a position is inside of or in the margin of, each once, in no particular order. key, word: of
-// pe_space_locate(position). An unknown height of a GEODETIC position is NaN: it is outside of what has heights.
-// hits: room for the plan's hits_max. Returns their number.
+// pe_space_locate(position); levels: pe_fence_levels(key). An unknown height of a GEODETIC position is NaN: it is
+// outside of what has heights. hits: room for the plan's hits_max. Returns their number.
 unsigned pe_fence_look(const struct pe_fence_index *index, uint64_t key, uint64_t word,
-	const double position[3], struct pe_fence_hit *hits);
+	const double position[3], unsigned levels, struct pe_fence_hit *hits);
 // How a position lies to one fence, without its cells.
 enum pe_fence_side pe_fence_test(const struct pe_fence_index *index, uint32_t fence, uint64_t key,
 	uint64_t word, const double position[3]);

@@ -1,5 +1,5 @@
 // Which cells a fence sits on: from the lowest level at which its box is a few cells, level by level down, an edge's
-// cell is replaced by those of its children that are not outside, as long as there is room for them.
+// cell is replaced by those of its children that are not outside, until there is no room for them.
 #include "discover/fence_internal.h"
 #include "grid/grid_internal.h"
 
@@ -108,16 +108,19 @@ unsigned pe_fence_place(
 	}
 	for (; edge_count; level--) {
 		unsigned next_count = 0;
+		bool full = false;
 
 		for (unsigned i = 0; i < edge_count; i++) {
 			unsigned count, others = done_count + next_count + edge_count - i - 1;
 
-			if (edge[i].whole || level == 0) {
+			if (edge[i].whole || level == 0 || full) {
 				done[done_count++] = edge[i];
 				continue;
 			}
 			count = children(shape, &edge[i], below);
-			if (others + count > max) {
+			// Others might fit still, but each look costs 64 cells.
+			full = others + count > max;
+			if (full) {
 				done[done_count++] = edge[i];
 				continue;
 			}

@@ -179,38 +179,42 @@ static enum pe_cell_side classify_wide(const struct pe_fence_shape *shape, unsig
 	return side == PE_CELL_OUTSIDE ? PE_CELL_OUTSIDE : PE_CELL_CROSSING;
 }
 
+// The same of a volume whose margin makes another one: inside of both, or outside of the wider.
+static enum pe_cell_side classify_both(const struct pe_fence_shape *shape, unsigned frame,
+	const int64_t lo[3], const int64_t hi[3])
+{
+	const struct pe_fence *f = shape->fence;
+	bool box = f->kind == PE_FENCE_BOX;
+	enum pe_cell_side side = box ?
+		pe_box_classify(shape->space, shape->wide_a, shape->wide_b, frame, lo, hi) :
+		pe_hull_classify(shape->space, &shape->wide, frame, lo, hi);
+
+	if (side != PE_CELL_INSIDE || f->margin_m == 0.0f)
+		return side;
+	side = box ? pe_box_classify(shape->space, f->u.box.a, f->u.box.b, frame, lo, hi) :
+		     pe_hull_classify(shape->space, f->u.hull, frame, lo, hi);
+	return side == PE_CELL_INSIDE ? side : PE_CELL_CROSSING;
+}
+
+// Where in its column the cell can hold anything is looked at last: it takes longest.
 enum pe_cell_side pe_fence_classify(const struct pe_fence_shape *shape, unsigned r,
 	const int64_t cell_lo[3], const int64_t cell_hi[3])
 {
-	const struct pe_fence *f = shape->fence;
+	enum pe_fence_kind kind = (enum pe_fence_kind)shape->fence->kind;
 	unsigned frame = shape->region[r].frame;
 	int64_t lo[3] = {cell_lo[0], cell_lo[1], cell_lo[2]};
 	int64_t hi[3] = {cell_hi[0], cell_hi[1], cell_hi[2]};
-	enum pe_cell_side side;
+	enum pe_cell_side side = kind == PE_FENCE_SPHERE ? classify_sphere(shape, r, lo, hi) :
+		kind == PE_FENCE_POLYGON                 ? classify_wide(shape, frame, lo, hi) :
+							   classify_both(shape, frame, lo, hi);
 
+	if (side == PE_CELL_OUTSIDE || shape->space->config.kind == PE_SPACE_CARTESIAN)
+		return side;
 	if (!pe_cell_clip(shape->space, frame, lo, hi))
 		return PE_CELL_OUTSIDE;
-	switch ((enum pe_fence_kind)f->kind) {
-	case PE_FENCE_SPHERE:
-		return classify_sphere(shape, r, lo, hi);
-	case PE_FENCE_BOX:
-		side = pe_box_classify(shape->space, shape->wide_a, shape->wide_b, frame, lo, hi);
-		if (side == PE_CELL_INSIDE && f->margin_m > 0.0f)
-			side = pe_box_classify(shape->space, f->u.box.a, f->u.box.b, frame, lo, hi);
-		else
-			return side;
-		return side == PE_CELL_INSIDE ? side : PE_CELL_CROSSING;
-	case PE_FENCE_POLYGON:
-		return classify_wide(shape, frame, lo, hi);
-	case PE_FENCE_HULL:
-		side = pe_hull_classify(shape->space, &shape->wide, frame, lo, hi);
-		if (side == PE_CELL_INSIDE && f->margin_m > 0.0f)
-			side = pe_hull_classify(shape->space, f->u.hull, frame, lo, hi);
-		else
-			return side;
-		return side == PE_CELL_INSIDE ? side : PE_CELL_CROSSING;
-	}
-	return PE_CELL_CROSSING;
+	return kind == PE_FENCE_SPHERE && side == PE_CELL_CROSSING ?
+		classify_sphere(shape, r, lo, hi) :
+		side;
 }
 
 static enum pe_fence_side side_sphere(const struct pe_space *space, const struct pe_fence *f,

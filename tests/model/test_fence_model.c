@@ -529,9 +529,8 @@ static void step_update(void)
 			return;
 	}
 	t.there[entity] = true;
-	count = pe_fence_look(t.index, at.key, at.word, position, t.hits);
-	if (count && !pe_fence_near(t.index, at.key))
-		wrong("found where nothing is near", t.hits[0].fence, entity);
+	count = pe_fence_look(
+		t.index, at.key, at.word, position, pe_fence_levels(t.index, at.key), t.hits);
 	for (unsigned i = 0; hidden && i < count; i++)
 		t.hits[i].side = PE_MEMBER_HIDDEN;
 	pe_member_update(t.set, entity, at.key, at.word, t.hits, count, t.tick);
