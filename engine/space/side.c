@@ -74,11 +74,14 @@ static enum pe_cell_side classify_flat(const struct pe_space *space, const doubl
 	const double b[3], const int64_t lo[3], const int64_t hi[3])
 {
 	bool inside = true;
+	int exponent;
+	// Where an edge is a power of two there is no rounding.
+	double rounding = frexp(space->units_per_m, &exponent) == 0.5 ? 0.0 : 1e-15;
 
 	for (unsigned i = 0; i < 3; i++) {
 		double scale = i == 2 ? space->units_per_m_up : space->units_per_m;
 		double low = (double)lo[i] / scale, high = ((double)hi[i] + 1.0) / scale;
-		double slack = (fabs(low) + fabs(high)) * 1e-15;
+		double slack = (fabs(low) + fabs(high)) * rounding;
 
 		if (high + slack < a[i] || low - slack > b[i])
 			return PE_CELL_OUTSIDE;

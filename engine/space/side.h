@@ -20,7 +20,8 @@ void pe_box_widen(const struct pe_space *space, const double a[3], const double 
 	double margin_m, double wide_a[3], double wide_b[3]);
 
 // Is an edge of the polygon within margin_m (> 0) of the position, whatever the heights? GEODETIC: straight, from the
-// footprint; beside an edge the distance from its plane counts, which is a (margin / Earth's radius)² / 6 part less.
+// footprint; beside an edge the distance from its plane counts, which is right to a 2e-5 part up to 50 km: the plane
+// goes through the Earth's centre, so it is not quite upright.
 bool pe_polygon_near(const struct pe_polygon *polygon, const double position[3], double margin_m);
 
 // The volume of pe_hull_near: *wide is the hull with each face margin_m further out. It is for pe_hull_near and
