@@ -32,13 +32,16 @@ struct pe_fence_volume {
 	enum pe_fence_kind kind;
 	double a[3];                      // SPHERE: centre; BOX: the corner of least coordinates
 	double b[3];                      // BOX: the other corner
-	double radius_m;                  // SPHERE; GEODETIC: along the surface
+	double radius_m;                  // SPHERE; GEODETIC: along the surface, or straight
 	const struct pe_polygon *polygon; // the caller's; outlives the fence
 	const struct pe_hull *hull;       // the caller's; outlives the fence
 	// SPHERE, BOX: inclusive, of the third coordinate; −INFINITY … INFINITY where any is inside. A polygon has
 	// its own.
 	double height_min, height_max;
 	double margin_m; // 0 … PE_FENCE_MARGIN_MAX_M
+	// SPHERE, GEODETIC: distances are straight, between places at their heights; outside are unknown heights and
+	// those below PE_HULL_HEIGHT_LOWEST_M
+	bool straight;
 };
 
 enum pe_fence_side { PE_FENCE_OUTSIDE, PE_FENCE_MARGIN, PE_FENCE_INSIDE };

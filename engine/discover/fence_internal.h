@@ -11,7 +11,8 @@
 
 #include <assert.h>
 
-#define PE_FENCE_RANGED 1u // the heights are tested apart from the volume
+#define PE_FENCE_RANGED   1u // the heights are tested apart from the volume
+#define PE_FENCE_STRAIGHT 2u // SPHERE: only what is certainly outside is told by the squares
 
 // A fence: two lines, of which a sphere's test reads the first.
 struct pe_fence {

@@ -4,6 +4,13 @@
 #include <math.h>
 #include <string.h>
 
+// How far along the surface a straight line of so many metres may lead between places that are no deeper than
+// PE_HULL_HEIGHT_LOWEST_M, where the Earth is curved most.
+static double surface_reach(double straight_m)
+{
+	return 2.0 * 6335000.0 * asin(fmin((straight_m * 1.0021 + 0.01) / (2.0 * 6335000.0), 1.0));
+}
+
 static enum pe_status shape_sphere(
 	const struct pe_space *space, struct pe_fence *f, struct pe_fence_shape *shape)
 {
@@ -13,6 +20,11 @@ static enum pe_status shape_sphere(
 	if (pe_space_check_sphere(space, f->centre, f->radius_m) != PE_REASON_none ||
 		pe_space_check_sphere(space, f->centre, wide_m) != PE_REASON_none)
 		return PE_INVALID;
+	if (f->flags & PE_FENCE_STRAIGHT) {
+		if (!(f->centre[2] >= PE_HULL_HEIGHT_LOWEST_M))
+			return PE_INVALID;
+		wide_m = surface_reach(wide_m);
+	}
 	shape->region_count = pe_space_sphere(space, f->centre, wide_m, shape->region, NULL);
 	if (!shape->region_count)
 		return PE_OK;
@@ -22,7 +34,8 @@ static enum pe_status shape_sphere(
 	f->u.sphere.wide_sure = shape->region[0].sure;
 	f->u.sphere.square = f->u.sphere.sure = -1.0;
 	// The squares are the same for every frame.
-	if (pe_space_sphere(space, f->centre, f->radius_m, inner, NULL)) {
+	if (!(f->flags & PE_FENCE_STRAIGHT) &&
+		pe_space_sphere(space, f->centre, f->radius_m, inner, NULL)) {
 		f->u.sphere.square = inner[0].square;
 		f->u.sphere.sure = inner[0].sure;
 	}
@@ -123,6 +136,8 @@ enum pe_status pe_fence_shape(const struct pe_space *space, const struct pe_fenc
 	case PE_FENCE_SPHERE:
 		memcpy(f->centre, volume->a, sizeof f->centre);
 		f->radius_m = volume->radius_m;
+		if (volume->straight && space->config.kind == PE_SPACE_GEODETIC)
+			f->flags |= PE_FENCE_STRAIGHT;
 		return shape_sphere(space, f, shape);
 	case PE_FENCE_BOX:
 		memcpy(f->u.box.a, volume->a, sizeof f->u.box.a);
@@ -221,6 +236,7 @@ static enum pe_fence_side side_sphere(const struct pe_space *space, const struct
 	uint64_t key, uint64_t word, const double position[3])
 {
 	struct pe_region region = {.z_shift = space->z_shift};
+	bool straight = f->flags & PE_FENCE_STRAIGHT;
 	double square, distance;
 
 	if (PE_KEY_FRAME(key) == f->frame) {
@@ -238,9 +254,11 @@ static enum pe_fence_side side_sphere(const struct pe_space *space, const struct
 		return PE_FENCE_INSIDE;
 	if (square > f->u.sphere.wide_square)
 		return PE_FENCE_OUTSIDE;
-	if (square > f->u.sphere.square && square <= f->u.sphere.wide_sure)
+	if (!straight && square > f->u.sphere.square && square <= f->u.sphere.wide_sure)
 		return PE_FENCE_MARGIN;
-	distance = pe_space_distance(space, f->centre, position, false);
+	if (straight && !(position[2] >= PE_HULL_HEIGHT_LOWEST_M))
+		return PE_FENCE_OUTSIDE;
+	distance = pe_space_distance(space, f->centre, position, straight);
 	if (distance <= f->radius_m)
 		return PE_FENCE_INSIDE;
 	return distance <= f->radius_m + (double)f->margin_m ? PE_FENCE_MARGIN : PE_FENCE_OUTSIDE;

@@ -3,7 +3,7 @@
 // ending each ENTER must have had its LEAVE.
 #include "discover/fence_internal.h"
 #include "discover/member.h"
-#include "space/side.h"
+#include "fence_world.h"
 #include "testing.h"
 
 #include <math.h>
@@ -13,20 +13,8 @@
 #define ENTITIES   96u
 #define FENCES     40u
 #define EVENTS_MAX 65536u
-#define DEGREE     0.017453292519943295769
-#define EARTH_A    6378137.0
-#define EARTH_E2   0.0066943799901413165
 
-struct world {
-	const char *name;
-	bool geodetic, worldwide, lazy;
-	double focus[2]; // latitude and longitude, or x and y
-	double spread_m;
-	double edge_m, height_m;
-	uint32_t members_max, cells_max;
-};
-
-static const struct world worlds[] = {
+static const struct world_shape worlds[] = {
 	{"plane", false, false, false, {0, 0}, 2000, 64, 64, 100000, 256},
 	{"plane, coarse edges", false, false, false, {-511, 777}, 4000, 32, 256, 100000, 64},
 	{"plane, timers late", false, false, true, {-3000, 70000}, 1500, 64, 1024, 100000, 256},
@@ -48,22 +36,8 @@ struct pair {
 	bool open;            // the engine told an ENTER and no LEAVE
 };
 
-struct model_fence {
-	bool there;
-	uint32_t number;
-	struct pe_fence_volume volume;
-	struct pe_member_rule rule;
-	double margin;    // as it is held
-	double centre[3]; // Earth-centred, of a sphere
-	struct pe_polygon polygon;
-	struct pe_hull hull;
-	uint32_t newest; // tick of its newest event
-};
-
 static struct {
-	const struct world *world;
-	uint64_t random;
-	struct pe_space space;
+	struct world w;
 	struct pe_fence_index *index;
 	struct pe_member_set *set;
 	struct model_fence fence[FENCES];
@@ -78,19 +52,10 @@ static struct {
 	bool exact; // the order in which room runs out is not the model's to know
 } t;
 
-static double uniform(double lo, double hi)
-{
-	return lo + (hi - lo) * ((double)(testing_random(&t.random) >> 11) * 0x1p-53);
-}
-static unsigned below(unsigned n)
-{
-	return (unsigned)(testing_random(&t.random) % n);
-}
-
 static void wrong(const char *what, unsigned fence, unsigned entity)
 {
 	if (t.wrong++ < 10)
-		printf("\n  %s: %s, fence %u, entity %u, tick %u", t.world->name, what, fence,
+		printf("\n  %s: %s, fence %u, entity %u, tick %u", t.w.shape->name, what, fence,
 			entity, t.tick);
 }
 
@@ -112,225 +77,7 @@ static void expect(enum pe_member_kind kind, enum pe_member_cause cause, unsigne
 			.tick = tick};
 }
 
-// ---- the world ----
-
-static void earth(const double *position, double height, double point[3])
-{
-	double sin_lat = sin(position[0] * DEGREE), cos_lat = cos(position[0] * DEGREE);
-	double prime = EARTH_A / sqrt(1.0 - EARTH_E2 * sin_lat * sin_lat);
-
-	point[0] = (prime + height) * cos_lat * cos(position[1] * DEGREE);
-	point[1] = (prime + height) * cos_lat * sin(position[1] * DEGREE);
-	point[2] = (prime * (1.0 - EARTH_E2) + height) * sin_lat;
-}
-
-// A place so many metres east and north of another.
-static void offset(const double from[2], double east, double north, double to[3])
-{
-	double lat = from[0] * DEGREE, lon = from[1] * DEGREE, point[3];
-
-	if (!t.world->geodetic) {
-		to[0] = from[0] + east;
-		to[1] = from[1] + north;
-		return;
-	}
-	earth(from, 0.0, point);
-	point[0] += -sin(lon) * east - sin(lat) * cos(lon) * north;
-	point[1] += cos(lon) * east - sin(lat) * sin(lon) * north;
-	point[2] += cos(lat) * north;
-	to[0] = atan2(point[2] / (1.0 - EARTH_E2), hypot(point[0], point[1])) / DEGREE;
-	to[1] = atan2(point[1], point[0]) / DEGREE;
-}
-
-static void random_height(double position[3])
-{
-	position[2] = uniform(-100.0, 300.0);
-	if (t.world->geodetic && below(8) == 0)
-		position[2] = NAN;
-}
-
-static void random_place(double position[3])
-{
-	double s = t.world->spread_m;
-
-	offset(t.world->focus, uniform(-s, s), uniform(-s, s), position);
-	random_height(position);
-}
-
-static void random_rotation(double q[4])
-{
-	double square = 0.0;
-
-	for (unsigned i = 0; i < 4; i++) {
-		q[i] = uniform(-1.0, 1.0);
-		square += q[i] * q[i];
-	}
-	for (unsigned i = 0; i < 4; i++)
-		q[i] /= sqrt(square);
-}
-
-static bool random_polygon(struct model_fence *f, const double centre[3], double size)
-{
-	double vertices[24][2], at[3];
-	unsigned corners = 3 + below(9), rings[2] = {corners, 0}, count = 1;
-
-	for (unsigned i = 0; i < corners; i++) {
-		double angle = 2.0 * M_PI * (i + uniform(0.0, 0.6)) / corners,
-		       reach = size * uniform(0.5, 1.0);
-
-		offset(centre, reach * cos(angle), reach * sin(angle), at);
-		memcpy(vertices[i], at, sizeof vertices[i]);
-	}
-	if (corners > 5 && below(2)) { // a hole
-		for (unsigned i = 0; i < 4; i++) {
-			offset(centre, size * 0.15 * cos(i * M_PI / 2),
-				size * 0.15 * sin(i * M_PI / 2), at);
-			memcpy(vertices[corners + i], at, sizeof vertices[corners + i]);
-		}
-		rings[1] = 4;
-		count = 2;
-	}
-	f->volume.kind = PE_FENCE_POLYGON;
-	f->volume.polygon = &f->polygon;
-	return pe_polygon_prepare(&t.space, vertices, rings, count, f->volume.height_min,
-		       f->volume.height_max, &f->polygon) == PE_VOLUME_ok;
-}
-
-static void random_box(struct model_fence *f, const double centre[3], double size)
-{
-	struct pe_fence_volume *v = &f->volume;
-	double across = size * uniform(0.2, 1.0), along = size * uniform(0.2, 1.0);
-
-	v->kind = PE_FENCE_BOX;
-	if (!t.world->geodetic) {
-		double half[3] = {across, along, uniform(50, 300)};
-
-		for (unsigned i = 0; i < 3; i++) {
-			v->a[i] = centre[i] - half[i];
-			v->b[i] = centre[i] + half[i];
-		}
-		return;
-	}
-	double latitude = along / 6371000.0 / DEGREE;
-	double longitude =
-		fmin(across / 6371000.0 / DEGREE / fmax(cos(centre[0] * DEGREE), 1e-6), 150.0);
-
-	v->a[0] = fmax(centre[0] - latitude, -90.0);
-	v->b[0] = fmin(centre[0] + latitude, 90.0);
-	v->a[1] = centre[1] - longitude;
-	v->b[1] = centre[1] + longitude;
-	v->a[1] += v->a[1] < -180.0 ? 360.0 : 0.0;
-	v->b[1] -= v->b[1] > 180.0 ? 360.0 : 0.0;
-}
-
-static bool random_volume(struct model_fence *f)
-{
-	double centre[3], size = t.world->spread_m * pow(2.0, uniform(-6.0, 0.3));
-	struct pe_fence_volume *v = &f->volume;
-	unsigned kind = below(8);
-
-	random_place(centre);
-	centre[2] = uniform(-50.0, 150.0);
-	*v = (struct pe_fence_volume){.height_min = -INFINITY, .height_max = INFINITY};
-	v->margin_m = below(2) ? 0.0 : fmin(floor(size * uniform(0.0, 0.3)), PE_FENCE_MARGIN_MAX_M);
-	if (below(3) == 0) {
-		v->height_min = uniform(-200.0, 100.0);
-		v->height_max = v->height_min + uniform(0.0, 300.0);
-	}
-	f->margin = v->margin_m;
-	f->rule = (struct pe_member_rule){.enter_ms = below(2) ? 0 : below(400),
-		.leave_ms = below(2) ? 0 : below(400),
-		.move_m = below(2) ? -1.0 : uniform(0.0, 60.0)};
-	if (kind == 0) {
-		struct pe_oriented_box box = {
-			.half = {size * uniform(0.2, 1.0), size * uniform(0.2, 1.0),
-				uniform(20.0, 300.0)}};
-
-		memcpy(box.centre, centre, sizeof centre);
-		random_rotation(box.orientation);
-		v->kind = PE_FENCE_HULL;
-		v->hull = &f->hull;
-		v->height_min = -INFINITY;
-		v->height_max = INFINITY;
-		return pe_hull_oriented_box(&t.space, &box, &f->hull) == PE_VOLUME_ok;
-	}
-	if (kind <= 2)
-		return random_polygon(f, centre, size);
-	if (kind <= 4) {
-		random_box(f, centre, size);
-		return true;
-	}
-	v->kind = PE_FENCE_SPHERE;
-	memcpy(v->a, centre, sizeof centre);
-	v->radius_m = size;
-	if (t.world->geodetic)
-		earth(centre, 0.0, f->centre);
-	return true;
-}
-
 // ---- the model ----
-
-static enum pe_fence_side side_of_sphere(const struct model_fence *f, const double position[3])
-{
-	double distance, wide = f->volume.radius_m + f->margin;
-
-	if (t.world->geodetic) {
-		double p[3], d[3], straight;
-
-		earth(position, 0.0, p);
-		for (unsigned i = 0; i < 3; i++)
-			d[i] = p[i] - f->centre[i];
-		straight = sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2]);
-		// An arc is longer than its chord, up to 1 km by less than 1 mm and up to 400 km by less than 0.05 %.
-		if (straight > wide)
-			return PE_FENCE_OUTSIDE;
-		if (straight * 1.0005 + 0.01 < f->volume.radius_m)
-			return PE_FENCE_INSIDE;
-	}
-	distance = pe_space_distance(&t.space, f->volume.a, position, false);
-	return distance <= f->volume.radius_m ? PE_FENCE_INSIDE :
-		distance <= wide              ? PE_FENCE_MARGIN :
-						PE_FENCE_OUTSIDE;
-}
-
-static enum pe_fence_side side_of(const struct model_fence *f, const double position[3])
-{
-	const struct pe_fence_volume *v = &f->volume;
-	enum pe_fence_side side = PE_FENCE_OUTSIDE, height = PE_FENCE_OUTSIDE;
-	double a[3], b[3], h = position[2];
-
-	if (v->height_min == -INFINITY && v->height_max == INFINITY)
-		height = PE_FENCE_INSIDE;
-	else if (h >= v->height_min && h <= v->height_max)
-		height = PE_FENCE_INSIDE;
-	else if (h >= v->height_min - f->margin && h <= v->height_max + f->margin)
-		height = PE_FENCE_MARGIN;
-	switch (v->kind) {
-	case PE_FENCE_SPHERE:
-		side = side_of_sphere(f, position);
-		break;
-	case PE_FENCE_BOX:
-		pe_box_widen(&t.space, v->a, v->b, f->margin, a, b);
-		side = pe_space_box_holds(&t.space, v->a, v->b, position) ? PE_FENCE_INSIDE :
-			f->margin > 0.0 && pe_space_box_holds(&t.space, a, b, position) ?
-									    PE_FENCE_MARGIN :
-									    PE_FENCE_OUTSIDE;
-		break;
-	case PE_FENCE_POLYGON:
-		side = pe_polygon_covers(&f->polygon, position) ? PE_FENCE_INSIDE :
-			f->margin > 0.0 && pe_polygon_near(&f->polygon, position, f->margin) ?
-								  PE_FENCE_MARGIN :
-								  PE_FENCE_OUTSIDE;
-		break;
-	case PE_FENCE_HULL:
-		side = pe_hull_holds(&f->hull, position) ? PE_FENCE_INSIDE :
-			f->margin > 0.0 && pe_hull_near(&f->hull, position, f->margin) ?
-							   PE_FENCE_MARGIN :
-							   PE_FENCE_OUTSIDE;
-		break;
-	}
-	return side < height ? side : height;
-}
 
 static bool due(const struct pair *p, uint32_t tick)
 {
@@ -363,8 +110,8 @@ static bool model_far(const struct model_fence *f, const struct pair *p, const s
 	if (a.frame != b.frame)
 		return true;
 	for (unsigned i = 0; i < 3; i++)
-		d[i] = (double)(b.v[i] - a.v[i]) * t.space.unit_m *
-			(i == 2 ? (double)(1u << t.space.z_shift) : 1.0);
+		d[i] = (double)(b.v[i] - a.v[i]) * t.w.space.unit_m *
+			(i == 2 ? (double)(1u << t.w.space.z_shift) : 1.0);
 	return sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2]) > f->rule.move_m;
 }
 
@@ -372,7 +119,7 @@ static void model_update(unsigned fence, unsigned entity, const struct pe_place 
 {
 	struct model_fence *f = &t.fence[fence];
 	struct pair *p = &t.pair[fence][entity];
-	enum pe_fence_side side = side_of(f, t.position[entity]);
+	enum pe_fence_side side = world_side(&t.w, f, t.position[entity]);
 
 	model_settle(fence, entity, t.tick);
 	if (hidden && side != PE_FENCE_OUTSIDE) {
@@ -465,7 +212,7 @@ static void compare(void)
 			wrong(p->open ? "ENTER without a LEAVE before" : "not entered", fence,
 				e->handle);
 		p->open = e->kind != PE_MEMBER_LEAVE;
-		if (!t.world->lazy && (int32_t)(e->tick - t.fence[fence].newest) < 0)
+		if (!t.w.shape->lazy && (int32_t)(e->tick - t.fence[fence].newest) < 0)
 			wrong("out of order", fence, e->handle);
 		t.fence[fence].newest = e->tick;
 	}
@@ -508,24 +255,25 @@ static void settle_all(void)
 
 static void step_update(void)
 {
-	unsigned entity = below(ENTITIES), how = below(20);
-	bool hidden = below(50) == 0;
+	unsigned entity = world_below(&t.w, ENTITIES), how = world_below(&t.w, 20);
+	bool hidden = world_below(&t.w, 50) == 0;
 	double *position = t.position[entity];
 	struct pe_place at;
 	unsigned count;
 
 	if (!t.there[entity] || how == 0) {
-		random_place(position);
+		world_place(&t.w, position);
 	} else if (how > 1) {
 		double reach = how < 12 ? 30.0 : how < 17 ? 200.0 : 1000.0;
 
-		offset(position, uniform(-reach, reach), uniform(-reach, reach), position);
+		world_offset(&t.w, position, world_uniform(&t.w, -reach, reach),
+			world_uniform(&t.w, -reach, reach), position);
 		if (how == 12)
-			random_height(position);
+			world_height(&t.w, position);
 	} // else where it was
-	if (pe_space_locate(&t.space, position, &at) != PE_REASON_none) {
-		random_place(position);
-		if (pe_space_locate(&t.space, position, &at) != PE_REASON_none)
+	if (pe_space_locate(&t.w.space, position, &at) != PE_REASON_none) {
+		world_place(&t.w, position);
+		if (pe_space_locate(&t.w.space, position, &at) != PE_REASON_none)
 			return;
 	}
 	t.there[entity] = true;
@@ -538,7 +286,7 @@ static void step_update(void)
 		if (!t.fence[f].there)
 			continue;
 		if (pe_fence_test(t.index, t.fence[f].number, at.key, at.word, position) !=
-			side_of(&t.fence[f], position))
+			world_side(&t.w, &t.fence[f], position))
 			wrong("another side", f, entity);
 		model_update(f, entity, &at, hidden);
 	}
@@ -569,26 +317,26 @@ static void add_fence(unsigned f)
 {
 	struct model_fence *fence = &t.fence[f];
 
-	if (!random_volume(fence))
+	if (!world_volume(&t.w, fence))
 		return;
-	if (pe_fence_add(t.index, &t.space, &fence->volume, f + 1000, &fence->number) != PE_OK) {
+	if (pe_fence_add(t.index, &t.w.space, &fence->volume, f + 1000, &fence->number) != PE_OK) {
 		if (fence->volume.kind != PE_FENCE_BOX) // may be too large at a pole
 			wrong("not added", f, 0);
 		return;
 	}
 	if (pe_fence_id(t.index, fence->number) != f + 1000)
 		wrong("another id", f, 0);
-	if (pe_member_open(t.set, fence->number, &t.space, &fence->rule) != PE_OK)
+	if (pe_member_open(t.set, fence->number, &t.w.space, &fence->rule) != PE_OK)
 		wrong("not opened", f, 0);
 	fence->there = true;
 	fence->newest = t.tick;
 	memset(t.pair[f], 0, sizeof t.pair[f]);
 	// Its snapshot: all that are inside now.
-	for (unsigned e = 0; below(2) && e < ENTITIES; e++) {
+	for (unsigned e = 0; world_below(&t.w, 2) && e < ENTITIES; e++) {
 		struct pair *p = &t.pair[f][e];
 
-		if (!t.there[e] || side_of(fence, t.position[e]) != PE_FENCE_INSIDE ||
-			pe_space_locate(&t.space, t.position[e], &p->told) != PE_REASON_none)
+		if (!t.there[e] || world_side(&t.w, fence, t.position[e]) != PE_FENCE_INSIDE ||
+			pe_space_locate(&t.w.space, t.position[e], &p->told) != PE_REASON_none)
 			continue;
 		if (pe_member_start(t.set, fence->number, e, p->told.key, p->told.word, t.tick) ==
 			PE_OK) {
@@ -603,7 +351,7 @@ static void remove_fence(unsigned f)
 {
 	struct model_fence *fence = &t.fence[f];
 
-	while (pe_member_close(t.set, fence->number, t.tick, 1 + below(20)))
+	while (pe_member_close(t.set, fence->number, t.tick, 1 + world_below(&t.w, 20)))
 		;
 	for (unsigned e = 0; e < ENTITIES; e++) {
 		struct pair *p = &t.pair[f][e];
@@ -620,7 +368,7 @@ static void remove_fence(unsigned f)
 	fence->there = false;
 }
 
-static void make_world(const struct world *w)
+static void make_world(const struct world_shape *w)
 {
 	struct pe_fence_config index = {.fence_count_max = FENCES,
 		.placement_count_max = FENCES * w->cells_max,
@@ -641,10 +389,11 @@ static void make_world(const struct world *w)
 	memset(t.pair, 0, sizeof t.pair);
 	memset(t.there, 0, sizeof t.there);
 	memcpy(space.home, w->focus, sizeof space.home);
-	t.world = w;
-	t.tick = (uint32_t)testing_random(&t.random);
+	t.w.shape = w;
+	t.tick = (uint32_t)testing_random(&t.w.random);
 	t.exact = w->members_max >= FENCES * ENTITIES;
-	if (pe_space_prepare(&t.space, &space, below(PE_SPACES_MAX), &error) != PE_OK ||
+	if (pe_space_prepare(&t.w.space, &space, world_below(&t.w, PE_SPACES_MAX), &error) !=
+			PE_OK ||
 		pe_fence_create(&index, &t.index, &error) != PE_OK ||
 		pe_member_create(&set, t.tick, &t.set, &error) != PE_OK) {
 		printf("%s\n", error.text);
@@ -655,7 +404,7 @@ static void make_world(const struct world *w)
 
 static void end_world(void)
 {
-	bool entities_first = below(2);
+	bool entities_first = world_below(&t.w, 2);
 
 	for (unsigned e = 0; entities_first && e < ENTITIES; e++)
 		end_entity(e);
@@ -686,7 +435,7 @@ static void end_world(void)
 	free(t.hits);
 }
 
-static void run_world(const struct world *w, uint64_t steps)
+static void run_world(const struct world_shape *w, uint64_t steps)
 {
 	uint64_t before = t.events, causes[PE_CAUSE_ENDED + 1] = {0}, placements = 0, whole = 0;
 	struct timespec from, to;
@@ -694,18 +443,18 @@ static void run_world(const struct world *w, uint64_t steps)
 	clock_gettime(CLOCK_MONOTONIC, &from);
 	make_world(w);
 	for (uint64_t i = 0; i < steps; i++) {
-		unsigned what = below(200), f = below(FENCES);
+		unsigned what = world_below(&t.w, 200), f = world_below(&t.w, FENCES);
 
-		if (below(3) == 0)
-			t.tick += below(60);
-		if (!w->lazy || below(20) == 0)
+		if (world_below(&t.w, 3) == 0)
+			t.tick += world_below(&t.w, 60);
+		if (!w->lazy || world_below(&t.w, 20) == 0)
 			settle_all();
 		if (what == 0 && t.fence[f].there)
 			remove_fence(f);
 		else if (what < 10 && !t.fence[f].there)
 			add_fence(f);
 		else if (what == 10)
-			end_entity(below(ENTITIES));
+			end_entity(world_below(&t.w, ENTITIES));
 		else
 			step_update();
 	}
@@ -729,7 +478,7 @@ static void test_worlds(void)
 	uint64_t seed = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL);
 
 	printf("\n  seed %llu (PE_TEST_SEED)", (unsigned long long)seed);
-	t.random = seed;
+	t.w.random = seed;
 	for (unsigned i = 0; i < sizeof worlds / sizeof worlds[0]; i++)
 		run_world(&worlds[i], testing_amount(60000));
 	printf("\n  %llu events\n", (unsigned long long)t.events);

@@ -54,7 +54,7 @@ static void cell_of(
 	for (unsigned i = 0; i < 3; i++) {
 		unsigned shift = 20 + (i == 2 ? up : bits);
 
-		lo[i] = u.v[i] >> shift << shift;
+		lo[i] = (u.v[i] >> shift) * ((int64_t)1 << shift);
 		hi[i] = lo[i] + ((int64_t)1 << shift) - 1;
 	}
 }
