@@ -133,7 +133,7 @@ static void one(struct scene *s, uint32_t entity, unsigned way, unsigned levels)
 	pe_member_update(s->set, entity, at->key, at->word, s->hits, count, s->tick);
 }
 
-static void make(struct scene *s)
+static void make_space(void)
 {
 	struct pe_space_config config = {.kind = PE_SPACE_GEODETIC,
 		.leaf_edge_m = 64,
@@ -141,10 +141,15 @@ static void make(struct scene *s)
 		.worldwide = true};
 	struct pe_error error;
 
-	if (s->made)
-		return;
 	if (pe_space_prepare(&space, &config, 0, &error) != PE_OK)
 		module_fail(error.text);
+}
+
+static void make(struct scene *s)
+{
+	if (s->made)
+		return;
+	make_space();
 	make_fences(s);
 	s->places = malloc(MODULE_ENTITIES * sizeof *s->places);
 	s->positions = malloc(MODULE_ENTITIES * sizeof *s->positions);
@@ -209,6 +214,65 @@ static void run_burst(void *context, uint64_t count)
 			(unsigned)(turn / MODULE_ENTITIES & 1));
 }
 
+// Adding a volume and taking it away, by kind; cells: of a fence.
+struct volume_case {
+	enum pe_fence_kind kind;
+	double radius_m;
+	unsigned vertices;
+	uint32_t cells_max;
+	// made
+	struct pe_fence_index *index;
+	struct pe_fence_volume volume;
+	struct pe_polygon polygon;
+};
+
+static void make_volume(struct volume_case *c)
+{
+	struct pe_fence_config config = {.fence_count_max = 4,
+		.placement_count_max = 4096,
+		.fence_cells_max = c->cells_max,
+		.stack_max = 4};
+	double vertices[256][2];
+	struct pe_error error;
+
+	make_space();
+	if (pe_fence_create(&config, &c->index, &error) != PE_OK)
+		module_fail(error.text);
+	c->volume = (struct pe_fence_volume){.kind = c->kind,
+		.a = {48, 12, 0},
+		.radius_m = c->radius_m,
+		.polygon = &c->polygon,
+		.height_min = -INFINITY,
+		.height_max = INFINITY,
+		.margin_m = 20};
+	for (unsigned i = 0; i < c->vertices; i++) {
+		double angle = 2 * M_PI * i / c->vertices,
+		       reach = c->radius_m * (i % 2 ? 1.0 : 0.8), at[3];
+
+		place_at(reach * cos(angle), reach * sin(angle), at);
+		vertices[i][0] = at[0];
+		vertices[i][1] = at[1];
+	}
+	if (c->vertices &&
+		pe_polygon_prepare(&space, (const double(*)[2])vertices, &c->vertices, 1, -INFINITY,
+			INFINITY, &c->polygon) != PE_VOLUME_ok)
+		module_fail("no polygon");
+}
+
+static void run_add(void *context, uint64_t count)
+{
+	struct volume_case *c = context;
+	uint32_t fence;
+
+	if (!c->index)
+		make_volume(c);
+	for (uint64_t i = 0; i < count; i++) {
+		if (pe_fence_add(c->index, &space, &c->volume, i, &fence) != PE_OK)
+			module_fail("no room for a fence");
+		pe_fence_remove(c->index, fence);
+	}
+}
+
 void module_fence(void)
 {
 	static struct scene none = {.name = "none near",
@@ -243,7 +307,18 @@ void module_fence(void)
 		.cells_max = 64,
 		.margin_m = 5,
 		.placements_max = 12000000};
+	static struct volume_case sphere = {PE_FENCE_SPHERE, 5000, 0, 64};
+	static struct volume_case fine_sphere = {PE_FENCE_SPHERE, 5000, 0, 256};
+	static struct volume_case district = {PE_FENCE_POLYGON, 5000, 24, 64};
+	static struct volume_case country = {PE_FENCE_POLYGON, 400000, 256, 64};
+	static struct volume_case fine_country = {PE_FENCE_POLYGON, 400000, 256, 1024};
 	static const struct bench_case cases[] = {
+		{"fence/add_sphere_5km", run_add, &sphere, 16, NULL, NULL},
+		{"fence/add_sphere_5km_256_cells", run_add, &fine_sphere, 16, NULL, NULL},
+		{"fence/add_polygon_5km_24_edges", run_add, &district, 16, NULL, NULL},
+		{"fence/add_polygon_400km_256_edges", run_add, &country, 4, NULL, NULL},
+		{"fence/add_polygon_400km_256_edges_1024_cells", run_add, &fine_country, 1, NULL,
+			NULL},
 		{"fence/none_near", run_each, &none, 4096, NULL, NULL},
 		{"fence/none_near_burst", run_burst, &none, 4096, NULL, NULL},
 		{"fence/wide_23k", run_each, &wide, 4096, NULL, NULL},

@@ -43,14 +43,51 @@ static double angle_of(double d)
 	return 2.04 * asin(fmin(d / (2.0 * GEO_RADIUS_MIN), 1.0)) + 1e-9;
 }
 
+// Of a cell that is too large to be taken for flat: does any of it lie between the spheres of the Earth's two radii,
+// and on its frame's side of the planes between frames? A footprint's direction is its normal's to 0.0034.
+static bool may_hold(
+	const struct pe_space *space, unsigned frame, const int64_t lo[3], const int64_t hi[3])
+{
+	const struct pe_space_frame *f = &space->frame[frame];
+	double low[3], high[3], least = 0.0, most = 0.0;
+
+	for (unsigned i = 0; i < 3; i++) { // from the Earth's centre, along the frame's axes
+		double scale = i == 2 ? space->units_per_m_up : space->units_per_m;
+		double home = geo_dot(f->turn[i], f->home), nearest;
+
+		low[i] = (double)lo[i] / scale + home - 1.0;
+		high[i] = ((double)hi[i] + 1.0) / scale + home + 1.0;
+		nearest = fmax(fmax(low[i], -high[i]), 0.0);
+		least += nearest * nearest;
+		most += fmax(low[i] * low[i], high[i] * high[i]);
+	}
+	if (least > GEO_A * GEO_A || most < GEO_B * GEO_B)
+		return false;
+	for (unsigned g = 0; g < space->frame_count; g++) {
+		double ours = 0.0;
+
+		for (unsigned i = 0; i < 3; i++) {
+			double along = geo_dot(f->turn[i], f->up) -
+				geo_dot(f->turn[i], space->frame[g].up);
+
+			ours += fmax(along * low[i], along * high[i]);
+		}
+		if (ours < -0.01 * GEO_A)
+			return false;
+	}
+	return true;
+}
+
 bool pe_cell_clip(const struct pe_space *space, unsigned frame, int64_t lo[3], int64_t hi[3])
 {
 	const struct pe_space_frame *f = &space->frame[frame];
 	double normal[3], from_home[3], z, half, angle;
 	struct geo_cell cell;
 
-	if (space->config.kind == PE_SPACE_CARTESIAN || !geo_cell_make(space, frame, lo, hi, &cell))
+	if (space->config.kind == PE_SPACE_CARTESIAN)
 		return true;
+	if (!geo_cell_make(space, frame, lo, hi, &cell))
+		return may_hold(space, frame, lo, hi);
 	for (unsigned k = 0; k < 3; k++)
 		from_home[k] = cell.at[k] - f->home[k];
 	z = geo_dot(f->turn[2], from_home);

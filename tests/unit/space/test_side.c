@@ -73,7 +73,7 @@ static void test_clip(void)
 		place_near(focuses[n % FOCUSES], pow(10.0, uniform(0, 6)), position);
 		if (pe_space_locate(&space, position, &at) != PE_REASON_none)
 			abort();
-		cell_of(&at, (unsigned)(n / 8 % 12), (unsigned)(n / 8 % 5), lo, hi);
+		cell_of(&at, (unsigned)(n / 8 % 18), (unsigned)(n / 8 % 13), lo, hi);
 		was_lo = lo[2];
 		was_hi = hi[2];
 		if (!pe_cell_clip(&space, PE_KEY_FRAME(at.key), lo, hi)) {
