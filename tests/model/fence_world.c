@@ -195,10 +195,10 @@ static enum pe_fence_side side_of_sphere(
 		for (unsigned i = 0; i < 3; i++)
 			d[i] = p[i] - f->centre[i];
 		straight = sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2]);
-		// An arc is longer than its chord, up to 1 km by less than 1 mm and up to 400 km by less than 0.05 %.
+		// An arc is longer than its chord, up to 2,000 km by less than 0.6 %.
 		if (straight > wide)
 			return PE_FENCE_OUTSIDE;
-		if (straight * 1.0005 + 0.01 < f->volume.radius_m)
+		if (straight * 1.006 + 0.01 < f->volume.radius_m)
 			return PE_FENCE_INSIDE;
 	}
 	distance = pe_space_distance(&w->space, f->volume.a, position, f->volume.straight);

@@ -25,6 +25,8 @@ static const struct world_shape worlds[] = {
 	{"south pole", true, true, true, {-89.99, 30.0}, 3000, 64, 1024, 100000, 128},
 	{"border of frames", true, true, false, {10.0, 45.0}, 3000, 64, 1024, 100000, 256},
 	{"corner of frames", true, true, false, {35.26, 135.0}, 200000, 64, 1024, 100000, 256},
+	{"continent", true, true, false, {48.0, 12.0}, 1400000, 64, 1024, 100000, 256},
+	{"large plane", false, false, false, {5000, -300}, 2000000, 64, 1024, 100000, 256},
 	{"full", false, false, false, {0, 0}, 1500, 64, 64, 60, 128},
 };
 
@@ -264,7 +266,10 @@ static void step_update(void)
 	if (!t.there[entity] || how == 0) {
 		world_place(&t.w, position);
 	} else if (how > 1) {
-		double reach = how < 12 ? 30.0 : how < 17 ? 200.0 : 1000.0;
+		double reach = (how < 12                ? 30.0 :
+					       how < 17 ? 200.0 :
+							  1000.0) *
+			fmax(t.w.shape->spread_m / 5000.0, 1.0);
 
 		world_offset(&t.w, position, world_uniform(&t.w, -reach, reach),
 			world_uniform(&t.w, -reach, reach), position);
