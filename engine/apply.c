@@ -141,6 +141,17 @@ static enum pe_reason check_static(struct pe_worker *w, const struct pe_record *
 	return PE_REASON_none;
 }
 
+// The newest accepted time moves on from that of the state held back. Same incarnation, so it does not go back.
+static void held_ages(struct pe_record *r, uint32_t status, const struct pe_change *c)
+{
+	uint32_t older = (uint32_t)c->time_ms - r->time_low;
+	uint16_t *at = pe_record_older(r);
+
+	older += status & PE_STATUS_OLDER ? *at : 0u;
+	*at = (uint16_t)(older < UINT16_MAX ? older : UINT16_MAX);
+	atomic_store_explicit(&r->status, status | PE_STATUS_OLDER, memory_order_relaxed);
+}
+
 void pe_apply_own(struct pe_worker *w, const struct pe_change *c, const struct pe_place *place,
 	uint32_t handle, bool superseded)
 {
@@ -169,6 +180,9 @@ void pe_apply_own(struct pe_worker *w, const struct pe_change *c, const struct p
 		return;
 	}
 	if (superseded) {
+		// What is held back is published yet if the later one should be refused: with its own time.
+		if (status & PE_STATUS_HELD)
+			held_ages(r, status, c);
 		pe_apply_remember(r, c);
 		coalesced(w, c);
 		return;

@@ -130,13 +130,13 @@ __attribute__((always_inline)) static inline void stage_verify(
 		}
 		earlier = w->newest[handle & 255];
 		w->newest[handle & 255] = (uint8_t)i;
+		// What is published may be another state when this one's turn comes: where a handle with the same low bits came before, one
+		// of the same entity may have, too, with another or with a refused one in between.
+		if (covers && earlier < i && ((b->handle[earlier] ^ handle) & 255) == 0)
+			b->covered[i] = PE_COVERED_UNKNOWN;
 		if ((earlier < i) & (b->handle[earlier] == handle) && c->kind &&
-			b->change[earlier].kind) {
-			// What is published may be another state when this one's turn comes.
-			if (covers)
-				b->covered[i] = PE_COVERED_UNKNOWN;
+			b->change[earlier].kind)
 			supersede(w, b, i, earlier);
-		}
 	}
 }
 
@@ -160,7 +160,8 @@ static inline bool stays(const struct pe_worker *w, const struct pe_record *r,
 	const struct pe_change *c, const struct pe_place *place)
 {
 	// First whose it is: the rest of line 0 is the owner's alone.
-	return (atomic_load_explicit(&r->status, memory_order_relaxed) & ~PE_STATUS_HELD) ==
+	return (atomic_load_explicit(&r->status, memory_order_relaxed) &
+		       ~(PE_STATUS_HELD | PE_STATUS_OLDER)) ==
 		pe_status_make(PE_LIFE_THERE, w->index, c->space, 0) &&
 		r->key == place->key && r->pending == PE_HANDLE_NONE;
 }

@@ -84,6 +84,8 @@ bool pe_coalesce_hold(
 #endif
 		held->due = (uint16_t)due;
 		atomic_store_explicit(&r->status, status | PE_STATUS_HELD, memory_order_relaxed);
+	} else if (status & PE_STATUS_OLDER) {
+		atomic_store_explicit(&r->status, status & ~PE_STATUS_OLDER, memory_order_relaxed);
 	}
 	// Nothing of the line is read: a store need not wait for it.
 	memcpy(held->position, position, sizeof held->position);

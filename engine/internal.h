@@ -183,10 +183,12 @@ bool pe_coalesce_hold_back(struct pe_worker *w, uint32_t handle, const struct pe
 // published differs from it in no more than place, velocity and time. False: no room.
 bool pe_coalesce_hold(
 	struct pe_worker *w, uint32_t handle, const double position[3], const uint16_t velocity[3]);
-// When what a record holds back is due: within 2^15 ms of now.
+// When what a record holds back is due; now, if it was due already: nothing is due later than PE_TRAILING_MS.
 static inline uint32_t pe_coalesce_due(const struct pe_worker *w, const struct pe_record *r)
 {
-	return w->tick + (uint32_t)(int16_t)(pe_record_held(r)->due - (uint16_t)w->tick);
+	uint16_t ahead = (uint16_t)(pe_record_held(r)->due - w->tick);
+
+	return ahead <= PE_TRAILING_MS ? w->tick + ahead : w->tick;
 }
 
 // own.c
@@ -213,7 +215,8 @@ static inline void pe_own_forget_held(struct pe_worker *w, uint32_t handle)
 	uint32_t status = atomic_load_explicit(at, memory_order_relaxed);
 
 	if (status & PE_STATUS_HELD)
-		atomic_store_explicit(at, status & ~PE_STATUS_HELD, memory_order_relaxed);
+		atomic_store_explicit(
+			at, status & ~(PE_STATUS_HELD | PE_STATUS_OLDER), memory_order_relaxed);
 }
 // When the published state falls back to INACTIVE; not timed: until changed.
 void pe_own_duration(struct pe_worker *w, uint32_t handle, bool timed, uint32_t until);

@@ -148,8 +148,9 @@ static void set_life(struct pe_record *r, enum pe_life life)
 	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
 
 	// LIFE: release, after the fields that the step has written. What was held back is over.
-	atomic_store_explicit(
-		&r->status, (status & ~(0xFFu | PE_STATUS_HELD)) | life, memory_order_release);
+	atomic_store_explicit(&r->status,
+		(status & ~(0xFFu | PE_STATUS_HELD | PE_STATUS_OLDER)) | life,
+		memory_order_release);
 }
 
 void pe_own_refresh(struct pe_worker *w, uint32_t handle, uint32_t expiry_tick)
@@ -418,6 +419,8 @@ static struct pe_published held_state(const struct pe_record *r)
 	memcpy(state.position, held->position, sizeof state.position);
 	memcpy(state.velocity, held->velocity, sizeof state.velocity);
 	state.time_ms += (uint64_t)(int32_t)(r->time_low - (uint32_t)state.time_ms);
+	if (atomic_load_explicit(&r->status, memory_order_relaxed) & PE_STATUS_OLDER)
+		state.time_ms -= *pe_record_older(r);
 	return state;
 }
 

@@ -3,6 +3,7 @@
 #include "testing.h"
 #include "wire/half.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -122,7 +123,8 @@ static uint8_t random_part(struct tree *tree, unsigned tests, uint64_t *random)
 	struct tree_node *n = &tree->nodes[index];
 
 	memset(n, 0, sizeof *n);
-	if (below(5, random) == 0 && tree->count + 2 * tests < TREE_NODES_MAX) {
+	if (below(5, random) == 0 && tree->nots < TREE_NOTS_MAX) {
+		tree->nots++;
 		n->op = PE_FILTER_NOT;
 		n->left = random_part(tree, tests, random);
 	} else if (tests == 1) {
@@ -139,7 +141,8 @@ static uint8_t random_part(struct tree *tree, unsigned tests, uint64_t *random)
 
 void tree_random(struct tree *tree, unsigned tests, uint64_t *random)
 {
-	tree->count = 0;
+	assert(2 * tests - 1 + TREE_NOTS_MAX <= TREE_NODES_MAX);
+	tree->count = tree->nots = 0;
 	tree->root = random_part(tree, tests, random);
 }
 

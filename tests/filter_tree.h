@@ -6,6 +6,7 @@
 #include "wire/metadata.h"
 
 #define TREE_NODES_MAX 64
+#define TREE_NOTS_MAX  16
 
 struct tree_value {
 	uint8_t type; // enum pe_value_type
@@ -30,6 +31,7 @@ struct tree_node {
 
 struct tree {
 	unsigned count;
+	unsigned nots;
 	uint8_t root;
 	struct tree_node nodes[TREE_NODES_MAX];
 };

@@ -13,8 +13,8 @@
 #define CURSOR_SKIP_MAX 0xFFFu
 static_assert(PE_QUERY_PIECE_HITS <= CURSOR_SKIP_MAX, "a piece's results fit the cursor");
 // Heights down to PE_HEIGHT_LOWEST_M bring two points closer than their footprints by this share at most.
-#define HEIGHT_SHRINK     0.002
 #define CURVATURE_LEAST_M 6335000.0 // along the meridian, at the equator
+#define HEIGHT_SHRINK     (-PE_HEIGHT_LOWEST_M / (CURVATURE_LEAST_M + PE_HEIGHT_LOWEST_M))
 #define HITS_ROOM         (3 * PE_QUERY_PIECE_HITS)
 // Nodes of the grid that a step may meet beside its cells for nothing. A walk stops at as many for all of its cells (met_max).
 #define NODES_AT_FIRST 64

@@ -1,5 +1,5 @@
 // Entities whose newest state a spatial threshold holds back, in the order in which it is due: a first-in first-out ring of
-// (handle, due tick). The state itself lies in the copy of the record that readers do not use (PE_STATUS_HELD, entity/record.h), so
+// (handle, due tick). The state itself lies beside the record (PE_STATUS_HELD, entity/record.h), so
 // that being covered costs no line beyond the record's. An entry may be out of date — its entity was published or removed
 // meanwhile, and perhaps held again — and is then not what its record says, and passed over. Bounded: where there is no
 // room, nothing is held back. One thread.

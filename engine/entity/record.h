@@ -53,6 +53,7 @@ enum pe_life {
 
 // status: life 0–7, owner 8–15, space 16–23, flags 24–31.
 #define PE_STATUS_HELD     (1u << 24) // a newer state is held back: pe_record_held
+#define PE_STATUS_OLDER    (1u << 25) // … which is not of the newest accepted time: pe_record_older
 #define PE_STATUS_LIFE(s)  ((enum pe_life)((s)&0xFFu))
 #define PE_STATUS_OWNER(s) (((s) >> 8) & 0xFFu)
 #define PE_STATUS_SPACE(s) (((s) >> 16) & 0xFFu)
@@ -99,7 +100,7 @@ static_assert(sizeof(struct pe_record) == 128, "two lines");
 static_assert(offsetof(struct pe_record, shown) == 24, "what decides is in line 0");
 
 // What a threshold holds back of a newer state that is otherwise as the published one: where it is and how it moves. Its time is
-// the newest accepted one. Its owner's alone.
+// the newest accepted one, or earlier by what pe_record_older says. Its owner's alone.
 struct pe_held_state {
 	double position[3];
 	uint16_t velocity[3];
@@ -109,7 +110,9 @@ struct pe_held_state {
 #define PE_PAGE_BYTES   4096u
 #define PE_PAGE_RECORDS 25u
 #define PE_PAGE_HANDLES (PE_PAGE_BYTES / sizeof(struct pe_record)) // with those that are none
-static_assert(PE_PAGE_RECORDS * (sizeof(struct pe_record) + sizeof(struct pe_held_state)) <=
+static_assert(PE_PAGE_RECORDS *
+			(sizeof(struct pe_record) + sizeof(struct pe_held_state) +
+				sizeof(uint16_t)) <=
 		PE_PAGE_BYTES,
 	"a page's records and what they hold back");
 
@@ -133,6 +136,17 @@ static inline struct pe_held_state *pe_record_held(const struct pe_record *r)
 	uintptr_t at = (uintptr_t)r, page = at & ~(uintptr_t)(PE_PAGE_BYTES - 1);
 
 	return (struct pe_held_state *)(page + PE_PAGE_RECORDS * sizeof(struct pe_record)) +
+		(at - page) / sizeof(struct pe_record);
+}
+
+// By how many ms the state held back is older than the newest accepted time, at most 65,535; with PE_STATUS_OLDER.
+static inline uint16_t *pe_record_older(const struct pe_record *r)
+{
+	uintptr_t at = (uintptr_t)r, page = at & ~(uintptr_t)(PE_PAGE_BYTES - 1);
+
+	return (uint16_t *)(page +
+		       PE_PAGE_RECORDS *
+			       (sizeof(struct pe_record) + sizeof(struct pe_held_state))) +
 		(at - page) / sizeof(struct pe_record);
 }
 

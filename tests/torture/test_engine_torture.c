@@ -253,7 +253,7 @@ static void *run_worker(void *context)
 	atomic_store(&ready[d->index], true);
 	while (!atomic_load(&ready[1 - d->index]) || pe_worker_in_flight(w))
 		turn(d);
-	for (unsigned i = 0; i < 100000 && pe_engine_entity_count(engine) < 3 * ALWAYS; i++)
+	for (unsigned i = 0; i < 10000000 && pe_engine_entity_count(engine) < 3 * ALWAYS; i++)
 		turn(d);
 	while (!atomic_load(&draining)) {
 		unsigned kind = (unsigned)(next(d) % 64);

@@ -1,5 +1,6 @@
 // What covers an update: the frequency cap, the three thresholds, a newer record of the same burst; and the trailing edge:
 // when updates stop, the state equals the newest accepted one within one threshold's time.
+#include "entity/record.h"
 #include "testing_engine.h"
 
 static struct pe_wire_update at(uint32_t sequence, double x)
@@ -319,6 +320,77 @@ static void held_and_covered_again(void)
 }
 
 // An entity's power mode widens its space's thresholds: for it alone.
+// Of several records of one entity in a burst each is judged against what the one before has published, whatever stands between
+// them: a refused one, or one of an entity whose handle looks alike (the low eight bits).
+static void judged_against_what_is_shown(void)
+{
+	struct pe_engine_config config = harness_config();
+	struct pe_wire_update u[3] = {at(2, 40), at(3, 1e15), at(4, 12)};
+	const unsigned alike = 256 / PE_PAGE_HANDLES * PE_PAGE_RECORDS + 1;
+
+	config.spaces[PLANE].coalesce_distance_m = 5;
+	start_with(&config);
+	for (unsigned n = 1; n <= alike; n++) {
+		struct pe_wire_update first =
+			harness_update(n, 1, n == 1 ? 10 : 1000 + 10 * n, 0, 0);
+
+		ASSERT_STATUS(send(&first), PE_ACK_APPLIED);
+	}
+	(void)harness_queue_updates(&h, PLANE, HARNESS_INCARNATION, u, 3, false);
+	harness_turn(&h);
+	ASSERT_AT(1, 12);
+	u[0] = at(5, 40);
+	u[1] = harness_update(alike, 2, 2000, 0, 0);
+	u[2] = at(6, 14);
+	(void)harness_queue_updates(&h, PLANE, HARNESS_INCARNATION, u, 3, false);
+	harness_turn(&h);
+	ASSERT_AT(1, 14);
+	CU_ASSERT_EQUAL(HARNESS_COUNTER(&h, trailing), 0);
+	stop();
+}
+
+// A state that is held back is published with its own time, though a record that came later was taken and the one that covered that
+// record refused.
+static void held_with_its_own_time(void)
+{
+	struct pe_engine_config config = harness_config();
+	struct pe_wire_update u[2];
+	struct pe_wire_ack_record records[2];
+	struct pe_wire_result result;
+	enum pe_reason refused;
+	uint64_t packet;
+
+	config.spaces[PLANE].coalesce_distance_m = 5;
+	config.pending_count_max = 1;
+	start_with(&config);
+	ASSERT_STATUS(put(1, 10), PE_ACK_APPLIED);
+	for (unsigned n = 2; n <= 3; n++) {
+		u[0] = harness_update(n, 1, 10, 0, 0);
+		ASSERT_STATUS(send(&u[0]), PE_ACK_APPLIED);
+	}
+	// Crossings take what may wait, so that nothing crosses behind them.
+	for (unsigned n = 2; n <= 3; n++) {
+		u[0] = harness_update(n, 2, 100, 0, 0);
+		(void)send(&u[0]);
+	}
+	ASSERT_STATUS(put(2, 12), PE_ACK_COALESCED);
+	for (unsigned round = 0; round < 2; round++) {
+		harness_advance(&h, 400);
+		u[0] = at(3 + 2 * round, 200);
+		u[1] = at(4 + 2 * round, 201);
+		packet = harness_queue_updates(&h, PLANE, HARNESS_INCARNATION, u, 2, true);
+		harness_turn(&h);
+		CU_ASSERT_EQUAL_FATAL(harness_acks(&h, packet, records, &refused), 2);
+		ASSERT_STATUS(records[0], PE_ACK_COALESCED);
+		ASSERT_REFUSED(records[1], grid_full);
+	}
+	harness_advance(&h, 200);
+	CU_ASSERT_EQUAL_FATAL(sees(1, &result), 1);
+	CU_ASSERT_EQUAL(result.position[0], 12);
+	CU_ASSERT_EQUAL(result.age_ms, 1000);
+	stop();
+}
+
 static void power_mode(void)
 {
 	static const struct {
@@ -525,7 +597,9 @@ TESTING_MAIN("engine: coalescing", {"cap kept, nothing lost", cap_is_kept_and_no
 	{"a cap is cut by a shorter one", cap_is_cut_by_a_shorter_one},
 	{"liveness", liveness_is_refreshed_by_what_is_covered},
 	{"spatial threshold", spatial_threshold}, {"held without room", held_without_room},
-	{"held and covered again", held_and_covered_again}, {"power mode", power_mode},
+	{"held and covered again", held_and_covered_again},
+	{"judged against what is shown", judged_against_what_is_shown},
+	{"held with its own time", held_with_its_own_time}, {"power mode", power_mode},
 	{"temporal threshold", temporal_threshold}, {"thresholds together", thresholds_together},
 	{"attribute threshold", attribute_threshold}, {"ten in a burst", ten_in_a_burst},
 	{"a full burst", a_full_burst})

@@ -1,4 +1,5 @@
 // Queries through the façade: volumes, filters, reach and origin, what is refused, what a result says.
+#include "space/space.h"
 #include "testing_engine.h"
 
 #include <math.h>
@@ -118,10 +119,17 @@ static void three_dimensions(void)
 }
 
 // Straight lines are shorter than the surface, the more the longer they are: at the edge of wide spheres, all around.
+#define DEEPEST_M (-12700.0)
+
 static void wide_straight_spheres(void)
 {
+	const struct pe_engine_config config = harness_config();
+	struct pe_space space;
+	struct pe_error error;
 	static const double radii[] = {1000, 100000, 1298000, 1450000, 1999000};
 
+	CU_ASSERT_EQUAL_FATAL(
+		pe_space_prepare(&space, &config.spaces[EARTH].space, EARTH, &error), PE_OK);
 	start();
 	for (unsigned i = 0; i < sizeof radii / sizeof radii[0]; i++) {
 		struct pe_wire_query q = harness_sphere(20, 10, 0, radii[i]);
@@ -135,6 +143,21 @@ static void wide_straight_spheres(void)
 		put(EARTH, n + 1, 0, 10 + degrees * 1.0001, 0);
 		CU_ASSERT(ask(EARTH, &q) & BIT(n));
 		CU_ASSERT_FALSE(ask(EARTH, &q) & BIT(n + 1));
+	}
+	// As deep as there may be, where the ground bends most.
+	for (unsigned i = 0; i < sizeof radii / sizeof radii[0]; i++) {
+		struct pe_wire_query q = harness_sphere(0, 10, DEEPEST_M, radii[i]);
+		double north[3] = {0, 10, DEEPEST_M}, step = 90;
+		uint64_t n = 20 + i;
+
+		for (; step > 1e-12; step /= 2) {
+			north[0] += step;
+			if (pe_space_distance(&space, q.a, north, true) > radii[i] - 0.001)
+				north[0] -= step;
+		}
+		q.flags = PE_QUERY_DISTANCE_3D;
+		put(EARTH, n, north[0], north[1], north[2]);
+		CU_ASSERT(ask(EARTH, &q) & BIT(n));
 	}
 	stop();
 }
