@@ -76,7 +76,7 @@ void pe_fence_destroy(struct pe_fence_index *index);
 // Adds a volume; *fence is its number, below fence_count_max, until it is removed. id is the caller's own. The space
 // outlives the index. PE_INVALID: a volume that pe_space_check_sphere or pe_space_check_box refuses (with its margin,
 // for a sphere), or a margin or heights that are none. PE_FULL: no room for a fence or its cells, or one of its cells
-// holds stack_max already; nothing has changed then. Takes some microseconds to some milliseconds: at most
+// holds stack_max already; nothing has changed then. Takes microseconds to tens of milliseconds: at most
 // fence_cells_max × 64 cells a level are looked at.
 [[nodiscard]] enum pe_status pe_fence_add(struct pe_fence_index *index,
 	const struct pe_space *space, const struct pe_fence_volume *volume, uint64_t id,
