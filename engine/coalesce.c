@@ -110,13 +110,16 @@ bool pe_coalesce_hold_back(struct pe_worker *w, uint32_t handle, const struct pe
 	const struct pe_record *r = &w->engine->table.records[handle];
 	struct pe_pending *node = pe_own_node(w, handle, false);
 
-	if (!node && !cap_ms && !interval_ms && !c->update.duration_ms &&
-		same_but_motion(&r->shown, p) &&
-		pe_coalesce_hold(w, handle, p->position, p->velocity)) {
+	bool beside = !node && !cap_ms && !interval_ms && !c->update.duration_ms &&
+		same_but_motion(&r->shown, p);
+
+	if (beside && pe_coalesce_hold(w, handle, p->position, p->velocity)) {
 		pe_own_refresh(w, handle, p->expiry_tick);
 		return true;
 	}
-	node = pe_own_node(w, handle, true);
+	// Where there is no room beside the record it is published: the nodes are for what needs them, or crossings would be refused.
+	if (!beside)
+		node = pe_own_node(w, handle, true);
 	if (!node) {
 		pe_count(&w->counters, PE_COUNTER_pending_exhausted, 1);
 		return false;
