@@ -295,36 +295,32 @@ static bool parse_one(struct filter_scan *s)
 	return done;
 }
 
-static bool parse_all(struct filter_scan *s)
+// Parts joined by a word, each join written behind its second part.
+static bool parse_joined(struct filter_scan *s, bool (*part)(struct filter_scan *),
+	const char *word, enum pe_filter_op op)
 {
-	if (!parse_one(s))
+	if (!part(s))
 		return false;
 	for (;;) {
 		const char *at;
 
 		filter_skip_space(s);
 		at = s->p;
-		if (!filter_take_word(s, "and"))
+		if (!filter_take_word(s, word))
 			return true;
-		if (!parse_one(s) || !put(s, at, pe_filter_put(s->writer, PE_FILTER_AND, 0, 0)))
+		if (!part(s) || !put(s, at, pe_filter_put(s->writer, op, 0, 0)))
 			return false;
 	}
 }
 
+static bool parse_all(struct filter_scan *s)
+{
+	return parse_joined(s, parse_one, "and", PE_FILTER_AND);
+}
+
 static bool parse_any(struct filter_scan *s)
 {
-	if (!parse_all(s))
-		return false;
-	for (;;) {
-		const char *at;
-
-		filter_skip_space(s);
-		at = s->p;
-		if (!filter_take_word(s, "or"))
-			return true;
-		if (!parse_all(s) || !put(s, at, pe_filter_put(s->writer, PE_FILTER_OR, 0, 0)))
-			return false;
-	}
+	return parse_joined(s, parse_all, "or", PE_FILTER_OR);
 }
 
 unsigned presence_filter_parse(

@@ -2,8 +2,8 @@
 // are nothing but a newer state. What is more goes one by one (apply.c).
 #include "apply.h"
 
-// Stage 1: index buckets are asked for, in one go. A prefetch waits for the translation of its address, and only what stands
-// close together waits together: so the loops that ask are kept short, here and below.
+// Stage 1: index buckets are asked for, in one go: the loops that ask are kept short, here and below, so that as many lines as may
+// be are on their way at once.
 static void stage_hash(struct pe_worker *w, struct pe_batch *b)
 {
 	const struct pe_index *index = &w->engine->table.index;
@@ -92,7 +92,7 @@ static inline enum pe_covered near(const struct pe_worker *w, const struct pe_re
 		PE_COVERED_NO;
 }
 
-// Stage 4: ids compared, duplicates within the batch found; copies and slots are asked for.
+// Stage 4: ids compared, duplicates within the batch found; slots are asked for.
 __attribute__((always_inline)) static inline void stage_verify(
 	struct pe_worker *w, struct pe_batch *b, const bool covers)
 {
@@ -160,8 +160,7 @@ static inline bool stays(const struct pe_worker *w, const struct pe_record *r,
 	const struct pe_change *c, const struct pe_place *place)
 {
 	// First whose it is: the rest of line 0 is the owner's alone.
-	return (atomic_load_explicit(&r->status, memory_order_relaxed) &
-		       ~(PE_STATUS_HELD | PE_STATUS_OLDER)) ==
+	return (atomic_load_explicit(&r->status, memory_order_relaxed) & ~PE_STATUS_FLAGS) ==
 		pe_status_make(PE_LIFE_THERE, w->index, c->space, 0) &&
 		r->key == place->key && r->pending == PE_HANDLE_NONE;
 }

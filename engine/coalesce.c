@@ -93,16 +93,6 @@ bool pe_coalesce_hold(
 	return true;
 }
 
-// The same but for place, word, velocity, time and expiry.
-static bool same_but_motion(const struct pe_published *a, const struct pe_published *b)
-{
-	return a->attributes == b->attributes && a->entity_type == b->entity_type &&
-		a->custom_state == b->custom_state && a->radius_m == b->radius_m &&
-		a->precision_m == b->precision_m &&
-		a->position_confidence == b->position_confidence &&
-		a->status_confidence == b->status_confidence;
-}
-
 bool pe_coalesce_hold_back(struct pe_worker *w, uint32_t handle, const struct pe_change *c,
 	const struct pe_published *p, const struct pe_place *place, bool capped, uint32_t cap_ms,
 	uint32_t interval_ms)
@@ -111,7 +101,7 @@ bool pe_coalesce_hold_back(struct pe_worker *w, uint32_t handle, const struct pe
 	struct pe_pending *node = pe_own_node(w, handle, false);
 
 	bool beside = !node && !cap_ms && !interval_ms && !c->update.duration_ms &&
-		same_but_motion(&r->shown, p);
+		attributes_near(&r->shown, p, 0);
 
 	if (beside && pe_coalesce_hold(w, handle, p->position, p->velocity)) {
 		pe_own_refresh(w, handle, p->expiry_tick);

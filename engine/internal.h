@@ -215,8 +215,7 @@ static inline void pe_own_forget_held(struct pe_worker *w, uint32_t handle)
 	uint32_t status = atomic_load_explicit(at, memory_order_relaxed);
 
 	if (status & PE_STATUS_HELD)
-		atomic_store_explicit(
-			at, status & ~(PE_STATUS_HELD | PE_STATUS_OLDER), memory_order_relaxed);
+		atomic_store_explicit(at, status & ~PE_STATUS_FLAGS, memory_order_relaxed);
 }
 // When the published state falls back to INACTIVE; not timed: until changed.
 void pe_own_duration(struct pe_worker *w, uint32_t handle, bool timed, uint32_t until);

@@ -148,9 +148,8 @@ static void set_life(struct pe_record *r, enum pe_life life)
 	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
 
 	// LIFE: release, after the fields that the step has written. What was held back is over.
-	atomic_store_explicit(&r->status,
-		(status & ~(0xFFu | PE_STATUS_HELD | PE_STATUS_OLDER)) | life,
-		memory_order_release);
+	atomic_store_explicit(
+		&r->status, (status & ~(0xFFu | PE_STATUS_FLAGS)) | life, memory_order_release);
 }
 
 void pe_own_refresh(struct pe_worker *w, uint32_t handle, uint32_t expiry_tick)

@@ -40,7 +40,7 @@ struct pe_fence_volume {
 	double height_min, height_max;
 	double margin_m; // 0 … PE_FENCE_MARGIN_MAX_M
 	// SPHERE, GEODETIC: distances are straight, between places at their heights; outside are unknown heights and
-	// those below PE_HULL_HEIGHT_LOWEST_M
+	// those below PE_HEIGHT_LOWEST_M
 	bool straight;
 };
 

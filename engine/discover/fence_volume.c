@@ -5,7 +5,7 @@
 #include <string.h>
 
 // How far along the surface a straight line of so many metres may lead between places that are no deeper than
-// PE_HULL_HEIGHT_LOWEST_M, where the Earth is curved most.
+// PE_HEIGHT_LOWEST_M, where the Earth is curved most.
 static double surface_reach(double straight_m)
 {
 	return 2.0 * 6335000.0 * asin(fmin((straight_m * 1.0021 + 0.01) / (2.0 * 6335000.0), 1.0));
@@ -21,7 +21,7 @@ static enum pe_status shape_sphere(
 		pe_space_check_sphere(space, f->centre, wide_m) != PE_REASON_none)
 		return PE_INVALID;
 	if (f->flags & PE_FENCE_STRAIGHT) {
-		if (!(f->centre[2] >= PE_HULL_HEIGHT_LOWEST_M))
+		if (!(f->centre[2] >= PE_HEIGHT_LOWEST_M))
 			return PE_INVALID;
 		wide_m = surface_reach(wide_m);
 	}
@@ -256,7 +256,7 @@ static enum pe_fence_side side_sphere(const struct pe_space *space, const struct
 		return PE_FENCE_OUTSIDE;
 	if (!straight && square > f->u.sphere.square && square <= f->u.sphere.wide_sure)
 		return PE_FENCE_MARGIN;
-	if (straight && !(position[2] >= PE_HULL_HEIGHT_LOWEST_M))
+	if (straight && !(position[2] >= PE_HEIGHT_LOWEST_M))
 		return PE_FENCE_OUTSIDE;
 	distance = pe_space_distance(space, f->centre, position, straight);
 	if (distance <= f->radius_m)

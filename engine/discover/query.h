@@ -15,9 +15,6 @@
 #include "policy/view.h"
 #include "wire/wire.h"
 
-// What lies deeper is found by no straight line.
-#define PE_HEIGHT_LOWEST_M (-12700.0)
-
 #define PE_QUERY_PIECE_HITS 512 // hits of one step of a walk: their records are prefetched together
 
 // When a query is answered.

@@ -54,6 +54,7 @@ enum pe_life {
 // status: life 0–7, owner 8–15, space 16–23, flags 24–31.
 #define PE_STATUS_HELD     (1u << 24) // a newer state is held back: pe_record_held
 #define PE_STATUS_OLDER    (1u << 25) // … which is not of the newest accepted time: pe_record_older
+#define PE_STATUS_FLAGS    (PE_STATUS_HELD | PE_STATUS_OLDER)
 #define PE_STATUS_LIFE(s)  ((enum pe_life)((s)&0xFFu))
 #define PE_STATUS_OWNER(s) (((s) >> 8) & 0xFFu)
 #define PE_STATUS_SPACE(s) (((s) >> 16) & 0xFFu)

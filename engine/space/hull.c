@@ -43,7 +43,7 @@ static enum pe_volume_fault check_place(
 	if (space->config.kind == PE_SPACE_GEODETIC) {
 		if (fabs(place[0]) > 90.0 || fabs(place[1]) > 180.0)
 			return PE_VOLUME_off_earth;
-		if (place[2] < PE_HULL_HEIGHT_LOWEST_M)
+		if (place[2] < PE_HEIGHT_LOWEST_M)
 			return PE_VOLUME_too_large;
 	}
 	for (unsigned i = 0; i < 3; i++)
@@ -140,7 +140,7 @@ static enum pe_volume_fault measure(struct pe_hull *hull)
 	height = normal_at(middle, hull->up);
 	geo_point(hull->up, 0.0, hull->foot);
 	// A middle far below ground is lifted first.
-	radius += fmax(PE_HULL_HEIGHT_LOWEST_M - height, 0.0);
+	radius += fmax(PE_HEIGHT_LOWEST_M - height, 0.0);
 	hull->foot_reach_m = radius * (1.0 + HEIGHT_SHRINK) + 0.01;
 	for (unsigned c = 0; c < 8; c++) {
 		double d[3], above;
@@ -154,7 +154,7 @@ static enum pe_volume_fault measure(struct pe_hull *hull)
 	}
 	// Heights are those above the tangent plane at the foot, and what the ground falls away from it more; a ball of the smallest radius
 	// of curvature rolls inside of the ellipsoid.
-	hull->height_min = fmax(fmin(lowest, 0.0), PE_HULL_HEIGHT_LOWEST_M) - 0.01;
+	hull->height_min = fmax(fmin(lowest, 0.0), PE_HEIGHT_LOWEST_M) - 0.01;
 	hull->height_max = fmax(highest, 0.0) + furthest / (2.0 * GEO_RADIUS_MIN) + 0.01;
 	return PE_VOLUME_ok;
 }
@@ -235,7 +235,7 @@ bool pe_hull_holds(const struct pe_hull *hull, const double position[3])
 	if (hull->kind == PE_SPACE_GEODETIC) {
 		double normal[3];
 
-		if (position[2] < PE_HULL_HEIGHT_LOWEST_M)
+		if (position[2] < PE_HEIGHT_LOWEST_M)
 			return false;
 		geo_normal(position[0], position[1], normal);
 		geo_point(normal, position[2], point);
@@ -286,12 +286,8 @@ static bool frame_region(const struct pe_space *space, const struct pe_hull *hul
 
 		hi[i] = at + fmin(reach, most + off + fmax(-along, 0.0) * sag);
 		lo[i] = at + fmax(-reach, least - off - fmax(along, 0.0) * sag);
-		if (space->frame_count == 1) {
-			hi[i] = fmin(hi[i], space->extent_m);
-			lo[i] = fmax(lo[i], -space->extent_m);
-		}
 	}
-	return geo_region_bound(space, f, lo, hi, GEO_ARITHMETIC_M, region);
+	return geo_region_within(space, f, lo, hi, region);
 }
 
 unsigned pe_hull_regions(const struct pe_space *space, const struct pe_hull *hull,

@@ -9,7 +9,7 @@
 //
 // Heights in a GEODETIC space. A position is tested where it is, at its height. An entity of unknown height is in no such
 // volume, as it is in no 3d sphere (the caller has to know; a height that is NaN is outside), nor is one below
-// PE_HULL_HEIGHT_LOWEST_M.
+// PE_HEIGHT_LOWEST_M.
 //
 // Faces are decided to a few nanometres on Earth, and to the last bits of the coordinates in a CARTESIAN space.
 #pragma once
@@ -17,9 +17,8 @@
 #include "space/space.h"
 #include "space/volume.h"
 
-#define PE_HULL_HEIGHT_LOWEST_M  (-12700.0) // GEODETIC: below the deepest sea
-#define PE_HULL_COORDINATE_MAX_M 0x1p50     // further than any key holds, or any height
-#define PE_HULL_UNIT_TOLERANCE   1e-6       // of a quaternion's square; it is made a unit then
+#define PE_HULL_COORDINATE_MAX_M 0x1p50 // further than any key holds, or any height
+#define PE_HULL_UNIT_TOLERANCE   1e-6   // of a quaternion's square; it is made a unit then
 #define PE_FRUSTUM_ANGLE_MIN_DEG 0.1
 #define PE_FRUSTUM_ANGLE_MAX_DEG 170.0
 
@@ -49,7 +48,7 @@ struct pe_hull {
 };
 
 // Check the statement and fill *hull. Anything but PE_VOLUME_ok leaves *hull undefined. PE_VOLUME_too_large: GEODETIC, half of the
-// longest way across above PE_QUERY_RADIUS_MAX_M, or the place below PE_HULL_HEIGHT_LOWEST_M.
+// longest way across above PE_QUERY_RADIUS_MAX_M, or the place below PE_HEIGHT_LOWEST_M.
 [[nodiscard]] enum pe_volume_fault pe_hull_oriented_box(
 	const struct pe_space *space, const struct pe_oriented_box *box, struct pe_hull *hull);
 [[nodiscard]] enum pe_volume_fault pe_hull_frustum(

@@ -67,12 +67,8 @@ static bool frame_region(const struct pe_space *space, const struct pe_polygon *
 
 		hi[i] = ring_max(p, frame->turn[i]) - home;
 		lo[i] = -ring_max(p, minus) - home;
-		if (space->frame_count == 1) {
-			hi[i] = fmin(hi[i], space->extent_m);
-			lo[i] = fmax(lo[i], -space->extent_m);
-		}
 	}
-	return geo_region_bound(space, f, lo, hi, GEO_ARITHMETIC_M, region);
+	return geo_region_within(space, f, lo, hi, region);
 }
 
 unsigned pe_polygon_regions(const struct pe_space *space, const struct pe_polygon *p,

@@ -37,6 +37,16 @@ bool geo_region_bound(const struct pe_space *space, unsigned frame, const double
 	return true;
 }
 
+bool geo_region_within(const struct pe_space *space, unsigned frame, double lo[3], double hi[3],
+	struct pe_region *region)
+{
+	for (unsigned i = 0; i < 3 && space->frame_count == 1; i++) {
+		hi[i] = fmin(hi[i], space->extent_m);
+		lo[i] = fmax(lo[i], -space->extent_m);
+	}
+	return geo_region_bound(space, frame, lo, hi, GEO_ARITHMETIC_M, region);
+}
+
 static void sphere_fill(const struct pe_space *space, const double centre[3], double outer_m,
 	double inner_m, struct pe_region *region)
 {
@@ -167,13 +177,8 @@ static bool box_frame(const struct pe_space *space, unsigned f, const struct geo
 
 		hi[i] = geo_box_point_max(box, frame->turn[i]) - home;
 		lo[i] = -geo_box_point_max(box, minus) - home;
-		// What lies outside the space holds no entity: clipping keeps wide boxes from starting high.
-		if (space->frame_count == 1) {
-			hi[i] = fmin(hi[i], space->extent_m);
-			lo[i] = fmax(lo[i], -space->extent_m);
-		}
 	}
-	return geo_region_bound(space, f, lo, hi, GEO_ARITHMETIC_M, region);
+	return geo_region_within(space, f, lo, hi, region);
 }
 
 unsigned pe_space_box(const struct pe_space *space, const double a[3], const double b[3],

@@ -11,6 +11,11 @@
 bool geo_region_bound(const struct pe_space *space, unsigned frame, const double lo[3],
 	const double hi[3], double slack_m, struct pe_region *region);
 
+// The same of a range in metres of a GEODETIC space's frame, cut to what the space holds: what lies outside holds no entity, and
+// wide volumes would start high.
+bool geo_region_within(const struct pe_space *space, unsigned frame, double lo[3], double hi[3],
+	struct pe_region *region);
+
 // Can a point within `angle` radians of `normal` belong to the frame? Necessary, not sufficient.
 bool geo_frame_reached(
 	const struct pe_space *space, unsigned frame, const double normal[3], double angle);

@@ -280,7 +280,7 @@ bool pe_hull_near(const struct pe_hull *hull, const double position[3], double m
 		double normal[3];
 
 		radius = hull->foot_reach_m + margin_m;
-		if (!(position[2] >= PE_HULL_HEIGHT_LOWEST_M) ||
+		if (!(position[2] >= PE_HEIGHT_LOWEST_M) ||
 			distance_square(point, hull->foot) > radius * radius ||
 			position[2] < hull->height_min - margin_m ||
 			position[2] > hull->height_max + margin_m)

@@ -63,6 +63,9 @@ static inline uint64_t pe_word_make(uint32_t x, uint32_t y, uint32_t z)
 #define PE_WORD_Y(word) ((uint32_t)((word) >> 20) & 0xFFFFFu)
 #define PE_WORD_Z(word) ((uint32_t)((word) >> 40) & 0xFFFFFu)
 
+// GEODETIC: below the deepest sea. What lies deeper is found by no straight line.
+#define PE_HEIGHT_LOWEST_M (-12700.0)
+
 struct pe_place {
 	uint64_t key;
 	uint64_t word; // flags zero

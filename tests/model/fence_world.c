@@ -186,7 +186,7 @@ static enum pe_fence_side side_of_sphere(
 	double distance, wide = f->volume.radius_m + f->margin;
 
 	if (f->volume.straight) {
-		if (!(position[2] >= PE_HULL_HEIGHT_LOWEST_M))
+		if (!(position[2] >= PE_HEIGHT_LOWEST_M))
 			return PE_FENCE_OUTSIDE;
 	} else if (w->shape->geodetic) {
 		double p[3], d[3], straight;

@@ -119,8 +119,6 @@ static void three_dimensions(void)
 }
 
 // Straight lines are shorter than the surface, the more the longer they are: at the edge of wide spheres, all around.
-#define DEEPEST_M (-12700.0)
-
 static void wide_straight_spheres(void)
 {
 	const struct pe_engine_config config = harness_config();
@@ -146,8 +144,8 @@ static void wide_straight_spheres(void)
 	}
 	// As deep as there may be, where the ground bends most.
 	for (unsigned i = 0; i < sizeof radii / sizeof radii[0]; i++) {
-		struct pe_wire_query q = harness_sphere(0, 10, DEEPEST_M, radii[i]);
-		double north[3] = {0, 10, DEEPEST_M}, step = 90;
+		struct pe_wire_query q = harness_sphere(0, 10, PE_HEIGHT_LOWEST_M, radii[i]);
+		double north[3] = {0, 10, PE_HEIGHT_LOWEST_M}, step = 90;
 		uint64_t n = 20 + i;
 
 		for (; step > 1e-12; step /= 2) {

@@ -209,7 +209,7 @@ static bool volume_holds(const struct volume *v, const double place[3], long dou
 		in = in && off[i] >= 0;
 		*nearest = fminl(*nearest, fabsl(off[i]));
 	}
-	return in && !(v->geodetic && place[2] < PE_HULL_HEIGHT_LOWEST_M);
+	return in && !(v->geodetic && place[2] < PE_HEIGHT_LOWEST_M);
 }
 
 static void inside(const struct pe_space *space)
