@@ -40,14 +40,14 @@ static void send_bytes(
 	pe_count(&w->counters, PE_COUNTER_tx_bytes, bytes);
 }
 
-static struct pe_wire_header reply_header(struct pe_worker *w, const struct pe_wire_header *request)
+struct pe_wire_header pe_answer_header(struct pe_worker *w, const struct pe_wire_header *request)
 {
 	return pe_wire_reply_header(request, ++w->tx_sequence, w->wall_ms);
 }
 
 static void send_open(struct pe_worker *w, struct open_message *o)
 {
-	struct pe_wire_header header = reply_header(w, &o->request);
+	struct pe_wire_header header = pe_answer_header(w, &o->request);
 
 	send_bytes(w, &o->peer, o->buffer, pe_wire_response_finish(&o->response, &header));
 	o->used = false;
@@ -251,8 +251,7 @@ void pe_answer_queries(struct pe_worker *w, const struct pe_message *messages,
 	}
 }
 
-// A reply that stands alone: reserved, written by the caller, sent unless it is longer than an untrusted request.
-static uint8_t *reserve(struct pe_worker *w, const struct pe_message *m)
+uint8_t *pe_answer_reserve(struct pe_worker *w, const struct pe_message *m)
 {
 	uint8_t *buffer = w->sink->reserve(w->sink->context, &m->peer);
 
@@ -261,7 +260,7 @@ static uint8_t *reserve(struct pe_worker *w, const struct pe_message *m)
 	return buffer;
 }
 
-static void send_alone(
+void pe_answer_send(
 	struct pe_worker *w, const struct pe_message *m, uint8_t *buffer, uint32_t bytes)
 {
 	if (!m->peer.trusted && bytes > m->bytes) {
@@ -274,11 +273,11 @@ static void send_alone(
 void pe_answer_ack(struct pe_worker *w, const struct pe_message *m, const struct pe_wire_view *view,
 	const struct pe_wire_ack_record *records)
 {
-	struct pe_wire_header header = reply_header(w, &view->header);
-	uint8_t *buffer = reserve(w, m);
+	struct pe_wire_header header = pe_answer_header(w, &view->header);
+	uint8_t *buffer = pe_answer_reserve(w, m);
 
 	if (buffer)
-		send_alone(w, m, buffer,
+		pe_answer_send(w, m, buffer,
 			pe_wire_put_ack(buffer, PE_WIRE_BYTES_MAX, &header, view->header.type,
 				view->body.update.broadcast_id, view->header.sequence,
 				PE_REASON_none, records, view->count));
@@ -287,22 +286,22 @@ void pe_answer_ack(struct pe_worker *w, const struct pe_message *m, const struct
 void pe_answer_pong(
 	struct pe_worker *w, const struct pe_message *m, const struct pe_wire_view *view)
 {
-	struct pe_wire_header header = reply_header(w, &view->header);
-	uint8_t *buffer = reserve(w, m);
+	struct pe_wire_header header = pe_answer_header(w, &view->header);
+	uint8_t *buffer = pe_answer_reserve(w, m);
 
 	if (buffer)
-		send_alone(w, m, buffer,
+		pe_answer_send(w, m, buffer,
 			pe_wire_put_pong(buffer, PE_WIRE_BYTES_MAX, &header, &view->body.ping));
 }
 
 void pe_answer_state(
 	struct pe_worker *w, const struct pe_message *m, const struct pe_wire_view *view)
 {
-	struct pe_wire_header header = reply_header(w, &view->header);
+	struct pe_wire_header header = pe_answer_header(w, &view->header);
 	uint64_t values[PE_COUNTER_COUNT];
 	struct pe_wire_counter counters[PE_COUNTERS_COUNT_MAX];
 	unsigned count = 0;
-	uint8_t *buffer = reserve(w, m);
+	uint8_t *buffer = pe_answer_reserve(w, m);
 
 	if (!buffer)
 		return;
@@ -311,7 +310,7 @@ void pe_answer_state(
 		i < PE_COUNTER_COUNT && count < PE_COUNTERS_COUNT_MAX; i++)
 		counters[count++] =
 			(struct pe_wire_counter){.index = (uint16_t)i, .value = values[i]};
-	send_alone(w, m, buffer,
+	pe_answer_send(w, m, buffer,
 		pe_wire_put_state_response(buffer, PE_WIRE_BYTES_MAX, &header,
 			&view->body.state_request, view->header.sequence, PE_COUNTER_COUNT,
 			PE_REASON_none, counters, count));
@@ -327,10 +326,10 @@ void pe_answer_refusal(struct pe_worker *w, const struct pe_message *m,
 	// What cannot be answered, and junk from strangers, gets silence.
 	if (view->reply == PE_REPLY_NONE || !m->peer.trusted)
 		return;
-	buffer = reserve(w, m);
+	buffer = pe_answer_reserve(w, m);
 	if (!buffer)
 		return;
-	header = reply_header(w, &view->header);
+	header = pe_answer_header(w, &view->header);
 	switch (view->reply) {
 	case PE_REPLY_ACK:
 		bytes = pe_wire_put_ack(buffer, PE_WIRE_BYTES_MAX, &header, view->header.type,
@@ -352,8 +351,16 @@ void pe_answer_refusal(struct pe_worker *w, const struct pe_message *m,
 			&view->body.state_request, view->header.sequence, PE_COUNTER_COUNT, reason,
 			NULL, 0);
 		break;
+	case PE_REPLY_EXPLANATION: {
+		struct pe_wire_explanation e = {.request_sequence = view->header.sequence,
+			.selector = view->body.explain.selector};
+
+		memcpy(e.entity_id, view->body.explain.entity_id, sizeof e.entity_id);
+		bytes = pe_wire_put_explanation(buffer, PE_WIRE_BYTES_MAX, &header, reason, &e);
+		break;
+	}
 	default: // a ping that is malformed
 		break;
 	}
-	send_alone(w, m, buffer, bytes);
+	pe_answer_send(w, m, buffer, bytes);
 }

@@ -192,6 +192,8 @@ static inline uint32_t pe_coalesce_due(const struct pe_worker *w, const struct p
 }
 
 // own.c
+// The state that a record holds back, whole. Its owner's thread.
+struct pe_published pe_own_held_state(const struct pe_record *r);
 enum pe_publish { PE_PUBLISHED, PE_PUBLISH_WAITS, PE_PUBLISH_FULL };
 // Publishes a state at a cell; when a grace period stands between, it waits in the entity's pending node (`owed` = its
 // record has still to be counted).
@@ -251,3 +253,13 @@ void pe_answer_pong(
 void pe_answer_state(
 	struct pe_worker *w, const struct pe_message *m, const struct pe_wire_view *view);
 void pe_outbox_flush(struct pe_worker *w);
+// A reply that stands alone: its header, its buffer (NULL: none, which is counted), and its sending, unless it is longer than
+// the request of who isn't trusted.
+struct pe_wire_header pe_answer_header(struct pe_worker *w, const struct pe_wire_header *request);
+uint8_t *pe_answer_reserve(struct pe_worker *w, const struct pe_message *m);
+void pe_answer_send(
+	struct pe_worker *w, const struct pe_message *m, uint8_t *buffer, uint32_t bytes);
+
+// answer_explain.c
+void pe_answer_explain(struct pe_worker *w, const struct pe_message *m,
+	const struct pe_wire_view *view, unsigned space);

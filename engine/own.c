@@ -409,8 +409,7 @@ static void publish_waiting(struct pe_worker *w, struct pe_pending *node)
 	}
 }
 
-// The state that a record holds back, whole.
-static struct pe_published held_state(const struct pe_record *r)
+struct pe_published pe_own_held_state(const struct pe_record *r)
 {
 	const struct pe_held_state *held = pe_record_held(r);
 	struct pe_published state = r->shown;
@@ -463,7 +462,7 @@ static void publish_held(struct pe_worker *w, const struct pe_held_entry *e)
 
 	if (!holds(w, e))
 		return;
-	state = held_state(r);
+	state = pe_own_held_state(r);
 	reason = pe_space_locate(
 		&w->engine->spaces[PE_STATUS_SPACE(status)].space, state.position, &place);
 	assert(reason == PE_REASON_none); // it was found when it was held

@@ -32,6 +32,7 @@ static enum pe_reason check_message(
 			return PE_REASON_incarnation_future;
 		break;
 	case PE_TYPE_SPATIAL_QUERY:
+	case PE_TYPE_EXPLAIN:
 		break;
 	case PE_TYPE_STATE_REQUEST:
 		return m->peer.trusted ? PE_REASON_none : PE_REASON_not_trusted;
@@ -193,6 +194,9 @@ static void count_carried(struct pe_worker *w, uint8_t type)
 	case PE_TYPE_SPATIAL_QUERY:
 		pe_count(&w->counters, PE_COUNTER_carried_query, 1);
 		break;
+	case PE_TYPE_EXPLAIN:
+		pe_count(&w->counters, PE_COUNTER_carried_explain, 1);
+		break;
 	case PE_TYPE_PING:
 		pe_count(&w->counters, PE_COUNTER_carried_ping, 1);
 		break;
@@ -257,6 +261,8 @@ static void take_messages(struct pe_worker *w, const struct pe_message *messages
 				i + 1 - first);
 		} else if (kind[i] == PE_TYPE_PING)
 			pe_answer_pong(w, &messages[i], &w->views[i]);
+		else if (kind[i] == PE_TYPE_EXPLAIN)
+			pe_answer_explain(w, &messages[i], &w->views[i], space[i]);
 		else if (kind[i] == PE_TYPE_STATE_REQUEST)
 			pe_answer_state(w, &messages[i], &w->views[i]);
 	}

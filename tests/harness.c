@@ -559,3 +559,37 @@ struct pe_wire_query harness_box(const double a[3], const double b[3])
 		.a = {a[0], a[1], a[2]},
 		.b = {b[0], b[1], b[2]}};
 }
+
+bool harness_explain(struct harness *h, unsigned worker, unsigned space, const uint8_t id[16],
+	const struct pe_wire_query *query, const uint8_t *extension, uint32_t extension_bytes,
+	struct pe_wire_explanation *explanation)
+{
+	struct pe_wire_header header = harness_header(h, space, 0);
+	struct pe_wire_explain explain = {.selector = PE_EXPLAIN_QUERY};
+	struct pe_wire_query q = *query;
+	uint8_t buffer[PE_WIRE_BYTES_MAX];
+	uint32_t bytes;
+
+	memcpy(explain.entity_id, id, sizeof explain.entity_id);
+	if (extension_bytes) {
+		q.flags |= PE_QUERY_HAS_EXTENSION;
+		q.extension_bytes = (uint16_t)extension_bytes;
+	}
+	bytes = pe_wire_put_explain(buffer, sizeof buffer, &header, &explain, &q, extension);
+	HARNESS_CHECK(bytes > 0);
+	harness_queue(h, buffer, bytes);
+	h->sent_queries++;
+	harness_turn_worker(h, worker);
+	for (unsigned i = 0; i < h->reply_count; i++) {
+		struct pe_wire_view v;
+
+		if (pe_wire_check_reply(h->replies[i].data, h->replies[i].bytes, &v) !=
+				PE_REASON_none ||
+			v.header.type != PE_TYPE_EXPLAIN)
+			continue;
+		pe_wire_get_explanation(&v, explanation);
+		if (explanation->request_sequence == header.sequence)
+			return true;
+	}
+	return false;
+}

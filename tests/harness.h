@@ -144,6 +144,10 @@ void harness_ask(struct harness *h, unsigned worker, unsigned space,
 void harness_ask_extended(struct harness *h, unsigned worker, unsigned space,
 	const struct pe_wire_query *query, const uint8_t *extension, uint32_t extension_bytes,
 	struct harness_answer *answer);
+// Asks why an entity is or isn't in a query's answer; one turn of the worker. False: no explanation came.
+bool harness_explain(struct harness *h, unsigned worker, unsigned space, const uint8_t id[16],
+	const struct pe_wire_query *query, const uint8_t *extension, uint32_t extension_bytes,
+	struct pe_wire_explanation *explanation);
 // Results of a query for everything near (a sphere) that name n: 0 or 1, more when it is met twice. *result may be NULL.
 unsigned harness_sees(struct harness *h, unsigned worker, unsigned space, uint64_t n,
 	const struct pe_wire_query *query, struct pe_wire_result *result);

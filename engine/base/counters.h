@@ -27,6 +27,7 @@
 	PE_COUNTER(carried_query, "packets", "query packets carried on") \
 	PE_COUNTER(carried_ping, "packets", "pings answered") \
 	PE_COUNTER(carried_state, "packets", "state requests answered") \
+	PE_COUNTER(carried_explain, "packets", "explain packets carried on; each is one of the queries") \
 	PE_COUNTER(carried_link, "packets", "ARP, ICMP and neighbour discovery handled") \
 	PE_COUNTER(records_carried, "records", "update and withdraw records carried on") \
 	PE_COUNTER(records_applied, "records", "records that reached the entity") \

@@ -57,21 +57,33 @@ ALWAYS_INLINE bool height_known(struct pe_ways ways, const struct pe_published *
 	return !ways.geodetic || !(p->attributes & PE_ATTRIBUTE_HEIGHT_UNKNOWN);
 }
 
+ALWAYS_INLINE bool takes_type(const struct pe_wire_query *q, const struct pe_published *p)
+{
+	unsigned type = p->entity_type >= PE_ENTITY_CUSTOM ? 4u : p->entity_type;
+
+	return !q->type_mask || q->type_mask >> type & 1;
+}
+
+ALWAYS_INLINE bool takes_state(const struct pe_wire_query *q, const struct pe_published *p)
+{
+	return !q->state_mask || q->state_mask >> PE_ATTRIBUTE_STATE(p->attributes) & 1;
+}
+
+ALWAYS_INLINE bool takes_height(
+	const struct pe_wire_query *q, struct pe_ways ways, const struct pe_published *p)
+{
+	return !(q->flags & PE_QUERY_HEIGHT_RANGE) ||
+		(height_known(ways, p) && p->position[2] >= (double)q->height_min &&
+			p->position[2] <= (double)q->height_max);
+}
+
 static bool passes_filters(const struct pe_test *t, struct pe_ways ways, const struct pe_view *view)
 {
 	const struct pe_wire_query *q = t->query;
 	const struct pe_published *p = &view->shows;
-	unsigned type = p->entity_type >= PE_ENTITY_CUSTOM ? 4u : p->entity_type;
 
-	if (q->type_mask && !(q->type_mask >> type & 1))
-		return false;
-	if (q->state_mask && !(q->state_mask >> PE_ATTRIBUTE_STATE(p->attributes) & 1))
-		return false;
-	if ((q->flags & PE_QUERY_HEIGHT_RANGE) &&
-		!(height_known(ways, p) && p->position[2] >= (double)q->height_min &&
-			p->position[2] <= (double)q->height_max))
-		return false;
-	return !t->filter || pe_query_filter_takes(t, view);
+	return takes_type(q, p) && takes_state(q, p) && takes_height(q, ways, p) &&
+		(!t->filter || pe_query_filter_takes(t, view));
 }
 
 // Is the view inside the volume? *centre_m: its distance from the volume's centre, where that was needed.
@@ -271,4 +283,21 @@ unsigned pe_accept(const struct pe_test *t, struct pe_hits *hits, struct pe_wire
 	if (t->ways.geodetic)
 		return take_geodetic(t, hits, results, handles, room);
 	return take_ordinary(t, hits, results, handles, room);
+}
+
+void pe_accept_parts(
+	const struct pe_test *t, const struct pe_view *view, struct pe_accept_parts *parts)
+{
+	const struct pe_wire_query *q = t->query;
+	const struct pe_published *p = &view->shows;
+
+	*parts = (struct pe_accept_parts){.type = takes_type(q, p),
+		.state = takes_state(q, p),
+		.height = takes_height(q, t->ways, p),
+		.filter = !t->filter || pe_query_filter_takes(t, view)};
+	// No hit: its place in the index is not looked at, and distances are exact.
+	parts->volume = inside(t, t->ways, NULL, false, view, &parts->centre_m);
+	parts->asker_m = distance(
+		t, t->ways, NULL, false, view, t->origin, t->origin_metres, (double)p->radius_m);
+	parts->reach = !(p->radius_m > 0) || parts->asker_m <= (double)p->radius_m;
 }

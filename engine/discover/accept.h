@@ -61,3 +61,12 @@ struct pe_hits {
 // number.
 unsigned pe_accept(const struct pe_test *test, struct pe_hits *hits, struct pe_wire_result *results,
 	uint32_t *handles, uint32_t room);
+
+// The same tests of a view apart, for who asks why: what it passes, and its distances, −1 where there is none.
+struct pe_accept_parts {
+	bool type, state, height, filter, volume, reach;
+	double centre_m; // from the volume's centre; −1: the volume doesn't measure that
+	double asker_m;  // from the asker's point, as in a result
+};
+void pe_accept_parts(
+	const struct pe_test *test, const struct pe_view *view, struct pe_accept_parts *parts);

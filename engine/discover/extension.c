@@ -110,11 +110,12 @@ unsigned pe_query_volume_regions(const struct pe_test *t, struct pe_region regio
 		pe_hull_regions(t->space, t->hull, regions);
 }
 
-bool pe_query_filter_takes(const struct pe_test *t, const struct pe_view *view)
+static struct pe_facts facts_of(const struct pe_test *t, const struct pe_view *view)
 {
 	const struct pe_published *p = &view->shows;
+
 	// Context and metadata are not kept yet: none is at hand, and tests of them are false.
-	const struct pe_facts facts = {.id = view->id,
+	return (struct pe_facts){.id = view->id,
 		.age_ms = (int64_t)(t->now.wall_ms - p->time_ms),
 		.radius_m = p->radius_m,
 		.velocity = {p->velocity[0], p->velocity[1], p->velocity[2]},
@@ -123,6 +124,20 @@ bool pe_query_filter_takes(const struct pe_test *t, const struct pe_view *view)
 		.custom_state = p->custom_state,
 		.position_confidence = p->position_confidence,
 		.status_confidence = p->status_confidence};
+}
+
+bool pe_query_filter_takes(const struct pe_test *t, const struct pe_view *view)
+{
+	const struct pe_facts facts = facts_of(t, view);
 
 	return pe_filter_run(t->filter, &facts);
+}
+
+unsigned pe_query_filter_test(const struct pe_test *t, const struct pe_view *view)
+{
+	const struct pe_facts facts = facts_of(t, view);
+	unsigned test;
+
+	(void)!pe_filter_decide(t->filter, &facts, &test);
+	return test;
 }

@@ -269,12 +269,12 @@ enum pe_filter_verdict pe_filter_run_hot(
 	return run_supposing(filter, facts, true, &met) ? PE_FILTER_NEEDS_COLD : PE_FILTER_NO;
 }
 
-bool pe_filter_run(const struct pe_filter *filter, const struct pe_facts *facts)
+static inline bool run(const struct pe_filter *filter, const struct pe_facts *facts, unsigned *last)
 {
 	unsigned i = 0;
 
 	while (i < PE_FILTER_STEPS_MAX) {
-		const struct pe_filter_test *t = &filter->tests[i];
+		const struct pe_filter_test *t = &filter->tests[ *last = i];
 		uint32_t at = 8u * t->constant_word;
 		const uint8_t *constant = filter->constants + at;
 		bool result = pe_filter_op_cold(t->op) ?
@@ -284,4 +284,17 @@ bool pe_filter_run(const struct pe_filter *filter, const struct pe_facts *facts)
 		i = result ? t->yes : t->no;
 	}
 	return i == PE_FILTER_END_YES;
+}
+
+bool pe_filter_run(const struct pe_filter *filter, const struct pe_facts *facts)
+{
+	unsigned last;
+
+	return run(filter, facts, &last);
+}
+
+bool pe_filter_decide(const struct pe_filter *filter, const struct pe_facts *facts, unsigned *test)
+{
+	*test = 0;
+	return run(filter, facts, test);
 }

@@ -73,3 +73,6 @@ enum pe_filter_verdict {
 
 // With everything. At most 64 tests; one of metadata walks at most 1 KiB.
 [[nodiscard]] bool pe_filter_run(const struct pe_filter *filter, const struct pe_facts *facts);
+// The same, and which test decided: the last one that was made.
+[[nodiscard]] bool pe_filter_decide(
+	const struct pe_filter *filter, const struct pe_facts *facts, unsigned *test);

@@ -45,6 +45,13 @@ enum pe_reason pe_query_prepare_nearest(struct pe_query_slot *s)
 	return PE_REASON_none;
 }
 
+double pe_query_nearest_limit(const struct pe_query_slot *s)
+{
+	return s->query.b[0] > 0      ? s->query.b[0] :
+		s->test.ways.geodetic ? PE_QUERY_RADIUS_MAX_M :
+					DBL_MAX;
+}
+
 // ---- the set of handles that are in the heap ----
 
 static uint32_t home(const struct nearest *n, uint32_t handle)
@@ -240,9 +247,7 @@ void pe_query_run_nearest(struct pe_query_context *c, struct pe_query_slot *s, u
 		.near = c->extras->near,
 		.k = s->query.max_results < results_max ? s->query.max_results : results_max,
 		.set_mask = 63,
-		.limit_m = s->query.b[0] > 0  ? s->query.b[0] :
-			s->test.ways.geodetic ? PE_QUERY_RADIUS_MAX_M :
-						DBL_MAX};
+		.limit_m = pe_query_nearest_limit(s)};
 	double radius_m = space->config.leaf_edge_m * fmax(0.25, sqrt(n.k / CELL_ENTITIES) * 0.7);
 	bool whole = n.k > 0;
 	uint32_t last = 0;

@@ -68,8 +68,12 @@ unsigned pe_query_volume_regions(
 	const struct pe_test *test, struct pe_region regions[PE_FRAMES_MAX]);
 // Does the program take the view?
 [[nodiscard]] bool pe_query_filter_takes(const struct pe_test *test, const struct pe_view *view);
+// Which of the program's tests, from 0, says so?
+unsigned pe_query_filter_test(const struct pe_test *test, const struct pe_view *view);
 
 // nearest.c: a NEAREST query's test, and its run. As pe_query_prepare and pe_query_run.
 [[nodiscard]] enum pe_reason pe_query_prepare_nearest(struct pe_query_slot *slot);
+// How far the nearest may be: as asked for, or what the space bounds.
+double pe_query_nearest_limit(const struct pe_query_slot *slot);
 void pe_query_run_nearest(struct pe_query_context *context, struct pe_query_slot *slot,
 	uint32_t results_max, struct pe_query_answer *answer);

@@ -253,6 +253,78 @@ bool pe_polygon_near(const struct pe_polygon *p, const double position[3], doubl
 	return false;
 }
 
+double pe_polygon_edge_distance(const struct pe_polygon *p, const double position[3])
+{
+	bool flat = p->kind == PE_SPACE_CARTESIAN;
+	double point[3], least = INFINITY;
+
+	point_of(p->kind, position, point);
+	if (flat)
+		point[2] = 0.0;
+	for (unsigned i = 0; i < p->ring_end[p->ring_count - 1]; i++) {
+		double normal[3], first[3], last[3], off;
+
+		if (p->length[i] == 0.0)
+			continue; // padding
+		for (unsigned k = 0; k < 3; k++) {
+			normal[k] = p->normal[k][i];
+			first[k] = p->first[k][i];
+			last[k] = p->last[k][i];
+		}
+		off = flat ?
+			(normal[0] * (point[0] - first[0]) + normal[1] * (point[1] - first[1])) /
+				p->length[i] :
+			geo_dot(normal, point);
+		least = fmin(least,
+			sqrt(fmin(distance_square(point, first), distance_square(point, last))));
+		if (fabs(off) < least && beside(p, normal, point, first, last))
+			least = fabs(off);
+	}
+	return least;
+}
+
+double pe_hull_beyond(const struct pe_hull *hull, const double position[3])
+{
+	double point[3] = {position[0], position[1], position[2]}, d[3], most = -INFINITY;
+
+	if (hull->kind == PE_SPACE_GEODETIC) {
+		double normal[3];
+
+		geo_normal(position[0], position[1], normal);
+		geo_point(normal, position[2], point);
+	}
+	for (unsigned k = 0; k < 3; k++)
+		d[k] = point[k] - hull->origin[k];
+	for (unsigned i = 0; i < 6; i++)
+		most = fmax(most,
+			d[0] * hull->normal[0][i] + d[1] * hull->normal[1][i] +
+				d[2] * hull->normal[2][i] - hull->reach[i]);
+	return most;
+}
+
+double pe_box_beyond(const struct pe_space *space, const double a[3], const double b[3],
+	const double position[3])
+{
+	double near[3] = {position[0], position[1], position[2]};
+
+	if (pe_space_box_holds(space, a, b, position))
+		return 0.0;
+	for (unsigned i = 0; i < 3; i++)
+		near[i] = fmin(fmax(near[i], a[i]), b[i]);
+	if (space->config.kind == PE_SPACE_GEODETIC) {
+		double west = a[1] - position[1], east = position[1] - b[1];
+		bool holds;
+
+		near[1] = position[1];
+		holds = pe_space_box_holds(space, a, b, near);
+		west += west < 0.0 ? 360.0 : 0.0; // to go eastwards until the box begins
+		east += east < 0.0 ? 360.0 : 0.0;
+		if (!holds)
+			near[1] = west < east ? a[1] : b[1];
+	}
+	return pe_space_distance(space, near, position, false);
+}
+
 void pe_hull_widen(const struct pe_hull *hull, double margin_m, struct pe_hull *wide)
 {
 	*wide = *hull;

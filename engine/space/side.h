@@ -24,6 +24,16 @@ void pe_box_widen(const struct pe_space *space, const double a[3], const double 
 // goes through the Earth's centre, so it is not quite upright.
 bool pe_polygon_near(const struct pe_polygon *polygon, const double position[3], double margin_m);
 
+// Metres from the position to the nearest of the polygon's edges, as pe_polygon_near has it.
+double pe_polygon_edge_distance(const struct pe_polygon *polygon, const double position[3]);
+// Metres by which the position is outside of the face that it is furthest outside of; 0 or less inside. So a position is
+// at least that far from the volume.
+double pe_hull_beyond(const struct pe_hull *hull, const double position[3]);
+// Metres from the position to the box; 0 inside. GEODETIC: along the surface, to where the box comes closest in latitude and
+// longitude, which is somewhat further than the nearest place where a meridian is its edge.
+double pe_box_beyond(const struct pe_space *space, const double a[3], const double b[3],
+	const double position[3]);
+
 // The volume of pe_hull_near: *wide is the hull with each face margin_m further out. It is for pe_hull_near and
 // pe_hull_classify only.
 void pe_hull_widen(const struct pe_hull *hull, double margin_m, struct pe_hull *wide);

@@ -32,6 +32,8 @@ static const struct shape engine_shapes[256] = {
 		PE_WITHDRAW_COUNT_MAX, PE_FLAG_ACK, 0, PE_REPLY_ACK},
 	[PE_TYPE_SPATIAL_QUERY] = {HEADER_BYTES, sizeof(struct pe_wire_query), 1,
 		PE_QUERY_COUNT_MAX, 0, 0, PE_REPLY_ANSWER},
+	[PE_TYPE_EXPLAIN] = {FIXED(pe_wire_explain), sizeof(struct pe_wire_query), 1, 1, 0, 0,
+		PE_REPLY_EXPLANATION},
 	[PE_TYPE_PING] = {HEADER_BYTES, sizeof(struct pe_wire_ping), 1, 1, 0, 0, PE_REPLY_PONG},
 	[PE_TYPE_STATE_REQUEST] = {HEADER_BYTES, sizeof(struct pe_wire_state_request), 1, 1, 0, 0,
 		PE_REPLY_STATE},
@@ -47,6 +49,8 @@ static const struct shape client_shapes[256] = {
 		PE_WITHDRAW_COUNT_MAX, PE_FLAG_RESPONSE, PE_FLAG_RESPONSE, PE_REPLY_NONE},
 	[PE_TYPE_SPATIAL_RESPONSE] = {HEADER_BYTES, sizeof(struct pe_wire_answer), 1, ANSWERS_MAX,
 		0, 0, PE_REPLY_NONE},
+	[PE_TYPE_EXPLAIN] = {HEADER_BYTES, sizeof(struct pe_wire_explanation), 1, 1,
+		PE_FLAG_RESPONSE, PE_FLAG_RESPONSE, PE_REPLY_NONE},
 	[PE_TYPE_PONG] = {HEADER_BYTES, sizeof(struct pe_wire_ping), 1, 1, 0, 0, PE_REPLY_NONE},
 	[PE_TYPE_STATE_RESPONSE] = {FIXED(pe_wire_state_preamble), sizeof(struct pe_wire_counter),
 		0, PE_COUNTERS_COUNT_MAX, 0, 0, PE_REPLY_NONE},
@@ -63,8 +67,8 @@ static inline void copy_body(void *to, const uint8_t *from, uint32_t bytes)
 		memcpy((uint8_t *)to + 16, from + 16, 16);
 }
 static_assert(FIXED(pe_wire_update_preamble) == 80 + 24 && FIXED(pe_wire_ack_preamble) == 80 + 32 &&
-		FIXED(pe_wire_state_preamble) == 80 + 16 && sizeof(struct pe_wire_ping) == 16 &&
-		sizeof(struct pe_wire_state_request) == 16,
+		FIXED(pe_wire_state_preamble) == 80 + 16 && FIXED(pe_wire_explain) == 80 + 32 &&
+		sizeof(struct pe_wire_ping) == 16 && sizeof(struct pe_wire_state_request) == 16,
 	"the sizes that copy_body knows");
 
 // Everything in front of the body. *view gets the header, the preamble (as far as the data holds it) and the reply.
@@ -112,8 +116,10 @@ static enum pe_reason check_envelope(const uint8_t *data, uint32_t bytes,
 	if (h->count < shape->count_min || h->count > shape->count_max)
 		return PE_REASON_count;
 	legal_bytes = shape->fixed_bytes + (uint32_t)h->count * shape->record_bytes;
-	if (h->type == PE_TYPE_SPATIAL_QUERY && bytes >= legal_bytes && bytes <= PE_WIRE_BYTES_MAX)
-		legal_bytes += pe_wire_extensions_bytes(data + HEADER_BYTES, h->count);
+	// Queries are asked, and have extensions behind them.
+	if (shape->record_bytes == sizeof(struct pe_wire_query) && shape->reply &&
+		bytes >= legal_bytes && bytes <= PE_WIRE_BYTES_MAX)
+		legal_bytes += pe_wire_extensions_bytes(data + shape->fixed_bytes, h->count);
 	if (h->type == PE_TYPE_SPATIAL_RESPONSE ? bytes < legal_bytes || bytes > PE_WIRE_BYTES_MAX :
 						  bytes != legal_bytes)
 		return PE_REASON_length;
@@ -161,6 +167,11 @@ enum pe_reason pe_wire_check(const uint8_t *data, uint32_t bytes, struct pe_wire
 	case PE_TYPE_STATE_REQUEST:
 		if (view->body.state_request.selector != PE_STATE_COUNTERS ||
 			(view->body.state_request.reserved0 | view->body.state_request.reserved1))
+			return refuse(view, PE_REASON_body_reserved);
+		break;
+	case PE_TYPE_EXPLAIN:
+		if (view->body.explain.selector != PE_EXPLAIN_QUERY ||
+			view->body.explain.reserved || view->body.explain.subject)
 			return refuse(view, PE_REASON_body_reserved);
 		break;
 	default:
@@ -477,6 +488,7 @@ static enum pe_reason check_state(const struct pe_wire_view *view)
 enum pe_reason pe_wire_check_reply(const uint8_t *data, uint32_t bytes, struct pe_wire_view *view)
 {
 	enum pe_reason reason = check_envelope(data, bytes, client_shapes, view);
+	struct pe_wire_explanation explanation;
 
 	if (reason != PE_REASON_none)
 		return reason;
@@ -487,6 +499,10 @@ enum pe_reason pe_wire_check_reply(const uint8_t *data, uint32_t bytes, struct p
 		break;
 	case PE_TYPE_SPATIAL_RESPONSE:
 		reason = check_response(view);
+		break;
+	case PE_TYPE_EXPLAIN:
+		pe_wire_get_explanation(view, &explanation);
+		reason = pe_wire_check_explanation(&explanation);
 		break;
 	case PE_TYPE_STATE_RESPONSE:
 		reason = check_state(view);

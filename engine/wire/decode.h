@@ -10,6 +10,7 @@
 #pragma once
 
 #include "base/reasons.h"
+#include "wire/explain.h"
 #include "wire/wire.h"
 
 #include <stdbool.h>
@@ -24,6 +25,7 @@ enum pe_wire_reply {
 	PE_REPLY_ANSWER, // SPATIAL_RESPONSE
 	PE_REPLY_PONG,
 	PE_REPLY_STATE, // STATE_RESPONSE
+	PE_REPLY_EXPLANATION,
 };
 
 // A checked message. records points into the caller's data, which must outlive the view; the rest is copied.
@@ -33,6 +35,7 @@ struct pe_wire_view {
 		struct pe_wire_update_preamble update; // SPATIAL_UPDATE, WITHDRAW
 		struct pe_wire_ping ping;              // PING, PONG
 		struct pe_wire_state_request state_request;
+		struct pe_wire_explain explain;
 		struct pe_wire_ack_preamble ack;     // acknowledgements
 		struct pe_wire_state_preamble state; // STATE_RESPONSE
 	} body;
@@ -45,12 +48,12 @@ struct pe_wire_view {
 	// header.{sequence, stream_id, space_id} and body.update.broadcast_id are valid
 };
 
-// An engine's side: SPATIAL_UPDATE, SPATIAL_QUERY, WITHDRAW, PING, STATE_REQUEST. Types that only an engine
+// An engine's side: SPATIAL_UPDATE, SPATIAL_QUERY, WITHDRAW, EXPLAIN, PING, STATE_REQUEST. Types that only an engine
 // sends are type_unknown here, and an acknowledgement is header_flags. *view is written in every case.
 [[nodiscard]] enum pe_reason pe_wire_check(
 	const uint8_t *data, uint32_t bytes, struct pe_wire_view *view);
 
-// A client's side: PONG, acknowledgements, SPATIAL_RESPONSE, STATE_RESPONSE, each validated to its
+// A client's side: PONG, acknowledgements, SPATIAL_RESPONSE, explanations, STATE_RESPONSE, each validated to its
 // last byte, answers and
 // results included. Further faults of records are told by the reasons named at the checks below.
 [[nodiscard]] enum pe_reason pe_wire_check_reply(
@@ -79,6 +82,12 @@ static inline void pe_wire_get_ack(
 	const struct pe_wire_view *view, unsigned i, struct pe_wire_ack_record *ack)
 {
 	memcpy(ack, view->records + i * sizeof *ack, sizeof *ack);
+}
+
+static inline void pe_wire_get_explanation(
+	const struct pe_wire_view *view, struct pe_wire_explanation *explanation)
+{
+	memcpy(explanation, view->records, sizeof *explanation);
 }
 
 static inline void pe_wire_get_counter(

@@ -96,6 +96,24 @@ uint32_t pe_wire_put_query_extended(uint8_t *buffer, uint32_t size,
 	return bytes + extensions_bytes;
 }
 
+uint32_t pe_wire_put_explain(uint8_t *buffer, uint32_t size, const struct pe_wire_header *header,
+	const struct pe_wire_explain *explain, const struct pe_wire_query *query,
+	const uint8_t *extension)
+{
+	uint32_t extension_bytes =
+		query->flags & PE_QUERY_HAS_EXTENSION ? query->extension_bytes : 0;
+	uint32_t bytes;
+
+	size = size < PE_WIRE_BYTES_MAX ? size : PE_WIRE_BYTES_MAX;
+	if (!request_sound(header, 0, 1, 1) || size < extension_bytes)
+		return 0;
+	bytes = put_message(buffer, size - extension_bytes, header, PE_TYPE_EXPLAIN, 0, explain,
+		sizeof *explain, query, sizeof *query, 1);
+	if (bytes && extension_bytes)
+		memcpy(buffer + bytes, extension, extension_bytes);
+	return bytes ? bytes + extension_bytes : 0;
+}
+
 uint32_t pe_wire_put_ping(uint8_t *buffer, uint32_t size, const struct pe_wire_header *header,
 	const struct pe_wire_ping *ping)
 {
@@ -150,6 +168,32 @@ uint32_t pe_wire_put_ack(uint8_t *buffer, uint32_t size, const struct pe_wire_he
 	memcpy(preamble.broadcast_id, broadcast_id, sizeof preamble.broadcast_id);
 	return put_message(buffer, size, header, type, PE_FLAG_RESPONSE, &preamble, sizeof preamble,
 		records, sizeof *records, count);
+}
+
+uint32_t pe_wire_put_explanation(uint8_t *buffer, uint32_t size,
+	const struct pe_wire_header *header, enum pe_reason refused,
+	const struct pe_wire_explanation *explanation)
+{
+	struct pe_wire_explanation e = *explanation;
+
+	if (refused) {
+		e = (struct pe_wire_explanation){
+			.request_sequence = e.request_sequence,
+			.selector = e.selector,
+			.query_id = e.query_id,
+			.verdict = PE_EXPLAIN_UNDECIDED,
+			.distance_m = PE_EXPLAIN_NOT_TOLD,
+			.edge_m = PE_EXPLAIN_NOT_TOLD,
+			.beyond_m = PE_EXPLAIN_NOT_TOLD,
+			.asker_m = PE_EXPLAIN_NOT_TOLD,
+			.held_m = PE_EXPLAIN_NOT_TOLD,
+		};
+		memcpy(e.entity_id, explanation->entity_id, sizeof e.entity_id);
+	}
+	e.code = pe_reason_info[refused].code;
+	e.reason = (uint8_t)refused;
+	return put_message(
+		buffer, size, header, PE_TYPE_EXPLAIN, PE_FLAG_RESPONSE, NULL, 0, &e, sizeof e, 1);
 }
 
 uint32_t pe_wire_put_state_response(uint8_t *buffer, uint32_t size,

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "base/reasons.h"
+#include "wire/explain.h"
 #include "wire/wire.h"
 
 #include <stdbool.h>
@@ -26,6 +27,10 @@
 [[nodiscard]] uint32_t pe_wire_put_query_extended(uint8_t *buffer, uint32_t size,
 	const struct pe_wire_header *header, const struct pe_wire_query *queries, unsigned count,
 	const uint8_t *extensions, uint32_t extensions_bytes);
+// One query with its extension, as long as it says.
+[[nodiscard]] uint32_t pe_wire_put_explain(uint8_t *buffer, uint32_t size,
+	const struct pe_wire_header *header, const struct pe_wire_explain *explain,
+	const struct pe_wire_query *query, const uint8_t *extension);
 [[nodiscard]] uint32_t pe_wire_put_ping(uint8_t *buffer, uint32_t size,
 	const struct pe_wire_header *header, const struct pe_wire_ping *ping);
 [[nodiscard]] uint32_t pe_wire_put_state_request(uint8_t *buffer, uint32_t size,
@@ -45,6 +50,11 @@ struct pe_wire_header pe_wire_reply_header(
 	const struct pe_wire_header *header, enum pe_type type, const uint8_t broadcast_id[16],
 	uint64_t request_sequence, enum pe_reason refused, const struct pe_wire_ack_record *records,
 	unsigned count);
+
+// Code and reason are made from `refused`; where it is one, nothing but the request's fields is told.
+[[nodiscard]] uint32_t pe_wire_put_explanation(uint8_t *buffer, uint32_t size,
+	const struct pe_wire_header *header, enum pe_reason refused,
+	const struct pe_wire_explanation *explanation);
 
 // Code and reason are made from `refused`, as above; count may be 0 with PE_REASON_none (no counter
 // from `first` on).

@@ -25,13 +25,15 @@ enum pe_type {
 	PE_TYPE_SPATIAL_QUERY = 0x11,
 	PE_TYPE_SPATIAL_RESPONSE = 0x12,
 	PE_TYPE_WITHDRAW = 0x15,
+	PE_TYPE_EXPLAIN = 0x17, // wire/explain.h
 	PE_TYPE_STATE_REQUEST = 0x21,
 	PE_TYPE_STATE_RESPONSE = 0x22,
 };
 
 // Header flags.
-#define PE_FLAG_ACK      0x0001u // update, withdraw: acknowledge each record
-#define PE_FLAG_RESPONSE 0x0002u // update, withdraw: this *is* the acknowledgement
+#define PE_FLAG_ACK 0x0001u // update, withdraw: acknowledge each record
+// update, withdraw: this *is* the acknowledgement; explain: the answer
+#define PE_FLAG_RESPONSE 0x0002u
 #define PE_FLAGS_DEFINED (PE_FLAG_ACK | PE_FLAG_RESPONSE)
 
 struct pe_wire_header {

@@ -1,0 +1,265 @@
+#include "discover/explain.h"
+
+#include "discover/slot.h"
+#include "space/side.h"
+#include "wire/extension.h"
+
+#include <float.h>
+#include <math.h>
+
+// As often as a hit's record is read.
+#define LATCH_TRIES 1000u
+
+static double told(double m)
+{
+	return m >= 0 && m <= DBL_MAX ? m : PE_EXPLAIN_NOT_TOLD;
+}
+
+static void decide(struct pe_wire_explanation *e, bool passed, enum pe_why cause)
+{
+	if (!passed)
+		e->causes |= 1u << cause;
+}
+
+// The view of what is there now; how the asker is told of what isn't.
+enum seen { SEEN_NOT, SEEN_GONE, SEEN_BUSY, SEEN };
+
+static enum seen look(const struct pe_query_context *c, const struct pe_asker *asker,
+	struct pe_instant now, uint32_t handle, struct pe_view *view, unsigned *space)
+{
+	const struct pe_record *r;
+	struct pe_published p;
+	enum pe_life life;
+	uint32_t status;
+
+	if (handle == PE_HANDLE_NONE)
+		return SEEN_NOT;
+	r = &c->table->records[handle];
+	// LIFE: acquire: whoever sees that it is there sees what was published of it.
+	status = atomic_load_explicit(&r->status, memory_order_acquire);
+	life = PE_STATUS_LIFE(status);
+	if (life == PE_LIFE_FREE || life == PE_LIFE_EMPTY)
+		return SEEN_NOT;
+	if (!pe_record_read(r, c->table->drafts, &p, LATCH_TRIES)) {
+		pe_count(c->counters, PE_COUNTER_latch_retries, LATCH_TRIES);
+		return SEEN_BUSY;
+	}
+	// A life that ended and began again beside it may be in another space.
+	if ((status ^ atomic_load_explicit(&r->status, memory_order_relaxed)) & ~PE_STATUS_FLAGS)
+		return SEEN_BUSY;
+	*space = PE_STATUS_SPACE(status);
+	if (life == PE_LIFE_THERE && pe_view_build(asker, r, &p, now.tick, view))
+		return SEEN;
+	// It isn't there, or may not be seen. Only who could see it while it was there is told that it is gone; and only who is
+	// trusted, or hiding could be told from going.
+	if (asker->trusted && (life != PE_LIFE_THERE || (int32_t)(now.tick - p.expiry_tick) >= 0) &&
+		pe_view_build(asker, r, &p, p.expiry_tick - 1, view))
+		return SEEN_GONE;
+	return SEEN_NOT;
+}
+
+// The number, from 1, of the program's step that its n-th test is.
+static uint16_t step_of(const struct pe_wire_query *q, const uint8_t *data, unsigned n)
+{
+	struct pe_wire_extension extension;
+	struct pe_filter_cursor cursor = {0};
+	struct pe_filter_step step;
+	uint16_t number = 0;
+
+	if (pe_wire_check_extension(q, data, q->extension_bytes, &extension) != PE_REASON_none ||
+		!extension.filter)
+		return 0;
+	while (pe_filter_next(extension.filter, extension.filter_bytes, &cursor, &step)) {
+		number++;
+		if (step.op != PE_FILTER_NOT && !pe_filter_op_joins(step.op) && n-- == 0)
+			break;
+	}
+	return number;
+}
+
+static double polygon_beyond(const struct pe_polygon *p, const double position[3], bool known)
+{
+	double across = pe_polygon_covers(p, position) ? 0 : pe_polygon_edge_distance(p, position);
+	bool any = p->height_min == -INFINITY && p->height_max == INFINITY;
+
+	if (!known && !any)
+		return -1;
+	return hypot(across,
+		any ? 0 : fmax(fmax(p->height_min - position[2], position[2] - p->height_max), 0));
+}
+
+// How far outside of the volume, where it doesn't measure from its centre.
+static double beyond(const struct pe_test *t, const struct pe_view *view)
+{
+	const struct pe_wire_query *q = t->query;
+	const double *position = view->shows.position;
+	bool known = !(view->shows.attributes & PE_ATTRIBUTE_HEIGHT_UNKNOWN);
+
+	switch (q->kind) {
+	case PE_QUERY_BOX:
+		return pe_box_beyond(t->space, q->a, q->b, position);
+	case PE_QUERY_POLYGON:
+		return polygon_beyond(t->polygon, position, known);
+	case PE_QUERY_ORIENTED_BOX:
+	case PE_QUERY_FRUSTUM:
+		return known ? fmax(pe_hull_beyond(t->hull, position), 0) : -1;
+	default:
+		return -1;
+	}
+}
+
+static void explain_volume(const struct pe_test *t, const struct pe_view *view,
+	const struct pe_accept_parts *parts, struct pe_wire_explanation *e)
+{
+	double edge_m =
+		t->query->kind == PE_QUERY_POINT ? (double)view->shows.precision_m : t->radius_m;
+	double out_m;
+
+	e->distance_m = told(parts->centre_m);
+	if (t->ways.sphere || t->query->kind == PE_QUERY_POINT) {
+		e->edge_m = edge_m < DBL_MAX ? told(edge_m) : PE_EXPLAIN_NOT_TOLD;
+		out_m = parts->centre_m >= 0 ? fmax(parts->centre_m - edge_m, 0) : -1;
+	} else {
+		out_m = beyond(t, view);
+		e->distance_m = t->query->kind == PE_QUERY_BOX ?
+			PE_EXPLAIN_NOT_TOLD :
+			told(pe_space_distance(
+				t->space, t->query->a, view->shows.position, t->ways.straight));
+	}
+	e->beyond_m = parts->volume ? 0 : told(out_m);
+}
+
+static void explain_tests(const struct pe_query_slot *s, const struct pe_view *view,
+	const uint8_t *extension, struct pe_wire_explanation *e)
+{
+	struct pe_accept_parts parts;
+
+	pe_accept_parts(&s->test, view, &parts);
+	decide(e, parts.type, PE_WHY_TYPE);
+	decide(e, parts.state, PE_WHY_STATE);
+	decide(e, parts.height, PE_WHY_HEIGHT);
+	decide(e, parts.filter, PE_WHY_FILTER);
+	decide(e, parts.volume, PE_WHY_VOLUME);
+	decide(e, parts.reach, PE_WHY_REACH);
+	e->asker_m = told(parts.asker_m);
+	explain_volume(&s->test, view, &parts, e);
+	if (s->test.filter)
+		e->filter_step =
+			step_of(&s->query, extension, pe_query_filter_test(&s->test, view));
+}
+
+// Others decide about one that stands every test.
+static enum pe_reason explain_rank(
+	struct pe_query_context *c, const uint8_t id[16], struct pe_wire_explanation *e)
+{
+	const struct pe_query_slot *s = &c->slots[0];
+	struct pe_query_answer answer;
+	enum pe_reason reason = pe_query_run(c, 0, c->results_max, &answer);
+
+	if (reason)
+		return reason;
+	for (uint32_t i = 0; i < answer.result_count; i++)
+		if (pe_id_equal(c->results[i].entity_id, id))
+			return PE_REASON_none;
+	decide(e, false, answer.truncated ? PE_WHY_BOUND : PE_WHY_RANK);
+	if (answer.result_count)
+		e->edge_m = told(pe_space_distance(s->test.space, s->query.a,
+			c->results[answer.result_count - 1].position, s->test.ways.straight));
+	return PE_REASON_none;
+}
+
+static int32_t milliseconds(uint64_t later_ms, uint64_t sooner_ms)
+{
+	int64_t ms = (int64_t)(later_ms - sooner_ms);
+
+	return ms > INT32_MAX ? INT32_MAX : ms < INT32_MIN ? INT32_MIN : (int32_t)ms;
+}
+
+// What is newer than what is published: told to who is trusted, as views of both.
+static void explain_own(const struct pe_query_context *c, const struct pe_test *t,
+	const struct pe_explain_subject *subject, const struct pe_view *view,
+	struct pe_wire_explanation *e)
+{
+	const struct pe_explain_own *own = &subject->own;
+	struct pe_view newest;
+	int32_t held_ms;
+
+	if (!t->asker->trusted)
+		return;
+	if (!own->here) {
+		e->causes |= 1u << PE_WHY_ELSEWHERE;
+		return;
+	}
+	if (!(own->coalesced || own->pending) ||
+		!pe_view_build(t->asker, &c->table->records[subject->handle], &own->newest,
+			t->now.tick, &newest))
+		return;
+	held_ms = milliseconds(newest.shows.time_ms, view->shows.time_ms);
+	e->causes |= 1u << (own->pending ? PE_WHY_PENDING : PE_WHY_COALESCED);
+	e->held_m = told(pe_space_distance(
+		t->space, view->shows.position, newest.shows.position, t->ways.straight));
+	e->held_ms = held_ms > 0 ? (uint32_t)held_ms : 0;
+	e->due_ms = own->due_ms;
+}
+
+static void describe(
+	const struct pe_view *view, struct pe_instant now, struct pe_wire_explanation *e)
+{
+	const struct pe_published *p = &view->shows;
+
+	memcpy(e->position, p->position, sizeof e->position);
+	e->radius_m = p->radius_m;
+	e->age_ms = milliseconds(now.wall_ms, p->time_ms);
+	e->ttl_left_ms = p->expiry_tick - now.tick;
+	e->state = (uint8_t)(PE_ATTRIBUTE_STATE(p->attributes) |
+		(p->attributes & PE_ATTRIBUTE_HEIGHT_UNKNOWN ? PE_RESULT_HEIGHT_UNKNOWN : 0));
+	e->entity_type = p->entity_type;
+}
+
+enum pe_reason pe_explain(struct pe_query_context *c, const struct pe_space *space,
+	const struct pe_asker *asker, struct pe_instant now, float precision_max_m,
+	const uint8_t *extension, const struct pe_explain_subject *subject,
+	struct pe_wire_explanation *e)
+{
+	struct pe_query_slot *s = &c->slots[0];
+	enum pe_reason reason = PE_REASON_none;
+	struct pe_view view;
+	unsigned in_space = 0;
+	enum seen seen;
+
+	*e = (struct pe_wire_explanation){.query_id = pe_query_next(c)->query_id,
+		.verdict = PE_EXPLAIN_OUT,
+		.distance_m = PE_EXPLAIN_NOT_TOLD,
+		.edge_m = PE_EXPLAIN_NOT_TOLD,
+		.beyond_m = PE_EXPLAIN_NOT_TOLD,
+		.asker_m = PE_EXPLAIN_NOT_TOLD,
+		.held_m = PE_EXPLAIN_NOT_TOLD};
+	memcpy(e->entity_id, subject->id, sizeof e->entity_id);
+	pe_query_prepare(c, space, asker, now, precision_max_m, extension);
+	if (s->reason)
+		return s->reason;
+	seen = look(c, asker, now, subject->handle, &view, &in_space);
+	if (seen == SEEN_BUSY) {
+		e->verdict = PE_EXPLAIN_UNDECIDED;
+		return PE_REASON_none;
+	}
+	decide(e, seen != SEEN_NOT, PE_WHY_UNKNOWN);
+	decide(e, seen != SEEN_GONE, PE_WHY_GONE);
+	if (seen == SEEN)
+		decide(e, in_space == space->index, PE_WHY_SPACE);
+	if (!e->causes) {
+		// Each round of a run has its own radius; until then there is the limit, if there is one.
+		if (s->query.kind == PE_QUERY_NEAREST)
+			s->test.radius_m = pe_query_nearest_limit(s);
+		describe(&view, now, e);
+		explain_tests(s, &view, extension, e);
+		if (s->query.kind == PE_QUERY_NEAREST && !e->causes)
+			reason = explain_rank(c, subject->id, e);
+		explain_own(c, &s->test, subject, &view, e);
+	}
+	if (e->causes & PE_EXPLAIN_DECIDING)
+		e->first_cause = (uint8_t)__builtin_ctz(e->causes);
+	else
+		e->verdict = PE_EXPLAIN_IN;
+	return reason;
+}
