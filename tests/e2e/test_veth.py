@@ -169,7 +169,7 @@ class Veth(unittest.TestCase):
                     self.assertEqual(counters.get(reason, 0), count, reason + "\n" + e.log)
                 # Every datagram that we sent was carried on or is in `expected`; besides them there is only link traffic and
                 # the host's own multicast.
-                carried = sum(counters.get("carried_" + k, 0) for k in ("update", "withdraw", "query", "ping", "state"))
+                carried = sum(counters.get("carried_" + k, 0) for k in ("update", "withdraw", "query", "ping", "state", "explain"))
                 refused = sum(n for reason, n in expected.items() if reason.startswith("refused_"))
                 self.assertEqual(carried + refused, sent + more_frames, e.log)
                 self.assertEqual(counters["rx_packets"], carried + refused + counters["carried_link"] +

@@ -117,6 +117,13 @@ static void engine_side(const uint8_t *data, uint32_t bytes, const struct pe_wir
 			view->count, view->records + records_bytes,
 			view->records_bytes - records_bytes);
 		break;
+	case PE_TYPE_EXPLAIN:
+		pe_wire_get_query(view, 0, &queries[0]);
+		if (pe_wire_check_query(&queries[0], false) == PE_REASON_none)
+			use_extension(&queries[0], extension);
+		out_bytes = pe_wire_put_explain(out, sizeof out, &view->header, &view->body.explain,
+			&queries[0], extension);
+		break;
 	case PE_TYPE_PING:
 		out_bytes = pe_wire_put_ping(out, sizeof out, &view->header, &view->body.ping);
 		break;
@@ -167,7 +174,17 @@ static void client_side(const uint8_t *data, uint32_t bytes, const struct pe_wir
 	const struct pe_wire_state_preamble *state = &view->body.state;
 	struct pe_wire_state_request request = {.selector = PE_STATE_COUNTERS};
 
+	struct pe_wire_explanation e;
+
 	switch (view->header.type) {
+	case PE_TYPE_EXPLAIN:
+		pe_wire_get_explanation(view, &e);
+		// Of a refusal nothing but what names the request is written.
+		if (e.code == PE_CODE_SUCCESS)
+			same(data, bytes, out,
+				pe_wire_put_explanation(
+					out, sizeof out, &view->header, PE_REASON_none, &e));
+		break;
 	case PE_TYPE_SPATIAL_UPDATE:
 	case PE_TYPE_WITHDRAW:
 		for (unsigned i = 0; i < view->count; i++)
@@ -296,6 +313,8 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t size_max, unsi
 		{PE_TYPE_SPATIAL_QUERY, 0, 80, 128},
 		{PE_TYPE_PING, 0, 80, 16},
 		{PE_TYPE_STATE_REQUEST, 0, 80, 16},
+		{PE_TYPE_EXPLAIN, 0, 112, 128},
+		{PE_TYPE_EXPLAIN, PE_FLAG_RESPONSE, 80, 128},
 		{PE_TYPE_PONG, 0, 80, 16},
 		{PE_TYPE_SPATIAL_UPDATE, PE_FLAG_RESPONSE, 112, 16},
 		{PE_TYPE_WITHDRAW, PE_FLAG_RESPONSE, 112, 16},
@@ -327,7 +346,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t size_max, unsi
 		h.count = (uint16_t)(1 + h.count % 4);
 	} else {
 		h.count = (uint16_t)((size - kinds[k].fixed) / kinds[k].record);
-		if (kinds[k].fixed == 80 && kinds[k].record == 16)
+		if ((kinds[k].fixed == 80 && kinds[k].record == 16) || h.type == PE_TYPE_EXPLAIN)
 			h.count = h.count ? 1 : 0;
 		// One time in two what follows the first query is its extension.
 		if (h.type == PE_TYPE_SPATIAL_QUERY && h.count && seed & 0x20000)

@@ -184,12 +184,29 @@ static uint32_t extend(struct reader *r, struct pe_wire_query *q, uint8_t *exten
 	return bytes;
 }
 
+static void put_explain(
+	unsigned space, unsigned number, const struct pe_wire_query *q, const uint8_t *extension)
+{
+	struct pe_wire_header header = harness_header(h, space, 0);
+	struct pe_wire_explain explain = {.selector = PE_EXPLAIN_QUERY};
+	uint8_t buffer[PE_WIRE_BYTES_MAX];
+	uint32_t bytes;
+
+	harness_id(explain.entity_id, number);
+	bytes = pe_wire_put_explain(buffer, sizeof buffer, &header, &explain, q, extension);
+	if (!bytes)
+		return; // the extension was as long as a query's may be
+	harness_queue(h, buffer, bytes);
+	h->sent_queries++;
+}
+
 static void put_queries(struct reader *r, unsigned space)
 {
 	struct pe_wire_query q[PE_QUERY_COUNT_MAX];
 	uint8_t extensions[PE_WIRE_BYTES_MAX];
 	uint32_t bytes = 0;
-	unsigned count = 1 + (unsigned)take(r, 1) % PE_QUERY_COUNT_MAX;
+	uint8_t head = (uint8_t)take(r, 1);
+	unsigned count = 1 + head % PE_QUERY_COUNT_MAX;
 
 	for (unsigned i = 0; i < count; i++) {
 		uint8_t extra = (uint8_t)take(r, 1);
@@ -234,7 +251,10 @@ static void put_queries(struct reader *r, unsigned space)
 			bytes += extend(r, &q[i], extensions + bytes,
 				PE_WIRE_BYTES_MAX - 80 - 128 * count - bytes);
 	}
-	(void)harness_queue_extended(h, space, q, count, extensions, bytes);
+	if (head >= 200)
+		put_explain(space, 1 + head % 8, &q[0], extensions);
+	else
+		(void)harness_queue_extended(h, space, q, count, extensions, bytes);
 }
 
 static void put_raw(struct reader *r)

@@ -52,14 +52,21 @@ RESULT = [("entity_id", "id", 1), ("position", "d", 3), ("age", "i", 1), ("dista
 STATE_REQUEST = [("selector", "H", 1), ("first", "H", 1), ("_", "I", 1), ("_", "Q", 1)]
 STATE_PREAMBLE = [("selector", "H", 1), ("first", "H", 1), ("total", "H", 1), ("code", "B", 1), ("reason", "B", 1),
                   ("request_sequence", "Q", 1)]
+EXPLAIN_PREAMBLE = [("entity_id", "id", 1), ("selector", "I", 1), ("_", "I", 1), ("subject", "Q", 1)]
+EXPLANATION = [("request_sequence", "Q", 1), ("selector", "I", 1), ("query_id", "I", 1), ("code", "B", 1), ("reason", "B", 1),
+               ("verdict", "B", 1), ("first_cause", "B", 1), ("causes", "I", 1), ("entity_id", "id", 1), ("position", "d", 3),
+               ("distance", "d", 1), ("edge", "d", 1), ("beyond", "d", 1), ("asker", "d", 1), ("held", "d", 1),
+               ("radius", "f", 1), ("age", "i", 1), ("ttl_left", "I", 1), ("held_ms", "I", 1), ("due", "I", 1),
+               ("filter_step", "H", 1), ("state", "B", 1), ("entity_type", "B", 1)]
 COUNTER = [("index", "H", 1), ("_", "H", 1), ("_", "I", 1), ("value", "Q", 1)]
 
 TYPES = {"PING": 0x03, "PONG": 0x04, "SPATIAL_UPDATE": 0x10, "SPATIAL_QUERY": 0x11, "SPATIAL_RESPONSE": 0x12,
-         "WITHDRAW": 0x15, "STATE_REQUEST": 0x21, "STATE_RESPONSE": 0x22}
+         "WITHDRAW": 0x15, "EXPLAIN": 0x17, "EXPLANATION": 0x17, "STATE_REQUEST": 0x21, "STATE_RESPONSE": 0x22}
 ACK_FLAG, RESPONSE_FLAG = 1, 2
-PREAMBLES = {"SPATIAL_UPDATE": UPDATE_PREAMBLE, "WITHDRAW": UPDATE_PREAMBLE, "STATE_RESPONSE": STATE_PREAMBLE}
+PREAMBLES = {"SPATIAL_UPDATE": UPDATE_PREAMBLE, "WITHDRAW": UPDATE_PREAMBLE, "STATE_RESPONSE": STATE_PREAMBLE,
+             "EXPLAIN": EXPLAIN_PREAMBLE}
 RECORDS = {"SPATIAL_UPDATE": UPDATE, "WITHDRAW": WITHDRAW, "PING": PING, "PONG": PING, "SPATIAL_QUERY": QUERY,
-           "STATE_REQUEST": STATE_REQUEST, "STATE_RESPONSE": COUNTER}
+           "EXPLAIN": QUERY, "EXPLANATION": EXPLANATION, "STATE_REQUEST": STATE_REQUEST, "STATE_RESPONSE": COUNTER}
 
 
 def pack(layout, fields):
@@ -109,7 +116,7 @@ def program(steps, constants=b""):
 
 def message(kind, header, preamble, records):
     """The bytes of a message, and its fields in full."""
-    ack = header.get("flags", 0) & RESPONSE_FLAG
+    ack = header.get("flags", 0) & RESPONSE_FLAG and kind != "EXPLANATION"
     fields = dict(version=1, type=TYPES[kind], flags=0, stream_id=0, sequence=0, timestamp=0, session_id=0,
                   count=len(records), space_id="00" * 16, tag="00" * 16)
     fields.update(header)
@@ -283,6 +290,24 @@ sound("state", "state-response-full", "84 counters: 1440 bytes", "STATE_RESPONSE
       [dict(index=i, value=i * 1000003) for i in range(84)])
 sound("state", "state-response-refused", "not_trusted", "STATE_RESPONSE", REPLY, dict(state_pre, **REASONS["not_trusted"]), [])
 
+sound("explain", "explain-sphere", "why is it not within 500 m", "EXPLAIN", HEAD, dict(entity_id=ID[1], selector=1), [near])
+sound("explain", "explain-filter", "a polygon and a filter", "EXPLAIN", HEAD, dict(entity_id=ID[2], selector=1), [dict(round_area)])
+told = dict(request_sequence=42, selector=1, query_id=1, verdict=1, entity_id=ID[1], position=[60.1675, 24.9625, 0.0], distance=12.5,
+            edge=500.0, beyond=0.0, asker=12.5, held=-1.0, radius=2000.0, age=1203, ttl_left=9047, state=0x08, entity_type=1)
+nothing = dict(request_sequence=42, selector=1, query_id=1, entity_id=ID[1], distance=-1.0, edge=-1.0, beyond=-1.0, asker=-1.0, held=-1.0)
+explain_examples = [
+    ("explained-in", "it is in the answer", told),
+    ("explained-outside", "away, 100 m outside of the sphere and further than it reaches; a newer state is held back",
+     dict(told, verdict=0, first_cause=5, causes=1 << 5 | 1 << 8 | 1 << 9 | 1 << 16, distance=600.0, edge=500.0, beyond=100.0, asker=2100.0,
+          held=4.5, held_ms=700, due=300, state=0x0B)),
+    ("explained-filter", "the third step of the program decided", dict(told, verdict=0, first_cause=7, causes=1 << 7, filter_step=3)),
+    ("explained-unknown", "nothing that the asker may know of", dict(nothing, first_cause=1, causes=1 << 1)),
+    ("explained-undecided", "its state could not be read whole", dict(nothing, verdict=2)),
+    ("explained-refused", "query_bounds", dict(nothing, verdict=2, **REASONS["query_bounds"])),
+]
+for name, about, e in explain_examples:
+    sound("explain", name, about, "EXPLANATION", dict(REPLY, flags=RESPONSE_FLAG), {}, [e])
+
 # ---- broken messages: sound ones with one thing changed -----------------------------------------
 BY_NAME = {v["name"]: v for vs in list(FILES.values()) for v in vs}
 
@@ -331,6 +356,25 @@ broken("withdraw-one", "reserved-100", "", "body_reserved", (100, "I", 1 << 31))
 broken("state-request", "selector-2", "", "body_reserved", (80, "H", 2))
 broken("state-request", "reserved-84", "", "body_reserved", (84, "I", 1))
 broken("state-request", "reserved-88", "", "body_reserved", (88, "Q", 1))
+broken("explain-sphere", "selector-0", "", "body_reserved", (96, "I", 0))
+broken("explain-sphere", "selector-2", "a fence: not served yet", "body_reserved", (96, "I", 2))
+broken("explain-sphere", "reserved-100", "", "body_reserved", (100, "I", 1 << 31))
+broken("explain-sphere", "subject", "a query has none", "body_reserved", (104, "Q", 1))
+broken("explain-sphere", "no-query", "", "length", cut=112)
+broken("explain-sphere", "two-queries", "", "count", (32, "H", 2))
+broken("explain-filter", "extension-longer", "more than the message holds", "length", (112 + 112, "H", 0x1000))
+broken("explained-in", "verdict-3", "", "body_reserved", (80 + 18, "B", 3))
+broken("explained-in", "in-with-a-cause", "", "body_reserved", (80 + 20, "I", 1 << 4))
+broken("explained-in", "undefined-cause", "", "body_reserved", (80 + 20, "I", 1 << 31))
+broken("explained-outside", "first-is-not-the-lowest", "", "body_reserved", (80 + 19, "B", 8))
+broken("explained-outside", "out-without-a-cause", "", "body_reserved", (80 + 19, "B", 0), (80 + 20, "I", 1 << 16))
+broken("explained-refused", "code-alone", "", "body_reserved", (80 + 17, "B", 0))
+broken("explained-refused", "refused-and-in", "", "body_reserved", (80 + 18, "B", 1))
+broken("explained-in", "distance-nan", "", "coordinates", (80 + 64, "d", float("nan")))
+broken("explained-in", "distance-negative", "", "coordinates", (80 + 64, "d", -0.5))
+broken("explained-in", "position-infinite", "", "coordinates", (80 + 40, "d", float("inf")))
+broken("explained-in", "state-6", "", "state", (80 + 126, "B", 6))
+broken("explained-in", "type-4", "", "entity_type", (80 + 127, "B", 4))
 broken("example-ack", "status-5", "", "state", (112, "B", 5))
 broken("example-ack", "reserved", "", "record_reserved", (115, "B", 1))
 broken("example-ack", "applied-with-code", "", "state", (113, "B", 2))

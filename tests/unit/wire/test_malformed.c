@@ -24,6 +24,8 @@ enum {
 	EXTENDED,
 	PING,
 	STATE_REQUEST,
+	EXPLAIN,
+	EXPLANATION,
 	ACK_UPDATE,
 	ACK_WITHDRAW,
 	RESPONSE,
@@ -73,6 +75,13 @@ static void make_samples(void)
 	s[STATE_REQUEST] = (struct sample){"state request", false, 80, PE_REPLY_STATE};
 	s[STATE_REQUEST].bytes = pe_wire_put_state_request(
 		s[STATE_REQUEST].data, PE_WIRE_BYTES_MAX, &plain, &request);
+	s[EXPLAIN] = (struct sample){"explain", false, 112, PE_REPLY_EXPLANATION};
+	s[EXPLAIN].bytes = pe_wire_put_explain(s[EXPLAIN].data, PE_WIRE_BYTES_MAX, &plain,
+		&(struct pe_wire_explain){{1}, PE_EXPLAIN_QUERY, 0, 0}, queries, NULL);
+	s[EXPLANATION] = (struct sample){"explanation", true, 80};
+	s[EXPLANATION].bytes = pe_wire_put_explanation(s[EXPLANATION].data, PE_WIRE_BYTES_MAX,
+		&plain, PE_REASON_none,
+		&(struct pe_wire_explanation){.verdict = PE_EXPLAIN_IN, .entity_id = {1}});
 	s[ACK_UPDATE] = (struct sample){"acknowledgement of updates", true, 112};
 	s[ACK_UPDATE].bytes = pe_wire_put_ack(s[ACK_UPDATE].data, PE_WIRE_BYTES_MAX, &plain,
 		PE_TYPE_SPATIAL_UPDATE, id, 9, PE_REASON_none, acks, 2);
@@ -195,10 +204,11 @@ static void test_types(void)
 	for (unsigned type = 0; type < 256; type++) {
 		bool engine_takes = type == PE_TYPE_SPATIAL_UPDATE ||
 			type == PE_TYPE_SPATIAL_QUERY || type == PE_TYPE_WITHDRAW ||
-			type == PE_TYPE_PING || type == PE_TYPE_STATE_REQUEST;
+			type == PE_TYPE_PING || type == PE_TYPE_STATE_REQUEST ||
+			type == PE_TYPE_EXPLAIN;
 		bool client_takes = type == PE_TYPE_SPATIAL_UPDATE || type == PE_TYPE_WITHDRAW ||
 			type == PE_TYPE_SPATIAL_RESPONSE || type == PE_TYPE_PONG ||
-			type == PE_TYPE_STATE_RESPONSE;
+			type == PE_TYPE_STATE_RESPONSE || type == PE_TYPE_EXPLAIN;
 		struct sample s = samples[PING];
 
 		s.data[1] = (uint8_t)type;
@@ -223,7 +233,7 @@ static void test_flags(void)
 	for (int i = 0; i < SAMPLE_COUNT; i++)
 		for (unsigned flags = 0; flags < 65536; flags++) {
 			bool carries = i == UPDATE || i == WITHDRAW,
-			     ack = i == ACK_UPDATE || i == ACK_WITHDRAW;
+			     ack = i == ACK_UPDATE || i == ACK_WITHDRAW || i == EXPLANATION;
 			bool legal = ack ? flags == PE_FLAG_RESPONSE :
 					   flags == 0 || (carries && flags == PE_FLAG_ACK);
 			struct sample s;
@@ -268,6 +278,8 @@ static void test_counts(void)
 		{QUERY, 80, 128, 1, 10},
 		{PING, 80, 16, 1, 1},
 		{STATE_REQUEST, 80, 16, 1, 1},
+		{EXPLAIN, 112, 128, 1, 1},
+		{EXPLANATION, 80, 128, 1, 1},
 		{ACK_UPDATE, 112, 16, 0, 16},
 		{ACK_WITHDRAW, 112, 16, 0, 48},
 		{PONG, 80, 16, 1, 1},
@@ -339,6 +351,10 @@ static void test_body_reserved(void)
 	each_bit(WITHDRAW, 100, 4, PE_REASON_body_reserved);
 	each_bit(STATE_REQUEST, 84, 12, PE_REASON_body_reserved);
 	each_bit(STATE_REQUEST, 80, 2, PE_REASON_body_reserved); // a selector that is not served
+	each_bit(EXPLAIN, 96, 4, PE_REASON_body_reserved);       // a selector that is not served
+	each_bit(EXPLAIN, 100, 12, PE_REASON_body_reserved);
+	each_bit(EXPLANATION, 80 + 16, 3, PE_REASON_body_reserved); // code, reason, verdict
+	each_bit(EXPLANATION, 80 + 19, 1, PE_REASON_body_reserved); // a cause without its bit
 	each_bit(ACK_UPDATE, 106, 6, PE_REASON_body_reserved);
 	each_bit(ACK_WITHDRAW, 106, 6, PE_REASON_body_reserved);
 	each_bit(ACK_UPDATE, 104, 2,

@@ -155,6 +155,38 @@ static const struct field state_preamble_fields[] = {
 	FIELD(pe_wire_state_preamble, request_sequence, "request_sequence", U64, 1),
 	END,
 };
+static const struct field explain_fields[] = {
+	FIELD(pe_wire_explain, entity_id, "entity_id", ID, 1),
+	FIELD(pe_wire_explain, selector, "selector", U32, 1),
+	FIELD(pe_wire_explain, subject, "subject", U64, 1),
+	END,
+};
+static const struct field explanation_fields[] = {
+	FIELD(pe_wire_explanation, request_sequence, "request_sequence", U64, 1),
+	FIELD(pe_wire_explanation, selector, "selector", U32, 1),
+	FIELD(pe_wire_explanation, query_id, "query_id", U32, 1),
+	FIELD(pe_wire_explanation, code, "code", U8, 1),
+	FIELD(pe_wire_explanation, reason, "reason", U8, 1),
+	FIELD(pe_wire_explanation, verdict, "verdict", U8, 1),
+	FIELD(pe_wire_explanation, first_cause, "first_cause", U8, 1),
+	FIELD(pe_wire_explanation, causes, "causes", U32, 1),
+	FIELD(pe_wire_explanation, entity_id, "entity_id", ID, 1),
+	FIELD(pe_wire_explanation, position, "position", F64, 3),
+	FIELD(pe_wire_explanation, distance_m, "distance", F64, 1),
+	FIELD(pe_wire_explanation, edge_m, "edge", F64, 1),
+	FIELD(pe_wire_explanation, beyond_m, "beyond", F64, 1),
+	FIELD(pe_wire_explanation, asker_m, "asker", F64, 1),
+	FIELD(pe_wire_explanation, held_m, "held", F64, 1),
+	FIELD(pe_wire_explanation, radius_m, "radius", F32, 1),
+	FIELD(pe_wire_explanation, age_ms, "age", I32, 1),
+	FIELD(pe_wire_explanation, ttl_left_ms, "ttl_left", U32, 1),
+	FIELD(pe_wire_explanation, held_ms, "held_ms", U32, 1),
+	FIELD(pe_wire_explanation, due_ms, "due", U32, 1),
+	FIELD(pe_wire_explanation, filter_step, "filter_step", U16, 1),
+	FIELD(pe_wire_explanation, state, "state", U8, 1),
+	FIELD(pe_wire_explanation, entity_type, "entity_type", U8, 1),
+	END,
+};
 static const struct field counter_fields[] = {
 	FIELD(pe_wire_counter, index, "index", U16, 1),
 	FIELD(pe_wire_counter, value, "value", U64, 1),
@@ -306,6 +338,7 @@ static void check_record_reasons(const json_t *v, const struct pe_wire_view *vie
 			got = pe_wire_check_withdraw(&w);
 			break;
 		case PE_TYPE_SPATIAL_QUERY:
+		case PE_TYPE_EXPLAIN:
 			pe_wire_get_query(view, i, &q);
 			got = pe_wire_check_query(&q, geodetic);
 			if (i == 0)
@@ -404,6 +437,7 @@ static void check_fields(
 		struct pe_wire_counter counter[PE_COUNTERS_COUNT_MAX];
 		struct pe_wire_ping ping;
 		struct pe_wire_state_request state_request;
+		struct pe_wire_explanation explanation;
 	} r;
 	const char *kind = json_string_value(json_object_get(v, "kind"));
 	const json_t *preamble = json_object_get(v, "preamble");
@@ -417,7 +451,11 @@ static void check_fields(
 
 	fill(&h, header_fields, json_object_get(v, "header"));
 	same_bytes(&view->header, &h, sizeof h, "header");
-	if (h.flags & PE_FLAG_RESPONSE) {
+	if (strcmp(kind, "EXPLANATION") == 0) {
+		check_records(v, view, explanation_fields, sizeof r.explanation, &r);
+		got = pe_wire_put_explanation(
+			out, sizeof out, &h, (enum pe_reason)r.explanation.reason, &r.explanation);
+	} else if (h.flags & PE_FLAG_RESPONSE) {
 		fill(&ap, ack_preamble_fields, preamble);
 		same_bytes(&view->body.ack, &ap, sizeof ap, "preamble");
 		n = check_records(v, view, ack_fields, sizeof r.ack[0], &r);
@@ -452,6 +490,16 @@ static void check_fields(
 		same_bytes(&view->body.state_request, &r.state_request, sizeof r.state_request,
 			"request");
 		got = pe_wire_put_state_request(out, sizeof out, &h, &r.state_request);
+	} else if (strcmp(kind, "EXPLAIN") == 0) {
+		struct pe_wire_explain explain = {0};
+		const uint8_t *behind = view->records + sizeof r.query[0];
+
+		fill(&explain, explain_fields, preamble);
+		same_bytes(&view->body.explain, &explain, sizeof explain, "preamble");
+		check_records(v, view, query_fields, sizeof r.query[0], &r);
+		CU_ASSERT_EQUAL(
+			view->records_bytes, sizeof r.query[0] + r.query[0].extension_bytes);
+		got = pe_wire_put_explain(out, sizeof out, &h, &explain, &r.query[0], behind);
 	} else if (strcmp(kind, "STATE_RESPONSE") == 0) {
 		struct pe_wire_state_request request = {.selector = PE_STATE_COUNTERS};
 
