@@ -267,7 +267,8 @@ static void say_part(struct printer *o, unsigned last)
 			(op == PE_FILTER_AND && o->steps[right].op == PE_FILTER_OR));
 }
 
-size_t presence_filter_print(const uint8_t *program, unsigned bytes, char *text, size_t size)
+// last: the step with which the part ends; 0 = the whole program.
+static size_t print(const uint8_t *program, unsigned bytes, unsigned last, char *text, size_t size)
 {
 	struct printer o = {.text = text, .size = size, .program = program};
 	struct pe_filter_cursor cursor = {0};
@@ -286,10 +287,25 @@ size_t presence_filter_print(const uint8_t *program, unsigned bytes, char *text,
 		else if (pe_filter_op_joins(o.steps[count].op))
 			o.first[count] = o.first[o.first[count - 1] - 1];
 	}
+	if (last > count)
+		return 0;
 	c_locale = newlocale(LC_ALL_MASK, "C", NULL);
 	before = uselocale(c_locale);
-	say_part(&o, count - 1);
+	say_part(&o, (last ? last : count) - 1);
 	uselocale(before);
 	freelocale(c_locale);
 	return o.length;
+}
+
+size_t presence_filter_print(const uint8_t *program, unsigned bytes, char *text, size_t size)
+{
+	return print(program, bytes, 0, text, size);
+}
+
+size_t presence_filter_print_step(
+	const uint8_t *program, unsigned bytes, unsigned step, char *text, size_t size)
+{
+	if (size)
+		text[0] = '\0';
+	return step ? print(program, bytes, step, text, size) : 0;
 }

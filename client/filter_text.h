@@ -27,6 +27,9 @@ unsigned presence_filter_parse(
 // snprintf: writes at most size − 1 bytes and a terminator, and returns the length of the whole. 0 for
 // bytes that are no program.
 size_t presence_filter_print(const uint8_t *program, unsigned bytes, char *text, size_t size);
+// The same of the part that ends with a step, counted from 1; 0 for a step that there is not.
+size_t presence_filter_print_step(
+	const uint8_t *program, unsigned bytes, unsigned step, char *text, size_t size);
 
 #ifdef __cplusplus
 }

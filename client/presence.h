@@ -236,6 +236,53 @@ enum presence_result presence_query_all(struct presence_client *client, const ui
 	const struct presence_query *query, unsigned pages_max, struct presence_answer *answer);
 void presence_answer_free(struct presence_answer *answer);
 
+// Why an entity is or isn't in the answer to a query, all of its pages together.
+enum presence_verdict { PRESENCE_OUT, PRESENCE_IN, PRESENCE_UNDECIDED };
+enum presence_cause {
+	PRESENCE_UNKNOWN = 1,     // nothing that the asker may know of
+	PRESENCE_GONE = 2,        // withdrawn, or past its ttl; to trusted askers only
+	PRESENCE_OTHER_SPACE = 3, // nothing else is told behind these three
+	PRESENCE_OTHER_TYPE = 4,
+	PRESENCE_OTHER_STATE = 5,
+	PRESENCE_HEIGHT = 6,
+	PRESENCE_FILTERED = 7,
+	PRESENCE_OUTSIDE = 8,
+	PRESENCE_REACH = 9,
+	PRESENCE_RANK = 10,  // NEAREST: others are nearer
+	PRESENCE_BOUND = 11, // NEAREST: a bound of work was reached
+	// What else there is to know; to trusted askers only
+	PRESENCE_HELD_BACK = 16,
+	PRESENCE_PENDING = 17,
+	PRESENCE_ELSEWHERE = 18 // owned by another worker than the one that was asked
+};
+struct presence_explanation {
+	uint8_t verdict;     // enum presence_verdict
+	uint8_t first_cause; // that keeps it out; 0 = none
+	uint32_t causes;     // bit n = enum presence_cause n
+	// it is in the query's space: what follows is told. Distances that are not told are −1
+	bool placed;
+	double position[3];
+	double distance_m; // from the volume's centre
+	double edge_m;     // how far that may be
+	double beyond_m;   // how far outside of the volume; 0 inside
+	double asker_m;    // from the asker's point
+	double held_m;     // from what is published to the newest accepted state
+	float radius_m;    // its reach; 0 = no limit
+	int32_t age_ms;
+	uint32_t ttl_left_ms;
+	// how much newer that state is, and within which time it is published
+	uint32_t held_ms, due_ms;
+	unsigned filter_step; // that decided, from 1: presence_filter_print_step; 0 = no filter
+	uint8_t state, type;
+	bool height_unknown;
+};
+// *explanation is written in every case; *refusal (may be NULL) says why with PRESENCE_REFUSED.
+enum presence_result presence_explain(struct presence_client *client, const uint8_t *space,
+	const uint8_t id[16], const struct presence_query *query,
+	struct presence_explanation *explanation, struct presence_refusal *refusal);
+const char *presence_cause_name(unsigned cause); // "VOLUME"; "?" for what is not defined
+const char *presence_cause_text(unsigned cause);
+
 // Round trip of the attempt that was answered.
 enum presence_result presence_ping(struct presence_client *client, uint64_t *round_trip_us);
 

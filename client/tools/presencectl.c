@@ -345,7 +345,7 @@ static const struct {
 	const char *name;
 	int (*run)(struct ctl *ctl, int argc, char **argv);
 } commands[] = {{"ping", ping}, {"publish", publish}, {"withdraw", withdraw}, {"query", ctl_query},
-	{"stats", ctl_stats}};
+	{"explain", ctl_explain}, {"stats", ctl_stats}};
 
 struct common {
 	struct ctl ctl;
@@ -414,6 +414,7 @@ int main(int argc, char **argv)
 		"  publish ID X,Y[,Z]\n"
 		"  withdraw ID…\n"
 		"  query point|sphere|box|--polygon|--oriented-box|--frustum …\n"
+		"  explain ID point|sphere|box|…\n"
 		"  stats\n\n"
 		"Exit codes: 0 done, 64 usage, 65 refused, 68 unknown host, 69 no answer, 71 system error, 75 try again, "
 		"77 not permitted.",

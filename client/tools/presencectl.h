@@ -20,7 +20,12 @@ static inline const uint8_t *ctl_space(const struct ctl *ctl)
 }
 
 int ctl_query(struct ctl *ctl, int argc, char **argv);
+int ctl_explain(struct ctl *ctl, int argc, char **argv);
 int ctl_stats(struct ctl *ctl, int argc, char **argv);
+
+// An id and the words of a query; lives as long as the program. Ends the program where they are none.
+const struct presence_query *ctl_parse_explain(
+	struct ctl *ctl, int argc, char **argv, uint8_t id[16]);
 
 // --json, which may stand behind the command as well: a child of each command's parser, whose input is the struct ctl.
 extern const struct argp_child ctl_json_child[];

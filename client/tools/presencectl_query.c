@@ -14,6 +14,8 @@ struct request {
 	uint8_t filter[PRESENCE_FILTER_BYTES_MAX];
 	unsigned arguments, arguments_wanted, follow;
 	uint16_t nearest; // how many; 0 = all that are inside
+	uint8_t *id;      // whose explanation is asked for: the first argument; NULL = a query
+	bool id_read;
 };
 
 enum {
@@ -97,7 +99,7 @@ static void finish(struct request *r, const struct argp_state *state)
 {
 	struct presence_query *q = &r->query;
 
-	if (!q->volume || r->arguments != r->arguments_wanted)
+	if (!q->volume || r->arguments != r->arguments_wanted || (r->id && !r->id_read))
 		argp_usage(state);
 	if (!r->nearest)
 		return;
@@ -181,6 +183,10 @@ static error_t parse(int key, char *text, struct argp_state *state)
 		read_filter(r, text, state);
 		break;
 	case ARGP_KEY_ARG:
+		if (r->id && !r->id_read) {
+			good = r->id_read = argument_id(text, r->id);
+			break;
+		}
 		good = read_argument(r, text);
 		r->arguments++;
 		break;
@@ -287,4 +293,19 @@ int ctl_query(struct ctl *ctl, int argc, char **argv)
 	}
 	presence_answer_free(&answer);
 	return code;
+}
+
+const struct presence_query *ctl_parse_explain(
+	struct ctl *ctl, int argc, char **argv, uint8_t id[16])
+{
+	static const struct argp argp = {options, parse,
+		"ID point X,Y[,Z]\nID sphere X,Y[,Z] RADIUS\nID box X,Y[,Z] X,Y[,Z]\nID --polygon|--oriented-box|--frustum …",
+		"Says why an entity is or isn't in the answer to a query. ID: a uuid, or name:number (mmsi:230035780)."
+		"\vpresencectl explain mmsi:230035780 sphere 60.17,24.96 500 --states active",
+		ctl_json_child, NULL, NULL};
+	static struct request r;
+
+	r = (struct request){.ctl = ctl, .id = id};
+	argp_parse(&argp, argc, argv, 0, NULL, &r);
+	return &r.query;
 }

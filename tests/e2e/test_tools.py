@@ -69,6 +69,27 @@ def by_hand(tools):
     assert ids("--nearest", "9", "sphere", "40,0", "20") == ["02"]
     assert ids("--nearest", "2", "--filter", "state = busy and not tag = \"ferry\"", "point", "40,0") == ["01"]
     assert ids("sphere", "0,0", "100", "--filter", "type = static", "--origin", "40,0") == ["02"]
+    def why(number, *arguments):
+        told = tools.ctl("explain", f"test:{number}", *arguments)
+        assert told["verdict"] == ("out" if told["first_cause"] else "in"), told
+        return told
+
+    told = why(1, "sphere", "0,0", "20")
+    assert told["verdict"] == "in" and told["position"] == [-5, 6, 7] and told["edge_m"] == 20 and told["beyond_m"] == 0, told
+    told = why(1, "sphere", "0,0,7", "5", "--states", "active,away", "--filter", "not state = busy or type = static")
+    assert told["causes"][:3] == ["STATE", "FILTER", "VOLUME"] and told["first_cause"] == "STATE", told
+    assert abs(told["beyond_m"] - (61 ** 0.5 - 5)) < 1e-9 and told["filter"] == "type = static", told
+    told = why(2, "sphere", "0,0", "100")
+    assert told["first_cause"] == "REACH" and told["asker_m"] == 50 and told["radius_m"] == 30, told
+    assert why(1, "--nearest", "1", "point", "50,1", "--origin", "40,0")["first_cause"] == "RANK"
+    assert why(2, "--polygon", "-10,0 0,0 0,10 -10,10")["beyond_m"] == 50
+    told = why(99, "sphere", "0,0", "20")
+    assert told["causes"] == ["UNKNOWN"] and told["position"] is None and "age_ms" not in told, told
+    text = subprocess.run([tools.ctl_path, "-p", tools.port, "explain", "test:2", "sphere", "0,0", "100"], capture_output=True, text=True,
+                          timeout=30).stdout
+    assert "is not in the answer" in text and "REACH" in text and "50.00 m away, it reaches 30.00 m" in text, text
+    tools.ctl("explain", "sphere", "0,0", "20", expect=64)
+    tools.ctl("explain", "test:1", "sphere", "0,0", expect=64)
     tools.ctl("query", "sphere", "0,0", "20", "--filter", "state =", expect=64)
     tools.ctl("query", "--nearest", "2", "box", "0,0", "1,1", expect=64)
     tools.ctl("query", "--polygon", "0,0 10,10 10,0 0,10", expect=65)
@@ -84,10 +105,11 @@ def by_hand(tools):
     assert tools.ctl("-s", WORLD, "query", "sphere", "60.2,24.9", "10")["found"][0]["position"] == [60.2, 24.9, None]
     assert tools.ctl("withdraw", "test:1")["records"][0]["status"] == "APPLIED"
     assert tools.ctl("query", "sphere", "0,0", "20")["count"] == 0
+    assert tools.ctl("explain", "test:1", "sphere", "0,0", "20")["first_cause"] == "GONE"
 
 
 def helps(tools):
-    for command in ("ping", "publish", "withdraw", "query", "stats"):
+    for command in ("ping", "publish", "withdraw", "query", "explain", "stats"):
         done = subprocess.run([tools.ctl_path, command, "--help"], capture_output=True, text=True, timeout=30)
         assert done.returncode == 0 and f"presencectl {command}" in done.stdout, (command, done)
 

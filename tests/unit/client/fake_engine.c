@@ -189,6 +189,32 @@ static void answer_state(
 			count));
 }
 
+static void explain(struct fake_engine *e, const struct asker *to, const struct pe_wire_view *view)
+{
+	struct pe_wire_header header = pe_wire_reply_header(&view->header, 1, 1);
+	struct pe_wire_explanation told = e->told;
+	enum pe_reason reason = e->refuse ? PE_REASON_query_bounds : PE_REASON_none;
+	uint8_t data[PE_WIRE_BYTES_MAX];
+
+	told.selector = view->body.explain.selector;
+	memcpy(told.entity_id, view->body.explain.entity_id, sizeof told.entity_id);
+	for (unsigned wrong = e->wrong_sequence ? 2 : 0; wrong; wrong--) {
+		struct pe_wire_explanation other = told;
+
+		// Another request's, and another entity's.
+		other.request_sequence = view->header.sequence + wrong - 1;
+		other.entity_id[0] ^= (uint8_t)(wrong == 1);
+		other.verdict = PE_EXPLAIN_UNDECIDED;
+		other.first_cause = 0;
+		other.causes = 0;
+		reply(e, to, data,
+			pe_wire_put_explanation(
+				data, sizeof data, &header, PE_REASON_none, &other));
+	}
+	told.request_sequence = view->header.sequence;
+	reply(e, to, data, pe_wire_put_explanation(data, sizeof data, &header, reason, &told));
+}
+
 static void serve(struct fake_engine *e, const struct asker *to, const struct pe_wire_view *view)
 {
 	struct pe_wire_header header = pe_wire_reply_header(&view->header, 1, 1);
@@ -206,6 +232,11 @@ static void serve(struct fake_engine *e, const struct asker *to, const struct pe
 		pe_wire_get_query(view, 0, &e->last_query);
 		memcpy(e->last_extension, view->records + sizeof e->last_query,
 			view->records_bytes - sizeof e->last_query);
+	}
+	if (view->header.type == PE_TYPE_EXPLAIN) {
+		e->queries++;
+		pe_wire_get_query(view, 0, &e->last_query);
+		memcpy(e->last_explained, view->body.explain.entity_id, 16);
 	}
 	if (ignored || e->silent)
 		return;
@@ -229,6 +260,9 @@ static void serve(struct fake_engine *e, const struct asker *to, const struct pe
 		break;
 	case PE_TYPE_SPATIAL_QUERY:
 		answer_query(e, to, view);
+		break;
+	case PE_TYPE_EXPLAIN:
+		explain(e, to, view);
 		break;
 	case PE_TYPE_STATE_REQUEST:
 		answer_state(e, to, view);

@@ -3,6 +3,7 @@
 // Threads: fake_start and fake_stop from one thread; the engine's thread owns everything in between.
 #pragma once
 
+#include "wire/explain.h"
 #include "wire/wire.h"
 
 #include <pthread.h>
@@ -27,11 +28,14 @@ struct fake_engine {
 	unsigned page_results;    // results before an answer is truncated; 0 = never
 	bool stuck_cursor;
 	bool state_short, state_wrong_index, state_refused;
+	// what it explains, but for what names the request
+	struct pe_wire_explanation told;
 	uint16_t port; // written by fake_start
 	// counts
 	unsigned packets, updates, withdrawals, queries;
 	struct pe_wire_update last_update;
-	struct pe_wire_query last_query;
+	struct pe_wire_query last_query; // or the one to be explained
+	uint8_t last_explained[16];
 	uint8_t last_extension[PE_WIRE_BYTES_MAX]; // of the first query
 	uint8_t last_space[16];
 	// the engine's own

@@ -315,6 +315,24 @@ static void mutated(void)
 	CU_ASSERT(parsed > times / 20 && parsed < times);
 }
 
+static void steps(void)
+{
+	struct presence_filter_error error;
+	unsigned bytes = presence_filter_parse(
+		"type = mobile and not (age < 30s or state = busy)", program, &error);
+
+	CU_ASSERT(bytes != 0);
+	CU_ASSERT(presence_filter_print_step(program, bytes, 2, printed, sizeof printed) == 9);
+	CU_ASSERT_STRING_EQUAL(printed, "age < 30s");
+	(void)presence_filter_print_step(program, bytes, 4, printed, sizeof printed);
+	CU_ASSERT_STRING_EQUAL(printed, "age < 30s or state = busy");
+	(void)presence_filter_print_step(program, bytes, 6, printed, sizeof printed);
+	CU_ASSERT_STRING_EQUAL(printed, "type = mobile and not (age < 30s or state = busy)");
+	CU_ASSERT_EQUAL(presence_filter_print_step(program, bytes, 0, printed, sizeof printed), 0);
+	CU_ASSERT_EQUAL(presence_filter_print_step(program, bytes, 7, printed, sizeof printed), 0);
+	CU_ASSERT_STRING_EQUAL(printed, "");
+}
+
 // Where a comma divides whole numbers from their parts, a point still does here.
 static void other_languages(void)
 {
@@ -335,5 +353,5 @@ static void other_languages(void)
 
 TESTING_MAIN("client-filter-text", {"written and printed", forms},
 	{"mistakes and their columns", mistakes}, {"bounds", bounds},
-	{"into little room", into_little_room}, {"round trips", round_trips},
+	{"into little room", into_little_room}, {"steps", steps}, {"round trips", round_trips},
 	{"mutations are harmless", mutated}, {"other languages", other_languages})
