@@ -4,6 +4,7 @@
 #include "crowd.h"
 #include "internal.h"
 #include "tools.h"
+#include "wire/extension.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -14,7 +15,9 @@
 #define FAR_M          2.0
 #define TTL_MS         36000000u
 #define BUFFERS        (PE_OUTBOX_MAX + 1)
-#define QUERY_MESSAGES 2u  // of PE_QUERY_COUNT_MAX queries, a turn
+#define QUERY_MESSAGES 2u  // of PE_QUERY_COUNT_MAX queries, a turn; of polygons, fewer fit
+#define POLYGONS       3u  // a message
+#define VERTICES       64u // of a polygon
 #define MESSAGES       32u // of updates, a turn
 #define FIXED_MS       (CROWD_INCARNATION * 1000ull + 500000)
 #define FILL_LIMIT_S   120
@@ -192,50 +195,108 @@ double core_source_ns(struct core *core, const struct core_work *work)
 
 static const struct pe_peer own_peer = {.address = {[15] = 1}, .port = 40000, .trusted = true};
 
-static uint32_t query_bytes(void)
+static unsigned queries_a_message(enum core_volume volume)
 {
-	return (uint32_t)(sizeof(struct pe_wire_header) +
-		PE_QUERY_COUNT_MAX * sizeof(struct pe_wire_query));
+	return volume == CORE_POLYGON ? POLYGONS : PE_QUERY_COUNT_MAX;
 }
 
-static void write_requests(struct core_worker *w)
+// A star of VERTICES corners, by turns on two circles, about an origin that is set query by query; its outer radius is 1 m.
+static uint32_t write_star(uint8_t extension[PE_WIRE_BYTES_MAX], double *area_square)
 {
+	const unsigned count = VERTICES;
+	const double inner = 0.8;
+	double corners[VERTICES][2];
+
+	for (unsigned i = 0; i < VERTICES; i++) {
+		double angle = 2 * M_PI * i / VERTICES, r = i % 2 ? inner : 1;
+
+		corners[i][0] = r * cos(angle);
+		corners[i][1] = r * sin(angle);
+	}
+	*area_square = VERTICES * 0.5 * inner * sin(2 * M_PI / VERTICES);
+	return pe_wire_put_polygon(extension, 0, PE_WIRE_BYTES_MAX, PE_VERTICES_I16,
+		(const double(*)[2])corners, &count, 1, -INFINITY, INFINITY);
+}
+
+static void write_requests(struct core_worker *w, enum core_volume volume)
+{
+	static const uint8_t kind[] = {[CORE_SPHERE] = PE_QUERY_SPHERE,
+		[CORE_NEAREST] = PE_QUERY_NEAREST,
+		[CORE_POLYGON] = PE_QUERY_POLYGON};
 	struct pe_wire_header header = {.stream_id = w->index + 1};
 	struct pe_wire_query queries[PE_QUERY_COUNT_MAX] = {0};
+	unsigned count = queries_a_message(volume);
+	uint8_t star[PE_WIRE_BYTES_MAX], extensions[PE_WIRE_BYTES_MAX];
+	double area_square;
+	uint32_t bytes = volume == CORE_POLYGON ? write_star(star, &area_square) : 0;
 
-	for (unsigned q = 0; q < PE_QUERY_COUNT_MAX; q++) {
-		queries[q].kind = PE_QUERY_SPHERE;
+	for (unsigned q = 0; q < count; q++) {
+		queries[q].kind = kind[volume];
 		queries[q].query_id = q + 1;
 		queries[q].a[2] = CROWD_HEIGHT_M;
+		queries[q].flags = bytes ? PE_QUERY_HAS_EXTENSION : 0;
+		queries[q].extension_bytes = (uint16_t)bytes;
+		memcpy(extensions + q * bytes, star, bytes);
 	}
 	for (unsigned m = 0; m < QUERY_MESSAGES; m++)
-		(void)!pe_wire_put_query(w->request + m * PE_WIRE_BYTES_MAX, PE_WIRE_BYTES_MAX,
-			&header, queries, PE_QUERY_COUNT_MAX);
+		w->request_bytes = pe_wire_put_query_extended(w->request + m * PE_WIRE_BYTES_MAX,
+			PE_WIRE_BYTES_MAX, &header, queries, count, extensions, count * bytes);
+	if (bytes)
+		w->outer_m = CROWD_CELL_M / sqrt(CROWD_A_CELL * area_square);
+	w->asked = volume;
+}
+
+// What a query's own numbers are: where, and how far or how many.
+static void write_query(const struct core_worker *w, uint8_t *query, uint8_t *star,
+	const double at[2], double reach, double hits)
+{
+	static const size_t scaled =
+		sizeof(struct pe_wire_block) + sizeof(struct pe_wire_polygon) + 8;
+	// Steps of the unit star, made the size that it shall have.
+	const double placed[4] = {at[0], at[1], reach / INT16_MAX, reach / INT16_MAX};
+	uint16_t count = (uint16_t)hits;
+
+	memcpy(query + offsetof(struct pe_wire_query, a), at, 2 * sizeof at[0]);
+	if (w->asked == CORE_SPHERE)
+		memcpy(query + offsetof(struct pe_wire_query, b), &reach, sizeof reach);
+	else if (w->asked == CORE_NEAREST)
+		memcpy(query + offsetof(struct pe_wire_query, max_results), &count, sizeof count);
+	else
+		memcpy(star + scaled, placed, sizeof placed);
 }
 
 static unsigned queries(struct core_worker *w, const struct core_work *work,
 	struct pe_message messages[QUERY_MESSAGES])
 {
-	double radius = crowd_radius_m(work->hits), room = w->core->side_m - 2 * radius;
+	unsigned count = queries_a_message(work->volume);
+	double reach, room;
 
+	if (w->asked != work->volume)
+		write_requests(w, work->volume);
+	reach = work->volume == CORE_POLYGON ? w->outer_m * sqrt(work->hits) :
+					       crowd_radius_m(work->hits);
+	room = w->core->side_m - 2 * reach;
 	for (unsigned m = 0; m < QUERY_MESSAGES; m++) {
 		uint8_t *at = w->request + m * PE_WIRE_BYTES_MAX;
+		uint32_t behind = (uint32_t)(sizeof(struct pe_wire_header) +
+			count * sizeof(struct pe_wire_query));
+		uint8_t *star = at + behind;
 
-		messages[m] =
-			(struct pe_message){.data = at, .bytes = query_bytes(), .peer = own_peer};
+		messages[m] = (struct pe_message){
+			.data = at, .bytes = w->request_bytes, .peer = own_peer};
 		at += sizeof(struct pe_wire_header);
-		for (unsigned q = 0; q < PE_QUERY_COUNT_MAX; q++) {
+		for (unsigned q = 0; q < count; q++) {
 			uint64_t random = crowd_random(&w->random);
-			double a[2] = {radius + (double)(random >> 32) * 0x1p-32 * room,
-				radius + (double)(random & 0xFFFFFFFFu) * 0x1p-32 * room};
+			double a[2] = {reach + (double)(random >> 32) * 0x1p-32 * room,
+				reach + (double)(random & 0xFFFFFFFFu) * 0x1p-32 * room};
 
-			memcpy(at + offsetof(struct pe_wire_query, a), a, sizeof a);
-			memcpy(at + offsetof(struct pe_wire_query, b), &radius, sizeof radius);
+			write_query(w, at, star, a, reach, work->hits);
 			at += sizeof(struct pe_wire_query);
+			star += (w->request_bytes - behind) / count;
 		}
 	}
 	pe_count(&w->worker->counters, PE_COUNTER_rx_packets, QUERY_MESSAGES);
-	return QUERY_MESSAGES * PE_QUERY_COUNT_MAX;
+	return QUERY_MESSAGES * count;
 }
 
 // ---- updates as messages ----
@@ -431,7 +492,7 @@ static enum pe_status start_workers(struct core *core, struct pe_error *error)
 		if (!w->moved || !w->request || !w->messages || !w->buffers)
 			return fail(error, PE_NO_MEMORY, "no memory for a worker's source");
 		memset(w->buffers, 0, BUFFERS * 2048);
-		write_requests(w);
+		write_requests(w, CORE_SPHERE);
 		atomic_store_explicit(&w->work, &idle_work, memory_order_relaxed);
 		if (!o->fixed && pthread_create(&w->thread, NULL, run_worker, w))
 			return fail(error, PE_IO, "no thread for a worker");

@@ -30,8 +30,10 @@ struct core_options {
 };
 
 enum core_kind { CORE_IDLE, CORE_FILL, CORE_UPDATES, CORE_QUERIES, CORE_MIXED, CORE_MESSAGES };
+enum core_volume { CORE_SPHERE, CORE_NEAREST, CORE_POLYGON }; // of a query
 struct core_work {
 	enum core_kind kind;
+	enum core_volume volume;
 	double crossing;  // share of the updates that go to a neighbour cell
 	double coalesced; // share of the updates that the threshold covers
 	double foreign;   // divided: share of the updates that come in at the wrong worker
@@ -52,7 +54,10 @@ struct core_worker {
 	uint64_t *moved; // a bit an entity: it is on the far side of its two places
 	bool any_moved;  // one of them at least
 	uint8_t *request, *messages;
-	unsigned records; // that the prepared messages have
+	unsigned records;       // that the prepared messages have
+	enum core_volume asked; // that the prepared requests have
+	uint32_t request_bytes;
+	double outer_m; // of a prepared polygon with one hit on average
 	uint64_t answer_bytes;
 	double queries_due;
 	unsigned buffer;

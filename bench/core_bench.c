@@ -12,6 +12,8 @@
 //   crossing:SHARE   the same, this share into a neighbour cell
 //   coalesced:SHARE  the same, this share covered by a threshold (--thresholds)
 //   query:HITS       spheres with so many hits on average, ten a message
+//   nearest:COUNT    the COUNT nearest to a place, ten a message
+//   polygon:HITS     polygons of 64 vertices with so many hits on average, three a message
 //   mixed:SHARE      updates, and queries of 20 hits as this share of the operations
 //   foreign:SHARE    two workers update, this share comes in at the worker that does not own the entity (--divided)
 //   reader:HITS      worker 1 queries while worker 0 has nothing to do (--workers 2)
@@ -190,6 +192,13 @@ static bool parse_scenario(const char *text, const struct core_options *o, struc
 		w[0] = (struct core_work){.kind = CORE_QUERIES, .hits = value};
 		s->queries = true;
 		return value > 0 && value <= 4000;
+	}
+	if (strcmp(s->name, "nearest") == 0 || strcmp(s->name, "polygon") == 0) {
+		w[0] = (struct core_work){.kind = CORE_QUERIES,
+			.volume = s->name[0] == 'n' ? CORE_NEAREST : CORE_POLYGON,
+			.hits = value};
+		s->queries = true;
+		return value >= 1 && value <= 1000;
 	}
 	if (strcmp(s->name, "mixed") == 0) {
 		w[0] = (struct core_work){.kind = CORE_MIXED, .hits = 20, .queries = value / 100};
@@ -417,7 +426,7 @@ int main(int argc, char **argv)
 	static const struct argp argp = {.options = option_list,
 		.parser = parse_option,
 		.args_doc = "SCENARIO",
-		.doc = "The engine without packets. Scenarios: update message:RECORDS crossing:% coalesced:% query:HITS mixed:% "
+		.doc = "The engine without packets. Scenarios: update message:RECORDS crossing:% coalesced:% query:HITS nearest:COUNT polygon:HITS mixed:% "
 		       "foreign:% beside:HITS reader:HITS, serve (they come on standard input, each with its "
 		       "seconds), plan."};
 	static struct core core;
