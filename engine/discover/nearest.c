@@ -28,6 +28,30 @@ static double margin(double distance_m)
 	return distance_m * 1e-9 + 1e-6;
 }
 
+double pe_query_nearest_limit(const struct pe_query_slot *s)
+{
+	return s->query.b[0] > 0      ? s->query.b[0] :
+		s->test.ways.geodetic ? PE_QUERY_RADIUS_MAX_M :
+					DBL_MAX;
+}
+
+// A sphere in which the k may be expected.
+static double first_radius(const struct pe_query_slot *s)
+{
+	double cells = s->query.max_results / CELL_ENTITIES;
+	double radius_m = s->test.space->config.leaf_edge_m * fmax(0.25, sqrt(cells) * 0.7);
+
+	return fmin(radius_m, pe_query_nearest_limit(s));
+}
+
+static void set_sphere(struct pe_test *t, double radius_m)
+{
+	double walk_m = t->ways.straight ? pe_query_surface_reach(radius_m) : radius_m;
+
+	t->radius_m = radius_m;
+	t->region_count = pe_space_sphere(t->space, t->centre, walk_m, t->region, NULL);
+}
+
 enum pe_reason pe_query_prepare_nearest(struct pe_query_slot *s)
 {
 	struct pe_test *t = &s->test;
@@ -38,18 +62,12 @@ enum pe_reason pe_query_prepare_nearest(struct pe_query_slot *s)
 		return reason;
 	if (t->ways.straight && q->a[2] < PE_HEIGHT_LOWEST_M)
 		return PE_REASON_query_bounds;
-	t->region_count = 0; // each round has its own
 	memcpy(t->centre, q->a, sizeof t->centre);
+	// The first round's: its walk is opened with those of the queries beside it. Later rounds have their own.
+	set_sphere(t, first_radius(s));
 	if (t->ways.centred)
 		memcpy(t->origin, q->a, sizeof t->origin);
 	return PE_REASON_none;
-}
-
-double pe_query_nearest_limit(const struct pe_query_slot *s)
-{
-	return s->query.b[0] > 0      ? s->query.b[0] :
-		s->test.ways.geodetic ? PE_QUERY_RADIUS_MAX_M :
-					DBL_MAX;
 }
 
 // ---- the set of handles that are in the heap ----
@@ -181,22 +199,26 @@ static void take_piece(struct nearest *n)
 			fmin(t->radius_m, n->near[0].distance_m + margin(n->near[0].distance_m));
 }
 
-// Everything within radius_m. False: a bound was reached before the end.
-static bool walk_round(struct nearest *n, double radius_m)
+// Everything within radius_m; the first round's walk is open. False: a bound was reached before the end.
+static bool walk_round(struct nearest *n, double radius_m, bool first)
 {
 	struct pe_query_context *c = n->c;
 	struct pe_query_slot *s = n->s;
 	struct pe_test *t = &s->test;
-	double walk_m = t->ways.straight ? pe_query_surface_reach(radius_m) : radius_m;
 
 	n->count = 0;
 	memset(c->met, 0xFF, ((size_t)n->set_mask + 1) * sizeof *c->met);
-	t->radius_m = radius_m;
-	t->region_count = pe_space_sphere(t->space, t->centre, walk_m, t->region, NULL);
+	if (first)
+		t->radius_m = radius_m;
+	else
+		set_sphere(t, radius_m);
 	for (unsigned region = 0; region < t->region_count; region++) {
-		s->walk.cursor = (struct pe_cursor){{0, 0}};
-		s->walk.resume = 0;
-		pe_query_enter_region(s, region);
+		if (!first || region > 0) {
+			s->walk.cursor = (struct pe_cursor){{0, 0}};
+			s->walk.resume = 0;
+			s->opened = false;
+			pe_query_enter_region(s, region);
+		}
 		do {
 			if (pe_query_walked_out(s))
 				return false;
@@ -241,23 +263,25 @@ static void arrange(struct nearest *n)
 void pe_query_run_nearest(struct pe_query_context *c, struct pe_query_slot *s, uint32_t results_max,
 	struct pe_query_answer *answer)
 {
-	const struct pe_space *space = s->test.space;
 	struct nearest n = {.c = c,
 		.s = s,
 		.near = c->extras->near,
 		.k = s->query.max_results < results_max ? s->query.max_results : results_max,
 		.set_mask = 63,
 		.limit_m = pe_query_nearest_limit(s)};
-	double radius_m = space->config.leaf_edge_m * fmax(0.25, sqrt(n.k / CELL_ENTITIES) * 0.7);
+	double radius_m = first_radius(s);
+	uint32_t cells_max = s->walk.cells_max;
 	bool whole = n.k > 0;
 	uint32_t last = 0;
 
 	while (n.set_mask + 1 < 2 * n.k)
 		n.set_mask = 2 * n.set_mask + 1;
 	pe_query_set_bounds(c, s);
+	// Queries before have taken of the turn's: then it is opened again.
+	s->opened &= s->walk.cells_max == cells_max;
 	for (unsigned round = 0; whole; round++) {
 		radius_m = fmin(radius_m, n.limit_m);
-		whole = walk_round(&n, radius_m);
+		whole = walk_round(&n, radius_m, round == 0);
 		if (!whole || radius_m >= n.limit_m ||
 			(n.count == n.k &&
 				n.near[0].distance_m + margin(n.near[0].distance_m) <= radius_m))
