@@ -40,7 +40,7 @@ class Figures:
 def number(value, unit=""):
     if value is None:
         return "not measured"
-    if unit in ("records/s", "queries/s", "lines/s", "packets/s", "entities/s"):
+    if unit in ("records/s", "queries/s", "lines/s", "packets/s", "entities/s", "notices/s"):
         if value >= 1e6:
             return f"{value / 1e6:.2f} M"
         return f"{value / 1e3:.1f} k" if value >= 1e3 else f"{value:.0f}"
@@ -163,6 +163,8 @@ MAIN = [
     ("query_core_100", "100 results"),
     ("query_core_1000", "1000 results"),
     ("query_scanned_1000", "positions tested in that"),
+    ("nearest_10", "the 10 nearest to a place"),
+    ("polygon_64_100", "polygons of 64 vertices, 100 results"),
     ("query_packet_20", "packet in to answer packet out"),
     ("mixed", "updates, with queries as 10 % of the packets"),
     ("mixed_queries", "and those queries"),
@@ -170,6 +172,14 @@ MAIN = [
     ("update_kept_beside_queries", "of what it does while the other one is idle"),
     ("query_beside_updates", "those queries"),
     ("query_kept_beside_updates", "of what it does while the other one is idle"),
+    ("fence_setup_23000", "adding 23,000 circles of 5 km to the index of standing volumes"),
+    ("fence_setup_23000_bytes", "its index and memberships of a million entities"),
+    ("fence_update", "updates through index and memberships alone, nobody crosses an edge"),
+    ("fence_update_none_near", "the same where no circle is near"),
+    ("fence_notices", "events (MOVE) of updates within such circles, index and memberships alone"),
+    ("fence_setup_1m", "adding a million circles of 50 m"),
+    ("fence_setup_1m_bytes", "their index and memberships"),
+    ("fences_1m", "updates through these, alone"),
     ("redis_geoadd", "Redis, GEOADD of the same small moves, its best depth"),
     ("redis_geoadd_jump", "Redis, GEOADD to anywhere"),
     ("redis_geosearch_20", "Redis, GEOSEARCH, 20 results"),

@@ -136,6 +136,8 @@ def updates_and_queries(run):
             for hits in (20, 100, 1000):
                 got = run.core_window(core, f"query:{hits}", f"query_core_{hits}", "queries", "queries/s")
                 run.keep(f"query_scanned_{hits}", got["scanned"], "entities/s")
+            run.core_window(core, "nearest:10", "nearest_10", "queries", "queries/s")
+            run.core_window(core, "polygon:100", "polygon_64_100", "queries", "queries/s")
             for name, served in packets.items():
                 got = served.ask(f"window {run.window_s}")
                 if got["refused"] > 0.001 * got["rx_packets"]:
@@ -213,6 +215,37 @@ def two_workers(run):
                 run.core_window(divided, f"foreign:{share}", f"update_two_workers_foreign_{share}", "updates", "records/s")
 
     run.group("two workers", body)
+
+
+def fences(run):
+    """Standing volumes by themselves: index and memberships under a synthetic crowd, no engine behind them."""
+    def body(start):
+        # Beside each other only while they take turns: setting up takes seconds, measuring parts of one.
+        scenes = {name: start("presence-fence-bench", name, "--core", str(run.worker)) for name in ("wide", "none", "notices")}
+        wide = scenes["wide"].ready
+        run.keep("fence_setup_23000", wide["setup_s"], "s", wide)
+        run.keep("fence_setup_23000_bytes", wide["index_bytes"] + wide["member_bytes"], "bytes")
+        run.keep("fence_index_23000_bytes", wide["index_bytes"], "bytes")
+        for _ in range(run.rounds):
+            for name, figure, what in (("wide", "fence_update", "updates"), ("none", "fence_update_none_near", "updates"),
+                                       ("notices", "fence_notices", "events")):
+                got = scenes[name].ask(f"updates {run.window_s}")
+                if name == "wide" and got["events"]:
+                    raise Failed("an update crossed an edge")
+                run.keep(figure, got[what], "records/s" if what == "updates" else "notices/s", {**scenes[name].ready, "window": got})
+
+    run.group("standing volumes by themselves", body)
+
+
+def small_fences(run):
+    def body(start):
+        small = start("presence-fence-bench", "small", "--core", str(run.worker))
+        run.keep("fence_setup_1m", small.ready["setup_s"], "s", small.ready)
+        run.keep("fence_setup_1m_bytes", small.ready["index_bytes"] + small.ready["member_bytes"], "bytes")
+        for _ in range(run.rounds):
+            run.keep("fences_1m", small.ask(f"updates {run.window_s}")["updates"], "records/s", small.ready)
+
+    run.group("a million small standing volumes", body)
 
 
 def latency(run):
@@ -390,6 +423,9 @@ def measure(build, rounds, window_s, full, huge_wanted):
         if full:
             by_entities(run)
         two_workers(run)
+        fences(run)
+        if full:
+            small_fences(run)
         latency(run)
         redis(run)
         own_socket(run)
