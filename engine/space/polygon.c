@@ -225,6 +225,56 @@ static enum pe_volume_fault check_holes(
 	return PE_VOLUME_ok;
 }
 
+// Does not decrease with `across`, so that what lies in an edge's interval lies in the slabs from its one end's to its other's.
+static inline unsigned slab_of(const struct pe_polygon *p, double across)
+{
+	double at = (across - p->slab_from) * p->slab_scale;
+
+	at = at > 0.0 ? at : 0.0;
+	return (unsigned)(at < PE_POLYGON_SLABS - 1.0 ? at : PE_POLYGON_SLABS - 1.0);
+}
+
+static void slab_add(struct pe_polygon *p, unsigned from, unsigned to, unsigned group)
+{
+	for (unsigned s = from; s <= to; s++)
+		p->slab[s][group / 64] |= 1ull << group % 64;
+}
+
+static void slabs_fill(struct pe_polygon *p)
+{
+	unsigned count = p->ring_end[p->ring_count - 1];
+	double least = INFINITY, most = -INFINITY;
+
+	memset(p->slab, 0, sizeof p->slab);
+	for (unsigned i = 0; i < count; i++)
+		if (p->from[i] < INFINITY) {
+			double low = p->from[i] < p->to[i] ? p->from[i] : p->to[i];
+			double high = p->from[i] < p->to[i] ? p->to[i] : p->from[i];
+
+			least = low < least ? low : least;
+			most = high > most ? high : most;
+		}
+	p->slab_from = least < INFINITY ? least : 0.0;
+	p->slab_scale = PE_POLYGON_SLABS / (most - least);
+	// All in the first one where there is no width to speak of, or no edge with an interval at all.
+	if (!(p->slab_scale > 0.0 && p->slab_scale < 1e300))
+		p->slab_scale = 0.0;
+	for (unsigned i = 0; i < count; i++) {
+		unsigned from, to;
+
+		if (!(p->from[i] < INFINITY))
+			continue;
+		from = slab_of(p, p->from[i]);
+		to = slab_of(p, p->to[i]);
+		if (p->from[i] <= p->to[i]) {
+			slab_add(p, from, to, i / 4);
+		} else { // across the antimeridian
+			slab_add(p, from, PE_POLYGON_SLABS - 1, i / 4);
+			slab_add(p, 0, to, i / 4);
+		}
+	}
+}
+
 enum pe_volume_fault pe_polygon_prepare(const struct pe_space *space, const double (*vertices)[2],
 	const unsigned *ring_vertices, unsigned ring_count, double height_min, double height_max,
 	struct pe_polygon *p)
@@ -251,6 +301,7 @@ enum pe_volume_fault pe_polygon_prepare(const struct pe_space *space, const doub
 			largest = fmax(largest, fmax(fabs(vertices[i][0]), fabs(vertices[i][1])));
 	}
 	work.resolution = largest * PE_POLYGON_RESOLUTION;
+	work.bulge = p->kind == PE_SPACE_GEODETIC ? 0.25 / GEO_RADIUS_MIN : 0.0;
 	if (!rings_fill(vertices, ring_vertices, p, &work))
 		return PE_VOLUME_empty_edge;
 	for (unsigned i = work.count; i < work.count + 4; i++)
@@ -271,6 +322,7 @@ enum pe_volume_fault pe_polygon_prepare(const struct pe_space *space, const doub
 	}
 	if (geo_work_crossing(&work))
 		return PE_VOLUME_crossing;
+	slabs_fill(p);
 	return check_holes(p, vertices, ring_vertices);
 }
 
@@ -333,59 +385,112 @@ __attribute__((noinline)) static unsigned near_flips(const struct pe_polygon *p,
 	return flips;
 }
 
-static inline unsigned parity_round(const struct pe_polygon *p, unsigned from, unsigned to,
-	double across, const double point[3])
+// What is the same for every edge that a position is tested against.
+struct ray {
+	__m256d across, x, y, z;
+	__m256d other; // all ones where edges to the north are counted instead
+	double point[3];
+};
+
+static inline struct ray ray_of(const struct pe_polygon *p, double across, const double point[3])
 {
-	const __m256d a = _mm256_set1_pd(across), x = _mm256_set1_pd(point[0]),
-		      y = _mm256_set1_pd(point[1]), z = _mm256_set1_pd(point[2]);
+	return (struct ray){.across = _mm256_set1_pd(across),
+		.x = _mm256_set1_pd(point[0]),
+		.y = _mm256_set1_pd(point[1]),
+		.z = _mm256_set1_pd(point[2]),
+		.other = _mm256_castsi256_pd(_mm256_set1_epi64x(p->from_south ? 0 : -1)),
+		.point = {point[0], point[1], point[2]}};
+}
+
+// Of the four edges at i, those that the ray meets: *odd is turned in their lanes; returns the lanes that have to be turned back.
+static inline unsigned meet_round(
+	const struct pe_polygon *p, unsigned i, const struct ray *r, __m256d *odd)
+{
 	const __m256d zero = _mm256_setzero_pd();
-	// All ones where edges to the north are counted instead.
-	const __m256d other = _mm256_castsi256_pd(_mm256_set1_epi64x(p->from_south ? 0 : -1));
 	const __m256d magnitude = _mm256_castsi256_pd(_mm256_set1_epi64x(INT64_MAX));
-	__m256d odd = zero;
+	__m256d in = in_interval_round(
+		r->across, _mm256_load_pd(&p->from[i]), _mm256_load_pd(&p->to[i]));
+	// From the western end, so that a position in that corner is on the edge, to the last bit.
+	__m256d u = _mm256_sub_pd(r->x, _mm256_load_pd(&p->first[0][i])),
+		v = _mm256_sub_pd(r->y, _mm256_load_pd(&p->first[1][i])),
+		w = _mm256_sub_pd(r->z, _mm256_load_pd(&p->first[2][i]));
+	__m256d off = _mm256_fmadd_pd(u, _mm256_load_pd(&p->normal[0][i]),
+		_mm256_fmadd_pd(v, _mm256_load_pd(&p->normal[1][i]),
+			_mm256_mul_pd(w, _mm256_load_pd(&p->normal[2][i]))));
+	__m256d north = _mm256_cmp_pd(off, zero, _CMP_GE_OQ);
+	__m256d near = _mm256_and_pd(in,
+		_mm256_cmp_pd(
+			_mm256_and_pd(off, magnitude), _mm256_load_pd(&p->near_m[i]), _CMP_LE_OQ));
+
+	*odd = _mm256_xor_pd(*odd, _mm256_and_pd(in, _mm256_xor_pd(north, r->other)));
+	if (__builtin_expect(_mm256_testz_pd(near, near), 1))
+		return 0;
+	return near_flips(p, i, r->point, (unsigned)_mm256_movemask_pd(near),
+		(unsigned)_mm256_movemask_pd(north));
+}
+
+static inline void meet_flat(
+	const struct pe_polygon *p, unsigned i, __m256d x, __m256d y, __m256d *odd)
+{
+	__m256d left = _mm256_load_pd(&p->from[i]);
+	__m256d in = _mm256_and_pd(_mm256_cmp_pd(x, left, _CMP_GE_OQ),
+		_mm256_cmp_pd(x, _mm256_load_pd(&p->to[i]), _CMP_LT_OQ));
+	__m256d off = _mm256_fmadd_pd(_mm256_sub_pd(y, _mm256_load_pd(&p->first[1][i])),
+		_mm256_load_pd(&p->normal[1][i]),
+		_mm256_mul_pd(_mm256_sub_pd(x, left), _mm256_load_pd(&p->normal[0][i])));
+
+	*odd = _mm256_xor_pd(
+		*odd, _mm256_and_pd(in, _mm256_cmp_pd(off, _mm256_setzero_pd(), _CMP_GE_OQ)));
+}
+
+static unsigned parity_round(const struct pe_polygon *p, unsigned from, unsigned to, double across,
+	const double point[3])
+{
+	const struct ray ray = ray_of(p, across, point);
+	__m256d odd = _mm256_setzero_pd();
 	unsigned flips = 0;
 
-	for (unsigned i = from; i < to; i += 4) {
-		__m256d in = in_interval_round(
-			a, _mm256_load_pd(&p->from[i]), _mm256_load_pd(&p->to[i]));
-		// From the western end, so that a position in that corner is on the edge, to the last bit.
-		__m256d u = _mm256_sub_pd(x, _mm256_load_pd(&p->first[0][i])),
-			v = _mm256_sub_pd(y, _mm256_load_pd(&p->first[1][i])),
-			w = _mm256_sub_pd(z, _mm256_load_pd(&p->first[2][i]));
-		__m256d off = _mm256_fmadd_pd(u, _mm256_load_pd(&p->normal[0][i]),
-			_mm256_fmadd_pd(v, _mm256_load_pd(&p->normal[1][i]),
-				_mm256_mul_pd(w, _mm256_load_pd(&p->normal[2][i]))));
-		__m256d north = _mm256_cmp_pd(off, zero, _CMP_GE_OQ);
-		__m256d near = _mm256_and_pd(in,
-			_mm256_cmp_pd(_mm256_and_pd(off, magnitude), _mm256_load_pd(&p->near_m[i]),
-				_CMP_LE_OQ));
-
-		odd = _mm256_xor_pd(odd, _mm256_and_pd(in, _mm256_xor_pd(north, other)));
-		if (__builtin_expect(!_mm256_testz_pd(near, near), 0))
-			flips ^= near_flips(p, i, point, (unsigned)_mm256_movemask_pd(near),
-				(unsigned)_mm256_movemask_pd(north));
-	}
+	for (unsigned i = from; i < to; i += 4)
+		flips ^= meet_round(p, i, &ray, &odd);
 	return (unsigned)_mm256_movemask_pd(odd) ^ flips;
 }
 
-static inline unsigned parity_flat(
+static unsigned parity_flat(
 	const struct pe_polygon *p, unsigned from, unsigned to, const double point[2])
 {
 	const __m256d x = _mm256_set1_pd(point[0]), y = _mm256_set1_pd(point[1]);
-	const __m256d zero = _mm256_setzero_pd();
-	__m256d odd = zero;
+	__m256d odd = _mm256_setzero_pd();
 
-	for (unsigned i = from; i < to; i += 4) {
-		__m256d left = _mm256_load_pd(&p->from[i]);
-		__m256d in = _mm256_and_pd(_mm256_cmp_pd(x, left, _CMP_GE_OQ),
-			_mm256_cmp_pd(x, _mm256_load_pd(&p->to[i]), _CMP_LT_OQ));
-		__m256d off = _mm256_fmadd_pd(_mm256_sub_pd(y, _mm256_load_pd(&p->first[1][i])),
-			_mm256_load_pd(&p->normal[1][i]),
-			_mm256_mul_pd(_mm256_sub_pd(x, left), _mm256_load_pd(&p->normal[0][i])));
-
-		odd = _mm256_xor_pd(odd, _mm256_and_pd(in, _mm256_cmp_pd(off, zero, _CMP_GE_OQ)));
-	}
+	for (unsigned i = from; i < to; i += 4)
+		meet_flat(p, i, x, y, &odd);
 	return (unsigned)_mm256_movemask_pd(odd);
+}
+
+// The same with the edges alone that a position can meet.
+static bool meets_odd_round(const struct pe_polygon *p, double across, const double point[3])
+{
+	const struct ray ray = ray_of(p, across, point);
+	const uint64_t *groups = p->slab[slab_of(p, across)];
+	__m256d odd = _mm256_setzero_pd();
+	unsigned flips = 0;
+
+	for (unsigned w = 0; w < sizeof p->slab[0] / sizeof p->slab[0][0]; w++)
+		for (uint64_t left = groups[w]; left; left &= left - 1)
+			flips ^= meet_round(
+				p, 4 * (64 * w + (unsigned)__builtin_ctzll(left)), &ray, &odd);
+	return __builtin_popcount((unsigned)_mm256_movemask_pd(odd) ^ flips) & 1;
+}
+
+static bool meets_odd_flat(const struct pe_polygon *p, const double point[2])
+{
+	const __m256d x = _mm256_set1_pd(point[0]), y = _mm256_set1_pd(point[1]);
+	const uint64_t *groups = p->slab[slab_of(p, point[0])];
+	__m256d odd = _mm256_setzero_pd();
+
+	for (unsigned w = 0; w < sizeof p->slab[0] / sizeof p->slab[0][0]; w++)
+		for (uint64_t left = groups[w]; left; left &= left - 1)
+			meet_flat(p, 4 * (64 * w + (unsigned)__builtin_ctzll(left)), x, y, &odd);
+	return __builtin_popcount((unsigned)_mm256_movemask_pd(odd)) & 1;
 }
 
 bool geo_polygon_parity(const struct pe_polygon *p, unsigned from, unsigned to, double across,
@@ -399,14 +504,13 @@ bool geo_polygon_parity(const struct pe_polygon *p, unsigned from, unsigned to, 
 
 bool pe_polygon_covers(const struct pe_polygon *p, const double position[3])
 {
-	unsigned to = p->ring_end[p->ring_count - 1];
 	double normal[3], point[3];
 
 	if (p->kind == PE_SPACE_CARTESIAN)
-		return __builtin_popcount(parity_flat(p, 0, to, position)) & 1;
+		return meets_odd_flat(p, position);
 	geo_normal(position[0], position[1], normal);
 	geo_point(normal, 0.0, point);
-	return __builtin_popcount(parity_round(p, 0, to, geo_longitude(position), point)) & 1;
+	return meets_odd_round(p, geo_longitude(position), point);
 }
 
 bool pe_polygon_holds(const struct pe_polygon *p, const double position[3])

@@ -1,5 +1,6 @@
 // A polygon with a height range and holes, prepared for testing many positions: a copy of everything that the tests need,
-// in the caller's memory, an array a quantity with the edges side by side, four tested at a time. Tuned for rings of
+// in the caller's memory, an array a quantity with the edges side by side, four tested at a time, and of those only the ones
+// near a position's ray. Tuned for rings of
 // 4 … 256 vertices about the size of a district or a country. Preparing costs tens of microseconds at most, a test
 // tens to hundreds of nanoseconds. Immutable once prepared: any thread, no locks, no allocation.
 //
@@ -28,6 +29,8 @@
 #define PE_POLYGON_RINGS_MAX    16  // the outer one and 15 holes
 // a ring's edges are filled up to a multiple of four with ones that no test meets
 #define PE_POLYGON_EDGES_MAX        (PE_POLYGON_VERTICES_MAX + 3 * PE_POLYGON_RINGS_MAX)
+#define PE_POLYGON_GROUPS_MAX       (PE_POLYGON_EDGES_MAX / 4) // of edges that are tested together
+#define PE_POLYGON_SLABS            64u
 #define PE_POLYGON_COORDINATE_MAX_M 0x1p50  // CARTESIAN; further than any key holds
 #define PE_POLYGON_RESOLUTION       0x1p-48 // of the largest coordinate: 23 nm on Earth
 
@@ -48,6 +51,9 @@ struct pe_polygon {
 	_Alignas(32) double length[PE_POLYGON_EDGES_MAX];
 	// GEODETIC: how exactly the edge's plane is known anywhere on Earth, m; what is nearer is looked at twice
 	_Alignas(32) double near_m[PE_POLYGON_EDGES_MAX];
+	// Slabs of equal width across the intervals: for each, as bits, the groups of edges that any position of it may meet
+	double slab_from, slab_scale;
+	uint64_t slab[PE_POLYGON_SLABS][(PE_POLYGON_GROUPS_MAX + 63) / 64];
 };
 
 // Checks rings and fills *polygon. vertices: the rings' vertices one after the other, ring_vertices[i] of them for ring i; the first

@@ -102,22 +102,93 @@ static unsigned meets(const struct geo_work *w, unsigned i, unsigned j)
 	return ~(unsigned)_mm256_movemask_pd(apart) & 15u;
 }
 
+// Where edges are, give or take: arcs leave their chords by less than a quarter of their square over the radius.
+struct bounds {
+	double lo[3], hi[3];
+};
+
+static inline double least_of(__m256d v)
+{
+	__m128d pair = _mm_min_pd(_mm256_castpd256_pd128(v), _mm256_extractf128_pd(v, 1));
+
+	return _mm_cvtsd_f64(_mm_min_sd(pair, _mm_unpackhi_pd(pair, pair)));
+}
+
+static inline double most_of(__m256d v)
+{
+	__m128d pair = _mm_max_pd(_mm256_castpd256_pd128(v), _mm256_extractf128_pd(v, 1));
+
+	return _mm_cvtsd_f64(_mm_max_sd(pair, _mm_unpackhi_pd(pair, pair)));
+}
+
+// Of each of the four edges from i on, and of them together. Lanes beyond the last edge are where the first one begins.
+static void bounds_of(
+	const struct geo_work *w, unsigned i, struct bounds edge[4], struct bounds *group)
+{
+	__m256d lo[3], hi[3], square = _mm256_setzero_pd(), slack;
+	_Alignas(32) double lanes[4];
+
+	for (unsigned k = 0; k < 3; k++) {
+		__m256d a = _mm256_load_pd(&w->a[k][i]), b = _mm256_load_pd(&w->b[k][i]);
+		__m256d way = _mm256_sub_pd(b, a);
+
+		square = _mm256_fmadd_pd(way, way, square);
+		lo[k] = _mm256_min_pd(a, b);
+		hi[k] = _mm256_max_pd(a, b);
+	}
+	slack = _mm256_fmadd_pd(square, _mm256_set1_pd(w->bulge), _mm256_set1_pd(w->resolution));
+	for (unsigned k = 0; k < 3; k++) {
+		lo[k] = _mm256_sub_pd(lo[k], slack);
+		hi[k] = _mm256_add_pd(hi[k], slack);
+		group->lo[k] = least_of(lo[k]);
+		group->hi[k] = most_of(hi[k]);
+		_mm256_store_pd(lanes, lo[k]);
+		for (unsigned e = 0; e < 4; e++)
+			edge[e].lo[k] = lanes[e];
+		_mm256_store_pd(lanes, hi[k]);
+		for (unsigned e = 0; e < 4; e++)
+			edge[e].hi[k] = lanes[e];
+	}
+}
+
+static bool clear_of(const struct bounds *a, const struct bounds *b)
+{
+	return a->hi[0] < b->lo[0] || b->hi[0] < a->lo[0] || a->hi[1] < b->lo[1] ||
+		b->hi[1] < a->lo[1] || a->hi[2] < b->lo[2] || b->hi[2] < a->lo[2];
+}
+
+// Edge i against the four from j on.
+static bool edge_crosses(const struct geo_work *w, unsigned i, unsigned j)
+{
+	unsigned hits = meets(w, i, j);
+
+	for (; hits; hits &= hits - 1) {
+		unsigned k = j + (unsigned)__builtin_ctz(hits);
+
+		if (k <= i || k >= w->count)
+			continue;
+		// Consecutive edges share a vertex, and may share no more. In a triangle each follows each.
+		if (w->next[i] == k ? folded(w, i, k) : w->next[k] != i || folded(w, k, i))
+			return true;
+	}
+	return false;
+}
+
+// Groups of four whose bounds are clear of each other hold no pair that meets: most of a ring's.
 bool geo_work_crossing(const struct geo_work *w)
 {
-	for (unsigned i = 0; i < w->count; i++)
-		for (unsigned j = i & ~3u; j < w->count; j += 4) {
-			unsigned hits = meets(w, i, j);
+	struct bounds group[GEO_WORK_MAX / 4], edge[GEO_WORK_MAX];
+	unsigned groups = (w->count + 3) / 4;
 
-			for (; hits; hits &= hits - 1) {
-				unsigned k = j + (unsigned)__builtin_ctz(hits);
-
-				if (k <= i || k >= w->count)
-					continue;
-				// Consecutive edges share a vertex, and may share no more. In a triangle each follows each.
-				if (w->next[i] == k ? folded(w, i, k) :
-						      w->next[k] != i || folded(w, k, i))
+	for (unsigned g = 0; g < groups; g++)
+		bounds_of(w, 4 * g, &edge[4 * g], &group[g]);
+	for (unsigned g = 0; g < groups; g++)
+		for (unsigned o = g; o < groups; o++) {
+			if (clear_of(&group[g], &group[o]))
+				continue;
+			for (unsigned i = 4 * g; i < 4 * g + 4 && i < w->count; i++)
+				if (!clear_of(&edge[i], &group[o]) && edge_crosses(w, i, 4 * o))
 					return true;
-			}
 		}
 	return false;
 }

@@ -8,7 +8,8 @@
 // The edges in the order of the vertices, an array a quantity; the last four are never a whole polygon's.
 struct geo_work {
 	unsigned count;
-	double resolution;           // what is closer than this touches, m
+	double resolution; // what is closer than this touches, m
+	double bulge;      // an arc leaves its chord by less than the chord's square times this, m
 	uint16_t next[GEO_WORK_MAX]; // the edge that begins where this one ends
 	_Alignas(32) double a[3][GEO_WORK_MAX], b[3][GEO_WORK_MAX]; // both ends, m
 	_Alignas(32) double normal[3][GEO_WORK_MAX]; // unit, left of the way from a to b
