@@ -121,12 +121,16 @@ static inline double most_of(__m256d v)
 	return _mm_cvtsd_f64(_mm_max_sd(pair, _mm_unpackhi_pd(pair, pair)));
 }
 
+// Of every edge, an array a quantity.
+struct edges {
+	_Alignas(32) double lo[3][GEO_WORK_MAX], hi[3][GEO_WORK_MAX];
+};
+
 // Of each of the four edges from i on, and of them together. Lanes beyond the last edge are where the first one begins.
 static void bounds_of(
-	const struct geo_work *w, unsigned i, struct bounds edge[4], struct bounds *group)
+	const struct geo_work *w, unsigned i, struct edges *edges, struct bounds *group)
 {
 	__m256d lo[3], hi[3], square = _mm256_setzero_pd(), slack;
-	_Alignas(32) double lanes[4];
 
 	for (unsigned k = 0; k < 3; k++) {
 		__m256d a = _mm256_load_pd(&w->a[k][i]), b = _mm256_load_pd(&w->b[k][i]);
@@ -142,12 +146,8 @@ static void bounds_of(
 		hi[k] = _mm256_add_pd(hi[k], slack);
 		group->lo[k] = least_of(lo[k]);
 		group->hi[k] = most_of(hi[k]);
-		_mm256_store_pd(lanes, lo[k]);
-		for (unsigned e = 0; e < 4; e++)
-			edge[e].lo[k] = lanes[e];
-		_mm256_store_pd(lanes, hi[k]);
-		for (unsigned e = 0; e < 4; e++)
-			edge[e].hi[k] = lanes[e];
+		_mm256_store_pd(&edges->lo[k][i], lo[k]);
+		_mm256_store_pd(&edges->hi[k][i], hi[k]);
 	}
 }
 
@@ -157,37 +157,57 @@ static bool clear_of(const struct bounds *a, const struct bounds *b)
 		b->hi[1] < a->lo[1] || a->hi[2] < b->lo[2] || b->hi[2] < a->lo[2];
 }
 
-// Edge i against the four from j on.
-static bool edge_crosses(const struct geo_work *w, unsigned i, unsigned j)
+// Of the four edges from j on, those whose bounds edge i's are not clear of.
+static unsigned close_to(const struct edges *e, unsigned i, unsigned j)
 {
-	unsigned hits = meets(w, i, j);
+	__m256d clear = _mm256_setzero_pd();
 
-	for (; hits; hits &= hits - 1) {
-		unsigned k = j + (unsigned)__builtin_ctz(hits);
+	for (unsigned k = 0; k < 3; k++) {
+		__m256d below = _mm256_cmp_pd(_mm256_set1_pd(e->hi[k][i]),
+				_mm256_load_pd(&e->lo[k][j]), _CMP_LT_OQ),
+			above = _mm256_cmp_pd(_mm256_load_pd(&e->hi[k][j]),
+				_mm256_set1_pd(e->lo[k][i]), _CMP_LT_OQ);
+
+		clear = _mm256_or_pd(clear, _mm256_or_pd(below, above));
+	}
+	return ~(unsigned)_mm256_movemask_pd(clear) & 15u;
+}
+
+// Edge i against the four from j on, of which those behind it count.
+static bool edge_crosses(
+	const struct geo_work *w, const struct edges *edges, unsigned i, unsigned j)
+{
+	unsigned close = close_to(edges, i, j), others = 0;
+
+	for (; close; close &= close - 1) {
+		unsigned lane = (unsigned)__builtin_ctz(close), k = j + lane;
 
 		if (k <= i || k >= w->count)
 			continue;
 		// Consecutive edges share a vertex, and may share no more. In a triangle each follows each.
-		if (w->next[i] == k ? folded(w, i, k) : w->next[k] != i || folded(w, k, i))
+		if (w->next[i] == k ? folded(w, i, k) : w->next[k] == i && folded(w, k, i))
 			return true;
+		if (w->next[i] != k && w->next[k] != i)
+			others |= 1u << lane;
 	}
-	return false;
+	return others && (meets(w, i, j) & others);
 }
 
-// Groups of four whose bounds are clear of each other hold no pair that meets: most of a ring's.
+// Edges whose bounds are clear of each other don't meet: most of a ring's.
 bool geo_work_crossing(const struct geo_work *w)
 {
-	struct bounds group[GEO_WORK_MAX / 4], edge[GEO_WORK_MAX];
+	struct bounds group[GEO_WORK_MAX / 4];
+	struct edges edges;
 	unsigned groups = (w->count + 3) / 4;
 
 	for (unsigned g = 0; g < groups; g++)
-		bounds_of(w, 4 * g, &edge[4 * g], &group[g]);
+		bounds_of(w, 4 * g, &edges, &group[g]);
 	for (unsigned g = 0; g < groups; g++)
 		for (unsigned o = g; o < groups; o++) {
 			if (clear_of(&group[g], &group[o]))
 				continue;
 			for (unsigned i = 4 * g; i < 4 * g + 4 && i < w->count; i++)
-				if (!clear_of(&edge[i], &group[o]) && edge_crosses(w, i, 4 * o))
+				if (edge_crosses(w, &edges, i, 4 * o))
 					return true;
 		}
 	return false;
