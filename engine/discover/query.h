@@ -24,7 +24,7 @@ struct pe_instant {
 };
 
 #define PE_QUERY_SLOTS    16 // queries prepared together
-#define PE_QUERY_POLYGONS 2  // of them with a polygon: one is 31 KB
+#define PE_QUERY_POLYGONS 2  // of them with a polygon: one is 33 KB
 
 struct pe_query_slot; // slot.h
 struct pe_query_extras;
