@@ -103,6 +103,30 @@ bool pe_query_volume_holds(const struct pe_test *t, const double position[3], bo
 		pe_polygon_covers(t->polygon, position);
 }
 
+unsigned pe_query_polygon_sieve(
+	const struct pe_test *t, struct pe_hit *hits, unsigned from, unsigned to)
+{
+	const struct pe_space *space = t->space;
+	// How exact the index is, it rounds down by a unit at most, and what large coordinates round; with room for both.
+	double least_m = 4.0 * space->unit_m + 8.0 * t->polygon->resolution_m;
+	unsigned kept = from;
+
+	// On Earth an index's place would have to be turned into a longitude first.
+	if (t->ways.geodetic)
+		return to;
+	for (unsigned i = from; i < to; i++) {
+		struct pe_units u = pe_place_units(hits[i].key, hits[i].word & PE_WORD_POSITION);
+		double x = (double)u.v[0] * space->unit_m, y = (double)u.v[1] * space->unit_m;
+		double margin_m = least_m + (fabs(x) + fabs(y)) * 1e-12;
+
+		// Beside a move the record is what counts.
+		if ((hits[i].word & (PE_SLOT_MOVED | PE_SLOT_ARRIVING)) ||
+			!pe_polygon_clear(t->polygon, x, y, margin_m))
+			hits[kept++] = hits[i];
+	}
+	return kept;
+}
+
 unsigned pe_query_volume_regions(const struct pe_test *t, struct pe_region regions[PE_FRAMES_MAX])
 {
 	return t->query->kind == PE_QUERY_POLYGON ?

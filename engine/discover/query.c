@@ -351,6 +351,8 @@ void pe_query_scan_piece(struct pe_query_context *c, struct pe_query_slot *s)
 	s->walked = true;
 	s->from = c->hits_end;
 	s->to = s->from + pe_walker_scan(&s->walker, &c->hits[s->from], PE_QUERY_PIECE_HITS);
+	if (s->query.kind == PE_QUERY_POLYGON)
+		s->to = pe_query_polygon_sieve(&s->test, c->hits, s->from, s->to);
 	c->hits_end = s->to;
 	// Nodes without leaves and empty chunks are work as well, whether the walk came to its end or not: what is beyond the
 	// ordinary share of the cells counts, and a step that met only such, and as many as it may, is a whole query's.

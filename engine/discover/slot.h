@@ -66,6 +66,9 @@ static inline bool pe_query_walked_out(const struct pe_query_slot *s)
 	const struct pe_test *test, const double position[3], bool height_known);
 unsigned pe_query_volume_regions(
 	const struct pe_test *test, struct pe_region regions[PE_FRAMES_MAX]);
+// Of the hits from … to those that a POLYGON may hold, moved together; returns the new end. What is outside for certain costs no record.
+unsigned pe_query_polygon_sieve(
+	const struct pe_test *test, struct pe_hit *hits, unsigned from, unsigned to);
 // Does the program take the view?
 [[nodiscard]] bool pe_query_filter_takes(const struct pe_test *test, const struct pe_view *view);
 // Which of the program's tests, from 0, says so?

@@ -41,6 +41,7 @@ struct pe_polygon {
 	unsigned ring_end
 		[PE_POLYGON_RINGS_MAX]; // of the edges, rounded up to four; a ring begins where the last ended
 	double height_min, height_max;
+	double resolution_m; // what is closer than this touches: of the vertices' coordinates
 	// The interval from ≤ x < to of x or of longitudes (eastwards, so to < from crosses the antimeridian) where a
 	// position's ray meets the edge. Empty for edges along y or a meridian.
 	_Alignas(32) double from[PE_POLYGON_EDGES_MAX], to[PE_POLYGON_EDGES_MAX];
@@ -68,6 +69,10 @@ struct pe_polygon {
 bool pe_polygon_holds(const struct pe_polygon *polygon, const double position[3]);
 // The same whatever the height.
 bool pe_polygon_covers(const struct pe_polygon *polygon, const double position[3]);
+
+// CARTESIAN: is every place within margin_m (> 0) of (x, y), along each axis, outside for certain, whatever the height? So what is held
+// of a position may answer for it.
+bool pe_polygon_clear(const struct pe_polygon *polygon, double x, double y, double margin_m);
 
 // The regions that cover the polygon, as pe_space_box gives them: conservative, and in each frame the smallest box about
 // what the outer ring encloses (a regional space's clipped to its extent). Returns their number, 0 = nothing of the space is near.

@@ -177,6 +177,13 @@ FAULTS = [
         "tests": ["space-polygon", "discover-model"],
     },
     {
+        "name": "polygons: what is by an edge's end is clear of it",
+        "file": "engine/space/polygon.c",
+        "from": "_mm256_cmp_pd(at_x, _mm256_sub_pd(from, margin), _CMP_GE_OQ)",
+        "to": "_mm256_cmp_pd(at_x, from, _CMP_GE_OQ)",
+        "tests": ["space-polygon"],
+    },
+    {
         "name": "polygons: edges that are near count as clear of each other",
         "file": "engine/space/polygon_check.c",
         "from": "return others && (meets(w, i, j) & others);",
