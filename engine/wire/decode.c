@@ -5,6 +5,7 @@
 #include "wire/half.h"
 
 #include <float.h>
+#include <math.h>
 #include <stddef.h>
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
@@ -297,7 +298,7 @@ enum pe_reason pe_wire_check_query(const struct pe_wire_query *q, bool geodetic)
 
 	if (q->kind < PE_QUERY_POINT || q->kind > PE_QUERY_NEAREST)
 		return PE_REASON_query_kind;
-	if ((q->reserved0 | q->reserved1 | q->reserved2 | q->reserved3) ||
+	if ((q->reserved1 | q->reserved2 | q->reserved3) || q->priority >= PE_PRIORITIES ||
 		(q->flags & (unsigned)~PE_QUERY_FLAGS_DEFINED))
 		return PE_REASON_query_flags;
 	if (!(q->flags & PE_QUERY_HAS_ORIGIN) && !bits_zero(q->origin, 3))
@@ -384,8 +385,8 @@ bool pe_wire_next_answer(const struct pe_wire_view *view, uint32_t *offset,
 		return false;
 	memcpy(answer, view->records + *offset, sizeof *answer);
 	*results = view->records + *offset + sizeof *answer;
-	*offset +=
-		(uint32_t)(sizeof *answer + answer->result_count * sizeof(struct pe_wire_result));
+	*offset += (uint32_t)sizeof *answer +
+		answer->result_count * pe_answer_result_bytes(answer->flags);
 	return true;
 }
 
@@ -393,21 +394,65 @@ static enum pe_reason check_answer(const struct pe_wire_answer *a)
 {
 	bool success = a->code == PE_CODE_SUCCESS;
 
-	if (a->reserved || (a->flags & (unsigned)~PE_ANSWER_FLAGS_DEFINED) ||
-		success != (a->reason == 0))
+	if ((a->detail && a->reason != PE_REASON_query_program) ||
+		(a->flags & (unsigned)~PE_ANSWER_FLAGS_DEFINED) || success != (a->reason == 0))
+		return PE_REASON_body_reserved;
+	if ((a->flags & PE_ANSWER_SHORT) && (a->flags & PE_ANSWER_CELLS))
 		return PE_REASON_body_reserved;
 	if ((a->flags & PE_ANSWER_PACKET) && (a->query_id || success))
 		return PE_REASON_body_reserved;
 	// What is refused is one part, the last, without results or a cursor.
 	if (!success &&
 		(a->result_count || a->part || !(a->flags & PE_ANSWER_LAST) ||
-			(a->flags & PE_ANSWER_TRUNCATED)))
+			(a->flags & (PE_ANSWER_TRUNCATED | PE_ANSWER_SHORT | PE_ANSWER_CELLS))))
 		return PE_REASON_body_reserved;
 	if ((a->flags & PE_ANSWER_TRUNCATED) && !(a->flags & PE_ANSWER_LAST))
 		return PE_REASON_body_reserved;
 	if (!(a->flags & PE_ANSWER_TRUNCATED) && !bits_zero(a->cursor, 2))
 		return PE_REASON_body_reserved;
 	return PE_REASON_none;
+}
+
+enum pe_reason pe_wire_check_short(const struct pe_wire_short *r)
+{
+	uint64_t height;
+
+	if (pe_wire_id_nil(r->entity_id))
+		return PE_REASON_id_nil;
+	memcpy(&height, &r->position[2], sizeof height);
+	if (!isfinite(r->position[0]) || !isfinite(r->position[1]) ||
+		!(isfinite(r->position[2]) || height == PE_SHORT_HEIGHT_UNKNOWN))
+		return PE_REASON_coordinates;
+	return PE_REASON_none;
+}
+
+enum pe_reason pe_wire_check_cell(const struct pe_wire_cell *c)
+{
+	if (c->reserved0 || c->reserved1 || (c->flags & (unsigned)~PE_CELL_MORE) || !c->count ||
+		c->level < PE_CELL_LEVEL_MIN || c->level > PE_CELL_LEVEL_MAX)
+		return PE_REASON_record_reserved;
+	if (!finite3(c->centre) || !(c->size_m > 0 && c->size_m <= FLT_MAX) ||
+		!(c->height_m > 0 && c->height_m <= FLT_MAX))
+		return PE_REASON_coordinates;
+	return PE_REASON_none;
+}
+
+static enum pe_reason check_one(const uint8_t *results, unsigned i, unsigned flags)
+{
+	struct pe_wire_result result;
+	struct pe_wire_short brief;
+	struct pe_wire_cell cell;
+
+	if (flags & PE_ANSWER_CELLS) {
+		pe_wire_get_cell(results, i, &cell);
+		return pe_wire_check_cell(&cell);
+	}
+	if (flags & PE_ANSWER_SHORT) {
+		pe_wire_get_short(results, i, &brief);
+		return pe_wire_check_short(&brief);
+	}
+	pe_wire_get_result(results, i, &result);
+	return pe_wire_check_result(&result);
 }
 
 // The answers fill the message to its last byte, neither less nor more.
@@ -419,25 +464,23 @@ static enum pe_reason check_response(const struct pe_wire_view *view)
 	for (unsigned i = 0; i < view->count; i++) {
 		struct pe_wire_answer answer;
 		enum pe_reason reason;
+		uint32_t bytes;
 
 		if (left < sizeof answer)
 			return PE_REASON_length;
 		memcpy(&answer, p, sizeof answer);
 		p += sizeof answer;
 		left -= (uint32_t)sizeof answer;
-		if (answer.result_count > left / sizeof(struct pe_wire_result))
+		bytes = pe_answer_result_bytes(answer.flags);
+		if (answer.result_count > left / bytes)
 			return PE_REASON_length;
 		reason = check_answer(&answer);
-		for (unsigned j = 0; reason == PE_REASON_none && j < answer.result_count; j++) {
-			struct pe_wire_result result;
-
-			pe_wire_get_result(p, j, &result);
-			reason = pe_wire_check_result(&result);
-		}
+		for (unsigned j = 0; reason == PE_REASON_none && j < answer.result_count; j++)
+			reason = check_one(p, j, answer.flags);
 		if (reason != PE_REASON_none)
 			return reason;
-		p += answer.result_count * sizeof(struct pe_wire_result);
-		left -= (uint32_t)(answer.result_count * sizeof(struct pe_wire_result));
+		p += answer.result_count * bytes;
+		left -= answer.result_count * bytes;
 	}
 	return left ? PE_REASON_length : PE_REASON_none;
 }

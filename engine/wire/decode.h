@@ -97,7 +97,7 @@ static inline void pe_wire_get_counter(
 }
 
 // Walks the answers of a sound SPATIAL_RESPONSE: start with *offset = 0; false at the end. *results points at
-// answer->result_count packed results (pe_wire_get_result).
+// answer->result_count packed results: pe_wire_get_result, or by the answer's flags pe_wire_get_short or pe_wire_get_cell.
 bool pe_wire_next_answer(const struct pe_wire_view *view, uint32_t *offset,
 	struct pe_wire_answer *answer, const uint8_t **results);
 
@@ -105,6 +105,17 @@ static inline void pe_wire_get_result(
 	const uint8_t *results, unsigned i, struct pe_wire_result *result)
 {
 	memcpy(result, results + i * sizeof *result, sizeof *result);
+}
+
+static inline void pe_wire_get_short(
+	const uint8_t *results, unsigned i, struct pe_wire_short *result)
+{
+	memcpy(result, results + i * sizeof *result, sizeof *result);
+}
+
+static inline void pe_wire_get_cell(const uint8_t *results, unsigned i, struct pe_wire_cell *cell)
+{
+	memcpy(cell, results + i * sizeof *cell, sizeof *cell);
 }
 
 // What a space allows; the rest of the checks is the same everywhere.
@@ -132,6 +143,10 @@ struct pe_wire_limits {
 // pe_wire_check_reply; offered for tests.
 [[nodiscard]] enum pe_reason pe_wire_check_ack_record(const struct pe_wire_ack_record *ack);
 [[nodiscard]] enum pe_reason pe_wire_check_result(const struct pe_wire_result *result);
+// Likewise: id_nil, coordinates (only the height may be a NaN); record_reserved (also: no entity, an undefined level),
+// coordinates.
+[[nodiscard]] enum pe_reason pe_wire_check_short(const struct pe_wire_short *result);
+[[nodiscard]] enum pe_reason pe_wire_check_cell(const struct pe_wire_cell *cell);
 
 // Event time, Unix ms: header timestamp (0 = the receiver's wall_ms stands in) + offset, saturating
 // at both ends, so that a

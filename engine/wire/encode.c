@@ -289,6 +289,49 @@ bool pe_wire_response_add(struct pe_wire_response *r, const struct pe_wire_resul
 	return pe_wire_response_add_some(r, result, 1) == 1;
 }
 
+static unsigned room_for(const struct pe_wire_response *r, uint32_t bytes, unsigned count)
+{
+	unsigned room = r->answer ? room_bytes(r) / bytes : 0;
+
+	return count < room ? count : room;
+}
+
+unsigned pe_wire_response_add_short(
+	struct pe_wire_response *r, const struct pe_wire_result *results, unsigned count)
+{
+	const uint64_t unknown = PE_SHORT_HEIGHT_UNKNOWN;
+	struct pe_wire_short brief;
+
+	count = room_for(r, sizeof brief, count);
+	for (unsigned i = 0; i < count; i++) {
+		memcpy(brief.entity_id, results[i].entity_id, sizeof brief.entity_id);
+		memcpy(brief.position, results[i].position, sizeof brief.position);
+		if (results[i].state & PE_RESULT_HEIGHT_UNKNOWN)
+			memcpy(&brief.position[2], &unknown, sizeof unknown);
+		memcpy(r->buffer + r->used, &brief, sizeof brief);
+		r->used += (uint32_t)sizeof brief;
+	}
+	r->result_count = (uint16_t)(r->result_count + count);
+	return count;
+}
+
+unsigned pe_wire_response_add_cells(
+	struct pe_wire_response *r, const struct pe_wire_cell *cells, unsigned count)
+{
+	count = room_for(r, sizeof *cells, count);
+	memcpy(r->buffer + r->used, cells, count * sizeof *cells);
+	r->used += count * (uint32_t)sizeof *cells;
+	r->result_count = (uint16_t)(r->result_count + count);
+	return count;
+}
+
+void pe_wire_response_detail(struct pe_wire_response *r, uint64_t detail)
+{
+	assert(r->answer);
+	memcpy(r->buffer + r->answer + offsetof(struct pe_wire_answer, detail), &detail,
+		sizeof detail);
+}
+
 void pe_wire_response_close(struct pe_wire_response *r, enum pe_reason refused, uint16_t flags,
 	const uint64_t cursor[2])
 {

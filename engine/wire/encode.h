@@ -100,6 +100,15 @@ unsigned pe_wire_response_room(const struct pe_wire_response *response);
 [[nodiscard]] unsigned pe_wire_response_add_some(
 	struct pe_wire_response *response, const struct pe_wire_result *results, unsigned count);
 
+// The same with SHORT results, made of whole ones, and with cells. An answer has results of one kind, which its flags tell.
+[[nodiscard]] unsigned pe_wire_response_add_short(
+	struct pe_wire_response *response, const struct pe_wire_result *results, unsigned count);
+[[nodiscard]] unsigned pe_wire_response_add_cells(
+	struct pe_wire_response *response, const struct pe_wire_cell *cells, unsigned count);
+
+// The open answer's detail (struct pe_wire_answer); 0 unless told.
+void pe_wire_response_detail(struct pe_wire_response *response, uint64_t detail);
+
 // Closes the open answer. flags: PE_ANSWER_*. cursor may be NULL (zero). Code and reason are made
 // from `refused`.
 void pe_wire_response_close(struct pe_wire_response *response, enum pe_reason refused,

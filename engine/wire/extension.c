@@ -1,7 +1,7 @@
 #include "wire/extension.h"
 
-#include "wire/filter.h"
-
+#include <float.h>
+#include <math.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -82,13 +82,30 @@ static bool volume_sound(unsigned kind, const uint8_t *content, uint32_t bytes)
 	}
 }
 
+// Which of the defined blocks there are is one bit each.
+#define BLOCKS_DEFINED (1u << PE_BLOCK_VOLUME | 1u << PE_BLOCK_FILTER | 1u << PE_BLOCK_RESOLUTION)
+
+static bool block_defined(unsigned type)
+{
+	return type < 32 && (BLOCKS_DEFINED >> type & 1);
+}
+
+static bool resolution_sound(const struct pe_wire_query *q, const struct pe_wire_resolution *r)
+{
+	// The nearest are single entities.
+	return r->spatial_m <= FLT_MAX && !signbit(r->spatial_m) && r->attribute <= 1.0f &&
+		!signbit(r->attribute) && !r->reserved &&
+		!(r->spatial_m > 0 && q->kind == PE_QUERY_NEAREST);
+}
+
 enum pe_reason pe_wire_check_extension(const struct pe_wire_query *q, const uint8_t *data,
 	uint32_t bytes, struct pe_wire_extension *extension)
 {
 	unsigned last = 0;
 	uint32_t at = 0;
 
-	*extension = (struct pe_wire_extension){0};
+	*extension = (struct pe_wire_extension){
+		.resolution = {.attribute = PE_RESOLUTION_ATTRIBUTE_DEFAULT}};
 	while (at < bytes) {
 		struct pe_wire_block block;
 		const uint8_t *content = data + at + BLOCK_BYTES;
@@ -98,7 +115,7 @@ enum pe_reason pe_wire_check_extension(const struct pe_wire_query *q, const uint
 		memcpy(&block, data + at, sizeof block);
 		at += BLOCK_BYTES;
 		// In the order of their types, so each of them once.
-		if (block.type <= last || block.type > PE_BLOCK_FILTER || block.reserved ||
+		if (block.type <= last || !block_defined(block.type) || block.reserved ||
 			bytes - at < padded(block.bytes) ||
 			!all_zero(content + block.bytes, padded(block.bytes) - block.bytes))
 			return PE_REASON_query_extension;
@@ -109,6 +126,12 @@ enum pe_reason pe_wire_check_extension(const struct pe_wire_query *q, const uint
 			extension->filter_bytes = block.bytes;
 			continue;
 		}
+		if (block.type == PE_BLOCK_RESOLUTION) {
+			if (block.bytes != sizeof extension->resolution)
+				return PE_REASON_query_extension;
+			memcpy(&extension->resolution, content, sizeof extension->resolution);
+			continue;
+		}
 		if (!volume_sound(q->kind, content, block.bytes))
 			return PE_REASON_query_extension;
 		extension->volume = content;
@@ -116,13 +139,12 @@ enum pe_reason pe_wire_check_extension(const struct pe_wire_query *q, const uint
 	}
 	if (pe_query_kind_extended(q->kind) != (extension->volume != NULL))
 		return PE_REASON_query_extension;
-	if (extension->filter) {
-		struct pe_filter_error error;
-
-		if (pe_filter_check(extension->filter, extension->filter_bytes, &error) !=
-			PE_FILTER_SOUND)
-			return PE_REASON_query_program;
-	}
+	if (!resolution_sound(q, &extension->resolution))
+		return PE_REASON_query_resolution;
+	if (extension->filter &&
+		pe_filter_check(extension->filter, extension->filter_bytes,
+			&extension->filter_error) != PE_FILTER_SOUND)
+		return PE_REASON_query_program;
 	return PE_REASON_none;
 }
 

@@ -1,14 +1,15 @@
-// Extensions of queries on the wire: what does not fit the 128 bytes of a query. A volume that is not a sphere, box or point, and
-// a filter program. They follow all queries of the message, in the order of the queries. docs/protocol.md says the same in
+// Extensions of queries on the wire: what does not fit the 128 bytes of a query. A volume that is not a sphere, box or point,
+// a filter program, how finely is answered. They follow all queries of the message, in the order of the queries. docs/protocol.md says the same in
 // words. Checking copies nothing and keeps nothing: what comes out points into the message. Shared with the client library;
 // data may be unaligned and hostile. Any thread.
 //
-// An extension is one or two blocks, in the order of their types, each at most once:
+// An extension is some blocks, in the order of their types, each at most once:
 //   0  struct pe_wire_block   8 bytes
 //   8  content, `bytes` of it; then zeros to a multiple of eight
 #pragma once
 
 #include "base/reasons.h"
+#include "wire/filter.h"
 #include "wire/wire.h"
 
 #include <stdbool.h>
@@ -17,6 +18,7 @@
 enum pe_block_type {
 	PE_BLOCK_VOLUME = 1, // by the query's kind: POLYGON, ORIENTED_BOX, FRUSTUM
 	PE_BLOCK_FILTER = 2, // a program, wire/filter.h
+	PE_BLOCK_RESOLUTION = 4,
 };
 
 struct pe_wire_block {
@@ -58,18 +60,33 @@ struct pe_wire_frustum {       // the apex is the query's a
 };
 static_assert(sizeof(struct pe_wire_frustum) == 64, "frustum");
 
+// How finely is answered. None of them negative, not even a zero.
+struct pe_wire_resolution {
+	// entities in one cell of that size come as one, with their number; 0 = singly
+	float spatial_m;
+	uint32_t temporal_ms; // results older than that are left out; 0 = of any age
+	// How much of an entity is told, 0–1: below 0.5 id and position, from 0.5 on the ordinary result
+	float attribute;
+	uint32_t reserved;
+};
+static_assert(sizeof(struct pe_wire_resolution) == 16, "resolution");
+#define PE_RESOLUTION_ATTRIBUTE_DEFAULT 0.5f
+
 // A checked extension. Pointers go into the message.
 struct pe_wire_extension {
 	const uint8_t *volume; // content; NULL = none
 	const uint8_t *filter; // a whole program; NULL = none
 	uint32_t volume_bytes, filter_bytes;
+	struct pe_wire_resolution resolution; // the default where there is no block
+	struct pe_filter_error filter_error;  // with query_program
 };
 
 // Bytes of all extensions of `count` packed queries, as their records say.
 uint32_t pe_wire_extensions_bytes(const uint8_t *queries, unsigned count);
 
 // Everything about a query's extension that needs no space. The query passed pe_wire_check_query; `bytes` is its
-// extension_bytes, 0 without one. query_extension: the blocks, or the layout of a volume; query_program: the filter.
+// extension_bytes, 0 without one. query_extension: the blocks, or the layout of a volume; query_resolution; query_program: the
+// filter, with *extension's filter_error.
 // What a volume bounds is for pe_polygon_prepare and pe_hull_…
 [[nodiscard]] enum pe_reason pe_wire_check_extension(const struct pe_wire_query *query,
 	const uint8_t *data, uint32_t bytes, struct pe_wire_extension *extension);

@@ -169,6 +169,15 @@ enum pe_query_kind {
 	PE_QUERY_NEAREST = 7,
 };
 
+// Who is served first where queries of several classes meet, and with how much of what there is.
+enum pe_priority {
+	PE_PRIORITY_NORMAL = 0,
+	PE_PRIORITY_LOW = 1,
+	PE_PRIORITY_HIGH = 2,
+	PE_PRIORITY_CRITICAL = 3,
+	PE_PRIORITIES,
+};
+
 // The volume is in the query's extension.
 static inline bool pe_query_kind_extended(unsigned kind)
 {
@@ -185,9 +194,9 @@ static inline bool pe_query_kind_extended(unsigned kind)
 #define PE_QUERY_FLAGS_DEFINED 0x001Fu
 
 struct pe_wire_query {
-	uint32_t query_id; // the asker's choice, echoed
-	uint8_t kind;      // enum pe_query_kind
-	uint8_t reserved0;
+	uint32_t query_id;    // the asker's choice, echoed
+	uint8_t kind;         // enum pe_query_kind
+	uint8_t priority;     // enum pe_priority
 	uint16_t flags;       // PE_QUERY_*
 	uint16_t max_results; // 0 = the engine's cap
 	uint16_t timeout_ms;  // 0 = the engine's default
@@ -213,8 +222,11 @@ static_assert(sizeof(struct pe_wire_query) == 128, "query");
 #define PE_ANSWER_LAST      0x0001u // no further part of this answer follows
 #define PE_ANSWER_TRUNCATED 0x0002u // a bound cut it (last part only); cursor goes on
 // code and reason are of the whole request packet; query_id is 0
-#define PE_ANSWER_PACKET        0x0004u
-#define PE_ANSWER_FLAGS_DEFINED 0x0007u
+#define PE_ANSWER_PACKET 0x0004u
+// What the results are: struct pe_wire_short, or struct pe_wire_cell; else struct pe_wire_result. Not both.
+#define PE_ANSWER_SHORT         0x0008u
+#define PE_ANSWER_CELLS         0x0010u
+#define PE_ANSWER_FLAGS_DEFINED 0x001Fu
 
 struct pe_wire_answer {
 	uint32_t query_id;
@@ -226,9 +238,19 @@ struct pe_wire_answer {
 	uint16_t part;             // 0, 1, …
 	uint16_t result_count;     // results that follow in this message
 	uint64_t cursor[2];
-	uint64_t reserved;
+	// refused as query_program: where the program is at fault, pe_answer_fault; else 0
+	uint64_t detail;
 };
 static_assert(sizeof(struct pe_wire_answer) == 48, "answer");
+
+// Bits 0–7 enum pe_filter_fault, 8–15 the step (255: of the whole program), 16–31 the byte of the program.
+static inline uint64_t pe_answer_fault(unsigned fault, unsigned step, unsigned at)
+{
+	return (fault & 0xFFu) | (step & 0xFFu) << 8 | (uint64_t)(at & 0xFFFFu) << 16;
+}
+#define PE_ANSWER_FAULT(detail)      ((unsigned)(detail)&0xFFu)
+#define PE_ANSWER_FAULT_STEP(detail) ((unsigned)((detail) >> 8) & 0xFFu)
+#define PE_ANSWER_FAULT_AT(detail)   ((unsigned)((detail) >> 16) & 0xFFFFu)
 
 struct pe_wire_result {
 	uint8_t entity_id[16];
@@ -247,6 +269,41 @@ struct pe_wire_result {
 };
 static_assert(sizeof(struct pe_wire_result) == 64, "result");
 #define PE_RESULT_HEIGHT_UNKNOWN 0x08u
+
+// A result of an answer that is SHORT. A height that is not known is a NaN, of just these bits.
+#define PE_SHORT_HEIGHT_UNKNOWN 0x7FF8000000000000ull
+struct pe_wire_short {
+	uint8_t entity_id[16];
+	double position[3];
+};
+static_assert(sizeof(struct pe_wire_short) == 40, "short result");
+
+// A result of an answer of CELLS: how many entities stood the query's tests in a cell of the tree.
+struct pe_wire_cell {
+	double centre[3];      // a position; GEODETIC: the height is 0, a cell has none
+	uint32_t count;        // ≥ 1
+	float size_m;          // edge across
+	float height_m;        // edge up, along the frame's axis
+	int32_t newest_age_ms; // of the entities that were counted
+	int8_t level;          // 0: a leaf; below: a leaf halved so often; above: nodes of the tree
+	uint8_t flags;         // PE_CELL_*
+	uint16_t reserved0;
+	uint32_t reserved1;
+};
+static_assert(sizeof(struct pe_wire_cell) == 48, "cell");
+// A bound of work ended within the cell: the next page goes on in it, and what it counts is to be added.
+#define PE_CELL_MORE      0x01u
+#define PE_CELL_LEVEL_MIN (-3)
+#define PE_CELL_LEVEL_MAX 9
+
+// Bytes of one result of an answer with such flags.
+static inline uint32_t pe_answer_result_bytes(unsigned flags)
+{
+	if (flags & PE_ANSWER_CELLS)
+		return sizeof(struct pe_wire_cell);
+	return flags & PE_ANSWER_SHORT ? sizeof(struct pe_wire_short) :
+					 sizeof(struct pe_wire_result);
+}
 
 // STATE_REQUEST and STATE_RESPONSE: the engine's counters, answered to trusted sources only.
 #define PE_STATE_COUNTERS 1

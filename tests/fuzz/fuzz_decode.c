@@ -137,11 +137,33 @@ static void engine_side(const uint8_t *data, uint32_t bytes, const struct pe_wir
 	same(data, bytes, out, out_bytes);
 }
 
+static void add_again(
+	struct pe_wire_response *r, const uint8_t *results, unsigned i, unsigned flags)
+{
+	struct pe_wire_result result = {0};
+	struct pe_wire_short brief;
+	struct pe_wire_cell cell;
+
+	if (flags & PE_ANSWER_CELLS) {
+		pe_wire_get_cell(results, i, &cell);
+		EXPECT(pe_wire_response_add_cells(r, &cell, 1) == 1);
+	} else if (flags & PE_ANSWER_SHORT) {
+		pe_wire_get_short(results, i, &brief);
+		memcpy(result.entity_id, brief.entity_id, sizeof brief.entity_id);
+		memcpy(result.position, brief.position, sizeof brief.position);
+		if (brief.position[2] != brief.position[2])
+			result.state = PE_RESULT_HEIGHT_UNKNOWN;
+		EXPECT(pe_wire_response_add_short(r, &result, 1) == 1);
+	} else {
+		pe_wire_get_result(results, i, &result);
+		EXPECT(pe_wire_response_add(r, &result));
+	}
+}
+
 static uint32_t response_again(uint8_t *out, const struct pe_wire_view *view)
 {
 	struct pe_wire_response r;
 	struct pe_wire_answer a;
-	struct pe_wire_result result;
 	const uint8_t *results;
 	uint32_t offset = 0;
 	unsigned answers = 0;
@@ -150,10 +172,10 @@ static uint32_t response_again(uint8_t *out, const struct pe_wire_view *view)
 	while (pe_wire_next_answer(view, &offset, &a, &results)) {
 		EXPECT(pe_wire_response_open(
 			&r, a.query_id, a.stream_id, a.request_sequence, a.part));
-		for (unsigned i = 0; i < a.result_count; i++) {
-			pe_wire_get_result(results, i, &result);
-			EXPECT(pe_wire_response_add(&r, &result));
-		}
+		for (unsigned i = 0; i < a.result_count; i++)
+			add_again(&r, results, i, a.flags);
+		if (a.detail)
+			pe_wire_response_detail(&r, a.detail);
 		pe_wire_response_close(&r, PE_REASON_none, a.flags, a.cursor);
 		// Numbers of reasons newer than this build are legal; the writer has no words for them.
 		memcpy(out + (results - view->records) + sizeof(struct pe_wire_header) - sizeof a +
@@ -277,7 +299,7 @@ static size_t mend_extension(uint8_t *data, struct pe_wire_header *h, size_t siz
 	memcpy(data, h, sizeof *h);
 	memcpy(&q, at, sizeof q);
 	q.kind = (uint8_t)(PE_QUERY_POINT + (seed >> 18) % 7);
-	q.reserved0 = 0;
+	q.priority &= 3;
 	q.flags = bytes ? PE_QUERY_HAS_EXTENSION : 0;
 	memset(q.b, 0, sizeof q.b);
 	memset(q.origin, 0, sizeof q.origin);

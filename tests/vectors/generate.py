@@ -35,17 +35,21 @@ ACK_PREAMBLE = [("broadcast_id", "id", 1), ("request_sequence", "Q", 1), ("code"
 ACK = [("status", "B", 1), ("code", "B", 1), ("reason", "B", 1), ("_", "B", 1), ("known_incarnation", "I", 1),
        ("known_sequence", "I", 1), ("silence", "I", 1)]
 PING = [("opaque", "id", 1)]
-QUERY = [("query_id", "I", 1), ("kind", "B", 1), ("_", "B", 1), ("flags", "H", 1), ("max_results", "H", 1),
+QUERY = [("query_id", "I", 1), ("kind", "B", 1), ("priority", "B", 1), ("flags", "H", 1), ("max_results", "H", 1),
          ("timeout", "H", 1), ("type_mask", "H", 1), ("state_mask", "H", 1), ("a", "d", 3), ("b", "d", 3),
          ("origin", "d", 3), ("height_min", "f", 1), ("height_max", "f", 1), ("cursor", "Q", 2),
          ("extension_bytes", "H", 1), ("_", "H", 1), ("_", "I", 1), ("_", "Q", 1)]
+RESOLUTION = [("spatial", "f", 1), ("temporal", "I", 1), ("attribute", "f", 1), ("_", "I", 1)]
 BLOCK = [("type", "H", 1), ("bytes", "H", 1), ("_", "I", 1)]
 POLYGON = [("form", "B", 1), ("ring_count", "B", 1), ("vertex_count", "H", 1), ("_", "I", 1), ("height_min", "d", 1),
            ("height_max", "d", 1)]
 ORIENTED_BOX = [("half", "d", 3), ("orientation", "d", 4)]
 FRUSTUM = [("orientation", "d", 4), ("angles", "d", 2), ("near_far", "d", 2)]
 ANSWER = [("query_id", "I", 1), ("code", "B", 1), ("reason", "B", 1), ("flags", "H", 1), ("request_sequence", "Q", 1),
-          ("stream_id", "I", 1), ("part", "H", 1), ("result_count", "H", 1), ("cursor", "Q", 2), ("_", "Q", 1)]
+          ("stream_id", "I", 1), ("part", "H", 1), ("result_count", "H", 1), ("cursor", "Q", 2), ("detail", "Q", 1)]
+SHORT = [("entity_id", "id", 1), ("position", "d", 3)]
+CELL = [("centre", "d", 3), ("count", "I", 1), ("size", "f", 1), ("height", "f", 1), ("newest_age", "i", 1), ("level", "b", 1),
+        ("flags", "B", 1), ("_", "H", 1), ("_", "I", 1)]
 RESULT = [("entity_id", "id", 1), ("position", "d", 3), ("age", "i", 1), ("distance", "f", 1), ("velocity", "e", 3),
           ("precision", "e", 1), ("ttl_left", "H", 1), ("state", "B", 1), ("custom_state", "B", 1),
           ("entity_type", "B", 1), ("position_confidence", "B", 1), ("status_confidence", "B", 1), ("_", "B", 1)]
@@ -85,8 +89,8 @@ def pack(layout, fields):
 
 
 assert [len(pack(x, {})) for x in (HEADER, UPDATE_PREAMBLE, UPDATE, WITHDRAW, ACK_PREAMBLE, ACK, PING, QUERY, ANSWER,
-                                   RESULT, STATE_REQUEST, STATE_PREAMBLE, COUNTER, BLOCK, POLYGON, ORIENTED_BOX, FRUSTUM)] == \
-    [80, 24, 80, 24, 32, 16, 16, 128, 48, 64, 16, 16, 16, 8, 24, 56, 64]
+                                   RESULT, STATE_REQUEST, STATE_PREAMBLE, COUNTER, BLOCK, POLYGON, ORIENTED_BOX, FRUSTUM, RESOLUTION, SHORT, CELL)] == \
+    [80, 24, 80, 24, 32, 16, 16, 128, 48, 64, 16, 16, 16, 8, 24, 56, 64, 16, 40, 48]
 
 
 def zeros_to_eight(data):
@@ -126,7 +130,8 @@ def message(kind, header, preamble, records):
     for record in records:
         if kind == "SPATIAL_RESPONSE":
             record.setdefault("result_count", len(record["results"]))
-            data += pack(ANSWER, record) + b"".join(pack(RESULT, r) for r in record["results"])
+            layout = CELL if record.get("flags", 0) & 0x10 else SHORT if record.get("flags", 0) & 8 else RESULT
+            data += pack(ANSWER, record) + b"".join(pack(layout, r) for r in record["results"])
         else:
             if "extension" in record:
                 record.setdefault("extension_bytes", len(record["extension"]))
@@ -246,6 +251,19 @@ query_examples += [
      [turned, view, nearest, dict(near, flags=0x10, extension=block(2, active))], "geodetic"),
     ("query-nearest-most", "1000 wherever they are", HEAD, [dict(query_id=1, kind=7, max_results=1000, a=[1e6, 0.0, -5.0])], "cartesian"),
 ]
+def resolution(spatial=0.0, temporal=0, attribute=0.5):
+    return block(4, pack(RESOLUTION, dict(spatial=spatial, temporal=temporal, attribute=attribute)))
+
+
+heat = dict(near, flags=0x10, b=[5000.0, 0.0, 0.0], extension=resolution(512.0, 60000))
+query_examples += [
+    ("query-cells", "a heat map: 5 km about the harbour in cells of up to 512 m, of the last minute", HEAD, [heat], "geodetic"),
+    ("query-resolutions", "short results of class CRITICAL, cells with a filter of class LOW, everything, an ordinary one of class HIGH", HEAD,
+     [dict(near, query_id=1, priority=3, flags=0x10, extension=resolution(attribute=0.0)),
+      dict(near, query_id=2, priority=1, flags=0x10, extension=block(2, active) + resolution(64.0, 0, 0.25)),
+      dict(nearest, query_id=3, flags=0x10, extension=resolution(0.0, 4294967295, 1.0)),
+      dict(near, query_id=4, priority=2)], "geodetic"),
+]
 for name, about, header, records, space in query_examples:
     sound("query", name, about, "SPATIAL_QUERY", header, {}, [dict(r) for r in records], space)
 
@@ -262,6 +280,17 @@ response_examples = [
     ("response-refused-query", "query_kind", [dict(query_id=4, **REASONS["query_kind"], flags=1, request_sequence=42, stream_id=7, results=[])]),
     ("response-refused-message", "space_unknown, of the whole request",
      [dict(query_id=0, **REASONS["space_unknown"], flags=5, request_sequence=42, stream_id=7, results=[])]),
+    ("response-short", "SHORT: id and position only",
+     [dict(query_id=1, flags=9, request_sequence=42, stream_id=7,
+           results=[dict(entity_id=ID[1], position=[60.1675, 24.9625, 0.0]), dict(entity_id=ID[2], position=[-90.0, 180.0, -3.5])])]),
+    ("response-cells", "CELLS: counts of a page that a bound of work cut within its only cell, and of another query",
+     [dict(query_id=1, flags=0x13, request_sequence=42, stream_id=7, cursor=[7, (1 << 63) + 1],
+           results=[dict(centre=[60.1675, 24.9625, 0.0], count=4294967295, size=512.0, height=1024.0, newest_age=-100, level=1, flags=1)]),
+      dict(query_id=2, flags=0x11, request_sequence=43, stream_id=7,
+           results=[dict(centre=[-4.0, 12.0, 512.0], count=1, size=8.0, height=1024.0, newest_age=60000, level=-3),
+                    dict(centre=[0.5, 0.5, 0.0], count=12, size=2.0**25, height=2.0**24, newest_age=0, level=9)])]),
+    ("response-refused-program", "query_program: its third step's argument, byte 17",
+     [dict(query_id=4, **REASONS["query_program"], flags=1, request_sequence=42, stream_id=7, detail=7 | 2 << 8 | 17 << 16, results=[])]),
     ("response-28", "28 answers without results: 1424 bytes",
      [dict(query_id=i, flags=1, request_sequence=42, stream_id=7, results=[]) for i in range(28)]),
 ]
@@ -383,6 +412,23 @@ broken("example-response", "fewer-results", "bytes that belong to no answer", "l
 broken("example-response", "result-nan", "", "coordinates", (128 + 16, "d", float("nan")))
 broken("example-response", "result-nil", "", "id_nil", (128, "Q", 0), (136, "Q", 0))
 broken("example-response", "cursor-not-truncated", "", "body_reserved", (80 + 24, "Q", 1))
+broken("example-response", "detail-without-reason", "", "body_reserved", (80 + 40, "Q", 1))
+broken("response-refused-query", "detail-of-another-reason", "", "body_reserved", (80 + 40, "Q", 1))
+broken("response-refused-program", "short-and-refused", "", "body_reserved", (80 + 6, "H", 9))
+broken("response-short", "as-whole-results", "bytes that are no results", "length", (80 + 6, "H", 1))
+broken("response-short", "nil", "", "id_nil", (128, "Q", 0), (136, "Q", 0))
+broken("response-short", "position-nan", "only a height may be that", "coordinates", (128 + 16, "d", float("nan")))
+broken("response-short", "height-infinite", "", "coordinates", (128 + 32, "d", float("inf")))
+broken("response-cells", "short-and-cells", "", "body_reserved", (80 + 6, "H", 0x1B))
+broken("response-cells", "count-0", "", "record_reserved", (128 + 24, "I", 0))
+broken("response-cells", "level-10", "", "record_reserved", (128 + 40, "b", 10))
+broken("response-cells", "level-minus-4", "", "record_reserved", (128 + 40, "b", -4))
+broken("response-cells", "flag-1", "", "record_reserved", (128 + 41, "B", 3))
+broken("response-cells", "reserved-42", "", "record_reserved", (128 + 42, "H", 1))
+broken("response-cells", "reserved-44", "", "record_reserved", (128 + 44, "I", 1 << 31))
+broken("response-cells", "size-0", "", "coordinates", (128 + 28, "f", 0.0))
+broken("response-cells", "height-infinite", "", "coordinates", (128 + 32, "f", float("inf")))
+broken("response-cells", "centre-nan", "", "coordinates", (128 + 16, "d", float("nan")))
 broken("state-response", "index-out-of-order", "", "record_reserved", (96 + 16, "H", 7))
 
 # ---- sound messages with broken records -----------------------------------------------------------
@@ -444,7 +490,8 @@ point = dict(query_id=3, kind=1, a=[10.0, 20.0, 0.0])
 for name, reason, base, space, changes in [
     ("kind-0", "query_kind", near, "geodetic", [(4, "B", 0)]),
     ("kind-8", "query_kind", near, "geodetic", [(4, "B", 8)]),
-    ("reserved-5", "query_flags", near, "geodetic", [(5, "B", 1)]),
+    ("priority-3", "none", near, "geodetic", [(5, "B", 3)]),
+    ("priority-4", "query_flags", near, "geodetic", [(5, "B", 4)]),
     ("flag-5", "query_flags", near, "geodetic", [(6, "H", 0x20)]),
     ("extension-of-nothing", "query_extension", near, "geodetic", [(6, "H", 0x10)]),
     ("extension-without-flag", "query_flags", near, "geodetic", [(112, "H", 8)]),
@@ -506,6 +553,22 @@ for name, reason, base, changes in [
     ("filter-empty", "query_program", dict(near, flags=0x10, extension=block(2, b"")), []),
     ("filter-unbalanced", "query_program", dict(near, flags=0x10, extension=block(2, program([(16, 0, 2), (17, 0, 1)]))), []),
     ("filter-sound", "none", dict(near, flags=0x10, extension=block(2, active)), []),
+    ("resolution-spatial-negative", "query_resolution", heat, [(136, "f", -1.0)]),
+    ("resolution-spatial-negative-zero", "query_resolution", heat, [(136, "f", -0.0)]),
+    ("resolution-spatial-nan", "query_resolution", heat, [(136, "f", NAN)]),
+    ("resolution-spatial-infinite", "query_resolution", heat, [(136, "f", INF)]),
+    ("resolution-attribute-negative", "query_resolution", heat, [(144, "f", -0.5)]),
+    ("resolution-attribute-above-1", "query_resolution", heat, [(144, "f", 1.5)]),
+    ("resolution-attribute-nan", "query_resolution", heat, [(144, "f", NAN)]),
+    ("resolution-reserved", "query_resolution", heat, [(148, "I", 1)]),
+    ("resolution-of-nothing", "none", heat, [(136, "f", 0.0), (140, "I", 0), (144, "f", 0.5)]),
+    ("resolution-shorter", "query_extension", heat, [(130, "H", 8)]),
+    ("resolution-longer", "query_extension", dict(near, flags=0x10, extension=block(4, bytes(24))), []),
+    ("resolution-before-filter", "query_extension", dict(near, flags=0x10, extension=resolution() + block(2, active)), []),
+    ("resolution-twice", "query_extension", dict(near, flags=0x10, extension=resolution() * 2), []),
+    ("resolution-cells-of-nearest", "query_resolution", dict(nearest, flags=0x10, extension=resolution(64.0)), []),
+    ("resolution-short-nearest", "none", dict(nearest, flags=0x10, extension=resolution(0.0, 5, 0.0)), []),
+    ("block-type-5", "query_extension", heat, [(128, "H", 5)]),
     ("nearest-0", "query_nearest", nearest, [(8, "H", 0)]),
     ("nearest-1001", "query_nearest", nearest, [(8, "H", 1001)]),
     ("nearest-negative-limit", "query_coordinates", nearest, [(40, "d", -1.0)]),

@@ -217,6 +217,90 @@ static void test_filters(void)
 	CU_ASSERT_EQUAL(check(PE_QUERY_SPHERE, extension, 8), PROGRAM);
 }
 
+static uint32_t put_resolution(
+	uint32_t used, float spatial_m, uint32_t temporal_ms, float attribute, uint32_t reserved)
+{
+	const struct pe_wire_resolution r = {spatial_m, temporal_ms, attribute, reserved};
+
+	return pe_wire_put_block(
+		extension, used, sizeof extension, PE_BLOCK_RESOLUTION, &r, sizeof r);
+}
+
+static void test_resolution(void)
+{
+	static const struct {
+		float spatial_m;
+		uint32_t temporal_ms;
+		float attribute;
+		uint32_t reserved;
+		enum pe_reason reason;
+	} rows[] = {
+		{0, 0, 0.5f, 0, NONE},
+		{0, 0, 0, 0, NONE},
+		{0, UINT32_MAX, 1, 0, NONE},
+		{3.4e38f, 1, 0.49f, 0, NONE},
+		{1e-45f, 0, 0.5f, 0, NONE},
+		{-1, 0, 0.5f, 0, PE_REASON_query_resolution},
+		{-0.0f, 0, 0.5f, 0, PE_REASON_query_resolution},
+		{NAN, 0, 0.5f, 0, PE_REASON_query_resolution},
+		{-NAN, 0, 0.5f, 0, PE_REASON_query_resolution},
+		{INFINITY, 0, 0.5f, 0, PE_REASON_query_resolution},
+		{0, 0, -0.25f, 0, PE_REASON_query_resolution},
+		{0, 0, -0.0f, 0, PE_REASON_query_resolution},
+		{0, 0, 1.0000001f, 0, PE_REASON_query_resolution},
+		{0, 0, NAN, 0, PE_REASON_query_resolution},
+		{0, 0, INFINITY, 0, PE_REASON_query_resolution},
+		{0, 0, 0.5f, 1, PE_REASON_query_resolution},
+		{0, 0, 0.5f, 1u << 31, PE_REASON_query_resolution},
+	};
+	uint8_t content[32] = {0};
+	uint32_t bytes, filter;
+
+	for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		bytes = put_resolution(0, rows[i].spatial_m, rows[i].temporal_ms, rows[i].attribute,
+			rows[i].reserved);
+		CU_ASSERT_EQUAL_FATAL(bytes, 24);
+		for (unsigned kind = PE_QUERY_POINT; kind <= PE_QUERY_NEAREST; kind++)
+			CU_ASSERT_EQUAL(check(kind, extension, bytes),
+				pe_query_kind_extended(kind) ? EXTENSION :
+					rows[i].reason       ? rows[i].reason :
+							       // the nearest are not counted by cell
+                                        kind == PE_QUERY_NEAREST && rows[i].spatial_m > 0 ?
+							       PE_REASON_query_resolution :
+							       NONE);
+	}
+	// Other lengths; behind a filter, not before it; twice.
+	for (uint32_t n = 0; n <= sizeof content; n++) {
+		bytes = pe_wire_put_block(
+			extension, 0, sizeof extension, PE_BLOCK_RESOLUTION, content, n);
+		CU_ASSERT_EQUAL(check(PE_QUERY_SPHERE, extension, bytes),
+			n == sizeof(struct pe_wire_resolution) ? NONE : EXTENSION);
+	}
+	filter = put_filter(0);
+	bytes = put_resolution(filter, 64, 1000, 0.5f, 0);
+	CU_ASSERT_EQUAL(check(PE_QUERY_SPHERE, extension, bytes), NONE);
+	CU_ASSERT_EQUAL(
+		check(PE_QUERY_SPHERE, extension, put_filter(put_resolution(0, 64, 0, 1, 0))),
+		EXTENSION);
+	CU_ASSERT_EQUAL(check(PE_QUERY_SPHERE, extension,
+				put_resolution(put_resolution(0, 64, 0, 1, 0), 64, 0, 1, 0)),
+		EXTENSION);
+}
+
+// Where a program is at fault comes with the reason.
+static void test_fault(void)
+{
+	const struct pe_wire_query q = {.kind = PE_QUERY_SPHERE};
+	struct pe_wire_extension e;
+	uint32_t bytes = put_filter(0);
+
+	extension[8 + 8] = 15; // the first step's operation
+	CU_ASSERT_EQUAL(pe_wire_check_extension(&q, extension, bytes, &e), PROGRAM);
+	CU_ASSERT_EQUAL(e.filter_error.fault, PE_FILTER_OPERATION);
+	CU_ASSERT_EQUAL(e.filter_error.step, 0);
+	CU_ASSERT_EQUAL(e.filter_error.at, 8);
+}
+
 // Messages: extensions lie behind all queries, and neither more nor fewer bytes than the records say.
 static void test_messages(void)
 {
@@ -259,6 +343,8 @@ int main(void)
 		{"polygons round trip", test_round_trip},
 		{"volumes", test_volumes},
 		{"filters", test_filters},
+		{"resolution", test_resolution},
+		{"a filter's fault", test_fault},
 		{"messages", test_messages},
 	};
 

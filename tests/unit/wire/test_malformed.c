@@ -428,6 +428,75 @@ static void test_response_structure(void)
 	EXPECT_REASON(&s, PE_REASON_body_reserved);
 }
 
+// Short results, and cells.
+static void test_other_results(void)
+{
+	const struct pe_wire_short brief = {.entity_id = {1}, .position = {1, 2, 3}};
+	const struct pe_wire_cell cell = {
+		.centre = {1, 2, 3}, .count = 1, .size_m = 8, .height_m = 1024};
+	struct pe_wire_short r = brief;
+	struct pe_wire_cell c = cell;
+
+	CU_ASSERT_EQUAL(pe_wire_check_short(&r), PE_REASON_none);
+	r.position[2] = NAN; // not known
+	CU_ASSERT_EQUAL(pe_wire_check_short(&r), PE_REASON_none);
+	r.position[2] = INFINITY;
+	CU_ASSERT_EQUAL(pe_wire_check_short(&r), PE_REASON_coordinates);
+	for (uint64_t other = 1; other; other <<= 1) { // a NaN of other bits, or none at all
+		uint64_t bits = PE_SHORT_HEIGHT_UNKNOWN ^ other;
+		double height;
+
+		memcpy(&height, &bits, sizeof height);
+		r.position[2] = height;
+		CU_ASSERT_EQUAL(pe_wire_check_short(&r),
+			isfinite(height) ? PE_REASON_none : PE_REASON_coordinates);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		r = brief;
+		r.position[i] = NAN;
+		CU_ASSERT_EQUAL(pe_wire_check_short(&r), PE_REASON_coordinates);
+		r.position[i] = -INFINITY;
+		CU_ASSERT_EQUAL(pe_wire_check_short(&r), PE_REASON_coordinates);
+	}
+	r = (struct pe_wire_short){.position = {1, 2, 3}};
+	CU_ASSERT_EQUAL(pe_wire_check_short(&r), PE_REASON_id_nil);
+
+	CU_ASSERT_EQUAL(pe_wire_check_cell(&c), PE_REASON_none);
+	for (int level = -128; level < 128; level++) {
+		c.level = (int8_t)level;
+		CU_ASSERT_EQUAL(pe_wire_check_cell(&c),
+			level >= -3 && level <= 9 ? PE_REASON_none : PE_REASON_record_reserved);
+	}
+	for (unsigned flags = 0; flags < 256; flags++) {
+		c = cell;
+		c.flags = (uint8_t)flags;
+		CU_ASSERT_EQUAL(pe_wire_check_cell(&c),
+			flags <= PE_CELL_MORE ? PE_REASON_none : PE_REASON_record_reserved);
+	}
+	c = cell;
+	c.count = 0;
+	CU_ASSERT_EQUAL(pe_wire_check_cell(&c), PE_REASON_record_reserved);
+	c = cell;
+	c.reserved0 = 0x8000;
+	CU_ASSERT_EQUAL(pe_wire_check_cell(&c), PE_REASON_record_reserved);
+	c = cell;
+	c.reserved1 = 1;
+	CU_ASSERT_EQUAL(pe_wire_check_cell(&c), PE_REASON_record_reserved);
+	for (unsigned i = 0; i < 3; i++) {
+		const float bad[] = {NAN, -1, INFINITY};
+
+		c = cell;
+		c.centre[i] = (double)bad[2 * (i % 2)];
+		CU_ASSERT_EQUAL(pe_wire_check_cell(&c), PE_REASON_coordinates);
+		c = cell;
+		c.size_m = bad[i];
+		CU_ASSERT_EQUAL(pe_wire_check_cell(&c), PE_REASON_coordinates);
+		c = cell;
+		c.height_m = bad[i];
+		CU_ASSERT_EQUAL(pe_wire_check_cell(&c), PE_REASON_coordinates);
+	}
+}
+
 static void test_results(void)
 {
 	const struct pe_wire_result sound = random_result();
@@ -527,6 +596,7 @@ int main(void)
 		{"body reserved", test_body_reserved},
 		{"response structure", test_response_structure},
 		{"results", test_results},
+		{"short results and cells", test_other_results},
 		{"order", test_order},
 	};
 

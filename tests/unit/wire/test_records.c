@@ -266,10 +266,12 @@ static void test_query_flags(void)
 			q.flags |= (uint16_t)(1u << bit);
 			CU_ASSERT_EQUAL(pe_wire_check_query(&q, GEODETIC_), PE_REASON_query_flags);
 		}
-		for (unsigned bit = 0; bit < 8; bit++) {
+		for (unsigned priority = 0; priority < 256; priority++) {
 			q = sound;
-			q.reserved0 = (uint8_t)(1u << bit);
-			CU_ASSERT_EQUAL(pe_wire_check_query(&q, GEODETIC_), PE_REASON_query_flags);
+			q.priority = (uint8_t)priority;
+			CU_ASSERT_EQUAL(pe_wire_check_query(&q, GEODETIC_),
+				priority <= PE_PRIORITY_CRITICAL ? PE_REASON_none :
+								   PE_REASON_query_flags);
 		}
 		for (unsigned bit = 0; bit < 128; bit++) {
 			q = sound;

@@ -100,6 +100,7 @@ static const struct field ping_fields[] = {
 static const struct field query_fields[] = {
 	FIELD(pe_wire_query, query_id, "query_id", U32, 1),
 	FIELD(pe_wire_query, kind, "kind", U8, 1),
+	FIELD(pe_wire_query, priority, "priority", U8, 1),
 	FIELD(pe_wire_query, flags, "flags", U16, 1),
 	FIELD(pe_wire_query, max_results, "max_results", U16, 1),
 	FIELD(pe_wire_query, timeout_ms, "timeout", U16, 1),
@@ -124,6 +125,22 @@ static const struct field answer_fields[] = {
 	FIELD(pe_wire_answer, part, "part", U16, 1),
 	FIELD(pe_wire_answer, result_count, "result_count", U16, 1),
 	FIELD(pe_wire_answer, cursor, "cursor", U64, 2),
+	FIELD(pe_wire_answer, detail, "detail", U64, 1),
+	END,
+};
+static const struct field short_fields[] = {
+	FIELD(pe_wire_short, entity_id, "entity_id", ID, 1),
+	FIELD(pe_wire_short, position, "position", F64, 3),
+	END,
+};
+static const struct field cell_fields[] = {
+	FIELD(pe_wire_cell, centre, "centre", F64, 3),
+	FIELD(pe_wire_cell, count, "count", U32, 1),
+	FIELD(pe_wire_cell, size_m, "size", F32, 1),
+	FIELD(pe_wire_cell, height_m, "height", F32, 1),
+	FIELD(pe_wire_cell, newest_age_ms, "newest_age", I32, 1),
+	FIELD(pe_wire_cell, level, "level", U8, 1),
+	FIELD(pe_wire_cell, flags, "flags", U8, 1),
 	END,
 };
 static const struct field result_fields[] = {
@@ -392,6 +409,31 @@ static uint32_t get_extensions(const json_t *v, uint8_t *to)
 	return bytes;
 }
 
+// One result of an answer, out of its fields: as it is in the message, and added again.
+static void encode_result(struct pe_wire_response *r, const uint8_t *at, const json_t *object,
+	unsigned i, unsigned flags)
+{
+	struct pe_wire_result result = {0};
+	struct pe_wire_short brief = {0};
+	struct pe_wire_cell cell = {0};
+
+	if (flags & PE_ANSWER_CELLS) {
+		fill(&cell, cell_fields, object);
+		same_bytes(at + i * sizeof cell, &cell, sizeof cell, "cell");
+		CU_ASSERT_EQUAL(pe_wire_response_add_cells(r, &cell, 1), 1);
+	} else if (flags & PE_ANSWER_SHORT) {
+		fill(&brief, short_fields, object);
+		same_bytes(at + i * sizeof brief, &brief, sizeof brief, "short result");
+		memcpy(result.entity_id, brief.entity_id, sizeof brief.entity_id);
+		memcpy(result.position, brief.position, sizeof brief.position);
+		CU_ASSERT_EQUAL(pe_wire_response_add_short(r, &result, 1), 1);
+	} else {
+		fill(&result, result_fields, object);
+		same_bytes(at + i * sizeof result, &result, sizeof result, "result");
+		CU_ASSERT_TRUE(pe_wire_response_add(r, &result));
+	}
+}
+
 static uint32_t encode_response(const json_t *v, const struct pe_wire_view *view, uint8_t *out)
 {
 	const json_t *list = json_object_get(v, "answers");
@@ -413,13 +455,10 @@ static uint32_t encode_response(const json_t *v, const struct pe_wire_view *view
 		CU_ASSERT_EQUAL_FATAL(json_array_size(results), got.result_count);
 		CU_ASSERT_TRUE(pe_wire_response_open(
 			&r, a.query_id, a.stream_id, a.request_sequence, a.part));
-		for (unsigned j = 0; j < got.result_count; j++) {
-			struct pe_wire_result result = {0};
-
-			fill(&result, result_fields, json_array_get(results, j));
-			same_bytes(at + j * sizeof result, &result, sizeof result, "result");
-			CU_ASSERT_TRUE(pe_wire_response_add(&r, &result));
-		}
+		for (unsigned j = 0; j < got.result_count; j++)
+			encode_result(&r, at, json_array_get(results, j), j, got.flags);
+		if (a.detail)
+			pe_wire_response_detail(&r, a.detail);
 		pe_wire_response_close(&r, (enum pe_reason)a.reason, a.flags, a.cursor);
 	}
 	return pe_wire_response_finish(&r, &view->header);
