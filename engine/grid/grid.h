@@ -139,6 +139,19 @@ unsigned pe_grid_walk(
 	const struct pe_grid *grid, struct pe_walk *walk, struct pe_hit *hits, unsigned hit_max);
 bool pe_walk_ended(const struct pe_walk *walk);
 
+// Where cells stand in the order of a walk: a leaf's path in the tree, one bit of the root and six a level. So the leaves of a node
+// at level n are one behind the other, and their paths >> 6 n are its own.
+#define PE_PATH_BITS 55
+#define PE_PATH_MASK ((1ull << PE_PATH_BITS) - 1)
+uint64_t pe_walk_path(uint64_t leaf_key);
+// A walk from there begins with the first leaf at or behind the path; and the path at which a walk begins.
+struct pe_cursor pe_walk_cursor_at(uint64_t path);
+uint64_t pe_walk_cursor_path(const struct pe_cursor *cursor);
+// A node's extent in leaves, as powers of two: across and up. level 0–9; 0 is the leaf.
+#define PE_NODE_LEVELS 9
+unsigned pe_node_bits_across(unsigned level);
+unsigned pe_node_bits_up(unsigned level);
+
 // Control thread, between grace periods: step 1 picks and closes some empty leaves and returns how many grace
 // periods' worth of work is outstanding (0 = nothing to do). The caller then runs a grace period
 // (pe_rcu_synchronize, which advances the stamp counters) and calls again.

@@ -6,9 +6,9 @@
 
 #include <string.h>
 
-#define CODE_BITS 55 // of a leaf's path: one of the root, six a level
-#define CODE_MASK ((1ull << CODE_BITS) - 1)
-#define MIDDLE    (1ull << 56) // in a cursor: goes on within the leaf
+#define CODE_MASK  PE_PATH_MASK
+#define KEY_X_BITS 19           // of a key's x and y
+#define MIDDLE     (1ull << 56) // in a cursor: goes on within the leaf
 // Where the bits of a leaf's coordinates stand in its path (pe_child_number, level by level); those of a node are 6 bits a
 // level further down.
 #define PATH_X      0x00030C30C30C31C7ull
@@ -19,6 +19,8 @@
 #define OPEN_NODES 256
 
 _Static_assert(PE_WALK_LEVELS == PE_LEVELS, "room for the way down");
+_Static_assert(
+	PE_NODE_LEVELS == PE_LEVELS && PE_PATH_BITS == 6 * PE_LEVELS + 1, "what grid.h says");
 
 bool pe_walk_ended(const struct pe_walk *walk)
 {
@@ -34,6 +36,33 @@ static uint64_t path_of(unsigned level, uint32_t x, uint32_t y, uint32_t z)
 {
 	return _pdep_u64(x, PATH_X >> 6 * level) | _pdep_u64(y, PATH_Y >> 6 * level) |
 		_pdep_u64(z, PATH_Z >> 6 * level);
+}
+
+uint64_t pe_walk_path(uint64_t leaf_key)
+{
+	return path_of(0, PE_KEY_X(leaf_key), PE_KEY_Y(leaf_key), PE_KEY_Z(leaf_key));
+}
+
+struct pe_cursor pe_walk_cursor_at(uint64_t path)
+{
+	return (struct pe_cursor){{(path & CODE_MASK) << 1 | 1, 0}};
+}
+
+uint64_t pe_walk_cursor_path(const struct pe_cursor *cursor)
+{
+	return cursor->word[0] >> 1 & CODE_MASK;
+}
+
+unsigned pe_node_bits_across(unsigned level)
+{
+	unsigned bits = pe_level_across(level);
+
+	return bits < KEY_X_BITS ? bits : KEY_X_BITS;
+}
+
+unsigned pe_node_bits_up(unsigned level)
+{
+	return pe_level_up(level);
 }
 
 // false: nothing can be inside.

@@ -1,6 +1,8 @@
-// Cells as boxes, for telling whole cells in or out of a volume.
+// Cells as boxes: for telling whole cells in or out of a volume, and for telling where they are.
 #include "space/geodesy.h"
 #include "space/region.h"
+
+#include <string.h>
 
 // Units, inclusive and rounded down, to the middle and half of the box that holds the true positions.
 static void cell_units(const struct pe_space *space, const int64_t lo[3], const int64_t hi[3],
@@ -70,4 +72,38 @@ bool geo_cell_make(const struct pe_space *space, unsigned frame_index, const int
 	}
 	cell->radius = sqrt(geo_dot(half, half));
 	return true;
+}
+
+// Latitude and longitude of a point that is not deep in the Earth: each round brings the latitude nearer by a factor of e² times the
+// height in Earth radii.
+static void ground_below(const double point[3], double position[3])
+{
+	double across = sqrt(point[0] * point[0] + point[1] * point[1]);
+	double latitude = atan2(point[2], across * (1.0 - GEO_E2));
+
+	for (unsigned round = 0; round < 4; round++) {
+		double s = sin(latitude), prime = GEO_A / sqrt(1.0 - GEO_E2 * s * s);
+
+		latitude = atan2(point[2] + GEO_E2 * prime * s, across);
+	}
+	position[0] = fmax(-90.0, fmin(90.0, latitude / GEO_DEGREE));
+	position[1] = fmax(-180.0, fmin(180.0, atan2(point[1], point[0]) / GEO_DEGREE));
+	position[2] = 0.0;
+}
+
+void pe_space_cell_centre(const struct pe_space *space, unsigned frame_index, const int64_t lo[3],
+	const int64_t hi[3], double position[3])
+{
+	const struct pe_space_frame *frame = &space->frame[frame_index];
+	double middle[3], half[3], point[3];
+
+	cell_units(space, lo, hi, middle, half);
+	if (space->config.kind == PE_SPACE_CARTESIAN) {
+		memcpy(position, middle, sizeof middle);
+		return;
+	}
+	for (unsigned k = 0; k < 3; k++)
+		point[k] = frame->home[k] + frame->turn[0][k] * middle[0] +
+			frame->turn[1][k] * middle[1] + frame->turn[2][k] * middle[2];
+	ground_below(point, position);
 }

@@ -135,6 +135,11 @@ void pe_space_locate_batch(const struct pe_space *space, const double *positions
 void pe_space_frame_metres(
 	const struct pe_space *space, unsigned frame, const double position[3], double metres[3]);
 
+// The middle of the box of cells lo … hi (inclusive, in units of the frame) as a position. GEODETIC: of the place on the ground
+// under it or above it, with a height of 0.
+void pe_space_cell_centre(const struct pe_space *space, unsigned frame, const int64_t lo[3],
+	const int64_t hi[3], double position[3]);
+
 // What a query's walk looks at, in one frame. Boxes are inclusive, in units of that frame.
 enum pe_region_test {
 	PE_REGION_ALL, // everything in lo … hi is a candidate (decided on the record afterwards)
