@@ -114,12 +114,27 @@ static void outcome(struct pe_worker *w, enum pe_reason reason)
 		pe_count(&w->counters, PE_COUNTER_queries_answered, 1);
 }
 
+// As many results as there is room for, of another form than whole ones.
+__attribute__((noinline)) static unsigned add_otherwise(struct pe_worker *w,
+	struct pe_wire_response *response, const struct pe_query_answer *answer, uint32_t sent)
+{
+	if (answer->form == PE_QUERY_CELLS)
+		return pe_wire_response_add_cells(
+			response, &w->query.cells[sent], answer->result_count - sent);
+	return pe_wire_response_add_short(
+		response, &w->query.results[sent], answer->result_count - sent);
+}
+
 // One query's answer in as many parts as it takes. False: a buffer was missing.
 static bool put_answer(struct pe_worker *w, const struct pe_message *m,
-	const struct pe_wire_view *view, uint32_t query_id, enum pe_reason refused,
+	const struct pe_wire_view *view, unsigned slot, enum pe_reason refused,
 	const struct pe_query_answer *answer, struct open_message **open)
 {
-	uint16_t part = 0;
+	static const uint16_t forms[] = {[PE_QUERY_SHORT] = PE_ANSWER_SHORT,
+		[PE_QUERY_CELLS] = PE_ANSWER_CELLS,
+		[PE_QUERY_POSTPONED] = 0};
+	uint32_t query_id = pe_query_id(&w->query, slot);
+	uint16_t part = 0, form = forms[answer->form];
 	uint32_t sent = 0;
 	bool truncated = answer->truncated;
 	const uint64_t *cursor = answer->cursor;
@@ -139,16 +154,21 @@ static bool put_answer(struct pe_worker *w, const struct pe_message *m,
 			send_open(w, *open);
 			continue;
 		}
-		sent += pe_wire_response_add_some(
-			response, &w->query.results[sent], answer->result_count - sent);
+		if (__builtin_expect(answer->form != PE_QUERY_WHOLE, 0))
+			sent += add_otherwise(w, response, answer, sent);
+		else
+			sent += pe_wire_response_add_some(
+				response, &w->query.results[sent], answer->result_count - sent);
 		if (sent == answer->result_count)
 			break;
-		pe_wire_response_close(response, PE_REASON_none, 0, NULL);
+		pe_wire_response_close(response, PE_REASON_none, form, NULL);
 		send_open(w, *open);
 		part++;
 	}
+	if (refused == PE_REASON_query_program)
+		pe_wire_response_detail(&(*open)->response, pe_query_detail(&w->query, slot));
 	pe_wire_response_close(&(*open)->response, refused,
-		(uint16_t)(PE_ANSWER_LAST | (truncated ? PE_ANSWER_TRUNCATED : 0)),
+		(uint16_t)(PE_ANSWER_LAST | form | (truncated ? PE_ANSWER_TRUNCATED : 0)),
 		truncated ? cursor : NULL);
 	return true;
 }
@@ -177,15 +197,15 @@ static void answer_prepared(struct pe_worker *w, struct request *r, unsigned slo
 	const struct pe_message *m = r->message;
 	uint32_t left = r->left;
 	uint32_t results_max = m->peer.trusted ? w->query.results_max :
-						 left / (uint32_t)sizeof(struct pe_wire_result);
+						 left / pe_query_result_bytes(&w->query, slot);
 	struct pe_query_answer answer;
 	enum pe_reason reason = pe_query_run(&w->query, slot, results_max, &answer);
 
 	if (!m->peer.trusted)
-		r->left -= answer.result_count * (uint32_t)sizeof(struct pe_wire_result);
+		r->left -= answer.result_count * pe_query_result_bytes(&w->query, slot);
 	if (answer.truncated)
 		pe_count(&w->counters, PE_COUNTER_queries_truncated, 1);
-	if (!put_answer(w, m, r->view, pe_query_id(&w->query, slot), reason, &answer, &r->open))
+	if (!put_answer(w, m, r->view, slot, reason, &answer, &r->open))
 		reason = PE_REASON_answer_no_buffer;
 	outcome(w, reason);
 	if (++r->query == r->view->count && r->open && r->open->used && !m->peer.trusted)

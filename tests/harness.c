@@ -149,8 +149,9 @@ static uint8_t *sink_reserve(void *context, const struct pe_peer *peer)
 	struct harness *h = context;
 
 	(void)peer;
-	if (h->buffers_refused)
+	if (h->buffers_refused || (h->buffers_a_turn && h->buffers_given == h->buffers_a_turn))
 		return NULL;
+	h->buffers_given++;
 	HARNESS_CHECK(h->reserved < PE_OUTBOX_MAX);
 	if (++h->reserved > h->reserved_most)
 		h->reserved_most = h->reserved;
@@ -225,7 +226,7 @@ void harness_turn_worker(struct harness *h, unsigned worker)
 	struct pe_sink sink = {.context = h, .reserve = sink_reserve, .commit = sink_commit};
 	struct pe_worker *w = pe_engine_worker(h->engine, worker);
 
-	h->reply_count = 0;
+	h->reply_count = h->buffers_given = 0;
 	for (unsigned i = 0; i < h->queue_count; i++) {
 		messages[i] = (struct pe_message){.data = h->queue[i].data,
 			.bytes = h->queue[i].bytes,
@@ -460,6 +461,29 @@ struct pe_wire_ack_record harness_withdraw(
 
 // ---- answers ----
 
+static void take_result(
+	struct harness_answer *answer, const uint8_t *results, unsigned i, unsigned flags)
+{
+	struct pe_wire_result *r = &answer->results[answer->count];
+	struct pe_wire_short brief;
+
+	if (flags & PE_ANSWER_CELLS) {
+		pe_wire_get_cell(results, i, &answer->cells[answer->count]);
+	} else if (flags & PE_ANSWER_SHORT) {
+		pe_wire_get_short(results, i, &brief);
+		memset(r, 0, sizeof *r);
+		memcpy(r->entity_id, brief.entity_id, sizeof r->entity_id);
+		memcpy(r->position, brief.position, sizeof r->position);
+		if (r->position[2] != r->position[2]) {
+			r->position[2] = 0;
+			r->state = PE_RESULT_HEIGHT_UNKNOWN;
+		}
+	} else {
+		pe_wire_get_result(results, i, r);
+	}
+	answer->count++;
+}
+
 void harness_answer(
 	struct harness *h, uint64_t sequence, uint32_t query_id, struct harness_answer *answer)
 {
@@ -467,6 +491,8 @@ void harness_answer(
 
 	answer->whole = answer->truncated = false;
 	answer->code = answer->reason = 0;
+	answer->form = 0;
+	answer->detail = 0;
 	answer->count = answer->part_count = 0;
 	for (unsigned i = 0; i < h->reply_count; i++) {
 		struct pe_wire_view v;
@@ -483,12 +509,16 @@ void harness_answer(
 				(a.query_id != query_id && !(a.flags & PE_ANSWER_PACKET)))
 				continue;
 			HARNESS_CHECK(!last && a.part == answer->part_count);
+			HARNESS_CHECK(!answer->part_count ||
+				answer->form == (a.flags & (PE_ANSWER_SHORT | PE_ANSWER_CELLS)));
+			answer->form = a.flags & (PE_ANSWER_SHORT | PE_ANSWER_CELLS);
+			answer->detail = a.detail;
 			answer->part_count++;
 			answer->code = a.code;
 			answer->reason = a.reason;
 			for (unsigned k = 0;
 				k < a.result_count && answer->count < PE_QUERY_RESULTS_MAX; k++)
-				pe_wire_get_result(results, k, &answer->results[answer->count++]);
+				take_result(answer, results, k, a.flags);
 			last |= (a.flags & PE_ANSWER_LAST) != 0;
 			if (a.flags & PE_ANSWER_TRUNCATED) {
 				answer->truncated = true;

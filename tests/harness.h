@@ -44,6 +44,8 @@ struct harness {
 
 	// The sink: no buffer is given while buffers_refused; open reservations now.
 	bool buffers_refused;
+	unsigned buffers_a_turn; // 0 = as many as are asked for
+	unsigned buffers_given;  // in this turn
 	unsigned reserved, reserved_most;
 
 	uint64_t sequence; // of the harness's own packets
@@ -130,8 +132,12 @@ struct harness_answer {
 	bool truncated;
 	uint64_t cursor[2];
 	unsigned part_count;
-	unsigned count;
+	uint16_t form; // PE_ANSWER_SHORT, PE_ANSWER_CELLS or 0, the same in all parts
+	uint64_t detail;
+	unsigned count; // of results, or of cells
+	// of a SHORT answer id, position and whether the height is known
 	struct pe_wire_result results[PE_QUERY_RESULTS_MAX];
+	struct pe_wire_cell cells[PE_QUERY_RESULTS_MAX];
 };
 
 // Gathers the answer to a query among the last turn's replies.

@@ -77,12 +77,18 @@ ALWAYS_INLINE bool takes_height(
 			p->position[2] <= (double)q->height_max);
 }
 
+ALWAYS_INLINE bool takes_age(const struct pe_test *t, const struct pe_published *p)
+{
+	return !t->age_max_ms || (int64_t)(t->now.wall_ms - p->time_ms) <= (int64_t)t->age_max_ms;
+}
+
 static bool passes_filters(const struct pe_test *t, struct pe_ways ways, const struct pe_view *view)
 {
 	const struct pe_wire_query *q = t->query;
 	const struct pe_published *p = &view->shows;
 
 	return takes_type(q, p) && takes_state(q, p) && takes_height(q, ways, p) &&
+		takes_age(t, p) &&
 		(!t->filter || pe_query_filter_takes(t, view));
 }
 
@@ -294,7 +300,7 @@ void pe_accept_parts(
 	*parts = (struct pe_accept_parts){.type = takes_type(q, p),
 		.state = takes_state(q, p),
 		.height = takes_height(q, t->ways, p),
-		.filter = !t->filter || pe_query_filter_takes(t, view)};
+		.filter = takes_age(t, p) && (!t->filter || pe_query_filter_takes(t, view))};
 	// No hit: its place in the index is not looked at, and distances are exact.
 	parts->volume = inside(t, t->ways, NULL, false, view, &parts->centre_m);
 	parts->asker_m = distance(

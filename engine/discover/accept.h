@@ -19,7 +19,7 @@ struct pe_ways {
 	bool geodetic;
 	bool straight; // distances with heights, on a GEODETIC space
 	bool sphere;   // the volume is one, or is made of some
-	bool filtered; // by type, state, height or a program
+	bool filtered; // by type, state, height, age or a program
 	bool centred;  // the asker's point is the volume's centre
 };
 
@@ -45,6 +45,7 @@ struct pe_test {
 	const struct pe_filter *filter;
 	const struct pe_polygon *polygon; // POLYGON
 	const struct pe_hull *hull;       // ORIENTED_BOX, FRUSTUM
+	uint32_t age_max_ms;              // 0: of any age
 };
 
 // Hits that are next to each other: of one step of a query's walk up to `end`, and behind it up to `ahead` those of the queries that

@@ -239,7 +239,7 @@ enum pe_reason pe_explain(struct pe_query_context *c, const struct pe_space *spa
 	if (s->reason)
 		return s->reason;
 	seen = look(c, asker, now, subject->handle, &view, &in_space);
-	if (seen == SEEN_BUSY) {
+	if (seen == SEEN_BUSY || s->form == PE_QUERY_POSTPONED) {
 		e->verdict = PE_EXPLAIN_UNDECIDED;
 		return PE_REASON_none;
 	}

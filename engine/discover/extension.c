@@ -5,6 +5,24 @@
 #include <math.h>
 #include <string.h>
 
+// Every pair of edges is looked at, which costs as much as a visit to a cell for so many of them.
+#define EDGE_PAIRS_A_CELL 64u
+
+// False: the turn has no work left for it. Something is left for the walk, however little a turn may do.
+static bool charge_polygon(struct pe_query_context *c, const struct pe_wire_extension *extension)
+{
+	struct pe_wire_polygon p;
+	uint32_t cells;
+
+	memcpy(&p, extension->volume, sizeof p);
+	if (c->cells_left <= 1 && c->charged)
+		return false;
+	c->charged = true;
+	cells = (uint32_t)p.vertex_count * p.vertex_count / EDGE_PAIRS_A_CELL;
+	c->cells_left -= cells < c->cells_left ? cells : c->cells_left - !!c->cells_left;
+	return true;
+}
+
 static enum pe_volume_fault prepare_polygon(struct pe_query_context *c, struct pe_test *t,
 	const struct pe_space *space, const struct pe_wire_extension *extension)
 {
@@ -56,29 +74,54 @@ static enum pe_volume_fault prepare_frustum(struct pe_hull *hull, const struct p
 	return pe_hull_frustum(space, &frustum, hull);
 }
 
+static uint64_t fault_of(const struct pe_filter_error *error)
+{
+	return pe_answer_fault(error->fault, error->step, error->at);
+}
+
+static void set_resolution(struct pe_query_slot *s, const struct pe_wire_resolution *r)
+{
+	s->test.age_max_ms = r->temporal_ms;
+	// The one place where the attribute decides. 1 asks for everything that is kept of an entity; that is the whole result.
+	if (r->spatial_m > 0)
+		s->form = PE_QUERY_CELLS;
+	else if (r->attribute < PE_RESOLUTION_ATTRIBUTE_DEFAULT)
+		s->form = PE_QUERY_SHORT;
+	s->cell_size_m = r->spatial_m;
+}
+
 enum pe_reason pe_query_extend(struct pe_query_context *c, unsigned slot,
 	const struct pe_space *space, const uint8_t *data)
 {
-	const struct pe_wire_query *q = &c->slots[slot].query;
-	struct pe_test *t = &c->slots[slot].test;
+	struct pe_query_slot *s = &c->slots[slot];
+	const struct pe_wire_query *q = &s->query;
+	struct pe_test *t = &s->test;
 	enum pe_volume_fault fault = PE_VOLUME_ok;
 	struct pe_wire_extension extension;
 	enum pe_reason reason = pe_wire_check_extension(q, data, q->extension_bytes, &extension);
 
+	if (reason == PE_REASON_query_program)
+		s->detail = fault_of(&extension.filter_error);
 	if (reason != PE_REASON_none)
 		return reason;
+	set_resolution(s, &extension.resolution);
 	if (extension.filter) {
 		struct pe_filter_error error;
 
 		if (pe_filter_compile(&c->extras->filter[slot], extension.filter,
-			    extension.filter_bytes, &error) != PE_FILTER_SOUND)
+			    extension.filter_bytes, &error) != PE_FILTER_SOUND) {
+			s->detail = fault_of(&error);
 			return PE_REASON_query_program;
+		}
 		t->filter = &c->extras->filter[slot];
 	}
 	t->hull = &c->extras->hull[slot];
 	switch (q->kind) {
 	case PE_QUERY_POLYGON:
-		fault = prepare_polygon(c, t, space, &extension);
+		if (charge_polygon(c, &extension))
+			fault = prepare_polygon(c, t, space, &extension);
+		else
+			s->form = PE_QUERY_POSTPONED;
 		break;
 	case PE_QUERY_ORIENTED_BOX:
 		fault = prepare_oriented_box(&c->extras->hull[slot], q, space, extension.volume);

@@ -293,6 +293,7 @@ void pe_query_run_nearest(struct pe_query_context *c, struct pe_query_slot *s, u
 	pe_query_end_walk(c, s);
 	arrange(&n);
 	answer->result_count = n.count;
+	answer->worked_out = !whole && n.k > 0;
 	// Those that there was no room for are cut off as well.
 	answer->truncated = !whole || (n.k < s->query.max_results && n.count == n.k);
 	pe_count(c->counters, PE_COUNTER_query_results, n.count);

@@ -32,6 +32,9 @@ enum pe_status pe_query_create(struct pe_query_context *context, const struct pe
 	size_t extra_bytes = (sizeof(struct pe_query_extras) + 63) & ~(size_t)63;
 	size_t result_bytes = results_max * sizeof(struct pe_wire_result);
 	size_t handle_bytes = results_max * sizeof(uint32_t);
+	// Whole lines of 512 handles, and words of 64 lines; eight words are a line.
+	size_t lines = ((size_t)table->entity_count_max + 511) / 512, words = (lines + 63) / 64;
+	size_t counted_bytes = lines * 64 + (words + 7) / 8 * 64;
 	uint8_t *base;
 
 	while (set < 2 * results_max)
@@ -45,14 +48,18 @@ enum pe_status pe_query_create(struct pe_query_context *context, const struct pe
 		.candidates_max = candidates_max,
 		.met_mask = set - 1,
 	};
-	if (pe_memory_map(slot_bytes + extra_bytes + result_bytes + hit_bytes + handle_bytes +
-			    set * sizeof(uint32_t),
+	if (pe_memory_map(slot_bytes + extra_bytes + counted_bytes + result_bytes + hit_bytes +
+			    handle_bytes + set * sizeof(uint32_t),
 		    false, &context->memory) != PE_OK)
 		return PE_NO_MEMORY;
 	base = context->memory.base;
 	context->slots = (struct pe_query_slot *)base;
 	context->extras = (struct pe_query_extras *)(base += slot_bytes);
-	context->results = (struct pe_wire_result *)(base += extra_bytes);
+	context->counted = (uint64_t *)(base += extra_bytes);
+	context->counted_lines = context->counted + lines * 8;
+	context->counted_lines_words = (uint32_t)words;
+	context->results = (struct pe_wire_result *)(base += counted_bytes);
+	context->cells = (struct pe_wire_cell *)base;
 	context->hits = (struct pe_hit *)(base += result_bytes);
 	context->handles = (uint32_t *)(base += hit_bytes);
 	context->met = (uint32_t *)(base + handle_bytes);
@@ -91,7 +98,7 @@ static enum pe_reason prepare_test(
 		.straight = geodetic && (q->flags & PE_QUERY_DISTANCE_3D),
 		.sphere = q->kind == PE_QUERY_SPHERE || q->kind == PE_QUERY_NEAREST,
 		.filtered = q->type_mask || q->state_mask || (q->flags & PE_QUERY_HEIGHT_RANGE) ||
-			t->filter,
+			t->filter || t->age_max_ms,
 		.centred = centred};
 	if (!centred) {
 		reason = pe_space_check_sphere(space, q->origin, 0);
@@ -166,9 +173,10 @@ void pe_query_begin_turn(struct pe_query_context *c)
 {
 	c->cells_left = c->cells_max * PE_TURN_QUERIES;
 	c->candidates_left = c->candidates_max * PE_TURN_QUERIES;
+	c->charged = false;
 }
 
-static void set_cursor(struct pe_query_answer *answer, const struct pe_cursor *walk,
+void pe_query_set_cursor(struct pe_query_answer *answer, const struct pe_cursor *walk,
 	unsigned region, uint32_t skip)
 {
 	answer->cursor[0] = walk->word[0];
@@ -268,7 +276,8 @@ static enum pe_reason prepare(struct pe_query_context *c, struct pe_query_slot *
 	pe_query_set_bounds(c, s);
 	if (region < s->test.region_count) {
 		pe_query_enter_region(s, region);
-		open_walk(c, s);
+		if (s->form != PE_QUERY_CELLS) // which are not walked ahead
+			open_walk(c, s);
 	}
 	return PE_REASON_none;
 }
@@ -301,10 +310,14 @@ void pe_query_prepare(struct pe_query_context *c, const struct pe_space *space,
 	s->test.counters = c->counters;
 	s->test.now = now;
 	s->test.filter = NULL;
+	s->test.age_max_ms = 0;
+	s->form = PE_QUERY_WHOLE;
 	s->reason = PE_REASON_none;
 	if (s->query.flags & PE_QUERY_HAS_EXTENSION)
 		s->reason = pe_query_extend(c, c->prepared - 1, space, extension);
-	if (!s->reason)
+	if (s->form == PE_QUERY_POSTPONED)
+		s->opened = s->over = false;
+	else if (!s->reason)
 		s->reason = prepare(c, s, space, precision_max_m);
 }
 
@@ -316,6 +329,23 @@ void pe_query_refuse(struct pe_query_context *c, enum pe_reason reason)
 uint32_t pe_query_id(const struct pe_query_context *c, unsigned slot)
 {
 	return c->slots[slot].query.query_id;
+}
+
+uint32_t pe_query_result_bytes(const struct pe_query_context *c, unsigned slot)
+{
+	switch (c->slots[slot].form) {
+	case PE_QUERY_CELLS:
+		return sizeof(struct pe_wire_cell);
+	case PE_QUERY_SHORT:
+		return sizeof(struct pe_wire_short);
+	default:
+		return sizeof(struct pe_wire_result);
+	}
+}
+
+uint64_t pe_query_detail(const struct pe_query_context *c, unsigned slot)
+{
+	return c->slots[slot].detail;
 }
 
 // The lines of all that were prepared, in stages.
@@ -409,6 +439,21 @@ static bool next_piece(
 	return true;
 }
 
+__attribute__((noinline)) static void run_otherwise(struct pe_query_context *c,
+	struct pe_query_slot *s, uint32_t results_max, struct pe_query_answer *answer)
+{
+	if (s->form == PE_QUERY_CELLS) {
+		pe_query_run_cells(c, s, results_max, answer);
+		return;
+	}
+	// It begins again where it would have begun now; its cursor was not looked at, and will be.
+	s->over = answer->truncated = answer->worked_out = true;
+	if (s->query.flags & PE_QUERY_HAS_CURSOR)
+		memcpy(answer->cursor, s->query.cursor, sizeof answer->cursor);
+	else
+		pe_query_set_cursor(answer, &(struct pe_cursor){{0, 0}}, 0, 0);
+}
+
 enum pe_reason pe_query_run(struct pe_query_context *c, unsigned slot, uint32_t results_max,
 	struct pe_query_answer *answer)
 {
@@ -426,12 +471,17 @@ enum pe_reason pe_query_run(struct pe_query_context *c, unsigned slot, uint32_t 
 	if (c->fetched < c->prepared)
 		fetch(c);
 	results_max = least(results_max, c->results_max);
+	answer->form = s->form;
 	if (s->query.kind == PE_QUERY_NEAREST) {
 		pe_query_run_nearest(c, s, results_max, answer);
 		return PE_REASON_none;
 	}
 	if (s->query.max_results && s->query.max_results < results_max)
 		results_max = s->query.max_results;
+	if (s->form >= PE_QUERY_CELLS) {
+		run_otherwise(c, s, results_max, answer);
+		return PE_REASON_none;
+	}
 	if (!s->walked)
 		set_bounds_again(c, s);
 	while (!full && next_piece(c, s, count == results_max, &full)) {
@@ -441,18 +491,19 @@ enum pe_reason pe_query_run(struct pe_query_context *c, unsigned slot, uint32_t 
 		if (take_piece(c, s, skip, results_max, &count, &given)) {
 			// The next query walks the piece again and leaves out what was given.
 			full = true;
-			set_cursor(answer, &s->before, s->region, given);
+			pe_query_set_cursor(answer, &s->before, s->region, given);
 		}
 		skip = 0;
 	}
 	if (full && !answer->cursor[1])
-		set_cursor(answer, &s->walk.cursor, s->region, skip);
+		pe_query_set_cursor(answer, &s->walk.cursor, s->region, skip);
 	if (!s->over)
 		pe_query_end_walk(c, s);
 	if (s->walk.flagged)
 		count = drop_doubles(c, count);
 	answer->result_count = count;
 	answer->truncated = full;
+	answer->worked_out = full && count < results_max && pe_query_walked_out(s);
 	pe_count(c->counters, PE_COUNTER_query_results, count);
 	return PE_REASON_none;
 }

@@ -38,15 +38,20 @@ struct pe_query_context {
 	struct pe_query_slot *slots;          // PE_QUERY_SLOTS
 	struct pe_query_extras *extras;       // volumes, filters, the nearest
 	unsigned polygons_used;
+	bool charged;                   // the preparation of a polygon, in this turn
 	unsigned prepared, fetched;     // slots from the first on
 	unsigned walked;                // slots whose first piece was walked
 	unsigned hits_end;              // of the hits that were met and are not taken yet
 	unsigned asked;                 // hits before it have had their records asked for
 	struct pe_hit *hits;            // of some pieces
 	struct pe_wire_result *results; // results_max, as they go over the wire
+	struct pe_wire_cell *cells;     // in the place of results: of an answer of cells
 	uint32_t *handles;              // of the results
 	uint32_t *met;                  // open-addressed set of handles, met_mask + 1 entries
 	uint32_t met_mask;
+	// Of an answer of cells: a bit a handle that was counted; a bit a line of these that has any.
+	uint64_t *counted, *counted_lines;
+	uint32_t counted_lines_words;
 	struct pe_memory memory; // holds these arrays
 };
 
@@ -59,9 +64,19 @@ void pe_query_destroy(struct pe_query_context *context);
 // Before a turn's first query: what its queries may walk together. When it is used up, the rest are truncated.
 void pe_query_begin_turn(struct pe_query_context *context);
 
+// What the results of an answer are.
+enum pe_query_form {
+	PE_QUERY_WHOLE,
+	PE_QUERY_SHORT,
+	PE_QUERY_CELLS,
+	PE_QUERY_POSTPONED, // none: the turn's work was used up before it was made ready
+};
+
 struct pe_query_answer {
-	uint32_t result_count; // in context->results
+	uint32_t result_count; // in context->results, or context->cells
 	bool truncated;
+	bool worked_out;    // truncated by a bound of work
+	uint8_t form;       // enum pe_query_form; SHORT is made of whole results as they are sent
 	uint64_t cursor[2]; // truncated: where to go on
 };
 
@@ -83,3 +98,6 @@ void pe_query_refuse(struct pe_query_context *context, enum pe_reason reason);
 [[nodiscard]] enum pe_reason pe_query_run(struct pe_query_context *context, unsigned slot,
 	uint32_t results_max, struct pe_query_answer *answer);
 uint32_t pe_query_id(const struct pe_query_context *context, unsigned slot);
+// Bytes of a result on the wire; and what its answer tells besides the reason when it is refused (struct pe_wire_answer).
+uint32_t pe_query_result_bytes(const struct pe_query_context *context, unsigned slot);
+uint64_t pe_query_detail(const struct pe_query_context *context, unsigned slot);

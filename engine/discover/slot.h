@@ -17,6 +17,10 @@ struct pe_query_slot {
 	bool walked;       // the next piece's hits are there, met while a query before was run
 	bool over;         // all of it was walked
 	unsigned from, to; // hits of the piece
+	uint8_t form;      // enum pe_query_form
+	int8_t cell_level; // CELLS: as in struct pe_wire_cell
+	float cell_size_m; // CELLS: that is asked for
+	uint64_t detail;   // of its answer when it is refused
 	struct pe_cursor before; // where it began
 	struct pe_test test;
 	struct pe_walk walk;
@@ -30,6 +34,24 @@ struct pe_query_near {
 	uint32_t result; // index in the context's results
 };
 
+#define PE_QUERY_CELL_PARTS 64 // of a leaf that is halved three times, across
+// Entities in crossings whose cell comes later; one too many is counted where it was met.
+#define PE_QUERY_LATE_MAX 1024
+struct pe_query_late {
+	uint64_t place, key; // of what is published
+	uint32_t handle;
+	int32_t age_ms;
+	unsigned part;
+};
+
+// The cell that is gathered, and what is kept for others.
+struct pe_query_cells {
+	uint32_t count[PE_QUERY_CELL_PARTS], gathered;
+	int32_t newest_age_ms[PE_QUERY_CELL_PARTS];
+	unsigned late_count;
+	struct pe_query_late late[PE_QUERY_LATE_MAX]; // ascending by place
+};
+
 struct pe_query_extras {
 	struct pe_polygon polygon[PE_QUERY_POLYGONS];
 	struct pe_hull hull[PE_QUERY_SLOTS];
@@ -38,6 +60,7 @@ struct pe_query_extras {
 	// of a piece of hits; then the nearest in their order
 	struct pe_wire_result piece[PE_QUERY_NEAREST_MAX];
 	uint32_t handles[PE_QUERY_PIECE_HITS];
+	struct pe_query_cells cells;
 };
 static_assert(PE_QUERY_PIECE_HITS <= PE_QUERY_NEAREST_MAX, "a piece's results have room");
 
@@ -58,7 +81,12 @@ static inline bool pe_query_walked_out(const struct pe_query_slot *s)
 	return s->walk.cells >= s->walk.cells_max || s->walk.candidates >= s->walk.candidates_max;
 }
 
-// extension.c: the slot's volume and filter, out of its query's extension. For pe_query_prepare.
+// Where an answer that is cut goes on.
+void pe_query_set_cursor(struct pe_query_answer *answer, const struct pe_cursor *walk,
+	unsigned region, uint32_t skip);
+
+// extension.c: the slot's volume, filter and form, out of its query's extension. A polygon's preparation is part of the turn's work, or
+// the form is POSTPONED. For pe_query_prepare.
 [[nodiscard]] enum pe_reason pe_query_extend(struct pe_query_context *context, unsigned slot,
 	const struct pe_space *space, const uint8_t *extension);
 // The test of a volume of the extension: what is inside, which regions cover it.
@@ -79,4 +107,10 @@ unsigned pe_query_filter_test(const struct pe_test *test, const struct pe_view *
 // How far the nearest may be: as asked for, or what the space bounds.
 double pe_query_nearest_limit(const struct pe_query_slot *slot);
 void pe_query_run_nearest(struct pe_query_context *context, struct pe_query_slot *slot,
+	uint32_t results_max, struct pe_query_answer *answer);
+
+// cells.c: the run of a query that counts by cell, and the level of its cells: the coarsest of an edge up to size_m that an
+// answer of so many records may have.
+int pe_query_cell_level(const struct pe_space *space, double size_m, uint32_t results_max);
+void pe_query_run_cells(struct pe_query_context *context, struct pe_query_slot *slot,
 	uint32_t results_max, struct pe_query_answer *answer);

@@ -156,6 +156,7 @@ static uint32_t put_volume(struct reader *r, unsigned kind, uint8_t *extension, 
 static uint32_t extend(struct reader *r, struct pe_wire_query *q, uint8_t *extension, uint32_t size)
 {
 	uint32_t bytes = 0;
+	uint8_t also;
 
 	q->kind = (uint8_t)(PE_QUERY_POLYGON + take(r, 1) % 4);
 	memset(q->b, 0, sizeof q->b);
@@ -165,7 +166,9 @@ static uint32_t extend(struct reader *r, struct pe_wire_query *q, uint8_t *exten
 	} else {
 		bytes = put_volume(r, q->kind, extension, size);
 	}
-	if (take(r, 1) & 1) {
+	also = (uint8_t)take(r, 1);
+	q->priority = also >> 2 & 3;
+	if (also & 1) {
 		uint8_t program[64] = {0};
 		uint32_t program_bytes = 16 + 8 * (uint32_t)(take(r, 1) % 4), with;
 
@@ -175,6 +178,16 @@ static uint32_t extend(struct reader *r, struct pe_wire_query *q, uint8_t *exten
 			program[i] = (uint8_t)take(r, 1);
 		with = pe_wire_put_block(
 			extension, bytes, size, PE_BLOCK_FILTER, program, program_bytes);
+		bytes = with ? with : bytes;
+	}
+	if (also & 2) {
+		const struct pe_wire_resolution resolution = {
+			.spatial_m = (float)((take(r, 1) & 1) << take(r, 1) % 24),
+			.temporal_ms = (uint32_t)take(r, 2),
+			.attribute = (float)(take(r, 1) % 5) / 4};
+		uint32_t with = pe_wire_put_block(extension, bytes, size, PE_BLOCK_RESOLUTION,
+			&resolution, sizeof resolution);
+
 		bytes = with ? with : bytes;
 	}
 	if (bytes && take(r, 1) & 1)

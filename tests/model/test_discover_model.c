@@ -469,6 +469,56 @@ static void check_nearest(unsigned s, const struct pe_wire_query *q, const enum 
 	}
 }
 
+// The same volume and filter, counted by cell and told in short: neither more nor fewer than came whole.
+static void check_resolutions(unsigned s, struct pe_wire_query q, uint32_t bytes)
+{
+	struct pe_wire_resolution r = {
+		.spatial_m = (float)pow(10, between(0, 5)), .attribute = 0.5f};
+	unsigned met = 0, sum = 0, pages = 0;
+	uint32_t with;
+
+	for (unsigned n = 1; n <= ENTITIES; n++)
+		met += entity[n].met;
+	q.flags &= (uint16_t)~PE_QUERY_HAS_CURSOR;
+	memset(q.cursor, 0, sizeof q.cursor);
+	q.max_results = (uint16_t)(below(2) ? 0 : 1 + below(100));
+	with = pe_wire_put_block(
+		extension, bytes, PE_WIRE_BYTES_MAX - 80 - 128, PE_BLOCK_RESOLUTION, &r, sizeof r);
+	if (!with)
+		return;
+	do {
+		harness_ask_extended(&h, 0, s, &q, extension, with, &answer);
+		EXPECT(answer.whole && !answer.reason && answer.form == PE_ANSWER_CELLS,
+			"kind %u: reason %u", q.kind, answer.reason);
+		for (unsigned i = 0; i < answer.count; i++)
+			sum += answer.cells[i].count;
+		q.flags |= PE_QUERY_HAS_CURSOR;
+		memcpy(q.cursor, answer.cursor, sizeof q.cursor);
+	} while (answer.truncated && ++pages < 2000);
+	EXPECT(sum == met, "kind %u: %u counted in cells of %g m, %u met", q.kind, sum,
+		(double)r.spatial_m, met);
+	q.flags &= (uint16_t)~PE_QUERY_HAS_CURSOR;
+	memset(q.cursor, 0, sizeof q.cursor);
+	q.max_results = 0;
+	r = (struct pe_wire_resolution){.attribute = 0.25f};
+	with = pe_wire_put_block(
+		extension, bytes, PE_WIRE_BYTES_MAX - 80 - 128, PE_BLOCK_RESOLUTION, &r, sizeof r);
+	harness_ask_extended(&h, 0, s, &q, extension, with, &answer);
+	EXPECT(answer.whole && answer.form == PE_ANSWER_SHORT && answer.count == met,
+		"kind %u: %u in short, %u met", q.kind, answer.count, met);
+	for (unsigned i = 0; i < answer.count; i++) {
+		const struct pe_wire_result *result = &answer.results[i];
+		uint64_t n = harness_id_number(result->entity_id);
+
+		EXPECT(n >= 1 && n <= ENTITIES && entity[n].met &&
+				memcmp(result->position, entity[n].u.position,
+					sizeof result->position) == 0 &&
+				!!(result->state & PE_RESULT_HEIGHT_UNKNOWN) ==
+					height_unknown((unsigned)n),
+			"%" PRIu64 " in short", n);
+	}
+}
+
 static void query(void)
 {
 	static const uint8_t kinds[] = {PE_QUERY_POLYGON, PE_QUERY_POLYGON, PE_QUERY_ORIENTED_BOX,
@@ -532,6 +582,8 @@ static void query(void)
 			entity[n].u.position[2], s,
 			entity[n].met ? "should not be met" : "is missing", q.kind, q.flags, q.a[0],
 			q.a[1], q.a[2]);
+	if (below(4) == 0)
+		check_resolutions(s, q, bytes);
 }
 
 static void volumes_as_brute_force(void)

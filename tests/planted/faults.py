@@ -81,7 +81,7 @@ FAULTS = [
     {
         "name": "answers: a stranger gets as many results as anyone",
         "file": "engine/answer.c",
-        "from": "left / (uint32_t)sizeof(struct pe_wire_result);",
+        "from": "left / pe_query_result_bytes(&w->query, slot);",
         "to": "w->query.results_max;",
         "tests": ["engine-limits"],
     },
@@ -98,6 +98,27 @@ FAULTS = [
         "from": "\tif (s->walk.flagged)\n",
         "to": "\tif (s->walk.flagged && !count)\n",
         "tests": ["engine-place"],
+    },
+    {
+        "name": "cells: who is met twice is counted twice",
+        "file": "engine/discover/cells.c",
+        "from": "if (counted_already(n->c, handle))",
+        "to": "if (counted_already(n->c, handle) && !n->c)",
+        "tests": ["cells-model"],
+    },
+    {
+        "name": "cells: who is on his way is counted where he was",
+        "file": "engine/discover/cells.c",
+        "from": "if (place > n->place && keep_for_later(",
+        "to": "if (place > n->place && !n && keep_for_later(",
+        "tests": ["cells-model"],
+    },
+    {
+        "name": "cells: who is on an earlier page comes again",
+        "file": "engine/discover/cells.c",
+        "from": "if (place < n->start)",
+        "to": "if (place < n->start && !n)",
+        "tests": ["cells-model"],
     },
     {
         "name": "queries: an unknown height is a height of zero",

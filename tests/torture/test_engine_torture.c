@@ -1,10 +1,11 @@
 // Two workers and the control thread, each at full speed, through the façade. Some entities are always there, and move across
 // cells all the time: one lot by worker 0, one by worker 1, one by both through the rings between them (which are short,
 // so that they overflow). Beside them ids are created on both workers at once, withdrawn, and expire. Every query, on either
-// worker, must see each of those that are always there exactly once, and nobody twice. At the end, after a drain, the
+// worker, must see each of those that are always there exactly once, and nobody twice, and count them all in its cells, of whatever size. At the end, after a drain, the
 // identities hold exactly and agree with what the senders counted, and the whole is as many as the engine counts.
 #include "harness.h"
 #include "testing.h"
+#include "wire/extension.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -13,11 +14,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ALWAYS       64u   // of each lot
-#define PASSING      1000u // ids that come and go, from PASSING_FROM on
-#define PASSING_FROM 1000u
-#define ID_MAX       (PASSING_FROM + PASSING)
-#define RADIUS_M     400.0
+#define ALWAYS        64u   // of each lot
+#define PASSING       1000u // ids that come and go, from PASSING_FROM on
+#define PASSING_FROM  1000u
+#define ID_MAX        (PASSING_FROM + PASSING)
+#define RADIUS_M      400.0
+#define ALWAYS_TTL_MS 3600000u
 
 // Lot 0 and 1: the worker's own. Lot 2: both workers', with sequences drawn from one counter.
 #define LOT_ID(lot, k) (1 + (lot)*100 + (k))
@@ -40,7 +42,8 @@ struct driver {
 	struct pe_message burst[PE_BURST_MAX];
 	unsigned burst_count;
 	uint8_t times[ID_MAX]; // of each id in the answer that is being put together
-	bool complete;
+	unsigned complete;     // answers
+	uint64_t counted;      // in cells
 	_Alignas(8) uint8_t buffers[PE_OUTBOX_MAX][(PE_WIRE_BYTES_MAX + 7) / 8 * 8];
 	unsigned free[PE_OUTBOX_MAX], free_count;
 };
@@ -93,6 +96,16 @@ static void commit(void *context, const struct pe_peer *peer, uint8_t *data, uin
 		return;
 	while (pe_wire_next_answer(&v, &offset, &a, &results)) {
 		EXPECT(a.code == PE_CODE_SUCCESS && !(a.flags & PE_ANSWER_TRUNCATED));
+		d->complete += (a.flags & PE_ANSWER_LAST) != 0;
+		if (a.flags & PE_ANSWER_CELLS) {
+			for (unsigned i = 0; i < a.result_count; i++) {
+				struct pe_wire_cell cell;
+
+				pe_wire_get_cell(results, i, &cell);
+				d->counted += cell.count;
+			}
+			continue;
+		}
 		d->whole_count += a.result_count;
 		for (unsigned i = 0; i < a.result_count; i++) {
 			struct pe_wire_result r;
@@ -104,7 +117,6 @@ static void commit(void *context, const struct pe_peer *peer, uint8_t *data, uin
 			if (n < ID_MAX)
 				d->times[n]++;
 		}
-		d->complete |= (a.flags & PE_ANSWER_LAST) != 0;
 	}
 }
 
@@ -151,6 +163,7 @@ static struct pe_wire_update somewhere(
 	struct pe_wire_update u = harness_update(n, sequence, x, y, 0);
 
 	u.ttl_ms = ttl_ms;
+	u.attributes = ttl_ms == ALWAYS_TTL_MS ? PE_STATE_AWAY : PE_STATE_ACTIVE;
 	return u;
 }
 
@@ -175,7 +188,7 @@ static void move_lot(struct driver *d, unsigned lot)
 		uint32_t sequence =
 			lot == 2 ? atomic_fetch_add(&shared_sequence, 1) : ++d->sequence;
 
-		u[i] = somewhere(d, LOT_ID(lot, k), sequence, 3600000);
+		u[i] = somewhere(d, LOT_ID(lot, k), sequence, ALWAYS_TTL_MS);
 	}
 	send_updates(d, u, PE_UPDATE_COUNT_MAX);
 }
@@ -207,18 +220,32 @@ static void pass_by(struct driver *d)
 static void ask(struct driver *d, double radius_m)
 {
 	struct pe_wire_header header = header_of(d);
-	struct pe_wire_query q = harness_sphere(0, 0, 0, radius_m);
+	struct pe_wire_query q[2] = {
+		harness_sphere(0, 0, 0, radius_m), harness_sphere(0, 0, 0, radius_m)};
+	// The second counts those that are always there.
+	const struct pe_wire_resolution resolution = {
+		.spatial_m = (float)(4u << next(d) % 12), .attribute = 0.5f};
+	uint8_t extension[64];
+	uint32_t bytes = pe_wire_put_block(extension, 0, sizeof extension, PE_BLOCK_RESOLUTION,
+		&resolution, sizeof resolution);
 
-	add(d, pe_wire_put_query(d->messages[d->burst_count], PE_WIRE_BYTES_MAX, &header, &q, 1));
-	d->queries++;
+	q[1].query_id = 2;
+	q[1].state_mask = 1u << PE_STATE_AWAY;
+	q[1].flags = PE_QUERY_HAS_EXTENSION;
+	q[1].extension_bytes = (uint16_t)bytes;
+	add(d,
+		pe_wire_put_query_extended(d->messages[d->burst_count], PE_WIRE_BYTES_MAX, &header,
+			q, 2, extension, bytes));
+	d->queries += 2;
 	memset(d->times, 0, sizeof d->times);
-	d->complete = false;
-	d->whole_count = 0;
+	d->complete = 0;
+	d->whole_count = d->counted = 0;
 }
 
 static void check_answer(struct driver *d)
 {
-	EXPECT(d->complete);
+	EXPECT(d->complete == 2);
+	EXPECT(d->counted == 3 * ALWAYS);
 	for (unsigned lot = 0; lot < 3; lot++)
 		for (unsigned k = 0; k < ALWAYS; k++)
 			EXPECT(d->times[LOT_ID(lot, k)] == 1);
@@ -235,8 +262,9 @@ static void create_always(struct driver *d)
 	for (unsigned k = 0; k < ALWAYS; k++) {
 		struct pe_wire_update u[2];
 
-		u[0] = somewhere(d, LOT_ID(d->index, k), ++d->sequence, 3600000);
-		u[1] = somewhere(d, LOT_ID(2, k), atomic_fetch_add(&shared_sequence, 1), 3600000);
+		u[0] = somewhere(d, LOT_ID(d->index, k), ++d->sequence, ALWAYS_TTL_MS);
+		u[1] = somewhere(
+			d, LOT_ID(2, k), atomic_fetch_add(&shared_sequence, 1), ALWAYS_TTL_MS);
 		send_updates(d, u, (k & 1) == d->index ? 2 : 1);
 		turn(d);
 	}
