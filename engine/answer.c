@@ -2,6 +2,8 @@
 // MTU; a source that is not trusted gets, for each request, at most one message no longer than the request.
 #include "internal.h"
 
+#define ALWAYS_INLINE __attribute__((always_inline)) static inline
+
 // A message under construction for one destination, space and stream.
 struct open_message {
 	bool used;
@@ -64,10 +66,16 @@ void pe_outbox_flush(struct pe_worker *w)
 static struct open_message *open_new(struct pe_worker *w, struct open_message *o,
 	const struct pe_message *m, const struct pe_wire_header *request)
 {
-	uint8_t *buffer = w->sink->reserve(w->sink->context, &m->peer);
+	uint8_t *buffer;
 
-	if (!buffer)
+	if (!w->answers_left) // of its class
 		return NULL;
+	buffer = w->sink->reserve(w->sink->context, &m->peer);
+	if (!buffer) {
+		w->answers_refused = true;
+		return NULL;
+	}
+	w->answers_left--;
 	*o = (struct open_message){
 		.used = true, .peer = m->peer, .request = *request, .buffer = buffer};
 	pe_wire_response_begin(
@@ -192,7 +200,7 @@ static void begin_request(
 			view->count * (uint32_t)sizeof(struct pe_wire_answer)};
 }
 
-static void answer_prepared(struct pe_worker *w, struct request *r, unsigned slot)
+ALWAYS_INLINE void answer_prepared(struct pe_worker *w, struct request *r, unsigned slot)
 {
 	const struct pe_message *m = r->message;
 	uint32_t left = r->left;
@@ -203,8 +211,11 @@ static void answer_prepared(struct pe_worker *w, struct request *r, unsigned slo
 
 	if (!m->peer.trusted)
 		r->left -= answer.result_count * pe_query_result_bytes(&w->query, slot);
-	if (answer.truncated)
+	if (answer.truncated) {
 		pe_count(&w->counters, PE_COUNTER_queries_truncated, 1);
+		if (answer.worked_out)
+			pe_count(&w->counters, PE_COUNTER_work_cut_normal + w->answers_class, 1);
+	}
 	if (!put_answer(w, m, r->view, slot, reason, &answer, &r->open))
 		reason = PE_REASON_answer_no_buffer;
 	outcome(w, reason);
@@ -212,9 +223,14 @@ static void answer_prepared(struct pe_worker *w, struct request *r, unsigned slo
 		send_open(w, r->open);
 }
 
+static const uint8_t *extensions_of(const struct pe_wire_view *view)
+{
+	return view->records + view->count * sizeof(struct pe_wire_query);
+}
+
 // Prepares a query in the next slot. False: it needs room that the queries prepared before have taken. *extension: where its extension
-// begins, if it has one; then where the next one's does.
-static bool prepare_query(struct pe_worker *w, const struct pe_space_entry *s,
+// begins, if it has one; then where that of the message's next does.
+ALWAYS_INLINE bool prepare_query(struct pe_worker *w, const struct pe_space_entry *s,
 	const struct pe_wire_view *view, unsigned query, bool trusted, const uint8_t **extension)
 {
 	static const struct pe_asker askers[2] = {{.trusted = false}, {.trusted = true}};
@@ -227,8 +243,6 @@ static bool prepare_query(struct pe_worker *w, const struct pe_space_entry *s,
 	pe_wire_get_query(view, query, q);
 	if (!pe_query_next_fits(&w->query))
 		return false;
-	if (query == 0)
-		*extension = view->records + view->count * sizeof *q;
 	reason = pe_wire_check_query(q, s->limits.geodetic);
 	if (reason)
 		pe_query_refuse(&w->query, reason);
@@ -240,35 +254,51 @@ static bool prepare_query(struct pe_worker *w, const struct pe_space_entry *s,
 	return true;
 }
 
-void pe_answer_queries(struct pe_worker *w, const struct pe_message *messages,
-	const struct pe_wire_view *views, const uint8_t *spaces, unsigned count)
+// Neither cloned nor inlined: one place from which a query is prepared and run keeps these inlined here.
+__attribute__((noinline, noclone)) void pe_answer_queries(struct pe_worker *w,
+	const struct pe_message *messages, const struct pe_wire_view *views, const uint8_t *spaces,
+	const struct pe_ask *asks, unsigned count)
 {
-	unsigned message = 0, query = 0; // the next to be prepared
-	unsigned at = 0;                 // the message that is answered
+	unsigned next = 0, query = 0; // to be prepared: of the messages, or of `asks`
+	unsigned at = 0;              // the message, or the one of `asks`, that is answered
 	struct request request = {0};
 	const uint8_t *extension = NULL; // of the next
+	uint64_t answered = pe_counted(&w->counters, PE_COUNTER_queries_answered);
 
-	for (unsigned i = 0; i < count; i++)
-		pe_count(&w->counters, PE_COUNTER_queries_carried, views[i].count);
-	while (message < count) {
+	while (next < count) {
 		pe_query_begin(&w->query);
-		while (message < count && w->query.prepared < PE_QUERY_SLOTS) {
-			if (!prepare_query(w, &w->engine->spaces[spaces[message]], &views[message],
-				    query, messages[message].peer.trusted, &extension))
+		while (next < count && w->query.prepared < PE_QUERY_SLOTS) {
+			unsigned m = next;
+
+			if (asks) {
+				m = asks[next].message;
+				query = asks[next].query;
+				extension = extensions_of(&views[m]) + asks[next].extension_at;
+			} else if (query == 0) {
+				extension = extensions_of(&views[m]);
+			}
+			if (!prepare_query(w, &w->engine->spaces[spaces[m]], &views[m], query,
+				    messages[m].peer.trusted, &extension))
 				break;
-			if (++query == views[message].count) {
+			if (++query == views[m].count || asks) {
 				query = 0;
-				message++;
+				next++;
 			}
 		}
 		for (unsigned slot = 0; slot < w->query.prepared; slot++) {
-			if (!request.view || request.query == request.view->count) {
-				begin_request(&request, &messages[at], &views[at]);
-				at++;
+			unsigned m = asks ? asks[at + slot].message : at;
+
+			if (asks ? request.message != &messages[m] :
+				   !request.view || request.query == request.view->count) {
+				begin_request(&request, &messages[m], &views[m]);
+				at += !asks;
 			}
 			answer_prepared(w, &request, slot);
 		}
+		at += asks ? w->query.prepared : 0;
 	}
+	pe_count(&w->counters, PE_COUNTER_queries_normal + w->answers_class,
+		pe_counted(&w->counters, PE_COUNTER_queries_answered) - answered);
 }
 
 uint8_t *pe_answer_reserve(struct pe_worker *w, const struct pe_message *m)

@@ -164,6 +164,7 @@ static enum pe_status create_worker(struct pe_engine *e, unsigned index, struct 
 	e->other_bytes += sizeof *w;
 	w->engine = e;
 	w->index = index;
+	w->priority_room.messages = UINT32_MAX;
 	pe_handles_init(&w->handles);
 	if (pe_memory_map((size_t)pending * sizeof(struct pe_pending), c->huge_pages,
 		    &w->pending_memory) != PE_OK)

@@ -57,6 +57,13 @@ struct pe_batch {
 
 struct pe_outbox; // answer.c
 
+// What the classes of queries are owed of the messages that a source takes, from turn to turn.
+struct pe_priority_room {
+	// that it took in a turn in which it refused some; UINT32_MAX: no lack is known
+	uint32_t messages;
+	uint32_t credit[PE_PRIORITIES]; // 256ths of a message
+};
+
 struct pe_worker {
 	struct pe_engine *engine;
 	unsigned index;
@@ -87,6 +94,11 @@ struct pe_worker {
 	struct pe_outbox *outbox;
 	struct pe_memory outbox_memory;
 	uint64_t tx_sequence;
+	// of the queries that are answered: their class, messages that it may begin, and whether the source refused one
+	uint8_t answers_class; // enum pe_priority
+	bool answers_refused;
+	uint32_t answers_left;
+	struct pe_priority_room priority_room;
 	bool attached;
 	bool started; // had its first turn: the timers know the time
 
@@ -241,9 +253,17 @@ void pe_own_unindex(struct pe_worker *w, uint32_t handle, uint64_t hash);
 // answer.c
 enum pe_status pe_outbox_create(struct pe_worker *w);
 void pe_outbox_destroy(struct pe_worker *w);
-// The queries of messages that come one after the other, each with at least one; they are worked together.
+// One query of a turn's messages.
+struct pe_ask {
+	uint8_t message, query;
+	uint16_t extension_at; // behind the message's queries
+};
+// The queries of `count` messages that come one after the other, each with at least one, in their order; or (asks not NULL) `count` of
+// them in an order of their own, in which those of a message follow each other, all of them where its source is not
+// trusted. They are worked together, and belong to the class in answers_class; the caller counts them as carried.
 void pe_answer_queries(struct pe_worker *w, const struct pe_message *messages,
-	const struct pe_wire_view *views, const uint8_t *spaces, unsigned count);
+	const struct pe_wire_view *views, const uint8_t *spaces, const struct pe_ask *asks,
+	unsigned count);
 void pe_answer_refusal(struct pe_worker *w, const struct pe_message *m,
 	const struct pe_wire_view *view, enum pe_reason reason);
 void pe_answer_ack(struct pe_worker *w, const struct pe_message *m, const struct pe_wire_view *view,
@@ -263,3 +283,8 @@ void pe_answer_send(
 // answer_explain.c
 void pe_answer_explain(struct pe_worker *w, const struct pe_message *m,
 	const struct pe_wire_view *view, unsigned space);
+
+// priority.c
+// All queries of a turn in which not all are NORMAL; kinds: of the messages.
+void pe_priority_answer(struct pe_worker *w, const struct pe_message *messages,
+	const uint8_t *kinds, const uint8_t *spaces, unsigned count);

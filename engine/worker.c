@@ -206,10 +206,22 @@ static void count_carried(struct pe_worker *w, uint8_t type)
 	}
 }
 
+// A message's queries are carried on. What they have in their priority, joined by or: 0 = all are NORMAL.
+static unsigned note_queries(struct pe_worker *w, const struct pe_wire_view *view)
+{
+	const uint8_t *at = view->records + offsetof(struct pe_wire_query, priority);
+	unsigned any = 0;
+
+	for (unsigned i = 0; i < view->count; i++, at += sizeof(struct pe_wire_query))
+		any |= *at;
+	pe_count(&w->counters, PE_COUNTER_queries_carried, view->count);
+	return any;
+}
+
 static void take_messages(struct pe_worker *w, const struct pe_message *messages, unsigned count)
 {
 	uint8_t space[PE_BURST_MAX], kind[PE_BURST_MAX];
-	unsigned ordinary = 0;
+	unsigned ordinary = 0, classes = 0;
 	uint32_t acks = 0;
 
 	for (unsigned i = 0; i < count; i++) {
@@ -232,6 +244,8 @@ static void take_messages(struct pe_worker *w, const struct pe_message *messages
 		}
 		kind[i] = v->header.type;
 		count_carried(w, kind[i]);
+		if (kind[i] == PE_TYPE_SPATIAL_QUERY)
+			classes |= note_queries(w, v);
 		if (v->header.flags & PE_FLAG_ACK) {
 			w->view_acks[i] = acks;
 			acks += v->count;
@@ -249,16 +263,18 @@ static void take_messages(struct pe_worker *w, const struct pe_message *messages
 	for (unsigned i = 0; i < count; i++)
 		if (kind[i] == PE_TYPE_WITHDRAW)
 			take_withdrawals(w, &w->views[i], space[i], w->view_acks[i]);
+	if (classes)
+		pe_priority_answer(w, messages, kind, space, count);
 	for (unsigned i = 0; i < count; i++) {
 		if (w->view_acks[i] != PE_ACK_NONE)
 			pe_answer_ack(w, &messages[i], &w->views[i], &w->acks[w->view_acks[i]]);
-		else if (kind[i] == PE_TYPE_SPATIAL_QUERY) {
+		else if (kind[i] == PE_TYPE_SPATIAL_QUERY && !classes) {
 			unsigned first = i;
 
 			while (i + 1 < count && kind[i + 1] == PE_TYPE_SPATIAL_QUERY)
 				i++;
 			pe_answer_queries(w, &messages[first], &w->views[first], &space[first],
-				i + 1 - first);
+				NULL, i + 1 - first);
 		} else if (kind[i] == PE_TYPE_PING)
 			pe_answer_pong(w, &messages[i], &w->views[i]);
 		else if (kind[i] == PE_TYPE_EXPLAIN)
@@ -287,6 +303,7 @@ unsigned pe_worker_turn(struct pe_worker *worker, struct pe_now now,
 	worker->wall_ms = now.wall_ms;
 	worker->newest_ms = now.wall_ms + worker->engine->config.clock_ahead_ms;
 	worker->sink = sink;
+	worker->answers_left = UINT32_MAX;
 	pe_query_begin_turn(&worker->query);
 	// What time has ended must not be met by this turn's messages, nor by what they say of it.
 	did = pe_own_turn(worker);

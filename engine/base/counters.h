@@ -54,7 +54,15 @@
 	PE_COUNTER(reply_withheld, "messages", "replies not sent since they were longer than an untrusted request") \
 	PE_COUNTER(turns, "turns", "turns of the poll loop") \
 	PE_COUNTER(turns_idle, "turns", "turns that found nothing to do") \
-	PE_COUNTER(latch_retries, "reads", "record reads repeated beside a writer")
+	PE_COUNTER(latch_retries, "reads", "record reads repeated beside a writer") \
+	PE_COUNTER(queries_normal, "queries", "queries of class NORMAL among queries_answered") \
+	PE_COUNTER(queries_low, "queries", "queries of class LOW among queries_answered") \
+	PE_COUNTER(queries_high, "queries", "queries of class HIGH among queries_answered") \
+	PE_COUNTER(queries_critical, "queries", "queries of class CRITICAL among queries_answered") \
+	PE_COUNTER(work_cut_normal, "queries", "answers of class NORMAL cut by a bound of work") \
+	PE_COUNTER(work_cut_low, "queries", "answers of class LOW cut by a bound of work") \
+	PE_COUNTER(work_cut_high, "queries", "answers of class HIGH cut by a bound of work") \
+	PE_COUNTER(work_cut_critical, "queries", "answers of class CRITICAL cut by a bound of work")
 // clang-format on
 
 enum pe_counter {
@@ -78,6 +86,12 @@ static inline void pe_count(struct pe_counters *c, unsigned counter, uint64_t n)
 {
 	uint64_t v = atomic_load_explicit(&c->value[counter], memory_order_relaxed);
 	atomic_store_explicit(&c->value[counter], v + n, memory_order_relaxed);
+}
+
+// Owner's thread, its own count so far.
+static inline uint64_t pe_counted(const struct pe_counters *c, unsigned counter)
+{
+	return atomic_load_explicit(&c->value[counter], memory_order_relaxed);
 }
 
 static inline void pe_count_reason(struct pe_counters *c, enum pe_reason reason, uint64_t n)

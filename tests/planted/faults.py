@@ -121,6 +121,13 @@ FAULTS = [
         "tests": ["cells-model"],
     },
     {
+        "name": "priorities: a class takes what those below are owed",
+        "file": "engine/priority.c",
+        "from": "owed += room->credit[r] / ONE;",
+        "to": "owed += 0;",
+        "tests": ["engine-priority"],
+    },
+    {
         "name": "queries: an unknown height is a height of zero",
         "file": "engine/discover/accept.c",
         "from": "return !ways.geodetic || !(p->attributes & PE_ATTRIBUTE_HEIGHT_UNKNOWN);",
