@@ -91,11 +91,13 @@ bool client_update_to_wire(const struct presence_update *u, struct pe_wire_updat
 bool client_query_to_wire(
 	const struct presence_query *q, uint32_t query_id, struct pe_wire_query *wire)
 {
-	if (q->volume < PRESENCE_POINT || q->volume > PRESENCE_NEAREST)
+	if (q->volume < PRESENCE_POINT || q->volume > PRESENCE_NEAREST ||
+		q->priority > PRESENCE_CRITICAL)
 		return false;
 	*wire = (struct pe_wire_query){
 		.query_id = query_id,
 		.kind = q->volume,
+		.priority = q->priority,
 		.flags = (uint16_t)((q->has_origin ? PE_QUERY_HAS_ORIGIN : 0) |
 			(q->has_heights ? PE_QUERY_HEIGHT_RANGE : 0) |
 			(q->distance_3d ? PE_QUERY_DISTANCE_3D : 0) |
@@ -154,6 +156,19 @@ static uint32_t put_volume(const struct presence_query *q, uint8_t *extension, u
 	}
 }
 
+static uint32_t put_resolution(
+	const struct presence_query *q, uint8_t *extension, uint32_t used, uint32_t size)
+{
+	const struct pe_wire_resolution r = {.spatial_m = (float)q->cell_m,
+		.temporal_ms = q->age_max_ms,
+		.attribute = q->brief ? 0 : PE_RESOLUTION_ATTRIBUTE_DEFAULT};
+
+	// What a float makes nothing of, or no end of.
+	if (!(q->cell_m >= 0) || !isfinite(r.spatial_m) || (q->cell_m > 0) != (r.spatial_m > 0))
+		return 0;
+	return pe_wire_put_block(extension, used, size, PE_BLOCK_RESOLUTION, &r, sizeof r);
+}
+
 bool client_query_extend(const struct presence_query *q, struct pe_wire_query *wire,
 	uint8_t *extension, uint32_t size)
 {
@@ -167,6 +182,11 @@ bool client_query_extend(const struct presence_query *q, struct pe_wire_query *w
 	if (q->filter_bytes) {
 		bytes = pe_wire_put_block(
 			extension, bytes, size, PE_BLOCK_FILTER, q->filter, q->filter_bytes);
+		if (!bytes)
+			return false;
+	}
+	if (q->cell_m != 0 || q->age_max_ms || q->brief) {
+		bytes = put_resolution(q, extension, bytes, size);
 		if (!bytes)
 			return false;
 	}
@@ -194,6 +214,41 @@ void client_found_from_wire(const struct pe_wire_result *wire, struct presence_f
 		.height_unknown = wire->state & PE_RESULT_HEIGHT_UNKNOWN,
 	};
 	memcpy(found->id, wire->entity_id, sizeof found->id);
+}
+
+void client_get_found(
+	const uint8_t *results, unsigned i, unsigned flags, struct presence_found *found)
+{
+	struct pe_wire_result whole;
+	struct pe_wire_short brief;
+
+	if (!(flags & PE_ANSWER_SHORT)) {
+		pe_wire_get_result(results, i, &whole);
+		client_found_from_wire(&whole, found);
+		return;
+	}
+	pe_wire_get_short(results, i, &brief);
+	*found = (struct presence_found){.position = {brief.position[0], brief.position[1]},
+		.position_confidence = -1,
+		.status_confidence = -1,
+		.height_unknown = isnan(brief.position[2])};
+	if (!found->height_unknown)
+		found->position[2] = brief.position[2];
+	memcpy(found->id, brief.entity_id, sizeof found->id);
+}
+
+void client_get_cell(const uint8_t *results, unsigned i, struct presence_cell *cell)
+{
+	struct pe_wire_cell wire;
+
+	pe_wire_get_cell(results, i, &wire);
+	*cell = (struct presence_cell){.centre = {wire.centre[0], wire.centre[1], wire.centre[2]},
+		.count = wire.count,
+		.size_m = wire.size_m,
+		.height_m = wire.height_m,
+		.newest_age_ms = wire.newest_age_ms,
+		.level = wire.level,
+		.more = wire.flags & PE_CELL_MORE};
 }
 
 void client_ack_from_wire(const struct pe_wire_ack_record *wire, struct presence_ack *ack)

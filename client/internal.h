@@ -74,6 +74,10 @@ bool client_query_to_wire(
 bool client_query_extend(const struct presence_query *query, struct pe_wire_query *wire,
 	uint8_t *extension, uint32_t size);
 void client_found_from_wire(const struct pe_wire_result *wire, struct presence_found *found);
+// Result i of an answer with such flags, whole or SHORT; or a cell.
+void client_get_found(
+	const uint8_t *results, unsigned i, unsigned flags, struct presence_found *found);
+void client_get_cell(const uint8_t *results, unsigned i, struct presence_cell *cell);
 void client_ack_from_wire(const struct pe_wire_ack_record *wire, struct presence_ack *ack);
 // One update packet of count records into buffer; 0 = an update that cannot be said.
 uint32_t client_put_updates(struct presence_client *client, uint8_t *buffer, const uint8_t *space,

@@ -1,6 +1,7 @@
 #include "client/presence.h"
 #include "base/counters.h"
 #include "base/reasons.h"
+#include "wire/filter.h"
 #include "wire/wire.h"
 
 #include <string.h>
@@ -110,4 +111,16 @@ const char *presence_type_name(unsigned type)
 	if (type >= PRESENCE_CUSTOM && type <= 255)
 		return "CUSTOM";
 	return type < sizeof names / sizeof names[0] ? names[type] : "?";
+}
+
+const char *presence_priority_name(unsigned priority)
+{
+	static const char *const names[] = {"NORMAL", "LOW", "HIGH", "CRITICAL"};
+
+	return priority < sizeof names / sizeof names[0] ? names[priority] : "?";
+}
+
+const char *presence_filter_fault_text(unsigned fault)
+{
+	return pe_filter_fault_text((enum pe_filter_fault)fault);
 }

@@ -2,8 +2,9 @@
 
 #include <string.h>
 
+// The most that a message has room for, of any kind.
 #define RESULTS_MAX \
-	((PE_WIRE_BYTES_MAX - sizeof(struct pe_wire_header)) / sizeof(struct pe_wire_result))
+	((PE_WIRE_BYTES_MAX - sizeof(struct pe_wire_header)) / sizeof(struct pe_wire_short))
 
 struct polling {
 	const struct presence_client *client;
@@ -34,7 +35,10 @@ static bool take_ack(const struct polling *p, const struct pe_wire_view *view)
 
 static bool take_answers(const struct polling *p, const struct pe_wire_view *view)
 {
-	struct presence_found found[RESULTS_MAX];
+	union {
+		struct presence_found found[RESULTS_MAX];
+		struct presence_cell cells[RESULTS_MAX];
+	} r;
 	struct pe_wire_answer answer;
 	const uint8_t *results;
 	uint32_t offset = 0;
@@ -47,6 +51,7 @@ static bool take_answers(const struct polling *p, const struct pe_wire_view *vie
 			.result_count = answer.result_count,
 			.last = answer.flags & (PE_ANSWER_LAST | PE_ANSWER_PACKET),
 			.truncated = answer.flags & PE_ANSWER_TRUNCATED,
+			.cells = answer.flags & PE_ANSWER_CELLS,
 			.code = answer.code,
 			.reason = answer.reason,
 		};
@@ -55,14 +60,15 @@ static bool take_answers(const struct polling *p, const struct pe_wire_view *vie
 			answer.request_sequence > p->client->sequence ||
 			answer.result_count > RESULTS_MAX)
 			continue;
-		for (unsigned i = 0; i < answer.result_count; i++) {
-			struct pe_wire_result result;
-
-			pe_wire_get_result(results, i, &result);
-			client_found_from_wire(&result, &found[i]);
-		}
-		if (p->events->answered)
-			p->events->answered(p->events->context, &part, found);
+		for (unsigned i = 0; i < answer.result_count; i++)
+			if (part.cells)
+				client_get_cell(results, i, &r.cells[i]);
+			else
+				client_get_found(results, i, answer.flags, &r.found[i]);
+		if (part.cells && p->events->counted)
+			p->events->counted(p->events->context, &part, r.cells);
+		if (!part.cells && p->events->answered)
+			p->events->answered(p->events->context, &part, r.found);
 		ours = true;
 	}
 	return ours;

@@ -71,6 +71,9 @@ enum presence_volume {
 	PRESENCE_NEAREST = 7 // results_max of them, 1–1000, in the order of their distance from a
 };
 
+// Who is served first, and gets most, where queries of several classes meet.
+enum presence_priority { PRESENCE_NORMAL, PRESENCE_LOW, PRESENCE_HIGH, PRESENCE_CRITICAL };
+
 struct presence_client;
 
 // All zero is a sound choice: the engine on this machine.
@@ -198,6 +201,12 @@ struct presence_query {
 	// A program (client/filter_text.h makes one of text), not copied; 0 bytes = none.
 	const uint8_t *filter;
 	unsigned filter_bytes;
+	uint8_t priority; // enum presence_priority
+	// Above 0: not the entities come, but how many there are in each cell of the engine's tree, of the coarsest cells up to this edge;
+	// results_max is of cells. Not of the nearest.
+	double cell_m;
+	uint32_t age_max_ms; // what is older is left out; 0 = of any age
+	bool brief;          // id and position only, so that more fit a packet
 };
 
 struct presence_found {
@@ -213,12 +222,28 @@ struct presence_found {
 	bool height_unknown;
 };
 
+// How many entities there are in a cell. Its centre and size name it: the same from every query.
+struct presence_cell {
+	double centre[3]; // GEODETIC: the height is 0, a cell has none
+	uint32_t count;
+	float size_m, height_m; // edges across and up
+	int32_t newest_age_ms;  // of the entities
+	int8_t level;           // in the engine's tree: 0 a leaf, below it halved, above it nodes
+	// a bound of work ended within it: the page that comes next counts the rest. presence_query_all adds them up
+	bool more;
+};
+
 struct presence_answer {
-	struct presence_found *found; // malloc; presence_answer_free
-	size_t count;
-	bool truncated; // a bound of the engine cut the answer; cursor goes on
+	// malloc; presence_answer_free. Of a brief query id, position and height_unknown
+	struct presence_found *found;
+	struct presence_cell *cells; // in the place of found when the query has cell_m; likewise
+	size_t count;                // of the one or the other
+	bool truncated;              // a bound of the engine cut the answer; cursor goes on
 	uint64_t cursor[2];
 	uint8_t code, reason;
+	// The reason is query_program: enum pe_filter_fault, the step (255: the program as a whole) and the byte of the program.
+	uint8_t filter_fault, filter_step;
+	uint16_t filter_at;
 	unsigned parts, pages;
 	unsigned attempts;   // sendings that it took
 	uint64_t elapsed_us; // from the first sending to the last part
@@ -311,6 +336,9 @@ const char *presence_reason_name(unsigned reason); // "stale"
 const char *presence_reason_text(unsigned reason);
 const char *presence_status_name(unsigned status);
 const char *presence_state_name(unsigned state);
+const char *presence_priority_name(unsigned priority);
+// What filter_fault says, in English without a full stop.
+const char *presence_filter_fault_text(unsigned fault);
 const char *presence_type_name(unsigned type);
 
 // Without waiting, for programs with a loop of their own: submit returns at once with the request's sequence, and
@@ -329,6 +357,7 @@ struct presence_part {
 	uint64_t sequence; // of the request
 	unsigned part, result_count;
 	bool last, truncated;
+	bool cells; // and no entities
 	uint8_t code, reason;
 };
 
@@ -339,6 +368,9 @@ struct presence_events {
 		const struct presence_ack *acks, unsigned count);
 	void (*answered)(void *context, const struct presence_part *part,
 		const struct presence_found *found);
+	// of a query with cell_m; NULL: not wanted
+	void (*counted)(
+		void *context, const struct presence_part *part, const struct presence_cell *cells);
 };
 
 // Takes what has come, at most messages_max datagrams; waits at most timeout_ms (0 = not at all) for the first.

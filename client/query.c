@@ -12,8 +12,11 @@ struct gathering {
 	const struct presence_query *query;
 	uint8_t *packet;
 	uint64_t sequence;
-	struct presence_found *found; // in the order of arrival
+	// of item_bytes, presence_found or presence_cell, in the order of arrival
+	uint8_t *items;
+	size_t item_bytes;
 	size_t count, room;
+	uint16_t form; // what was asked for: PE_ANSWER_SHORT, PE_ANSWER_CELLS or 0
 	struct {
 		uint32_t first;
 		uint16_t count;
@@ -37,16 +40,16 @@ static void forget(struct gathering *g)
 static bool grow(struct gathering *g, unsigned more)
 {
 	size_t room = g->room ? g->room : 32;
-	struct presence_found *found;
+	uint8_t *items;
 
 	while (room < g->count + more)
 		room *= 2;
 	if (room == g->room)
 		return true;
-	found = realloc(g->found, room * sizeof *found);
-	if (!found)
+	items = realloc(g->items, room * g->item_bytes);
+	if (!items)
 		return false;
-	g->found = found;
+	g->items = items;
 	g->room = room;
 	return true;
 }
@@ -62,6 +65,10 @@ static bool take_part(
 		(g->parts_total && (last || part >= g->parts_total)) ||
 		g->count + answer->result_count > PRESENCE_RESULTS_MAX)
 		return false;
+	// Neither is one of other results than were asked for.
+	if (answer->result_count &&
+		(answer->flags & (PE_ANSWER_SHORT | PE_ANSWER_CELLS)) != g->form)
+		return false;
 	if (last)
 		for (unsigned p = part + 1; p < PARTS_MAX; p++)
 			if (g->parts[p].here)
@@ -74,10 +81,12 @@ static bool take_part(
 	g->parts[part].first = (uint32_t)g->count;
 	g->parts[part].count = answer->result_count;
 	for (unsigned i = 0; i < answer->result_count; i++) {
-		struct pe_wire_result result;
+		void *item = g->items + g->count++ * g->item_bytes;
 
-		pe_wire_get_result(results, i, &result);
-		client_found_from_wire(&result, &g->found[g->count++]);
+		if (g->form == PE_ANSWER_CELLS)
+			client_get_cell(results, i, item);
+		else
+			client_get_found(results, i, answer->flags, item);
 	}
 	g->part_count++;
 	if (last) {
@@ -123,21 +132,25 @@ static uint32_t ask_again(void *context)
 // The results in the order of their parts.
 static bool arrange(struct gathering *g, struct presence_answer *answer)
 {
-	struct presence_found *sorted;
+	uint8_t *sorted;
 	size_t n = 0;
 
 	if (!g->count)
 		return true;
-	sorted = malloc(g->count * sizeof *sorted);
+	sorted = malloc(g->count * g->item_bytes);
 	if (!sorted)
 		return false;
 	for (unsigned p = 0; p < PARTS_MAX; p++)
 		if (g->parts[p].here) {
-			memcpy(sorted + n, g->found + g->parts[p].first,
-				g->parts[p].count * sizeof *sorted);
+			memcpy(sorted + n * g->item_bytes,
+				g->items + g->parts[p].first * g->item_bytes,
+				g->parts[p].count * g->item_bytes);
 			n += g->parts[p].count;
 		}
-	answer->found = sorted;
+	if (g->form == PE_ANSWER_CELLS)
+		answer->cells = (struct presence_cell *)sorted;
+	else
+		answer->found = (struct presence_found *)sorted;
 	answer->count = n;
 	return true;
 }
@@ -160,6 +173,9 @@ enum presence_result presence_query(struct presence_client *client, const uint8_
 	g->space = space;
 	g->query = query;
 	g->packet = packet;
+	g->form = query->cell_m > 0 ? PE_ANSWER_CELLS : query->brief ? PE_ANSWER_SHORT : 0;
+	g->item_bytes =
+		query->cell_m > 0 ? sizeof(struct presence_cell) : sizeof(struct presence_found);
 	e.bytes = client_put_query(client, packet, space, query, &g->sequence);
 	result = e.bytes ? client_exchange(client, &e, &taker) : PRESENCE_BAD_ARGUMENT;
 	answer->attempts = e.attempts;
@@ -167,6 +183,11 @@ enum presence_result presence_query(struct presence_client *client, const uint8_
 	answer->parts = g->part_count;
 	answer->code = g->last.code;
 	answer->reason = g->last.reason;
+	if (g->last.reason == PE_REASON_query_program) {
+		answer->filter_fault = (uint8_t)PE_ANSWER_FAULT(g->last.detail);
+		answer->filter_step = (uint8_t)PE_ANSWER_FAULT_STEP(g->last.detail);
+		answer->filter_at = (uint16_t)PE_ANSWER_FAULT_AT(g->last.detail);
+	}
 	answer->truncated = g->last.flags & PE_ANSWER_TRUNCATED;
 	memcpy(answer->cursor, g->last.cursor, sizeof answer->cursor);
 	if (result == PRESENCE_TIMED_OUT && g->part_count)
@@ -175,9 +196,65 @@ enum presence_result presence_query(struct presence_client *client, const uint8_
 		result = PRESENCE_REFUSED;
 	if (g->no_memory || ((!result || result == PRESENCE_INCOMPLETE) && !arrange(g, answer)))
 		result = PRESENCE_MEMORY;
-	free(g->found);
+	free(g->items);
 	free(g);
 	return result;
+}
+
+static bool add_found(struct presence_answer *answer, const struct presence_answer *page)
+{
+	struct presence_found *found =
+		realloc(answer->found, (answer->count + page->count + 1) * sizeof *found);
+
+	if (!found)
+		return false;
+	if (page->count)
+		memcpy(found + answer->count, page->found, page->count * sizeof *found);
+	answer->found = found;
+	answer->count += page->count;
+	return true;
+}
+
+// Cells that said that more of them comes are the last ones: parts of one leaf, or one.
+static struct presence_cell *unfinished(
+	struct presence_cell *cells, size_t count, const struct presence_cell *like)
+{
+	for (; count && cells[count - 1].more; count--) {
+		struct presence_cell *c = &cells[count - 1];
+
+		if (c->size_m == like->size_m &&
+			memcmp(c->centre, like->centre, sizeof c->centre) == 0)
+			return c;
+	}
+	return NULL;
+}
+
+static bool add_cells(struct presence_answer *answer, const struct presence_answer *page)
+{
+	struct presence_cell *cells =
+		realloc(answer->cells, (answer->count + page->count + 1) * sizeof *cells);
+	size_t before = answer->count;
+
+	if (!cells)
+		return false;
+	answer->cells = cells;
+	for (size_t i = 0; i < page->count; i++) {
+		const struct presence_cell *more = &page->cells[i];
+		struct presence_cell *c = unfinished(cells, before, more);
+
+		if (!c) {
+			cells[answer->count++] = *more;
+			continue;
+		}
+		c->count += more->count;
+		if (more->newest_age_ms < c->newest_age_ms)
+			c->newest_age_ms = more->newest_age_ms;
+	}
+	// The last cells of the page are those of which more comes; where there are none, nothing more of the earlier ones does.
+	if (page->count && !page->cells[page->count - 1].more)
+		for (size_t i = before; i && cells[i - 1].more; i--)
+			cells[i - 1].more = false;
+	return true;
 }
 
 enum presence_result presence_query_all(struct presence_client *client, const uint8_t *space,
@@ -190,7 +267,6 @@ enum presence_result presence_query_all(struct presence_client *client, const ui
 		pages_max = 1;
 	while (!result && answer->truncated && answer->pages < pages_max) {
 		struct presence_answer page;
-		struct presence_found *found;
 
 		next.has_cursor = true;
 		memcpy(next.cursor, answer->cursor, sizeof next.cursor);
@@ -209,15 +285,10 @@ enum presence_result presence_query_all(struct presence_client *client, const ui
 			presence_answer_free(&page);
 			break;
 		}
-		found = realloc(answer->found, (answer->count + page.count + 1) * sizeof *found);
-		if (!found) {
+		if (!(query->cell_m > 0 ? add_cells(answer, &page) : add_found(answer, &page))) {
 			presence_answer_free(&page);
 			return PRESENCE_MEMORY;
 		}
-		if (page.count)
-			memcpy(found + answer->count, page.found, page.count * sizeof *found);
-		answer->found = found;
-		answer->count += page.count;
 		answer->pages++;
 		answer->truncated = page.truncated;
 		// A cursor that does not move would be followed in a circle.
@@ -233,6 +304,8 @@ enum presence_result presence_query_all(struct presence_client *client, const ui
 void presence_answer_free(struct presence_answer *answer)
 {
 	free(answer->found);
+	free(answer->cells);
 	answer->found = NULL;
+	answer->cells = NULL;
 	answer->count = 0;
 }

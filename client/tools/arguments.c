@@ -70,6 +70,28 @@ bool argument_duration_ms(const char *text, uint32_t *ms)
 	return false;
 }
 
+bool argument_length_m(const char *text, double *metres)
+{
+	char *end;
+
+	*metres = strtod(text, &end);
+	if (end == text || !(*metres > 0) || !isfinite(*metres))
+		return false;
+	if (strcmp(end, "km") == 0)
+		*metres *= 1000;
+	return *end == 0 || strcmp(end, "m") == 0 || strcmp(end, "km") == 0;
+}
+
+bool argument_priority(const char *text, uint8_t *priority)
+{
+	for (uint8_t p = PRESENCE_NORMAL; p <= PRESENCE_CRITICAL; p++)
+		if (strcasecmp(text, presence_priority_name(p)) == 0) {
+			*priority = p;
+			return true;
+		}
+	return false;
+}
+
 bool argument_id(const char *text, uint8_t id[16])
 {
 	const char *colon = strchr(text, ':');

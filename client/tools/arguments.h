@@ -12,6 +12,9 @@ bool argument_double(const char *text, double *value); // finite
 bool argument_vector(const char *text, double v[3]);   // "1,2,3", or "1,2" with v[2] = 0
 // "250ms", "20s", "5m"; a bare number is seconds
 bool argument_duration_ms(const char *text, uint32_t *ms);
+// "512m", "4km"; a bare number is metres. > 0
+bool argument_length_m(const char *text, double *metres);
+bool argument_priority(const char *text, uint8_t *priority); // "normal", "low", "high", "critical"
 // a uuid, or name:number as presence_id_from_u64
 bool argument_id(const char *text, uint8_t id[16]);
 bool argument_type(const char *text, uint8_t *type); // "mobile", or "custom:7"

@@ -345,7 +345,7 @@ static const struct {
 	const char *name;
 	int (*run)(struct ctl *ctl, int argc, char **argv);
 } commands[] = {{"ping", ping}, {"publish", publish}, {"withdraw", withdraw}, {"query", ctl_query},
-	{"explain", ctl_explain}, {"stats", ctl_stats}};
+	{"explain", ctl_explain}, {"heat", ctl_heat}, {"stats", ctl_stats}};
 
 struct common {
 	struct ctl ctl;
@@ -415,6 +415,7 @@ int main(int argc, char **argv)
 		"  withdraw ID…\n"
 		"  query point|sphere|box|--polygon|--oriented-box|--frustum …\n"
 		"  explain ID point|sphere|box|…\n"
+		"  heat point|sphere|box|--polygon|… [--cells SIZE]\n"
 		"  stats\n\n"
 		"Exit codes: 0 done, 64 usage, 65 refused, 68 unknown host, 69 no answer, 71 system error, 75 try again, "
 		"77 not permitted.",

@@ -21,6 +21,7 @@ static inline const uint8_t *ctl_space(const struct ctl *ctl)
 
 int ctl_query(struct ctl *ctl, int argc, char **argv);
 int ctl_explain(struct ctl *ctl, int argc, char **argv);
+int ctl_heat(struct ctl *ctl, int argc, char **argv);
 int ctl_stats(struct ctl *ctl, int argc, char **argv);
 
 // An id and the words of a query; lives as long as the program. Ends the program where they are none.
@@ -33,5 +34,8 @@ extern const struct argp_child ctl_json_child[];
 // Says on stderr (and with --json as an object on stdout) what went wrong; returns the exit code.
 int ctl_failed(const struct ctl *ctl, const char *what, enum presence_result result,
 	struct presence_refusal refusal);
+// presencectl_heat.c: the cells of an answer, as a table or as JSON.
+void ctl_print_cells(const struct presence_answer *answer);
+json_t *ctl_cells_to_json(const struct presence_answer *answer);
 // Prints and frees.
 void ctl_print_json(json_t *object);

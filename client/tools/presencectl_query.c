@@ -16,7 +16,9 @@ struct request {
 	uint16_t nearest; // how many; 0 = all that are inside
 	uint8_t *id;      // whose explanation is asked for: the first argument; NULL = a query
 	bool id_read;
+	bool heat;        // cells are meant, if no size is said either
 };
+#define HEAT_CELL_M 512.0
 
 enum {
 	KEY_TYPES = 256,
@@ -32,7 +34,11 @@ enum {
 	KEY_ORIENTED_BOX,
 	KEY_FRUSTUM,
 	KEY_NEAREST,
-	KEY_FILTER
+	KEY_FILTER,
+	KEY_CELLS,
+	KEY_MAX_AGE,
+	KEY_BRIEF,
+	KEY_PRIORITY
 };
 
 static const struct argp_option options[] = {
@@ -51,6 +57,12 @@ static const struct argp_option options[] = {
 		0},
 	{"nearest", KEY_NEAREST, "K", 0,
 		"the K nearest to a point, or within a sphere, in the order of their distance", 0},
+	{"cells", KEY_CELLS, "SIZE", 0,
+		"how many there are in each cell, of the coarsest cells up to this edge: 512m, 4km; limit is of cells",
+		0},
+	{"max-age", KEY_MAX_AGE, "TIME", 0, "only what was published since: 500ms, 30s, 5m", 0},
+	{"brief", KEY_BRIEF, NULL, 0, "ids and positions only", 0},
+	{"priority", KEY_PRIORITY, "CLASS", 0, "normal, low, high, critical (normal)", 0},
 	{NULL, 0, NULL, 0, "Volumes in the place of point, sphere and box:", 1},
 	{"polygon", KEY_POLYGON, "\"X,Y X,Y X,Y … [/ X,Y …]\"", 0,
 		"outer ring, and behind each / a hole; of any height (--heights bounds it); above 64 vertices rounded to a 65,534th of its extent; distances from its first vertex",
@@ -101,8 +113,12 @@ static void finish(struct request *r, const struct argp_state *state)
 
 	if (!q->volume || r->arguments != r->arguments_wanted || (r->id && !r->id_read))
 		argp_usage(state);
+	if (r->heat && q->cell_m <= 0)
+		q->cell_m = HEAT_CELL_M;
 	if (!r->nearest)
 		return;
+	if (q->cell_m > 0)
+		argp_error(state, "the nearest are not counted by cell");
 	if (q->volume != PRESENCE_POINT && q->volume != PRESENCE_SPHERE)
 		argp_error(state, "the nearest are those to a point, or within a sphere");
 	q->volume = PRESENCE_NEAREST;
@@ -179,6 +195,18 @@ static error_t parse(int key, char *text, struct argp_state *state)
 		good = argument_u64(text, PRESENCE_NEAREST_MAX, &n) && n;
 		r->nearest = (uint16_t)n;
 		break;
+	case KEY_CELLS:
+		good = argument_length_m(text, &q->cell_m);
+		break;
+	case KEY_MAX_AGE:
+		good = argument_duration_ms(text, &q->age_max_ms) && q->age_max_ms;
+		break;
+	case KEY_BRIEF:
+		q->brief = true;
+		break;
+	case KEY_PRIORITY:
+		good = argument_priority(text, &q->priority);
+		break;
 	case KEY_FILTER:
 		read_filter(r, text, state);
 		break;
@@ -220,8 +248,36 @@ static json_t *found_to_json(const struct presence_found *f)
 		(double)f->status_confidence);
 }
 
-static void print_table(const struct presence_answer *answer)
+static json_t *brief_to_json(const struct presence_found *f)
 {
+	json_t *position = json_pack("[f, f]", f->position[0], f->position[1]);
+	char id[37];
+
+	json_array_append_new(
+		position, f->height_unknown ? json_null() : json_real(f->position[2]));
+	presence_id_print(f->id, id);
+	return json_pack("{s:s, s:o}", "id", id, "position", position);
+}
+
+static void print_brief(const struct presence_answer *answer)
+{
+	for (size_t i = 0; i < answer->count; i++) {
+		const struct presence_found *f = &answer->found[i];
+		char id[37], height[32] = "?";
+
+		presence_id_print(f->id, id);
+		if (!f->height_unknown)
+			snprintf(height, sizeof height, "%.2f", f->position[2]);
+		printf("%s  %14.7f %14.7f %10s\n", id, f->position[0], f->position[1], height);
+	}
+}
+
+static void print_table(const struct presence_answer *answer, bool brief)
+{
+	if (brief) {
+		print_brief(answer);
+		return;
+	}
 	if (answer->count)
 		printf("%-36s  %14s %14s %10s  %11s  %-9s %-8s %8s %8s\n", "entity", "x / latitude",
 			"y / longitude", "z / height", "distance m", "type", "state", "age s",
@@ -238,7 +294,11 @@ static void print_table(const struct presence_answer *answer)
 			presence_type_name(f->type), presence_state_name(f->state),
 			f->age_ms / 1000.0, f->ttl_left_ms / 1000.0);
 	}
-	printf("%zu found, %u part%s, %u page%s, %.2f ms%s\n", answer->count, answer->parts,
+}
+
+static void print_rest(const struct presence_answer *answer, const char *what)
+{
+	printf("%zu %s, %u part%s, %u page%s, %.2f ms%s\n", answer->count, what, answer->parts,
 		answer->parts == 1 ? "" : "s", answer->pages, answer->pages == 1 ? "" : "s",
 		(double)answer->elapsed_us / 1000, answer->truncated ? ", truncated" : "");
 	if (answer->truncated)
@@ -246,31 +306,45 @@ static void print_table(const struct presence_answer *answer)
 			(unsigned long long)answer->cursor[1]);
 }
 
-static void print_json(const struct presence_answer *answer)
+static void print_json(const struct presence_answer *answer, bool cells, bool brief)
 {
-	json_t *list = json_array();
+	json_t *list = cells ? ctl_cells_to_json(answer) : json_array();
 	char cursor[40] = "";
 
-	for (size_t i = 0; i < answer->count; i++)
-		json_array_append_new(list, found_to_json(&answer->found[i]));
+	for (size_t i = 0; i < answer->count && !cells; i++)
+		json_array_append_new(list,
+			brief ? brief_to_json(&answer->found[i]) :
+				found_to_json(&answer->found[i]));
 	if (answer->truncated)
 		snprintf(cursor, sizeof cursor, "%llx:%llx", (unsigned long long)answer->cursor[0],
 			(unsigned long long)answer->cursor[1]);
 	ctl_print_json(json_pack("{s:I, s:b, s:s, s:i, s:i, s:I, s:o}", "count",
 		(json_int_t)answer->count, "truncated", answer->truncated, "cursor", cursor,
 		"parts", (int)answer->parts, "pages", (int)answer->pages, "elapsed_us",
-		(json_int_t)answer->elapsed_us, "found", list));
+		(json_int_t)answer->elapsed_us, cells ? "cells" : "found", list));
 }
 
-int ctl_query(struct ctl *ctl, int argc, char **argv)
+// Where a program is at fault, if that is why.
+static void print_fault(const struct presence_answer *answer)
+{
+	if (!answer->filter_fault)
+		return;
+	fprintf(stderr, "presencectl: filter, byte %u", answer->filter_at);
+	if (answer->filter_step != 255)
+		fprintf(stderr, " (step %u)", answer->filter_step + 1);
+	fprintf(stderr, ": %s\n", presence_filter_fault_text(answer->filter_fault));
+}
+
+static int ask(struct ctl *ctl, int argc, char **argv, bool heat)
 {
 	static const struct argp argp = {options, parse,
 		"point X,Y[,Z]\nsphere X,Y[,Z] RADIUS\nbox X,Y[,Z] X,Y[,Z]\n--polygon|--oriented-box|--frustum …",
 		"Finds entities. GEODETIC spaces: latitude, longitude, height; a box from south-west to north-east."
 		"\vpresencectl query --nearest 5 point 60.17,24.96\n"
-		"presencectl query --polygon '60,24 60,26 61,25' --filter 'type = mobile and age < 30s'",
+		"presencectl query --polygon '60,24 60,26 61,25' --filter 'type = mobile and age < 30s'\n"
+		"presencectl heat sphere 60.17,24.96 20000 --cells 4km",
 		ctl_json_child, NULL, NULL};
-	struct request r = {.ctl = ctl};
+	struct request r = {.ctl = ctl, .heat = heat, .follow = heat ? 64 : 0};
 	struct presence_answer answer;
 	enum presence_result result;
 	int code;
@@ -281,15 +355,21 @@ int ctl_query(struct ctl *ctl, int argc, char **argv)
 	if (result) {
 		code = ctl_failed(ctl, "query", result,
 			(struct presence_refusal){answer.code, answer.reason});
+		print_fault(&answer);
 		if (result == PRESENCE_INCOMPLETE)
 			fprintf(stderr, "presencectl: %zu results in %u parts came\n", answer.count,
 				answer.parts);
 	} else {
 		code = EX_OK;
-		if (ctl->json)
-			print_json(&answer);
-		else
-			print_table(&answer);
+		if (ctl->json) {
+			print_json(&answer, r.query.cell_m > 0, r.query.brief);
+		} else if (r.query.cell_m > 0) {
+			ctl_print_cells(&answer);
+			print_rest(&answer, answer.count == 1 ? "cell" : "cells");
+		} else {
+			print_table(&answer, r.query.brief);
+			print_rest(&answer, "found");
+		}
 	}
 	presence_answer_free(&answer);
 	return code;
@@ -308,4 +388,14 @@ const struct presence_query *ctl_parse_explain(
 	r = (struct request){.ctl = ctl, .id = id};
 	argp_parse(&argp, argc, argv, 0, NULL, &r);
 	return &r.query;
+}
+
+int ctl_query(struct ctl *ctl, int argc, char **argv)
+{
+	return ask(ctl, argc, argv, false);
+}
+
+int ctl_heat(struct ctl *ctl, int argc, char **argv)
+{
+	return ask(ctl, argc, argv, true);
 }

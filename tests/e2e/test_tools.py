@@ -91,6 +91,20 @@ def by_hand(tools):
     tools.ctl("explain", "sphere", "0,0", "20", expect=64)
     tools.ctl("explain", "test:1", "sphere", "0,0", expect=64)
     tools.ctl("query", "sphere", "0,0", "20", "--filter", "state =", expect=64)
+    brief = tools.ctl("query", "sphere", "0,0", "20", "--brief")["found"]
+    assert [sorted(f) for f in brief] == [["id", "position"]] and brief[0]["position"] == [-5, 6, 7], brief
+    assert tools.ctl("query", "sphere", "0,0", "20", "--max-age", "1ms", "--priority", "low")["count"] == 0
+    # Counts by cell: of the query's, and what a heat map takes when no size is said.
+    by_cell = tools.ctl("query", "sphere", "0,0", "20", "--cells", "64m", "--priority", "high")["cells"]
+    assert [(c["centre"], c["count"], c["size_m"]) for c in by_cell] == [([-32, 32, 512], 1, 64)], by_cell
+    heat = tools.ctl("heat", "sphere", "0,0", "100", "--origin", "40,0")
+    assert heat["count"] == 2 and sum(c["count"] for c in heat["cells"]) == 2 and heat["cells"][0]["size_m"] == 512, heat
+    table = subprocess.run([tools.ctl_path, "-p", tools.port, "heat", "sphere", "0,0", "20", "--cells", "4km"],
+                           capture_output=True, text=True, timeout=30).stdout.splitlines()
+    assert len(table) == 3 and table[1].split()[5] == "1" and table[2].startswith("1 in 1 cell"), table
+    tools.ctl("heat", "--nearest", "2", "point", "0,0", expect=64)
+    tools.ctl("heat", "sphere", "0,0", "20", "--cells", "0", expect=64)
+    tools.ctl("query", "sphere", "0,0", "20", "--priority", "urgent", expect=64)
     tools.ctl("query", "--nearest", "2", "box", "0,0", "1,1", expect=64)
     tools.ctl("query", "--polygon", "0,0 10,10 10,0 0,10", expect=65)
     # Older than what is known.
@@ -109,7 +123,7 @@ def by_hand(tools):
 
 
 def helps(tools):
-    for command in ("ping", "publish", "withdraw", "query", "explain", "stats"):
+    for command in ("ping", "publish", "withdraw", "query", "explain", "heat", "stats"):
         done = subprocess.run([tools.ctl_path, command, "--help"], capture_output=True, text=True, timeout=30)
         assert done.returncode == 0 and f"presencectl {command}" in done.stdout, (command, done)
 

@@ -2,6 +2,7 @@
 #include "base/counters.h"
 #include "wire/decode.h"
 #include "wire/encode.h"
+#include "wire/extension.h"
 
 #include <arpa/inet.h>
 #include <poll.h>
@@ -80,6 +81,47 @@ static void answer_ack(
 	reply(e, to, data, bytes);
 }
 
+// What the query asks its results to be.
+static uint16_t form_of(const struct fake_engine *e)
+{
+	struct pe_wire_extension extension;
+
+	if (e->other_form || !(e->last_query.flags & PE_QUERY_HAS_EXTENSION) ||
+		pe_wire_check_extension(&e->last_query, e->last_extension,
+			e->last_query.extension_bytes, &extension) != PE_REASON_none)
+		return 0;
+	if (extension.resolution.spatial_m > 0)
+		return PE_ANSWER_CELLS;
+	return extension.resolution.attribute < 0.5f ? PE_ANSWER_SHORT : 0;
+}
+
+static bool add(const struct fake_engine *e, struct pe_wire_response *response, unsigned i,
+	bool more, uint16_t form)
+{
+	struct pe_wire_result result = {
+		.entity_id = {1, 2, 3}, .position = {i, 0, 0}, .entity_type = 1};
+	struct pe_wire_cell cell = {.centre = {i, 0, 0},
+		.count = i + 1,
+		.size_m = 512,
+		.height_m = 1024,
+		.newest_age_ms = 1000 - (int32_t)i,
+		.level = 1,
+		.flags = more ? PE_CELL_MORE : 0};
+
+	memcpy(result.entity_id + 8, &i, sizeof i);
+	if (e->cells_in_parts)
+		cell.centre[0] = 0;
+	switch (form) {
+	case PE_ANSWER_CELLS:
+		return pe_wire_response_add_cells(response, &cell, 1);
+	case PE_ANSWER_SHORT:
+		result.state = i % 2 ? PE_RESULT_HEIGHT_UNKNOWN : 0;
+		return pe_wire_response_add_short(response, &result, 1);
+	default:
+		return pe_wire_response_add(response, &result);
+	}
+}
+
 static void send_part(struct fake_engine *e, const struct asker *to,
 	const struct pe_wire_view *view, unsigned part, unsigned first, unsigned count,
 	uint16_t flags, const uint64_t cursor[2], uint64_t sequence)
@@ -96,15 +138,10 @@ static void send_part(struct fake_engine *e, const struct asker *to,
 	if (!pe_wire_response_open(&response, e->last_query.query_id, view->header.stream_id,
 		    sequence, (uint16_t)part))
 		return;
-	for (unsigned i = first; i < first + count; i++) {
-		struct pe_wire_result result = {
-			.entity_id = {1, 2, 3}, .position = {i, 0, 0}, .entity_type = 1};
-
-		memcpy(result.entity_id + 8, &i, sizeof i);
-		if (!pe_wire_response_add(&response, &result))
+	for (unsigned i = first; i < first + count; i++)
+		if (!add(e, &response, i, flags & PE_ANSWER_TRUNCATED, form_of(e)))
 			break;
-	}
-	pe_wire_response_close(&response, PE_REASON_none, flags, cursor);
+	pe_wire_response_close(&response, PE_REASON_none, (uint16_t)(flags | form_of(e)), cursor);
 	bytes = pe_wire_response_finish(&response, &header);
 	if (e->junk)
 		spoil(e, to, data, bytes);
@@ -130,6 +167,22 @@ static void answer_query(
 		if (pe_wire_response_open(&response, 0, view->header.stream_id, sequence, 0))
 			pe_wire_response_close(&response, PE_REASON_space_unknown,
 				PE_ANSWER_PACKET | PE_ANSWER_LAST, NULL);
+		reply(e, to, data, pe_wire_response_finish(&response, &header));
+		return;
+	}
+	if (e->refuse_program) {
+		struct pe_wire_header header = pe_wire_reply_header(&view->header, 1, 1);
+		struct pe_wire_response response;
+		uint8_t data[PE_WIRE_BYTES_MAX];
+
+		pe_wire_response_begin(&response, data, sizeof data);
+		if (pe_wire_response_open(&response, e->last_query.query_id, view->header.stream_id,
+			    sequence, 0)) {
+			pe_wire_response_detail(
+				&response, pe_answer_fault(PE_FILTER_ARGUMENT, 2, 20));
+			pe_wire_response_close(
+				&response, PE_REASON_query_program, PE_ANSWER_LAST, NULL);
+		}
 		reply(e, to, data, pe_wire_response_finish(&response, &header));
 		return;
 	}

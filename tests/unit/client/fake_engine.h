@@ -21,6 +21,10 @@ struct fake_engine {
 	bool wrong_sequence; // answers name another request first
 	bool short_ack;      // acknowledges a record too few
 	bool refuse;         // refuses each packet whole
+	bool refuse_program; // refuses each query for its filter's third step, byte 20
+	bool other_form;     // gives whole results where cells or short ones are asked for
+	// a cell goes on from page to page: the last one of each is the first one of the next
+	bool cells_in_parts;
 	bool reverse_parts, duplicate_parts, drop_part, two_lasts, endless_parts;
 	unsigned drop_part_times; // with drop_part: in so many answers; 0 = in all
 	unsigned result_count;    // results of an answer

@@ -396,6 +396,89 @@ static void refused_queries(void)
 	stop(&p);
 }
 
+static void faulty_programs(void)
+{
+	struct pair p = {.engine.refuse_program = true};
+	struct presence_answer answer;
+
+	CU_ASSERT_FATAL(start(&p, false));
+	CU_ASSERT_EQUAL(presence_query(p.client, NULL, &everything, &answer), PRESENCE_REFUSED);
+	CU_ASSERT_STRING_EQUAL(presence_reason_name(answer.reason), "query_program");
+	CU_ASSERT(answer.filter_step == 2 && answer.filter_at == 20);
+	CU_ASSERT_EQUAL(answer.filter_fault, PE_FILTER_ARGUMENT);
+	CU_ASSERT(strlen(presence_filter_fault_text(answer.filter_fault)) > 1);
+	CU_ASSERT_STRING_EQUAL(presence_filter_fault_text(250), "?");
+	presence_answer_free(&answer);
+	stop(&p);
+}
+
+static void cells(void)
+{
+	struct pair p = {.engine = {.result_count = 95, .page_results = 30, .reverse_parts = true}};
+	struct pair in_parts = {
+		.engine = {.result_count = 9, .page_results = 1, .cells_in_parts = true}};
+	struct pair other = {.engine = {.result_count = 9, .other_form = true}};
+	struct presence_query q = everything;
+	struct presence_answer answer;
+
+	q.cell_m = 512;
+	CU_ASSERT_FATAL(start(&p, false));
+	CU_ASSERT_EQUAL(presence_query_all(p.client, NULL, &q, 100, &answer), PRESENCE_OK);
+	CU_ASSERT(answer.count == 95 && answer.pages == 4 && !answer.found);
+	for (unsigned i = 0; i < answer.count; i++)
+		CU_ASSERT(answer.cells[i].centre[0] == i && answer.cells[i].count == i + 1 &&
+			answer.cells[i].size_m == 512);
+	presence_answer_free(&answer);
+	stop(&p);
+	// What comes in parts is added up, with the newest age of all.
+	CU_ASSERT_FATAL(start(&in_parts, false));
+	CU_ASSERT_EQUAL(presence_query_all(in_parts.client, NULL, &q, 100, &answer), PRESENCE_OK);
+	CU_ASSERT_EQUAL_FATAL(answer.count, 1);
+	CU_ASSERT(answer.cells[0].count == 45 && answer.cells[0].newest_age_ms == 992 &&
+		!answer.cells[0].more);
+	presence_answer_free(&answer);
+	CU_ASSERT_EQUAL(presence_query(in_parts.client, NULL, &q, &answer), PRESENCE_OK);
+	CU_ASSERT(answer.count == 1 && answer.cells[0].more);
+	presence_answer_free(&answer);
+	stop(&in_parts);
+	// Whole entities are no answer to it.
+	CU_ASSERT_FATAL(start(&other, false));
+	CU_ASSERT_EQUAL(presence_query(other.client, NULL, &q, &answer), PRESENCE_TIMED_OUT);
+	presence_answer_free(&answer);
+	// Sizes that cannot be said.
+	for (unsigned i = 0; i < 4; i++) {
+		q.cell_m = (const double[]){-1, NAN, INFINITY, 1e300}[i];
+		CU_ASSERT_EQUAL(
+			presence_query(other.client, NULL, &q, &answer), PRESENCE_BAD_ARGUMENT);
+	}
+	q.cell_m = 0;
+	q.priority = 4;
+	CU_ASSERT_EQUAL(presence_query(other.client, NULL, &q, &answer), PRESENCE_BAD_ARGUMENT);
+	stop(&other);
+}
+
+static void brief(void)
+{
+	struct pair p = {.engine = {.result_count = 95, .part_results = 31}};
+	struct presence_query q = everything;
+	struct presence_answer answer;
+
+	q.brief = true;
+	q.age_max_ms = 1500;
+	q.priority = PRESENCE_HIGH;
+	CU_ASSERT_FATAL(start(&p, false));
+	CU_ASSERT_EQUAL(presence_query(p.client, NULL, &q, &answer), PRESENCE_OK);
+	CU_ASSERT_EQUAL(answer.count, 95);
+	for (unsigned i = 0; i < answer.count; i++)
+		CU_ASSERT(answer.found[i].position[0] == i &&
+			answer.found[i].height_unknown == i % 2 &&
+			answer.found[i].position[2] == 0 && answer.found[i].id[0] == 1 &&
+			answer.found[i].position_confidence == -1);
+	presence_answer_free(&answer);
+	stop(&p);
+	CU_ASSERT_EQUAL(p.engine.last_query.priority, PE_PRIORITY_HIGH);
+}
+
 static void query_fields(void)
 {
 	struct pair p = {.engine.result_count = 1};
@@ -553,6 +636,7 @@ static void counters(void)
 struct seen {
 	unsigned acks, ack_records, answers, found;
 	uint64_t ack_sequence, answer_sequence;
+	unsigned cells;
 };
 
 static void saw_ack(void *context, uint64_t sequence, struct presence_refusal refusal,
@@ -575,11 +659,22 @@ static void saw_answer(
 	s->answer_sequence = part->sequence;
 }
 
+static void saw_cells(
+	void *context, const struct presence_part *part, const struct presence_cell *found)
+{
+	struct seen *s = context;
+
+	CU_ASSERT(part->cells && found[part->result_count - 1].size_m == 512);
+	s->cells += part->result_count;
+	s->answers += part->last;
+}
+
 static void without_waiting(void)
 {
 	struct pair p = {.engine.result_count = 25};
 	struct seen seen = {0};
-	struct presence_events events = {&seen, saw_ack, saw_answer};
+	struct presence_events events = {&seen, saw_ack, saw_answer, saw_cells};
+	struct presence_query q = everything;
 	struct presence_update updates[3] = {sample(0), sample(1), sample(2)};
 	uint64_t update_sequence, query_sequence, deadline = now_ms() + 2000;
 	unsigned packets = 0;
@@ -599,6 +694,13 @@ static void without_waiting(void)
 	CU_ASSERT_EQUAL(seen.found, 25);
 	CU_ASSERT_EQUAL(seen.answer_sequence, query_sequence);
 	CU_ASSERT_EQUAL(presence_poll(p.client, &events, 8, 0), 0);
+	q.cell_m = 512;
+	CU_ASSERT_EQUAL(presence_submit_query(p.client, NULL, &q, &query_sequence), PRESENCE_OK);
+	CU_ASSERT_EQUAL(presence_flush(p.client, &packets), PRESENCE_OK);
+	while (seen.answers < 2 && now_ms() < deadline)
+		presence_poll(p.client, &events, 8, 20);
+	CU_ASSERT_EQUAL(seen.cells, 25);
+	CU_ASSERT_EQUAL(seen.found, 25);
 	stop(&p);
 }
 
@@ -610,6 +712,7 @@ TESTING_MAIN("client", {"ids", ids}, {"opening", opening}, {"pings", pings},
 	{"sending many", sending_many}, {"withdrawing", withdrawing}, {"parts", parts},
 	{"lost parts", lost_parts}, {"forged parts", forged_parts},
 	{"junk without end", junk_without_end}, {"cursors", cursors},
-	{"refused queries", refused_queries}, {"query fields", query_fields},
+	{"refused queries", refused_queries}, {"faulty programs", faulty_programs},
+	{"cells", cells}, {"brief", brief}, {"query fields", query_fields},
 	{"query extensions", query_extensions}, {"counters", counters},
 	{"without waiting", without_waiting})

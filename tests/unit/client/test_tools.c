@@ -13,6 +13,7 @@ static void numbers(void)
 {
 	uint64_t n;
 	uint32_t ms;
+	uint8_t priority;
 	double d, v[3];
 
 	CU_ASSERT(argument_u64("42", 100, &n) && n == 42);
@@ -26,6 +27,16 @@ static void numbers(void)
 	CU_ASSERT(!argument_duration_ms("2 s", &ms) && !argument_duration_ms("-1s", &ms) &&
 		!argument_duration_ms("", &ms) && !argument_duration_ms("1e9h", &ms) &&
 		!argument_duration_ms("nan", &ms));
+	CU_ASSERT(argument_length_m("512m", &d) && d == 512);
+	CU_ASSERT(argument_length_m("4km", &d) && d == 4000);
+	CU_ASSERT(argument_length_m("0.5", &d) && d == 0.5);
+	CU_ASSERT(!argument_length_m("0", &d) && !argument_length_m("-1m", &d) &&
+		!argument_length_m("nan", &d) && !argument_length_m("inf", &d) &&
+		!argument_length_m("5 m", &d) && !argument_length_m("5mm", &d) &&
+		!argument_length_m("", &d));
+	CU_ASSERT(argument_priority("Critical", &priority) && priority == PRESENCE_CRITICAL);
+	CU_ASSERT(argument_priority("normal", &priority) && priority == PRESENCE_NORMAL);
+	CU_ASSERT(!argument_priority("urgent", &priority) && !argument_priority("", &priority));
 	CU_ASSERT(argument_double(" -3.5", &d) && d == -3.5);
 	CU_ASSERT(!argument_double("inf", &d) && !argument_double("1,2", &d) &&
 		!argument_double("", &d));
