@@ -16,7 +16,7 @@ struct request {
 	uint16_t nearest; // how many; 0 = all that are inside
 	uint8_t *id;      // whose explanation is asked for: the first argument; NULL = a query
 	bool id_read;
-	bool heat;        // cells are meant, if no size is said either
+	bool heat; // cells are meant, if no size is said either
 };
 #define HEAT_CELL_M 512.0
 

@@ -88,8 +88,7 @@ static bool passes_filters(const struct pe_test *t, struct pe_ways ways, const s
 	const struct pe_published *p = &view->shows;
 
 	return takes_type(q, p) && takes_state(q, p) && takes_height(q, ways, p) &&
-		takes_age(t, p) &&
-		(!t->filter || pe_query_filter_takes(t, view));
+		takes_age(t, p) && (!t->filter || pe_query_filter_takes(t, view));
 }
 
 // Is the view inside the volume? *centre_m: its distance from the volume's centre, where that was needed.
