@@ -36,7 +36,7 @@ static void decide(void *context, uint64_t count)
 		p.position[0] += 0.1;
 		if (pe_space_locate(&s->space, p.position, &place) != PE_REASON_none)
 			module_fail("a place out of bounds");
-		below += pe_coalesce_below(w, s, r, NULL, &p, &place);
+		below += pe_coalesce_below(w, s, r, NULL, &p, &place, NULL);
 	}
 	if (below < count)
 		module_fail("a small move is not below the threshold");

@@ -185,6 +185,15 @@ bool client_query_extend(const struct presence_query *q, struct pe_wire_query *w
 		if (!bytes)
 			return false;
 	}
+	if (q->has_time) {
+		const struct pe_wire_time t = {.offset_ms = (int32_t)q->ahead_ms};
+
+		if (q->ahead_ms > PRESENCE_AHEAD_MAX_MS)
+			return false;
+		bytes = pe_wire_put_block(extension, bytes, size, PE_BLOCK_TIME, &t, sizeof t);
+		if (!bytes)
+			return false;
+	}
 	if (q->cell_m != 0 || q->age_max_ms || q->brief) {
 		bytes = put_resolution(q, extension, bytes, size);
 		if (!bytes)

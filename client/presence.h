@@ -28,6 +28,7 @@ extern "C" {
 #define PRESENCE_VERTICES_MAX 256   // of all rings of a polygon
 #define PRESENCE_RINGS_MAX    16    // of a polygon: the outer one, then holes
 #define PRESENCE_NEAREST_MAX  1000
+#define PRESENCE_AHEAD_MAX_MS 600000
 
 enum presence_result {
 	PRESENCE_OK = 0,
@@ -198,6 +199,10 @@ struct presence_query {
 	// FRUSTUM: whole angles; it looks along its own x, z is up
 	double horizontal_deg, vertical_deg;
 	double near_m, far_m;
+	// About a moment so much ahead of the engine's clock when it answers: where entities' courses lead by then. At most the space's
+	// horizon (PRESENCE_AHEAD_MAX_MS, or less).
+	bool has_time;
+	uint32_t ahead_ms;
 	// A program (client/filter_text.h makes one of text), not copied; 0 bytes = none.
 	const uint8_t *filter;
 	unsigned filter_bytes;
@@ -214,7 +219,7 @@ struct presence_found {
 	double position[3];
 	float velocity[3];
 	float distance_m;
-	float precision_m;                            // 0 = not stated
+	float precision_m; // 0 = not stated; of a moment ahead, how far beside the position it may be then
 	float position_confidence, status_confidence; // −1 = not stated
 	int32_t age_ms;
 	uint32_t ttl_left_ms; // rounded up to tenths of a second

@@ -392,6 +392,10 @@ static bool read_space(
 			PE_TTL_MAX_MS, &p->coalesce_interval_ms) ||
 		!read_float(r, AT("coalesce_attribute"), raw->coalesce_attribute, 0, 1,
 			&p->coalesce_attribute) ||
+		!read_float(r, AT("predict_distance_m"), raw->predict_distance_m, 0,
+			(double)PE_PREDICT_DISTANCE_MAX_M, &p->predict_distance_m) ||
+		!read_u32(r, AT("predict_horizon_ms"), raw->predict_horizon_ms, 1000,
+			PE_PREDICT_HORIZON_MAX_MS, &p->predict_horizon_ms) ||
 		!read_float(r, AT("precision_max_m"), raw->precision_max_m, 0.001,
 			(double)PE_PRECISION_MAX_M, &p->precision_max_m))
 		return false;

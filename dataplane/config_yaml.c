@@ -105,6 +105,8 @@ static const cyaml_schema_field_t space_fields[] = {
 	TEXT(raw_space, coalesce_distance_m),
 	TEXT(raw_space, coalesce_interval_ms),
 	TEXT(raw_space, coalesce_attribute),
+	TEXT(raw_space, predict_distance_m),
+	TEXT(raw_space, predict_horizon_ms),
 	TEXT(raw_space, precision_max_m),
 	CYAML_FIELD_END,
 };

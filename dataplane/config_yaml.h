@@ -47,6 +47,7 @@ struct raw_space {
 	char *id, *name, *kind, *leaf_edge_m, *leaf_height_m, *worldwide, *extent_m;
 	char *ttl_default_ms, *ttl_max_ms, *frequency_default;
 	char *coalesce_distance_m, *coalesce_interval_ms, *coalesce_attribute, *precision_max_m;
+	char *predict_distance_m, *predict_horizon_ms;
 	char **home;
 	unsigned home_count;
 };

@@ -234,21 +234,20 @@ ALWAYS_INLINE bool prepare_query(struct pe_worker *w, const struct pe_space_entr
 	const struct pe_wire_view *view, unsigned query, bool trusted, const uint8_t **extension)
 {
 	static const struct pe_asker askers[2] = {{.trusted = false}, {.trusted = true}};
-	uint32_t seen_bits = atomic_load_explicit(&s->precision_seen, memory_order_relaxed);
 	struct pe_wire_query *q = pe_query_next(&w->query);
-	float precision_max_m;
+	struct pe_query_known known;
 	enum pe_reason reason;
 
-	memcpy(&precision_max_m, &seen_bits, sizeof precision_max_m);
 	pe_wire_get_query(view, query, q);
 	if (!pe_query_next_fits(&w->query))
 		return false;
 	reason = pe_wire_check_query(q, s->limits.geodetic);
+	known = pe_predict_known(s, q);
 	if (reason)
 		pe_query_refuse(&w->query, reason);
 	else
 		pe_query_prepare(&w->query, &s->space, &askers[trusted],
-			(struct pe_instant){w->tick, w->wall_ms}, precision_max_m, *extension);
+			(struct pe_instant){w->tick, w->wall_ms}, &known, *extension);
 	if (q->flags & PE_QUERY_HAS_EXTENSION)
 		*extension += q->extension_bytes;
 	return true;

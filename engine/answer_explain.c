@@ -23,7 +23,9 @@ static void gather_own(const struct pe_worker *w, uint32_t handle, struct pe_exp
 	if (status & PE_STATUS_HELD) {
 		own->coalesced = true;
 		own->newest = pe_own_held_state(r);
-		own->due_ms = left_until(w, pe_coalesce_due(w, r));
+		own->due_ms = left_until(w,
+			status & PE_STATUS_COURSE ? pe_coalesce_course_due(w, r) :
+						    pe_coalesce_due(w, r));
 		return;
 	}
 	if (r->pending == PE_HANDLE_NONE)
@@ -46,13 +48,11 @@ static enum pe_reason explain(struct pe_worker *w, const struct pe_message *m,
 	static const struct pe_asker askers[2] = {{.trusted = false}, {.trusted = true}};
 	const struct pe_table *t = &w->engine->table;
 	struct pe_explain_subject subject = {.handle = PE_HANDLE_NONE};
-	uint32_t seen_bits = atomic_load_explicit(&s->precision_seen, memory_order_relaxed);
+	struct pe_query_known known;
 	struct pe_wire_query *q;
-	float precision_max_m;
 	enum pe_reason reason;
 
 	memcpy(subject.id, view->body.explain.entity_id, sizeof subject.id);
-	memcpy(&precision_max_m, &seen_bits, sizeof precision_max_m);
 	pe_query_begin(&w->query);
 	q = pe_query_next(&w->query);
 	pe_wire_get_query(view, 0, q);
@@ -62,12 +62,13 @@ static enum pe_reason explain(struct pe_worker *w, const struct pe_message *m,
 	reason = pe_wire_check_query(q, s->limits.geodetic);
 	if (reason)
 		return reason;
+	known = pe_predict_known(s, q);
 	subject.handle = pe_index_find(
 		&t->index, t->records, pe_hash_id(&t->index.key, subject.id), subject.id);
 	if (subject.handle != PE_HANDLE_NONE)
 		gather_own(w, subject.handle, &subject.own);
 	return pe_explain(&w->query, &s->space, &askers[m->peer.trusted],
-		(struct pe_instant){w->tick, w->wall_ms}, precision_max_m,
+		(struct pe_instant){w->tick, w->wall_ms}, &known,
 		view->records + sizeof *q, &subject, e);
 }
 

@@ -8,12 +8,17 @@ static struct pe_wire_ack_record *ack_of(struct pe_worker *w, const struct pe_ch
 	return c->ack == PE_ACK_NONE ? NULL : &w->acks[c->ack];
 }
 
-static void acknowledge(struct pe_worker *w, const struct pe_change *c, enum pe_ack_status status)
+// x: what is known of the entity's course, or NULL.
+static void acknowledge(struct pe_worker *w, const struct pe_change *c, enum pe_ack_status status,
+	const struct pe_prediction *x)
 {
 	struct pe_wire_ack_record *a = ack_of(w, c);
 
-	if (a)
-		*a = pe_wire_ack_record(status, PE_REASON_none);
+	if (!a)
+		return;
+	*a = pe_wire_ack_record(status, PE_REASON_none);
+	if (c->kind != PE_CHANGE_WITHDRAW)
+		a->silence_ms = pe_predict_silence_ms(c, x);
 }
 
 void pe_apply_refuse(struct pe_worker *w, const struct pe_change *c, enum pe_reason reason,
@@ -34,16 +39,16 @@ void pe_apply_refuse(struct pe_worker *w, const struct pe_change *c, enum pe_rea
 	}
 }
 
-static void applied(struct pe_worker *w, const struct pe_change *c)
+static void applied(struct pe_worker *w, const struct pe_change *c, const struct pe_prediction *x)
 {
 	pe_count(&w->counters, PE_COUNTER_records_applied, 1);
-	acknowledge(w, c, PE_ACK_APPLIED);
+	acknowledge(w, c, PE_ACK_APPLIED, x);
 }
 
-static void coalesced(struct pe_worker *w, const struct pe_change *c)
+static void coalesced(struct pe_worker *w, const struct pe_change *c, const struct pe_prediction *x)
 {
 	pe_count(&w->counters, PE_COUNTER_records_coalesced, 1);
-	acknowledge(w, c, PE_ACK_COALESCED);
+	acknowledge(w, c, PE_ACK_COALESCED, x);
 }
 
 // Hands a change to another worker, as `kind`.
@@ -67,7 +72,7 @@ static void hand_over(struct pe_worker *w, const struct pe_change *c, unsigned t
 	copy->hops++;
 	copy->ack = PE_ACK_NONE;
 	pe_count(&w->counters, PE_COUNTER_records_forwarded, 1);
-	acknowledge(w, c, PE_ACK_ACCEPTED);
+	acknowledge(w, c, PE_ACK_ACCEPTED, NULL);
 }
 
 // This worker's partition: makes the entity, owned by `owner`. PE_HANDLE_NONE: refused or dropped, and counted.
@@ -115,7 +120,7 @@ static uint32_t make_entity(struct pe_worker *w, const struct pe_change *c)
 		copy->hops = 0;
 		copy->ack = PE_ACK_NONE;
 		pe_count(&w->counters, PE_COUNTER_records_forwarded, 1);
-		acknowledge(w, c, PE_ACK_ACCEPTED);
+		acknowledge(w, c, PE_ACK_ACCEPTED, NULL);
 		return PE_HANDLE_NONE;
 	}
 	// Until its first state is published the next tick takes it away again.
@@ -166,6 +171,7 @@ void pe_apply_own(struct pe_worker *w, const struct pe_change *c, const struct p
 		s->policy.coalesce_interval_ms * pe_coalesce_factor(c->update.attributes);
 	enum pe_reason reason = PE_REASON_none;
 	uint64_t words[PE_PUBLISHED_WORDS];
+	struct pe_prediction x = {0};
 	struct pe_published p;
 
 	// A first state that still waits for its cell is known already.
@@ -184,9 +190,11 @@ void pe_apply_own(struct pe_worker *w, const struct pe_change *c, const struct p
 		if (status & PE_STATUS_HELD)
 			held_ages(r, status, c);
 		pe_apply_remember(r, c);
-		coalesced(w, c);
+		coalesced(w, c, NULL);
 		return;
 	}
+	if (there && s->policy.predict_distance_m > 0)
+		x = pe_predict(w, handle, c);
 	pe_apply_words(c, place->word, pe_apply_expiry(w, c), words);
 	memcpy(&p, words, sizeof p);
 	if (there && (cap_ms || s->thresholds)) {
@@ -194,13 +202,13 @@ void pe_apply_own(struct pe_worker *w, const struct pe_change *c, const struct p
 		bool capped = cap_ms && node && (node->flags & PE_PENDING_CAP) &&
 			(int32_t)(node->cap_until - w->tick) > 0;
 
-		bool below = s->thresholds && pe_coalesce_below(w, s, r, node, &p, place);
+		bool below = s->thresholds && pe_coalesce_below(w, s, r, node, &p, place, &x);
 
 		if ((capped || below) &&
-			pe_coalesce_hold_back(
-				w, handle, c, &p, place, capped && !below, cap_ms, interval_ms)) {
+			pe_coalesce_hold_back(w, handle, c, &p, place, &x, capped && !below, cap_ms,
+				interval_ms)) {
 			pe_apply_remember(r, c);
-			coalesced(w, c);
+			coalesced(w, c, &x);
 			return;
 		}
 	}
@@ -209,13 +217,13 @@ void pe_apply_own(struct pe_worker *w, const struct pe_change *c, const struct p
 		pe_apply_refuse(w, c, PE_REASON_grid_full, NULL);
 		return;
 	case PE_PUBLISHED:
-		applied(w, c);
+		applied(w, c, &x);
 		pe_own_duration(
 			w, handle, c->update.duration_ms != 0, w->tick + c->update.duration_ms);
 		pe_own_begin_holds(w, handle, cap_ms, interval_ms);
 		break;
 	case PE_PUBLISH_WAITS:
-		acknowledge(w, c, PE_ACK_ACCEPTED);
+		acknowledge(w, c, PE_ACK_ACCEPTED, &x);
 		pe_own_wait_times(w, pe_own_node(w, handle, false), c->update.duration_ms, cap_ms,
 			interval_ms);
 		break;
@@ -310,7 +318,7 @@ void pe_apply_withdraw(struct pe_worker *w, const struct pe_change *c)
 	pe_own_take_away(w, handle);
 	if (life == PE_LIFE_THERE)
 		pe_count(&w->counters, PE_COUNTER_withdrawn, 1);
-	applied(w, c);
+	applied(w, c, NULL);
 }
 
 // The owner takes over what the partition's worker made for it.

@@ -1,5 +1,5 @@
 // What decides whether an update reaches the grid at once or is held back: the spatial, temporal and attribute thresholds
-// of its space and the frequency cap. The trailing edge is kept by the pending node (own.c).
+// of its space, its course (predict.c) and the frequency cap. The trailing edge is kept by the pending node (own.c).
 #include "internal.h"
 
 #include <math.h>
@@ -51,17 +51,23 @@ static bool attributes_near(
 
 bool pe_coalesce_below(struct pe_worker *w, const struct pe_space_entry *s,
 	const struct pe_record *r, const struct pe_pending *node, const struct pe_published *p,
-	const struct pe_place *place)
+	const struct pe_place *place, const struct pe_prediction *x)
 {
 	const struct pe_published *own = &r->shown;
 	float distance = s->policy.coalesce_distance_m * (float)pe_coalesce_factor(p->attributes);
 
 	if (!attributes_near(own, p, s->policy.coalesce_attribute))
 		return false;
-	if (distance > 0 &&
-		pe_coalesce_moved_square(&s->space, r, own, place, p->position) >
+	if (pe_predict_applies(s, own->entity_type)) {
+		if (!x->covers)
+			return false;
+	} else if (distance > 0) {
+		if (pe_coalesce_moved_square(&s->space, r, own, place, p->position) >
 			(double)distance * distance)
-		return false;
+			return false;
+	} else if (!s->policy.coalesce_interval_ms) {
+		return false; // STATIC, and nothing but a prediction asked for
+	}
 	if (s->policy.coalesce_interval_ms)
 		return node && (node->flags & PE_PENDING_INTERVAL) &&
 			(int32_t)(node->interval_until - w->tick) > 0;
@@ -93,9 +99,38 @@ bool pe_coalesce_hold(
 	return true;
 }
 
+void pe_coalesce_hold_course(struct pe_worker *w, uint32_t handle, const double position[3],
+	const uint16_t velocity[3], uint32_t due)
+{
+	struct pe_record *r = &w->engine->table.records[handle];
+	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
+	struct pe_held_state *held = pe_record_held(r);
+
+	memcpy(held->position, position, sizeof held->position);
+	memcpy(held->velocity, velocity, sizeof held->velocity);
+	held->due = (uint16_t)due;
+	*pe_record_due_high(r) = (uint8_t)(due >> 16);
+#ifndef PE_PLANT_TRAILING_LOST // tests only
+	pe_own_expires(w, handle, due);
+#endif
+	atomic_store_explicit(&r->status,
+		(status & ~PE_STATUS_FLAGS) | PE_STATUS_HELD | PE_STATUS_COURSE,
+		memory_order_relaxed);
+}
+
+// Beside the record. False: no room.
+static bool hold_beside(struct pe_worker *w, uint32_t handle, const struct pe_published *p,
+	const struct pe_prediction *x)
+{
+	if (!x->covers)
+		return pe_coalesce_hold(w, handle, p->position, p->velocity);
+	pe_coalesce_hold_course(w, handle, p->position, p->velocity, w->tick + x->trailing_ms);
+	return true;
+}
+
 bool pe_coalesce_hold_back(struct pe_worker *w, uint32_t handle, const struct pe_change *c,
-	const struct pe_published *p, const struct pe_place *place, bool capped, uint32_t cap_ms,
-	uint32_t interval_ms)
+	const struct pe_published *p, const struct pe_place *place, const struct pe_prediction *x,
+	bool capped, uint32_t cap_ms, uint32_t interval_ms)
 {
 	const struct pe_record *r = &w->engine->table.records[handle];
 	struct pe_pending *node = pe_own_node(w, handle, false);
@@ -103,7 +138,7 @@ bool pe_coalesce_hold_back(struct pe_worker *w, uint32_t handle, const struct pe
 	bool beside = !node && !cap_ms && !interval_ms && !c->update.duration_ms &&
 		attributes_near(&r->shown, p, 0);
 
-	if (beside && pe_coalesce_hold(w, handle, p->position, p->velocity)) {
+	if (beside && hold_beside(w, handle, p, x)) {
 		pe_own_refresh(w, handle, p->expiry_tick);
 		return true;
 	}
@@ -114,8 +149,10 @@ bool pe_coalesce_hold_back(struct pe_worker *w, uint32_t handle, const struct pe
 		pe_count(&w->counters, PE_COUNTER_pending_exhausted, 1);
 		return false;
 	}
-	// What covers a state that is held back already does not put it off.
-	if (atomic_load_explicit(&r->status, memory_order_relaxed) & PE_STATUS_HELD)
+	// What covers a state that is held back already does not put it off, unless it shows that the course goes on.
+	if (x->covers)
+		node->trailing_until = w->tick + x->trailing_ms;
+	else if (atomic_load_explicit(&r->status, memory_order_relaxed) & PE_STATUS_HELD)
 		node->trailing_until = pe_coalesce_due(w, r);
 	else if (!(node->flags & PE_PENDING_STATE) || (node->flags & PE_PENDING_OWED))
 		node->trailing_until = w->tick + (interval_ms ? interval_ms : PE_TRAILING_MS);

@@ -79,6 +79,7 @@ static void fill_defaults(struct pe_engine_config *c)
 	for (unsigned i = 0; i < c->space_count; i++) {
 		DEFAULT(spaces[i].ttl_default_ms, PE_TTL_DEFAULT_MS);
 		DEFAULT(spaces[i].ttl_max_ms, PE_TTL_MAX_MS);
+		DEFAULT(spaces[i].predict_horizon_ms, PE_PREDICT_HORIZON_MS);
 		if (!(c->spaces[i].precision_max_m > 0))
 			c->spaces[i].precision_max_m = PE_PRECISION_MAX_M;
 	}
@@ -104,12 +105,21 @@ static enum pe_status prepare_spaces(struct pe_engine *e, struct pe_error *error
 			return fail(error, PE_INVALID,
 				"space %u: coalescing distance must be 0 to 1,000,000 m, attribute 0 to 1",
 				i + 1);
+		if (!(p->predict_distance_m >= 0 &&
+			    p->predict_distance_m <= PE_PREDICT_DISTANCE_MAX_M) ||
+			p->predict_horizon_ms > PE_PREDICT_HORIZON_MAX_MS)
+			return fail(error, PE_INVALID,
+				"space %u: prediction distance must be 0 to %g m, its horizon at most %u ms",
+				i + 1, (double)PE_PREDICT_DISTANCE_MAX_M,
+				PE_PREDICT_HORIZON_MAX_MS);
 		status = pe_space_prepare(&s->space, &p->space, i, error);
 		if (status != PE_OK)
 			return status;
 		s->policy = *p;
 		// A confidence that hardly changed covers no move: the attribute threshold alone holds nothing back.
-		s->thresholds = p->coalesce_distance_m > 0 || p->coalesce_interval_ms;
+		s->thresholds = p->coalesce_distance_m > 0 || p->coalesce_interval_ms ||
+			p->predict_distance_m > 0;
+		atomic_init(&s->speed_seen, PE_WIRE_SPEED_LANES);
 		s->limits = (struct pe_wire_limits){
 			.geodetic = p->space.kind == PE_SPACE_GEODETIC,
 			.ttl_max_ms = p->ttl_max_ms,
@@ -122,10 +132,16 @@ static enum pe_status prepare_spaces(struct pe_engine *e, struct pe_error *error
 				s->space.units_per_m;
 
 			s->covered_square[mode] = units * units;
+			pe_predict_hidden(p, mode, s->hidden_m);
 		}
 		if (!p->frequency_default && !p->coalesce_interval_ms)
-			s->way = s->thresholds ? PE_WAY_COVERED : PE_WAY_PLAIN;
+			s->way = p->predict_distance_m > 0 ? PE_WAY_GENERAL :
+				s->thresholds              ? PE_WAY_COVERED :
+							     PE_WAY_PLAIN;
 		e->covers |= s->way == PE_WAY_COVERED;
+		e->predicts |= p->predict_distance_m > 0;
+		e->holds |= p->coalesce_distance_m > 0 && !p->frequency_default &&
+			!p->coalesce_interval_ms;
 	}
 	return PE_OK;
 }
@@ -147,7 +163,7 @@ static uint32_t held_count(const struct pe_engine *e)
 {
 	uint32_t share = e->config.entity_count_max / e->config.worker_count + 1;
 
-	return e->covers ? 2 * share : 0;
+	return e->holds ? 2 * share : 0;
 }
 
 static enum pe_status create_worker(struct pe_engine *e, unsigned index, struct pe_error *error)

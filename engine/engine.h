@@ -32,6 +32,11 @@ struct pe_space_policy {
 	uint32_t coalesce_interval_ms;
 	// attribute threshold: largest change of a confidence that counts as none, 0–1; 0 = off
 	float coalesce_attribute;
+	// prediction: an update that the published state's course leads to within this is covered by it; in place of
+	// the spatial threshold, for all but STATIC entities; 0 = off, at most PE_PREDICT_DISTANCE_MAX_M
+	float predict_distance_m;
+	// how far a course is followed, for that and for questions about a later moment; 0 = PE_PREDICT_HORIZON_MS
+	uint32_t predict_horizon_ms;
 	float precision_max_m; // 0 = PE_PRECISION_MAX_M
 };
 

@@ -37,6 +37,10 @@ struct pe_space_entry {
 	double covered_square[4];
 	// bits of the largest precision seen; written: any worker, growing; read: queries
 	_Atomic uint32_t precision_seen;
+	// the largest velocity seen along each axis, in lanes (wire/ordinary.h); written: any worker, growing; read: queries
+	_Atomic uint64_t speed_seen;
+	// how far from where it is seen a STATIC entity, and another, may be for a threshold, by power mode
+	float hidden_m[2][4];
 };
 
 // Is a change within the spatial threshold of what is published?
@@ -111,7 +115,9 @@ struct pe_engine {
 	struct pe_table table;
 	struct pe_grid *grid;
 	struct pe_space_entry spaces[PE_SPACES_MAX];
-	bool covers; // one of them has a spatial threshold: PE_WAY_COVERED
+	bool covers;   // one of them has a spatial threshold alone: PE_WAY_COVERED
+	bool holds;    // one of them may hold states back by it
+	bool predicts; // one of them does
 	struct pe_worker **workers;
 	struct pe_ring_spsc *rings; // [from × worker_count + to]
 	struct pe_memory ring_memory;
@@ -144,8 +150,47 @@ void pe_apply_withdraw(struct pe_worker *w, const struct pe_change *change);
 unsigned pe_apply_rings(struct pe_worker *w);
 void pe_apply_flush_rings(struct pe_worker *w);
 
+// predict.c. An update of an entity that is there, against the course of what is published of it.
+struct pe_prediction {
+	bool known;  // there is a course, and it reaches as far as the update
+	bool covers; // the update need not be published for its place and velocity
+	double error_m, turned_mps;
+	double threshold_m;   // that watchers need
+	uint32_t age_ms;      // of the course, when the update was made
+	uint32_t trailing_ms; // covers: how long it may be held back
+};
+static inline bool pe_predict_applies(const struct pe_space_entry *s, uint8_t entity_type)
+{
+	return s->policy.predict_distance_m > 0 && entity_type != PE_ENTITY_STATIC;
+}
+struct pe_prediction pe_predict(
+	const struct pe_worker *w, uint32_t handle, const struct pe_change *c);
+// How far beside its course the published state of an entity may be before those who watch it need another one, m: the space's
+// threshold by its power mode. 0 = whatever moves.
+double pe_predict_needed_m(const struct pe_worker *w, uint32_t handle);
+// How long the sender of an update that was taken may stay silent, ms; 0 = it announced no frequency. x: NULL or unknown where nothing
+// is known of its course.
+uint32_t pe_predict_silence_ms(const struct pe_change *c, const struct pe_prediction *x);
+// The fastest that is in a space, at most PE_PREDICT_SPEED_MAX_MPS. Any thread.
+float pe_predict_fastest(const struct pe_space_entry *s);
+// What a query of a space has to know of all that is in it. Any thread.
+static inline struct pe_query_known pe_predict_known(
+	const struct pe_space_entry *s, const struct pe_wire_query *q)
+{
+	uint32_t seen_bits = atomic_load_explicit(&s->precision_seen, memory_order_relaxed);
+	struct pe_query_known known = {
+		.horizon_ms = s->policy.predict_horizon_ms, .hidden_m = s->hidden_m};
+
+	memcpy(&known.precision_max_m, &seen_bits, sizeof known.precision_max_m);
+	if (q->flags & PE_QUERY_HAS_EXTENSION)
+		known.speed_max_mps = pe_predict_fastest(s);
+	return known;
+}
+// How far apart from what is seen thresholds may hold a STATIC entity, and another, with a power mode.
+void pe_predict_hidden(const struct pe_space_policy *policy, unsigned mode, float hidden_m[2][4]);
+
 // coalesce.c. By how much an entity's power mode widens the spatial and temporal thresholds of its space: HIGH_ACCURACY,
-// BALANCED, LOW_POWER; ADAPTIVE is the first until there is a prediction to adapt to.
+// BALANCED, LOW_POWER; ADAPTIVE is as exact as the first, and adapts the time that its sender may stay silent.
 static inline unsigned pe_coalesce_factor(uint16_t attributes)
 {
 	static const uint8_t factor[4] = {1, 2, 8, 1};
@@ -182,19 +227,32 @@ static inline double pe_coalesce_in_cell(
 // Squared metres between what is published and a new place; infinity across spaces.
 double pe_coalesce_moved_square(const struct pe_space *space, const struct pe_record *r,
 	const struct pe_published *own, const struct pe_place *place, const double position[3]);
-// Is the state below every threshold that its space sets? node: the entity's, or NULL.
+// Is the state below every threshold that its space sets? node: the entity's, or NULL. x: what the prediction said of it, where
+// pe_predict_applies.
 bool pe_coalesce_below(struct pe_worker *w, const struct pe_space_entry *s,
 	const struct pe_record *r, const struct pe_pending *node, const struct pe_published *p,
-	const struct pe_place *place);
+	const struct pe_place *place, const struct pe_prediction *x);
 // Keeps a state back until its time comes; liveness is refreshed at once. `capped`: only the frequency cap is in its way, so
 // that it is published when the cap ends. False: no room, publish it.
 bool pe_coalesce_hold_back(struct pe_worker *w, uint32_t handle, const struct pe_change *c,
-	const struct pe_published *p, const struct pe_place *place, bool capped, uint32_t cap_ms,
-	uint32_t interval_ms);
+	const struct pe_published *p, const struct pe_place *place, const struct pe_prediction *x,
+	bool capped, uint32_t cap_ms, uint32_t interval_ms);
 // Keeps back, beside the record, a state that only the spatial threshold covers, of an entity that waits for nothing else; what is
 // published differs from it in no more than place, velocity and time. False: no room.
 bool pe_coalesce_hold(
 	struct pe_worker *w, uint32_t handle, const double position[3], const uint16_t velocity[3]);
+// The same of a state that the published one's course covers, until a tick at most PE_PREDICT_HORIZON_MAX_MS ahead; the next one that is
+// covered puts it off. It lies beside the record too, and its timer is the record's own, so that there is always room.
+void pe_coalesce_hold_course(struct pe_worker *w, uint32_t handle, const double position[3],
+	const uint16_t velocity[3], uint32_t due);
+// When that is due. An owner that is late by up to 4 hours still sees that it is.
+static inline uint32_t pe_coalesce_course_due(const struct pe_worker *w, const struct pe_record *r)
+{
+	uint32_t low = pe_record_held(r)->due | (uint32_t)*pe_record_due_high(r) << 16;
+	uint32_t ahead = (low - w->tick) & 0xFFFFFFu;
+
+	return ahead <= PE_PREDICT_HORIZON_MAX_MS ? w->tick + ahead : w->tick;
+}
 // When what a record holds back is due; now, if it was due already: nothing is due later than PE_TRAILING_MS.
 static inline uint32_t pe_coalesce_due(const struct pe_worker *w, const struct pe_record *r)
 {

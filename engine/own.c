@@ -333,31 +333,6 @@ static void leave_index(struct pe_worker *w, uint32_t handle)
 	c->hash = hash;
 }
 
-static void entity_due(struct pe_worker *w, uint32_t handle)
-{
-	struct pe_record *r = &w->engine->table.records[handle];
-
-	switch (PE_STATUS_LIFE(atomic_load_explicit(&r->status, memory_order_relaxed))) {
-	case PE_LIFE_THERE: {
-		uint32_t expiry = r->shown.expiry_tick;
-
-		if (!reached(expiry, w->tick)) {
-			pe_wheel_add(&w->wheel, handle, expiry);
-			return;
-		}
-		pe_count(&w->counters, PE_COUNTER_expired, 1);
-		pe_own_take_away(w, handle);
-		return;
-	}
-	case PE_LIFE_EMPTY:
-	case PE_LIFE_GONE:
-		leave_index(w, handle);
-		return;
-	default:
-		return;
-	}
-}
-
 static void fall_back(struct pe_published *p)
 {
 	p->attributes = (uint16_t)((p->attributes & ~7u) | PE_STATE_INACTIVE);
@@ -423,8 +398,8 @@ struct pe_published pe_own_held_state(const struct pe_record *r)
 }
 
 // What a record held back goes another way than within its cell.
-static void publish_held_elsewhere(
-	struct pe_worker *w, uint32_t handle, const struct pe_published *state, uint64_t key)
+static void publish_held_elsewhere(struct pe_worker *w, uint32_t handle,
+	const struct pe_published *state, uint64_t key, bool course)
 {
 	switch (pe_own_publish(w, handle, state, key, false)) {
 	case PE_PUBLISHED:
@@ -435,6 +410,11 @@ static void publish_held_elsewhere(
 		return;
 	case PE_PUBLISH_FULL:
 		// It was taken, so it may not be lost: once more when there may be room. Its entry has just been taken out.
+		if (course) {
+			pe_coalesce_hold_course(w, handle, state->position, state->velocity,
+				w->tick + PE_TRAILING_MS);
+			return;
+		}
 		pe_own_forget_held(w, handle);
 		if (!pe_coalesce_hold(w, handle, state->position, state->velocity))
 			assert(!"no room where there was");
@@ -449,32 +429,72 @@ static bool holds(const struct pe_worker *w, const struct pe_held_entry *e)
 	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
 
 	return PE_STATUS_LIFE(status) == PE_LIFE_THERE && PE_STATUS_OWNER(status) == w->index &&
-		(status & PE_STATUS_HELD) && pe_record_held(r)->due == (uint16_t)e->due;
+		(status & (PE_STATUS_HELD | PE_STATUS_COURSE)) == PE_STATUS_HELD &&
+		pe_record_held(r)->due == (uint16_t)e->due;
 }
 
-static void publish_held(struct pe_worker *w, const struct pe_held_entry *e)
+static void publish_held(struct pe_worker *w, uint32_t handle)
 {
-	struct pe_record *r = &w->engine->table.records[e->handle];
+	struct pe_record *r = &w->engine->table.records[handle];
 	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
-	struct pe_published state;
+	struct pe_published state = pe_own_held_state(r);
 	struct pe_place place;
 	enum pe_reason reason;
 
-	if (!holds(w, e))
-		return;
-	state = pe_own_held_state(r);
 	reason = pe_space_locate(
 		&w->engine->spaces[PE_STATUS_SPACE(status)].space, state.position, &place);
 	assert(reason == PE_REASON_none); // it was found when it was held
 	(void)reason;
 	state.word = place.word;
 	if (place.key != r->key) {
-		publish_held_elsewhere(w, e->handle, &state, place.key);
+		publish_held_elsewhere(w, handle, &state, place.key, status & PE_STATUS_COURSE);
 		return;
 	}
 	pe_grid_store_settled(w->engine->grid, r->slot, place.word);
-	publish_record(w, e->handle, &state);
+	publish_record(w, handle, &state);
 	pe_count(&w->counters, PE_COUNTER_trailing, 1);
+}
+
+// The timer of an entity that has still to live, and whose record holds back what its course covered.
+__attribute__((noinline)) static void course_due(struct pe_worker *w, uint32_t handle)
+{
+	const struct pe_record *r = &w->engine->table.records[handle];
+	uint32_t due = pe_coalesce_course_due(w, r);
+
+	if (reached(due, w->tick))
+		publish_held(w, handle);
+	else
+		pe_own_expires(w, handle, due);
+	pe_own_expires(w, handle, r->shown.expiry_tick);
+}
+
+static void entity_due(struct pe_worker *w, uint32_t handle)
+{
+	struct pe_record *r = &w->engine->table.records[handle];
+	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
+
+	switch (PE_STATUS_LIFE(status)) {
+	case PE_LIFE_THERE: {
+		uint32_t expiry = r->shown.expiry_tick;
+
+		if (!reached(expiry, w->tick)) {
+			if (status & PE_STATUS_COURSE)
+				course_due(w, handle);
+			else
+				pe_wheel_add(&w->wheel, handle, expiry);
+			return;
+		}
+		pe_count(&w->counters, PE_COUNTER_expired, 1);
+		pe_own_take_away(w, handle);
+		return;
+	}
+	case PE_LIFE_EMPTY:
+	case PE_LIFE_GONE:
+		leave_index(w, handle);
+		return;
+	default:
+		return;
+	}
 }
 
 // In stages, as updates: records, what the entries still hold of them, slots.
@@ -501,7 +521,8 @@ static unsigned publish_due(struct pe_worker *w)
 				pe_grid_prefetch_slot(w->engine->grid,
 					w->engine->table.records[due[i].handle].slot);
 		for (unsigned i = 0; i < n; i++)
-			publish_held(w, &due[i]);
+			if (holds(w, &due[i]))
+				publish_held(w, due[i].handle);
 		done += n;
 	} while (n == PE_OWN_BATCH && done < PE_HELD_BATCH);
 	return done;
@@ -578,11 +599,17 @@ unsigned pe_own_turn(struct pe_worker *w)
 	for (unsigned i = 0; i < waiting; i++)
 		node_due(w, nodes[i]);
 	held = publish_due(w);
-	due = pe_wheel_due(&w->wheel, w->tick, nodes, PE_OWN_BATCH, PE_WHEEL_WORK);
-	for (unsigned i = 0; i < due; i++)
-		pe_prefetch(&w->engine->table.records[nodes[i]]);
-	for (unsigned i = 0; i < due; i++)
-		entity_due(w, nodes[i]);
+	// What courses cover is due as often as updates come: as many as one turn's records can make.
+	rounds = w->engine->predicts ? PE_HELD_BATCH / PE_OWN_BATCH : 1;
+	due = 0;
+	do {
+		n = pe_wheel_due(&w->wheel, w->tick, nodes, PE_OWN_BATCH, PE_WHEEL_WORK);
+		for (unsigned i = 0; i < n; i++)
+			pe_prefetch(&w->engine->table.records[nodes[i]]);
+		for (unsigned i = 0; i < n; i++)
+			entity_due(w, nodes[i]);
+		due += n;
+	} while (n == PE_OWN_BATCH && --rounds);
 	pe_handles_reclaim(&w->engine->table, &w->handles, PE_OWN_BATCH);
 	return departed + waiting + held + due;
 }

@@ -89,6 +89,24 @@ static void note_precision(struct pe_space_entry *s, float precision_m)
 		;
 }
 
+// The velocities in the space bound the walk of queries about a later moment. Only ever grow, an axis at a time. What is known then.
+__attribute__((noinline, cold)) static uint64_t note_speed(struct pe_space_entry *s, uint64_t lanes)
+{
+	uint64_t seen = atomic_load_explicit(&s->speed_seen, memory_order_relaxed), wider;
+
+	do {
+		wider = 0;
+		for (unsigned shift = 0; shift < 48; shift += 16) {
+			uint64_t a = seen >> shift & 0x7FFF, b = lanes >> shift & 0x7FFF;
+
+			wider |= (a > b ? a : b) << shift;
+		}
+		wider |= PE_WIRE_SPEED_LANES;
+	} while (!atomic_compare_exchange_weak_explicit(
+		&s->speed_seen, &seen, wider, memory_order_relaxed, memory_order_relaxed));
+	return wider;
+}
+
 // What the records of a packet have in common.
 struct packet {
 	uint64_t sent_ms; // header timestamp
@@ -104,6 +122,7 @@ __attribute__((always_inline)) static inline void take_updates(
 	struct pe_space_entry *s = &w->engine->spaces[packet.space];
 	const uint64_t wall_ms = w->wall_ms;
 	const uint8_t way = packet.ack == PE_ACK_NONE ? s->way : PE_WAY_GENERAL;
+	uint64_t speeds = atomic_load_explicit(&s->speed_seen, memory_order_relaxed);
 	uint32_t ack = packet.ack;
 
 	pe_count(&w->counters, PE_COUNTER_records_carried, count);
@@ -116,8 +135,13 @@ __attribute__((always_inline)) static inline void take_updates(
 		describe(w, c, PE_CHANGE_UPDATE, packet.space,
 			pe_wire_event_ms(packet.sent_ms, c->update.time_offset_ms, wall_ms),
 			packet.incarnation, ack);
-		if (!pe_wire_ordinary_record(&c->update, &s->ordinary))
+		if (!pe_wire_ordinary_record(&c->update, &s->ordinary, speeds)) {
+			uint64_t lanes = pe_wire_speed_lanes(c->update.velocity);
+
 			reason = pe_wire_check_update(&c->update, &s->limits);
+			if (!reason && pe_wire_speed_above(lanes, speeds))
+				speeds = note_speed(s, lanes);
+		}
 		if (!reason)
 			reason = check_time(w, c->time_ms);
 		if (reason) {

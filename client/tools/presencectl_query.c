@@ -38,7 +38,8 @@ enum {
 	KEY_CELLS,
 	KEY_MAX_AGE,
 	KEY_BRIEF,
-	KEY_PRIORITY
+	KEY_PRIORITY,
+	KEY_AT
 };
 
 static const struct argp_option options[] = {
@@ -63,6 +64,9 @@ static const struct argp_option options[] = {
 	{"max-age", KEY_MAX_AGE, "TIME", 0, "only what was published since: 500ms, 30s, 5m", 0},
 	{"brief", KEY_BRIEF, NULL, 0, "ids and positions only", 0},
 	{"priority", KEY_PRIORITY, "CLASS", 0, "normal, low, high, critical (normal)", 0},
+	{"at", KEY_AT, "TIME", 0,
+		"where they will be so much later, at most 10m: as their courses lead; the bound of the error is told as precision",
+		0},
 	{NULL, 0, NULL, 0, "Volumes in the place of point, sphere and box:", 1},
 	{"polygon", KEY_POLYGON, "\"X,Y X,Y X,Y … [/ X,Y …]\"", 0,
 		"outer ring, and behind each / a hole; of any height (--heights bounds it); above 64 vertices rounded to a 65,534th of its extent; distances from its first vertex",
@@ -207,6 +211,11 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	case KEY_PRIORITY:
 		good = argument_priority(text, &q->priority);
 		break;
+	case KEY_AT:
+		good = argument_duration_ms(text, &q->ahead_ms) &&
+			q->ahead_ms <= PRESENCE_AHEAD_MAX_MS;
+		q->has_time = true;
+		break;
 	case KEY_FILTER:
 		read_filter(r, text, state);
 		break;
@@ -272,16 +281,17 @@ static void print_brief(const struct presence_answer *answer)
 	}
 }
 
-static void print_table(const struct presence_answer *answer, bool brief)
+// `ahead`: of a moment ahead, so that how exact they are is told, too.
+static void print_table(const struct presence_answer *answer, bool brief, bool ahead)
 {
 	if (brief) {
 		print_brief(answer);
 		return;
 	}
 	if (answer->count)
-		printf("%-36s  %14s %14s %10s  %11s  %-9s %-8s %8s %8s\n", "entity", "x / latitude",
-			"y / longitude", "z / height", "distance m", "type", "state", "age s",
-			"left s");
+		printf("%-36s  %14s %14s %10s  %11s  %-9s %-8s %8s %8s%s\n", "entity",
+			"x / latitude", "y / longitude", "z / height", "distance m", "type",
+			"state", "age s", "left s", ahead ? "   within m" : "");
 	for (size_t i = 0; i < answer->count; i++) {
 		const struct presence_found *f = &answer->found[i];
 		char id[37], height[32] = "?";
@@ -289,10 +299,12 @@ static void print_table(const struct presence_answer *answer, bool brief)
 		presence_id_print(f->id, id);
 		if (!f->height_unknown)
 			snprintf(height, sizeof height, "%.2f", f->position[2]);
-		printf("%s  %14.7f %14.7f %10s  %11.2f  %-9s %-8s %8.1f %8.1f\n", id,
-			f->position[0], f->position[1], height, (double)f->distance_m,
-			presence_type_name(f->type), presence_state_name(f->state),
-			f->age_ms / 1000.0, f->ttl_left_ms / 1000.0);
+		printf("%s  %14.7f %14.7f %10s  %11.2f  %-9s %-8s %8.1f %8.1f", id, f->position[0],
+			f->position[1], height, (double)f->distance_m, presence_type_name(f->type),
+			presence_state_name(f->state), f->age_ms / 1000.0, f->ttl_left_ms / 1000.0);
+		if (ahead)
+			printf(" %10.2f", (double)f->precision_m);
+		putchar('\n');
 	}
 }
 
@@ -342,7 +354,8 @@ static int ask(struct ctl *ctl, int argc, char **argv, bool heat)
 		"Finds entities. GEODETIC spaces: latitude, longitude, height; a box from south-west to north-east."
 		"\vpresencectl query --nearest 5 point 60.17,24.96\n"
 		"presencectl query --polygon '60,24 60,26 61,25' --filter 'type = mobile and age < 30s'\n"
-		"presencectl heat sphere 60.17,24.96 20000 --cells 4km",
+		"presencectl heat sphere 60.17,24.96 20000 --cells 4km\n"
+		"presencectl query --at 30s sphere 60.17,24.96 2000",
 		ctl_json_child, NULL, NULL};
 	struct request r = {.ctl = ctl, .heat = heat, .follow = heat ? 64 : 0};
 	struct presence_answer answer;
@@ -367,7 +380,7 @@ static int ask(struct ctl *ctl, int argc, char **argv, bool heat)
 			ctl_print_cells(&answer);
 			print_rest(&answer, answer.count == 1 ? "cell" : "cells");
 		} else {
-			print_table(&answer, r.query.brief);
+			print_table(&answer, r.query.brief, r.query.has_time);
 			print_rest(&answer, "found");
 		}
 	}

@@ -25,12 +25,12 @@
 	1024 // of one query that is not trusted: its answer has few results anyway
 #define PE_STRANGER_CANDIDATES_MAX 65536
 // Predictions: how far ahead of an event time, at most and by default; a day-old course says nothing
-#define PE_PREDICT_HORIZON_MAX_MS  600000u
-#define PE_PREDICT_HORIZON_MS      60000u
-#define PE_PREDICT_DISTANCE_MAX_M  10000.0f
+#define PE_PREDICT_HORIZON_MAX_MS 600000u
+#define PE_PREDICT_HORIZON_MS     60000u
+#define PE_PREDICT_DISTANCE_MAX_M 10000.0f
 // m/s: a walk that looks for what will be somewhere is as much wider as the fastest gets
-#define PE_PREDICT_SPEED_MAX_MPS   350.0
-#define PE_FENCES_MAX              (1u << 24) // standing volumes of one index: 128 bytes each
+#define PE_PREDICT_SPEED_MAX_MPS 350.0
+#define PE_FENCES_MAX            (1u << 24) // standing volumes of one index: 128 bytes each
 // cells of one standing volume: its edge is placed on coarser ones rather than on more
 #define PE_FENCE_CELLS_MAX    1024
 #define PE_FENCE_STACK_MAX    4096 // standing volumes on one cell: an update may have to test each

@@ -73,7 +73,8 @@
 	PE_REASON(query_program, QUERY, REFUSED, INVALID_MESSAGE, "filter that is not a sound program") \
 	PE_REASON(query_nearest, QUERY, REFUSED, INVALID_MESSAGE, "nearest none, or more than the cap") \
 	PE_REASON(explain_id, QUERY, REFUSED, INVALID_MESSAGE, "explanation of the nil entity") \
-	PE_REASON(query_resolution, QUERY, REFUSED, INVALID_MESSAGE, "resolution that is negative or not a number, an attribute above 1, or cells of the nearest")
+	PE_REASON(query_resolution, QUERY, REFUSED, INVALID_MESSAGE, "resolution that is negative or not a number, an attribute above 1, or cells of the nearest") \
+	PE_REASON(query_time, QUERY, REFUSED, INVALID_MESSAGE, "moment before now, or further ahead than the space predicts")
 // clang-format on
 
 enum pe_reason {

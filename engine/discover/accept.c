@@ -32,6 +32,16 @@ static double frame_distance(
 	return straight(metres, from);
 }
 
+// Of a place that is not the hit's, in the frame that is walked.
+static double moved_distance(const struct pe_test *t, const struct pe_hit *hit,
+	const double position[3], const double from[3])
+{
+	double metres[3];
+
+	pe_space_frame_metres(t->space, PE_KEY_FRAME(hit->key), position, metres);
+	return straight(metres, from);
+}
+
 // From a point to a candidate. `met` = the hit's place is the view's, so the frame's metres will do.
 ALWAYS_INLINE double distance(const struct pe_test *t, struct pe_ways ways,
 	const struct pe_hit *hit, bool met, const struct pe_view *view, const double point[3],
@@ -41,10 +51,12 @@ ALWAYS_INLINE double distance(const struct pe_test *t, struct pe_ways ways,
 
 	if (!ways.geodetic)
 		return straight(point, view->shows.position);
-	if (ways.straight || !met)
+	if (ways.straight || (!met && !(ways.timed && hit)))
 		return pe_space_distance(t->space, point, view->shows.position, ways.straight);
-	d = pe_surface_from_chord(
-		t->space, frame_distance(t, hit, metres), view->shows.position[0]);
+	d = pe_surface_from_chord(t->space,
+		ways.timed ? moved_distance(t, hit, view->shows.position, metres) :
+			     frame_distance(t, hit, metres),
+		view->shows.position[0]);
 	doubt = pe_surface_band(d) + INDEX_ERROR_M;
 	if (fabs(d - edge_m) > doubt)
 		return d;
@@ -110,6 +122,8 @@ ALWAYS_INLINE bool inside(const struct pe_test *t, struct pe_ways ways, const st
 	if (!ways.sphere) {
 		double reach = (double)view->shows.precision_m;
 
+		if (ways.timed)
+			reach = fmin(reach, t->time.reach_m);
 		*centre_m = distance(t, ways, hit, met, view, t->centre, t->centre_metres, reach);
 		return *centre_m <= reach + 0.001;
 	}
@@ -182,12 +196,15 @@ ALWAYS_INLINE bool test_view(const struct pe_test *t, struct pe_ways ways, const
 	double centre_m, origin_m;
 	bool met, centred;
 
-	if (!pe_view_build(t->asker, record, published, t->now.tick, &view) ||
-		(ways.filtered && !passes_filters(t, ways, &view)))
+	if (!pe_view_build(t->asker, record, published, t->now.tick, &view))
 		return false;
 	if (PE_STATUS_SPACE(atomic_load_explicit(&record->status, memory_order_relaxed)) !=
 		t->space_index)
 		return false; // it came back in another space meanwhile
+	if (ways.timed)
+		pe_query_predict(t, &view);
+	if (ways.filtered && !passes_filters(t, ways, &view))
+		return false;
 	// The slot was read before the record: beside a move they may differ, and the record is what is shown.
 	met = !(hit->word & PE_SLOT_MOVED) && (hit->word & PE_WORD_POSITION) == view.shows.word;
 	if (!inside(t, ways, hit, met, &view, &centre_m))
@@ -283,7 +300,8 @@ static unsigned take_geodetic(const struct pe_test *t, struct pe_hits *hits,
 unsigned pe_accept(const struct pe_test *t, struct pe_hits *hits, struct pe_wire_result *results,
 	uint32_t *handles, uint32_t room)
 {
-	if (!t->ways.sphere || !t->ways.centred || t->ways.filtered || t->ways.straight)
+	if (!t->ways.sphere || !t->ways.centred || t->ways.filtered || t->ways.straight ||
+		t->ways.timed)
 		return take_general(t, hits, results, handles, room);
 	if (t->ways.geodetic)
 		return take_geodetic(t, hits, results, handles, room);

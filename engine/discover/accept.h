@@ -21,6 +21,16 @@ struct pe_ways {
 	bool sphere;   // the volume is one, or is made of some
 	bool filtered; // by type, state, height, age or a program
 	bool centred;  // the asker's point is the volume's centre
+	bool timed;    // at another moment than now: entities are where their courses lead
+};
+
+// Of a query about a moment that is not now (predict.c).
+struct pe_query_time {
+	uint64_t at_ms; // Unix ms
+	uint32_t offset_ms, horizon_ms;
+	const float (*hidden_m)[4];
+	double wider_m; // no entity is further from where it was seen
+	double reach_m; // POINT: no precision reaches further
 };
 
 // A query made ready: what every hit is tested against. Read only while hits are taken, save the metres, which are of the frame
@@ -46,7 +56,11 @@ struct pe_test {
 	const struct pe_polygon *polygon; // POLYGON
 	const struct pe_hull *hull;       // ORIENTED_BOX, FRUSTUM
 	uint32_t age_max_ms;              // 0: of any age
+	struct pe_query_time time;        // with ways.timed
 };
+
+// predict.c: the view becomes what it will be at the moment that is asked about.
+void pe_query_predict(const struct pe_test *test, struct pe_view *view);
 
 // Hits that are next to each other: of one step of a query's walk up to `end`, and behind it up to `ahead` those of the queries that
 // come next, whose records are asked for meanwhile.

@@ -217,13 +217,13 @@ static void describe(
 }
 
 enum pe_reason pe_explain(struct pe_query_context *c, const struct pe_space *space,
-	const struct pe_asker *asker, struct pe_instant now, float precision_max_m,
+	const struct pe_asker *asker, struct pe_instant now, const struct pe_query_known *known,
 	const uint8_t *extension, const struct pe_explain_subject *subject,
 	struct pe_wire_explanation *e)
 {
 	struct pe_query_slot *s = &c->slots[0];
 	enum pe_reason reason = PE_REASON_none;
-	struct pe_view view;
+	struct pe_view view, then;
 	unsigned in_space = 0;
 	enum seen seen;
 
@@ -235,7 +235,7 @@ enum pe_reason pe_explain(struct pe_query_context *c, const struct pe_space *spa
 		.asker_m = PE_EXPLAIN_NOT_TOLD,
 		.held_m = PE_EXPLAIN_NOT_TOLD};
 	memcpy(e->entity_id, subject->id, sizeof e->entity_id);
-	pe_query_prepare(c, space, asker, now, precision_max_m, extension);
+	pe_query_prepare(c, space, asker, now, known, extension);
 	if (s->reason)
 		return s->reason;
 	seen = look(c, asker, now, subject->handle, &view, &in_space);
@@ -251,8 +251,11 @@ enum pe_reason pe_explain(struct pe_query_context *c, const struct pe_space *spa
 		// Each round of a run has its own radius; until then there is the limit, if there is one.
 		if (s->query.kind == PE_QUERY_NEAREST)
 			s->test.radius_m = pe_query_nearest_limit(s);
-		describe(&view, now, e);
-		explain_tests(s, &view, extension, e);
+		then = view;
+		if (s->test.ways.timed)
+			pe_query_predict(&s->test, &then);
+		describe(&then, now, e);
+		explain_tests(s, &then, extension, e);
 		if (s->query.kind == PE_QUERY_NEAREST && !e->causes)
 			reason = explain_rank(c, subject->id, e);
 		explain_own(c, &s->test, subject, &view, e);

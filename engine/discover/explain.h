@@ -30,5 +30,5 @@ struct pe_explain_subject {
 // PE_REASON_none, or why the query is refused (then only id and query_id are filled).
 [[nodiscard]] enum pe_reason pe_explain(struct pe_query_context *context,
 	const struct pe_space *space, const struct pe_asker *asker, struct pe_instant now,
-	float precision_max_m, const uint8_t *extension, const struct pe_explain_subject *subject,
-	struct pe_wire_explanation *explanation);
+	const struct pe_query_known *known, const uint8_t *extension,
+	const struct pe_explain_subject *subject, struct pe_wire_explanation *explanation);

@@ -1,4 +1,4 @@
-// What a query has beside its record: a volume of its own, and a filter program.
+// What a query has beside its record: a volume of its own, a filter program, and a moment.
 #include "discover/slot.h"
 #include "wire/extension.h"
 
@@ -104,6 +104,8 @@ enum pe_reason pe_query_extend(struct pe_query_context *c, unsigned slot,
 		s->detail = fault_of(&extension.filter_error);
 	if (reason != PE_REASON_none)
 		return reason;
+	t->ways.timed = extension.timed;
+	t->time.offset_ms = extension.offset_ms;
 	set_resolution(s, &extension.resolution);
 	if (extension.filter) {
 		struct pe_filter_error error;

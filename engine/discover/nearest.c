@@ -49,7 +49,7 @@ static void set_sphere(struct pe_test *t, double radius_m)
 	double walk_m = t->ways.straight ? pe_query_surface_reach(radius_m) : radius_m;
 
 	t->radius_m = radius_m;
-	t->region_count = pe_space_sphere(t->space, t->centre, walk_m, t->region, NULL);
+	t->region_count = pe_query_sphere_regions(t, t->centre, walk_m, t->region);
 }
 
 enum pe_reason pe_query_prepare_nearest(struct pe_query_slot *s)

@@ -82,7 +82,7 @@ double pe_query_surface_reach(double straight_m)
 
 // What hits are tested against; the regions' metres are left to the walk.
 static enum pe_reason prepare_test(
-	struct pe_query_slot *s, const struct pe_space *space, float precision_max_m)
+	struct pe_query_slot *s, const struct pe_space *space, const struct pe_query_known *known)
 {
 	const struct pe_wire_query *q = &s->query;
 	struct pe_test *t = &s->test;
@@ -99,18 +99,22 @@ static enum pe_reason prepare_test(
 		.sphere = q->kind == PE_QUERY_SPHERE || q->kind == PE_QUERY_NEAREST,
 		.filtered = q->type_mask || q->state_mask || (q->flags & PE_QUERY_HEIGHT_RANGE) ||
 			t->filter || t->age_max_ms,
-		.centred = centred};
+		.centred = centred,
+		.timed = t->ways.timed};
 	if (!centred) {
 		reason = pe_space_check_sphere(space, q->origin, 0);
 		memcpy(t->origin, q->origin, sizeof t->origin);
 	}
+	if (!reason && t->ways.timed)
+		reason = pe_query_prepare_time(t, space, known);
 	if (reason)
 		return reason;
 	if (q->kind == PE_QUERY_BOX) {
 		reason = pe_space_check_box(space, q->a, q->b);
 		if (reason)
 			return reason;
-		t->region_count = pe_space_box(space, q->a, q->b, t->region);
+		t->region_count = t->ways.timed ? pe_query_time_regions(t, t->region) :
+						  pe_space_box(space, q->a, q->b, t->region);
 		if (centred)
 			pe_space_box_centre(space, q->a, q->b, t->origin);
 		return PE_REASON_none;
@@ -122,13 +126,16 @@ static enum pe_reason prepare_test(
 		reason = pe_space_check_sphere(space, q->a, 0);
 		if (reason)
 			return reason;
-		t->region_count = pe_query_volume_regions(t, t->region);
+		t->region_count = t->ways.timed ? pe_query_time_regions(t, t->region) :
+						  pe_query_volume_regions(t, t->region);
 		if (centred)
 			memcpy(t->origin, q->a, sizeof t->origin);
 		return PE_REASON_none;
 	}
 	t->radius_m = t->ways.sphere ? q->b[0] : 0;
-	walk_m = t->ways.sphere ? t->radius_m : (double)precision_max_m + 0.001;
+	walk_m = t->ways.sphere ? t->radius_m :
+		t->ways.timed   ? t->time.reach_m + 0.001 :
+				  (double)known->precision_max_m + 0.001;
 	reason = pe_space_check_sphere(space, q->a, walk_m);
 	if (reason)
 		return reason;
@@ -136,7 +143,7 @@ static enum pe_reason prepare_test(
 		return PE_REASON_query_bounds;
 	if (t->ways.straight)
 		walk_m = pe_query_surface_reach(walk_m);
-	t->region_count = pe_space_sphere(space, q->a, walk_m, t->region, NULL);
+	t->region_count = pe_query_sphere_regions(t, q->a, walk_m, t->region);
 	if (centred)
 		memcpy(t->origin, q->a, sizeof t->origin);
 	return PE_REASON_none;
@@ -251,10 +258,10 @@ void pe_query_enter_region(struct pe_query_slot *s, unsigned region)
 }
 
 static enum pe_reason prepare(struct pe_query_context *c, struct pe_query_slot *s,
-	const struct pe_space *space, float precision_max_m)
+	const struct pe_space *space, const struct pe_query_known *known)
 {
 	const struct pe_wire_query *q = &s->query;
-	enum pe_reason reason = prepare_test(s, space, precision_max_m);
+	enum pe_reason reason = prepare_test(s, space, known);
 	unsigned region = 0;
 
 	if (reason)
@@ -300,7 +307,7 @@ bool pe_query_next_fits(const struct pe_query_context *c)
 }
 
 void pe_query_prepare(struct pe_query_context *c, const struct pe_space *space,
-	const struct pe_asker *asker, struct pe_instant now, float precision_max_m,
+	const struct pe_asker *asker, struct pe_instant now, const struct pe_query_known *known,
 	const uint8_t *extension)
 {
 	struct pe_query_slot *s = &c->slots[c->prepared++];
@@ -312,13 +319,14 @@ void pe_query_prepare(struct pe_query_context *c, const struct pe_space *space,
 	s->test.filter = NULL;
 	s->test.age_max_ms = 0;
 	s->form = PE_QUERY_WHOLE;
+	s->test.ways.timed = false;
 	s->reason = PE_REASON_none;
 	if (s->query.flags & PE_QUERY_HAS_EXTENSION)
 		s->reason = pe_query_extend(c, c->prepared - 1, space, extension);
 	if (s->form == PE_QUERY_POSTPONED)
 		s->opened = s->over = false;
 	else if (!s->reason)
-		s->reason = prepare(c, s, space, precision_max_m);
+		s->reason = prepare(c, s, space, known);
 }
 
 void pe_query_refuse(struct pe_query_context *c, enum pe_reason reason)
@@ -381,9 +389,12 @@ void pe_query_scan_piece(struct pe_query_context *c, struct pe_query_slot *s)
 	s->walked = true;
 	s->from = c->hits_end;
 	s->to = s->from + pe_walker_scan(&s->walker, &c->hits[s->from], PE_QUERY_PIECE_HITS);
-	if (s->query.kind == PE_QUERY_POLYGON)
+	// Where courses lead says no place of the index.
+	if (s->query.kind == PE_QUERY_POLYGON && !s->test.ways.timed)
 		s->to = pe_query_polygon_sieve(&s->test, c->hits, s->from, s->to);
 	c->hits_end = s->to;
+	if (s->test.ways.timed)
+		s->walk.candidates += (s->to - s->from) * PE_QUERY_TIME_CANDIDATES;
 	// Nodes without leaves and empty chunks are work as well, whether the walk came to its end or not: what is beyond the
 	// ordinary share of the cells counts, and a step that met only such, and as many as it may, is a whole query's.
 	met = s->walker.nodes_met + s->walker.empties_met;

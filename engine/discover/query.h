@@ -23,6 +23,15 @@ struct pe_instant {
 	uint64_t wall_ms; // Unix ms: ages
 };
 
+// What is known of all that is in a space, and bounds the walks of its queries.
+struct pe_query_known {
+	float precision_max_m; // the largest stated
+	float speed_max_mps;   // of the fastest, at most PE_PREDICT_SPEED_MAX_MPS
+	uint32_t horizon_ms;   // how far a course is followed
+	// how far apart from where it is seen a STATIC entity, and another, may be by the space's thresholds, by power mode
+	const float (*hidden_m)[4];
+};
+
 #define PE_QUERY_SLOTS    16 // queries prepared together
 #define PE_QUERY_POLYGONS 2  // of them with a polygon: one is 33 KB
 
@@ -86,10 +95,10 @@ void pe_query_begin(struct pe_query_context *context);
 struct pe_wire_query *pe_query_next(struct pe_query_context *context);
 // False: it has a polygon, and there is no more room for one before the next pe_query_begin.
 bool pe_query_next_fits(const struct pe_query_context *context);
-// The query passed pe_wire_check_query. extension: its extension_bytes, as they came, not needed afterwards. precision_max_m: the largest
-// precision in the space (bounds a POINT query's walk). space and asker outlive the run.
+// The query passed pe_wire_check_query. extension: its extension_bytes, as they came, not needed afterwards. space, asker and
+// known->hidden_m outlive the run.
 void pe_query_prepare(struct pe_query_context *context, const struct pe_space *space,
-	const struct pe_asker *asker, struct pe_instant now, float precision_max_m,
+	const struct pe_asker *asker, struct pe_instant now, const struct pe_query_known *known,
 	const uint8_t *extension);
 void pe_query_refuse(struct pe_query_context *context, enum pe_reason reason);
 

@@ -102,6 +102,21 @@ unsigned pe_query_polygon_sieve(
 // Which of the program's tests, from 0, says so?
 unsigned pe_query_filter_test(const struct pe_test *test, const struct pe_view *view);
 
+// predict.c: a query about a moment that is not now. Its offset is known; the rest of t->time is set. query_time: beyond the horizon.
+[[nodiscard]] enum pe_reason pe_query_prepare_time(
+	struct pe_test *test, const struct pe_space *space, const struct pe_query_known *known);
+// The regions of a volume, as much wider as entities may be from where they were seen. Of POLYGON, ORIENTED_BOX and FRUSTUM what their
+// test says; else of a box, or of a sphere.
+unsigned pe_query_time_regions(const struct pe_test *test, struct pe_region regions[PE_FRAMES_MAX]);
+static inline unsigned pe_query_sphere_regions(const struct pe_test *t, const double centre[3],
+	double radius_m, struct pe_region regions[PE_FRAMES_MAX])
+{
+	return pe_space_sphere(t->space, centre,
+		t->ways.timed ? radius_m + t->time.wider_m : radius_m, regions, NULL);
+}
+// A hit of such a query has its record read and its course followed, whatever the volume: so many positions' work.
+#define PE_QUERY_TIME_CANDIDATES 16u
+
 // nearest.c: a NEAREST query's test, and its run. As pe_query_prepare and pe_query_run.
 [[nodiscard]] enum pe_reason pe_query_prepare_nearest(struct pe_query_slot *slot);
 // How far the nearest may be: as asked for, or what the space bounds.

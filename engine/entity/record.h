@@ -3,7 +3,7 @@
 // makes the version odd, writes the record, and makes it even. A reader that meets an odd version reads the owner's draft. So a
 // reader never waits for a writer, not even for one that was preempted halfway.
 //
-// Records lie in pages of 4 KiB, 25 in each. Behind them every record has 32 bytes for a newer state that is held back: in the page whose
+// Records lie in pages of 4 KiB, 25 in each. Behind them every record has 35 bytes for a newer state that is held back: in the page whose
 // translation the record has paid for. A handle is a record's place, counted as if a page were full of records (128 × handle is its
 // offset), so that not every number is a handle.
 //
@@ -52,9 +52,11 @@ enum pe_life {
 };
 
 // status: life 0–7, owner 8–15, space 16–23, flags 24–31.
-#define PE_STATUS_HELD     (1u << 24) // a newer state is held back: pe_record_held
-#define PE_STATUS_OLDER    (1u << 25) // … which is not of the newest accepted time: pe_record_older
-#define PE_STATUS_FLAGS    (PE_STATUS_HELD | PE_STATUS_OLDER)
+#define PE_STATUS_HELD  (1u << 24) // a newer state is held back: pe_record_held
+#define PE_STATUS_OLDER (1u << 25) // … which is not of the newest accepted time: pe_record_older
+#define PE_STATUS_COURSE \
+	(1u << 26) // … by a prediction: its timer is the record's own, at pe_record_due
+#define PE_STATUS_FLAGS    (PE_STATUS_HELD | PE_STATUS_OLDER | PE_STATUS_COURSE)
 #define PE_STATUS_LIFE(s)  ((enum pe_life)((s)&0xFFu))
 #define PE_STATUS_OWNER(s) (((s) >> 8) & 0xFFu)
 #define PE_STATUS_SPACE(s) (((s) >> 16) & 0xFFu)
@@ -113,7 +115,7 @@ struct pe_held_state {
 #define PE_PAGE_HANDLES (PE_PAGE_BYTES / sizeof(struct pe_record)) // with those that are none
 static_assert(PE_PAGE_RECORDS *
 			(sizeof(struct pe_record) + sizeof(struct pe_held_state) +
-				sizeof(uint16_t)) <=
+				sizeof(uint16_t) + sizeof(uint8_t)) <=
 		PE_PAGE_BYTES,
 	"a page's records and what they hold back");
 
@@ -148,6 +150,18 @@ static inline uint16_t *pe_record_older(const struct pe_record *r)
 	return (uint16_t *)(page +
 		       PE_PAGE_RECORDS *
 			       (sizeof(struct pe_record) + sizeof(struct pe_held_state))) +
+		(at - page) / sizeof(struct pe_record);
+}
+
+// Of what a prediction holds back, the bits of `due` above its low 16.
+static inline uint8_t *pe_record_due_high(const struct pe_record *r)
+{
+	uintptr_t at = (uintptr_t)r, page = at & ~(uintptr_t)(PE_PAGE_BYTES - 1);
+
+	return (uint8_t *)(page +
+		       PE_PAGE_RECORDS *
+			       (sizeof(struct pe_record) + sizeof(struct pe_held_state) +
+				       sizeof(uint16_t))) +
 		(at - page) / sizeof(struct pe_record);
 }
 

@@ -51,8 +51,8 @@ static void footprint_of(const double point[3], double position[3])
 }
 
 // On along the surface with (east, north) m/s.
-static void along_surface(
-	const struct pe_motion *from, double east, double north, double seconds, struct pe_motion *to)
+static void along_surface(const struct pe_motion *from, double east, double north, double seconds,
+	struct pe_motion *to)
 {
 	const struct axes here = axes_at(from->position);
 	double square = east * east + north * north, speed = sqrt(square);

@@ -13,8 +13,9 @@
 
 struct pe_motion {
 	double position[3];
-	double velocity[3]; // GEODETIC: along the axes at `position`; at a pole, those of the longitude that is stated
-	bool height_known;  // GEODETIC; else position[2] and velocity[2] are left alone
+	// GEODETIC: along the axes at `position`; at a pole, those of the longitude that is stated
+	double velocity[3];
+	bool height_known; // GEODETIC; else position[2] and velocity[2] are left alone
 };
 
 // The speed that a prediction takes for an entity with this velocity: at most PE_PREDICT_SPEED_MAX_MPS.

@@ -1,5 +1,7 @@
 #include "wire/extension.h"
 
+#include "base/limits.h"
+
 #include <float.h>
 #include <math.h>
 #include <stddef.h>
@@ -83,7 +85,8 @@ static bool volume_sound(unsigned kind, const uint8_t *content, uint32_t bytes)
 }
 
 // Which of the defined blocks there are is one bit each.
-#define BLOCKS_DEFINED (1u << PE_BLOCK_VOLUME | 1u << PE_BLOCK_FILTER | 1u << PE_BLOCK_RESOLUTION)
+#define BLOCKS_DEFINED (1u << PE_BLOCK_VOLUME | 1u << PE_BLOCK_FILTER | \
+	1u << PE_BLOCK_TIME | 1u << PE_BLOCK_RESOLUTION)
 
 static bool block_defined(unsigned type)
 {
@@ -98,9 +101,27 @@ static bool resolution_sound(const struct pe_wire_query *q, const struct pe_wire
 		!(r->spatial_m > 0 && q->kind == PE_QUERY_NEAREST);
 }
 
+static enum pe_reason take_time(
+	const uint8_t *content, uint32_t bytes, struct pe_wire_extension *extension)
+{
+	struct pe_wire_time t;
+
+	if (bytes != sizeof t)
+		return PE_REASON_query_extension;
+	memcpy(&t, content, sizeof t);
+	if (t.reserved)
+		return PE_REASON_query_extension;
+	if (t.offset_ms < 0 || t.offset_ms > (int32_t)PE_PREDICT_HORIZON_MAX_MS)
+		return PE_REASON_query_time;
+	extension->timed = true;
+	extension->offset_ms = (uint32_t)t.offset_ms;
+	return PE_REASON_none;
+}
+
 enum pe_reason pe_wire_check_extension(const struct pe_wire_query *q, const uint8_t *data,
 	uint32_t bytes, struct pe_wire_extension *extension)
 {
+	enum pe_reason time_reason = PE_REASON_none;
 	unsigned last = 0;
 	uint32_t at = 0;
 
@@ -132,6 +153,12 @@ enum pe_reason pe_wire_check_extension(const struct pe_wire_query *q, const uint
 			memcpy(&extension->resolution, content, sizeof extension->resolution);
 			continue;
 		}
+		if (block.type == PE_BLOCK_TIME) {
+			time_reason = take_time(content, block.bytes, extension);
+			if (time_reason == PE_REASON_query_extension)
+				return time_reason;
+			continue;
+		}
 		if (!volume_sound(q->kind, content, block.bytes))
 			return PE_REASON_query_extension;
 		extension->volume = content;
@@ -139,13 +166,15 @@ enum pe_reason pe_wire_check_extension(const struct pe_wire_query *q, const uint
 	}
 	if (pe_query_kind_extended(q->kind) != (extension->volume != NULL))
 		return PE_REASON_query_extension;
-	if (!resolution_sound(q, &extension->resolution))
+	// Cells are counted where their entities are now.
+	if (!resolution_sound(q, &extension->resolution) ||
+		(extension->resolution.spatial_m > 0 && extension->timed))
 		return PE_REASON_query_resolution;
 	if (extension->filter &&
 		pe_filter_check(extension->filter, extension->filter_bytes,
 			&extension->filter_error) != PE_FILTER_SOUND)
 		return PE_REASON_query_program;
-	return PE_REASON_none;
+	return time_reason;
 }
 
 void pe_wire_get_polygon(const struct pe_wire_extension *extension, struct pe_wire_polygon *p,

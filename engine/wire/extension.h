@@ -1,5 +1,5 @@
 // Extensions of queries on the wire: what does not fit the 128 bytes of a query. A volume that is not a sphere, box or point,
-// a filter program, how finely is answered. They follow all queries of the message, in the order of the queries. docs/protocol.md says the same in
+// a filter program, a moment that is not now, how finely is answered. They follow all queries of the message, in the order of the queries. docs/protocol.md says the same in
 // words. Checking copies nothing and keeps nothing: what comes out points into the message. Shared with the client library;
 // data may be unaligned and hostile. Any thread.
 //
@@ -18,6 +18,7 @@
 enum pe_block_type {
 	PE_BLOCK_VOLUME = 1, // by the query's kind: POLYGON, ORIENTED_BOX, FRUSTUM
 	PE_BLOCK_FILTER = 2, // a program, wire/filter.h
+	PE_BLOCK_TIME = 3,   // struct pe_wire_time
 	PE_BLOCK_RESOLUTION = 4,
 };
 
@@ -60,6 +61,12 @@ struct pe_wire_frustum {       // the apex is the query's a
 };
 static_assert(sizeof(struct pe_wire_frustum) == 64, "frustum");
 
+// The moment that is asked about: the engine's clock, when it answers, and so many ms more.
+struct pe_wire_time {
+	int32_t offset_ms; // from 0 to the space's horizon
+	uint32_t reserved;
+};
+static_assert(sizeof(struct pe_wire_time) == 8, "time");
 // How finely is answered. None of them negative, not even a zero.
 struct pe_wire_resolution {
 	// entities in one cell of that size come as one, with their number; 0 = singly
@@ -79,6 +86,8 @@ struct pe_wire_extension {
 	uint32_t volume_bytes, filter_bytes;
 	struct pe_wire_resolution resolution; // the default where there is no block
 	struct pe_filter_error filter_error;  // with query_program
+	bool timed; // it has a moment, so much ahead:
+	uint32_t offset_ms;
 };
 
 // Bytes of all extensions of `count` packed queries, as their records say.
@@ -87,6 +96,7 @@ uint32_t pe_wire_extensions_bytes(const uint8_t *queries, unsigned count);
 // Everything about a query's extension that needs no space. The query passed pe_wire_check_query; `bytes` is its
 // extension_bytes, 0 without one. query_extension: the blocks, or the layout of a volume; query_resolution; query_program: the
 // filter, with *extension's filter_error.
+// query_time: a moment before now, or later than any space's horizon.
 // What a volume bounds is for pe_polygon_prepare and pe_hull_…
 [[nodiscard]] enum pe_reason pe_wire_check_extension(const struct pe_wire_query *query,
 	const uint8_t *data, uint32_t bytes, struct pe_wire_extension *extension);

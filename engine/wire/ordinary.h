@@ -40,6 +40,19 @@ static inline uint64_t pe_wire_word(const void *at)
 	return word;
 }
 
+// Magnitudes of velocities along each axis, as binary16, a lane of 16 bits each; the top bits are set, so that a lane from which a
+// magnitude is taken never borrows, and keeps its own where the magnitude is not above it.
+#define PE_WIRE_SPEED_LANES     0x0000800080008000ull
+#define PE_WIRE_SPEED_LANES_ANY 0x0000FBFFFBFFFBFFull // the largest finite ones
+static inline uint64_t pe_wire_speed_lanes(const uint16_t velocity[3])
+{
+	return pe_wire_word(velocity) & 0x00007FFF7FFF7FFFull;
+}
+static inline bool pe_wire_speed_above(uint64_t velocity_lanes, uint64_t lanes)
+{
+	return ((lanes - velocity_lanes) & PE_WIRE_SPEED_LANES) != PE_WIRE_SPEED_LANES;
+}
+
 #define PE_WIRE_AT(field) offsetof(struct pe_wire_header, field)
 
 // Records of an ordinary update packet, or 0. The records begin after header and preamble.
@@ -70,24 +83,23 @@ static_assert(PE_WIRE_AT(version) == 0 && PE_WIRE_AT(type) == 1 && PE_WIRE_AT(fl
 	"the words that are compared");
 
 // An ordinary record: a STATIC or MOBILE entity in a state that is not CUSTOM, nothing reserved, PUBLIC and EXACT, its height
-// known, every number within its bounds.
+// known, every number within its bounds, no faster along an axis than others were (speed_lanes; so it is finite).
 static inline bool pe_wire_ordinary_record(
-	const struct pe_wire_update *u, const struct pe_wire_ordinary *o)
+	const struct pe_wire_update *u, const struct pe_wire_ordinary *o, uint64_t speed_lanes)
 {
 	const __m256d magnitude = _mm256_castsi256_pd(_mm256_set1_epi64x(INT64_MAX));
 	// Three coordinates and what follows them. Ordered comparison: NaN is not within.
 	__m256d v = _mm256_and_pd(_mm256_loadu_pd(u->position), magnitude);
 	int within =
 		_mm256_movemask_pd(_mm256_cmp_pd(v, _mm256_load_pd(o->position_max), _CMP_LE_OQ));
-	uint64_t velocity = pe_wire_word(u->velocity) & 0x0000FFFFFFFFFFFFull;
+	uint64_t velocity = pe_wire_speed_lanes(u->velocity);
 	uint64_t tail = pe_wire_word(&u->update_frequency);
 	uint32_t radius, precision;
 	uint64_t rare;
 
 	memcpy(&radius, &u->radius_m, sizeof radius);
 	memcpy(&precision, &u->precision_m, sizeof precision);
-	// A half is finite unless its exponent is all ones, and then the sum carries into its sign.
-	rare = ((velocity & 0x00007C007C007C00ull) + 0x0000040004000400ull) & 0x0000800080008000ull;
+	rare = ~(speed_lanes - velocity) & PE_WIRE_SPEED_LANES;
 	// attributes in bits 48–63: the state's codes 0–3, power mode and relocation are ordinary;
 	// custom_state 40–47 is zero; entity_type 32–39 is 0 or 1.
 	rare |= tail &

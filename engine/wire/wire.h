@@ -104,6 +104,7 @@ enum pe_visibility { PE_PUBLIC = 0, PE_ANONYMOUS = 1, PE_RESTRICTED = 2, PE_HIDD
 // 1 km, 10 km), height unknown 10 (position[2] must then be 0), relocation 11, 12–15 reserved.
 #define PE_ATTRIBUTE_STATE(a)           ((unsigned)(a)&7u)
 #define PE_ATTRIBUTE_VISIBILITY(a)      (((unsigned)(a) >> 3) & 3u)
+#define PE_POWER_ADAPTIVE               3u
 #define PE_ATTRIBUTE_POWER_MODE(a)      (((unsigned)(a) >> 5) & 3u)
 #define PE_ATTRIBUTE_PRECISION_LEVEL(a) (((unsigned)(a) >> 7) & 7u)
 #define PE_ATTRIBUTE_HEIGHT_UNKNOWN     0x0400u // GEODETIC only

@@ -247,6 +247,9 @@ nearest = dict(query_id=4, kind=7, max_results=10, a=[60.1675, 24.9625, 0.0], b=
 query_examples += [
     ("query-polygon", "an outer ring and a hole, with heights", HEAD, [area], "geodetic"),
     ("query-polygon-256", "256 vertices of 16 bits each, and a filter", HEAD, [round_area], "geodetic"),
+    ("query-time", "who will be within 500 m in 30 s; an oriented box in a minute", HEAD,
+     [dict(near, flags=0x10, extension=block(3, struct.pack("<iI", 30000, 0))),
+      dict(turned, query_id=2, extension=turned["extension"] + block(3, struct.pack("<iI", 60000, 0)))], "geodetic"),
     ("query-extended", "oriented box, frustum with a filter, the ten nearest, a sphere with a filter; extensions behind them all", HEAD,
      [turned, view, nearest, dict(near, flags=0x10, extension=block(2, active))], "geodetic"),
     ("query-nearest-most", "1000 wherever they are", HEAD, [dict(query_id=1, kind=7, max_results=1000, a=[1e6, 0.0, -5.0])], "cartesian"),
@@ -523,6 +526,7 @@ for name, reason, base, space, changes in [
 ]:
     record("records", "SPATIAL_QUERY", base, "query: " + name, reason, space, changes=changes)
 
+soon = dict(near, flags=0x10, extension=block(3, struct.pack("<iI", 30000, 0)))
 # Offsets beyond the record are those of its extension: 128 the block, 136 its content.
 for name, reason, base, changes in [
     ("polygon-without", "query_extension", dict(area, flags=0, extension=b"", extension_bytes=0), []),
@@ -531,6 +535,14 @@ for name, reason, base, changes in [
     ("extension-of-9-bytes", "query_extension", dict(area, extension=area["extension"] + b"\0"), []),
     ("block-type-0", "query_extension", area, [(128, "H", 0)]),
     ("block-type-3", "query_extension", area, [(128, "H", 3)]),
+    ("block-type-4", "query_extension", area, [(128, "H", 4)]),
+    ("time-before-now", "query_time", soon, [(136, "i", -1)]),
+    ("time-too-far", "query_time", soon, [(136, "i", 600001)]),
+    ("time-reserved", "query_extension", soon, [(140, "I", 1)]),
+    ("time-short", "query_extension", soon, [(130, "H", 4), (140, "I", 0)]),
+    ("time-of-16-bytes", "query_extension", dict(near, flags=0x10, extension=block(3, bytes(16))), []),
+    ("time-twice", "query_extension", dict(soon, extension=soon["extension"] * 2), []),
+    ("time-before-filter", "query_extension", dict(soon, extension=soon["extension"] + block(2, active)), []),
     ("block-reserved", "query_extension", area, [(132, "I", 1)]),
     ("block-too-long", "query_extension", area, [(130, "H", 0xFFFF)]),
     ("block-too-short", "query_extension", area, [(130, "H", 8)]),

@@ -71,7 +71,7 @@ static void test_all_keys(void)
 		"  - {id: 00000000-0000-0000-0000-0000000000Ff, name: a, kind: geodetic, home: [60.1, 24.9], "
 		"extent_m: 100000, leaf_edge_m: 32, leaf_height_m: 512, ttl_default_ms: 1, ttl_max_ms: 2, "
 		"frequency_default: 3, coalesce_distance_m: 1.5, coalesce_interval_ms: 4, coalesce_attribute: 0.5, "
-		"precision_max_m: 10}\n";
+		"predict_distance_m: 2.5, predict_horizon_ms: 1001, precision_max_m: 10}\n";
 	static struct pe_config c;
 	struct pe_error error = {0};
 	enum pe_status status = load(text, &c, &error);
@@ -105,6 +105,7 @@ static void test_all_keys(void)
 	CU_ASSERT(p->ttl_default_ms == 1 && p->ttl_max_ms == 2 && p->frequency_default == 3);
 	CU_ASSERT(p->coalesce_interval_ms == 4 && p->coalesce_distance_m > 1.4f &&
 		p->precision_max_m > 9.9f);
+	CU_ASSERT(p->predict_distance_m > 2.4f && p->predict_horizon_ms == 1001);
 	pe_config_free(&c);
 }
 
@@ -212,6 +213,10 @@ static void test_spaces(void)
 	expect_error("spaces:\n  - {id: " ID1
 		     ", kind: cartesian, ttl_default_ms: 10, ttl_max_ms: 5}\n",
 		"t.yaml:2: spaces[0].ttl_default_ms: ", "above");
+	expect_error("spaces:\n  - {id: " ID1 ", kind: cartesian, predict_distance_m: 10001}\n",
+		"t.yaml:2: spaces[0].predict_distance_m: ", "from 0 to 10000");
+	expect_error("spaces:\n  - {id: " ID1 ", kind: cartesian, predict_horizon_ms: 999}\n",
+		"t.yaml:2: spaces[0].predict_horizon_ms: ", "from 1000 to 600000");
 	expect_error("spaces:\n  - {id: " ID1 ", kind: cartesian, coalesce_attribute: 2}\n",
 		"t.yaml:2: spaces[0].coalesce_attribute: ", "from 0 to 1");
 	expect_error("spaces:\n  - {id: " ID1
@@ -266,6 +271,7 @@ static void spell_out(struct pe_engine_config *c)
 	ZERO(query_candidates_max, PE_QUERY_CANDIDATES_MAX);
 	for (unsigned i = 0; i < c->space_count; i++) {
 		ZERO(spaces[i].ttl_default_ms, PE_TTL_DEFAULT_MS);
+		ZERO(spaces[i].predict_horizon_ms, PE_PREDICT_HORIZON_MS);
 		ZERO(spaces[i].ttl_max_ms, PE_TTL_MAX_MS);
 		if (!(c->spaces[i].precision_max_m > 0))
 			c->spaces[i].precision_max_m = PE_PRECISION_MAX_M;

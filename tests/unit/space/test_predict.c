@@ -47,8 +47,8 @@ static void straight(void)
 		}
 		to = pe_space_predict(&space, &m, seconds);
 		for (unsigned k = 0; k < 3; k++) {
-			CU_ASSERT_DOUBLE_EQUAL(to.position[k],
-				m.position[k] + m.velocity[k] * seconds, 1e-9);
+			CU_ASSERT_DOUBLE_EQUAL(
+				to.position[k], m.position[k] + m.velocity[k] * seconds, 1e-9);
 			CU_ASSERT_EQUAL(to.velocity[k], m.velocity[k]);
 		}
 	}

@@ -96,6 +96,52 @@ static void test_blocks(void)
 	CU_ASSERT_EQUAL(pe_wire_put_block(extension, 16, 8, PE_BLOCK_FILTER, swapped, 0), 0);
 }
 
+static uint32_t put_time(uint32_t used, int32_t offset_ms)
+{
+	const struct pe_wire_time t = {.offset_ms = offset_ms};
+
+	return pe_wire_put_block(extension, used, sizeof extension, PE_BLOCK_TIME, &t, sizeof t);
+}
+
+static void test_time(void)
+{
+	static const struct {
+		int32_t offset_ms;
+		enum pe_reason want;
+	} moments[] = {{0, NONE}, {1, NONE}, {600000, NONE}, {600001, PE_REASON_query_time},
+		{-1, PE_REASON_query_time}, {INT32_MIN, PE_REASON_query_time},
+		{INT32_MAX, PE_REASON_query_time}};
+	struct pe_wire_query q = {.kind = PE_QUERY_SPHERE};
+	struct pe_wire_extension e;
+	uint32_t bytes, volume;
+
+	for (unsigned i = 0; i < sizeof moments / sizeof moments[0]; i++)
+		CU_ASSERT_EQUAL(
+			check(PE_QUERY_SPHERE, extension, put_time(0, moments[i].offset_ms)),
+			moments[i].want);
+	bytes = put_time(put_filter(0), 70000);
+	CU_ASSERT_EQUAL(check(PE_QUERY_NEAREST, extension, bytes), NONE);
+	CU_ASSERT_EQUAL(pe_wire_check_extension(&q, extension, bytes, &e), NONE);
+	CU_ASSERT(e.timed && e.offset_ms == 70000 && e.filter && !e.volume);
+	volume = put_square(0, PE_VERTICES_F64);
+	bytes = put_time(put_filter(volume), 7);
+	CU_ASSERT_EQUAL(check(PE_QUERY_POLYGON, extension, bytes), NONE);
+	CU_ASSERT_EQUAL(check(PE_QUERY_POLYGON, extension, bytes - 8), EXTENSION);
+	// A fault of the blocks goes before a moment that cannot be asked about.
+	bytes = put_time(0, -1);
+	CU_ASSERT_EQUAL(check(PE_QUERY_POLYGON, extension, bytes), EXTENSION);
+	CU_ASSERT_EQUAL(check(PE_QUERY_SPHERE, extension, put_filter(bytes)), EXTENSION);
+	CU_ASSERT_EQUAL(check(PE_QUERY_SPHERE, extension, put_time(bytes, 5)), EXTENSION);
+	bytes = put_time(0, 5);
+	for (unsigned i = 12; i < 16; i++)
+		changed(PE_QUERY_SPHERE, bytes, i, 1, EXTENSION);
+	for (unsigned i = 0; i < 256; i++)
+		if (i != 8)
+			changed(PE_QUERY_SPHERE, bytes, 2, (uint8_t)i, EXTENSION);
+	CU_ASSERT_EQUAL(pe_wire_check_extension(&q, extension, 0, &e), NONE);
+	CU_ASSERT(!e.timed);
+}
+
 static void test_polygons(void)
 {
 	for (unsigned form = 0; form < 2; form++) {
@@ -339,6 +385,7 @@ int main(void)
 {
 	static const struct testing_case cases[] = {
 		{"blocks", test_blocks},
+		{"time", test_time},
 		{"polygons", test_polygons},
 		{"polygons round trip", test_round_trip},
 		{"volumes", test_volumes},

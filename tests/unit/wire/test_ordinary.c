@@ -61,9 +61,9 @@ static void records(void)
 		struct pe_wire_ordinary o = pe_wire_ordinary_make(l);
 		struct pe_wire_update u = plain_update();
 
-		CU_ASSERT_TRUE(pe_wire_ordinary_record(&u, &o));
+		CU_ASSERT_TRUE(pe_wire_ordinary_record(&u, &o, PE_WIRE_SPEED_LANES_ANY));
 		disturb((uint8_t *)&u, sizeof u);
-		if (pe_wire_ordinary_record(&u, &o)) {
+		if (pe_wire_ordinary_record(&u, &o, PE_WIRE_SPEED_LANES_ANY)) {
 			ordinary++;
 			CU_ASSERT_EQUAL(pe_wire_check_update(&u, l), PE_REASON_none);
 		} else if (pe_wire_check_update(&u, l) == PE_REASON_none) {
@@ -75,6 +75,33 @@ static void records(void)
 	// Else the comparison above compares nothing.
 	CU_ASSERT(
 		ordinary > ROUNDS / 10 && rare_and_sound > ROUNDS / 1000 && unsound > ROUNDS / 10);
+}
+
+// Who is faster along any axis than all before is not ordinary, in either direction.
+static void speeds(void)
+{
+	const struct pe_wire_ordinary o = pe_wire_ordinary_make(&limits[0]);
+
+	for (unsigned i = 0; i < ROUNDS / 10; i++) {
+		struct pe_wire_update u = plain_update();
+		uint64_t seen = PE_WIRE_SPEED_LANES;
+		bool above = false;
+
+		for (unsigned k = 0; k < 3; k++) {
+			uint16_t most = (uint16_t)random_below(0x7C00), own = most;
+
+			if (random_below(2))
+				own = (uint16_t)(random_below(2) ? most + random_below(2) :
+								   random_below(0x7C00));
+			if (own >= 0x7C00)
+				own = 0x7BFF;
+			above |= own > most;
+			seen |= (uint64_t)most << 16 * k;
+			u.velocity[k] = (uint16_t)(own | (random_below(2) ? 0x8000 : 0));
+		}
+		CU_ASSERT_EQUAL(pe_wire_ordinary_record(&u, &o, seen), !above);
+		CU_ASSERT_EQUAL(pe_wire_speed_above(pe_wire_speed_lanes(u.velocity), seen), above);
+	}
 }
 
 static void packets(void)
@@ -117,6 +144,7 @@ int main(void)
 {
 	static const struct testing_case cases[] = {
 		{"records", records},
+		{"speeds", speeds},
 		{"packets", packets},
 	};
 
