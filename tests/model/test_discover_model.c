@@ -701,11 +701,11 @@ static void volumes_as_brute_force(void)
 	CU_ASSERT(wrong || results_seen > goal);
 	harness_stop(&h);
 	printf("%" PRIu64 " polygons, %" PRIu64 " oriented boxes, %" PRIu64 " frusta, %" PRIu64
-	       " nearest, %" PRIu64 " spheres, %" PRIu64 " with a filter, %" PRIu64 " of a later moment, %" PRIu64
-	       " results, %" PRIu64 " at an edge ",
+	       " nearest, %" PRIu64 " spheres, %" PRIu64 " with a filter, %" PRIu64
+	       " of a later moment, %" PRIu64 " results, %" PRIu64 " at an edge ",
 		asked[PE_QUERY_POLYGON], asked[PE_QUERY_ORIENTED_BOX], asked[PE_QUERY_FRUSTUM],
-		asked[PE_QUERY_NEAREST], asked[PE_QUERY_SPHERE], filtered, moments,
-		results_seen, edge_cases);
+		asked[PE_QUERY_NEAREST], asked[PE_QUERY_SPHERE], filtered, moments, results_seen,
+		edge_cases);
 	CU_ASSERT(wrong || moments > goal / 8);
 	CU_ASSERT_EQUAL(wrong, 0);
 }
