@@ -455,7 +455,7 @@ static void publish_held(struct pe_worker *w, uint32_t handle)
 	pe_count(&w->counters, PE_COUNTER_trailing, 1);
 }
 
-// The timer of an entity that has still to live, and whose record holds back what its course covered.
+// The timer of an entity whose record holds back what its course covered: its own, or that of its life, which it is put back for.
 __attribute__((noinline)) static void course_due(struct pe_worker *w, uint32_t handle)
 {
 	const struct pe_record *r = &w->engine->table.records[handle];
@@ -477,10 +477,10 @@ static void entity_due(struct pe_worker *w, uint32_t handle)
 	case PE_LIFE_THERE: {
 		uint32_t expiry = r->shown.expiry_tick;
 
+		if (status & PE_STATUS_COURSE)
+			course_due(w, handle);
 		if (!reached(expiry, w->tick)) {
-			if (status & PE_STATUS_COURSE)
-				course_due(w, handle);
-			else
+			if (!(status & PE_STATUS_COURSE))
 				pe_wheel_add(&w->wheel, handle, expiry);
 			return;
 		}

@@ -1,5 +1,7 @@
 #include "coalesce_model.h"
 
+#include <immintrin.h>
+
 #include <math.h>
 
 #define TRAILING 1000u // ms: the time of a threshold that has none
@@ -9,6 +11,7 @@ const struct model_policy model_policy[MODEL_SPACES] = {
 	[MODEL_INTERVAL] = {.interval = 250},
 	[MODEL_BOTH] = {.distance = 4, .interval = 100, .attribute = 0.1f},
 	[MODEL_FREQUENCY] = {.frequency = 300},
+	[MODEL_COURSE] = {.distance = 5, .course = 5, .attribute = 0.1f},
 	[MODEL_EARTH] = {.distance = 5},
 };
 const unsigned model_factor[4] = {1, 2, 8, 1};
@@ -118,6 +121,56 @@ static bool close_enough(uint8_t a, uint8_t b, float threshold)
 	return fabs((double)a - b) <= (double)threshold * 254 && (a == 0) == (b == 0);
 }
 
+static bool has_course(const struct model_entity *e)
+{
+	return model_policy[e->space].course > 0 && e->shown.u.entity_type != PE_ENTITY_STATIC;
+}
+
+static double metres_a_second(const struct pe_wire_update *u)
+{
+	return (double)_cvtsh_ss(u->velocity[0]); // the test's entities go along x
+}
+
+// How long what a course covers may be held back: twice the time between updates, as long as the course is followed. 0: not at all.
+static unsigned course_holds(const struct model_entity *e, const struct model_state *s)
+{
+	double apart = s->time_ms > e->time_before_ms ? (double)(s->time_ms - e->time_before_ms) :
+							0,
+	       announced = s->u.update_frequency ? 60000.0 / s->u.update_frequency : 0;
+	double hold = ceil(2 * (apart > announced ? apart : announced));
+	int64_t left = (int64_t)(e->shown.time_ms + MODEL_HORIZON - model.wall_ms);
+
+	if (left > MODEL_HORIZON)
+		left = MODEL_HORIZON;
+	if (hold < TRAILING)
+		hold = TRAILING;
+	return left <= 0 ? 0 : hold < (double)left ? (unsigned)hold : (unsigned)left;
+}
+
+static bool on_course(const struct model_entity *e, const struct model_state *s)
+{
+	const struct pe_wire_update *a = &e->shown.u, *b = &s->u;
+	double limit = model_policy[e->space].course *
+		model_factor[PE_ATTRIBUTE_POWER_MODE(a->attributes)];
+	double after = (double)(int64_t)(s->time_ms - e->shown.time_ms) / 1000;
+	double x = b->position[0] - (a->position[0] + metres_a_second(a) * after),
+	       y = b->position[1] - a->position[1], z = b->position[2] - a->position[2];
+	double swerves = fabs(metres_a_second(b) - metres_a_second(a)) * course_holds(e, s);
+
+	if (after < 0 || after * 1000 > MODEL_HORIZON || !course_holds(e, s)) {
+		model.met.course_over++;
+		return false;
+	}
+	if (sqrt(x * x + y * y + z * z) > limit) {
+		model.met.off_course++;
+		return false;
+	}
+	model.met.swerved += swerves > 1000 * limit;
+	model.met.covered_by_course +=
+		swerves <= 1000 * limit && model.apart[e->space][e->shown.place][s->place] > limit;
+	return swerves <= 1000 * limit;
+}
+
 static bool below_thresholds(const struct model_entity *e, const struct model_state *s)
 {
 	const struct pe_wire_update *a = &e->shown.u, *b = &s->u;
@@ -135,6 +188,8 @@ static bool below_thresholds(const struct model_entity *e, const struct model_st
 		!close_enough(a->position_confidence, b->position_confidence, threshold) ||
 		!close_enough(a->status_confidence, b->status_confidence, threshold))
 		return false;
+	if (has_course(e))
+		return on_course(e, s);
 	if (limit > 0 && moved > limit)
 		return false;
 	if (model_policy[e->space].interval && !(e->interval > model.now))
@@ -146,7 +201,9 @@ static bool below_thresholds(const struct model_entity *e, const struct model_st
 static void hold_back(struct model_entity *e, const struct model_state *s, bool by_cap_alone)
 {
 	// The first that is held back says when: updates that go on do not put it off.
-	if (!e->waits || e->owed)
+	if (has_course(e) && !by_cap_alone) // unless they follow a course
+		e->due = model.now + course_holds(e, s);
+	else if (!e->waits || e->owed)
 		e->due = model.now + (s->interval ? s->interval : TRAILING);
 	if (e->interval)
 		e->due = e->interval;
@@ -258,6 +315,7 @@ static void take(struct model_record *r)
 	}
 	e->incarnation = r->incarnation;
 	e->sequence = r->u.sequence;
+	e->time_before_ms = e->time_ms;
 	e->time_ms = r->time_ms;
 	if (r->withdraw) {
 		model.told.withdrawn += e->life == MODEL_THERE;

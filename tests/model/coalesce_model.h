@@ -12,6 +12,7 @@
 #define MODEL_ANCHORS   100u
 #define MODEL_PLACES    30u // a space
 #define MODEL_TOMBSTONE 3000u
+#define MODEL_HORIZON   4000 // ms: how far a course is followed
 
 enum model_space {
 	MODEL_DISTANCE,
@@ -19,12 +20,13 @@ enum model_space {
 	MODEL_BOTH, // and a confidence
 	MODEL_FREQUENCY,
 	MODEL_PLAIN,
+	MODEL_COURSE, // a prediction; the distance is for what is STATIC
 	MODEL_EARTH,
 	MODEL_SPACES
 };
 
 struct model_policy {
-	double distance;
+	double distance, course;
 	unsigned interval, frequency;
 	float attribute;
 };
@@ -43,7 +45,8 @@ struct model_entity {
 	enum { MODEL_UNKNOWN, MODEL_THERE, MODEL_GONE } life;
 	unsigned space;
 	uint32_t incarnation, sequence;
-	uint64_t time_ms;
+	// of the newest update that was taken, and of the one before it
+	uint64_t time_ms, time_before_ms;
 	struct model_state shown, waiting;
 	bool waits, owed; // there is a `waiting`; and its record is not counted yet
 	bool crossing;    // a grace period has to pass before the next move into another cell
@@ -73,7 +76,7 @@ struct model_record {
 	X(capped) X(covered_by_threshold) X(exactly_at_threshold) X(cap_ended) X(cap_cut) X(cap_longer) X(accepted) \
 	X(accepted_replaced) X(accepted_dropped) X(accepted_published) X(trailing_moves) X(trailing_elapsed) \
 	X(trailing_in_time) X(trailing_behind_a_crossing) X(superseded) X(back_in_grace) X(back_elsewhere) \
-	X(withdrawn_again) X(refused)
+	X(withdrawn_again) X(refused) X(covered_by_course) X(off_course) X(swerved) X(course_over)
 // clang-format on
 #define MODEL_COUNTER(name) uint64_t name;
 

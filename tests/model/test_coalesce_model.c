@@ -1,7 +1,7 @@
-// What holds a state back, against a model of it: frequency caps, the three thresholds with the factor of the power mode, the
+// What holds a state back, against a model of it: frequency caps, courses, the three thresholds with the factor of the power mode, the
 // trailing edge, crossings that wait for a grace period (the test says when one runs, and for long stretches none
 // does), durations, ttl and its refresh by what is covered, withdrawal, return and bursts with several records of an
-// entity. Few entities that update often, in six spaces. The model is a plain structure an entity and the rules of
+// entity. Few entities that update often, in seven spaces. The model is a plain structure an entity and the rules of
 // docs/protocol.md; after every turn the acknowledgements, whatever a query shows, the counters and the records in
 // flight must be the model's, exactly. Positions come from tables without a pair within 2 cm of a threshold on Earth; on a
 // plane they are halves of a metre, which the grid holds exactly, so that a move may be exactly as long as a threshold.
@@ -192,6 +192,14 @@ static void fill_update(struct model_record *r)
 		return;
 	}
 	u->velocity[0] = (uint16_t)(below(3) * 0x400);
+	if (r->space == MODEL_COURSE) {
+		// 0.37, 2 and −3 m/s; mostly as what is shown
+		static const uint16_t speeds[] = {0, 0x35EC, 0x4000, 0xC200};
+
+		u->velocity[0] = below(3) && e->space == r->space ? e->shown.u.velocity[0] :
+								    speeds[below(4)];
+		u->update_frequency = (uint16_t)(below(3) ? 0 : 60);
+	}
 	u->ttl_ms = below(4) ? 2000 + below(20000) : below(3) ? 0 : 1 + below(500);
 	if (below(30) == 0)
 		wish[r->n].mode = below(4);
@@ -582,6 +590,8 @@ static void held_back_as_the_model(void)
 		p->coalesce_interval_ms = model_policy[s].interval;
 		p->coalesce_attribute = model_policy[s].attribute;
 		p->frequency_default = model_policy[s].frequency;
+		p->predict_distance_m = (float)model_policy[s].course;
+		p->predict_horizon_ms = MODEL_HORIZON;
 		if (pe_space_prepare(&space[s], &p->space, s, &error) != PE_OK)
 			abort();
 		make_places(s);
