@@ -45,7 +45,7 @@ __attribute__((always_inline)) static inline void stage_probe(
 			continue;
 		// The other line of the record; its page is known by now.
 		pe_prefetch(&t->records[handle].key);
-		if (covers && b->change[i].way == PE_WAY_COVERED)
+		if (covers && b->change[i].way >= PE_WAY_COVERED)
 			pe_prefetch(pe_record_held(&t->records[handle]));
 	}
 }
@@ -188,6 +188,28 @@ static inline enum judgement judge(const struct pe_worker *w, const struct pe_re
 
 enum spared { SPARED_NOT, SPARED_APPLIED, SPARED_COVERED };
 
+// A change of an entity that stays against its course. SPARED_APPLIED: it is to be published; SPARED_COVERED: it is held back.
+__attribute__((noinline)) static enum spared follow(struct pe_worker *w, const struct pe_change *c,
+	const struct pe_place *place, uint32_t handle, uint32_t expiry_tick)
+{
+	struct pe_record *r = pe_apply_record(w, handle);
+	struct pe_prediction x = pe_predict(w, handle, c);
+
+	switch (judge(w, r, c, place, x.covers ? PE_COVERED_YES : PE_COVERED_NO)) {
+	case COVERED:
+		pe_coalesce_hold_course(
+			w, handle, c->update.position, c->update.velocity, w->tick + x.trailing_ms);
+		pe_record_extend(r, expiry_tick);
+		pe_apply_remember(r, c);
+		return SPARED_COVERED;
+	case FAR:
+		pe_own_forget_held(w, handle);
+		return SPARED_APPLIED;
+	default:
+		return SPARED_NOT;
+	}
+}
+
 // What nearly every update is: a newer state, in order, of an entity of this worker that stays in its cell and waits for nothing.
 // SPARED_NOT: it is something else, and nothing was done.
 __attribute__((always_inline)) static inline enum spared update_plain(struct pe_worker *w,
@@ -217,6 +239,12 @@ __attribute__((always_inline)) static inline enum spared update_plain(struct pe_
 			return SPARED_COVERED;
 		}
 		pe_own_forget_held(w, handle);
+	}
+	if (covers && c->way == PE_WAY_COURSE) {
+		enum spared spared = follow(w, c, place, handle, expiry_tick);
+
+		if (spared != SPARED_APPLIED)
+			return spared;
 	}
 	pe_grid_store_settled(w->engine->grid, r->slot, place->word);
 	pe_apply_words(c, place->word, expiry_tick, words);

@@ -135,10 +135,10 @@ static enum pe_status prepare_spaces(struct pe_engine *e, struct pe_error *error
 			pe_predict_hidden(p, mode, s->hidden_m);
 		}
 		if (!p->frequency_default && !p->coalesce_interval_ms)
-			s->way = p->predict_distance_m > 0 ? PE_WAY_GENERAL :
+			s->way = p->predict_distance_m > 0 ? PE_WAY_COURSE :
 				s->thresholds              ? PE_WAY_COVERED :
 							     PE_WAY_PLAIN;
-		e->covers |= s->way == PE_WAY_COVERED;
+		e->covers |= s->way >= PE_WAY_COVERED;
 		e->predicts |= p->predict_distance_m > 0;
 		e->holds |= p->coalesce_distance_m > 0 && !p->frequency_default &&
 			!p->coalesce_interval_ms;

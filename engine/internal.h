@@ -115,7 +115,7 @@ struct pe_engine {
 	struct pe_table table;
 	struct pe_grid *grid;
 	struct pe_space_entry spaces[PE_SPACES_MAX];
-	bool covers;   // one of them has a spatial threshold alone: PE_WAY_COVERED
+	bool covers;   // the way of one of them is PE_WAY_COVERED or PE_WAY_COURSE
 	bool holds;    // one of them may hold states back by it
 	bool predicts; // one of them does
 	struct pe_worker **workers;

@@ -18,6 +18,7 @@ enum pe_change_way {
 	// nothing but a newer state: a MOBILE entity, no cap, no duration, no acknowledgement …
 	PE_WAY_PLAIN = 1,   // … in a space that holds nothing back
 	PE_WAY_COVERED = 2, // … in a space whose only threshold is the spatial one
+	PE_WAY_COURSE = 3,  // … in a space that predicts, and has no threshold of time
 };
 
 #define PE_CHANGE_HOPS_MAX 4
