@@ -466,7 +466,9 @@ static struct pe_engine_config config_of(const struct core_options *o)
 		.kind = PE_SPACE_CARTESIAN,
 		.leaf_edge_m = CROWD_CELL_M,
 		.leaf_height_m = 1024};
-	if (o->thresholds)
+	if (o->thresholds && o->predicts)
+		c.spaces[0].predict_distance_m = (float)THRESHOLD_M;
+	else if (o->thresholds)
 		c.spaces[0].coalesce_distance_m = (float)THRESHOLD_M;
 	return c;
 }

@@ -26,6 +26,8 @@ struct core_options {
 	bool huge_pages;
 	bool fixed;
 	bool thresholds; // a spatial threshold, so that small moves coalesce
+	// … and it is a prediction's: the crowd states no velocity, so its courses stand still
+	bool predicts;
 	int cores[CORE_WORKERS_MAX], control_core; // −1: not pinned
 };
 

@@ -11,6 +11,7 @@
 //   message:RECORDS  the same as messages of 1 to 16 records: checked, decoded, applied
 //   crossing:SHARE   the same, this share into a neighbour cell
 //   coalesced:SHARE  the same, this share covered by a threshold (--thresholds)
+//   predict:SHARE    the same, by a prediction
 //   query:HITS       spheres with so many hits on average, ten a message
 //   nearest:COUNT    the COUNT nearest to a place, ten a message
 //   polygon:HITS     polygons of 64 vertices with so many hits on average, three a message
@@ -180,9 +181,9 @@ static bool parse_scenario(const char *text, const struct core_options *o, struc
 		w[0].crossing = w[1].crossing = value / 100;
 		return share && !o->thresholds;
 	}
-	if (strcmp(s->name, "coalesced") == 0) {
+	if (strcmp(s->name, "coalesced") == 0 || strcmp(s->name, "predict") == 0) {
 		w[0].coalesced = w[1].coalesced = value / 100;
-		return share && o->thresholds;
+		return share && o->thresholds && o->predicts == (s->name[0] == 'p');
 	}
 	if (strcmp(s->name, "foreign") == 0) {
 		w[0].foreign = w[1].foreign = value / 100;
@@ -426,7 +427,7 @@ int main(int argc, char **argv)
 	static const struct argp argp = {.options = option_list,
 		.parser = parse_option,
 		.args_doc = "SCENARIO",
-		.doc = "The engine without packets. Scenarios: update message:RECORDS crossing:% coalesced:% query:HITS nearest:COUNT polygon:HITS mixed:% "
+		.doc = "The engine without packets. Scenarios: update message:RECORDS crossing:% coalesced:% predict:% query:HITS nearest:COUNT polygon:HITS mixed:% "
 		       "foreign:% beside:HITS reader:HITS, serve (they come on standard input, each with its "
 		       "seconds), plan."};
 	static struct core core;
@@ -445,6 +446,8 @@ int main(int argc, char **argv)
 	}
 	if (strncmp(o.scenario, "coalesced", 9) == 0)
 		o.core.thresholds = true;
+	if (strncmp(o.scenario, "predict", 7) == 0)
+		o.core.thresholds = o.core.predicts = true;
 	if (strncmp(o.scenario, "foreign", 7) == 0) {
 		o.core.divided = true;
 		o.core.workers = 2;

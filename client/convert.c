@@ -54,9 +54,10 @@ void presence_id_print(const uint8_t id[16], char text[37])
 
 bool client_update_to_wire(const struct presence_update *u, struct pe_wire_update *wire)
 {
-	unsigned attributes = u->state & 7u;
+	unsigned attributes = (u->state & 7u) | (u->power_mode & 3u) << 5;
 
-	if (u->state > PRESENCE_STATE_CUSTOM || u->age_ms == INT32_MIN || pe_wire_id_nil(u->id))
+	if (u->state > PRESENCE_STATE_CUSTOM || u->power_mode > PRESENCE_ADAPTIVE ||
+		u->age_ms == INT32_MIN || pe_wire_id_nil(u->id))
 		return false;
 	for (unsigned i = 0; i < 3; i++)
 		if (!isfinite(u->position[i]) || !isfinite(u->velocity[i]))

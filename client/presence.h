@@ -55,6 +55,14 @@ enum presence_state {
 	PRESENCE_AWAY,
 	PRESENCE_STATE_CUSTOM
 };
+// How exact others must know where an entity is: widens the engine's thresholds for it, and says for how many of the intervals that it
+// announces it may be silent.
+enum presence_power {
+	PRESENCE_HIGH_ACCURACY, // 1
+	PRESENCE_BALANCED,      // 2
+	PRESENCE_LOW_POWER,     // 8
+	PRESENCE_ADAPTIVE       // as long as its course is expected to hold
+};
 enum presence_status {
 	PRESENCE_APPLIED,
 	PRESENCE_ACCEPTED,
@@ -116,6 +124,7 @@ struct presence_update {
 	uint8_t custom_state;      // with PRESENCE_STATE_CUSTOM
 	bool height_unknown;       // GEODETIC: position[2] is then not sent
 	bool relocation;           // a STATIC entity was moved on purpose
+	uint8_t power_mode;        // enum presence_power
 	uint32_t ttl_ms;           // 0 = the space's default
 	uint32_t duration_ms;      // of the state; 0 = until changed
 	int32_t age_ms;            // how old the state is now; 0 = now
@@ -136,7 +145,7 @@ struct presence_ack {
 	// an earlier sending had arrived and its acknowledgement was lost; counted as ACCEPTED
 	bool repeated;
 	uint32_t known_incarnation, known_sequence; // for a stale or late record
-	uint32_t silence_ms;
+	uint32_t silence_ms; // how long the sender may stay silent; 0 = not stated
 };
 
 // Why a whole request was refused (PRESENCE_REFUSED).

@@ -122,6 +122,18 @@ bool argument_type(const char *text, uint8_t *type)
 	return true;
 }
 
+bool argument_power(const char *text, uint8_t *mode)
+{
+	static const char *const words[] = {"high-accuracy", "balanced", "low-power", "adaptive"};
+
+	for (uint8_t m = PRESENCE_HIGH_ACCURACY; m <= PRESENCE_ADAPTIVE; m++)
+		if (strcasecmp(text, words[m]) == 0) {
+			*mode = m;
+			return true;
+		}
+	return false;
+}
+
 bool argument_state(const char *text, uint8_t *state, uint8_t *custom)
 {
 	uint64_t code;

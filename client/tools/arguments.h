@@ -19,6 +19,8 @@ bool argument_priority(const char *text, uint8_t *priority); // "normal", "low",
 bool argument_id(const char *text, uint8_t id[16]);
 bool argument_type(const char *text, uint8_t *type); // "mobile", or "custom:7"
 bool argument_state(const char *text, uint8_t *state, uint8_t *custom);
+// high-accuracy, balanced, low-power or adaptive, in any case.
+bool argument_power(const char *text, uint8_t *mode);
 bool argument_mask(const char *text, bool states, uint16_t *mask); // "mobile,static"
 
 // Negative numbers look like options: an argument that starts with a minus sign and a digit or a point gets a blank in

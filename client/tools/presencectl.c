@@ -130,6 +130,8 @@ static int print_acks(const struct ctl *ctl, const uint8_t (*ids)[16],
 			printf("  %s: %s (%s)", presence_code_name(ack->code),
 				presence_reason_text(ack->reason),
 				presence_reason_name(ack->reason));
+		if (ack->silence_ms)
+			printf("  may be silent for %.3f s", ack->silence_ms / 1000.0);
 		if (ack->known_incarnation)
 			printf("  known: incarnation %u, sequence %u", ack->known_incarnation,
 				ack->known_sequence);
@@ -168,6 +170,7 @@ enum {
 	KEY_CONFIDENCE,
 	KEY_FREQUENCY,
 	KEY_ANNOUNCED,
+	KEY_POWER,
 	KEY_SEQUENCE,
 	KEY_HEIGHT_UNKNOWN,
 	KEY_RELOCATION
@@ -186,6 +189,9 @@ static const struct argp_option publish_options[] = {
 	{"confidence", KEY_CONFIDENCE, "0-1", 0, "of position and status", 0},
 	{"frequency", KEY_FREQUENCY, "N", 0, "updates a minute that the engine takes", 0},
 	{"announced", KEY_ANNOUNCED, "N", 0, "updates a minute that are announced", 0},
+	{"power", KEY_POWER, "MODE", 0,
+		"high-accuracy, balanced, low-power or adaptive: how exact it must be known (high-accuracy)",
+		0},
 	{"sequence", KEY_SEQUENCE, "N", 0, "of the record (default: grows with the clock)", 0},
 	{"height-unknown", KEY_HEIGHT_UNKNOWN, NULL, 0, "GEODETIC: the height is not known", 0},
 	{"relocation", KEY_RELOCATION, NULL, 0, "a STATIC entity was moved on purpose", 0},
@@ -240,6 +246,9 @@ static error_t parse_publish(int key, char *text, struct argp_state *state)
 	case KEY_ANNOUNCED:
 		good = argument_u64(text, UINT16_MAX, &n);
 		u->announced_per_minute = (uint16_t)n;
+		break;
+	case KEY_POWER:
+		good = argument_power(text, &u->power_mode);
 		break;
 	case KEY_SEQUENCE:
 		good = argument_u64(text, UINT32_MAX, &n);

@@ -105,6 +105,18 @@ def by_hand(tools):
     tools.ctl("heat", "--nearest", "2", "point", "0,0", expect=64)
     tools.ctl("heat", "sphere", "0,0", "20", "--cells", "0", expect=64)
     tools.ctl("query", "sphere", "0,0", "20", "--priority", "urgent", expect=64)
+    # 10 s after its report, at (1, 0, -2) m/s, and within 2 x its speed x that time of there; now it is where it was seen, or a little on.
+    ahead = tools.ctl("query", "--at", "10s", "sphere", "5,6,-13", "12")["found"]
+    assert [f["id"][-2:] for f in ahead] == ["01"] and ahead[0]["velocity"] == [1, 0, -2], ahead
+    since = ahead[0]["position"][0] + 5
+    assert 10 <= since < 20 and abs(ahead[0]["position"][2] - (7 - 2 * since)) < 1e-6, ahead
+    assert 0 <= ahead[0]["precision_m"] / (2 * 5 ** 0.5 * since) - 1 < 1e-3, ahead
+    assert ids("--at", "10s", "sphere", "-5,6,7", "1") == []
+    tools.ctl("query", "--at", "11m", "sphere", "0,0", "20", expect=64)
+    tools.ctl("query", "--at", "61s", "sphere", "0,0", "20", expect=65)
+    announced = tools.ctl("publish", "test:8", "500,0,0", "--announced", "60", "--power", "balanced", "--ttl", "60s")["records"][0]
+    assert announced["silence_ms"] == 2000, announced
+    tools.ctl("withdraw", "test:8")
     tools.ctl("query", "--nearest", "2", "box", "0,0", "1,1", expect=64)
     tools.ctl("query", "--polygon", "0,0 10,10 10,0 0,10", expect=65)
     # Older than what is known.

@@ -59,6 +59,9 @@ static void names(void)
 	CU_ASSERT(argument_type("custom:127", &a) && a == 255);
 	CU_ASSERT(!argument_type("custom:128", &a) && !argument_type("ship", &a));
 	CU_ASSERT(argument_state("custom:255", &a, &b) && a == PRESENCE_STATE_CUSTOM && b == 255);
+	CU_ASSERT(argument_power("Low-Power", &a) && a == PRESENCE_LOW_POWER);
+	CU_ASSERT(argument_power("adaptive", &a) && a == PRESENCE_ADAPTIVE &&
+		!argument_power("low", &a) && !argument_power("", &a));
 	CU_ASSERT(argument_mask("static,custom", false, &mask) && mask == 0x11);
 	CU_ASSERT(argument_mask("away", true, &mask) && mask == 0x08);
 	CU_ASSERT(!argument_mask("", false, &mask) && !argument_mask("static,", true, &mask) &&
