@@ -382,6 +382,10 @@ static struct pe_engine_config small(uint8_t kind)
 		c.spaces[1].coalesce_distance_m = 5;
 		c.spaces[1].frequency_default = 600;
 	}
+	if (kind & 2) {
+		c.spaces[0].predict_distance_m = c.spaces[1].predict_distance_m = 5;
+		c.spaces[0].predict_horizon_ms = 5000;
+	}
 	return c;
 }
 

@@ -246,4 +246,32 @@ FAULTS = [
         "to": "",
         "tests": ["engine-explain"],
     },
+    {
+        "name": "prediction: the walk is no wider than the volume",
+        "file": "engine/discover/predict.c",
+        "from": "time->wider_m = way_m * WIDER_FACTOR + 0.01;",
+        "to": "time->wider_m = 0;",
+        "tests": ["discover-model", "predict-model"],
+    },
+    {
+        "name": "prediction: another velocity is covered whatever it is",
+        "file": "engine/predict.c",
+        "from": "x.turned_mps * x.trailing_ms <= 1000 * x.threshold_m",
+        "to": "true",
+        "tests": ["predict-model", "coalesce-model"],
+    },
+    {
+        "name": "prediction: east and north do not turn",
+        "file": "engine/space/predict.c",
+        "from": "to->velocity[0] = there_east * scale;",
+        "to": "to->velocity[0] = from->velocity[0];",
+        "tests": ["space-predict"],
+    },
+    {
+        "name": "prediction: what follows its course is not put off",
+        "file": "engine/coalesce.c",
+        "from": "held->due = (uint16_t)due;\n\t*pe_record_due_high(r) = (uint8_t)(due >> 16);",
+        "to": "if (!(status & PE_STATUS_COURSE)) {\n\t\theld->due = (uint16_t)due;\n\t\t*pe_record_due_high(r) = (uint8_t)(due >> 16);\n\t}",
+        "tests": ["engine-predict", "predict-model"],
+    },
 ]
