@@ -68,8 +68,8 @@ static enum pe_reason explain(struct pe_worker *w, const struct pe_message *m,
 	if (subject.handle != PE_HANDLE_NONE)
 		gather_own(w, subject.handle, &subject.own);
 	return pe_explain(&w->query, &s->space, &askers[m->peer.trusted],
-		(struct pe_instant){w->tick, w->wall_ms}, &known,
-		view->records + sizeof *q, &subject, e);
+		(struct pe_instant){w->tick, w->wall_ms}, &known, view->records + sizeof *q,
+		&subject, e);
 }
 
 void pe_answer_explain(struct pe_worker *w, const struct pe_message *m,
