@@ -85,8 +85,9 @@ static bool volume_sound(unsigned kind, const uint8_t *content, uint32_t bytes)
 }
 
 // Which of the defined blocks there are is one bit each.
-#define BLOCKS_DEFINED (1u << PE_BLOCK_VOLUME | 1u << PE_BLOCK_FILTER | \
-	1u << PE_BLOCK_TIME | 1u << PE_BLOCK_RESOLUTION)
+#define BLOCKS_DEFINED \
+	(1u << PE_BLOCK_VOLUME | 1u << PE_BLOCK_FILTER | 1u << PE_BLOCK_TIME | \
+		1u << PE_BLOCK_RESOLUTION)
 
 static bool block_defined(unsigned type)
 {

@@ -86,7 +86,7 @@ struct pe_wire_extension {
 	uint32_t volume_bytes, filter_bytes;
 	struct pe_wire_resolution resolution; // the default where there is no block
 	struct pe_filter_error filter_error;  // with query_program
-	bool timed; // it has a moment, so much ahead:
+	bool timed;                           // it has a moment, so much ahead:
 	uint32_t offset_ms;
 };
 
