@@ -122,10 +122,30 @@ static void outcome(struct pe_worker *w, enum pe_reason reason)
 		pe_count(&w->counters, PE_COUNTER_queries_answered, 1);
 }
 
+// As many results from `first` on as there is room for, with their details; an empty message has room for any one.
+__attribute__((noinline)) static uint32_t add_detailed(
+	struct pe_worker *w, struct pe_wire_response *response, uint32_t first, uint32_t end)
+{
+	uint32_t i = first;
+
+	for (; i < end; i++) {
+		const uint8_t *details = w->query.details[i];
+		uint16_t bytes = 0;
+
+		if (details)
+			memcpy(&bytes, details, sizeof bytes);
+		if (!pe_wire_response_add_detailed(response, &w->query.results[i], details, bytes))
+			break;
+	}
+	return i - first;
+}
+
 // As many results as there is room for, of another form than whole ones.
 __attribute__((noinline)) static unsigned add_otherwise(struct pe_worker *w,
 	struct pe_wire_response *response, const struct pe_query_answer *answer, uint32_t sent)
 {
+	if (answer->form == PE_QUERY_DETAILED)
+		return add_detailed(w, response, sent, answer->result_count);
 	if (answer->form == PE_QUERY_CELLS)
 		return pe_wire_response_add_cells(
 			response, &w->query.cells[sent], answer->result_count - sent);
@@ -139,6 +159,7 @@ static bool put_answer(struct pe_worker *w, const struct pe_message *m,
 	const struct pe_query_answer *answer, struct open_message **open)
 {
 	static const uint16_t forms[] = {[PE_QUERY_SHORT] = PE_ANSWER_SHORT,
+		[PE_QUERY_DETAILED] = PE_ANSWER_DETAILED,
 		[PE_QUERY_CELLS] = PE_ANSWER_CELLS,
 		[PE_QUERY_POSTPONED] = 0};
 	uint32_t query_id = pe_query_id(&w->query, slot);
@@ -200,6 +221,18 @@ static void begin_request(
 			view->count * (uint32_t)sizeof(struct pe_wire_answer)};
 }
 
+__attribute__((noinline)) static uint32_t results_bytes(
+	const struct pe_worker *w, unsigned slot, const struct pe_query_answer *answer)
+{
+	uint32_t bytes = 0;
+
+	if (answer->form != PE_QUERY_DETAILED)
+		return answer->result_count * pe_query_result_bytes(&w->query, slot);
+	for (uint32_t i = 0; i < answer->result_count; i++)
+		bytes += pe_query_detailed_bytes(w->query.details[i]);
+	return bytes;
+}
+
 ALWAYS_INLINE void answer_prepared(struct pe_worker *w, struct request *r, unsigned slot)
 {
 	const struct pe_message *m = r->message;
@@ -207,10 +240,11 @@ ALWAYS_INLINE void answer_prepared(struct pe_worker *w, struct request *r, unsig
 	uint32_t results_max = m->peer.trusted ? w->query.results_max :
 						 left / pe_query_result_bytes(&w->query, slot);
 	struct pe_query_answer answer;
-	enum pe_reason reason = pe_query_run(&w->query, slot, results_max, &answer);
+	enum pe_reason reason = pe_query_run(
+		&w->query, slot, results_max, m->peer.trusted ? UINT32_MAX : left, &answer);
 
 	if (!m->peer.trusted)
-		r->left -= answer.result_count * pe_query_result_bytes(&w->query, slot);
+		r->left -= results_bytes(w, slot, &answer);
 	if (answer.truncated) {
 		pe_count(&w->counters, PE_COUNTER_queries_truncated, 1);
 		if (answer.worked_out)
@@ -246,7 +280,7 @@ ALWAYS_INLINE bool prepare_query(struct pe_worker *w, const struct pe_space_entr
 	if (reason)
 		pe_query_refuse(&w->query, reason);
 	else
-		pe_query_prepare(&w->query, &s->space, &askers[trusted],
+		pe_query_prepare(&w->query, &s->space, &s->rules, &askers[trusted],
 			(struct pe_instant){w->tick, w->wall_ms}, &known, *extension);
 	if (q->flags & PE_QUERY_HAS_EXTENSION)
 		*extension += q->extension_bytes;

@@ -67,7 +67,7 @@ static enum pe_reason explain(struct pe_worker *w, const struct pe_message *m,
 		&t->index, t->records, pe_hash_id(&t->index.key, subject.id), subject.id);
 	if (subject.handle != PE_HANDLE_NONE)
 		gather_own(w, subject.handle, &subject.own);
-	return pe_explain(&w->query, &s->space, &askers[m->peer.trusted],
+	return pe_explain(&w->query, &s->space, &s->rules, &askers[m->peer.trusted],
 		(struct pe_instant){w->tick, w->wall_ms}, &known, view->records + sizeof *q,
 		&subject, e);
 }

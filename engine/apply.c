@@ -51,16 +51,53 @@ static void coalesced(struct pe_worker *w, const struct pe_change *c, const stru
 	acknowledge(w, c, PE_ACK_COALESCED, x);
 }
 
-// Hands a change to another worker, as `kind`.
+// The details of a change that is to cross to another worker, where they can: in a parcel. False: there is none.
+static bool pack(struct pe_worker *w, const struct pe_change *c, const uint8_t **record)
+{
+	struct pe_parcel *parcel;
+
+	*record = NULL;
+	if (c->kind != PE_CHANGE_DETAILED)
+		return true;
+	*record = c->record;
+	if (!c->parcelled) {
+		parcel = pe_parcel_take(&w->parcels, c->record);
+		if (!parcel)
+			return false;
+		*record = parcel->record;
+	}
+	// Whoever takes the change off the ring gives it back.
+	w->parcel_passed = true;
+	return true;
+}
+
+// It does not cross after all.
+static void unpack_refused(struct pe_worker *w, const struct pe_change *c, const uint8_t *record)
+{
+	if (record && !c->parcelled)
+		pe_parcel_give(record);
+	w->parcel_passed = false;
+}
+
+static void unpack(struct pe_change *copy, const uint8_t *record)
+{
+	copy->record = record;
+	copy->parcelled = record != NULL;
+}
+
+// Hands a change to another worker.
 static void hand_over(struct pe_worker *w, const struct pe_change *c, unsigned to, uint32_t handle)
 {
 	struct pe_ring_spsc *ring = pe_ring_between(w->engine, w->index, to);
 	enum pe_reason reason = PE_REASON_none;
+	const uint8_t *record = NULL;
 	struct pe_change *copy;
 
 	if (c->hops >= PE_CHANGE_HOPS_MAX)
 		reason = PE_REASON_reroute;
 	else if (pe_ring_spsc_room(ring, 1) < 1)
+		reason = PE_REASON_ring_full;
+	else if (!pack(w, c, &record))
 		reason = PE_REASON_ring_full;
 	if (reason) {
 		pe_apply_refuse(w, c, reason, NULL);
@@ -71,6 +108,7 @@ static void hand_over(struct pe_worker *w, const struct pe_change *c, unsigned t
 	copy->handle = handle;
 	copy->hops++;
 	copy->ack = PE_ACK_NONE;
+	unpack(copy, record);
 	pe_count(&w->counters, PE_COUNTER_records_forwarded, 1);
 	acknowledge(w, c, PE_ACK_ACCEPTED, NULL);
 }
@@ -80,6 +118,7 @@ static uint32_t make_entity(struct pe_worker *w, const struct pe_change *c)
 {
 	struct pe_table *t = &w->engine->table;
 	bool foreign = c->owner != w->index;
+	const uint8_t *record = NULL;
 	uint32_t handle;
 	struct pe_record *r;
 
@@ -89,6 +128,11 @@ static uint32_t make_entity(struct pe_worker *w, const struct pe_change *c)
 		return PE_HANDLE_NONE;
 	}
 	handle = pe_handles_take(t, &w->handles);
+	if (foreign && handle != PE_HANDLE_NONE && !pack(w, c, &record)) {
+		pe_handles_give(t, &w->handles, handle);
+		pe_apply_refuse(w, c, PE_REASON_ring_full, NULL);
+		return PE_HANDLE_NONE;
+	}
 	if (handle == PE_HANDLE_NONE) {
 		pe_apply_refuse(w, c, PE_REASON_table_full, NULL);
 		return PE_HANDLE_NONE;
@@ -107,6 +151,8 @@ static uint32_t make_entity(struct pe_worker *w, const struct pe_change *c)
 		atomic_store_explicit(
 			&r->status, pe_status_make(PE_LIFE_FREE, 0, 0, 0), memory_order_relaxed);
 		pe_handles_give(t, &w->handles, handle);
+		if (foreign)
+			unpack_refused(w, c, record);
 		pe_apply_refuse(w, c, PE_REASON_table_full, NULL);
 		return PE_HANDLE_NONE;
 	}
@@ -115,7 +161,9 @@ static uint32_t make_entity(struct pe_worker *w, const struct pe_change *c)
 			pe_ring_spsc_put(pe_ring_between(w->engine, w->index, c->owner));
 
 		*copy = *c;
-		copy->kind = PE_CHANGE_ADOPT;
+		copy->kind =
+			c->kind == PE_CHANGE_DETAILED ? PE_CHANGE_ADOPT_DETAILED : PE_CHANGE_ADOPT;
+		unpack(copy, record);
 		copy->handle = handle;
 		copy->hops = 0;
 		copy->ack = PE_ACK_NONE;
@@ -172,6 +220,8 @@ void pe_apply_own(struct pe_worker *w, const struct pe_change *c, const struct p
 	enum pe_reason reason = PE_REASON_none;
 	uint64_t words[PE_PUBLISHED_WORDS];
 	struct pe_prediction x = {0};
+	const bool keeps = w->engine->table.details.entries != NULL;
+	struct pe_next_details next = {0};
 	struct pe_published p;
 
 	// A first state that still waits for its cell is known already.
@@ -195,8 +245,18 @@ void pe_apply_own(struct pe_worker *w, const struct pe_change *c, const struct p
 	}
 	if (there && s->policy.predict_distance_m > 0)
 		x = pe_predict(w, handle, c);
+	if (c->kind == PE_CHANGE_DETAILED || c->update.entity_type == PE_ENTITY_RECURRING ||
+		(status & PE_STATUS_FRAMED)) {
+		reason = pe_details_prepare(w, c, handle, &next);
+		if (reason) {
+			pe_apply_refuse(w, c, reason, NULL);
+			return;
+		}
+	}
 	pe_apply_words(c, place->word, pe_apply_expiry(w, c), words);
 	memcpy(&p, words, sizeof p);
+	if (keeps)
+		p.attributes |= pe_details_bits(w, c, handle, &next);
 	if (there && (cap_ms || s->thresholds)) {
 		struct pe_pending *node = pe_own_node(w, handle, false);
 		bool capped = cap_ms && node && (node->flags & PE_PENDING_CAP) &&
@@ -209,11 +269,17 @@ void pe_apply_own(struct pe_worker *w, const struct pe_change *c, const struct p
 				interval_ms)) {
 			pe_apply_remember(r, c);
 			coalesced(w, c, &x);
+			if (keeps || c->kind == PE_CHANGE_DETAILED)
+				pe_details_settle(w, c, handle, &next, p.attributes);
 			return;
 		}
 	}
+	if (!there && next.changes)
+		pe_details_before(w, handle, &next);
 	switch (pe_own_publish(w, handle, &p, place->key, true)) {
 	case PE_PUBLISH_FULL:
+		if (next.changes)
+			pe_details_undo(w, handle, &next);
 		pe_apply_refuse(w, c, PE_REASON_grid_full, NULL);
 		return;
 	case PE_PUBLISHED:
@@ -231,10 +297,13 @@ void pe_apply_own(struct pe_worker *w, const struct pe_change *c, const struct p
 	pe_apply_remember(r, c);
 	if (!there) {
 		status = atomic_load_explicit(&r->status, memory_order_relaxed);
-		status = pe_status_make(PE_STATUS_LIFE(status), w->index, c->space, 0);
+		status = pe_status_make(
+			PE_STATUS_LIFE(status), w->index, c->space, status & PE_STATUS_FRAMES);
 		// LIFE: release, as in set_life: the space is the new life's
 		atomic_store_explicit(&r->status, status, memory_order_release);
 	}
+	if (keeps || c->kind == PE_CHANGE_DETAILED)
+		pe_details_settle(w, c, handle, &next, p.attributes);
 }
 
 // Where a change belongs that no record here answers for: to its partition's worker; on it, to a new entity.
@@ -361,6 +430,17 @@ unsigned pe_apply_rings(struct pe_worker *w)
 				*copy = *c;
 				copy->kind = PE_CHANGE_UPDATE; // wherever it goes from here
 				pe_apply_add(w);
+				break;
+			}
+			case PE_CHANGE_ADOPT_DETAILED:
+			case PE_CHANGE_DETAILED: {
+				struct pe_change copy = *c;
+
+				pe_apply_flush(w);
+				if (c->kind == PE_CHANGE_ADOPT_DETAILED)
+					adopt(w, c);
+				copy.kind = PE_CHANGE_DETAILED;
+				pe_apply_detailed(w, &copy);
 				break;
 			}
 			case PE_CHANGE_WITHDRAW:

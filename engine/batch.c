@@ -2,6 +2,10 @@
 // are nothing but a newer state. What is more goes one by one (apply.c).
 #include "apply.h"
 
+// PE_PUBLISHED_DETAILS in the word that it is published in.
+#define DETAILS_BIT ((uint32_t)PE_PUBLISHED_DETAILS << 16)
+static_assert(offsetof(struct pe_published, attributes) % 8 == 2, "DETAILS_BIT");
+
 // Stage 1: index buckets are asked for, in one go: the loops that ask are kept short, here and below, so that as many lines as may
 // be are on their way at once.
 static void stage_hash(struct pe_worker *w, struct pe_batch *b)
@@ -59,6 +63,7 @@ static bool covers(const struct pe_batch *b, unsigned later, unsigned earlier, u
 	return l->incarnation == e->incarnation && l->update.sequence > e->update.sequence &&
 		l->time_ms >= e->time_ms && l->space == e->space &&
 		l->update.entity_type != PE_ENTITY_STATIC &&
+		l->update.entity_type != PE_ENTITY_RECURRING &&
 		e->update.entity_type != PE_ENTITY_STATIC &&
 		(b->place[later].key == b->place[earlier].key || b->place[later].key == known_key);
 }
@@ -73,7 +78,7 @@ static void supersede(struct pe_worker *w, struct pe_batch *b, unsigned later, u
 	// Where another worker's entity is, is that worker's own.
 	if (PE_STATUS_LIFE(status) == PE_LIFE_THERE && PE_STATUS_OWNER(status) == w->index)
 		known_key = r->key;
-	if (!covers(b, later, earlier, known_key))
+	if ((status & PE_STATUS_FRAMES) || !covers(b, later, earlier, known_key))
 		return;
 	b->superseded[earlier] = true;
 	b->change[earlier].way = PE_WAY_GENERAL;
@@ -157,10 +162,12 @@ static void stage_insert(const struct pe_worker *w, const struct pe_batch *b)
 
 // Of this worker, in the cell where it is, and waiting for nothing but what its record may hold.
 static inline bool stays(const struct pe_worker *w, const struct pe_record *r,
-	const struct pe_change *c, const struct pe_place *place)
+	const struct pe_change *c, const struct pe_place *place, const bool detailed)
 {
+	const uint32_t flags = PE_STATUS_FLAGS | (detailed ? PE_STATUS_DETAILS : 0);
+
 	// First whose it is: the rest of line 0 is the owner's alone.
-	return (atomic_load_explicit(&r->status, memory_order_relaxed) & ~PE_STATUS_FLAGS) ==
+	return (atomic_load_explicit(&r->status, memory_order_relaxed) & ~flags) ==
 		pe_status_make(PE_LIFE_THERE, w->index, c->space, 0) &&
 		r->key == place->key && r->pending == PE_HANDLE_NONE;
 }
@@ -170,7 +177,8 @@ enum judgement { COVERED, FAR, UNDECIDED };
 // A change of an entity that stays against the spatial threshold. Covered is what is the same but for its place, velocity and
 // time; undecided, what the attribute threshold has a say in.
 static inline enum judgement judge(const struct pe_worker *w, const struct pe_record *r,
-	const struct pe_change *c, const struct pe_place *place, enum pe_covered covered)
+	const struct pe_change *c, const struct pe_place *place, enum pe_covered covered,
+	const bool detailed)
 {
 	const struct pe_space_entry *s = &w->engine->spaces[c->space];
 	const struct pe_published *own = &r->shown;
@@ -179,7 +187,7 @@ static inline enum judgement judge(const struct pe_worker *w, const struct pe_re
 	memcpy(known, own, sizeof known);
 	if ((known[6] != pe_wire_word(&c->update.radius_m)) |
 		(known[7] >> 48 != (tail >> 16 & 0xFFFF)) |
-		((uint32_t)known[4] != pe_apply_tail(tail)))
+		(((uint32_t)known[4] & ~(detailed ? DETAILS_BIT : 0)) != pe_apply_tail(tail)))
 		return s->policy.coalesce_attribute > 0 ? UNDECIDED : FAR;
 	if (covered == PE_COVERED_UNKNOWN)
 		covered = near(w, r, c, place);
@@ -214,19 +222,19 @@ __attribute__((noinline)) static enum spared follow(struct pe_worker *w, const s
 // SPARED_NOT: it is something else, and nothing was done.
 __attribute__((always_inline)) static inline enum spared update_plain(struct pe_worker *w,
 	const struct pe_change *c, const struct pe_place *place, uint32_t handle,
-	enum pe_covered covered, const bool covers)
+	enum pe_covered covered, const bool covers, const bool detailed)
 {
 	struct pe_record *r = pe_apply_record(w, handle);
 	uint64_t words[PE_PUBLISHED_WORDS];
 	uint32_t expiry_tick = pe_apply_expiry(w, c);
 
-	if (!stays(w, r, c, place))
+	if (!stays(w, r, c, place, detailed))
 		return SPARED_NOT;
 	if (c->incarnation != r->incarnation || pe_apply_check_order(r, c) ||
 		r->wheel.prev == PE_WHEEL_NONE || (int32_t)(expiry_tick - r->wheel.tick) < 0)
 		return SPARED_NOT;
 	if (covers && c->way == PE_WAY_COVERED) {
-		enum judgement judgement = judge(w, r, c, place, covered);
+		enum judgement judgement = judge(w, r, c, place, covered, detailed);
 
 		if (judgement == UNDECIDED ||
 			(judgement == COVERED &&
@@ -248,9 +256,22 @@ __attribute__((always_inline)) static inline enum spared update_plain(struct pe_
 	}
 	pe_grid_store_settled(w->engine->grid, r->slot, place->word);
 	pe_apply_words(c, place->word, expiry_tick, words);
+	if (detailed)
+		words[4] |= DETAILS_BIT;
 	pe_record_publish_words(r, pe_own_draft(w), words);
 	pe_apply_remember(r, c);
 	return SPARED_APPLIED;
+}
+
+// The same of an entity that has details. What has none is seen by its flag, so that it costs nothing.
+__attribute__((noinline)) static enum spared update_detailed(struct pe_worker *w,
+	const struct pe_change *c, const struct pe_place *place, uint32_t handle,
+	enum pe_covered covered, bool covers)
+{
+	if (!(atomic_load_explicit(&pe_apply_record(w, handle)->status, memory_order_relaxed) &
+		    PE_STATUS_DETAILS))
+		return SPARED_NOT;
+	return update_plain(w, c, place, handle, covered, covers, true);
 }
 
 __attribute__((always_inline)) static inline void stage_write(
@@ -264,8 +285,11 @@ __attribute__((always_inline)) static inline void stage_write(
 
 		if (c->way != PE_WAY_GENERAL && handle != PE_HANDLE_NONE) {
 			enum spared spared = update_plain(w, c, &b->place[i], handle,
-				covers ? b->covered[i] : PE_COVERED_UNKNOWN, covers);
+				covers ? b->covered[i] : PE_COVERED_UNKNOWN, covers, false);
 
+			if (!spared)
+				spared = update_detailed(w, c, &b->place[i], handle,
+					covers ? b->covered[i] : PE_COVERED_UNKNOWN, covers);
 			done[spared]++;
 			if (spared)
 				continue;

@@ -35,6 +35,9 @@ static enum pe_status check_config(const struct pe_engine_config *c, struct pe_e
 	if (c->tombstone_ms > PE_TTL_MAX_MS || c->clock_ahead_ms > PE_TTL_MAX_MS)
 		return fail(error, PE_INVALID, "tombstone and clock_ahead: at most %u ms",
 			PE_TTL_MAX_MS);
+	if (c->details_bytes > PE_DETAILS_BYTES_TOTAL_MAX)
+		return fail(error, PE_INVALID, "details: at most %llu bytes",
+			PE_DETAILS_BYTES_TOTAL_MAX);
 	if (c->query_cells_max > 1u << 30 || c->query_candidates_max > 1u << 30)
 		return fail(error, PE_INVALID, "query cells and candidates: at most %u", 1u << 30);
 	if (c->query_results_max > PE_QUERY_RESULTS_MAX)
@@ -80,6 +83,7 @@ static void fill_defaults(struct pe_engine_config *c)
 		DEFAULT(spaces[i].ttl_default_ms, PE_TTL_DEFAULT_MS);
 		DEFAULT(spaces[i].ttl_max_ms, PE_TTL_MAX_MS);
 		DEFAULT(spaces[i].predict_horizon_ms, PE_PREDICT_HORIZON_MS);
+		DEFAULT(spaces[i].stale_intervals, PE_STALE_INTERVALS);
 		if (!(c->spaces[i].precision_max_m > 0))
 			c->spaces[i].precision_max_m = PE_PRECISION_MAX_M;
 	}
@@ -126,6 +130,11 @@ static enum pe_status prepare_spaces(struct pe_engine *e, struct pe_error *error
 			.precision_max_m = p->precision_max_m,
 		};
 		s->ordinary = pe_wire_ordinary_make(&s->limits);
+		for (unsigned type = 0; type < 5; type++) {
+			s->rules.decay_ms[type] = p->decay_ms[type];
+			s->rules.decays |= type && p->decay_ms[type];
+		}
+		s->frequencies = e->config.details_bytes ? UINT32_MAX : UINT16_MAX;
 		for (unsigned mode = 0; mode < 4; mode++) {
 			double units = (double)(p->coalesce_distance_m *
 					       (float)pe_coalesce_factor((uint16_t)(mode << 5))) *
@@ -154,6 +163,8 @@ static void destroy_worker(struct pe_worker *w)
 	pe_query_destroy(&w->query);
 	pe_memory_unmap(&w->pending_memory);
 	pe_memory_unmap(&w->held_memory);
+	pe_memory_unmap(&w->parcels.memory);
+	pe_frames_destroy(&w->frames);
 	free(w);
 }
 
@@ -191,6 +202,17 @@ static enum pe_status create_worker(struct pe_engine *e, unsigned index, struct 
 			&w->held_memory) != PE_OK)
 		return fail(error, PE_NO_MEMORY, "no memory for %u held states", held);
 	pe_held_init(&w->held, w->held_memory.base, held);
+	if (c->details_bytes) {
+		pe_details_arena_init(&w->arena, &e->table.details, index);
+		if (!pe_frames_create(&w->frames))
+			return fail(error, PE_NO_MEMORY, "no memory for a worker's frames");
+	}
+	if (c->worker_count > 1) {
+		if (pe_memory_map(PE_PARCELS * sizeof(struct pe_parcel), c->huge_pages,
+			    &w->parcels.memory) != PE_OK)
+			return fail(error, PE_NO_MEMORY, "no memory for a worker's parcels");
+		w->parcels.parcels = w->parcels.memory.base;
+	}
 	pe_wheel_init(&w->wheel, &e->table.records[0].wheel, sizeof(struct pe_record), 0);
 	if (pe_query_create(&w->query, e->grid, &e->table, &w->counters, c->query_results_max,
 		    c->query_cells_max, c->query_candidates_max) != PE_OK ||
@@ -248,6 +270,13 @@ enum pe_status pe_engine_create(
 			e->config.entity_count_max);
 		goto failed;
 	}
+	status = pe_details_create(&e->table.details, e->config.entity_count_max,
+		e->config.details_bytes, e->config.worker_count, e->config.huge_pages);
+	if (status != PE_OK) {
+		status = fail(error, status, "no memory for %" PRIu64 " bytes of details",
+			e->config.details_bytes);
+		goto failed;
+	}
 	struct pe_grid_config grid = {
 		.entity_count_max = e->config.entity_count_max,
 		.leaf_count_max = e->config.cell_count_max,
@@ -285,6 +314,7 @@ void pe_engine_destroy(struct pe_engine *engine)
 	free(engine->rings);
 	if (engine->grid)
 		pe_grid_destroy(engine->grid);
+	pe_details_destroy(&engine->table.details);
 	pe_table_destroy(&engine->table);
 	free(engine);
 }
@@ -299,11 +329,15 @@ uint64_t pe_engine_memory_bytes(const struct pe_engine *engine)
 {
 	uint64_t bytes = engine->table.record_memory.mapped_bytes +
 		engine->table.index_memory.mapped_bytes + pe_grid_plan(engine->grid).total_bytes +
-		engine->ring_memory.mapped_bytes + engine->other_bytes;
+		engine->table.details.entry_memory.mapped_bytes +
+		engine->table.details.unit_memory.mapped_bytes + engine->ring_memory.mapped_bytes +
+		engine->other_bytes;
 
 	for (unsigned i = 0; i < engine->config.worker_count; i++)
 		bytes += engine->workers[i]->pending_memory.mapped_bytes +
 			engine->workers[i]->held_memory.mapped_bytes +
+			engine->workers[i]->parcels.memory.mapped_bytes +
+			engine->workers[i]->frames.memory.mapped_bytes +
 			engine->workers[i]->query.memory.mapped_bytes +
 			engine->workers[i]->outbox_memory.mapped_bytes;
 	return bytes;
@@ -329,6 +363,8 @@ void pe_engine_print_plan(const struct pe_engine *engine, FILE *out)
 		held += engine->workers[i]->held_memory.mapped_bytes;
 		held_states += engine->workers[i]->held.count_max;
 		workers += engine->workers[i]->query.memory.mapped_bytes +
+			engine->workers[i]->parcels.memory.mapped_bytes +
+			engine->workers[i]->frames.memory.mapped_bytes +
 			engine->workers[i]->outbox_memory.mapped_bytes;
 	}
 	fprintf(out, "memory plan (taken at start, never grows):\n");
@@ -345,11 +381,18 @@ void pe_engine_print_plan(const struct pe_engine *engine, FILE *out)
 	print_pool(out, "pending", c->pending_count_max, "states", pending, "");
 	if (held)
 		print_pool(out, "held back", held_states, "states", held, "");
+	if (c->details_bytes) {
+		print_pool(out, "details", t->details.unit_count * (uint64_t)c->worker_count,
+			"of 64", t->details.unit_memory.mapped_bytes, "");
+		print_pool(out, "", c->entity_count_max, "entries",
+			t->details.entry_memory.mapped_bytes, "");
+	}
 	print_pool(out, "rings", (uint64_t)c->worker_count * (c->worker_count - 1), "rings",
 		engine->ring_memory.mapped_bytes, "");
 	print_pool(out, "workers", c->worker_count, "workers", workers, "");
 	fprintf(out, "  %-16s %12s %-10s %10.1f MiB  %.0f bytes an entity\n", "in all", "", "",
-		(double)total / (1 << 20), (double)total / c->entity_count_max);
+		(double)total / (1 << 20),
+		(double)(total - t->details.unit_memory.mapped_bytes) / c->entity_count_max);
 }
 
 void pe_engine_counters(const struct pe_engine *engine, uint64_t values[PE_COUNTER_COUNT])

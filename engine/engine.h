@@ -38,6 +38,11 @@ struct pe_space_policy {
 	// how far a course is followed, for that and for questions about a later moment; 0 = PE_PREDICT_HORIZON_MS
 	uint32_t predict_horizon_ms;
 	float precision_max_m; // 0 = PE_PRECISION_MAX_M
+	// announced updates that may be missed in a row before an entity is stale; 0 = PE_STALE_INTERVALS
+	uint32_t stale_intervals;
+	// time constants of position_confidence by type (the first is not looked at, the last is CUSTOM's); 0 = three announced
+	// intervals, or no decay where none are announced
+	uint32_t decay_ms[5];
 };
 
 struct pe_engine_config {
@@ -57,6 +62,9 @@ struct pe_engine_config {
 	uint32_t query_results_max; // 0 = the caps of limits.h
 	uint32_t query_cells_max;
 	uint32_t query_candidates_max;
+	// for details of entities (wire/details.h), in blocks of 64 bytes to 2 KiB, the same for each worker; 0 = none are kept, and
+	// announced updates are not either
+	uint64_t details_bytes;
 	bool huge_pages;
 	unsigned space_count;
 	struct pe_space_policy spaces[PE_SPACES_MAX];

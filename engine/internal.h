@@ -10,7 +10,9 @@
 #include "entity/held.h"
 #include "entity/pending.h"
 #include "entity/table.h"
+#include "frame.h"
 #include "grid/grid.h"
+#include "parcel.h"
 #include "wire/decode.h"
 #include "wire/encode.h"
 #include "wire/half.h"
@@ -31,8 +33,10 @@ struct pe_space_entry {
 	struct pe_space_policy policy; // defaults filled in
 	struct pe_wire_limits limits;
 	struct pe_wire_ordinary ordinary;
-	bool thresholds; // one of space or time is set
-	uint8_t way;     // enum pe_change_way: of an update that asks for nothing else
+	struct pe_view_rules rules;
+	bool thresholds;      // one of space or time is set
+	uint32_t frequencies; // those of pe_wire_frequencies that make an update more than plain
+	uint8_t way;          // enum pe_change_way: of an update that asks for nothing else
 	// the spatial threshold by power mode, squared, in units across
 	double covered_square[4];
 	// bits of the largest precision seen; written: any worker, growing; read: queries
@@ -85,6 +89,13 @@ struct pe_worker {
 	struct pe_held held;
 	struct pe_memory pending_memory, held_memory;
 	struct pe_handles handles;
+	struct pe_details_arena arena;
+	struct pe_parcels parcels;
+	struct pe_frames frames;
+	// of the change with details that is worked: its FRAME, if it has one, and the parent's handle or PE_FRAME_NONE
+	struct pe_wire_placed placed;
+	uint32_t parent;
+	bool parcel_passed; // the change that is worked has handed its parcel on
 
 	struct pe_batch batch;
 	// by handle's low bits, where in the batch such a handle was last; older answers do no harm, since whoever
@@ -260,6 +271,31 @@ static inline uint32_t pe_coalesce_due(const struct pe_worker *w, const struct p
 
 	return ahead <= PE_TRAILING_MS ? w->tick + ahead : w->tick;
 }
+
+// detailed.c. An update with details, in order behind what is in the batch, which is empty. Its parcel is given back.
+void pe_apply_detailed(struct pe_worker *w, struct pe_change *c);
+// What an update makes of its entity's details.
+struct pe_next_details {
+	bool changes, published;
+	uint32_t block; // PE_DETAILS_NONE: none are left
+};
+// Works out what becomes of the details, in a new block that nobody sees; schedule_missing, details_large, details_full.
+[[nodiscard]] enum pe_reason pe_details_prepare(struct pe_worker *w, const struct pe_change *c,
+	uint32_t handle, struct pe_next_details *next);
+// PE_PUBLISHED_MORE of what is going to be published.
+uint16_t pe_details_bits(const struct pe_worker *w, const struct pe_change *c, uint32_t handle,
+	const struct pe_next_details *next);
+// Before the first state of an entity is published.
+void pe_details_before(struct pe_worker *w, uint32_t handle, struct pe_next_details *next);
+// The update was taken, or refused after all. bits: as above.
+void pe_details_settle(struct pe_worker *w, const struct pe_change *c, uint32_t handle,
+	struct pe_next_details *next, uint16_t bits);
+void pe_details_undo(struct pe_worker *w, uint32_t handle, struct pe_next_details *next);
+// The entity is gone.
+void pe_details_drop(struct pe_worker *w, uint32_t handle);
+// A payload of an update that was taken: for whoever subscribes, once somebody can. Owner's thread; not kept.
+void pe_details_payload(
+	struct pe_worker *w, uint32_t handle, const uint8_t *payload, uint32_t bytes);
 
 // own.c
 // The state that a record holds back, whole. Its owner's thread.

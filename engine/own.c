@@ -244,8 +244,8 @@ enum pe_publish pe_own_publish(struct pe_worker *w, uint32_t handle,
 	const struct pe_published *state, uint64_t key, bool owed)
 {
 	struct pe_record *r = &w->engine->table.records[handle];
-	bool there = PE_STATUS_LIFE(atomic_load_explicit(&r->status, memory_order_relaxed)) ==
-		PE_LIFE_THERE;
+	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
+	bool there = PE_STATUS_LIFE(status) == PE_LIFE_THERE;
 	struct pe_pending *node;
 	enum pe_publish done = PE_PUBLISHED;
 
@@ -264,6 +264,8 @@ enum pe_publish pe_own_publish(struct pe_worker *w, uint32_t handle,
 	}
 	if (done != PE_PUBLISH_FULL)
 		pe_own_expires(w, handle, state->expiry_tick);
+	if (__builtin_expect(status & PE_STATUS_PARENT, 0) && done == PE_PUBLISHED)
+		pe_frame_follow(w, handle);
 	return done;
 }
 
@@ -287,6 +289,7 @@ void pe_own_take_away(struct pe_worker *w, uint32_t handle)
 		r->slot = PE_SLOT_NONE;
 		r->key = pe_rcu_stamp();
 	}
+	pe_details_drop(w, handle);
 	set_life(r, PE_LIFE_GONE);
 	pe_wheel_remove(&w->wheel, handle);
 	pe_wheel_add(&w->wheel, handle, w->tick + w->engine->config.tombstone_ms);
@@ -316,6 +319,8 @@ static void leave_index(struct pe_worker *w, uint32_t handle)
 		pe_wheel_add(&w->wheel, handle, w->tick + 1);
 		return;
 	}
+	// Of a first state that waited in vain.
+	pe_details_drop(w, handle);
 	if (partition == w->index) {
 		pe_own_unindex(w, handle, hash);
 		return;
@@ -364,6 +369,12 @@ static void publish_waiting(struct pe_worker *w, struct pe_pending *node)
 	case PE_PUBLISH_FULL:
 		if (owed)
 			pe_count_reason(&w->counters, PE_REASON_grid_full, 1);
+		// A first state that comes to nothing leaves nothing.
+		if (owed &&
+			PE_STATUS_LIFE(atomic_load_explicit(
+				&w->engine->table.records[handle].status, memory_order_relaxed)) !=
+				PE_LIFE_THERE)
+			pe_details_drop(w, handle);
 		node = pe_own_node(w, handle, !owed);
 		if (node && !owed) {
 			// It was taken, so it may not be lost: once more when there may be room.
@@ -453,6 +464,8 @@ static void publish_held(struct pe_worker *w, uint32_t handle)
 	pe_grid_store_settled(w->engine->grid, r->slot, place.word);
 	publish_record(w, handle, &state);
 	pe_count(&w->counters, PE_COUNTER_trailing, 1);
+	if (status & PE_STATUS_PARENT)
+		pe_frame_follow(w, e->handle);
 }
 
 // The timer of an entity whose record holds back what its course covered: its own, or that of its life, which it is put back for.
@@ -611,5 +624,6 @@ unsigned pe_own_turn(struct pe_worker *w)
 		due += n;
 	} while (n == PE_OWN_BATCH && --rounds);
 	pe_handles_reclaim(&w->engine->table, &w->handles, PE_OWN_BATCH);
+	pe_details_reclaim(&w->arena, PE_OWN_BATCH);
 	return departed + waiting + held + due;
 }

@@ -26,6 +26,7 @@ static enum pe_reason check_message(
 		return reason;
 	switch (view->header.type) {
 	case PE_TYPE_SPATIAL_UPDATE:
+	case PE_TYPE_DETAILED_UPDATE:
 	case PE_TYPE_WITHDRAW:
 		// A sender that started in our future would lock its entities against its own next life.
 		if (view->body.update.incarnation * 1000ull > w->newest_ms)
@@ -149,7 +150,8 @@ __attribute__((always_inline)) static inline void take_updates(
 			continue;
 		}
 		if ((c->update.entity_type == PE_ENTITY_MOBILE) &
-			!(c->update.frequency | c->update.duration_ms))
+			!((pe_wire_frequencies(&c->update) & s->frequencies) |
+				c->update.duration_ms))
 			c->way = way;
 		if (!c->update.ttl_ms)
 			c->update.ttl_ms = s->policy.ttl_default_ms;
@@ -178,6 +180,50 @@ static inline bool take_ordinary(struct pe_worker *w, const uint8_t *data, uint3
 		return false;
 	take_updates(w, packet, data + sizeof(struct pe_wire_header) + sizeof preamble, count);
 	return true;
+}
+
+// One by one: each is in order behind what came before it, and none covers another.
+static void take_detailed(
+	struct pe_worker *w, const struct pe_wire_view *view, unsigned space, uint32_t ack)
+{
+	struct pe_space_entry *s = &w->engine->spaces[space];
+	const uint8_t *record = view->records;
+
+	pe_count(&w->counters, PE_COUNTER_records_carried, view->count);
+	pe_apply_flush(w);
+	for (unsigned i = 0; i < view->count; i++, record += pe_wire_detailed_next(record)) {
+		uint32_t at = ack == PE_ACK_NONE ? ack : ack + i;
+		struct pe_wire_limits limits = s->limits;
+		struct pe_change c = {.record = record};
+		struct pe_details_blocks blocks;
+		enum pe_reason reason;
+		uint64_t lanes;
+
+		memcpy(&c.update, record + sizeof(struct pe_wire_details), sizeof c.update);
+		lanes = pe_wire_speed_lanes(c.update.velocity);
+		describe(w, &c, PE_CHANGE_DETAILED, space,
+			pe_wire_event_ms(
+				view->header.timestamp_ms, c.update.time_offset_ms, w->wall_ms),
+			view->body.update.incarnation, at);
+		reason = pe_wire_check_detailed(record, &blocks);
+		// Metres in a parent's frame, on Earth too.
+		limits.geodetic &= !blocks.bytes[PE_DETAILS_FRAME];
+		if (!reason)
+			reason = pe_wire_check_update(&c.update, &limits);
+		if (!reason)
+			reason = check_time(w, c.time_ms);
+		if (reason) {
+			refuse_record(w, at, reason);
+			continue;
+		}
+		if (!c.update.ttl_ms)
+			c.update.ttl_ms = s->policy.ttl_default_ms;
+		note_precision(s, c.update.precision_m);
+		if (pe_wire_speed_above(
+			    lanes, atomic_load_explicit(&s->speed_seen, memory_order_relaxed)))
+			(void)note_speed(s, lanes);
+		pe_apply_detailed(w, &c);
+	}
 }
 
 static void take_withdrawals(
@@ -210,6 +256,7 @@ static void count_carried(struct pe_worker *w, uint8_t type)
 {
 	switch (type) {
 	case PE_TYPE_SPATIAL_UPDATE:
+	case PE_TYPE_DETAILED_UPDATE:
 		pe_count(&w->counters, PE_COUNTER_carried_update, 1);
 		break;
 	case PE_TYPE_WITHDRAW:
@@ -279,6 +326,8 @@ static void take_messages(struct pe_worker *w, const struct pe_message *messages
 				(struct packet){v->header.timestamp_ms, v->body.update.incarnation,
 					s, w->view_acks[i]},
 				v->records, v->count);
+		else if (kind[i] == PE_TYPE_DETAILED_UPDATE)
+			take_detailed(w, v, s, w->view_acks[i]);
 	}
 	pe_count(&w->counters, PE_COUNTER_carried_update, ordinary);
 	pe_apply_flush(w);
@@ -310,7 +359,8 @@ static void take_messages(struct pe_worker *w, const struct pe_message *messages
 
 static bool waits_for_grace(const struct pe_worker *w)
 {
-	return pe_grid_deferred(w->engine->grid, w->index) || w->handles.retired_count;
+	return pe_grid_deferred(w->engine->grid, w->index) || w->handles.retired_count ||
+		w->arena.retired_count;
 }
 
 unsigned pe_worker_turn(struct pe_worker *worker, struct pe_now now,

@@ -21,8 +21,8 @@ static const double reals[] = {0.0, -0.0, 0.5, 1.0, -1.0, 2.5, 7.0, 0x1p53, 0x1p
 static const uint8_t leaves[] = {PE_FILTER_TYPE, PE_FILTER_STATE, PE_FILTER_CUSTOM_TYPE,
 	PE_FILTER_CUSTOM_STATE, PE_FILTER_ID, PE_FILTER_POSITION_CONFIDENCE,
 	PE_FILTER_STATUS_CONFIDENCE, PE_FILTER_AGE, PE_FILTER_RADIUS, PE_FILTER_SPEED,
-	PE_FILTER_TAG, PE_FILTER_ACTIVITY, PE_FILTER_META, PE_FILTER_META, PE_FILTER_META,
-	PE_FILTER_META_IN, PE_FILTER_META_EXISTS};
+	PE_FILTER_STALE, PE_FILTER_TAG, PE_FILTER_ACTIVITY, PE_FILTER_META, PE_FILTER_META,
+	PE_FILTER_META, PE_FILTER_META_IN, PE_FILTER_META_EXISTS};
 
 #define COUNT(a)          (sizeof(a) / sizeof(a)[0])
 #define PICK(pool, state) ((pool)[below(COUNT(pool), state)])
@@ -69,6 +69,9 @@ static void random_leaf(struct tree_node *n, uint64_t *random)
 	case PE_FILTER_STATE:
 		n->argument = 0;
 		n->operand = (uint16_t)(1 + below(31, random));
+		break;
+	case PE_FILTER_STALE:
+		n->argument = 0;
 		break;
 	case PE_FILTER_CUSTOM_TYPE:
 	case PE_FILTER_CUSTOM_STATE:
@@ -233,6 +236,7 @@ void tree_random_entity(struct tree_entity *e, uint64_t *random)
 	e->custom_state = e->state == PE_STATE_CUSTOM ? (uint8_t)below(3, random) : 0;
 	e->position_confidence = (uint8_t)below(5, random);
 	e->status_confidence = (uint8_t)(below(2, random) ? below(5, random) : below(256, random));
+	e->stale = below(2, random);
 	if (below(3, random))
 		strcpy(e->activity, PICK(tags, random));
 	for (unsigned i = 0; i < COUNT(tags); i++)
@@ -275,6 +279,7 @@ void tree_facts(const struct tree_entity *e, struct tree_blocks *blocks, struct 
 		.custom_state = e->custom_state,
 		.position_confidence = e->position_confidence,
 		.status_confidence = e->status_confidence,
+		.stale = e->stale,
 		.context = blocks->context,
 		.context_bytes = pe_block_bytes(blocks->context, sizeof blocks->context),
 		.metadata = blocks->metadata,
@@ -381,6 +386,8 @@ static bool evaluate_hot(const struct tree_node *n, const struct tree_entity *e)
 	case PE_FILTER_STATUS_CONFIDENCE:
 		return e->status_confidence != 0 &&
 			numbers(n->argument, e->status_confidence, n->operand);
+	case PE_FILTER_STALE:
+		return e->stale;
 	case PE_FILTER_AGE:
 		return numbers(n->argument, e->age_ms, n->whole);
 	case PE_FILTER_RADIUS:

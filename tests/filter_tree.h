@@ -43,6 +43,7 @@ struct tree_entity {
 	float radius_m;
 	float velocity[3]; // that a half can say
 	uint8_t type, state, custom_state, position_confidence, status_confidence;
+	bool stale;
 	unsigned tag_count, value_count;
 	char tags[PE_CONTEXT_TAGS_MAX][33];
 	char activity[33]; // "" = none

@@ -368,6 +368,21 @@ uint64_t harness_queue_updates(struct harness *h, unsigned space, uint32_t incar
 	return header.sequence;
 }
 
+uint64_t harness_queue_detailed(struct harness *h, unsigned space, uint32_t incarnation,
+	const uint8_t *records, uint32_t bytes, unsigned count, bool ack)
+{
+	uint8_t buffer[PE_WIRE_BYTES_MAX];
+	struct pe_wire_header header = harness_header(h, space, ack ? PE_FLAG_ACK : 0);
+	struct pe_wire_update_preamble preamble = harness_preamble(header.sequence, incarnation);
+
+	bytes = pe_wire_put_detailed(
+		buffer, sizeof buffer, &header, &preamble, records, bytes, count);
+	HARNESS_CHECK(bytes > 0);
+	harness_queue(h, buffer, bytes);
+	h->sent_records += count;
+	return header.sequence;
+}
+
 uint64_t harness_queue_withdraws(struct harness *h, unsigned space, uint32_t incarnation,
 	const struct pe_wire_withdraw *withdraws, unsigned count, bool ack)
 {
@@ -414,6 +429,7 @@ int harness_acks(struct harness *h, uint64_t sequence, struct pe_wire_ack_record
 			PE_REASON_none)
 			continue;
 		if ((v.header.type != PE_TYPE_SPATIAL_UPDATE &&
+			    v.header.type != PE_TYPE_DETAILED_UPDATE &&
 			    v.header.type != PE_TYPE_WITHDRAW) ||
 			v.body.ack.request_sequence != sequence)
 			continue;
@@ -447,6 +463,16 @@ struct pe_wire_ack_record harness_send(struct harness *h, unsigned space, uint32
 	return only_ack(h, sequence);
 }
 
+struct pe_wire_ack_record harness_send_detailed(
+	struct harness *h, unsigned space, uint32_t incarnation, const uint8_t *record)
+{
+	uint64_t sequence = harness_queue_detailed(
+		h, space, incarnation, record, pe_wire_detailed_next(record), 1, true);
+
+	harness_turn(h);
+	return only_ack(h, sequence);
+}
+
 struct pe_wire_ack_record harness_withdraw(
 	struct harness *h, unsigned space, uint32_t incarnation, uint64_t n, uint32_t sequence)
 {
@@ -461,16 +487,18 @@ struct pe_wire_ack_record harness_withdraw(
 
 // ---- answers ----
 
-static void take_result(
-	struct harness_answer *answer, const uint8_t *results, unsigned i, unsigned flags)
+// Its bytes.
+static uint32_t take_result(
+	struct harness_answer *answer, const uint8_t *results, unsigned flags)
 {
+	uint32_t bytes = pe_answer_result_bytes(flags), details_bytes = 0;
 	struct pe_wire_result *r = &answer->results[answer->count];
 	struct pe_wire_short brief;
 
 	if (flags & PE_ANSWER_CELLS) {
-		pe_wire_get_cell(results, i, &answer->cells[answer->count]);
+		pe_wire_get_cell(results, 0, &answer->cells[answer->count]);
 	} else if (flags & PE_ANSWER_SHORT) {
-		pe_wire_get_short(results, i, &brief);
+		pe_wire_get_short(results, 0, &brief);
 		memset(r, 0, sizeof *r);
 		memcpy(r->entity_id, brief.entity_id, sizeof r->entity_id);
 		memcpy(r->position, brief.position, sizeof r->position);
@@ -479,9 +507,20 @@ static void take_result(
 			r->state = PE_RESULT_HEIGHT_UNKNOWN;
 		}
 	} else {
-		pe_wire_get_result(results, i, r);
+		pe_wire_get_result(results, 0, r);
+	}
+	if (flags & PE_ANSWER_DETAILED) {
+		bytes = pe_wire_result_bytes(results, true);
+		details_bytes = bytes - (uint32_t)sizeof *r;
+	}
+	HARNESS_CHECK(answer->details_bytes + details_bytes <= HARNESS_DETAILS_MAX);
+	if (answer->details_bytes + details_bytes <= HARNESS_DETAILS_MAX) {
+		memcpy(answer->details + answer->details_bytes, results + sizeof *r, details_bytes);
+		answer->details_at[answer->count] = answer->details_bytes;
+		answer->details_bytes += details_bytes;
 	}
 	answer->count++;
+	return bytes;
 }
 
 void harness_answer(
@@ -493,7 +532,7 @@ void harness_answer(
 	answer->code = answer->reason = 0;
 	answer->form = 0;
 	answer->detail = 0;
-	answer->count = answer->part_count = 0;
+	answer->count = answer->part_count = answer->details_bytes = 0;
 	for (unsigned i = 0; i < h->reply_count; i++) {
 		struct pe_wire_view v;
 		struct pe_wire_answer a;
@@ -518,7 +557,7 @@ void harness_answer(
 			answer->reason = a.reason;
 			for (unsigned k = 0;
 				k < a.result_count && answer->count < PE_QUERY_RESULTS_MAX; k++)
-				take_result(answer, results, k, a.flags);
+				results += take_result(answer, results, a.flags);
 			last |= (a.flags & PE_ANSWER_LAST) != 0;
 			if (a.flags & PE_ANSWER_TRUNCATED) {
 				answer->truncated = true;

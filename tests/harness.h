@@ -8,12 +8,14 @@
 #include "engine.h"
 
 #include "wire/decode.h"
+#include "wire/details.h"
 #include "wire/encode.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #define HARNESS_REPLIES_MAX 1024
+#define HARNESS_DETAILS_MAX (256u << 10)
 
 struct harness_message {
 	uint8_t *data; // on the heap, of exact size, so that a sanitizer sees a read past the end
@@ -105,6 +107,9 @@ struct pe_wire_update_preamble harness_preamble(uint64_t sequence, uint32_t inca
 // Queue a message of records; returns the packet's sequence.
 uint64_t harness_queue_updates(struct harness *h, unsigned space, uint32_t incarnation,
 	const struct pe_wire_update *updates, unsigned count, bool ack);
+// Records of wire/details.h, one behind the other.
+uint64_t harness_queue_detailed(struct harness *h, unsigned space, uint32_t incarnation,
+	const uint8_t *records, uint32_t bytes, unsigned count, bool ack);
 uint64_t harness_queue_withdraws(struct harness *h, unsigned space, uint32_t incarnation,
 	const struct pe_wire_withdraw *withdraws, unsigned count, bool ack);
 uint64_t harness_queue_queries(
@@ -122,6 +127,8 @@ int harness_acks(struct harness *h, uint64_t sequence, struct pe_wire_ack_record
 // One record in a packet of its own, one turn of worker 0, its acknowledgement record (all bits set without one).
 struct pe_wire_ack_record harness_send(struct harness *h, unsigned space, uint32_t incarnation,
 	const struct pe_wire_update *update);
+struct pe_wire_ack_record harness_send_detailed(
+	struct harness *h, unsigned space, uint32_t incarnation, const uint8_t *record);
 struct pe_wire_ack_record harness_withdraw(
 	struct harness *h, unsigned space, uint32_t incarnation, uint64_t n, uint32_t sequence);
 
@@ -138,6 +145,10 @@ struct harness_answer {
 	// of a SHORT answer id, position and whether the height is known
 	struct pe_wire_result results[PE_QUERY_RESULTS_MAX];
 	struct pe_wire_cell cells[PE_QUERY_RESULTS_MAX];
+	// of an answer with details: where each result's begin in `details`
+	uint32_t details_at[PE_QUERY_RESULTS_MAX];
+	uint32_t details_bytes;
+	uint8_t details[HARNESS_DETAILS_MAX];
 };
 
 // Gathers the answer to a query among the last turn's replies.

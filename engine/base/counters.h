@@ -62,7 +62,9 @@
 	PE_COUNTER(work_cut_normal, "queries", "answers of class NORMAL cut by a bound of work") \
 	PE_COUNTER(work_cut_low, "queries", "answers of class LOW cut by a bound of work") \
 	PE_COUNTER(work_cut_high, "queries", "answers of class HIGH cut by a bound of work") \
-	PE_COUNTER(work_cut_critical, "queries", "answers of class CRITICAL cut by a bound of work")
+	PE_COUNTER(work_cut_critical, "queries", "answers of class CRITICAL cut by a bound of work") \
+	PE_COUNTER(details_changed, "records", "details of entities set, replaced or taken away by a record") \
+	PE_COUNTER(payloads, "records", "payloads of records that were taken")
 // clang-format on
 
 enum pe_counter {

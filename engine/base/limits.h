@@ -11,13 +11,15 @@
 #define PE_TTL_MAX_MS       86400000u // one day: far below half of the 32-bit tick range
 #define PE_TTL_DEFAULT_MS   30000u
 // how long a gone entity's (incarnation, sequence) is remembered
-#define PE_TOMBSTONE_MS         10000u
-#define PE_CLOCK_AHEAD_MS       2000u   // event times and incarnations further ahead are refused
-#define PE_PRECISION_MAX_M      1000.0f // bounds the walk of a point query
-#define PE_QUERY_RESULTS_MAX    4096    // results of one answer, all its parts together
-#define PE_QUERY_NEAREST_MAX    1000    // the nearest that one query may ask for: kept in a heap
-#define PE_QUERY_CELLS_MAX      65536   // leaf cells one query may visit
-#define PE_QUERY_CANDIDATES_MAX 1048576 // positions one query may test
+#define PE_TOMBSTONE_MS            10000u
+#define PE_STALE_INTERVALS         3u // announced updates that are missed before an entity is stale
+#define PE_DETAILS_BYTES_TOTAL_MAX (1ull << 37)
+#define PE_CLOCK_AHEAD_MS          2000u   // event times and incarnations further ahead are refused
+#define PE_PRECISION_MAX_M         1000.0f // bounds the walk of a point query
+#define PE_QUERY_RESULTS_MAX       4096    // results of one answer, all its parts together
+#define PE_QUERY_NEAREST_MAX       1000    // the nearest that one query may ask for: kept in a heap
+#define PE_QUERY_CELLS_MAX         65536   // leaf cells one query may visit
+#define PE_QUERY_CANDIDATES_MAX    1048576 // positions one query may test
 // spheres and boxes larger than this are refused on a GEODETIC space
 #define PE_QUERY_RADIUS_MAX_M 2000000.0
 #define PE_TURN_QUERIES       2 // whole queries' worth of walking in one turn: tens of ms at worst

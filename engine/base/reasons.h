@@ -74,7 +74,14 @@
 	PE_REASON(query_nearest, QUERY, REFUSED, INVALID_MESSAGE, "nearest none, or more than the cap") \
 	PE_REASON(explain_id, QUERY, REFUSED, INVALID_MESSAGE, "explanation of the nil entity") \
 	PE_REASON(query_resolution, QUERY, REFUSED, INVALID_MESSAGE, "resolution that is negative or not a number, an attribute above 1, or cells of the nearest") \
-	PE_REASON(query_time, QUERY, REFUSED, INVALID_MESSAGE, "moment before now, or further ahead than the space predicts")
+	PE_REASON(query_time, QUERY, REFUSED, INVALID_MESSAGE, "moment before now, or further ahead than the space predicts") \
+	/* Details of a record. */ \
+	PE_REASON(details_form, RECORD, REFUSED, INVALID_MESSAGE, "details whose blocks are not laid out as their record says") \
+	PE_REASON(details_content, RECORD, REFUSED, INVALID_MESSAGE, "orientation, context, metadata, schedule, frame or payload that is not sound") \
+	PE_REASON(details_large, RECORD, REFUSED, INVALID_STATE, "details that would be more than an entity may have") \
+	PE_REASON(details_full, RECORD, REFUSED, OUT_OF_MEMORY, "no room for details") \
+	PE_REASON(frame_unknown, RECORD, REFUSED, STATE_CONFLICT, "parent of a RELATIVE entity that is not there, or relative to too many others") \
+	PE_REASON(frame_full, RECORD, REFUSED, OUT_OF_MEMORY, "as many RELATIVE entities as there may be")
 // clang-format on
 
 enum pe_reason {

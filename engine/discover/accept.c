@@ -13,6 +13,10 @@
 // How exact the index is: a unit an axis, the coarser one 1 mm up.
 #define INDEX_ERROR_M 0.0025
 
+// PE_PUBLISHED_MORE in the word that it is published in.
+#define MORE ((uint64_t)PE_PUBLISHED_MORE << 8 * (offsetof(struct pe_published, attributes) % 8))
+static_assert(offsetof(struct pe_published, attributes) / 8 == PE_PUBLISHED_EXPIRY_WORD, "MORE");
+
 #define ALWAYS_INLINE __attribute__((always_inline)) static inline
 
 ALWAYS_INLINE double straight(const double p[3], const double q[3])
@@ -168,7 +172,8 @@ ALWAYS_INLINE void put_result(const struct pe_view *view, const struct pe_instan
 {
 	const struct pe_published *p = &view->shows;
 	unsigned state = PE_ATTRIBUTE_STATE(p->attributes) |
-		(p->attributes & PE_ATTRIBUTE_HEIGHT_UNKNOWN ? PE_RESULT_HEIGHT_UNKNOWN : 0);
+		(p->attributes & PE_ATTRIBUTE_HEIGHT_UNKNOWN ? PE_RESULT_HEIGHT_UNKNOWN : 0) |
+		(view->stale ? PE_RESULT_STALE : 0);
 	uint64_t motion, rest;
 
 	memcpy(&motion, (const char *)p + offsetof(struct pe_published, velocity), sizeof motion);
@@ -187,16 +192,20 @@ ALWAYS_INLINE void put_result(const struct pe_view *view, const struct pe_instan
 	memcpy(&r->ttl_left, &rest, sizeof rest);
 }
 
-// The view of a whole published copy, tested, and written where it stands the test.
+// The view of a whole published copy, tested, and written where it stands the test. complete: there is more of it than the record has;
+// *details is then written.
 ALWAYS_INLINE bool test_view(const struct pe_test *t, struct pe_ways ways, const struct pe_hit *hit,
 	const struct pe_record *record, const struct pe_published *published,
-	struct pe_wire_result *result)
+	struct pe_wire_result *result, const bool complete, const uint8_t **details)
 {
 	struct pe_view view;
 	double centre_m, origin_m;
 	bool met, centred;
 
-	if (!pe_view_build(t->asker, record, published, t->now.tick, &view))
+	if (!pe_view_build(t->asker, record, published, t->now.tick, &view) ||
+		(complete &&
+			!pe_view_complete(&t->table->details, hit->handle, t->rules, t->now.tick,
+				t->now.wall_ms, &view)))
 		return false;
 	if (PE_STATUS_SPACE(atomic_load_explicit(&record->status, memory_order_relaxed)) !=
 		t->space_index)
@@ -222,20 +231,44 @@ ALWAYS_INLINE bool test_view(const struct pe_test *t, struct pe_ways ways, const
 			return false;
 	}
 	put_result(&view, &t->now, origin_m, result);
+	if (complete)
+		*details = view.details;
 	return true;
 }
 
-__attribute__((noinline)) static bool take_any(
-	const struct pe_test *t, const struct pe_hit *hit, struct pe_wire_result *result)
+__attribute__((noinline)) static bool take_any(const struct pe_test *t, const struct pe_hit *hit,
+	struct pe_wire_result *result, const uint8_t **details)
 {
 	const struct pe_record *r = &t->table->records[hit->handle];
 	struct pe_published p;
 
+	*details = NULL;
 	if (!pe_record_read(r, t->table->drafts, &p, LATCH_TRIES)) {
 		pe_count(t->counters, PE_COUNTER_latch_retries, LATCH_TRIES);
 		return false;
 	}
-	return test_view(t, t->ways, hit, r, &p, result);
+	return test_view(t, t->ways, hit, r, &p, result,
+		t->ways.complete || (p.attributes & PE_PUBLISHED_MORE), details);
+}
+
+#define NO_ROOM 2u
+// A hit of which there is more than its record has, or may be; `taken` results were before it. How many it adds, or NO_ROOM.
+__attribute__((noinline)) static unsigned take_complete(const struct pe_test *t,
+	struct pe_hits *hits, unsigned at, struct pe_wire_result *result, unsigned taken)
+{
+	const uint8_t *details;
+	uint32_t bytes;
+
+	if (!take_any(t, &hits->hit[at], result, &details))
+		return 0;
+	if (hits->details) {
+		bytes = pe_query_detailed_bytes(details);
+		if (bytes > hits->bytes_left)
+			return NO_ROOM;
+		hits->bytes_left -= bytes;
+		hits->details[taken] = details;
+	}
+	return 1;
 }
 
 ALWAYS_INLINE void ask_for_record(const struct pe_record *records, const struct pe_hit *hit)
@@ -264,12 +297,18 @@ ALWAYS_INLINE unsigned take(const struct pe_test *t, struct pe_ways ways, struct
 		if (hits.asked < hits.ahead)
 			ask_for_record(records, &hits.hit[hits.asked++]);
 		handles[taken] = hit->handle;
-		if (__builtin_expect(!pe_record_read_once(r, words), 0)) {
-			taken += take_any(t, hit, &results[taken]);
+		if (__builtin_expect(ways.complete || !pe_record_read_once(r, words) ||
+				    (words[PE_PUBLISHED_EXPIRY_WORD] & MORE),
+			    0)) {
+			unsigned n = take_complete(t, all, hits.at, &results[taken], taken);
+
+			if (n == NO_ROOM)
+				break;
+			taken += n;
 			continue;
 		}
 		memcpy(&p, words, sizeof p);
-		taken += test_view(t, ways, hit, r, &p, &results[taken]);
+		taken += test_view(t, ways, hit, r, &p, &results[taken], false, NULL);
 	}
 	all->at = hits.at;
 	all->asked = hits.asked;
@@ -301,7 +340,7 @@ unsigned pe_accept(const struct pe_test *t, struct pe_hits *hits, struct pe_wire
 	uint32_t *handles, uint32_t room)
 {
 	if (!t->ways.sphere || !t->ways.centred || t->ways.filtered || t->ways.straight ||
-		t->ways.timed)
+		t->ways.timed || t->ways.complete)
 		return take_general(t, hits, results, handles, room);
 	if (t->ways.geodetic)
 		return take_geodetic(t, hits, results, handles, room);

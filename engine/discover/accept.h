@@ -21,6 +21,7 @@ struct pe_ways {
 	bool sphere;   // the volume is one, or is made of some
 	bool filtered; // by type, state, height, age or a program
 	bool centred;  // the asker's point is the volume's centre
+	bool complete; // every view is completed: details are wanted, or the space decays
 	bool timed;    // at another moment than now: entities are where their courses lead
 };
 
@@ -43,6 +44,7 @@ struct pe_test {
 	struct pe_counters *counters;
 	struct pe_instant now;
 	struct pe_ways ways;
+	const struct pe_view_rules *rules; // of the space
 	unsigned space_index;
 	double radius_m;
 	double centre[3]; // of the volume; not of a box
@@ -70,9 +72,13 @@ struct pe_hits {
 	unsigned end; // of this query's
 	unsigned ahead;
 	unsigned asked; // records before it were asked for
+	// Where details are wanted: written, of each result; and what bytes results may have with them. Else NULL.
+	const uint8_t **details;
+	uint32_t bytes_left;
 };
 
-// Takes hits until all of the query's are taken or `room` stood the test. Writes these and their handles, and returns their
+// Takes hits until all of the query's are taken, or `room` stood the test, or where details are wanted the next one has no room in
+// bytes_left. Writes these and their handles, and returns their
 // number.
 unsigned pe_accept(const struct pe_test *test, struct pe_hits *hits, struct pe_wire_result *results,
 	uint32_t *handles, uint32_t room);

@@ -25,7 +25,8 @@ static void decide(struct pe_wire_explanation *e, bool passed, enum pe_why cause
 enum seen { SEEN_NOT, SEEN_GONE, SEEN_BUSY, SEEN };
 
 static enum seen look(const struct pe_query_context *c, const struct pe_asker *asker,
-	struct pe_instant now, uint32_t handle, struct pe_view *view, unsigned *space)
+	const struct pe_view_rules *rules, struct pe_instant now, uint32_t handle,
+	struct pe_view *view, unsigned *space)
 {
 	const struct pe_record *r;
 	struct pe_published p;
@@ -45,11 +46,15 @@ static enum seen look(const struct pe_query_context *c, const struct pe_asker *a
 		return SEEN_BUSY;
 	}
 	// A life that ended and began again beside it may be in another space.
-	if ((status ^ atomic_load_explicit(&r->status, memory_order_relaxed)) & ~PE_STATUS_FLAGS)
+	if ((status ^ atomic_load_explicit(&r->status, memory_order_relaxed)) & 0xFFFFFFu)
 		return SEEN_BUSY;
 	*space = PE_STATUS_SPACE(status);
 	if (life == PE_LIFE_THERE && pe_view_build(asker, r, &p, now.tick, view))
-		return SEEN;
+		// Who is closed is nothing that anyone may know of.
+		return pe_view_complete(
+			       &c->table->details, handle, rules, now.tick, now.wall_ms, view) ?
+			SEEN :
+			SEEN_NOT;
 	// It isn't there, or may not be seen. Only who could see it while it was there is told that it is gone; and only who is
 	// trusted, or hiding could be told from going.
 	if (asker->trusted && (life != PE_LIFE_THERE || (int32_t)(now.tick - p.expiry_tick) >= 0) &&
@@ -154,7 +159,7 @@ static enum pe_reason explain_rank(
 {
 	const struct pe_query_slot *s = &c->slots[0];
 	struct pe_query_answer answer;
-	enum pe_reason reason = pe_query_run(c, 0, c->results_max, &answer);
+	enum pe_reason reason = pe_query_run(c, 0, c->results_max, UINT32_MAX, &answer);
 
 	if (reason)
 		return reason;
@@ -212,14 +217,15 @@ static void describe(
 	e->age_ms = milliseconds(now.wall_ms, p->time_ms);
 	e->ttl_left_ms = p->expiry_tick - now.tick;
 	e->state = (uint8_t)(PE_ATTRIBUTE_STATE(p->attributes) |
-		(p->attributes & PE_ATTRIBUTE_HEIGHT_UNKNOWN ? PE_RESULT_HEIGHT_UNKNOWN : 0));
+		(p->attributes & PE_ATTRIBUTE_HEIGHT_UNKNOWN ? PE_RESULT_HEIGHT_UNKNOWN : 0) |
+		(view->stale ? PE_RESULT_STALE : 0));
 	e->entity_type = p->entity_type;
 }
 
 enum pe_reason pe_explain(struct pe_query_context *c, const struct pe_space *space,
-	const struct pe_asker *asker, struct pe_instant now, const struct pe_query_known *known,
-	const uint8_t *extension, const struct pe_explain_subject *subject,
-	struct pe_wire_explanation *e)
+	const struct pe_view_rules *rules, const struct pe_asker *asker, struct pe_instant now,
+	const struct pe_query_known *known, const uint8_t *extension,
+	const struct pe_explain_subject *subject, struct pe_wire_explanation *e)
 {
 	struct pe_query_slot *s = &c->slots[0];
 	enum pe_reason reason = PE_REASON_none;
@@ -235,10 +241,10 @@ enum pe_reason pe_explain(struct pe_query_context *c, const struct pe_space *spa
 		.asker_m = PE_EXPLAIN_NOT_TOLD,
 		.held_m = PE_EXPLAIN_NOT_TOLD};
 	memcpy(e->entity_id, subject->id, sizeof e->entity_id);
-	pe_query_prepare(c, space, asker, now, known, extension);
+	pe_query_prepare(c, space, rules, asker, now, known, extension);
 	if (s->reason)
 		return s->reason;
-	seen = look(c, asker, now, subject->handle, &view, &in_space);
+	seen = look(c, asker, rules, now, subject->handle, &view, &in_space);
 	if (seen == SEEN_BUSY || s->form == PE_QUERY_POSTPONED) {
 		e->verdict = PE_EXPLAIN_UNDECIDED;
 		return PE_REASON_none;

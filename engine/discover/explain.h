@@ -29,6 +29,7 @@ struct pe_explain_subject {
 // for pe_query_prepare. Fills *explanation but for code, reason, the request's sequence and the selector. Returns
 // PE_REASON_none, or why the query is refused (then only id and query_id are filled).
 [[nodiscard]] enum pe_reason pe_explain(struct pe_query_context *context,
-	const struct pe_space *space, const struct pe_asker *asker, struct pe_instant now,
-	const struct pe_query_known *known, const uint8_t *extension,
-	const struct pe_explain_subject *subject, struct pe_wire_explanation *explanation);
+	const struct pe_space *space, const struct pe_view_rules *rules,
+	const struct pe_asker *asker, struct pe_instant now, const struct pe_query_known *known,
+	const uint8_t *extension, const struct pe_explain_subject *subject,
+	struct pe_wire_explanation *explanation);

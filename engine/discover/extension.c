@@ -183,7 +183,6 @@ static struct pe_facts facts_of(const struct pe_test *t, const struct pe_view *v
 {
 	const struct pe_published *p = &view->shows;
 
-	// Context and metadata are not kept yet: none is at hand, and tests of them are false.
 	return (struct pe_facts){.id = view->id,
 		.age_ms = (int64_t)(t->now.wall_ms - p->time_ms),
 		.radius_m = p->radius_m,
@@ -192,21 +191,41 @@ static struct pe_facts facts_of(const struct pe_test *t, const struct pe_view *v
 		.state = (uint8_t)PE_ATTRIBUTE_STATE(p->attributes),
 		.custom_state = p->custom_state,
 		.position_confidence = p->position_confidence,
-		.status_confidence = p->status_confidence};
+		.status_confidence = p->status_confidence,
+		.stale = view->stale};
+}
+
+// The rest of them, where a test asks for it.
+static void add_details(struct pe_facts *facts, const struct pe_view *view)
+{
+	struct pe_details_blocks blocks;
+
+	if (!view->details)
+		return;
+	pe_wire_get_details(view->details, &blocks);
+	facts->context = blocks.content[PE_DETAILS_CONTEXT];
+	facts->context_bytes = blocks.bytes[PE_DETAILS_CONTEXT];
+	facts->metadata = blocks.content[PE_DETAILS_METADATA];
+	facts->metadata_bytes = blocks.bytes[PE_DETAILS_METADATA];
 }
 
 bool pe_query_filter_takes(const struct pe_test *t, const struct pe_view *view)
 {
-	const struct pe_facts facts = facts_of(t, view);
+	struct pe_facts facts = facts_of(t, view);
+	enum pe_filter_verdict verdict = pe_filter_run_hot(t->filter, &facts);
 
+	if (verdict != PE_FILTER_NEEDS_COLD)
+		return verdict == PE_FILTER_YES;
+	add_details(&facts, view);
 	return pe_filter_run(t->filter, &facts);
 }
 
 unsigned pe_query_filter_test(const struct pe_test *t, const struct pe_view *view)
 {
-	const struct pe_facts facts = facts_of(t, view);
+	struct pe_facts facts = facts_of(t, view);
 	unsigned test;
 
+	add_details(&facts, view);
 	(void)!pe_filter_decide(t->filter, &facts, &test);
 	return test;
 }

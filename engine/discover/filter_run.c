@@ -181,6 +181,8 @@ static inline bool test_hot(
 	case PE_FILTER_AGE:
 		memcpy(&whole, constant, sizeof whole);
 		return COMPARE(t->argument, f->age_ms, whole);
+	case PE_FILTER_STALE:
+		return f->stale;
 	case PE_FILTER_RADIUS:
 		memcpy(&number, constant, sizeof number);
 		return COMPARE(t->argument,

@@ -49,6 +49,7 @@ struct pe_facts {
 	uint8_t custom_state;
 	uint8_t position_confidence; // as in updates: 0 = not stated; after decay, where there is one
 	uint8_t status_confidence;
+	bool stale; // announced updates have not come
 	// Blocks of wire/metadata.h, checked when they came in; NULL and 0 = none. Not looked at by pe_filter_run_hot.
 	const uint8_t *context;
 	uint32_t context_bytes;

@@ -148,7 +148,8 @@ static void sift_down(struct nearest *n, uint32_t count)
 }
 
 // One that stood the test.
-static void offer(struct nearest *n, const struct pe_wire_result *result, uint32_t handle)
+static void offer(struct nearest *n, const struct pe_wire_result *result, uint32_t handle,
+	const uint8_t *details)
 {
 	const struct pe_test *t = &n->s->test;
 	double distance_m =
@@ -164,6 +165,7 @@ static void offer(struct nearest *n, const struct pe_wire_result *result, uint32
 	if (n->count < n->k) {
 		n->c->met[at] = handle;
 		n->c->results[n->count] = *result;
+		n->c->details[n->count] = details;
 		n->near[n->count] = (struct pe_query_near){distance_m, handle, n->count};
 		sift_up(n, n->count++);
 		return;
@@ -171,6 +173,7 @@ static void offer(struct nearest *n, const struct pe_wire_result *result, uint32
 	forget(n, root->handle);
 	n->c->met[find(n, handle)] = handle;
 	n->c->results[root->result] = *result;
+	n->c->details[root->result] = details;
 	root->distance_m = distance_m;
 	root->handle = handle;
 	sift_down(n, n->count);
@@ -185,12 +188,15 @@ static void take_piece(struct nearest *n)
 		.at = s->from,
 		.end = s->to,
 		.ahead = c->hits_end,
-		.asked = s->from};
+		.asked = s->from,
+		.details = s->form == PE_QUERY_DETAILED ? c->extras->details : NULL,
+		.bytes_left = UINT32_MAX};
 	uint32_t taken =
 		pe_accept(t, &hits, c->extras->piece, c->extras->handles, PE_QUERY_PIECE_HITS);
 
 	for (uint32_t i = 0; i < taken; i++)
-		offer(n, &c->extras->piece[i], c->extras->handles[i]);
+		offer(n, &c->extras->piece[i], c->extras->handles[i],
+			hits.details ? c->extras->details[i] : NULL);
 	if (t->ways.geodetic)
 		s->walk.candidates += taken * GEODESIC_CANDIDATES;
 	// What is further than the furthest of k is not wanted.
@@ -247,6 +253,7 @@ static double widen(const struct nearest *n, unsigned round, uint32_t last, doub
 static void arrange(struct nearest *n)
 {
 	struct pe_wire_result *sorted = n->c->extras->piece;
+	const uint8_t **details = n->c->extras->details;
 
 	for (uint32_t left = n->count; left > 1; left--) {
 		struct pe_query_near furthest = n->near[0];
@@ -255,9 +262,25 @@ static void arrange(struct nearest *n)
 		sift_down(n, left - 1);
 		n->near[left - 1] = furthest;
 	}
-	for (uint32_t i = 0; i < n->count; i++)
+	for (uint32_t i = 0; i < n->count; i++) {
 		sorted[i] = n->c->results[n->near[i].result];
+		details[i] = n->c->details[n->near[i].result];
+	}
 	memcpy(n->c->results, sorted, n->count * sizeof *sorted);
+	memcpy(n->c->details, details, n->count * sizeof *details);
+}
+
+// How many of the first results have room with their details.
+static uint32_t fitting(const struct pe_query_context *c, uint32_t count, uint32_t bytes)
+{
+	uint32_t n = 0, result;
+
+	for (; n < count; n++, bytes -= result) {
+		result = pe_query_detailed_bytes(c->details[n]);
+		if (result > bytes)
+			break;
+	}
+	return n;
 }
 
 void pe_query_run_nearest(struct pe_query_context *c, struct pe_query_slot *s, uint32_t results_max,
@@ -294,7 +317,10 @@ void pe_query_run_nearest(struct pe_query_context *c, struct pe_query_slot *s, u
 	arrange(&n);
 	answer->result_count = n.count;
 	answer->worked_out = !whole && n.k > 0;
+	if (s->form == PE_QUERY_DETAILED)
+		answer->result_count = fitting(c, n.count, s->bytes_left);
 	// Those that there was no room for are cut off as well.
-	answer->truncated = !whole || (n.k < s->query.max_results && n.count == n.k);
-	pe_count(c->counters, PE_COUNTER_query_results, n.count);
+	answer->truncated = !whole || (n.k < s->query.max_results && n.count == n.k) ||
+		answer->result_count < n.count;
+	pe_count(c->counters, PE_COUNTER_query_results, answer->result_count);
 }

@@ -35,6 +35,7 @@ enum pe_status pe_query_create(struct pe_query_context *context, const struct pe
 	// Whole lines of 512 handles, and words of 64 lines; eight words are a line.
 	size_t lines = ((size_t)table->entity_count_max + 511) / 512, words = (lines + 63) / 64;
 	size_t counted_bytes = lines * 64 + (words + 7) / 8 * 64;
+	size_t details_bytes = results_max * sizeof(const uint8_t *);
 	uint8_t *base;
 
 	while (set < 2 * results_max)
@@ -49,7 +50,7 @@ enum pe_status pe_query_create(struct pe_query_context *context, const struct pe
 		.met_mask = set - 1,
 	};
 	if (pe_memory_map(slot_bytes + extra_bytes + counted_bytes + result_bytes + hit_bytes +
-			    handle_bytes + set * sizeof(uint32_t),
+			    details_bytes + handle_bytes + set * sizeof(uint32_t),
 		    false, &context->memory) != PE_OK)
 		return PE_NO_MEMORY;
 	base = context->memory.base;
@@ -61,7 +62,8 @@ enum pe_status pe_query_create(struct pe_query_context *context, const struct pe
 	context->results = (struct pe_wire_result *)(base += counted_bytes);
 	context->cells = (struct pe_wire_cell *)base;
 	context->hits = (struct pe_hit *)(base += result_bytes);
-	context->handles = (uint32_t *)(base += hit_bytes);
+	context->details = (const uint8_t **)(void *)(base += hit_bytes);
+	context->handles = (uint32_t *)(base += details_bytes);
 	context->met = (uint32_t *)(base + handle_bytes);
 	return PE_OK;
 }
@@ -100,7 +102,8 @@ static enum pe_reason prepare_test(
 		.filtered = q->type_mask || q->state_mask || (q->flags & PE_QUERY_HEIGHT_RANGE) ||
 			t->filter || t->age_max_ms,
 		.centred = centred,
-		.timed = t->ways.timed};
+		.timed = t->ways.timed,
+		.complete = t->rules->decays || s->form == PE_QUERY_DETAILED};
 	if (!centred) {
 		reason = pe_space_check_sphere(space, q->origin, 0);
 		memcpy(t->origin, q->origin, sizeof t->origin);
@@ -164,8 +167,10 @@ static uint32_t drop_doubles(struct pe_query_context *c, uint32_t count)
 		if (c->met[at] == handle)
 			continue;
 		c->met[at] = handle;
-		if (kept != i)
+		if (kept != i) {
 			c->results[kept] = c->results[i];
+			c->details[kept] = c->details[i];
+		}
 		kept++;
 	}
 	return kept;
@@ -191,6 +196,22 @@ void pe_query_set_cursor(struct pe_query_answer *answer, const struct pe_cursor 
 		(uint64_t)skip << CURSOR_SKIP_SHIFT;
 }
 
+// Where details are wanted: the results from *count on with theirs, as far as they have room; what is passed over has no bound.
+__attribute__((noinline)) static uint32_t accept_detailed(struct pe_query_context *c,
+	struct pe_query_slot *s, struct pe_hits *hits, uint32_t at, uint32_t room)
+{
+	const uint8_t **passed = hits->details;
+	uint32_t added;
+
+	hits->details = &c->details[at];
+	hits->bytes_left = s->bytes_left;
+	added = pe_accept(&s->test, hits, &c->results[at], &c->handles[at], room);
+	s->bytes_left = hits->bytes_left;
+	hits->details = passed;
+	hits->bytes_left = UINT32_MAX;
+	return added;
+}
+
 // Takes the hits of the slot's piece, without the first `skip` results that an earlier answer gave, into c->results from *count on.
 // True: there is one more than fits; *given is then how many of the piece's results are in answers.
 static bool take_piece(struct pe_query_context *c, struct pe_query_slot *s, uint32_t skip,
@@ -208,8 +229,11 @@ static bool take_piece(struct pe_query_context *c, struct pe_query_slot *s, uint
 	*given = 0;
 	while (*given < skip && hits.at < hits.end)
 		*given += pe_accept(&s->test, &hits, &passed, &handle, 1);
-	added = pe_accept(
-		&s->test, &hits, &c->results[*count], &c->handles[*count], results_max - *count);
+	if (__builtin_expect(s->form == PE_QUERY_DETAILED, 0))
+		added = accept_detailed(c, s, &hits, *count, results_max - *count);
+	else
+		added = pe_accept(&s->test, &hits, &c->results[*count], &c->handles[*count],
+			results_max - *count);
 	*given += added;
 	*count += added;
 	more = hits.at < hits.end && pe_accept(&s->test, &hits, &passed, &handle, 1);
@@ -307,18 +331,19 @@ bool pe_query_next_fits(const struct pe_query_context *c)
 }
 
 void pe_query_prepare(struct pe_query_context *c, const struct pe_space *space,
-	const struct pe_asker *asker, struct pe_instant now, const struct pe_query_known *known,
-	const uint8_t *extension)
+	const struct pe_view_rules *rules, const struct pe_asker *asker, struct pe_instant now,
+	const struct pe_query_known *known, const uint8_t *extension)
 {
 	struct pe_query_slot *s = &c->slots[c->prepared++];
 
 	s->test.asker = asker;
+	s->test.rules = rules;
 	s->test.table = c->table;
 	s->test.counters = c->counters;
 	s->test.now = now;
 	s->test.filter = NULL;
 	s->test.age_max_ms = 0;
-	s->form = PE_QUERY_WHOLE;
+	s->form = s->query.flags & PE_QUERY_WITH_DETAILS ? PE_QUERY_DETAILED : PE_QUERY_WHOLE;
 	s->test.ways.timed = false;
 	s->reason = PE_REASON_none;
 	if (s->query.flags & PE_QUERY_HAS_EXTENSION)
@@ -466,7 +491,7 @@ __attribute__((noinline)) static void run_otherwise(struct pe_query_context *c,
 }
 
 enum pe_reason pe_query_run(struct pe_query_context *c, unsigned slot, uint32_t results_max,
-	struct pe_query_answer *answer)
+	uint32_t bytes_max, struct pe_query_answer *answer)
 {
 	struct pe_query_slot *s = &c->slots[slot];
 	uint32_t count = 0, skip = s->skip, given;
@@ -483,6 +508,7 @@ enum pe_reason pe_query_run(struct pe_query_context *c, unsigned slot, uint32_t 
 		fetch(c);
 	results_max = least(results_max, c->results_max);
 	answer->form = s->form;
+	s->bytes_left = bytes_max;
 	if (s->query.kind == PE_QUERY_NEAREST) {
 		pe_query_run_nearest(c, s, results_max, answer);
 		return PE_REASON_none;

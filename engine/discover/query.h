@@ -56,6 +56,7 @@ struct pe_query_context {
 	struct pe_wire_result *results; // results_max, as they go over the wire
 	struct pe_wire_cell *cells;     // in the place of results: of an answer of cells
 	uint32_t *handles;              // of the results
+	const uint8_t **details;        // of the results, where they are wanted; NULL = none
 	uint32_t *met;                  // open-addressed set of handles, met_mask + 1 entries
 	uint32_t met_mask;
 	// Of an answer of cells: a bit a handle that was counted; a bit a line of these that has any.
@@ -77,6 +78,7 @@ void pe_query_begin_turn(struct pe_query_context *context);
 enum pe_query_form {
 	PE_QUERY_WHOLE,
 	PE_QUERY_SHORT,
+	PE_QUERY_DETAILED, // whole, with what is in context->details, until the next quiescent state
 	PE_QUERY_CELLS,
 	PE_QUERY_POSTPONED, // none: the turn's work was used up before it was made ready
 };
@@ -89,23 +91,34 @@ struct pe_query_answer {
 	uint64_t cursor[2]; // truncated: where to go on
 };
 
+// Bytes of a result in an answer with details; details may be NULL.
+static inline uint32_t pe_query_detailed_bytes(const uint8_t *details)
+{
+	struct pe_wire_details head = {.bytes = sizeof head};
+
+	if (details)
+		memcpy(&head, details, sizeof head);
+	return (uint32_t)sizeof(struct pe_wire_result) + head.bytes;
+}
+
 // Queries are taken up one behind the other, at most PE_QUERY_SLOTS: the next one's place, which the caller fills; then either its
 // preparation, by which where it looks is asked for, or its refusal. The first slot is 0 again after pe_query_begin.
 void pe_query_begin(struct pe_query_context *context);
 struct pe_wire_query *pe_query_next(struct pe_query_context *context);
 // False: it has a polygon, and there is no more room for one before the next pe_query_begin.
 bool pe_query_next_fits(const struct pe_query_context *context);
-// The query passed pe_wire_check_query. extension: its extension_bytes, as they came, not needed afterwards. space, asker and
+// The query passed pe_wire_check_query. extension: its extension_bytes, as they came, not needed afterwards. space, rules, asker and
 // known->hidden_m outlive the run.
 void pe_query_prepare(struct pe_query_context *context, const struct pe_space *space,
-	const struct pe_asker *asker, struct pe_instant now, const struct pe_query_known *known,
-	const uint8_t *extension);
+	const struct pe_view_rules *rules, const struct pe_asker *asker, struct pe_instant now,
+	const struct pe_query_known *known, const uint8_t *extension);
 void pe_query_refuse(struct pe_query_context *context, enum pe_reason reason);
 
-// Runs a prepared query; the slots are run in order, once each. results_max: at most the context's. PE_REASON_none, or a
+// Runs a prepared query; the slots are run in order, once each. results_max: at most the context's; bytes_max: what results may take in the
+// answer, details and all. PE_REASON_none, or a
 // QUERY-scope reason.
 [[nodiscard]] enum pe_reason pe_query_run(struct pe_query_context *context, unsigned slot,
-	uint32_t results_max, struct pe_query_answer *answer);
+	uint32_t results_max, uint32_t bytes_max, struct pe_query_answer *answer);
 uint32_t pe_query_id(const struct pe_query_context *context, unsigned slot);
 // Bytes of a result on the wire; and what its answer tells besides the reason when it is refused (struct pe_wire_answer).
 uint32_t pe_query_result_bytes(const struct pe_query_context *context, unsigned slot);

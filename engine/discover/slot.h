@@ -11,16 +11,17 @@
 struct pe_query_slot {
 	struct pe_wire_query query;
 	enum pe_reason reason;
-	unsigned region;   // that is walked
-	uint32_t skip;     // results of the first piece that an earlier answer gave
-	bool opened;       // the walker stands before the next piece
-	bool walked;       // the next piece's hits are there, met while a query before was run
-	bool over;         // all of it was walked
-	unsigned from, to; // hits of the piece
-	uint8_t form;      // enum pe_query_form
-	int8_t cell_level; // CELLS: as in struct pe_wire_cell
-	float cell_size_m; // CELLS: that is asked for
-	uint64_t detail;   // of its answer when it is refused
+	unsigned region;     // that is walked
+	uint32_t skip;       // results of the first piece that an earlier answer gave
+	bool opened;         // the walker stands before the next piece
+	bool walked;         // the next piece's hits are there, met while a query before was run
+	bool over;           // all of it was walked
+	uint32_t bytes_left; // DETAILED: of the answer
+	unsigned from, to;   // hits of the piece
+	uint8_t form;        // enum pe_query_form
+	int8_t cell_level;   // CELLS: as in struct pe_wire_cell
+	float cell_size_m;   // CELLS: that is asked for
+	uint64_t detail;     // of its answer when it is refused
 	struct pe_cursor before; // where it began
 	struct pe_test test;
 	struct pe_walk walk;
@@ -61,6 +62,7 @@ struct pe_query_extras {
 	struct pe_wire_result piece[PE_QUERY_NEAREST_MAX];
 	uint32_t handles[PE_QUERY_PIECE_HITS];
 	struct pe_query_cells cells;
+	const uint8_t *details[PE_QUERY_NEAREST_MAX]; // with `piece`
 };
 static_assert(PE_QUERY_PIECE_HITS <= PE_QUERY_NEAREST_MAX, "a piece's results have room");
 

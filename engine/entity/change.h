@@ -1,5 +1,6 @@
 // One update or withdrawal on its way to its entity, in the form in which it crosses from worker to worker: the
-// wire record as received, with what its packet said about it. 128 bytes, no pointers.
+// wire record as received, with what its packet said about it. 128 bytes; what an update with details says beside that is in the message, and
+// on its way to another worker in a copy of its own.
 #pragma once
 
 #include "wire/wire.h"
@@ -9,7 +10,9 @@ enum pe_change_kind {
 	PE_CHANGE_WITHDRAW = 2, // likewise; update.entity_id and update.sequence count
 	// partition's worker → owner: `handle` is new and yours; apply the update
 	PE_CHANGE_ADOPT = 3,
-	PE_CHANGE_REMOVE = 4, // owner → partition's worker: take `handle` out of the index
+	PE_CHANGE_REMOVE = 4,   // owner → partition's worker: take `handle` out of the index
+	PE_CHANGE_DETAILED = 5, // an update with details: as UPDATE, one by one
+	PE_CHANGE_ADOPT_DETAILED = 6, // … as ADOPT
 };
 
 // What an update may be spared.
@@ -33,10 +36,12 @@ struct pe_change {
 	uint32_t ack;
 	uint8_t kind; // enum pe_change_kind
 	uint8_t space;
-	uint8_t hops;  // hand-overs so far
-	uint8_t owner; // the worker that received it: who shall own what is created
-	uint8_t way;   // enum pe_change_way
-	uint8_t reserved[15];
+	uint8_t hops;      // hand-overs so far
+	uint8_t owner;     // the worker that received it: who shall own what is created
+	uint8_t way;       // enum pe_change_way
+	uint8_t parcelled; // DETAILED: `record` is in a parcel (parcel.h), else in the message
+	uint8_t reserved[6];
+	const uint8_t *record; // DETAILED: a record of wire/details.h, checked
 };
 static_assert(sizeof(struct pe_change) == 128, "two lines");
 #define PE_ACK_NONE 0xFFFFFFFFu

@@ -37,6 +37,11 @@ struct pe_published {
 	uint8_t position_confidence;
 	uint8_t status_confidence;
 };
+// Bits of `attributes` that are the engine's own, and zero on the wire. What is published of an entity that has one of them is more than
+// stands here: entity/details.h.
+#define PE_PUBLISHED_DETAILS     0x1000u // it has details
+#define PE_PUBLISHED_ANNOUNCED   0x2000u // its sender announced how often it updates
+#define PE_PUBLISHED_MORE        (PE_PUBLISHED_DETAILS | PE_PUBLISHED_ANNOUNCED)
 #define PE_PUBLISHED_WORDS       8
 #define PE_PUBLISHED_EXPIRY_WORD 4 // its upper half
 static_assert(sizeof(struct pe_published) == 8 * PE_PUBLISHED_WORDS &&
@@ -56,7 +61,12 @@ enum pe_life {
 #define PE_STATUS_OLDER (1u << 25) // … which is not of the newest accepted time: pe_record_older
 #define PE_STATUS_COURSE \
 	(1u << 26) // … by a prediction: its timer is the record's own, at pe_record_due
-#define PE_STATUS_FLAGS    (PE_STATUS_HELD | PE_STATUS_OLDER | PE_STATUS_COURSE)
+#define PE_STATUS_FLAGS   (PE_STATUS_HELD | PE_STATUS_OLDER | PE_STATUS_COURSE)
+#define PE_STATUS_DETAILS (1u << 28) // it has details, which every update passes on
+// Not for updates that are spared anything:
+#define PE_STATUS_FRAMED   (1u << 29) // it is placed in another entity's frame
+#define PE_STATUS_PARENT   (1u << 27) // others are placed in its frame
+#define PE_STATUS_FRAMES   (PE_STATUS_FRAMED | PE_STATUS_PARENT)
 #define PE_STATUS_LIFE(s)  ((enum pe_life)((s)&0xFFu))
 #define PE_STATUS_OWNER(s) (((s) >> 8) & 0xFFu)
 #define PE_STATUS_SPACE(s) (((s) >> 16) & 0xFFu)
@@ -118,6 +128,13 @@ static_assert(PE_PAGE_RECORDS *
 				sizeof(uint16_t) + sizeof(uint8_t)) <=
 		PE_PAGE_BYTES,
 	"a page's records and what they hold back");
+
+// A handle's n.
+static inline uint32_t pe_handle_number(uint32_t handle)
+{
+	return handle / (uint32_t)PE_PAGE_HANDLES * PE_PAGE_RECORDS +
+		handle % (uint32_t)PE_PAGE_HANDLES;
+}
 
 // The n-th handle, and the bytes that so many records take.
 static inline uint32_t pe_handle_nth(uint32_t n)

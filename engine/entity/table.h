@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "base/memory.h"
 #include "base/status.h"
+#include "entity/details.h"
 #include "entity/index.h"
 
 #define PE_HANDLE_CHAIN 256
@@ -18,6 +19,7 @@ struct pe_table {
 	uint32_t entity_count_max;
 	struct pe_index index;
 	struct pe_memory record_memory, index_memory;
+	struct pe_details_store details;
 	// HANDLES. tag 32 bits, first handle of the first chain 32 bits; written and read: all workers, by compare-and-swap
 	_Alignas(64) _Atomic uint64_t store;
 };

@@ -1,6 +1,7 @@
 #include "wire/decode.h"
 
 #include "base/limits.h"
+#include "wire/details.h"
 #include "wire/extension.h"
 #include "wire/half.h"
 
@@ -15,7 +16,7 @@
 // What is legal for a type: the one place that lengths come from.
 struct shape {
 	uint16_t fixed_bytes;  // header and preamble
-	uint16_t record_bytes; // of each of `count` (answers: at least)
+	uint16_t record_bytes; // of each of `count` (answers and detailed updates: at least)
 	uint16_t count_min;
 	uint16_t count_max; // 0 = the type is not known on this side
 	uint16_t flags;     // that may be set
@@ -31,6 +32,8 @@ static const struct shape engine_shapes[256] = {
 		1, PE_UPDATE_COUNT_MAX, PE_FLAG_ACK, 0, PE_REPLY_ACK},
 	[PE_TYPE_WITHDRAW] = {FIXED(pe_wire_update_preamble), sizeof(struct pe_wire_withdraw), 1,
 		PE_WITHDRAW_COUNT_MAX, PE_FLAG_ACK, 0, PE_REPLY_ACK},
+	[PE_TYPE_DETAILED_UPDATE] = {FIXED(pe_wire_update_preamble), PE_DETAILED_RECORD_BYTES_MIN,
+		1, PE_DETAILED_COUNT_MAX, PE_FLAG_ACK, 0, PE_REPLY_ACK},
 	[PE_TYPE_SPATIAL_QUERY] = {HEADER_BYTES, sizeof(struct pe_wire_query), 1,
 		PE_QUERY_COUNT_MAX, 0, 0, PE_REPLY_ANSWER},
 	[PE_TYPE_EXPLAIN] = {FIXED(pe_wire_explain), sizeof(struct pe_wire_query), 1, 1, 0, 0,
@@ -48,6 +51,8 @@ static const struct shape client_shapes[256] = {
 		0, PE_UPDATE_COUNT_MAX, PE_FLAG_RESPONSE, PE_FLAG_RESPONSE, PE_REPLY_NONE},
 	[PE_TYPE_WITHDRAW] = {FIXED(pe_wire_ack_preamble), sizeof(struct pe_wire_ack_record), 0,
 		PE_WITHDRAW_COUNT_MAX, PE_FLAG_RESPONSE, PE_FLAG_RESPONSE, PE_REPLY_NONE},
+	[PE_TYPE_DETAILED_UPDATE] = {FIXED(pe_wire_ack_preamble), sizeof(struct pe_wire_ack_record),
+		0, PE_DETAILED_COUNT_MAX, PE_FLAG_RESPONSE, PE_FLAG_RESPONSE, PE_REPLY_NONE},
 	[PE_TYPE_SPATIAL_RESPONSE] = {HEADER_BYTES, sizeof(struct pe_wire_answer), 1, ANSWERS_MAX,
 		0, 0, PE_REPLY_NONE},
 	[PE_TYPE_EXPLAIN] = {HEADER_BYTES, sizeof(struct pe_wire_explanation), 1, 1,
@@ -121,6 +126,12 @@ static enum pe_reason check_envelope(const uint8_t *data, uint32_t bytes,
 	if (shape->record_bytes == sizeof(struct pe_wire_query) && shape->reply &&
 		bytes >= legal_bytes && bytes <= PE_WIRE_BYTES_MAX)
 		legal_bytes += pe_wire_extensions_bytes(data + shape->fixed_bytes, h->count);
+	// A client's shape has acknowledgements of one length.
+	if (shape->record_bytes == PE_DETAILED_RECORD_BYTES_MIN && bytes >= legal_bytes &&
+		bytes <= PE_WIRE_BYTES_MAX)
+		legal_bytes = shape->fixed_bytes +
+			pe_wire_detailed_bytes(
+				data + shape->fixed_bytes, bytes - shape->fixed_bytes, h->count);
 	if (h->type == PE_TYPE_SPATIAL_RESPONSE ? bytes < legal_bytes || bytes > PE_WIRE_BYTES_MAX :
 						  bytes != legal_bytes)
 		return PE_REASON_length;
@@ -161,6 +172,7 @@ enum pe_reason pe_wire_check(const uint8_t *data, uint32_t bytes, struct pe_wire
 	}
 	switch (view->header.type) {
 	case PE_TYPE_SPATIAL_UPDATE:
+	case PE_TYPE_DETAILED_UPDATE:
 	case PE_TYPE_WITHDRAW:
 		if (view->body.update.reserved)
 			return refuse(view, PE_REASON_body_reserved);
@@ -218,8 +230,6 @@ enum pe_reason pe_wire_check_update(
 		return PE_REASON_record_reserved;
 	if (!entity_type_known(u->entity_type))
 		return PE_REASON_entity_type;
-	if (u->entity_type == PE_ENTITY_RECURRING)
-		return PE_REASON_schedule_missing;
 	if (state > PE_STATE_CUSTOM || (u->custom_state && state != PE_STATE_CUSTOM))
 		return PE_REASON_state;
 	// Not enforced yet, so not taken: an entity that asks to be hidden must not be shown.
@@ -362,7 +372,7 @@ enum pe_reason pe_wire_check_result(const struct pe_wire_result *r)
 
 	if (pe_wire_id_nil(r->entity_id))
 		return PE_REASON_id_nil;
-	if (r->reserved || (r->state & 0xF0u))
+	if (r->reserved || (r->state & 0xE0u))
 		return PE_REASON_record_reserved;
 	if (!entity_type_known(r->entity_type))
 		return PE_REASON_entity_type;
@@ -385,26 +395,36 @@ bool pe_wire_next_answer(const struct pe_wire_view *view, uint32_t *offset,
 		return false;
 	memcpy(answer, view->records + *offset, sizeof *answer);
 	*results = view->records + *offset + sizeof *answer;
-	*offset += (uint32_t)sizeof *answer +
-		answer->result_count * pe_answer_result_bytes(answer->flags);
+	*offset += (uint32_t)sizeof *answer;
+	if (answer->flags & PE_ANSWER_DETAILED) {
+		for (unsigned i = 0; i < answer->result_count; i++)
+			*offset += pe_wire_result_bytes(view->records + *offset, true);
+		return true;
+	}
+	*offset += answer->result_count * pe_answer_result_bytes(answer->flags);
 	return true;
 }
+
+#define KINDS (PE_ANSWER_SHORT | PE_ANSWER_CELLS | PE_ANSWER_DETAILED)
 
 static enum pe_reason check_answer(const struct pe_wire_answer *a)
 {
 	bool success = a->code == PE_CODE_SUCCESS;
+	unsigned kinds;
 
 	if ((a->detail && a->reason != PE_REASON_query_program) ||
 		(a->flags & (unsigned)~PE_ANSWER_FLAGS_DEFINED) || success != (a->reason == 0))
 		return PE_REASON_body_reserved;
-	if ((a->flags & PE_ANSWER_SHORT) && (a->flags & PE_ANSWER_CELLS))
+	// One kind of results: at most one bit of these.
+	kinds = a->flags & KINDS;
+	if (kinds & (kinds - 1))
 		return PE_REASON_body_reserved;
 	if ((a->flags & PE_ANSWER_PACKET) && (a->query_id || success))
 		return PE_REASON_body_reserved;
 	// What is refused is one part, the last, without results or a cursor.
 	if (!success &&
 		(a->result_count || a->part || !(a->flags & PE_ANSWER_LAST) ||
-			(a->flags & (PE_ANSWER_TRUNCATED | PE_ANSWER_SHORT | PE_ANSWER_CELLS))))
+			(a->flags & (PE_ANSWER_TRUNCATED | KINDS))))
 		return PE_REASON_body_reserved;
 	if ((a->flags & PE_ANSWER_TRUNCATED) && !(a->flags & PE_ANSWER_LAST))
 		return PE_REASON_body_reserved;
@@ -455,6 +475,25 @@ static enum pe_reason check_one(const uint8_t *results, unsigned i, unsigned fla
 	return pe_wire_check_result(&result);
 }
 
+// Results of so many lengths; all of their bytes, where they are sound.
+static uint32_t check_detailed(
+	const uint8_t *p, uint32_t left, unsigned count, enum pe_reason *reason)
+{
+	const uint32_t whole = sizeof(struct pe_wire_result);
+	uint32_t used = 0, n;
+
+	for (unsigned i = 0; i < count; i++, used += whole + n) {
+		*reason = left - used < whole ? PE_REASON_length : check_one(p + used, 0, 0);
+		if (*reason)
+			return 0;
+		n = pe_wire_check_result_details(p + used + whole, left - used - whole);
+		*reason = n ? PE_REASON_none : PE_REASON_details_form;
+		if (*reason)
+			return 0;
+	}
+	return used;
+}
+
 // The answers fill the message to its last byte, neither less nor more.
 static enum pe_reason check_response(const struct pe_wire_view *view)
 {
@@ -475,12 +514,18 @@ static enum pe_reason check_response(const struct pe_wire_view *view)
 		if (answer.result_count > left / bytes)
 			return PE_REASON_length;
 		reason = check_answer(&answer);
-		for (unsigned j = 0; reason == PE_REASON_none && j < answer.result_count; j++)
-			reason = check_one(p, j, answer.flags);
+		if (answer.flags & PE_ANSWER_DETAILED) {
+			bytes = check_detailed(p, left, answer.result_count, &reason);
+		} else {
+			for (unsigned j = 0; reason == PE_REASON_none && j < answer.result_count;
+				j++)
+				reason = check_one(p, j, answer.flags);
+			bytes *= answer.result_count;
+		}
 		if (reason != PE_REASON_none)
 			return reason;
-		p += answer.result_count * bytes;
-		left -= answer.result_count * bytes;
+		p += bytes;
+		left -= bytes;
 	}
 	return left ? PE_REASON_length : PE_REASON_none;
 }
@@ -537,6 +582,7 @@ enum pe_reason pe_wire_check_reply(const uint8_t *data, uint32_t bytes, struct p
 		return reason;
 	switch (view->header.type) {
 	case PE_TYPE_SPATIAL_UPDATE:
+	case PE_TYPE_DETAILED_UPDATE:
 	case PE_TYPE_WITHDRAW:
 		reason = check_acks(view);
 		break;

@@ -32,7 +32,7 @@ enum pe_wire_reply {
 struct pe_wire_view {
 	struct pe_wire_header header; // zero when the data was shorter than a header
 	union {
-		struct pe_wire_update_preamble update; // SPATIAL_UPDATE, WITHDRAW
+		struct pe_wire_update_preamble update; // SPATIAL_UPDATE, DETAILED_UPDATE, WITHDRAW
 		struct pe_wire_ping ping;              // PING, PONG
 		struct pe_wire_state_request state_request;
 		struct pe_wire_explain explain;
@@ -48,7 +48,7 @@ struct pe_wire_view {
 	// header.{sequence, stream_id, space_id} and body.update.broadcast_id are valid
 };
 
-// An engine's side: SPATIAL_UPDATE, SPATIAL_QUERY, WITHDRAW, EXPLAIN, PING, STATE_REQUEST. Types that only an engine
+// An engine's side: SPATIAL_UPDATE, DETAILED_UPDATE, SPATIAL_QUERY, WITHDRAW, EXPLAIN, PING, STATE_REQUEST. Types that only an engine
 // sends are type_unknown here, and an acknowledgement is header_flags. *view is written in every case.
 [[nodiscard]] enum pe_reason pe_wire_check(
 	const uint8_t *data, uint32_t bytes, struct pe_wire_view *view);
@@ -98,6 +98,7 @@ static inline void pe_wire_get_counter(
 
 // Walks the answers of a sound SPATIAL_RESPONSE: start with *offset = 0; false at the end. *results points at
 // answer->result_count packed results: pe_wire_get_result, or by the answer's flags pe_wire_get_short or pe_wire_get_cell.
+// With PE_ANSWER_DETAILED each is pe_wire_result_bytes long.
 bool pe_wire_next_answer(const struct pe_wire_view *view, uint32_t *offset,
 	struct pe_wire_answer *answer, const uint8_t **results);
 
@@ -118,6 +119,16 @@ static inline void pe_wire_get_cell(const uint8_t *results, unsigned i, struct p
 	memcpy(cell, results + i * sizeof *cell, sizeof *cell);
 }
 
+// A result and, where the answer is detailed, the details behind it.
+static inline uint32_t pe_wire_result_bytes(const uint8_t *result, bool detailed)
+{
+	uint16_t bytes = 0;
+
+	if (detailed)
+		memcpy(&bytes, result + sizeof(struct pe_wire_result), sizeof bytes);
+	return (uint32_t)sizeof(struct pe_wire_result) + bytes;
+}
+
 // What a space allows; the rest of the checks is the same everywhere.
 struct pe_wire_limits {
 	bool geodetic;
@@ -125,8 +136,7 @@ struct pe_wire_limits {
 	float precision_max_m; // finite
 };
 
-// Everything about one update that needs no engine state, in this order: id_nil, record_reserved, entity_type,
-// schedule_missing, state, visibility, coordinates, precision, radius, ttl, ttl_missing.
+// Everything about one update that needs no engine state, in this order: id_nil, record_reserved, entity_type, state, visibility, coordinates, precision, radius, ttl, ttl_missing.
 [[nodiscard]] enum pe_reason pe_wire_check_update(
 	const struct pe_wire_update *update, const struct pe_wire_limits *limits);
 

@@ -1,5 +1,6 @@
 #include "wire/encode.h"
 
+#include "wire/details.h"
 #include "wire/extension.h"
 
 #include <stddef.h>
@@ -57,6 +58,26 @@ uint32_t pe_wire_put_update(uint8_t *buffer, uint32_t size, const struct pe_wire
 		return 0;
 	return put_message(buffer, size, header, PE_TYPE_SPATIAL_UPDATE, header->flags, preamble,
 		sizeof *preamble, records, sizeof *records, count);
+}
+
+uint32_t pe_wire_put_detailed(uint8_t *buffer, uint32_t size, const struct pe_wire_header *header,
+	const struct pe_wire_update_preamble *preamble, const uint8_t *records,
+	uint32_t records_bytes, unsigned count)
+{
+	uint32_t bytes;
+
+	if (!request_sound(header, PE_FLAG_ACK, count, PE_DETAILED_COUNT_MAX) ||
+		pe_wire_detailed_bytes(records, records_bytes, count) != records_bytes)
+		return 0;
+	size = size < PE_WIRE_BYTES_MAX ? size : PE_WIRE_BYTES_MAX;
+	if (size < HEADER_BYTES + sizeof *preamble + records_bytes)
+		return 0;
+	bytes = put_message(buffer, size, header, PE_TYPE_DETAILED_UPDATE, header->flags, preamble,
+		sizeof *preamble, NULL, 0, 0);
+	// One length for all records is what put_message knows.
+	put_header(buffer, header, PE_TYPE_DETAILED_UPDATE, header->flags, count);
+	memcpy(buffer + bytes, records, records_bytes);
+	return bytes + records_bytes;
 }
 
 uint32_t pe_wire_put_withdraw(uint8_t *buffer, uint32_t size, const struct pe_wire_header *header,
@@ -160,6 +181,7 @@ uint32_t pe_wire_put_ack(uint8_t *buffer, uint32_t size, const struct pe_wire_he
 		.reason = (uint8_t)refused,
 	};
 	unsigned count_max = type == PE_TYPE_SPATIAL_UPDATE ? PE_UPDATE_COUNT_MAX :
+		type == PE_TYPE_DETAILED_UPDATE             ? PE_DETAILED_COUNT_MAX :
 		type == PE_TYPE_WITHDRAW                    ? PE_WITHDRAW_COUNT_MAX :
 							      0;
 
@@ -282,6 +304,24 @@ unsigned pe_wire_response_add_some(
 	r->used += count * (uint32_t)sizeof *results;
 	r->result_count = (uint16_t)(r->result_count + count);
 	return count;
+}
+
+bool pe_wire_response_add_detailed(struct pe_wire_response *r, const struct pe_wire_result *result,
+	const uint8_t *details, uint32_t details_bytes)
+{
+	static const struct pe_wire_details none = {.bytes = sizeof none};
+
+	if (!details) {
+		details = (const uint8_t *)&none;
+		details_bytes = sizeof none;
+	}
+	if (!r->answer || room_bytes(r) < sizeof *result + details_bytes)
+		return false;
+	memcpy(r->buffer + r->used, result, sizeof *result);
+	memcpy(r->buffer + r->used + sizeof *result, details, details_bytes);
+	r->used += (uint32_t)sizeof *result + details_bytes;
+	r->result_count++;
+	return true;
 }
 
 bool pe_wire_response_add(struct pe_wire_response *r, const struct pe_wire_result *result)

@@ -21,6 +21,10 @@
 [[nodiscard]] uint32_t pe_wire_put_withdraw(uint8_t *buffer, uint32_t size,
 	const struct pe_wire_header *header, const struct pe_wire_update_preamble *preamble,
 	const struct pe_wire_withdraw *records, unsigned count);
+// count records of wire/details.h, one behind the other.
+[[nodiscard]] uint32_t pe_wire_put_detailed(uint8_t *buffer, uint32_t size,
+	const struct pe_wire_header *header, const struct pe_wire_update_preamble *preamble,
+	const uint8_t *records, uint32_t records_bytes, unsigned count);
 [[nodiscard]] uint32_t pe_wire_put_query(uint8_t *buffer, uint32_t size,
 	const struct pe_wire_header *header, const struct pe_wire_query *queries, unsigned count);
 // The same with the queries' extensions, one behind the other: as many bytes as the queries say (wire/extension.h).
@@ -44,7 +48,7 @@ struct pe_wire_header pe_wire_reply_header(
 [[nodiscard]] uint32_t pe_wire_put_pong(uint8_t *buffer, uint32_t size,
 	const struct pe_wire_header *header, const struct pe_wire_ping *ping);
 
-// type: PE_TYPE_SPATIAL_UPDATE or PE_TYPE_WITHDRAW, as in the request. Code and reason are made from `refused`:
+// type: PE_TYPE_SPATIAL_UPDATE, PE_TYPE_DETAILED_UPDATE or PE_TYPE_WITHDRAW, as in the request. Code and reason are made from `refused`:
 // PE_REASON_none with a record each, any other with count 0.
 [[nodiscard]] uint32_t pe_wire_put_ack(uint8_t *buffer, uint32_t size,
 	const struct pe_wire_header *header, enum pe_type type, const uint8_t broadcast_id[16],
@@ -108,6 +112,10 @@ unsigned pe_wire_response_room(const struct pe_wire_response *response);
 
 // The open answer's detail (struct pe_wire_answer); 0 unless told.
 void pe_wire_response_detail(struct pe_wire_response *response, uint64_t detail);
+// Adds a result with its details (wire/details.h; NULL: it has none) to the open answer, whose flags are to have PE_ANSWER_DETAILED; false
+// when there is no room.
+[[nodiscard]] bool pe_wire_response_add_detailed(struct pe_wire_response *response,
+	const struct pe_wire_result *result, const uint8_t *details, uint32_t details_bytes);
 
 // Closes the open answer. flags: PE_ANSWER_*. cursor may be NULL (zero). Code and reason are made
 // from `refused`.

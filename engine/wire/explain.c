@@ -28,7 +28,7 @@ enum pe_reason pe_wire_check_explanation(const struct pe_wire_explanation *e)
 	if (success != (e->reason == 0) || e->verdict > PE_EXPLAIN_UNDECIDED ||
 		(!success && (e->verdict != PE_EXPLAIN_UNDECIDED || e->causes)) || !causes_sound(e))
 		return PE_REASON_body_reserved;
-	if ((e->state & 0xF0u) || (e->state & 7u) > PE_STATE_CUSTOM)
+	if ((e->state & 0xE0u) || (e->state & 7u) > PE_STATE_CUSTOM)
 		return PE_REASON_state;
 	if (e->entity_type > PE_ENTITY_RECURRING && e->entity_type < PE_ENTITY_CUSTOM)
 		return PE_REASON_entity_type;

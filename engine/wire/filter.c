@@ -30,6 +30,7 @@ static const struct shape shapes[] = {
 	[PE_FILTER_AGE] = {1, COMPARES, WHOLE, 0, 0},
 	[PE_FILTER_RADIUS] = {1, COMPARES, LENGTH, 0, 0},
 	[PE_FILTER_SPEED] = {1, COMPARES, SPEED, 0, 0},
+	[PE_FILTER_STALE] = {1, 0, 0, NO_CONSTANT, 0, 0},
 	[PE_FILTER_TAG] = {1, 0, 0, TEXT, 0, 0},
 	[PE_FILTER_ACTIVITY] = {1, 0, 0, TEXT, 0, 0},
 	[PE_FILTER_META] = {1, COMPARES, ENTRY, 0, 0},

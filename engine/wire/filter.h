@@ -64,6 +64,7 @@ enum pe_filter_op {
 	// compare; constant: f64, m, ≥ 0. No limit is beyond every number and equal to +infinity
 	PE_FILTER_RADIUS = 24,
 	PE_FILTER_SPEED = 25, // compare; constant: f64, m/s, ≥ 0, finite. Length of the velocity
+	PE_FILTER_STALE = 26, // announced updates have not come
 	// Tests of context and metadata.
 	PE_FILTER_TAG = 32,      // constant: text
 	PE_FILTER_ACTIVITY = 33, // constant: text
@@ -156,7 +157,7 @@ struct pe_filter_writer {
 
 void pe_filter_begin(struct pe_filter_writer *writer);
 
-// AND, OR, NOT, TYPE, STATE, CUSTOM_* and *_CONFIDENCE: a step without a constant.
+// AND, OR, NOT, TYPE, STATE, STALE, CUSTOM_* and *_CONFIDENCE: a step without a constant.
 bool pe_filter_put(
 	struct pe_filter_writer *writer, enum pe_filter_op op, unsigned argument, unsigned operand);
 // ID, AGE, RADIUS, SPEED: bytes as they are.

@@ -52,6 +52,17 @@ static inline bool pe_wire_speed_above(uint64_t velocity_lanes, uint64_t lanes)
 {
 	return ((lanes - velocity_lanes) & PE_WIRE_SPEED_LANES) != PE_WIRE_SPEED_LANES;
 }
+// The frequency that is to be taken, and above it the one that is announced.
+static inline uint32_t pe_wire_frequencies(const struct pe_wire_update *u)
+{
+	uint32_t both;
+
+	memcpy(&both, &u->frequency, sizeof both);
+	return both;
+}
+static_assert(offsetof(struct pe_wire_update, update_frequency) ==
+		offsetof(struct pe_wire_update, frequency) + 2,
+	"two in a word");
 
 #define PE_WIRE_AT(field) offsetof(struct pe_wire_header, field)
 

@@ -25,7 +25,8 @@ enum pe_type {
 	PE_TYPE_SPATIAL_QUERY = 0x11,
 	PE_TYPE_SPATIAL_RESPONSE = 0x12,
 	PE_TYPE_WITHDRAW = 0x15,
-	PE_TYPE_EXPLAIN = 0x17, // wire/explain.h
+	PE_TYPE_EXPLAIN = 0x17,         // wire/explain.h
+	PE_TYPE_DETAILED_UPDATE = 0x18, // wire/details.h
 	PE_TYPE_STATE_REQUEST = 0x21,
 	PE_TYPE_STATE_RESPONSE = 0x22,
 };
@@ -192,7 +193,8 @@ static inline bool pe_query_kind_extended(unsigned kind)
 #define PE_QUERY_DISTANCE_3D   0x0004u
 #define PE_QUERY_HAS_CURSOR    0x0008u // go on where a truncated answer ended
 #define PE_QUERY_HAS_EXTENSION 0x0010u // extension_bytes of this query follow all queries
-#define PE_QUERY_FLAGS_DEFINED 0x001Fu
+#define PE_QUERY_WITH_DETAILS  0x0020u // results come with what is kept of context, metadata, …
+#define PE_QUERY_FLAGS_DEFINED 0x003Fu
 
 struct pe_wire_query {
 	uint32_t query_id;    // the asker's choice, echoed
@@ -227,7 +229,8 @@ static_assert(sizeof(struct pe_wire_query) == 128, "query");
 // What the results are: struct pe_wire_short, or struct pe_wire_cell; else struct pe_wire_result. Not both.
 #define PE_ANSWER_SHORT         0x0008u
 #define PE_ANSWER_CELLS         0x0010u
-#define PE_ANSWER_FLAGS_DEFINED 0x001Fu
+#define PE_ANSWER_DETAILED      0x0020u // each whole result is followed by its details (wire/details.h)
+#define PE_ANSWER_FLAGS_DEFINED 0x003Fu
 
 struct pe_wire_answer {
 	uint32_t query_id;
@@ -261,7 +264,7 @@ struct pe_wire_result {
 	uint16_t velocity[3]; // binary16
 	uint16_t precision;   // binary16, m; 0 = not stated
 	uint16_t ttl_left;    // tenths of a second, rounded up, at most 65535
-	uint8_t state;        // bits 0–2 enum pe_state, bit 3 height unknown
+	uint8_t state;        // bits 0–2 enum pe_state, bit 3 height unknown, bit 4 stale
 	uint8_t custom_state;
 	uint8_t entity_type;
 	uint8_t position_confidence;
@@ -270,6 +273,7 @@ struct pe_wire_result {
 };
 static_assert(sizeof(struct pe_wire_result) == 64, "result");
 #define PE_RESULT_HEIGHT_UNKNOWN 0x08u
+#define PE_RESULT_STALE          0x10u // announced updates have not come
 
 // A result of an answer that is SHORT. A height that is not known is a NaN, of just these bits.
 #define PE_SHORT_HEIGHT_UNKNOWN 0x7FF8000000000000ull
@@ -337,11 +341,13 @@ static_assert(sizeof(struct pe_wire_counter) == 16, "counter");
 // Most records a message, by type: what fits PE_WIRE_BYTES_MAX, and for updates 16.
 #define PE_UPDATE_COUNT_MAX   16
 #define PE_WITHDRAW_COUNT_MAX 48
+#define PE_DETAILED_COUNT_MAX 15
 #define PE_QUERY_COUNT_MAX    10
 #define PE_COUNTERS_COUNT_MAX 84
 
 static_assert(80 + 24 + PE_UPDATE_COUNT_MAX * 80 <= PE_WIRE_BYTES_MAX, "updates");
 static_assert(80 + 24 + PE_WITHDRAW_COUNT_MAX * 24 <= PE_WIRE_BYTES_MAX, "withdraws");
+static_assert(80 + 24 + PE_DETAILED_COUNT_MAX * (8 + 80) <= PE_WIRE_BYTES_MAX, "detailed updates");
 static_assert(80 + PE_QUERY_COUNT_MAX * 128 <= PE_WIRE_BYTES_MAX, "queries");
 static_assert(80 + 32 + PE_WITHDRAW_COUNT_MAX * 16 <= PE_WIRE_BYTES_MAX, "acknowledgements");
 static_assert(80 + 16 + PE_COUNTERS_COUNT_MAX * 16 <= PE_WIRE_BYTES_MAX, "counters");

@@ -93,6 +93,71 @@ static void put_updates(struct reader *r, unsigned space)
 	(void)harness_queue_updates(h, space, incarnations[head >> 5 & 3], u, count, head & 16);
 }
 
+// Details of each type, mostly sound, on an update that is sound where it says nothing.
+static void put_detailed(struct reader *r, unsigned space)
+{
+	static const uint8_t context[] = {
+		16, 0, 1, 2, 0, 0, 0, 0, 'a', 'b', 3, 't', 'u', 'g', 0, 0};
+	uint8_t records[PE_WIRE_BYTES_MAX];
+	unsigned count = 1 + take(r, 1) % 3, made = 0;
+	uint32_t used = 0;
+
+	for (; made < count; made++) {
+		struct pe_wire_update u = {.sequence = (uint32_t)take(r, 1),
+			.position = {coordinate(r), coordinate(r), 0},
+			.entity_type = (uint8_t)take(r, 1) % 4,
+			.update_frequency = (uint16_t)take(r, 1),
+			.ttl_ms = 1 + (uint32_t)take(r, 2)};
+		uint8_t mask = (uint8_t)take(r, 1), *record = records + used;
+		uint8_t content[64] = {0};
+		uint32_t room = (uint32_t)(sizeof records - 104 - used), bytes;
+
+		put_id(u.entity_id, r);
+		bytes = pe_wire_begin_details(record, room, &u);
+		for (unsigned type = 1; bytes && type <= PE_DETAILS_TYPES; type++) {
+			uint32_t n = type == PE_DETAILS_METADATA ? 24 : 16;
+
+			if (!(mask & PE_DETAILS_BIT(type)))
+				continue;
+			memset(content, 0, sizeof content);
+			if (type == PE_DETAILS_ORIENTATION)
+				memcpy(content, (const float[4]){0, 0, 0.6f, 0.8f}, 16);
+			else if (type == PE_DETAILS_CONTEXT)
+				memcpy(content, context, sizeof context);
+			else if (type == PE_DETAILS_FRAME)
+				put_id(content, r);
+			else if (type == PE_DETAILS_SCHEDULE)
+				memcpy(content,
+					(const uint32_t[4]){1, 0, 1000, 1 + (uint32_t)take(r, 1)},
+					16);
+			else if (type == PE_DETAILS_METADATA)
+				memcpy(content,
+					(const uint8_t[24]){24, 0, 1, 0, 0, 0, 0, 0,
+						mask & 64 ? 255 : 2, 1, mask & 64 ? 0 : 8, 0,
+						(uint8_t)('a' + take(r, 1) % 20)},
+					24);
+			if (type == PE_DETAILS_METADATA && (mask & 64)) {
+				content[0] = 16;
+				n = 16;
+			}
+			// Now and then a byte of it is something else, or it is empty.
+			if (mask & 128) {
+				uint8_t at = (uint8_t)take(r, 1);
+
+				content[at % 24] = (uint8_t)take(r, 1);
+				n = at & 128 ? 0 : n;
+			}
+			bytes = pe_wire_put_details(record, room, type, content, n);
+		}
+		if (!bytes)
+			break;
+		used += bytes;
+	}
+	if (made)
+		(void)harness_queue_detailed(h, space, incarnations[take(r, 1) & 3], records, used,
+			made, take(r, 1) & 1);
+}
+
 static void put_withdraws(struct reader *r, unsigned space)
 {
 	struct pe_wire_withdraw x[PE_WITHDRAW_COUNT_MAX];
@@ -254,6 +319,8 @@ static void put_queries(struct reader *r, unsigned space)
 		}
 		if (extra & 64)
 			q[i].flags |= PE_QUERY_DISTANCE_3D;
+		if ((extra & 12) == 4)
+			q[i].flags |= PE_QUERY_WITH_DETAILS;
 		if (extra & 128) {
 			q[i].max_results = (uint16_t)take(r, 1);
 			q[i].type_mask = (uint16_t)take(r, 1);
@@ -331,8 +398,13 @@ static void step(struct reader *r)
 		put_raw(r);
 		return;
 	case 1:
-	case 2:
 		put_updates(r, space);
+		return;
+	case 2:
+		if (op & 128)
+			put_detailed(r, space);
+		else
+			put_updates(r, space);
 		return;
 	case 3:
 		put_withdraws(r, space);
@@ -374,6 +446,7 @@ static struct pe_engine_config small(uint8_t kind)
 	c.query_results_max = kind & 2 ? 5 : 200;
 	c.query_cells_max = kind & 2 ? 3 : 0;
 	c.pending_count_max = kind & 1 ? 3 : 100;
+	c.details_bytes = kind & 2 ? 4096 : 65536;
 	c.tombstone_ms = TOMBSTONE_MS;
 	c.spaces[0].ttl_max_ms = c.spaces[1].ttl_max_ms = TTL_MAX_MS;
 	if (kind & 4) {
@@ -422,6 +495,7 @@ static void check_empty(void)
 				memory_order_relaxed)) == PE_LIFE_FREE);
 	HARNESS_CHECK(w->pending.used == 0 && w->pending.owed == 0);
 	HARNESS_CHECK(w->handles.retired_count == 0);
+	HARNESS_CHECK(w->arena.used == 0 && w->arena.retired_count == 0);
 	HARNESS_CHECK(pe_grid_deferred(h->engine->grid, 0) == 0);
 	HARNESS_CHECK(fuzz_grid_in_use(h->engine->grid) == 0);
 }

@@ -5,6 +5,7 @@
 // distance of an edge may be in or out. A third of the queries is about a later moment: entities are then expected where PROJ's geodesic, or
 // a straight line, leads. PE_TEST_SEED repeats a run, PE_TEST_LONG=1 makes it ten times as long.
 #include "base/limits.h"
+#include "detailed.h"
 #include "filter_tree.h"
 #include "harness.h"
 #include "model/plain_geometry.h"
@@ -106,9 +107,41 @@ static bool height_unknown(unsigned n)
 	return entity[n].u.attributes & PE_ATTRIBUTE_HEIGHT_UNKNOWN;
 }
 
+// The update with the details that make its context and metadata the tree's; some names were known before.
+static struct pe_wire_ack_record send_with_details(unsigned in, const struct pe_wire_update *u,
+	const struct tree_entity *before, const struct tree_entity *t)
+{
+	static struct tree_blocks blocks;
+	static struct detailed d;
+	struct pe_facts facts;
+	uint32_t bytes;
+
+	tree_facts(t, &blocks, &facts);
+	// A block is a change that sets all of its names.
+	for (unsigned i = 0; i < before->value_count; i++) {
+		struct pe_entry e = {.name = (const uint8_t *)before->names[i],
+			.name_bytes = (uint8_t)strlen(before->names[i]),
+			.value = {.type = PE_VALUE_REMOVE}};
+		struct pe_value v;
+
+		if (!pe_metadata_find(blocks.metadata,
+			    pe_block_bytes(blocks.metadata, sizeof blocks.metadata), e.name,
+			    e.name_bytes, &v))
+			EXPECT(pe_metadata_set_change(blocks.metadata, &e) == PE_BLOCK_SOUND,
+				"a removal of %s", before->names[i]);
+	}
+	bytes = pe_block_bytes(blocks.metadata, sizeof blocks.metadata);
+	detailed_begin(&d, u);
+	detailed_put(&d, PE_DETAILS_CONTEXT, blocks.context,
+		pe_block_bytes(blocks.context, sizeof blocks.context));
+	detailed_put(&d, PE_DETAILS_METADATA, blocks.metadata, bytes);
+	return harness_send_detailed(&h, in, HARNESS_INCARNATION, d.bytes);
+}
+
 static void make_entity(unsigned n)
 {
 	struct tree_entity *t = &entity[n].tree;
+	const struct tree_entity before = *t;
 	unsigned s = n % 3 ? EARTH : PLANE;
 	struct pe_wire_ack_record ack;
 	struct pe_wire_update u;
@@ -124,8 +157,7 @@ static void make_entity(unsigned n)
 	tree_random_entity(t, &state);
 	harness_id(t->id, n);
 	t->id_told = true;
-	t->tag_count = t->value_count = 0; // no message carries them
-	t->activity[0] = 0;
+	t->stale = false; // nothing is announced
 	if (t->type == PE_ENTITY_RECURRING)
 		t->type = PE_ENTITY_MOBILE;
 	if (t->age_ms < 0)
@@ -155,7 +187,7 @@ static void make_entity(unsigned n)
 	}
 	entity[n].u = u;
 	entity[n].space = s;
-	ack = harness_send(&h, s, HARNESS_INCARNATION, &u);
+	ack = send_with_details(s, &u, &before, t);
 	if (ack.status == PE_ACK_ACCEPTED) // behind a move of its own
 		harness_settle(&h);
 	EXPECT(ack.status <= PE_ACK_ACCEPTED, "entity %u: status %u", n, ack.status);
@@ -691,6 +723,7 @@ static void volumes_as_brute_force(void)
 	struct pe_error error;
 
 	config.entity_count_max = 4 * ENTITIES;
+	config.details_bytes = 16 << 20;
 	config.pending_count_max = 4 * ENTITIES;
 	for (unsigned s = 0; s < 2; s++)
 		if (pe_space_prepare(&space[s], &config.spaces[s].space, s, &error) != PE_OK)

@@ -103,6 +103,7 @@ static void make_entity(unsigned n)
 	harness_id(t->id, n);
 	t->id_told = true;
 	t->tag_count = t->value_count = 0;
+	t->stale = false;
 	t->activity[0] = 0;
 	if (t->type == PE_ENTITY_RECURRING)
 		t->type = PE_ENTITY_MOBILE;

@@ -40,6 +40,7 @@ QUERY = [("query_id", "I", 1), ("kind", "B", 1), ("priority", "B", 1), ("flags",
          ("origin", "d", 3), ("height_min", "f", 1), ("height_max", "f", 1), ("cursor", "Q", 2),
          ("extension_bytes", "H", 1), ("_", "H", 1), ("_", "I", 1), ("_", "Q", 1)]
 RESOLUTION = [("spatial", "f", 1), ("temporal", "I", 1), ("attribute", "f", 1), ("_", "I", 1)]
+DETAILS = [("bytes", "H", 1), ("blocks", "H", 1), ("_", "I", 1)]
 BLOCK = [("type", "H", 1), ("bytes", "H", 1), ("_", "I", 1)]
 POLYGON = [("form", "B", 1), ("ring_count", "B", 1), ("vertex_count", "H", 1), ("_", "I", 1), ("height_min", "d", 1),
            ("height_max", "d", 1)]
@@ -65,18 +66,18 @@ EXPLANATION = [("request_sequence", "Q", 1), ("selector", "I", 1), ("query_id", 
 COUNTER = [("index", "H", 1), ("_", "H", 1), ("_", "I", 1), ("value", "Q", 1)]
 
 TYPES = {"PING": 0x03, "PONG": 0x04, "SPATIAL_UPDATE": 0x10, "SPATIAL_QUERY": 0x11, "SPATIAL_RESPONSE": 0x12,
-         "WITHDRAW": 0x15, "EXPLAIN": 0x17, "EXPLANATION": 0x17, "STATE_REQUEST": 0x21, "STATE_RESPONSE": 0x22}
+         "WITHDRAW": 0x15, "DETAILED_UPDATE": 0x18, "EXPLAIN": 0x17, "EXPLANATION": 0x17, "STATE_REQUEST": 0x21, "STATE_RESPONSE": 0x22}
 ACK_FLAG, RESPONSE_FLAG = 1, 2
-PREAMBLES = {"SPATIAL_UPDATE": UPDATE_PREAMBLE, "WITHDRAW": UPDATE_PREAMBLE, "STATE_RESPONSE": STATE_PREAMBLE,
+PREAMBLES = {"SPATIAL_UPDATE": UPDATE_PREAMBLE, "WITHDRAW": UPDATE_PREAMBLE, "DETAILED_UPDATE": UPDATE_PREAMBLE, "STATE_RESPONSE": STATE_PREAMBLE,
              "EXPLAIN": EXPLAIN_PREAMBLE}
-RECORDS = {"SPATIAL_UPDATE": UPDATE, "WITHDRAW": WITHDRAW, "PING": PING, "PONG": PING, "SPATIAL_QUERY": QUERY,
+RECORDS = {"SPATIAL_UPDATE": UPDATE, "WITHDRAW": WITHDRAW, "DETAILED_UPDATE": UPDATE, "PING": PING, "PONG": PING, "SPATIAL_QUERY": QUERY,
            "EXPLAIN": QUERY, "EXPLANATION": EXPLANATION, "STATE_REQUEST": STATE_REQUEST, "STATE_RESPONSE": COUNTER}
 
 
 def pack(layout, fields):
     """One table's bytes. Fields that are not named are zero."""
     out = b""
-    unknown = set(fields) - {name for name, _, _ in layout} - {"results", "extension"}
+    unknown = set(fields) - {name for name, _, _ in layout} - {"results", "extension", "blocks"}
     assert not unknown, unknown
     for name, code, count in layout:
         value = 0 if name == "_" else fields.get(name, 0)
@@ -89,8 +90,8 @@ def pack(layout, fields):
 
 
 assert [len(pack(x, {})) for x in (HEADER, UPDATE_PREAMBLE, UPDATE, WITHDRAW, ACK_PREAMBLE, ACK, PING, QUERY, ANSWER,
-                                   RESULT, STATE_REQUEST, STATE_PREAMBLE, COUNTER, BLOCK, POLYGON, ORIENTED_BOX, FRUSTUM, RESOLUTION, SHORT, CELL)] == \
-    [80, 24, 80, 24, 32, 16, 16, 128, 48, 64, 16, 16, 16, 8, 24, 56, 64, 16, 40, 48]
+                                   RESULT, STATE_REQUEST, STATE_PREAMBLE, COUNTER, BLOCK, POLYGON, ORIENTED_BOX, FRUSTUM, RESOLUTION, SHORT, CELL, DETAILS)] == \
+    [80, 24, 80, 24, 32, 16, 16, 128, 48, 64, 16, 16, 16, 8, 24, 56, 64, 16, 40, 48, 8]
 
 
 def zeros_to_eight(data):
@@ -99,6 +100,26 @@ def zeros_to_eight(data):
 
 def block(kind, content):
     return zeros_to_eight(pack(BLOCK, dict(type=kind, bytes=len(content))) + content)
+
+
+def details(update, blocks):
+    """A record with its update, or a result's details without: blocks of (type, content as hex)."""
+    body = update + b"".join(block(kind, bytes.fromhex(content)) for kind, content in blocks)
+    return pack(DETAILS, dict(bytes=8 + len(body), blocks=sum(1 << kind - 1 for kind, _ in blocks))) + body
+
+
+def entry(kind, name, value=b""):
+    return zeros_to_eight(struct.pack("<BBH", kind, len(name), len(value)) + name.encode()) + zeros_to_eight(value)
+
+
+def metadata(*entries):
+    body = b"".join(entries)
+    return struct.pack("<HBBI", 8 + len(body), len(entries), 0, 0) + body
+
+
+def context(activity, *tags):
+    body = activity.encode() + b"".join(bytes([len(t)]) + t.encode() for t in tags)
+    return zeros_to_eight(struct.pack("<HBBI", 8 + len(zeros_to_eight(body)), len(tags), len(activity), 0) + body)
 
 
 def polygon(rings, heights=(float("-inf"), float("inf")), scaled=None):
@@ -130,8 +151,12 @@ def message(kind, header, preamble, records):
     for record in records:
         if kind == "SPATIAL_RESPONSE":
             record.setdefault("result_count", len(record["results"]))
-            layout = CELL if record.get("flags", 0) & 0x10 else SHORT if record.get("flags", 0) & 8 else RESULT
-            data += pack(ANSWER, record) + b"".join(pack(layout, r) for r in record["results"])
+            flags = record.get("flags", 0)
+            layout = CELL if flags & 0x10 else SHORT if flags & 8 else RESULT
+            data += pack(ANSWER, record) + b"".join(
+                pack(layout, r) + (details(b"", r.get("blocks", [])) if flags & 0x20 else b"") for r in record["results"])
+        elif kind == "DETAILED_UPDATE" and not ack:
+            data += details(pack(UPDATE, {k: v for k, v in record.items() if k != "blocks"}), record["blocks"])
         else:
             if "extension" in record:
                 record.setdefault("extension_bytes", len(record["extension"]))
@@ -218,6 +243,29 @@ sound("withdraw", "withdraw-one", "one entity, acknowledged", "WITHDRAW", dict(H
 sound("withdraw", "withdraw-full", "48 entities: 1256 bytes", "WITHDRAW", HEAD, dict(incarnation=1),
       [dict(entity_id=ID[i], sequence=i, time_offset=i - 24) for i in range(48)])
 
+turn = struct.pack("<4f", 0.0, 0.0, 0.6, 0.8).hex()
+crew = metadata(entry(2, "crew", struct.pack("<q", 12)), entry(3, "draught", struct.pack("<d", 7.5))).hex()
+change = metadata(entry(2, "crew", struct.pack("<q", 12)), entry(255, "pilot")).hex()
+sailing = context("sailing", "ferry", "white").hex()
+hours = struct.pack("<QII", 1732258800000, 86400000, 36000000).hex()
+frame = ID[9] + struct.pack("<3d", 1.0, -2.0, 0.5).hex()
+DETAILED = dict(broadcast_id=BROADCAST, incarnation=1732290000)
+detailed_examples = [
+    ("example-detailed", "the ferry turns, has another crew and no pilot any more", dict(HEAD, flags=ACK_FLAG),
+     [dict(harbour, sequence=2, blocks=[(1, turn), (2, sailing), (3, change)])], "geodetic"),
+    ("detailed-none", "no block", HEAD, [dict(harbour, blocks=[])], "geodetic"),
+    ("detailed-taken-away", "blocks without bytes", HEAD, [dict(harbour, blocks=[(1, ""), (2, ""), (4, ""), (5, "")])], "geodetic"),
+    ("detailed-all", "every block; RECURRING, in a parent's frame; and another record behind it", HEAD,
+     [dict(harbour, entity_type=3, attributes=0, position=[100.0, 200.0, 3.0],
+           blocks=[(1, turn), (2, sailing), (3, change), (4, hours), (5, ID[9]), (6, bytes(range(13)).hex())]),
+      dict(harbour, entity_id=ID[2], blocks=[(6, "")])], "cartesian"),
+    ("detailed-largest", "1448 bytes, a payload of 512 among them", HEAD,
+     [dict(harbour, blocks=[(3, metadata(entry(5, "v", bytes(712))).hex()), (6, "ff" * 512)])], "geodetic"),
+    ("detailed-15", "15 records: 1424 bytes", HEAD, [dict(harbour, entity_id=ID[i], blocks=[]) for i in range(15)], "geodetic"),
+]
+for name, about, header, records, space in detailed_examples:
+    data = sound("detailed", name, about, "DETAILED_UPDATE", header, DETAILED, records, space)
+
 near = dict(query_id=1, kind=2, a=[60.1675, 24.9625, 0.0], b=[500.0, 0.0, 0.0])
 query_examples = [
     ("example-query", "who is within 500 m", HEAD, [near], "geodetic"),
@@ -294,6 +342,10 @@ response_examples = [
                     dict(centre=[0.5, 0.5, 0.0], count=12, size=2.0**25, height=2.0**24, newest_age=0, level=9)])]),
     ("response-refused-program", "query_program: its third step's argument, byte 17",
      [dict(query_id=4, **REASONS["query_program"], flags=1, request_sequence=42, stream_id=7, detail=7 | 2 << 8 | 17 << 16, results=[])]),
+    ("response-detailed", "results with details and one that has none, and an answer without them",
+     [dict(query_id=1, flags=0x21, request_sequence=42, stream_id=7,
+           results=[dict(found, state=0x18, blocks=[(1, turn), (2, sailing), (3, crew), (4, hours), (5, frame)]), dict(found, entity_id=ID[5])]),
+      dict(query_id=2, flags=1, request_sequence=42, stream_id=7, results=[found])]),
     ("response-28", "28 answers without results: 1424 bytes",
      [dict(query_id=i, flags=1, request_sequence=42, stream_id=7, results=[]) for i in range(28)]),
 ]
@@ -306,6 +358,8 @@ sound("ack", "example-ack", "one record, applied", "SPATIAL_UPDATE", ack_head, a
 sound("ack", "ack-statuses", "each status", "SPATIAL_UPDATE", ack_head, ack_pre,
       [dict(status=0), dict(status=1), dict(status=2, silence=6000),
        dict(status=3, **REASONS["stale"], known_incarnation=1732290000, known_sequence=17), dict(status=4, **REASONS["ring_full"])])
+sound("ack", "ack-detailed", "of a detailed update", "DETAILED_UPDATE", ack_head, ack_pre,
+      [dict(status=0), dict(status=3, **REASONS["details_large"]), dict(status=3, **REASONS["details_full"])])
 sound("ack", "ack-refused-message", "the whole update refused: incarnation_future", "SPATIAL_UPDATE", ack_head,
       dict(ack_pre, **REASONS["incarnation_future"]), [])
 sound("ack", "ack-withdraw-full", "48 records: 880 bytes", "WITHDRAW", ack_head, ack_pre, [dict(status=i % 3) for i in range(48)])
@@ -378,6 +432,16 @@ broken("example-ack", "without-response", "an update sent to a client", "header_
 broken("update-full", "count-17", "", "count", (32, "H", 17), add=bytes(80))
 broken("withdraw-full", "count-49", "", "count", (32, "H", 49), add=bytes(24))
 broken("query-kinds", "count-11", "", "count", (32, "H", 11), add=bytes(128))
+broken("detailed-15", "count-16", "", "count", (32, "H", 16), add=bytes(88))
+broken("detailed-none", "record-longer", "more than the message holds", "length", (104, "H", 96))
+broken("detailed-none", "record-shorter", "less than a record", "length", (104, "H", 80))
+broken("example-detailed", "record-odd", "no multiple of eight", "length", (104, "H", 89))
+broken("detailed-all", "records-joined", "the second record is the first one's", "length", (104, "H", 88))
+broken("response-detailed", "details-longer", "more than the message holds", "details_form", (192, "H", 0xFFF8))
+broken("response-detailed", "details-reserved", "", "details_form", (196, "I", 1))
+broken("response-detailed", "details-mask", "a block that is not there", "details_form", (194, "H", 0x3F))
+broken("response-detailed", "details-unit", "no unit quaternion", "details_form", (208, "f", 2.0))
+broken("response-detailed", "details-flag", "results without details", "details_form", (192, "H", 0))
 broken("query-polygon", "flag-cleared", "an extension that no query has", "length", (80 + 6, "H", 0))
 broken("query-polygon", "extension-longer", "more than the message holds", "length", (80 + 112, "H", 0xFFF8))
 broken("query-polygon", "extension-shorter", "bytes that belong to no extension", "length", (80 + 112, "H", 8))
@@ -457,7 +521,7 @@ for name, reason, changes in [
     ("attribute-15", "record_reserved", [(78, "H", 0x8000)]),
     ("type-4", "entity_type", [(76, "B", 4)]),
     ("type-127", "entity_type", [(76, "B", 127)]),
-    ("type-recurring", "schedule_missing", [(76, "B", 3)]),
+    ("type-recurring", "none", [(76, "B", 3)]),
     ("state-5", "state", [(78, "H", 5)]),
     ("state-7", "state", [(78, "H", 7)]),
     ("custom-without", "state", [(77, "B", 1)]),
@@ -495,7 +559,8 @@ for name, reason, base, space, changes in [
     ("kind-8", "query_kind", near, "geodetic", [(4, "B", 8)]),
     ("priority-3", "none", near, "geodetic", [(5, "B", 3)]),
     ("priority-4", "query_flags", near, "geodetic", [(5, "B", 4)]),
-    ("flag-5", "query_flags", near, "geodetic", [(6, "H", 0x20)]),
+    ("flag-5", "none", near, "geodetic", [(6, "H", 0x20)]),
+    ("flag-15", "query_flags", near, "geodetic", [(6, "H", 0x8000)]),
     ("extension-of-nothing", "query_extension", near, "geodetic", [(6, "H", 0x10)]),
     ("extension-without-flag", "query_flags", near, "geodetic", [(112, "H", 8)]),
     ("reserved-114", "query_flags", near, "geodetic", [(114, "H", 1)]),
@@ -588,6 +653,39 @@ for name, reason, base, changes in [
     ("nearest-cursor", "query_cursor", nearest, [(6, "H", 8), (96, "Q", 1)]),
 ]:
     record("records", "SPATIAL_QUERY", dict(base), "query: " + name, reason, "geodetic", changes=changes)
+
+
+# Offsets of a record: 8 its update, 88 its blocks; 96 the first one's content.
+one = dict(harbour, blocks=[(1, turn)])
+for name, reason, base, changes in [
+    ("reserved", "details_form", one, [(4, "I", 1)]),
+    ("mask-6", "details_form", one, [(2, "H", 0x41)]),
+    ("mask-15", "details_form", one, [(2, "H", 0x8001)]),
+    ("mask-without-block", "details_form", one, [(2, "H", 0x03)]),
+    ("block-without-mask", "details_form", one, [(2, "H", 0x00)]),
+    ("block-of-another-type", "details_form", one, [(88, "H", 2)]),
+    ("block-reserved", "details_form", one, [(92, "I", 1)]),
+    ("block-longer", "details_form", one, [(90, "H", 24)]),
+    ("block-shorter", "details_form", one, [(90, "H", 8)]),
+    ("block-padding", "details_form", dict(harbour, blocks=[(6, "00" * 16)]), [(90, "H", 15), (111, "B", 1)]),
+    ("orientation-long", "details_content", one, [(96, "f", 1.0)]),
+    ("orientation-nan", "details_content", one, [(96, "f", NAN)]),
+    ("orientation-infinite", "details_content", one, [(96, "f", INF)]),
+    ("orientation-of-8-bytes", "details_content", dict(harbour, blocks=[(1, "00" * 8)]), []),
+    ("context-9-tags", "details_content", dict(harbour, blocks=[(2, sailing)]), [(98, "B", 9)]),
+    ("context-length", "details_content", dict(harbour, blocks=[(2, sailing)]), [(96, "H", 8)]),
+    ("metadata-type", "details_content", dict(harbour, blocks=[(3, change)]), [(104, "B", 77)]),
+    ("metadata-nothing", "details_content", dict(harbour, blocks=[(3, "")]), []),
+    ("metadata-no-change", "none", dict(harbour, blocks=[(3, metadata().hex())]), []),
+    ("schedule-never-open", "details_content", dict(harbour, blocks=[(4, hours)]), [(108, "I", 0)]),
+    ("schedule-open-longer", "details_content", dict(harbour, blocks=[(4, hours)]), [(108, "I", 86400001)]),
+    ("schedule-no-period", "details_content", dict(harbour, blocks=[(4, hours)]), [(104, "I", 0)]),
+    ("schedule-always-open", "none", dict(harbour, blocks=[(4, hours)]), [(108, "I", 86400000)]),
+    ("frame-nil", "details_content", dict(harbour, blocks=[(5, "00" * 16)]), []),
+    ("frame-with-position", "details_content", dict(harbour, blocks=[(5, frame)]), []),
+    ("payload-513", "details_content", dict(harbour, blocks=[(6, "00" * 513)]), []),
+]:
+    record("records", "DETAILED_UPDATE", dict(base), "detailed: " + name, reason, changes=changes)
 
 
 # ---- writing ----------------------------------------------------------------------------------------

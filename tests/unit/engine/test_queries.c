@@ -307,7 +307,7 @@ static void refused_queries(void)
 	} table[] = {
 		{PE_REASON_query_kind, PLANE, {.kind = 9}},
 		{PE_REASON_query_kind, PLANE, {.kind = 0}},
-		{PE_REASON_query_flags, PLANE, {.kind = PE_QUERY_POINT, .flags = 0x20}},
+		{PE_REASON_query_flags, PLANE, {.kind = PE_QUERY_POINT, .flags = 0x8000}},
 		{PE_REASON_query_flags, PLANE, {.kind = PE_QUERY_POINT, .reserved1 = 1}},
 		{PE_REASON_query_coordinates, PLANE, {.kind = PE_QUERY_SPHERE, .b = {-1}}},
 		{PE_REASON_query_coordinates, PLANE, {.kind = PE_QUERY_SPHERE, .a = {NAN}}},

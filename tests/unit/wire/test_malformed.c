@@ -204,11 +204,12 @@ static void test_types(void)
 	for (unsigned type = 0; type < 256; type++) {
 		bool engine_takes = type == PE_TYPE_SPATIAL_UPDATE ||
 			type == PE_TYPE_SPATIAL_QUERY || type == PE_TYPE_WITHDRAW ||
-			type == PE_TYPE_PING || type == PE_TYPE_STATE_REQUEST ||
-			type == PE_TYPE_EXPLAIN;
+			type == PE_TYPE_DETAILED_UPDATE || type == PE_TYPE_PING ||
+			type == PE_TYPE_STATE_REQUEST || type == PE_TYPE_EXPLAIN;
 		bool client_takes = type == PE_TYPE_SPATIAL_UPDATE || type == PE_TYPE_WITHDRAW ||
-			type == PE_TYPE_SPATIAL_RESPONSE || type == PE_TYPE_PONG ||
-			type == PE_TYPE_STATE_RESPONSE || type == PE_TYPE_EXPLAIN;
+			type == PE_TYPE_DETAILED_UPDATE || type == PE_TYPE_SPATIAL_RESPONSE ||
+			type == PE_TYPE_PONG || type == PE_TYPE_STATE_RESPONSE ||
+			type == PE_TYPE_EXPLAIN;
 		struct sample s = samples[PING];
 
 		s.data[1] = (uint8_t)type;
@@ -511,7 +512,7 @@ static void test_results(void)
 		CU_ASSERT_EQUAL(pe_wire_check_result(&r), PE_REASON_record_reserved);
 		r = sound;
 		r.state |= (uint8_t)(1u << bit);
-		if (bit >= 4)
+		if (bit >= 5)
 			CU_ASSERT_EQUAL(pe_wire_check_result(&r), PE_REASON_record_reserved);
 	}
 	for (unsigned type = 0; type < 256; type++) {

@@ -57,22 +57,13 @@ static void test_entity_type(void)
 {
 	for (unsigned type = 0; type < 256; type++) {
 		struct pe_wire_update u = mobile(false);
-		enum pe_reason want = type == PE_ENTITY_RECURRING ? PE_REASON_schedule_missing :
-			type > PE_ENTITY_RECURRING && type < PE_ENTITY_CUSTOM ?
-								    PE_REASON_entity_type :
-								    PE_REASON_none;
+		enum pe_reason want = type > PE_ENTITY_RECURRING && type < PE_ENTITY_CUSTOM ?
+			PE_REASON_entity_type :
+			PE_REASON_none;
 
 		u.entity_type = (uint8_t)type;
 		CU_ASSERT_EQUAL(check(&u, false), want);
 	}
-}
-
-static void test_schedule_missing(void)
-{
-	struct pe_wire_update u = mobile(true);
-
-	u.entity_type = PE_ENTITY_RECURRING;
-	CU_ASSERT_EQUAL(check(&u, true), PE_REASON_schedule_missing);
 }
 
 static void test_state(void)
@@ -261,7 +252,7 @@ static void test_query_flags(void)
 		const struct pe_wire_query sound = q;
 
 		CU_ASSERT_EQUAL(pe_wire_check_query(&q, GEODETIC_), PE_REASON_none);
-		for (unsigned bit = 5; bit < 16; bit++) {
+		for (unsigned bit = 6; bit < 16; bit++) {
 			q = sound;
 			q.flags |= (uint16_t)(1u << bit);
 			CU_ASSERT_EQUAL(pe_wire_check_query(&q, GEODETIC_), PE_REASON_query_flags);
@@ -448,7 +439,6 @@ int main(void)
 		{"id_nil", test_id_nil},
 		{"record_reserved", test_record_reserved},
 		{"entity_type", test_entity_type},
-		{"schedule_missing", test_schedule_missing},
 		{"state", test_state},
 		{"visibility", test_visibility},
 		{"coordinates", test_coordinates},

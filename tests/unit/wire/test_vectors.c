@@ -7,6 +7,7 @@
 // test_vectors <folder of vectors> <docs/protocol.md>
 #include "testing.h"
 #include "testing_wire.h"
+#include "wire/details.h"
 #include "wire/extension.h"
 
 #include <dirent.h>
@@ -296,7 +297,8 @@ static void fill(void *to, const struct field *fields, const json_t *from)
 	{
 		const struct field *f = fields;
 
-		if (strcmp(name, "results") == 0 || strcmp(name, "extension") == 0)
+		if (strcmp(name, "results") == 0 || strcmp(name, "extension") == 0 ||
+			strcmp(name, "blocks") == 0)
 			continue;
 		while (f->name && strcmp(f->name, name) != 0)
 			f++;
@@ -333,8 +335,9 @@ static void check_record_reasons(const json_t *v, const struct pe_wire_view *vie
 	const json_t *reasons = json_object_get(v, "record_reasons");
 	bool geodetic = strcmp(json_string_value(json_object_get(v, "space")), "geodetic") == 0;
 
-	const uint8_t *extension = NULL;
+	const uint8_t *extension = NULL, *record = view->records;
 	struct pe_wire_extension checked;
+	struct pe_details_blocks blocks;
 
 	CU_ASSERT_EQUAL(json_array_size(reasons), view->count);
 	for (unsigned i = 0; i < view->count; i++) {
@@ -349,6 +352,10 @@ static void check_record_reasons(const json_t *v, const struct pe_wire_view *vie
 			pe_wire_get_update(view, i, &u);
 			got = pe_wire_check_update(
 				&u, geodetic ? &geodetic_limits : &cartesian_limits);
+			break;
+		case PE_TYPE_DETAILED_UPDATE:
+			got = pe_wire_check_detailed(record, &blocks);
+			record += pe_wire_detailed_next(record);
 			break;
 		case PE_TYPE_WITHDRAW:
 			pe_wire_get_withdraw(view, i, &w);
@@ -409,9 +416,46 @@ static uint32_t get_extensions(const json_t *v, uint8_t *to)
 	return bytes;
 }
 
-// One result of an answer, out of its fields: as it is in the message, and added again.
-static void encode_result(struct pe_wire_response *r, const uint8_t *at, const json_t *object,
-	unsigned i, unsigned flags)
+// Details of a record or a result, from its blocks: pairs of a type and its content.
+static uint32_t put_blocks(uint8_t *to, const struct pe_wire_update *update, const json_t *object)
+{
+	const json_t *list = json_object_get(object, "blocks");
+	uint32_t bytes = pe_wire_begin_details(to, PE_WIRE_BYTES_MAX, update);
+
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *pair = json_array_get(list, i);
+		uint8_t content[PE_WIRE_BYTES_MAX];
+		uint32_t n = (uint32_t)unhex(
+			json_string_value(json_array_get(pair, 1)), content, sizeof content);
+
+		bytes = pe_wire_put_details(to, PE_WIRE_BYTES_MAX,
+			(unsigned)json_integer_value(json_array_get(pair, 0)), content, n);
+		CU_ASSERT_TRUE(bytes > 0);
+	}
+	return bytes;
+}
+
+static uint32_t encode_detailed(const json_t *v, const struct pe_wire_header *h,
+	const struct pe_wire_update_preamble *preamble, uint8_t *out)
+{
+	const json_t *list = json_object_get(v, "records");
+	uint8_t records[2 * PE_WIRE_BYTES_MAX];
+	uint32_t bytes = 0;
+
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		struct pe_wire_update u = {0};
+
+		fill(&u, update_fields, json_array_get(list, i));
+		bytes += put_blocks(records + bytes, &u, json_array_get(list, i));
+		CU_ASSERT_TRUE_FATAL(bytes <= PE_WIRE_BYTES_MAX);
+	}
+	return pe_wire_put_detailed(out, PE_WIRE_BYTES_MAX, h, preamble, records, bytes,
+		(unsigned)json_array_size(list));
+}
+
+// One result of an answer, out of its fields: as it is in the message, and added again. Its bytes.
+static uint32_t encode_result(struct pe_wire_response *r, const uint8_t *at,
+	const json_t *object, unsigned flags)
 {
 	struct pe_wire_result result = {0};
 	struct pe_wire_short brief = {0};
@@ -419,19 +463,27 @@ static void encode_result(struct pe_wire_response *r, const uint8_t *at, const j
 
 	if (flags & PE_ANSWER_CELLS) {
 		fill(&cell, cell_fields, object);
-		same_bytes(at + i * sizeof cell, &cell, sizeof cell, "cell");
+		same_bytes(at, &cell, sizeof cell, "cell");
 		CU_ASSERT_EQUAL(pe_wire_response_add_cells(r, &cell, 1), 1);
 	} else if (flags & PE_ANSWER_SHORT) {
 		fill(&brief, short_fields, object);
-		same_bytes(at + i * sizeof brief, &brief, sizeof brief, "short result");
+		same_bytes(at, &brief, sizeof brief, "short result");
 		memcpy(result.entity_id, brief.entity_id, sizeof brief.entity_id);
 		memcpy(result.position, brief.position, sizeof brief.position);
 		CU_ASSERT_EQUAL(pe_wire_response_add_short(r, &result, 1), 1);
 	} else {
 		fill(&result, result_fields, object);
-		same_bytes(at + i * sizeof result, &result, sizeof result, "result");
+		same_bytes(at, &result, sizeof result, "result");
+		if (flags & PE_ANSWER_DETAILED) {
+			uint8_t details[PE_WIRE_BYTES_MAX];
+			uint32_t n = put_blocks(details, NULL, object);
+
+			CU_ASSERT_TRUE(pe_wire_response_add_detailed(r, &result, details, n));
+			return pe_wire_result_bytes(at, true);
+		}
 		CU_ASSERT_TRUE(pe_wire_response_add(r, &result));
 	}
+	return pe_answer_result_bytes(flags);
 }
 
 static uint32_t encode_response(const json_t *v, const struct pe_wire_view *view, uint8_t *out)
@@ -456,7 +508,7 @@ static uint32_t encode_response(const json_t *v, const struct pe_wire_view *view
 		CU_ASSERT_TRUE(pe_wire_response_open(
 			&r, a.query_id, a.stream_id, a.request_sequence, a.part));
 		for (unsigned j = 0; j < got.result_count; j++)
-			encode_result(&r, at, json_array_get(results, j), j, got.flags);
+			at += encode_result(&r, at, json_array_get(results, j), got.flags);
 		if (a.detail)
 			pe_wire_response_detail(&r, a.detail);
 		pe_wire_response_close(&r, (enum pe_reason)a.reason, a.flags, a.cursor);
@@ -505,6 +557,10 @@ static void check_fields(
 		same_bytes(&view->body.update, &up, sizeof up, "preamble");
 		n = check_records(v, view, update_fields, sizeof r.update[0], &r);
 		got = pe_wire_put_update(out, sizeof out, &h, &up, r.update, n);
+	} else if (strcmp(kind, "DETAILED_UPDATE") == 0) {
+		fill(&up, update_preamble_fields, preamble);
+		same_bytes(&view->body.update, &up, sizeof up, "preamble");
+		got = encode_detailed(v, &h, &up, out);
 	} else if (strcmp(kind, "WITHDRAW") == 0) {
 		fill(&up, update_preamble_fields, preamble);
 		same_bytes(&view->body.update, &up, sizeof up, "preamble");

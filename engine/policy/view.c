@@ -1,0 +1,62 @@
+#include "policy/view.h"
+
+#include <math.h>
+
+static unsigned type_index(uint8_t type)
+{
+	return type < PE_ENTITY_CUSTOM ? type : 4u;
+}
+
+static bool open_now(const uint8_t *details, uint64_t wall_ms)
+{
+	struct pe_details_blocks blocks;
+	struct pe_wire_schedule schedule;
+
+	// Its schedule is published a moment later than its first state.
+	if (!details)
+		return false;
+	pe_wire_get_details(details, &blocks);
+	if (!blocks.content[PE_DETAILS_SCHEDULE])
+		return false;
+	memcpy(&schedule, blocks.content[PE_DETAILS_SCHEDULE], sizeof schedule);
+	return pe_schedule_open(&schedule, wall_ms);
+}
+
+// In the steps of 1/254 that the protocol has; 1 is 0.0.
+static uint8_t decayed(uint8_t confidence, uint64_t time_ms, uint64_t wall_ms, uint32_t tau_ms)
+{
+	double age_ms = wall_ms > time_ms ? (double)(wall_ms - time_ms) : 0;
+
+	if (!confidence || !tau_ms)
+		return confidence;
+	return (uint8_t)(1.5 + (confidence - 1) * exp(-age_ms / tau_ms));
+}
+
+bool pe_view_complete(const struct pe_details_store *store, uint32_t handle,
+	const struct pe_view_rules *rules, uint32_t now_tick, uint64_t wall_ms,
+	struct pe_view *view)
+{
+	struct pe_published *p = &view->shows;
+	uint32_t tau_ms = rules->decay_ms[type_index(p->entity_type)];
+
+	if (p->attributes & PE_PUBLISHED_DETAILS) {
+		const struct pe_details_block *block = pe_details_get(store, handle);
+
+		view->details = block ? (const uint8_t *)&block->head : NULL;
+	}
+	if (p->entity_type == PE_ENTITY_RECURRING && !open_now(view->details, wall_ms))
+		return false;
+	if ((p->attributes & PE_PUBLISHED_ANNOUNCED) && store->entries) {
+		const struct pe_details_entry *entry = pe_details_entry(store, handle);
+		uint32_t lead_ms = atomic_load_explicit(&entry->lead_ms, memory_order_relaxed);
+
+		view->stale = (int32_t)(now_tick - (p->expiry_tick - lead_ms)) >= 0;
+		if (!tau_ms)
+			tau_ms = atomic_load_explicit(&entry->announced_ms, memory_order_relaxed);
+	}
+	if (p->entity_type != PE_ENTITY_STATIC)
+		p->position_confidence =
+			decayed(p->position_confidence, p->time_ms, wall_ms, tau_ms);
+	p->attributes &= (uint16_t)~PE_PUBLISHED_MORE;
+	return true;
+}
