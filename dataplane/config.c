@@ -11,7 +11,7 @@
 // the keys, docs/protocol.md the two spaces.
 static const char embedded[] =
 	"workers: {count: 1, idle: sleep}\n"
-	"memory: {entities: 200000, no_huge: true, socket_mem_mb: 64}\n"
+	"memory: {entities: 200000, details_mb: 16, no_huge: true, socket_mem_mb: 64}\n"
 	"sources:\n"
 	"  - socket: {address: 127.0.0.1, port: 10202}\n"
 	"spaces:\n"
@@ -203,6 +203,12 @@ static bool read_workers(const struct reader *r, const struct raw_workers *raw, 
 
 static bool read_memory(const struct reader *r, const struct raw_memory *raw, struct pe_config *c)
 {
+	uint32_t details_mb = (uint32_t)(c->engine.details_bytes >> 20);
+
+	if (!read_u32(r, "memory.details_mb", raw->details_mb, 0,
+		    (uint32_t)(PE_DETAILS_BYTES_TOTAL_MAX >> 20), &details_mb))
+		return false;
+	c->engine.details_bytes = (uint64_t)details_mb << 20;
 	return read_u32(r, "memory.entities", raw->entities, 16, PE_ENTITIES_MAX,
 		       &c->engine.entity_count_max) &&
 		read_u32(r, "memory.pending", raw->pending, 0, PE_ENTITIES_MAX,
@@ -359,7 +365,7 @@ static bool read_space(
 	struct pe_error reason = {0};
 	struct pe_space space;
 
-	*p = (struct pe_space_policy){0};
+	*p = (struct pe_space_policy){.stale_intervals = PE_STALE_INTERVALS};
 	snprintf(path, sizeof path, "spaces[%u]", index);
 #define AT(key) (snprintf(at, sizeof at, "%s.%s", path, key), at)
 	if (!raw->id || !raw->kind) {
@@ -397,7 +403,17 @@ static bool read_space(
 		!read_u32(r, AT("predict_horizon_ms"), raw->predict_horizon_ms, 1000,
 			PE_PREDICT_HORIZON_MAX_MS, &p->predict_horizon_ms) ||
 		!read_float(r, AT("precision_max_m"), raw->precision_max_m, 0.001,
-			(double)PE_PRECISION_MAX_M, &p->precision_max_m))
+			(double)PE_PRECISION_MAX_M, &p->precision_max_m) ||
+		!read_u32(r, AT("stale_after_intervals"), raw->stale_after_intervals, 1, 1000,
+			&p->stale_intervals) ||
+		!read_u32(r, AT("decay_mobile_ms"), raw->decay_mobile_ms, 0, PE_TTL_MAX_MS,
+			&p->decay_ms[PE_ENTITY_MOBILE]) ||
+		!read_u32(r, AT("decay_temporary_ms"), raw->decay_temporary_ms, 0, PE_TTL_MAX_MS,
+			&p->decay_ms[PE_ENTITY_TEMPORARY]) ||
+		!read_u32(r, AT("decay_recurring_ms"), raw->decay_recurring_ms, 0, PE_TTL_MAX_MS,
+			&p->decay_ms[PE_ENTITY_RECURRING]) ||
+		!read_u32(r, AT("decay_custom_ms"), raw->decay_custom_ms, 0, PE_TTL_MAX_MS,
+			&p->decay_ms[4]))
 		return false;
 	if ((p->ttl_default_ms ? p->ttl_default_ms : PE_TTL_DEFAULT_MS) >
 		(p->ttl_max_ms ? p->ttl_max_ms : PE_TTL_MAX_MS)) {

@@ -40,6 +40,7 @@ static const cyaml_schema_field_t memory_fields[] = {
 	TEXT(raw_memory, cells),
 	TEXT(raw_memory, nodes),
 	TEXT(raw_memory, chunks),
+	TEXT(raw_memory, details_mb),
 	TEXT(raw_memory, huge_pages),
 	TEXT(raw_memory, no_huge),
 	TEXT(raw_memory, socket_mem_mb),
@@ -108,6 +109,11 @@ static const cyaml_schema_field_t space_fields[] = {
 	TEXT(raw_space, predict_distance_m),
 	TEXT(raw_space, predict_horizon_ms),
 	TEXT(raw_space, precision_max_m),
+	TEXT(raw_space, stale_after_intervals),
+	TEXT(raw_space, decay_mobile_ms),
+	TEXT(raw_space, decay_temporary_ms),
+	TEXT(raw_space, decay_recurring_ms),
+	TEXT(raw_space, decay_custom_ms),
 	CYAML_FIELD_END,
 };
 

@@ -15,7 +15,8 @@ struct raw_workers {
 };
 
 struct raw_memory {
-	char *entities, *pending, *cells, *nodes, *chunks, *huge_pages, *no_huge, *socket_mem_mb;
+	char *entities, *pending, *cells, *nodes, *chunks, *details_mb, *huge_pages, *no_huge,
+		*socket_mem_mb;
 };
 
 struct raw_socket {
@@ -48,6 +49,8 @@ struct raw_space {
 	char *ttl_default_ms, *ttl_max_ms, *frequency_default;
 	char *coalesce_distance_m, *coalesce_interval_ms, *coalesce_attribute, *precision_max_m;
 	char *predict_distance_m, *predict_horizon_ms;
+	char *stale_after_intervals, *decay_mobile_ms, *decay_temporary_ms, *decay_recurring_ms,
+		*decay_custom_ms;
 	char **home;
 	unsigned home_count;
 };

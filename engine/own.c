@@ -465,7 +465,7 @@ static void publish_held(struct pe_worker *w, uint32_t handle)
 	publish_record(w, handle, &state);
 	pe_count(&w->counters, PE_COUNTER_trailing, 1);
 	if (status & PE_STATUS_PARENT)
-		pe_frame_follow(w, e->handle);
+		pe_frame_follow(w, handle);
 }
 
 // The timer of an entity whose record holds back what its course covered: its own, or that of its life, which it is put back for.

@@ -57,7 +57,7 @@ static void test_all_keys(void)
 	static const char text[] =
 		"workers: {count: 2, cores: [3, 4], control_core: 0, idle: pause, pause_after_turns: 1, "
 		"sleep_after_turns: 2, sleep_us_max: 3}\n"
-		"memory: {entities: 1000, pending: 10, cells: 20, nodes: 30, chunks: 40, huge_pages: true, no_huge: false, socket_mem_mb: 128}\n"
+		"memory: {entities: 1000, pending: 10, cells: 20, nodes: 30, chunks: 40, details_mb: 50, huge_pages: true, no_huge: false, socket_mem_mb: 128}\n"
 		"limits: {tombstone_ms: 5, clock_ahead_ms: 6, ring_records: 128, query_results: 7, query_cells: 8, "
 		"query_candidates: 64}\n"
 		"eal: {arguments: [--single-file-segments]}\n"
@@ -71,7 +71,8 @@ static void test_all_keys(void)
 		"  - {id: 00000000-0000-0000-0000-0000000000Ff, name: a, kind: geodetic, home: [60.1, 24.9], "
 		"extent_m: 100000, leaf_edge_m: 32, leaf_height_m: 512, ttl_default_ms: 1, ttl_max_ms: 2, "
 		"frequency_default: 3, coalesce_distance_m: 1.5, coalesce_interval_ms: 4, coalesce_attribute: 0.5, "
-		"predict_distance_m: 2.5, predict_horizon_ms: 1001, precision_max_m: 10}\n";
+		"predict_distance_m: 2.5, predict_horizon_ms: 1001, precision_max_m: 10, stale_after_intervals: 5, "
+		"decay_mobile_ms: 11, decay_temporary_ms: 12, decay_recurring_ms: 13, decay_custom_ms: 14}\n";
 	static struct pe_config c;
 	struct pe_error error = {0};
 	enum pe_status status = load(text, &c, &error);
@@ -89,7 +90,7 @@ static void test_all_keys(void)
 	CU_ASSERT(c.engine.pending_count_max == 10 && c.engine.tombstone_ms == 5 &&
 		c.engine.clock_ahead_ms == 6);
 	CU_ASSERT(c.engine.cell_count_max == 20 && c.engine.node_count_max == 30 &&
-		c.engine.chunk_count_max == 40);
+		c.engine.chunk_count_max == 40 && c.engine.details_bytes == 50 << 20);
 	CU_ASSERT(c.engine.ring_records == 128 && c.engine.query_results_max == 7);
 	CU_ASSERT(c.engine.query_cells_max == 8 && c.engine.query_candidates_max == 64);
 	CU_ASSERT(c.eal_argument_count == 1 &&
@@ -106,6 +107,8 @@ static void test_all_keys(void)
 	CU_ASSERT(p->coalesce_interval_ms == 4 && p->coalesce_distance_m > 1.4f &&
 		p->precision_max_m > 9.9f);
 	CU_ASSERT(p->predict_distance_m > 2.4f && p->predict_horizon_ms == 1001);
+	CU_ASSERT(p->stale_intervals == 5 && p->decay_ms[1] == 11 && p->decay_ms[2] == 12 &&
+		p->decay_ms[3] == 13 && p->decay_ms[4] == 14);
 	pe_config_free(&c);
 }
 
