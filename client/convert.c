@@ -102,7 +102,8 @@ bool client_query_to_wire(
 		.flags = (uint16_t)((q->has_origin ? PE_QUERY_HAS_ORIGIN : 0) |
 			(q->has_heights ? PE_QUERY_HEIGHT_RANGE : 0) |
 			(q->distance_3d ? PE_QUERY_DISTANCE_3D : 0) |
-			(q->has_cursor ? PE_QUERY_HAS_CURSOR : 0)),
+			(q->has_cursor ? PE_QUERY_HAS_CURSOR : 0) |
+			(q->with_details ? PE_QUERY_WITH_DETAILS : 0)),
 		.max_results = q->results_max,
 		.timeout_ms = q->timeout_ms,
 		.type_mask = q->type_mask,
@@ -222,6 +223,7 @@ void client_found_from_wire(const struct pe_wire_result *wire, struct presence_f
 		.state = wire->state & 7u,
 		.custom_state = wire->custom_state,
 		.height_unknown = wire->state & PE_RESULT_HEIGHT_UNKNOWN,
+		.stale = wire->state & PE_RESULT_STALE,
 	};
 	memcpy(found->id, wire->entity_id, sizeof found->id);
 }

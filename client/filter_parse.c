@@ -253,6 +253,8 @@ static bool parse_test(struct filter_scan *s)
 		return parse_confidence(s, at, PE_FILTER_POSITION_CONFIDENCE);
 	if (filter_take_word(s, "status_confidence"))
 		return parse_confidence(s, at, PE_FILTER_STATUS_CONFIDENCE);
+	if (filter_take_word(s, "stale"))
+		return put(s, at, pe_filter_put(s->writer, PE_FILTER_STALE, 0, 0));
 	if (filter_take_word(s, "age"))
 		return parse_age(s, at);
 	if (filter_take_word(s, "radius"))
@@ -267,7 +269,7 @@ static bool parse_test(struct filter_scan *s)
 		return parse_meta(s, at);
 	return filter_fail(s, at,
 		"a test (type, state, custom_type, custom_state, id, position_confidence, status_confidence, "
-		"age, radius, speed, tag, activity, meta.name), not, or (");
+		"age, radius, speed, stale, tag, activity, meta.name), not, or (");
 }
 
 // ---- and, or, not -------------------------------------------------------------------------------

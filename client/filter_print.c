@@ -199,6 +199,9 @@ static void say_test(struct printer *o, const struct pe_filter_step *step)
 			step->op == PE_FILTER_POSITION_CONFIDENCE ? "position" : "status", compare,
 			(double)pe_confidence_to_float((uint8_t)step->operand));
 		break;
+	case PE_FILTER_STALE:
+		say(o, "stale");
+		break;
 	case PE_FILTER_AGE:
 		say(o, "age %s ", compare);
 		say_age(o, constant);

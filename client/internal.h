@@ -5,6 +5,7 @@
 #include "client/presence.h"
 #include "client/transport.h"
 #include "wire/decode.h"
+#include "wire/details.h"
 #include "wire/encode.h"
 #include "wire/extension.h"
 
@@ -79,6 +80,9 @@ void client_get_found(
 	const uint8_t *results, unsigned i, unsigned flags, struct presence_found *found);
 void client_get_cell(const uint8_t *results, unsigned i, struct presence_cell *cell);
 void client_ack_from_wire(const struct pe_wire_ack_record *wire, struct presence_ack *ack);
+// details.c. A record of an update with details into room for PE_DETAILED_RECORD_BYTES_MAX; its bytes, or 0: it cannot be said.
+uint32_t client_details_to_wire(const struct presence_update *update,
+	const struct presence_details *details, uint8_t *record);
 // One update packet of count records into buffer; 0 = an update that cannot be said.
 uint32_t client_put_updates(struct presence_client *client, uint8_t *buffer, const uint8_t *space,
 	const struct presence_update *updates, unsigned count, bool ack, uint64_t *sequence);

@@ -33,6 +33,22 @@ static bool take_ack(const struct polling *p, const struct pe_wire_view *view)
 	return true;
 }
 
+// One with its details, which are named by their place behind `from`. Its bytes.
+static uint32_t get_detailed(
+	const uint8_t *from, const uint8_t *result, struct presence_found *found)
+{
+	const uint32_t whole = sizeof(struct pe_wire_result);
+	uint32_t bytes = pe_wire_result_bytes(result, true);
+
+	client_get_found(result, 0, PE_ANSWER_DETAILED, found);
+	// A head alone says that there is none.
+	if (bytes > whole + sizeof(struct pe_wire_details)) {
+		found->details_at = (uint32_t)(result + whole - from);
+		found->details_bytes = bytes - whole;
+	}
+	return bytes;
+}
+
 static bool take_answers(const struct polling *p, const struct pe_wire_view *view)
 {
 	union {
@@ -54,7 +70,9 @@ static bool take_answers(const struct polling *p, const struct pe_wire_view *vie
 			.cells = answer.flags & PE_ANSWER_CELLS,
 			.code = answer.code,
 			.reason = answer.reason,
+			.details = results,
 		};
+		const uint8_t *result = results;
 
 		if (answer.stream_id != p->client->stream_id ||
 			answer.request_sequence > p->client->sequence ||
@@ -63,6 +81,8 @@ static bool take_answers(const struct polling *p, const struct pe_wire_view *vie
 		for (unsigned i = 0; i < answer.result_count; i++)
 			if (part.cells)
 				client_get_cell(results, i, &r.cells[i]);
+			else if (answer.flags & PE_ANSWER_DETAILED)
+				result += get_detailed(results, result, &r.found[i]);
 			else
 				client_get_found(results, i, answer.flags, &r.found[i]);
 		if (part.cells && p->events->counted)
@@ -80,6 +100,7 @@ static bool take(void *context, const struct pe_wire_view *view)
 
 	switch (view->header.type) {
 	case PE_TYPE_SPATIAL_UPDATE:
+	case PE_TYPE_DETAILED_UPDATE:
 	case PE_TYPE_WITHDRAW:
 		return take_ack(p, view);
 	case PE_TYPE_SPATIAL_RESPONSE:

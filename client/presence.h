@@ -29,6 +29,11 @@ extern "C" {
 #define PRESENCE_RINGS_MAX    16    // of a polygon: the outer one, then holes
 #define PRESENCE_NEAREST_MAX  1000
 #define PRESENCE_AHEAD_MAX_MS 600000
+#define PRESENCE_TAGS_MAX     8           // of one entity
+#define PRESENCE_METADATA_MAX 16          // names of one entity
+#define PRESENCE_NAME_MAX     32          // bytes of a name, a tag, an activity
+#define PRESENCE_PAYLOAD_MAX  512         // bytes
+#define PRESENCE_DETAILS_MAX  (64u << 20) // bytes of details that one answer may gather
 
 enum presence_result {
 	PRESENCE_OK = 0,
@@ -166,6 +171,59 @@ enum presence_result presence_publish(struct presence_client *client, const uint
 	const struct presence_update *updates, size_t count, struct presence_ack *acks,
 	struct presence_refusal *refusal);
 
+// What an entity says beside its state. Texts are UTF-8, of so many bytes, not terminated.
+struct presence_text {
+	const char *text;
+	unsigned bytes;
+};
+
+enum presence_value_type {
+	PRESENCE_NULL,
+	PRESENCE_BOOL,
+	PRESENCE_I64,
+	PRESENCE_F64,
+	PRESENCE_TEXT,
+	PRESENCE_BYTES,
+	PRESENCE_REMOVE = 255 // publishing: the name goes
+};
+
+struct presence_value {
+	struct presence_text name;
+	uint8_t type; // enum presence_value_type
+	bool truth;
+	int64_t whole;
+	double real;
+	struct presence_text data; // of a TEXT, of BYTES
+};
+
+// Published, what is not named stays as it is known: metadata are changes, one name after the other; a context replaces the one before it; and
+// a whole orientation or schedule too. All zero changes nothing.
+struct presence_details {
+	bool has_orientation, has_context, has_schedule, has_parent;
+	bool no_orientation, no_schedule; // publishing: takes it away
+	float orientation
+		[4]; // a unit quaternion x, y, z, w that turns the entity's axes into x, y, z, or east, north, up
+	struct presence_text activity; // bytes 0 = none
+	unsigned tag_count;
+	struct presence_text tags[PRESENCE_TAGS_MAX];
+	unsigned metadata_count;
+	struct presence_value metadata[PRESENCE_METADATA_MAX];
+	// of a RECURRING entity: open from this Unix time on for open_for_ms, and again after each period
+	uint64_t opening_ms;
+	uint32_t period_ms, open_for_ms;
+	// The entity is placed in another one's frame: position and orientation are along that one's axes, in metres from it.
+	uint8_t parent[16];
+	double position[3]; // found: in that frame
+	// publishing: handed on, not kept
+	const void *payload;
+	unsigned payload_bytes;
+};
+
+// As presence_publish, with details; each update goes on its own. What an update says of them is in details[i].
+enum presence_result presence_publish_detailed(struct presence_client *client, const uint8_t *space,
+	const struct presence_update *updates, const struct presence_details *details, size_t count,
+	struct presence_ack *acks, struct presence_refusal *refusal);
+
 // Takes entities away, likewise.
 struct presence_withdrawal {
 	uint8_t id[16];
@@ -190,6 +248,7 @@ struct presence_polygon {
 struct presence_query {
 	uint8_t volume; // enum presence_volume
 	bool has_origin, has_heights, distance_3d, has_cursor;
+	bool with_details;    // presence_details_read
 	uint16_t results_max; // 0 = the engine's cap
 	uint16_t timeout_ms;  // the engine's own work; 0 = its default
 	uint16_t type_mask;   // bit n = type n, bit 4 = CUSTOM; 0 = all
@@ -234,6 +293,9 @@ struct presence_found {
 	uint32_t ttl_left_ms; // rounded up to tenths of a second
 	uint8_t type, state, custom_state;
 	bool height_unknown;
+	bool stale; // announced updates have not come
+	// where its details are in those of the answer (or the part); 0 bytes = none
+	uint32_t details_at, details_bytes;
 };
 
 // How many entities there are in a cell. Its centre and size name it: the same from every query.
@@ -252,7 +314,9 @@ struct presence_answer {
 	struct presence_found *found;
 	struct presence_cell *cells; // in the place of found when the query has cell_m; likewise
 	size_t count;                // of the one or the other
-	bool truncated;              // a bound of the engine cut the answer; cursor goes on
+	uint8_t *details;            // of all that were found; malloc
+	size_t details_bytes;
+	bool truncated; // a bound of the engine cut the answer; cursor goes on
 	uint64_t cursor[2];
 	uint8_t code, reason;
 	// The reason is query_program: enum pe_filter_fault, the step (255: the program as a whole) and the byte of the program.
@@ -274,6 +338,10 @@ enum presence_result presence_query(struct presence_client *client, const uint8_
 enum presence_result presence_query_all(struct presence_client *client, const uint8_t *space,
 	const struct presence_query *query, unsigned pages_max, struct presence_answer *answer);
 void presence_answer_free(struct presence_answer *answer);
+
+// The details of what was found, out of those of its answer or part; false: it has none. Texts point into them.
+bool presence_details_read(
+	const uint8_t *details, const struct presence_found *found, struct presence_details *read);
 
 // Why an entity is or isn't in the answer to a query, all of its pages together.
 enum presence_verdict { PRESENCE_OUT, PRESENCE_IN, PRESENCE_UNDECIDED };
@@ -373,6 +441,7 @@ struct presence_part {
 	bool last, truncated;
 	bool cells; // and no entities
 	uint8_t code, reason;
+	const uint8_t *details; // of what was found, in the part's message
 };
 
 struct presence_events {

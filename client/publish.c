@@ -171,6 +171,44 @@ enum presence_result presence_publish(struct presence_client *client, const uint
 	return worst;
 }
 
+static enum presence_result publish_detailed(struct presence_client *client, const uint8_t *space,
+	const struct presence_update *update, const struct presence_details *details,
+	struct presence_ack *ack, struct presence_refusal *refusal)
+{
+	struct waiting w = {
+		.client = client, .type = PE_TYPE_DETAILED_UPDATE, .count = 1, .acks = ack};
+	struct pe_wire_header header;
+	struct pe_wire_update_preamble preamble;
+	uint8_t packet[PE_WIRE_BYTES_MAX], record[PE_DETAILED_RECORD_BYTES_MAX];
+	uint32_t bytes = client_details_to_wire(update, details, record);
+
+	if (!bytes)
+		return PRESENCE_BAD_ARGUMENT;
+	header = client_header(client, space, PE_FLAG_ACK);
+	preamble = client_preamble(client, header.sequence);
+	w.sequence = header.sequence;
+	bytes = pe_wire_put_detailed(packet, sizeof packet, &header, &preamble, record, bytes, 1);
+	return exchange(client, &w, packet, bytes, &update->sequence, refusal);
+}
+
+enum presence_result presence_publish_detailed(struct presence_client *client, const uint8_t *space,
+	const struct presence_update *updates, const struct presence_details *details, size_t count,
+	struct presence_ack *acks, struct presence_refusal *refusal)
+{
+	enum presence_result worst = PRESENCE_OK;
+
+	begin(acks, count, refusal);
+	for (size_t i = 0; i < count; i++) {
+		enum presence_result result = publish_detailed(
+			client, space, &updates[i], &details[i], &acks[i], refusal);
+
+		worst = worst ? worst : result;
+		if (result && result != PRESENCE_REFUSED)
+			return result;
+	}
+	return worst;
+}
+
 enum presence_result presence_withdraw(struct presence_client *client, const uint8_t *space,
 	const struct presence_withdrawal *withdrawals, size_t count, struct presence_ack *acks,
 	struct presence_refusal *refusal)

@@ -16,7 +16,10 @@ struct gathering {
 	uint8_t *items;
 	size_t item_bytes;
 	size_t count, room;
-	uint16_t form; // what was asked for: PE_ANSWER_SHORT, PE_ANSWER_CELLS or 0
+	uint16_t
+		form; // what was asked for: PE_ANSWER_SHORT, PE_ANSWER_CELLS, PE_ANSWER_DETAILED or 0
+	uint8_t *details; // of all of them
+	size_t details_bytes, details_room;
 	struct {
 		uint32_t first;
 		uint16_t count;
@@ -31,7 +34,7 @@ struct gathering {
 
 static void forget(struct gathering *g)
 {
-	g->count = 0;
+	g->count = g->details_bytes = 0;
 	g->part_count = g->parts_total = 0;
 	memset(g->parts, 0, sizeof g->parts);
 	memset(&g->last, 0, sizeof g->last);
@@ -54,6 +57,34 @@ static bool grow(struct gathering *g, unsigned more)
 	return true;
 }
 
+// False: no memory, or more than PRESENCE_DETAILS_MAX.
+static bool keep_details(
+	struct gathering *g, struct presence_found *found, const uint8_t *details, uint32_t bytes)
+{
+	size_t room = g->details_room ? g->details_room : 4096;
+	uint8_t *grown;
+
+	// A head alone says that there is none.
+	if (bytes <= sizeof(struct pe_wire_details))
+		return true;
+	while (room < g->details_bytes + bytes)
+		room *= 2;
+	if (room > PRESENCE_DETAILS_MAX)
+		return false;
+	if (room != g->details_room) {
+		grown = realloc(g->details, room);
+		if (!grown)
+			return false;
+		g->details = grown;
+		g->details_room = room;
+	}
+	memcpy(g->details + g->details_bytes, details, bytes);
+	found->details_at = (uint32_t)g->details_bytes;
+	found->details_bytes = bytes;
+	g->details_bytes += bytes;
+	return true;
+}
+
 static bool take_part(
 	struct gathering *g, const struct pe_wire_answer *answer, const uint8_t *results)
 {
@@ -67,7 +98,8 @@ static bool take_part(
 		return false;
 	// Neither is one of other results than were asked for.
 	if (answer->result_count &&
-		(answer->flags & (PE_ANSWER_SHORT | PE_ANSWER_CELLS)) != g->form)
+		(answer->flags & (PE_ANSWER_SHORT | PE_ANSWER_CELLS | PE_ANSWER_DETAILED)) !=
+			g->form)
 		return false;
 	if (last)
 		for (unsigned p = part + 1; p < PARTS_MAX; p++)
@@ -81,12 +113,24 @@ static bool take_part(
 	g->parts[part].first = (uint32_t)g->count;
 	g->parts[part].count = answer->result_count;
 	for (unsigned i = 0; i < answer->result_count; i++) {
-		void *item = g->items + g->count++ * g->item_bytes;
+		void *item = g->items + g->count * g->item_bytes;
 
-		if (g->form == PE_ANSWER_CELLS)
+		if (g->form == PE_ANSWER_CELLS) {
 			client_get_cell(results, i, item);
-		else
+		} else if (g->form == PE_ANSWER_DETAILED) {
+			uint32_t bytes = pe_wire_result_bytes(results, true);
+
+			client_get_found(results, 0, answer->flags, item);
+			if (!keep_details(g, item, results + sizeof(struct pe_wire_result),
+				    bytes - (uint32_t)sizeof(struct pe_wire_result))) {
+				g->no_memory = g->done = true;
+				return true;
+			}
+			results += bytes;
+		} else {
 			client_get_found(results, i, answer->flags, item);
+		}
+		g->count++;
 	}
 	g->part_count++;
 	if (last) {
@@ -152,6 +196,9 @@ static bool arrange(struct gathering *g, struct presence_answer *answer)
 	else
 		answer->found = (struct presence_found *)sorted;
 	answer->count = n;
+	answer->details = g->details;
+	answer->details_bytes = g->details_bytes;
+	g->details = NULL;
 	return true;
 }
 
@@ -173,7 +220,10 @@ enum presence_result presence_query(struct presence_client *client, const uint8_
 	g->space = space;
 	g->query = query;
 	g->packet = packet;
-	g->form = query->cell_m > 0 ? PE_ANSWER_CELLS : query->brief ? PE_ANSWER_SHORT : 0;
+	g->form = query->cell_m > 0 ? PE_ANSWER_CELLS :
+		query->brief        ? PE_ANSWER_SHORT :
+		query->with_details ? PE_ANSWER_DETAILED :
+				      0;
 	g->item_bytes =
 		query->cell_m > 0 ? sizeof(struct presence_cell) : sizeof(struct presence_found);
 	e.bytes = client_put_query(client, packet, space, query, &g->sequence);
@@ -196,21 +246,45 @@ enum presence_result presence_query(struct presence_client *client, const uint8_
 		result = PRESENCE_REFUSED;
 	if (g->no_memory || ((!result || result == PRESENCE_INCOMPLETE) && !arrange(g, answer)))
 		result = PRESENCE_MEMORY;
+	free(g->details);
 	free(g->items);
 	free(g);
 	return result;
 }
 
-static bool add_found(struct presence_answer *answer, const struct presence_answer *page)
+// A page's details behind those of the pages before; what was found on it then points there.
+static bool append_details(struct presence_answer *answer, struct presence_answer *page)
+{
+	uint8_t *details;
+
+	if (!page->details_bytes)
+		return true;
+	if (answer->details_bytes + page->details_bytes > PRESENCE_DETAILS_MAX)
+		return false;
+	details = realloc(answer->details, answer->details_bytes + page->details_bytes);
+	if (!details)
+		return false;
+	memcpy(details + answer->details_bytes, page->details, page->details_bytes);
+	for (size_t i = 0; i < page->count; i++)
+		if (page->found[i].details_bytes)
+			page->found[i].details_at += (uint32_t)answer->details_bytes;
+	answer->details = details;
+	answer->details_bytes += page->details_bytes;
+	return true;
+}
+
+static bool add_found(struct presence_answer *answer, struct presence_answer *page)
 {
 	struct presence_found *found =
 		realloc(answer->found, (answer->count + page->count + 1) * sizeof *found);
 
 	if (!found)
 		return false;
+	answer->found = found;
+	if (!append_details(answer, page))
+		return false;
 	if (page->count)
 		memcpy(found + answer->count, page->found, page->count * sizeof *found);
-	answer->found = found;
 	answer->count += page->count;
 	return true;
 }
@@ -305,7 +379,10 @@ void presence_answer_free(struct presence_answer *answer)
 {
 	free(answer->found);
 	free(answer->cells);
+	free(answer->details);
 	answer->found = NULL;
 	answer->cells = NULL;
+	answer->details = NULL;
+	answer->details_bytes = 0;
 	answer->count = 0;
 }

@@ -198,12 +198,12 @@ enum spared { SPARED_NOT, SPARED_APPLIED, SPARED_COVERED };
 
 // A change of an entity that stays against its course. SPARED_APPLIED: it is to be published; SPARED_COVERED: it is held back.
 __attribute__((noinline)) static enum spared follow(struct pe_worker *w, const struct pe_change *c,
-	const struct pe_place *place, uint32_t handle, uint32_t expiry_tick)
+	const struct pe_place *place, uint32_t handle, uint32_t expiry_tick, bool detailed)
 {
 	struct pe_record *r = pe_apply_record(w, handle);
 	struct pe_prediction x = pe_predict(w, handle, c);
 
-	switch (judge(w, r, c, place, x.covers ? PE_COVERED_YES : PE_COVERED_NO)) {
+	switch (judge(w, r, c, place, x.covers ? PE_COVERED_YES : PE_COVERED_NO, detailed)) {
 	case COVERED:
 		pe_coalesce_hold_course(
 			w, handle, c->update.position, c->update.velocity, w->tick + x.trailing_ms);
@@ -249,7 +249,7 @@ __attribute__((always_inline)) static inline enum spared update_plain(struct pe_
 		pe_own_forget_held(w, handle);
 	}
 	if (covers && c->way == PE_WAY_COURSE) {
-		enum spared spared = follow(w, c, place, handle, expiry_tick);
+		enum spared spared = follow(w, c, place, handle, expiry_tick, detailed);
 
 		if (spared != SPARED_APPLIED)
 			return spared;

@@ -488,8 +488,7 @@ struct pe_wire_ack_record harness_withdraw(
 // ---- answers ----
 
 // Its bytes.
-static uint32_t take_result(
-	struct harness_answer *answer, const uint8_t *results, unsigned flags)
+static uint32_t take_result(struct harness_answer *answer, const uint8_t *results, unsigned flags)
 {
 	uint32_t bytes = pe_answer_result_bytes(flags), details_bytes = 0;
 	struct pe_wire_result *r = &answer->results[answer->count];

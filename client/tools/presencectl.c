@@ -1,5 +1,6 @@
 // presencectl: publish, withdraw, query and look at a presence engine by hand.
 #include "client/tools/arguments.h"
+#include "client/tools/details_arguments.h"
 #include "client/tools/presencectl.h"
 
 #include <argp.h>
@@ -156,6 +157,7 @@ static uint32_t sequence_now(void)
 struct publish {
 	struct ctl *ctl;
 	struct presence_update update;
+	struct presence_details details;
 	unsigned arguments;
 };
 
@@ -173,7 +175,14 @@ enum {
 	KEY_POWER,
 	KEY_SEQUENCE,
 	KEY_HEIGHT_UNKNOWN,
-	KEY_RELOCATION
+	KEY_RELOCATION,
+	KEY_META,
+	KEY_TAG,
+	KEY_ACTIVITY,
+	KEY_ORIENTATION,
+	KEY_SCHEDULE,
+	KEY_PARENT,
+	KEY_PAYLOAD
 };
 
 static const struct argp_option publish_options[] = {
@@ -195,6 +204,17 @@ static const struct argp_option publish_options[] = {
 	{"sequence", KEY_SEQUENCE, "N", 0, "of the record (default: grows with the clock)", 0},
 	{"height-unknown", KEY_HEIGHT_UNKNOWN, NULL, 0, "GEODETIC: the height is not known", 0},
 	{"relocation", KEY_RELOCATION, NULL, 0, "a STATIC entity was moved on purpose", 0},
+	{"meta", KEY_META, "NAME=VALUE", 0,
+		"sets a name: null, true, false, a number, x\"hex\" or a text; NAME alone takes it away. May be repeated",
+		0},
+	{"tag", KEY_TAG, "TAG", 0, "the tags are these and no others; may be repeated", 0},
+	{"activity", KEY_ACTIVITY, "NAME", 0, "what it is doing; tags and activity go together", 0},
+	{"orientation", KEY_ORIENTATION, "X,Y,Z,W", 0, "a quaternion; none: takes it away", 0},
+	{"schedule", KEY_SCHEDULE, "OPENING,PERIOD,OPEN", 0,
+		"of a recurring entity: Unix seconds or now, then times (now,24h,8h); none: takes it away",
+		0},
+	{"parent", KEY_PARENT, "ID", 0, "it is placed in this entity's frame", 0},
+	{"payload", KEY_PAYLOAD, "TEXT", 0, "handed on to who subscribes, not kept", 0},
 	{0},
 };
 
@@ -260,6 +280,29 @@ static error_t parse_publish(int key, char *text, struct argp_state *state)
 	case KEY_RELOCATION:
 		u->relocation = true;
 		break;
+	case KEY_META:
+		good = argument_metadata(text, &p->details);
+		break;
+	case KEY_TAG:
+		good = argument_tag(text, &p->details);
+		break;
+	case KEY_ACTIVITY:
+		good = argument_activity(text, &p->details);
+		break;
+	case KEY_ORIENTATION:
+		good = argument_quaternion(text, &p->details);
+		break;
+	case KEY_SCHEDULE:
+		good = argument_schedule(text, &p->details);
+		break;
+	case KEY_PARENT:
+		good = p->details.has_parent = argument_id(text, p->details.parent);
+		break;
+	case KEY_PAYLOAD:
+		p->details.payload = text;
+		p->details.payload_bytes = (unsigned)strlen(text);
+		good = p->details.payload_bytes <= PRESENCE_PAYLOAD_MAX;
+		break;
 	case ARGP_KEY_ARG:
 		if (p->arguments == 0)
 			good = argument_id(text, u->id);
@@ -296,7 +339,12 @@ static int publish(struct ctl *ctl, int argc, char **argv)
 	enum presence_result result;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &p);
-	result = presence_publish(ctl->client, ctl_space(ctl), &p.update, 1, &ack, &refusal);
+	if (details_any(&p.details))
+		result = presence_publish_detailed(
+			ctl->client, ctl_space(ctl), &p.update, &p.details, 1, &ack, &refusal);
+	else
+		result =
+			presence_publish(ctl->client, ctl_space(ctl), &p.update, 1, &ack, &refusal);
 	if (result)
 		return ctl_failed(ctl, "publish", result, refusal);
 	return print_acks(ctl, (const uint8_t(*)[16])p.update.id, &ack, 1);

@@ -1,5 +1,6 @@
 #include "client/tools/arguments.h"
 #include "client/filter_text.h"
+#include "client/tools/details_arguments.h"
 #include "client/tools/presencectl.h"
 #include "client/tools/volume_arguments.h"
 
@@ -39,7 +40,8 @@ enum {
 	KEY_MAX_AGE,
 	KEY_BRIEF,
 	KEY_PRIORITY,
-	KEY_AT
+	KEY_AT,
+	KEY_DETAILS
 };
 
 static const struct argp_option options[] = {
@@ -53,8 +55,10 @@ static const struct argp_option options[] = {
 		"follow the cursor of truncated answers (at most 64 pages)", 0},
 	{"cursor", KEY_CURSOR, "HIGH:LOW", 0, "go on where an earlier answer ended", 0},
 	{"work", KEY_WORK, "TIME", 0, "the engine's own time-out", 0},
+	{"details", KEY_DETAILS, NULL, 0,
+		"with orientation, tags, activity, metadata, schedule and parent", 0},
 	{"filter", KEY_FILTER, "TEXT", 0,
-		"only what it takes: type, state, id, custom_type, custom_state, position_confidence, status_confidence, age, radius, speed, tag, activity, meta.NAME, joined by and, or, not",
+		"only what it takes: type, state, id, custom_type, custom_state, position_confidence, status_confidence, age, radius, speed, stale, tag, activity, meta.NAME, joined by and, or, not",
 		0},
 	{"nearest", KEY_NEAREST, "K", 0,
 		"the K nearest to a point, or within a sphere, in the order of their distance", 0},
@@ -216,6 +220,9 @@ static error_t parse(int key, char *text, struct argp_state *state)
 			q->ahead_ms <= PRESENCE_AHEAD_MAX_MS;
 		q->has_time = true;
 		break;
+	case KEY_DETAILS:
+		q->with_details = true;
+		break;
 	case KEY_FILTER:
 		read_filter(r, text, state);
 		break;
@@ -238,23 +245,29 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	return 0;
 }
 
-static json_t *found_to_json(const struct presence_found *f)
+static json_t *found_to_json(const struct presence_answer *answer, const struct presence_found *f)
 {
+	struct presence_details details;
+	json_t *out;
 	json_t *position = json_pack("[f, f]", f->position[0], f->position[1]);
 	char id[37];
 
 	json_array_append_new(
 		position, f->height_unknown ? json_null() : json_real(f->position[2]));
 	presence_id_print(f->id, id);
-	return json_pack(
-		"{s:s, s:o, s:f, s:[f, f, f], s:s, s:i, s:s, s:i, s:i, s:I, s:f, s:f, s:f}", "id",
-		id, "position", position, "distance_m", (double)f->distance_m, "velocity",
+	out = json_pack("{s:s, s:o, s:f, s:[f, f, f], s:s, s:i, s:s, s:i, s:i, s:I, s:f, s:f, s:f}",
+		"id", id, "position", position, "distance_m", (double)f->distance_m, "velocity",
 		(double)f->velocity[0], (double)f->velocity[1], (double)f->velocity[2], "type",
 		presence_type_name(f->type), "type_code", f->type, "state",
 		presence_state_name(f->state), "custom_state", f->custom_state, "age_ms", f->age_ms,
 		"ttl_left_ms", (json_int_t)f->ttl_left_ms, "precision_m", (double)f->precision_m,
 		"position_confidence", (double)f->position_confidence, "status_confidence",
 		(double)f->status_confidence);
+	if (f->stale)
+		json_object_set_new(out, "stale", json_true());
+	if (presence_details_read(answer->details, f, &details))
+		json_object_set_new(out, "details", details_to_json(&details));
+	return out;
 }
 
 static json_t *brief_to_json(const struct presence_found *f)
@@ -295,6 +308,7 @@ static void print_table(const struct presence_answer *answer, bool brief, bool a
 	for (size_t i = 0; i < answer->count; i++) {
 		const struct presence_found *f = &answer->found[i];
 		char id[37], height[32] = "?";
+		struct presence_details details;
 
 		presence_id_print(f->id, id);
 		if (!f->height_unknown)
@@ -304,7 +318,9 @@ static void print_table(const struct presence_answer *answer, bool brief, bool a
 			presence_state_name(f->state), f->age_ms / 1000.0, f->ttl_left_ms / 1000.0);
 		if (ahead)
 			printf(" %10.2f", (double)f->precision_m);
-		putchar('\n');
+		puts(f->stale ? "  stale" : "");
+		if (presence_details_read(answer->details, f, &details))
+			details_print(stdout, &details);
 	}
 }
 
@@ -326,7 +342,7 @@ static void print_json(const struct presence_answer *answer, bool cells, bool br
 	for (size_t i = 0; i < answer->count && !cells; i++)
 		json_array_append_new(list,
 			brief ? brief_to_json(&answer->found[i]) :
-				found_to_json(&answer->found[i]));
+				found_to_json(answer, &answer->found[i]));
 	if (answer->truncated)
 		snprintf(cursor, sizeof cursor, "%llx:%llx", (unsigned long long)answer->cursor[0],
 			(unsigned long long)answer->cursor[1]);

@@ -134,6 +134,47 @@ def by_hand(tools):
     assert tools.ctl("explain", "test:1", "sphere", "0,0", "20")["first_cause"] == "GONE"
 
 
+def with_details(tools):
+    def found(*arguments):
+        return tools.ctl("query", "sphere", "500,500", "20", *arguments)["found"]
+
+    def publish(name, *arguments, expect=0):
+        return tools.ctl("publish", name, "500,500", *arguments, expect=expect)["records"][0]
+
+    acked = publish("more:1", "--meta", "draught=7.5", "--meta", "crew=12", "--tag", "white", "--tag", "ferry", "--activity", "sailing",
+                    "--orientation", "0,0,3,4", "--payload", "hello", "--announced", "60", "--ttl", "60s", "--confidence", "1")
+    assert acked["status"] == "APPLIED", acked
+    details = found("--details")[0]["details"]
+    assert details["tags"] == ["ferry", "white"] and details["activity"] == "sailing", details
+    assert details["metadata"] == {"crew": 12, "draught": 7.5}, details
+    assert [round(q, 3) for q in details["orientation"]] == [0, 0, 0.6, 0.8], details
+    assert "details" not in found()[0]
+    # One name changes, one goes; the rest stays, and a plain update leaves all of it.
+    publish("more:1", "--meta", "crew=13", "--meta", "draught", "--ttl", "60s")
+    publish("more:1", "--announced", "600", "--ttl", "60s", "--confidence", "1")
+    details = found("--details")[0]["details"]
+    assert details["metadata"] == {"crew": 13} and details["activity"] == "sailing", details
+    for text, count in (('tag = "ferry"', 1), ('tag = "red"', 0), ("meta.crew > 12", 1), ("meta.draught exists", 0), ('activity = "sailing"', 1),
+                        ("not stale", None), ('tag = "ferry" and meta.crew in (1, 13)', 1)):
+        assert count is None or len(found("--filter", text)) == count, text
+    # Ten a second were announced: after 300 ms without one it is stale, and its confidence decays.
+    time.sleep(0.6)
+    stale = found("--filter", "stale")
+    assert len(stale) == 1 and stale[0]["stale"] and stale[0]["position_confidence"] < 0.3, stale
+    shown = subprocess.run([tools.ctl_path, "-p", tools.port, "query", "sphere", "500,500", "20", "--details"], capture_output=True, text=True,
+                           timeout=30).stdout
+    assert "  stale" in shown and '"metadata":{"crew":13}' in shown, shown
+    # RECURRING: there only while it is open.
+    assert publish("more:2", "--type", "recurring", expect=65)["reason"] == "schedule_missing"
+    assert publish("more:2", "--type", "recurring", "--schedule", "0,1h,1h")["status"] == "APPLIED"
+    assert len(found()) == 2
+    publish("more:2", "--type", "recurring", "--schedule", f"{int(time.time()) + 1000},1h,1s")
+    assert len(found()) == 1
+    for arguments in (["--schedule", "now,1h,2h"], ["--orientation", "1,2"], ["--meta", "=1"], ["--tag", "x" * 33], ["--payload", "x" * 513]):
+        tools.ctl("publish", "more:1", "1,1", *arguments, expect=64)
+    tools.ctl("withdraw", "more:1", "more:2")
+
+
 def helps(tools):
     for command in ("ping", "publish", "withdraw", "query", "explain", "heat", "stats"):
         done = subprocess.run([tools.ctl_path, command, "--help"], capture_output=True, text=True, timeout=30)
@@ -210,6 +251,7 @@ def main(presenced, ctl, load, recording):
                     time.sleep(0.05)
                 tools = Tools(ctl, load, port)
                 by_hand(tools)
+                with_details(tools)
                 helps(tools)
                 mistakes(tools)
                 loads(tools, recording)

@@ -454,8 +454,8 @@ static uint32_t encode_detailed(const json_t *v, const struct pe_wire_header *h,
 }
 
 // One result of an answer, out of its fields: as it is in the message, and added again. Its bytes.
-static uint32_t encode_result(struct pe_wire_response *r, const uint8_t *at,
-	const json_t *object, unsigned flags)
+static uint32_t encode_result(
+	struct pe_wire_response *r, const uint8_t *at, const json_t *object, unsigned flags)
 {
 	struct pe_wire_result result = {0};
 	struct pe_wire_short brief = {0};
