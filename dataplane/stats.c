@@ -39,4 +39,9 @@ void pe_stats_print(const struct pe_workers *workers)
 		" + dropped %" PRIu64 ", difference %" PRId64,
 		i.queries_carried, i.queries_answered, i.queries_refused, i.queries_dropped,
 		i.queries_difference);
+	pe_log(PE_LOG_INFO,
+		"subscribes carried %" PRIu64 " = taken %" PRIu64 " + refused %" PRIu64
+		" + dropped %" PRIu64 ", difference %" PRId64,
+		i.subscribes_carried, i.subscribes_taken, i.subscribes_refused,
+		i.subscribes_dropped, i.subscribes_difference);
 }

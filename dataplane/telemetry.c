@@ -44,10 +44,15 @@ static void add_identity(struct rte_tel_data *reply)
 		{"queries_answered", i.queries_answered},
 		{"queries_refused", i.queries_refused},
 		{"queries_dropped", i.queries_dropped},
+		{"subscribes_carried", i.subscribes_carried},
+		{"subscribes_taken", i.subscribes_taken},
+		{"subscribes_refused", i.subscribes_refused},
+		{"subscribes_dropped", i.subscribes_dropped},
 		// Two's complement: 0 after a drain, and what is in flight before it.
 		{"packets_difference", (uint64_t)i.packets_difference},
 		{"records_difference", (uint64_t)i.records_difference},
 		{"queries_difference", (uint64_t)i.queries_difference},
+		{"subscribes_difference", (uint64_t)i.subscribes_difference},
 		{"entities", pe_engine_entity_count(shown->engine)},
 		{"memory_bytes", pe_engine_memory_bytes(shown->engine)},
 	};

@@ -16,6 +16,7 @@ static const struct counter_info reasons[PE_REASON_COUNT] = {{"none", "", "never
 #define UNIT_PACKET                            "packets"
 #define UNIT_RECORD                            "records"
 #define UNIT_QUERY                             "queries"
+#define UNIT_SUBSCRIBE                         "requests"
 #define REFUSED(name)                          "refused_" #name
 #define DROPPED(name)                          "dropped_" #name
 #define INFO(name, scope, verdict, code, text) {verdict(name), UNIT_##scope, text},
@@ -64,7 +65,8 @@ struct pe_identity pe_identity_check(const uint64_t values[PE_COUNTER_COUNT])
 		.packets_carried = values[PE_COUNTER_carried_update] +
 			values[PE_COUNTER_carried_withdraw] + values[PE_COUNTER_carried_query] +
 			values[PE_COUNTER_carried_ping] + values[PE_COUNTER_carried_state] +
-			values[PE_COUNTER_carried_explain] + values[PE_COUNTER_carried_link],
+			values[PE_COUNTER_carried_explain] + values[PE_COUNTER_carried_link] +
+			values[PE_COUNTER_carried_subscribe],
 		.records_carried = values[PE_COUNTER_records_carried],
 		.records_applied = values[PE_COUNTER_records_applied],
 		.records_coalesced = values[PE_COUNTER_records_coalesced],
@@ -74,6 +76,10 @@ struct pe_identity pe_identity_check(const uint64_t values[PE_COUNTER_COUNT])
 		.queries_answered = values[PE_COUNTER_queries_answered],
 		.queries_refused = sum(values, PE_SCOPE_QUERY, PE_VERDICT_REFUSED),
 		.queries_dropped = sum(values, PE_SCOPE_QUERY, PE_VERDICT_DROPPED),
+		.subscribes_carried = values[PE_COUNTER_carried_subscribe],
+		.subscribes_taken = values[PE_COUNTER_subscribes_taken],
+		.subscribes_refused = sum(values, PE_SCOPE_SUBSCRIBE, PE_VERDICT_REFUSED),
+		.subscribes_dropped = sum(values, PE_SCOPE_SUBSCRIBE, PE_VERDICT_DROPPED),
 	};
 
 	i.packets_difference = (int64_t)(i.packets_received - i.packets_refused -
@@ -82,5 +88,7 @@ struct pe_identity pe_identity_check(const uint64_t values[PE_COUNTER_COUNT])
 		i.records_coalesced - i.records_refused - i.records_dropped);
 	i.queries_difference = (int64_t)(i.queries_carried - i.queries_answered -
 		i.queries_refused - i.queries_dropped);
+	i.subscribes_difference = (int64_t)(i.subscribes_carried - i.subscribes_taken -
+		i.subscribes_refused - i.subscribes_dropped);
 	return i;
 }

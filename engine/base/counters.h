@@ -7,6 +7,7 @@
 //   packets  rx_packets = Σ refused(PACKET) + Σ dropped(PACKET) + Σ carried_*
 //   records  records_carried = records_applied + records_coalesced + Σ refused(RECORD) + Σ dropped(RECORD)
 //   queries  queries_carried = queries_answered + Σ refused(QUERY) + Σ dropped(QUERY)
+//   subscribes  carried_subscribe = subscribes_taken + Σ refused(SUBSCRIBE) + Σ dropped(SUBSCRIBE)
 // rx_packets is counted where a packet is received (a source), records_carried where it is decoded, and
 // the outcomes where they are decided: three places, so that a miscount shows.
 #pragma once
@@ -64,7 +65,23 @@
 	PE_COUNTER(work_cut_high, "queries", "answers of class HIGH cut by a bound of work") \
 	PE_COUNTER(work_cut_critical, "queries", "answers of class CRITICAL cut by a bound of work") \
 	PE_COUNTER(details_changed, "records", "details of entities set, replaced or taken away by a record") \
-	PE_COUNTER(payloads, "records", "payloads of records that were taken")
+	PE_COUNTER(payloads, "records", "payloads of records that were taken") \
+	PE_COUNTER(carried_subscribe, "packets", "subscribe packets carried on") \
+	PE_COUNTER(subscribes_taken, "requests", "subscribe requests that were done, repeats included") \
+	PE_COUNTER(subscriptions_opened, "subscriptions", "subscriptions opened") \
+	PE_COUNTER(subscriptions_ended, "subscriptions", "subscriptions ended, whatever the cause") \
+	PE_COUNTER(fences_added, "fences", "fences begun") \
+	PE_COUNTER(fences_removed, "fences", "fences ended") \
+	PE_COUNTER(fences_moved, "fences", "moves of fences that follow an entity") \
+	PE_COUNTER(events_enter, "events", "ENTERs told") \
+	PE_COUNTER(events_move, "events", "MOVEs told") \
+	PE_COUNTER(events_leave, "events", "LEAVEs told") \
+	PE_COUNTER(events_gap, "events", "GAPs told: a subscriber was too slow, or a ring too full") \
+	PE_COUNTER(events_merged, "events", "events that newer ones of the same pair took the place of while they waited") \
+	PE_COUNTER(events_repeated, "events", "events sent again since a subscriber asked for them") \
+	PE_COUNTER(events_lost, "events", "events that found no room on their way (a GAP follows)") \
+	PE_COUNTER(members_refused, "entities", "entries into fences for which there was no membership free") \
+	PE_COUNTER(notices, "messages", "notices handed to a source for sending")
 // clang-format on
 
 enum pe_counter {
@@ -116,6 +133,8 @@ struct pe_identity {
 	int64_t packets_difference; // received − (refused + dropped + carried); 0 after a drain
 	int64_t records_difference;
 	int64_t queries_difference;
+	uint64_t subscribes_carried, subscribes_taken, subscribes_refused, subscribes_dropped;
+	int64_t subscribes_difference;
 };
 
 struct pe_identity pe_identity_check(const uint64_t values[PE_COUNTER_COUNT]);

@@ -34,7 +34,13 @@
 #define PE_PREDICT_SPEED_MAX_MPS 350.0
 #define PE_FENCES_MAX            (1u << 24) // standing volumes of one index: 128 bytes each
 // cells of one standing volume: its edge is placed on coarser ones rather than on more
-#define PE_FENCE_CELLS_MAX    1024
-#define PE_FENCE_STACK_MAX    4096 // standing volumes on one cell: an update may have to test each
-#define PE_FENCE_MARGIN_MAX_M 50000.0  // so that a cell and its margin are seen as nearly flat
-#define PE_FENCE_DWELL_MAX_MS 3600000u // an hour: far below half of the 32-bit tick range
+#define PE_FENCE_CELLS_MAX           1024
+#define PE_FENCE_STACK_MAX           4096 // standing volumes on one cell: an update may have to test each
+#define PE_SUBSCRIPTIONS_DEFAULT     64u
+#define PE_SUBSCRIPTIONS_MAX         4096u     // each with a log of its events
+#define PE_SUBSCRIPTION_EVENTS_MAX   32768u    // of one log: 80 bytes each
+#define PE_SUBSCRIPTION_LEASE_MS     3600000u  // an hour: of who names no lease
+#define PE_SUBSCRIPTION_LEASE_MAX_MS 86400000u // a day
+#define PE_NOTICE_BATCH_MS           100u    // events of who wants them packed wait so long at most
+#define PE_FENCE_MARGIN_MAX_M        50000.0 // so that a cell and its margin are seen as nearly flat
+#define PE_FENCE_DWELL_MAX_MS        3600000u // an hour: far below half of the 32-bit tick range

@@ -2,7 +2,8 @@
 // and the table in docs/protocol.md are made from it.
 //
 // PE_REASON(name, scope, verdict, code, text)
-//   scope    PACKET: the whole packet; RECORD: one update or withdraw record; QUERY: one query
+//   scope    PACKET: the whole packet; RECORD: one update or withdraw record; QUERY: one query;
+//            SUBSCRIBE: one REGION_SUBSCRIBE that was carried on
 //   verdict  REFUSED: the input is at fault; DROPPED: the engine had no room or no way to take it
 //   code     the error code of the Spatio Protocol core that the sender is told (base/codes.h)
 // The order is part of the protocol (acknowledgements carry the number): append only.
@@ -81,7 +82,20 @@
 	PE_REASON(details_large, RECORD, REFUSED, INVALID_STATE, "details that would be more than an entity may have") \
 	PE_REASON(details_full, RECORD, REFUSED, OUT_OF_MEMORY, "no room for details") \
 	PE_REASON(frame_unknown, RECORD, REFUSED, STATE_CONFLICT, "parent of a RELATIVE entity that is not there, or relative to too many others") \
-	PE_REASON(frame_full, RECORD, REFUSED, OUT_OF_MEMORY, "as many RELATIVE entities as there may be")
+	PE_REASON(frame_full, RECORD, REFUSED, OUT_OF_MEMORY, "as many RELATIVE entities as there may be") \
+	/* Standing queries: the message, then what it asks for. */ \
+	PE_REASON(subscribe_op, PACKET, REFUSED, INVALID_MESSAGE, "operation on a subscription that is not defined") \
+	PE_REASON(subscribe_fields, PACKET, REFUSED, INVALID_MESSAGE, "field of a subscription that is not defined or does not belong to the operation") \
+	PE_REASON(standing_off, SUBSCRIBE, REFUSED, INVALID_STATE, "standing queries are switched off by the configuration") \
+	PE_REASON(subscription_unknown, SUBSCRIBE, REFUSED, STATE_CONFLICT, "no such subscription of this source, or of another epoch") \
+	PE_REASON(subscribe_order, SUBSCRIBE, REFUSED, STATE_CONFLICT, "number of a message, or of an event, that does not follow the last one") \
+	PE_REASON(subscribe_busy, SUBSCRIBE, DROPPED, CPU_EXCEEDED, "the message before is still being worked") \
+	PE_REASON(subscriptions_full, SUBSCRIBE, REFUSED, OUT_OF_MEMORY, "no room for another subscription") \
+	PE_REASON(fence_rule, SUBSCRIBE, REFUSED, INVALID_MESSAGE, "fence whose flags, margin, dwell times or entity to follow are not sound") \
+	PE_REASON(fence_kind, SUBSCRIBE, REFUSED, INVALID_MESSAGE, "query that cannot stand: a point, the nearest, a bound on results, a class, a cursor, a resolution or a moment") \
+	PE_REASON(fence_query, SUBSCRIBE, REFUSED, INVALID_MESSAGE, "fence whose query is refused; the acknowledgement tells the query's reason") \
+	PE_REASON(fence_name, SUBSCRIBE, REFUSED, STATE_CONFLICT, "fence number that is in use already, or that is to be removed and is not known") \
+	PE_REASON(fences_full, SUBSCRIBE, REFUSED, OUT_OF_MEMORY, "no room for another fence, its shape or its cells")
 // clang-format on
 
 enum pe_reason {
@@ -92,7 +106,7 @@ enum pe_reason {
 		PE_REASON_COUNT
 };
 
-enum pe_reason_scope { PE_SCOPE_PACKET, PE_SCOPE_RECORD, PE_SCOPE_QUERY };
+enum pe_reason_scope { PE_SCOPE_PACKET, PE_SCOPE_RECORD, PE_SCOPE_QUERY, PE_SCOPE_SUBSCRIBE };
 enum pe_verdict { PE_VERDICT_REFUSED, PE_VERDICT_DROPPED };
 
 struct pe_reason_info {

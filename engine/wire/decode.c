@@ -4,6 +4,7 @@
 #include "wire/details.h"
 #include "wire/extension.h"
 #include "wire/half.h"
+#include "wire/subscribe.h"
 
 #include <float.h>
 #include <math.h>
@@ -41,6 +42,9 @@ static const struct shape engine_shapes[256] = {
 	[PE_TYPE_PING] = {HEADER_BYTES, sizeof(struct pe_wire_ping), 1, 1, 0, 0, PE_REPLY_PONG},
 	[PE_TYPE_STATE_REQUEST] = {HEADER_BYTES, sizeof(struct pe_wire_state_request), 1, 1, 0, 0,
 		PE_REPLY_STATE},
+	// its records by operation: pe_wire_subscribe_length
+	[PE_TYPE_REGION_SUBSCRIBE] = {FIXED(pe_wire_subscribe), 0, 0, PE_SUBSCRIBE_NAMES_MAX, 0, 0,
+		PE_REPLY_SUBSCRIBED},
 };
 
 #define ANSWERS_MAX \
@@ -58,6 +62,10 @@ static const struct shape client_shapes[256] = {
 	[PE_TYPE_EXPLAIN] = {HEADER_BYTES, sizeof(struct pe_wire_explanation), 1, 1,
 		PE_FLAG_RESPONSE, PE_FLAG_RESPONSE, PE_REPLY_NONE},
 	[PE_TYPE_PONG] = {HEADER_BYTES, sizeof(struct pe_wire_ping), 1, 1, 0, 0, PE_REPLY_NONE},
+	[PE_TYPE_REGION_SUBSCRIBE] = {FIXED(pe_wire_subscribed), 0, 0, 1, PE_FLAG_RESPONSE,
+		PE_FLAG_RESPONSE, PE_REPLY_NONE},
+	[PE_TYPE_NOTICE] = {FIXED(pe_wire_notice), sizeof(struct pe_wire_event), 1,
+		PE_NOTICE_EVENTS_MAX, 0, 0, PE_REPLY_NONE},
 	[PE_TYPE_STATE_RESPONSE] = {FIXED(pe_wire_state_preamble), sizeof(struct pe_wire_counter),
 		0, PE_COUNTERS_COUNT_MAX, 0, 0, PE_REPLY_NONE},
 };
@@ -122,6 +130,14 @@ static enum pe_reason check_envelope(const uint8_t *data, uint32_t bytes,
 	if (h->count < shape->count_min || h->count > shape->count_max)
 		return PE_REASON_count;
 	legal_bytes = shape->fixed_bytes + (uint32_t)h->count * shape->record_bytes;
+	if (shape->reply == PE_REPLY_SUBSCRIBED) {
+		enum pe_reason reason = bytes < legal_bytes ? PE_REASON_length :
+							      pe_wire_subscribe_length(data, bytes);
+
+		if (reason != PE_REASON_none)
+			return reason;
+		legal_bytes = bytes;
+	}
 	// Queries are asked, and have extensions behind them.
 	if (shape->record_bytes == sizeof(struct pe_wire_query) && shape->reply &&
 		bytes >= legal_bytes && bytes <= PE_WIRE_BYTES_MAX)
@@ -187,6 +203,13 @@ enum pe_reason pe_wire_check(const uint8_t *data, uint32_t bytes, struct pe_wire
 			view->body.explain.reserved || view->body.explain.subject)
 			return refuse(view, PE_REASON_body_reserved);
 		break;
+	case PE_TYPE_REGION_SUBSCRIBE: {
+		enum pe_reason fault = pe_wire_subscribe_fields(data);
+
+		if (fault != PE_REASON_none)
+			return refuse(view, fault);
+		break;
+	}
 	default:
 		break;
 	}
@@ -595,6 +618,12 @@ enum pe_reason pe_wire_check_reply(const uint8_t *data, uint32_t bytes, struct p
 		break;
 	case PE_TYPE_STATE_RESPONSE:
 		reason = check_state(view);
+		break;
+	case PE_TYPE_REGION_SUBSCRIBE:
+		reason = pe_wire_check_subscribed(data, view->count);
+		break;
+	case PE_TYPE_NOTICE:
+		reason = pe_wire_check_notice(data, view);
 		break;
 	default:
 		break;

@@ -26,6 +26,7 @@ enum pe_wire_reply {
 	PE_REPLY_PONG,
 	PE_REPLY_STATE, // STATE_RESPONSE
 	PE_REPLY_EXPLANATION,
+	PE_REPLY_SUBSCRIBED, // acknowledgement of REGION_SUBSCRIBE
 };
 
 // A checked message. records points into the caller's data, which must outlive the view; the rest is copied.
@@ -48,12 +49,12 @@ struct pe_wire_view {
 	// header.{sequence, stream_id, space_id} and body.update.broadcast_id are valid
 };
 
-// An engine's side: SPATIAL_UPDATE, DETAILED_UPDATE, SPATIAL_QUERY, WITHDRAW, EXPLAIN, PING, STATE_REQUEST. Types that only an engine
+// An engine's side: SPATIAL_UPDATE, DETAILED_UPDATE, SPATIAL_QUERY, WITHDRAW, EXPLAIN, PING, STATE_REQUEST, REGION_SUBSCRIBE. Types that only an engine
 // sends are type_unknown here, and an acknowledgement is header_flags. *view is written in every case.
 [[nodiscard]] enum pe_reason pe_wire_check(
 	const uint8_t *data, uint32_t bytes, struct pe_wire_view *view);
 
-// A client's side: PONG, acknowledgements, SPATIAL_RESPONSE, explanations, STATE_RESPONSE, each validated to its
+// A client's side: PONG, acknowledgements, SPATIAL_RESPONSE, explanations, STATE_RESPONSE, NOTICE, each validated to its
 // last byte, answers and
 // results included. Further faults of records are told by the reasons named at the checks below.
 [[nodiscard]] enum pe_reason pe_wire_check_reply(

@@ -24,7 +24,9 @@ enum pe_type {
 	PE_TYPE_SPATIAL_UPDATE = 0x10,
 	PE_TYPE_SPATIAL_QUERY = 0x11,
 	PE_TYPE_SPATIAL_RESPONSE = 0x12,
+	PE_TYPE_REGION_SUBSCRIBE = 0x14,
 	PE_TYPE_WITHDRAW = 0x15,
+	PE_TYPE_NOTICE = 0x16,
 	PE_TYPE_EXPLAIN = 0x17,         // wire/explain.h
 	PE_TYPE_DETAILED_UPDATE = 0x18, // wire/details.h
 	PE_TYPE_STATE_REQUEST = 0x21,
@@ -33,7 +35,7 @@ enum pe_type {
 
 // Header flags.
 #define PE_FLAG_ACK 0x0001u // update, withdraw: acknowledge each record
-// update, withdraw: this *is* the acknowledgement; explain: the answer
+// update, withdraw, subscribe: this *is* the acknowledgement; explain: the answer
 #define PE_FLAG_RESPONSE 0x0002u
 #define PE_FLAGS_DEFINED (PE_FLAG_ACK | PE_FLAG_RESPONSE)
 

@@ -63,15 +63,28 @@ EXPLANATION = [("request_sequence", "Q", 1), ("selector", "I", 1), ("query_id", 
                ("distance", "d", 1), ("edge", "d", 1), ("beyond", "d", 1), ("asker", "d", 1), ("held", "d", 1),
                ("radius", "f", 1), ("age", "i", 1), ("ttl_left", "I", 1), ("held_ms", "I", 1), ("due", "I", 1),
                ("filter_step", "H", 1), ("state", "B", 1), ("entity_type", "B", 1)]
+SUBSCRIBE = [("subscription_id", "I", 1), ("epoch", "I", 1), ("op", "B", 1), ("priority", "B", 1), ("flags", "H", 1),
+             ("update_frequency", "H", 1), ("window", "H", 1), ("resolution", "f", 1), ("expiration", "I", 1),
+             ("sequence", "Q", 1), ("message", "I", 1), ("_", "I", 1), ("_", "Q", 1)]
+FENCE = [("fence_id", "I", 1), ("fence_flags", "H", 1), ("_", "H", 1), ("margin", "f", 1), ("enter_ms", "I", 1),
+         ("leave_ms", "I", 1), ("_", "I", 1), ("follow_id", "id", 1)] + QUERY
+FENCE_NAME = [("fence_id", "I", 1), ("_", "I", 1)]
+SUBSCRIBED = [("subscription_id", "I", 1), ("epoch", "I", 1), ("op", "B", 1), ("code", "B", 1), ("reason", "B", 1),
+              ("_", "B", 1), ("fault_index", "H", 1), ("_", "H", 1), ("fence_count", "I", 1), ("message", "I", 1),
+              ("next_sequence", "Q", 1), ("lease", "I", 1), ("_", "I", 1), ("request_sequence", "Q", 1)]
+NOTICE = [("subscription_id", "I", 1), ("epoch", "I", 1), ("first_sequence", "Q", 1), ("_", "Q", 2)]
+EVENT = [("fence_id", "I", 1), ("kind", "B", 1), ("cause", "B", 1), ("flags", "H", 1), ("time", "Q", 1)] + RESULT
 COUNTER = [("index", "H", 1), ("_", "H", 1), ("_", "I", 1), ("value", "Q", 1)]
 
 TYPES = {"PING": 0x03, "PONG": 0x04, "SPATIAL_UPDATE": 0x10, "SPATIAL_QUERY": 0x11, "SPATIAL_RESPONSE": 0x12,
-         "WITHDRAW": 0x15, "DETAILED_UPDATE": 0x18, "EXPLAIN": 0x17, "EXPLANATION": 0x17, "STATE_REQUEST": 0x21, "STATE_RESPONSE": 0x22}
+         "REGION_SUBSCRIBE": 0x14, "WITHDRAW": 0x15, "NOTICE": 0x16, "DETAILED_UPDATE": 0x18, "EXPLAIN": 0x17, "EXPLANATION": 0x17, "STATE_REQUEST": 0x21, "STATE_RESPONSE": 0x22}
 ACK_FLAG, RESPONSE_FLAG = 1, 2
 PREAMBLES = {"SPATIAL_UPDATE": UPDATE_PREAMBLE, "WITHDRAW": UPDATE_PREAMBLE, "DETAILED_UPDATE": UPDATE_PREAMBLE, "STATE_RESPONSE": STATE_PREAMBLE,
-             "EXPLAIN": EXPLAIN_PREAMBLE}
+             "EXPLAIN": EXPLAIN_PREAMBLE, "REGION_SUBSCRIBE": SUBSCRIBE, "NOTICE": NOTICE}
+ACK_PREAMBLES = {"REGION_SUBSCRIBE": SUBSCRIBED}
 RECORDS = {"SPATIAL_UPDATE": UPDATE, "WITHDRAW": WITHDRAW, "DETAILED_UPDATE": UPDATE, "PING": PING, "PONG": PING, "SPATIAL_QUERY": QUERY,
-           "EXPLAIN": QUERY, "EXPLANATION": EXPLANATION, "STATE_REQUEST": STATE_REQUEST, "STATE_RESPONSE": COUNTER}
+           "EXPLAIN": QUERY, "EXPLANATION": EXPLANATION, "STATE_REQUEST": STATE_REQUEST, "STATE_RESPONSE": COUNTER,
+           "REGION_SUBSCRIBE": FENCE, "NOTICE": EVENT}
 
 
 def pack(layout, fields):
@@ -90,8 +103,9 @@ def pack(layout, fields):
 
 
 assert [len(pack(x, {})) for x in (HEADER, UPDATE_PREAMBLE, UPDATE, WITHDRAW, ACK_PREAMBLE, ACK, PING, QUERY, ANSWER,
-                                   RESULT, STATE_REQUEST, STATE_PREAMBLE, COUNTER, BLOCK, POLYGON, ORIENTED_BOX, FRUSTUM, RESOLUTION, SHORT, CELL, DETAILS)] == \
-    [80, 24, 80, 24, 32, 16, 16, 128, 48, 64, 16, 16, 16, 8, 24, 56, 64, 16, 40, 48, 8]
+                                   RESULT, STATE_REQUEST, STATE_PREAMBLE, COUNTER, BLOCK, POLYGON, ORIENTED_BOX, FRUSTUM, RESOLUTION, SHORT, CELL, DETAILS,
+                                   SUBSCRIBE, FENCE, FENCE_NAME, SUBSCRIBED, NOTICE, EVENT)] == \
+    [80, 24, 80, 24, 32, 16, 16, 128, 48, 64, 16, 16, 16, 8, 24, 56, 64, 16, 40, 48, 8, 48, 168, 8, 48, 32, 80]
 
 
 def zeros_to_eight(data):
@@ -147,7 +161,7 @@ def message(kind, header, preamble, records):
     fields.update(header)
     data = pack(HEADER, fields)
     if kind in PREAMBLES:
-        data += pack(ACK_PREAMBLE if ack else PREAMBLES[kind], preamble)
+        data += pack(ACK_PREAMBLES.get(kind, ACK_PREAMBLE) if ack else PREAMBLES[kind], preamble)
     for record in records:
         if kind == "SPATIAL_RESPONSE":
             record.setdefault("result_count", len(record["results"]))
@@ -160,7 +174,8 @@ def message(kind, header, preamble, records):
         else:
             if "extension" in record:
                 record.setdefault("extension_bytes", len(record["extension"]))
-            data += pack(ACK if ack else RECORDS[kind], record)
+            layout = FENCE_NAME if kind == "REGION_SUBSCRIBE" and preamble["op"] == 3 else RECORDS[kind]
+            data += pack(ACK if ack else layout, record)
     data += b"".join(record.get("extension", b"") for record in records)
     return data, fields
 
@@ -195,7 +210,7 @@ def vector(file, name, about, side, data, reason="none", **more):
 
 
 def sound(file, name, about, kind, header, preamble, records, space="geodetic", record_reasons=None):
-    client = kind in ("PONG", "SPATIAL_RESPONSE", "STATE_RESPONSE") or header.get("flags", 0) & RESPONSE_FLAG
+    client = kind in ("PONG", "SPATIAL_RESPONSE", "STATE_RESPONSE", "NOTICE") or header.get("flags", 0) & RESPONSE_FLAG
     data, fields = message(kind, header, preamble, records)
     word = {"SPATIAL_RESPONSE": "answers"}.get(kind, "records")
     return vector(file, name, about, "client" if client else "engine", data, kind=kind, space=space, header=fields,
@@ -393,6 +408,31 @@ explain_examples = [
 ]
 for name, about, e in explain_examples:
     sound("explain", name, about, "EXPLANATION", dict(REPLY, flags=RESPONSE_FLAG), {}, [e])
+watch = dict(subscription_id=7, epoch=1732290000)
+berth = dict(fence_id=1, margin=25.0, enter_ms=2000, leave_ms=5000, kind=2, a=[60.1675, 24.9625, 0.0], b=[500.0, 0.0, 0.0])
+sound("subscribe", "subscribe-open", "a sphere with a margin and dwell times, a polygon with a filter", "REGION_SUBSCRIBE", HEAD,
+      dict(watch, op=1, priority=2, flags=7, update_frequency=60, window=64, resolution=5.0, expiration=600000),
+      [dict(berth), dict(area, fence_id=2, extension=area["extension"] + block(2, active))], record_reasons=["none"] * 2)
+sound("subscribe", "subscribe-open-nothing", "fences come later", "REGION_SUBSCRIBE", HEAD, dict(watch, op=1), [])
+sound("subscribe", "subscribe-add-full", "7 fences that follow: 1304 bytes", "REGION_SUBSCRIBE", HEAD, dict(watch, op=2, message=1),
+      [dict(fence_id=10 + i, fence_flags=1, follow_id=ID[i], kind=2, b=[100.0, 0.0, 0.0]) for i in range(7)])
+sound("subscribe", "subscribe-remove-full", "165 numbers: 1448 bytes", "REGION_SUBSCRIBE", HEAD, dict(watch, op=3, message=2),
+      [dict(fence_id=i) for i in range(165)])
+sound("subscribe", "subscribe-resume", "", "REGION_SUBSCRIBE", HEAD, dict(watch, op=4, sequence=(1 << 64) - 1), [])
+sound("subscribe", "subscribe-acknowledge", "", "REGION_SUBSCRIBE", HEAD, dict(watch, op=5, sequence=17), [])
+sound("subscribe", "subscribe-close", "", "REGION_SUBSCRIBE", HEAD, dict(watch, op=6), [])
+sound("subscribe", "subscribe-renew", "", "REGION_SUBSCRIBE", HEAD, dict(watch, op=7, expiration=86400000), [])
+done = dict(watch, op=1, fault_index=0xFFFF, fence_count=2, next_sequence=1, lease=600000, request_sequence=42)
+sound("subscribe", "subscribed", "taken", "REGION_SUBSCRIBE", ack_head, done, [])
+sound("subscribe", "subscribed-refused", "the second fence's polygon crosses itself", "REGION_SUBSCRIBE", ack_head,
+      dict(watch, op=1, **REASONS["query_shape"], fault_index=1, request_sequence=42), [])
+row = dict(watch, first_sequence=17)
+sound("subscribe", "notice-kinds", "each kind; a LEAVE with no more than the id", "NOTICE", REPLY, row,
+      [dict(found, fence_id=1, kind=1, flags=1, time=NOW), dict(kind=4, time=NOW), dict(found, fence_id=1, kind=2, flags=2, time=NOW + 1),
+       dict(found, fence_id=1, kind=3, cause=1, time=NOW + 2), dict(fence_id=2, kind=3, cause=2, time=NOW + 2, entity_id=ID[5]),
+       dict(kind=5, time=NOW + 3), dict(kind=6, cause=2, time=NOW + 4)])
+sound("subscribe", "notice-full", "16 events: 1392 bytes", "NOTICE", REPLY, row,
+      [dict(found, fence_id=i, kind=1, time=NOW) for i in range(16)])
 
 # ---- broken messages: sound ones with one thing changed -----------------------------------------
 BY_NAME = {v["name"]: v for vs in list(FILES.values()) for v in vs}
@@ -424,7 +464,7 @@ for base, v in sorted(BY_NAME.items()):
     broken(base, "tag-first", "", "tag", (64, "B", 1))
     broken(base, "tag-last", "", "tag", (79, "B", 0x80))
     broken(base, "count-65535", "", "count", (32, "H", 65535))
-    if v["side"] == "engine":
+    if v["side"] == "engine" and v["header"]["count"] and base != "subscribe-open":
         broken(base, "count-0", "", "count", (32, "H", 0))
 broken("example-update", "is-response", "an acknowledgement sent to an engine", "header_flags", (2, "H", 2))
 broken("example-query", "ack-on-query", "a flag of another type", "header_flags", (2, "H", 1))
@@ -497,6 +537,31 @@ broken("response-cells", "size-0", "", "coordinates", (128 + 28, "f", 0.0))
 broken("response-cells", "height-infinite", "", "coordinates", (128 + 32, "f", float("inf")))
 broken("response-cells", "centre-nan", "", "coordinates", (128 + 16, "d", float("nan")))
 broken("state-response", "index-out-of-order", "", "record_reserved", (96 + 16, "H", 7))
+
+for op in (0, 8, 255):
+    broken("subscribe-close", "op-%d" % op, "", "subscribe_op", (88, "B", op))
+broken("subscribe-open", "count-8", "", "count", (32, "H", 8))
+broken("subscribe-remove-full", "count-166", "", "count", (32, "H", 166))
+broken("subscribe-close", "count-1", "", "count", (32, "H", 1))
+broken("subscribe-open", "extension-longer", "", "length", (128 + 168 + 40 + 112, "H", 0xFFF8))
+broken("subscribe-open", "priority-4", "", "subscribe_fields", (89, "B", 4))
+broken("subscribe-open", "flag-3", "", "subscribe_fields", (90, "H", 8))
+broken("subscribe-open", "resolution-nan", "", "subscribe_fields", (96, "f", float("nan")))
+broken("subscribe-open", "resolution-without-flag", "", "subscribe_fields", (90, "H", 5))
+broken("subscribe-open", "message-1", "", "subscribe_fields", (112, "I", 1))
+broken("subscribe-add-full", "message-0", "", "subscribe_fields", (112, "I", 0))
+broken("subscribe-resume", "sequence-0", "", "subscribe_fields", (104, "Q", 0))
+broken("subscribe-close", "priority", "", "subscribe_fields", (89, "B", 1))
+broken("subscribe-close", "reserved-116", "", "body_reserved", (116, "I", 1))
+broken("subscribe-close", "reserved-120", "", "body_reserved", (120, "Q", 1))
+broken("subscribed", "code-without-reason", "", "body_reserved", (89, "B", 2))
+broken("subscribed", "fault-with-success", "", "body_reserved", (92, "H", 0))
+broken("notice-kinds", "sequence-0", "", "body_reserved", (88, "Q", 0))
+broken("notice-kinds", "flags", "", "body_reserved", (96, "H", 1))
+broken("notice-kinds", "kind-7", "", "record_reserved", (112 + 4, "B", 7))
+broken("notice-kinds", "cause-of-an-enter", "", "record_reserved", (112 + 5, "B", 1))
+broken("notice-kinds", "result-of-an-end", "", "record_reserved", (112 + 80 + 16, "B", 1))
+broken("notice-kinds", "id-nil", "", "id_nil", (112 + 16, "Q", 0), (112 + 24, "Q", 0))
 
 # ---- sound messages with broken records -----------------------------------------------------------
 NAN, INF = float("nan"), float("inf")

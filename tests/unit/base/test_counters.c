@@ -23,7 +23,7 @@ static void each_reason_is_in_one_identity(void)
 	for (unsigned r = 1; r < PE_REASON_COUNT; r++) {
 		uint64_t v[PE_COUNTER_COUNT] = {0};
 		struct pe_identity i;
-		int64_t expected[3] = {0};
+		int64_t expected[4] = {0};
 
 		v[PE_COUNTER_REASON(r)] = 1;
 		i = pe_identity_check(v);
@@ -31,6 +31,7 @@ static void each_reason_is_in_one_identity(void)
 		CU_ASSERT_EQUAL(i.packets_difference, expected[PE_SCOPE_PACKET]);
 		CU_ASSERT_EQUAL(i.records_difference, expected[PE_SCOPE_RECORD]);
 		CU_ASSERT_EQUAL(i.queries_difference, expected[PE_SCOPE_QUERY]);
+		CU_ASSERT_EQUAL(i.subscribes_difference, expected[PE_SCOPE_SUBSCRIBE]);
 	}
 }
 

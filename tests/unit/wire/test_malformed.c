@@ -205,11 +205,13 @@ static void test_types(void)
 		bool engine_takes = type == PE_TYPE_SPATIAL_UPDATE ||
 			type == PE_TYPE_SPATIAL_QUERY || type == PE_TYPE_WITHDRAW ||
 			type == PE_TYPE_DETAILED_UPDATE || type == PE_TYPE_PING ||
-			type == PE_TYPE_STATE_REQUEST || type == PE_TYPE_EXPLAIN;
+			type == PE_TYPE_STATE_REQUEST || type == PE_TYPE_EXPLAIN ||
+			type == PE_TYPE_REGION_SUBSCRIBE;
 		bool client_takes = type == PE_TYPE_SPATIAL_UPDATE || type == PE_TYPE_WITHDRAW ||
 			type == PE_TYPE_DETAILED_UPDATE || type == PE_TYPE_SPATIAL_RESPONSE ||
 			type == PE_TYPE_PONG || type == PE_TYPE_STATE_RESPONSE ||
-			type == PE_TYPE_EXPLAIN;
+			type == PE_TYPE_EXPLAIN || type == PE_TYPE_REGION_SUBSCRIBE ||
+			type == PE_TYPE_NOTICE;
 		struct sample s = samples[PING];
 
 		s.data[1] = (uint8_t)type;

@@ -9,6 +9,7 @@
 #include "testing_wire.h"
 #include "wire/details.h"
 #include "wire/extension.h"
+#include "wire/subscribe.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -114,6 +115,79 @@ static const struct field query_fields[] = {
 	FIELD(pe_wire_query, height_max, "height_max", F32, 1),
 	FIELD(pe_wire_query, cursor, "cursor", U64, 2),
 	FIELD(pe_wire_query, extension_bytes, "extension_bytes", U16, 1),
+	END,
+};
+static const struct field subscribe_fields[] = {
+	FIELD(pe_wire_subscribe, subscription_id, "subscription_id", U32, 1),
+	FIELD(pe_wire_subscribe, epoch, "epoch", U32, 1),
+	FIELD(pe_wire_subscribe, op, "op", U8, 1),
+	FIELD(pe_wire_subscribe, priority, "priority", U8, 1),
+	FIELD(pe_wire_subscribe, flags, "flags", U16, 1),
+	FIELD(pe_wire_subscribe, update_frequency, "update_frequency", U16, 1),
+	FIELD(pe_wire_subscribe, window, "window", U16, 1),
+	FIELD(pe_wire_subscribe, resolution_m, "resolution", F32, 1),
+	FIELD(pe_wire_subscribe, expiration_ms, "expiration", U32, 1),
+	FIELD(pe_wire_subscribe, sequence, "sequence", U64, 1),
+	FIELD(pe_wire_subscribe, message, "message", U32, 1),
+	END,
+};
+static const struct field subscribed_fields[] = {
+	FIELD(pe_wire_subscribed, subscription_id, "subscription_id", U32, 1),
+	FIELD(pe_wire_subscribed, epoch, "epoch", U32, 1),
+	FIELD(pe_wire_subscribed, op, "op", U8, 1),
+	FIELD(pe_wire_subscribed, code, "code", U8, 1),
+	FIELD(pe_wire_subscribed, reason, "reason", U8, 1),
+	FIELD(pe_wire_subscribed, fault_index, "fault_index", U16, 1),
+	FIELD(pe_wire_subscribed, fence_count, "fence_count", U32, 1),
+	FIELD(pe_wire_subscribed, message, "message", U32, 1),
+	FIELD(pe_wire_subscribed, next_sequence, "next_sequence", U64, 1),
+	FIELD(pe_wire_subscribed, lease_ms, "lease", U32, 1),
+	FIELD(pe_wire_subscribed, request_sequence, "request_sequence", U64, 1),
+	END,
+};
+static const struct field fence_fields[] = {
+	FIELD(pe_wire_fence, fence_id, "fence_id", U32, 1),
+	FIELD(pe_wire_fence, flags, "fence_flags", U16, 1),
+	FIELD(pe_wire_fence, margin_m, "margin", F32, 1),
+	FIELD(pe_wire_fence, enter_ms, "enter_ms", U32, 1),
+	FIELD(pe_wire_fence, leave_ms, "leave_ms", U32, 1),
+	FIELD(pe_wire_fence, follow_id, "follow_id", ID, 1),
+	FIELD(pe_wire_fence, query.query_id, "query_id", U32, 1),
+	FIELD(pe_wire_fence, query.kind, "kind", U8, 1),
+	FIELD(pe_wire_fence, query.flags, "flags", U16, 1),
+	FIELD(pe_wire_fence, query.type_mask, "type_mask", U16, 1),
+	FIELD(pe_wire_fence, query.state_mask, "state_mask", U16, 1),
+	FIELD(pe_wire_fence, query.a, "a", F64, 3),
+	FIELD(pe_wire_fence, query.b, "b", F64, 3),
+	FIELD(pe_wire_fence, query.extension_bytes, "extension_bytes", U16, 1),
+	END,
+};
+static const struct field fence_name_fields[] = {
+	FIELD(pe_wire_fence_name, fence_id, "fence_id", U32, 1),
+	END,
+};
+static const struct field notice_fields[] = {
+	FIELD(pe_wire_notice, subscription_id, "subscription_id", U32, 1),
+	FIELD(pe_wire_notice, epoch, "epoch", U32, 1),
+	FIELD(pe_wire_notice, first_sequence, "first_sequence", U64, 1),
+	END,
+};
+static const struct field event_fields[] = {
+	FIELD(pe_wire_event, fence_id, "fence_id", U32, 1),
+	FIELD(pe_wire_event, kind, "kind", U8, 1),
+	FIELD(pe_wire_event, cause, "cause", U8, 1),
+	FIELD(pe_wire_event, flags, "flags", U16, 1),
+	FIELD(pe_wire_event, time_ms, "time", U64, 1),
+	FIELD(pe_wire_event, result.entity_id, "entity_id", ID, 1),
+	FIELD(pe_wire_event, result.position, "position", F64, 3),
+	FIELD(pe_wire_event, result.age_ms, "age", I32, 1),
+	FIELD(pe_wire_event, result.distance_m, "distance", F32, 1),
+	FIELD(pe_wire_event, result.velocity, "velocity", F16, 3),
+	FIELD(pe_wire_event, result.precision, "precision", F16, 1),
+	FIELD(pe_wire_event, result.ttl_left, "ttl_left", U16, 1),
+	FIELD(pe_wire_event, result.state, "state", U8, 1),
+	FIELD(pe_wire_event, result.entity_type, "entity_type", U8, 1),
+	FIELD(pe_wire_event, result.position_confidence, "position_confidence", U8, 1),
 	END,
 };
 static const struct field answer_fields[] = {
@@ -516,6 +590,48 @@ static uint32_t encode_response(const json_t *v, const struct pe_wire_view *view
 	return pe_wire_response_finish(&r, &view->header);
 }
 
+// The messages of a subscription.
+static uint32_t encode_subscription(const json_t *v, const uint8_t *data,
+	const struct pe_wire_view *view, const struct pe_wire_header *h, uint8_t *out)
+{
+	static union {
+		struct pe_wire_fence fence[PE_SUBSCRIBE_FENCES_MAX];
+		struct pe_wire_fence_name name[PE_SUBSCRIBE_NAMES_MAX];
+		struct pe_wire_event event[PE_NOTICE_EVENTS_MAX];
+	} r;
+	const json_t *preamble = json_object_get(v, "preamble");
+	struct pe_wire_subscribe s = {0};
+	struct pe_wire_subscribed done = {0};
+	struct pe_wire_notice notice = {0};
+	uint8_t extensions[PE_WIRE_BYTES_MAX];
+	uint32_t bytes;
+	unsigned n;
+
+	if (h->type == PE_TYPE_NOTICE) {
+		fill(&notice, notice_fields, preamble);
+		same_bytes(data + 80, &notice, sizeof notice, "preamble");
+		n = check_records(v, view, event_fields, sizeof r.event[0], &r);
+		return pe_wire_put_notice(out, PE_WIRE_BYTES_MAX, h, &notice, r.event, n);
+	}
+	if (h->flags & PE_FLAG_RESPONSE) {
+		fill(&done, subscribed_fields, preamble);
+		same_bytes(data + 80, &done, sizeof done, "preamble");
+		return pe_wire_put_subscribed(out, PE_WIRE_BYTES_MAX, h, &done);
+	}
+	fill(&s, subscribe_fields, preamble);
+	same_bytes(data + 80, &s, sizeof s, "preamble");
+	if (s.op == PE_SUBSCRIBE_REMOVE) {
+		n = check_records(v, view, fence_name_fields, sizeof r.name[0], &r);
+		return pe_wire_put_remove(out, PE_WIRE_BYTES_MAX, h, &s, r.name, n);
+	}
+	n = check_records(v, view, fence_fields, sizeof r.fence[0], &r);
+	for (unsigned i = 0; i < n; i++)
+		CU_ASSERT_EQUAL(pe_wire_check_fence(&r.fence[i], true), PE_REASON_none);
+	bytes = get_extensions(v, extensions);
+	same_bytes(view->records + n * sizeof r.fence[0], extensions, bytes, "extensions");
+	return pe_wire_put_subscribe(out, PE_WIRE_BYTES_MAX, h, &s, r.fence, n, extensions, bytes);
+}
+
 // From the fields to bytes again.
 static void check_fields(
 	const json_t *v, const uint8_t *data, uint32_t bytes, const struct pe_wire_view *view)
@@ -542,7 +658,9 @@ static void check_fields(
 
 	fill(&h, header_fields, json_object_get(v, "header"));
 	same_bytes(&view->header, &h, sizeof h, "header");
-	if (strcmp(kind, "EXPLANATION") == 0) {
+	if (h.type == PE_TYPE_REGION_SUBSCRIBE || h.type == PE_TYPE_NOTICE) {
+		got = encode_subscription(v, data, view, &h, out);
+	} else if (strcmp(kind, "EXPLANATION") == 0) {
 		check_records(v, view, explanation_fields, sizeof r.explanation, &r);
 		got = pe_wire_put_explanation(
 			out, sizeof out, &h, (enum pe_reason)r.explanation.reason, &r.explanation);
