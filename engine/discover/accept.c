@@ -192,6 +192,12 @@ ALWAYS_INLINE void put_result(const struct pe_view *view, const struct pe_instan
 	memcpy(&r->ttl_left, &rest, sizeof rest);
 }
 
+void pe_accept_result(const struct pe_view *view, const struct pe_instant *now, double origin_m,
+	struct pe_wire_result *result)
+{
+	put_result(view, now, origin_m, result);
+}
+
 // The view of a whole published copy, tested, and written where it stands the test. complete: there is more of it than the record has;
 // *details is then written.
 ALWAYS_INLINE bool test_view(const struct pe_test *t, struct pe_ways ways, const struct pe_hit *hit,

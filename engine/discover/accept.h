@@ -77,6 +77,10 @@ struct pe_hits {
 	uint32_t bytes_left;
 };
 
+// A view as it goes over the wire, apart from a query: as far from the asker's point as that.
+void pe_accept_result(const struct pe_view *view, const struct pe_instant *now, double origin_m,
+	struct pe_wire_result *result);
+
 // Takes hits until all of the query's are taken, or `room` stood the test, or where details are wanted the next one has no room in
 // bytes_left. Writes these and their handles, and returns their
 // number.

@@ -2,6 +2,7 @@
 #include "grid/grid_internal.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
@@ -376,6 +377,67 @@ enum pe_status pe_fence_add(struct pe_fence_index *index, const struct pe_space 
 	index->use.added++;
 	*fence_out = number;
 	return PE_OK;
+}
+
+// Everything is further out of it than its margin.
+static struct pe_fence nowhere(const struct pe_space *space, uint64_t id)
+{
+	struct pe_fence fence = {.kind = PE_FENCE_SPHERE,
+		.space = (uint8_t)space->index,
+		.height_min = -INFINITY,
+		.height_max = INFINITY,
+		.first = PE_FENCE_NONE,
+		.id = id};
+
+	fence.u.sphere.square = fence.u.sphere.sure = -1.0;
+	fence.u.sphere.wide_square = fence.u.sphere.wide_sure = -1.0;
+	return fence;
+}
+
+enum pe_status pe_fence_add_nowhere(struct pe_fence_index *index, const struct pe_space *space,
+	uint64_t id, uint32_t *fence_out)
+{
+	uint32_t number = index->free_fence;
+
+	*fence_out = PE_FENCE_NONE;
+	if (number == PE_FENCE_NONE) {
+		index->use.refused++;
+		return PE_FULL;
+	}
+	index->free_fence = index->fences[number].first;
+	index->space[space->index] = space;
+	index->fences[number] = nowhere(space, id);
+	index->use.fences++;
+	index->use.added++;
+	*fence_out = number;
+	return PE_OK;
+}
+
+enum pe_status pe_fence_move(struct pe_fence_index *index, uint32_t number,
+	const struct pe_space *space, const struct pe_fence_volume *volume)
+{
+	struct pe_fence *fence = &index->fences[number];
+	uint64_t id = fence->id;
+	struct pe_fence made;
+	enum pe_status status = PE_OK;
+
+	assert(number < index->config.fence_count_max && fence->space == space->index);
+	give_placements(index, fence);
+	*fence = nowhere(space, id);
+	if (!volume)
+		return PE_OK;
+	status = pe_fence_shape(space, volume, &made, &index->shape);
+	if (status != PE_OK)
+		return status;
+	made.id = id;
+	made.first = PE_FENCE_NONE;
+	status = take_placements(index, &made, number,
+		pe_fence_place(index, &index->shape, index->config.fence_cells_max));
+	if (status == PE_OK)
+		*fence = made;
+	else
+		index->use.refused++;
+	return status;
 }
 
 void pe_fence_remove(struct pe_fence_index *index, uint32_t number)

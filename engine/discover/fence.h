@@ -81,6 +81,13 @@ void pe_fence_destroy(struct pe_fence_index *index);
 [[nodiscard]] enum pe_status pe_fence_add(struct pe_fence_index *index,
 	const struct pe_space *space, const struct pe_fence_volume *volume, uint64_t id,
 	uint32_t *fence);
+// The same of a volume that is nowhere yet: a fence on no cell, which nothing is inside of until it is moved.
+[[nodiscard]] enum pe_status pe_fence_add_nowhere(
+	struct pe_fence_index *index, const struct pe_space *space, uint64_t id, uint32_t *fence);
+// The fence is another volume of the same space from now on; NULL: nowhere. Who is inside is not changed by that: the caller
+// looks again. As pe_fence_add; what it cannot be leaves it nowhere.
+[[nodiscard]] enum pe_status pe_fence_move(struct pe_fence_index *index, uint32_t fence,
+	const struct pe_space *space, const struct pe_fence_volume *volume);
 // The number may be given out again at once: whatever refers to it has been cleared up before (pe_member_close).
 void pe_fence_remove(struct pe_fence_index *index, uint32_t fence);
 uint64_t pe_fence_id(const struct pe_fence_index *index, uint32_t fence);

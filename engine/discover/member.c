@@ -185,9 +185,8 @@ void pe_member_update(struct pe_member_set *set, uint32_t handle, uint64_t key, 
 	word &= PE_WORD_POSITION;
 	tick = advance(set, tick);
 	set->stamp++;
-	for (uint32_t n = pe_member_some(set, handle) ? set->heads[handle] : PE_MEMBER_NONE, next;
-		n != PE_MEMBER_NONE; n = next) {
-		next = set->members[n].entity_next;
+	for (uint32_t n = pe_member_first(set, handle), next; n != PE_MEMBER_NONE; n = next) {
+		next = pe_member_same(set, set->members[n].entity_next, handle);
 		set->members[n].stamp = set->stamp - 1;
 		settle(set, n, tick);
 	}
@@ -199,9 +198,8 @@ void pe_member_update(struct pe_member_set *set, uint32_t handle, uint64_t key, 
 		else
 			hit_member(set, &hits[i], n, key, word, tick);
 	}
-	for (uint32_t n = pe_member_some(set, handle) ? set->heads[handle] : PE_MEMBER_NONE, next;
-		n != PE_MEMBER_NONE; n = next) {
-		next = set->members[n].entity_next;
+	for (uint32_t n = pe_member_first(set, handle), next; n != PE_MEMBER_NONE; n = next) {
+		next = pe_member_same(set, set->members[n].entity_next, handle);
 		if (set->members[n].stamp != set->stamp)
 			missed(set, n, tick);
 	}
@@ -234,7 +232,7 @@ void pe_member_gone(struct pe_member_set *set, uint32_t handle, uint32_t tick)
 	assert(handle < set->config.handle_end);
 	tick = advance(set, tick);
 	while (pe_member_some(set, handle)) {
-		uint32_t n = set->heads[handle];
+		uint32_t n = pe_member_first(set, handle);
 
 		if (settle(set, n, tick))
 			end(set, n, PE_CAUSE_GONE, tick);
@@ -286,6 +284,27 @@ unsigned pe_member_due(struct pe_member_set *set, uint32_t now, unsigned max, un
 uint32_t pe_member_next(const struct pe_member_set *set, uint32_t now, uint32_t cap)
 {
 	return pe_wheel_next(&set->wheel, now, cap);
+}
+
+unsigned pe_member_list(const struct pe_member_set *set, uint32_t fence, uint32_t *cursor,
+	uint32_t *handles, unsigned max)
+{
+	uint32_t n = *cursor;
+	unsigned count = 0;
+
+	if (n == PE_MEMBER_LIST_START || set->members[n].fence != fence ||
+		set->members[n].state == PE_MEMBER_STATE_FREE)
+		n = set->fences[fence].first;
+	for (; n != PE_MEMBER_NONE && count < max; n = set->members[n].fence_next)
+		handles[count++] = set->members[n].handle;
+	*cursor = n == PE_MEMBER_NONE ? PE_MEMBER_LIST_END : n;
+	return count;
+}
+
+void pe_member_set_tick(struct pe_member_set *set, uint32_t tick)
+{
+	assert(!set->use.members);
+	set->tick = set->wheel.tick = tick;
 }
 
 bool pe_member_inside(const struct pe_member_set *set, uint32_t fence, uint32_t handle)

@@ -96,6 +96,17 @@ uint32_t pe_member_next(const struct pe_member_set *set, uint32_t now, uint32_t 
 // May the entity be in any fence, or wait to be? The bit that an update of one that is in none reads.
 bool pe_member_some(const struct pe_member_set *set, uint32_t handle);
 void pe_member_prefetch(const struct pe_member_set *set, uint32_t handle);
+// Members of a fence, those that wait to enter included, at most max from *cursor on (PE_MEMBER_LIST_START: from the first).
+// *cursor is then where to go on, or PE_MEMBER_LIST_END. Between the calls members may come and go: those that come need
+// not be met; when the one to go on with has gone, it begins again.
+#define PE_MEMBER_LIST_START 0xFFFFFFFFu
+#define PE_MEMBER_LIST_END   0xFFFFFFFEu
+unsigned pe_member_list(const struct pe_member_set *set, uint32_t fence, uint32_t *cursor,
+	uint32_t *handles, unsigned max);
+
+// An empty set's clock, before its first use.
+void pe_member_set_tick(struct pe_member_set *set, uint32_t tick);
+
 // Is the pair between its ENTER and its LEAVE?
 bool pe_member_inside(const struct pe_member_set *set, uint32_t fence, uint32_t handle);
 

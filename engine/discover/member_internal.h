@@ -43,7 +43,7 @@ struct pe_member_set {
 	uint32_t bucket_mask;
 	struct pe_member_fence *fences;
 	uint64_t *some;  // bit = the entity has a member
-	uint32_t *heads; // of the entities; valid where the bit is set
+	uint32_t *heads; // of the entities, by hash: a list is of all those with the same one
 	uint32_t free;
 	uint32_t stamp, tick;
 	struct pe_member_config config;
@@ -51,6 +51,22 @@ struct pe_member_set {
 	struct pe_memory memory;
 	struct pe_wheel wheel;
 };
+
+// The first member of the entity in a list from `n` on, or PE_MEMBER_NONE.
+static inline uint32_t pe_member_same(const struct pe_member_set *set, uint32_t n, uint32_t handle)
+{
+	while (n != PE_MEMBER_NONE && set->members[n].handle != handle)
+		n = set->members[n].entity_next;
+	return n;
+}
+// The first one of all, where the entity has any.
+static inline uint32_t pe_member_first(const struct pe_member_set *set, uint32_t handle)
+{
+	if (!pe_member_some(set, handle))
+		return PE_MEMBER_NONE;
+	return pe_member_same(
+		set, set->heads[(handle * 0x9E3779B1u >> 7) & set->bucket_mask], handle);
+}
 
 // member_set.c. PE_MEMBER_NONE: there is no such pair.
 uint32_t pe_member_find(const struct pe_member_set *set, uint32_t fence, uint32_t handle);

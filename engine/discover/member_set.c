@@ -24,7 +24,7 @@ struct pe_member_plan pe_member_plan(const struct pe_member_config *c)
 	plan.bucket_bytes = buckets * sizeof(uint32_t);
 	plan.fence_bytes = rounded((uint64_t)c->fence_count_max * sizeof(struct pe_member_fence));
 	plan.entity_bytes = rounded(((uint64_t)c->handle_end + 63) / 64 * sizeof(uint64_t)) +
-		rounded((uint64_t)c->handle_end * sizeof(uint32_t));
+		rounded(buckets * sizeof(uint32_t));
 	plan.other_bytes = rounded(sizeof(struct pe_member_set));
 	plan.total_bytes = plan.member_bytes + plan.bucket_bytes + plan.fence_bytes +
 		plan.entity_bytes + plan.other_bytes;
@@ -74,9 +74,10 @@ enum pe_status pe_member_create(const struct pe_member_config *config, uint32_t 
 	set->bucket_mask = (uint32_t)(plan.bucket_bytes / sizeof(uint32_t) - 1);
 	set->fences = carve(&at, plan.fence_bytes);
 	set->some = carve(&at, ((uint64_t)config->handle_end + 63) / 64 * sizeof(uint64_t));
-	set->heads = carve(&at, (uint64_t)config->handle_end * sizeof(uint32_t));
+	set->heads = carve(&at, plan.bucket_bytes);
 	assert(at <= (char *)memory.base + memory.bytes);
 	memset(set->buckets, 0xFF, plan.bucket_bytes);
+	memset(set->heads, 0xFF, plan.bucket_bytes);
 	for (uint32_t i = 0; i < config->member_count_max; i++) {
 		set->members[i].chain = i + 1 < config->member_count_max ? i + 1 : PE_MEMBER_NONE;
 		pe_wheel_link_init(&set->members[i].wheel);
@@ -104,6 +105,11 @@ static uint32_t *bucket_of(const struct pe_member_set *set, uint32_t fence, uint
 
 	mixed = (mixed ^ mixed >> 32) * 0xBF58476D1CE4E5B9ull;
 	return &set->buckets[(uint32_t)(mixed >> 32) & set->bucket_mask];
+}
+
+static uint32_t *head_of(const struct pe_member_set *set, uint32_t handle)
+{
+	return &set->heads[(handle * 0x9E3779B1u >> 7) & set->bucket_mask];
 }
 
 uint32_t pe_member_find(const struct pe_member_set *set, uint32_t fence, uint32_t handle)
@@ -138,10 +144,10 @@ uint32_t pe_member_take(struct pe_member_set *set, uint32_t fence, uint32_t hand
 		set->members[f->first].fence_prev = n;
 	f->first = n;
 	f->count++;
-	m->entity_next = pe_member_some(set, handle) ? set->heads[handle] : PE_MEMBER_NONE;
+	m->entity_next = *head_of(set, handle);
 	if (m->entity_next != PE_MEMBER_NONE)
 		set->members[m->entity_next].entity_prev = n;
-	set->heads[handle] = n;
+	*head_of(set, handle) = n;
 	set->some[handle / 64] |= 1ull << (handle % 64);
 	m->stamp = set->stamp;
 	set->use.members++;
@@ -168,9 +174,9 @@ void pe_member_give(struct pe_member_set *set, uint32_t n)
 		set->members[m->entity_next].entity_prev = m->entity_prev;
 	if (m->entity_prev != PE_MEMBER_NONE)
 		set->members[m->entity_prev].entity_next = m->entity_next;
-	else if (m->entity_next != PE_MEMBER_NONE)
-		set->heads[m->handle] = m->entity_next;
 	else
+		*head_of(set, m->handle) = m->entity_next;
+	if (pe_member_first(set, m->handle) == PE_MEMBER_NONE)
 		set->some[m->handle / 64] &= ~(1ull << (m->handle % 64));
 	pe_wheel_remove(&set->wheel, n);
 	m->state = PE_MEMBER_STATE_FREE;

@@ -171,6 +171,7 @@ static uint32_t drop_doubles(struct pe_query_context *c, uint32_t count)
 			c->results[kept] = c->results[i];
 			c->details[kept] = c->details[i];
 		}
+		c->handles[kept] = handle;
 		kept++;
 	}
 	return kept;
