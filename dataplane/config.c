@@ -219,6 +219,12 @@ static bool read_memory(const struct reader *r, const struct raw_memory *raw, st
 			&c->engine.node_count_max) &&
 		read_u32(r, "memory.chunks", raw->chunks, 0, PE_ENTITIES_MAX / 2,
 			&c->engine.chunk_count_max) &&
+		read_u32(r, "memory.fences", raw->fences, 0, PE_FENCES_MAX,
+			&c->engine.fence_count_max) &&
+		read_u32(r, "memory.memberships", raw->memberships, 0, (1u << 30) - 1,
+			&c->engine.member_count_max) &&
+		read_u32(r, "memory.subscriptions", raw->subscriptions, 0, PE_SUBSCRIPTIONS_MAX,
+			&c->engine.subscription_count_max) &&
 		read_bool(r, "memory.huge_pages", raw->huge_pages, &c->engine.huge_pages) &&
 		read_bool(r, "memory.no_huge", raw->no_huge, &c->no_huge) &&
 		read_u32(r, "memory.socket_mem_mb", raw->socket_mem_mb, 16, 1u << 20, &c->dpdk_mb);
@@ -545,7 +551,7 @@ static void set_defaults(struct pe_config *c)
 		.trusted_count = 2,
 		.admitted_count = 2,
 		.log_level = PE_LOG_INFO,
-		.engine = {.entity_count_max = 200000},
+		.engine = {.entity_count_max = 200000, .fence_count_max = 1024},
 	};
 	(void)pe_prefix_parse("127.0.0.0/8", true, &loopback[0]);
 	(void)pe_prefix_parse("::1/128", true, &loopback[1]);

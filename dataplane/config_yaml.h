@@ -15,8 +15,8 @@ struct raw_workers {
 };
 
 struct raw_memory {
-	char *entities, *pending, *cells, *nodes, *chunks, *details_mb, *huge_pages, *no_huge,
-		*socket_mem_mb;
+	char *entities, *pending, *cells, *nodes, *chunks, *details_mb, *fences, *memberships,
+		*subscriptions, *huge_pages, *no_huge, *socket_mem_mb;
 };
 
 struct raw_socket {

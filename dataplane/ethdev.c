@@ -54,8 +54,10 @@ static void close_source(struct pe_source *source)
 	for (unsigned w = 0; w < e->lane_count; w++)
 		free_ring(e->lanes[w].steered);
 	free_ring(e->handed);
-	for (unsigned w = 0; w < e->lane_count; w++)
+	for (unsigned w = 0; w < e->lane_count; w++) {
 		rte_mempool_free(e->lanes[w].pool);
+		rte_free(e->lanes[w].routes);
+	}
 	rte_free(e);
 }
 
@@ -64,6 +66,8 @@ static const struct pe_source_ops ops = {
 	.release = pe_ethdev_release,
 	.reserve = pe_ethdev_reserve,
 	.commit = pe_ethdev_commit,
+	.keep = pe_ethdev_keep,
+	.drop = pe_ethdev_drop,
 	.flush = pe_ethdev_flush,
 	.wait_fd = wait_fd,
 	.report = report,
@@ -148,6 +152,18 @@ static enum pe_status make_pools(struct pe_ethdev *e, int socket, struct pe_erro
 				"(%" PRIu32 ")",
 				count + more, w, rte_strerror(rte_errno),
 				e->source.config->dpdk_mb);
+		if (!e->source.config->engine.fence_count_max)
+			continue;
+		// A way back to each subscriber that the engine may have.
+		e->lanes[w].route_count = e->source.config->engine.subscription_count_max ?
+			e->source.config->engine.subscription_count_max :
+			PE_SUBSCRIPTIONS_DEFAULT;
+		e->lanes[w].routes = rte_zmalloc_socket("presence-routes",
+			e->lanes[w].route_count * sizeof(struct pe_ethdev_route), 0, socket);
+		if (!e->lanes[w].routes)
+			return fail(error, own,
+				"no memory for the ways back to %u subscribers: lower memory.subscriptions",
+				e->lanes[w].route_count);
 	}
 	return PE_OK;
 }

@@ -18,12 +18,24 @@
 #define PE_ETHDEV_PRIVATE  RTE_ALIGN(sizeof(struct pe_net_packet), RTE_MBUF_PRIV_ALIGN)
 #define PE_ETHDEV_TX_BURST 64
 
+#define PE_ETHDEV_KEPT 0x80000000u // in pe_peer.link: a route's index
+
+// What of a request's frame answers are made from, for those in later turns.
+struct pe_ethdev_route {
+	struct pe_net_packet packet; // a free one: payload_offset 0
+	uint64_t flags;
+	uint16_t tag;
+	uint8_t head[PE_NET_HEADERS_MAX + 64]; // of the frame, up to the payload
+};
+
 struct pe_ethdev_lane {           // worker w's alone, but for the rings' other ends
 	struct rte_mempool *pool; // what its queue receives into and its answers are written in
 	struct rte_ring *steered; // worker 0 → this one; NULL: it has a receive queue
 	uint16_t held_count, tx_count;
 	struct rte_mbuf *held[PE_BURST_MAX]; // the requests of this turn; pe_peer.link is the index
 	struct rte_mbuf *tx[PE_ETHDEV_TX_BURST];
+	uint32_t route_count;
+	struct pe_ethdev_route *routes; // NULL: none are kept
 } __rte_cache_aligned;
 
 struct pe_ethdev {
@@ -45,4 +57,7 @@ void pe_ethdev_release(struct pe_source *source, unsigned worker);
 uint8_t *pe_ethdev_reserve(struct pe_source *source, unsigned worker, const struct pe_peer *peer);
 void pe_ethdev_commit(struct pe_source *source, unsigned worker, const struct pe_peer *peer,
 	uint8_t *data, uint32_t bytes, struct pe_counters *counters);
+uint32_t pe_ethdev_keep(
+	struct pe_source *source, unsigned worker, const struct pe_peer *peer, uint32_t kept);
+void pe_ethdev_drop(struct pe_source *source, unsigned worker, const struct pe_peer *peer);
 void pe_ethdev_flush(struct pe_source *source, unsigned worker, struct pe_counters *counters);

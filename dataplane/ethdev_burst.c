@@ -73,8 +73,7 @@ void pe_ethdev_flush(struct pe_source *source, unsigned worker, struct pe_counte
 }
 
 // A tag that the device took off the request goes back on in front of the reply. Takes *frame away on failure.
-static bool put_tag(const struct rte_mbuf *request, uint16_t tci, uint64_t request_flags,
-	struct rte_mbuf **frame)
+static bool put_tag(uint16_t tci, uint64_t request_flags, struct rte_mbuf **frame)
 {
 	if (!(request_flags & RTE_MBUF_F_RX_VLAN_STRIPPED))
 		return true;
@@ -101,7 +100,7 @@ static void answer_link(
 	m->data_len = (uint16_t)bytes;
 	m->pkt_len = bytes;
 	m->ol_flags = 0;
-	if (put_tag(m, m->vlan_tci, flags, &m))
+	if (put_tag(m->vlan_tci, flags, &m))
 		queue_frame(e, worker, m, counters);
 }
 
@@ -261,7 +260,10 @@ void pe_ethdev_commit(struct pe_source *source, unsigned worker, const struct pe
 	// As rte_pktmbuf_init lays a buffer out: header, private area, headroom, data.
 	struct rte_mbuf *m =
 		(struct rte_mbuf *)(data - RTE_PKTMBUF_HEADROOM - PE_ETHDEV_PRIVATE - sizeof *m);
-	struct rte_mbuf *request;
+	const struct pe_net_packet *p;
+	const uint8_t *frame;
+	uint64_t flags;
+	uint16_t tag;
 	bool later;
 	uint32_t headers;
 
@@ -270,25 +272,67 @@ void pe_ethdev_commit(struct pe_source *source, unsigned worker, const struct pe
 		rte_pktmbuf_free(m);
 		return;
 	}
-	assert(peer->link < lane->held_count); // an answer leaves in its request's turn
-	request = lane->held[peer->link];
-	later = e->tx_checksums && !(request->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED);
-	headers = pe_net_prepend(&e->local, packet_of(request),
-		rte_pktmbuf_mtod(request, const uint8_t *), data, bytes, later);
+	if (peer->link & PE_ETHDEV_KEPT) {
+		const struct pe_ethdev_route *r = &lane->routes[peer->link & ~PE_ETHDEV_KEPT];
+
+		p = &r->packet;
+		frame = r->head;
+		flags = r->flags;
+		tag = r->tag;
+	} else {
+		struct rte_mbuf *request;
+
+		assert(peer->link < lane->held_count); // an answer leaves in its request's turn
+		request = lane->held[peer->link];
+		p = packet_of(request);
+		frame = rte_pktmbuf_mtod(request, const uint8_t *);
+		flags = request->ol_flags;
+		tag = request->vlan_tci;
+	}
+	later = e->tx_checksums && !(flags & RTE_MBUF_F_RX_VLAN_STRIPPED);
+	headers = pe_net_prepend(&e->local, p, frame, data, bytes, later);
 	m->data_off = (uint16_t)(m->data_off - headers);
 	m->data_len = (uint16_t)(headers + bytes);
 	m->pkt_len = headers + bytes;
 	if (later) {
-		const struct pe_net_packet *p = packet_of(request);
-
 		m->l2_len = p->l3_offset;
 		m->l3_len = p->v6 ? 40 : 20;
 		m->ol_flags = RTE_MBUF_F_TX_UDP_CKSUM |
 			(p->v6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_IP_CKSUM);
 	}
 	packet_of(m)->verdict = PE_NET_MESSAGE;
-	if (put_tag(request, request->vlan_tci, request->ol_flags, &m))
+	if (put_tag(tag, flags, &m))
 		queue_frame(e, worker, m, counters);
 	else
 		pe_count(counters, PE_COUNTER_tx_dropped, 1);
+}
+
+uint32_t pe_ethdev_keep(
+	struct pe_source *source, unsigned worker, const struct pe_peer *peer, uint32_t kept)
+{
+	struct pe_ethdev_lane *lane = &ethdev_of(source)->lanes[worker];
+	const struct rte_mbuf *m = lane->held[peer->link];
+	const struct pe_net_packet *p = packet_of((struct rte_mbuf *)m);
+	struct pe_ethdev_route *r;
+	uint32_t n = kept & ~PE_ETHDEV_KEPT;
+
+	assert(!(peer->link & PE_ETHDEV_KEPT) && peer->link < lane->held_count);
+	if (kept == PE_LINK_NONE)
+		for (n = 0; n < lane->route_count && lane->routes[n].packet.payload_offset; n++)
+			;
+	if (n >= lane->route_count || p->payload_offset > sizeof r->head)
+		return kept;
+	r = &lane->routes[n];
+	r->packet = *p;
+	r->flags = m->ol_flags;
+	r->tag = m->vlan_tci;
+	memcpy(r->head, rte_pktmbuf_mtod(m, const uint8_t *), p->payload_offset);
+	return n | PE_ETHDEV_KEPT;
+}
+
+void pe_ethdev_drop(struct pe_source *source, unsigned worker, const struct pe_peer *peer)
+{
+	struct pe_ethdev_lane *lane = &ethdev_of(source)->lanes[worker];
+
+	lane->routes[peer->link & ~PE_ETHDEV_KEPT].packet.payload_offset = 0;
 }

@@ -25,6 +25,10 @@ struct pe_source_ops {
 	uint8_t *(*reserve)(struct pe_source *source, unsigned worker, const struct pe_peer *peer);
 	void (*commit)(struct pe_source *source, unsigned worker, const struct pe_peer *peer,
 		uint8_t *data, uint32_t bytes, struct pe_counters *counters);
+	// As in struct pe_sink; NULL: links are good for ever.
+	uint32_t (*keep)(struct pe_source *source, unsigned worker, const struct pe_peer *peer,
+		uint32_t kept);
+	void (*drop)(struct pe_source *source, unsigned worker, const struct pe_peer *peer);
 	// What was committed leaves now.
 	void (*flush)(struct pe_source *source, unsigned worker, struct pe_counters *counters);
 	// Readable when something may be received; −1 = only polling tells.

@@ -37,6 +37,23 @@ static void sink_commit(void *context, const struct pe_peer *peer, uint8_t *data
 		source, loop->index, peer, data, bytes, pe_worker_counters(loop->worker));
 }
 
+static uint32_t sink_keep(void *context, const struct pe_peer *peer, uint32_t kept)
+{
+	const struct pe_loop *loop = context;
+	struct pe_source *source = loop->all->sources[peer->source];
+
+	return source->ops->keep ? source->ops->keep(source, loop->index, peer, kept) : peer->link;
+}
+
+static void sink_drop(void *context, const struct pe_peer *peer)
+{
+	const struct pe_loop *loop = context;
+	struct pe_source *source = loop->all->sources[peer->source];
+
+	if (source->ops->drop)
+		source->ops->drop(source, loop->index, peer);
+}
+
 // Gives the processor away until a source has something, a timer is due or the main thread calls. A source
 // that can only be polled, and other workers that may hand records over, bound the sleep.
 static void sleep_a_while(struct pe_loop *loop)
@@ -110,8 +127,11 @@ int pe_worker_run(void *context)
 	struct pe_loop *loop = context;
 	const struct pe_workers *all = loop->all;
 	struct pe_counters *counters = pe_worker_counters(loop->worker);
-	const struct pe_sink sink = {
-		.context = loop, .reserve = sink_reserve, .commit = sink_commit};
+	const struct pe_sink sink = {.context = loop,
+		.reserve = sink_reserve,
+		.commit = sink_commit,
+		.keep = sink_keep,
+		.drop = sink_drop};
 	struct pe_message messages[PE_BURST_MAX];
 	unsigned phase = PE_PHASE_RUN;
 	uint32_t idle_turns = 0;
@@ -121,6 +141,8 @@ int pe_worker_run(void *context)
 		unsigned seen = 0, count, done;
 
 		count = take_burst(loop, phase <= PE_PHASE_DRAIN, messages, turn, &seen);
+		if (phase >= PE_PHASE_SETTLE)
+			pe_worker_end_subscriptions(loop->worker);
 		done = pe_worker_turn(loop->worker, now(), messages, count, &sink);
 		for (unsigned i = 0; i < all->source_count; i++) {
 			all->sources[i]->ops->flush(all->sources[i], loop->index, counters);

@@ -2,6 +2,8 @@
 // MTU; a source that is not trusted gets, for each request, at most one message no longer than the request.
 #include "internal.h"
 
+#include "wire/subscribe.h"
+
 #define ALWAYS_INLINE __attribute__((always_inline)) static inline
 
 // A message under construction for one destination, space and stream.
@@ -353,6 +355,21 @@ void pe_answer_send(
 	send_bytes(w, &m->peer, buffer, bytes);
 }
 
+uint8_t *pe_answer_reserve_for(struct pe_worker *w, const struct pe_peer *peer)
+{
+	uint8_t *buffer = w->sink->reserve(w->sink->context, peer);
+
+	if (!buffer)
+		pe_count(&w->counters, PE_COUNTER_tx_dropped, 1);
+	return buffer;
+}
+
+void pe_answer_send_to(
+	struct pe_worker *w, const struct pe_peer *peer, uint8_t *buffer, uint32_t bytes)
+{
+	send_bytes(w, peer, buffer, bytes);
+}
+
 void pe_answer_ack(struct pe_worker *w, const struct pe_message *m, const struct pe_wire_view *view,
 	const struct pe_wire_ack_record *records)
 {
@@ -440,6 +457,20 @@ void pe_answer_refusal(struct pe_worker *w, const struct pe_message *m,
 
 		memcpy(e.entity_id, view->body.explain.entity_id, sizeof e.entity_id);
 		bytes = pe_wire_put_explanation(buffer, PE_WIRE_BYTES_MAX, &header, reason, &e);
+		break;
+	}
+	case PE_REPLY_SUBSCRIBED: {
+		struct pe_wire_subscribe request;
+		struct pe_wire_subscribed done = {.fault_index = PE_FAULT_NONE};
+
+		pe_wire_get_subscribe(m->data, &request);
+		done.subscription_id = request.subscription_id;
+		done.epoch = request.epoch;
+		done.op = request.op;
+		done.reason = (uint8_t)reason;
+		done.code = pe_reason_info[reason].code;
+		done.request_sequence = view->header.sequence;
+		bytes = pe_wire_put_subscribed(buffer, PE_WIRE_BYTES_MAX, &header, &done);
 		break;
 	}
 	default: // a ping that is malformed

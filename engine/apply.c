@@ -205,6 +205,15 @@ static void held_ages(struct pe_record *r, uint32_t status, const struct pe_chan
 	atomic_store_explicit(&r->status, status | PE_STATUS_OLDER, memory_order_relaxed);
 }
 
+// No move, but another word for where it was: a STATIC entity relocated, or a new life of the sender whose clock is behind.
+static bool corrects(const struct pe_record *r, const struct pe_change *c)
+{
+	return (c->update.entity_type == PE_ENTITY_STATIC &&
+		       (c->update.attributes & PE_ATTRIBUTE_RELOCATION)) ||
+		(c->incarnation != r->incarnation &&
+			(int32_t)((uint32_t)c->time_ms - r->time_low) < 0);
+}
+
 void pe_apply_own(struct pe_worker *w, const struct pe_change *c, const struct pe_place *place,
 	uint32_t handle, bool superseded)
 {
@@ -223,6 +232,7 @@ void pe_apply_own(struct pe_worker *w, const struct pe_change *c, const struct p
 	const bool keeps = w->engine->table.details.entries != NULL;
 	struct pe_next_details next = {0};
 	struct pe_published p;
+	enum pe_publish published;
 
 	// A first state that still waits for its cell is known already.
 	if (PE_STATUS_LIFE(status) != PE_LIFE_EMPTY || r->pending != PE_HANDLE_NONE)
@@ -276,7 +286,10 @@ void pe_apply_own(struct pe_worker *w, const struct pe_change *c, const struct p
 	}
 	if (!there && next.changes)
 		pe_details_before(w, handle, &next);
-	switch (pe_own_publish(w, handle, &p, place->key, true)) {
+	w->correcting = w->watching && there && corrects(r, c);
+	published = pe_own_publish(w, handle, &p, place->key, true);
+	w->correcting = false;
+	switch (published) {
 	case PE_PUBLISH_FULL:
 		if (next.changes)
 			pe_details_undo(w, handle, &next);

@@ -327,5 +327,9 @@ void pe_apply_flush(struct pe_worker *w)
 		work(w, b, true);
 	else
 		work(w, b, false);
+	if (__builtin_expect(w->watching, 0)) {
+		pe_watch_batch(w);
+		pe_watch_look(w);
+	}
 	b->count = b->insert_count = 0;
 }

@@ -29,6 +29,16 @@ static enum pe_status check_config(const struct pe_engine_config *c, struct pe_e
 	if (c->space_count < 1 || c->space_count > PE_SPACES_MAX)
 		return fail(error, PE_INVALID, "spaces: %u, but 1 to %u are possible",
 			c->space_count, PE_SPACES_MAX);
+	if (c->fence_count_max > PE_FENCES_MAX || c->member_count_max >= 1u << 30 ||
+		c->subscription_count_max > PE_SUBSCRIPTIONS_MAX)
+		return fail(error, PE_INVALID,
+			"fences, memberships and subscriptions: at most %u, %u and %u",
+			PE_FENCES_MAX, (1u << 30) - 1, PE_SUBSCRIPTIONS_MAX);
+	if ((c->event_count_max & (c->event_count_max - 1)) || c->event_count_max == 1 ||
+		c->event_count_max > PE_SUBSCRIPTION_EVENTS_MAX)
+		return fail(error, PE_INVALID,
+			"events of a subscription: %u is not a power of two from 2 to %u",
+			c->event_count_max, PE_SUBSCRIPTION_EVENTS_MAX);
 	if (c->ring_records & (c->ring_records - 1))
 		return fail(error, PE_INVALID, "ring records: %u is not a power of two",
 			c->ring_records);
@@ -79,6 +89,10 @@ static void fill_defaults(struct pe_engine_config *c)
 	DEFAULT(query_results_max, PE_QUERY_RESULTS_MAX);
 	DEFAULT(query_cells_max, PE_QUERY_CELLS_MAX);
 	DEFAULT(query_candidates_max, PE_QUERY_CANDIDATES_MAX);
+	DEFAULT(member_count_max,
+		c->fence_count_max * 16 < 1u << 30 ? c->fence_count_max * 16 : 1u << 29);
+	DEFAULT(subscription_count_max, PE_SUBSCRIPTIONS_DEFAULT);
+	DEFAULT(event_count_max, 1024);
 	for (unsigned i = 0; i < c->space_count; i++) {
 		DEFAULT(spaces[i].ttl_default_ms, PE_TTL_DEFAULT_MS);
 		DEFAULT(spaces[i].ttl_max_ms, PE_TTL_MAX_MS);
@@ -159,6 +173,7 @@ static void destroy_worker(struct pe_worker *w)
 {
 	if (!w)
 		return;
+	pe_watch_destroy(w);
 	pe_outbox_destroy(w);
 	pe_query_destroy(&w->query);
 	pe_memory_unmap(&w->pending_memory);
@@ -218,7 +233,7 @@ static enum pe_status create_worker(struct pe_engine *e, unsigned index, struct 
 		    c->query_cells_max, c->query_candidates_max) != PE_OK ||
 		pe_outbox_create(w) != PE_OK)
 		return fail(error, PE_NO_MEMORY, "no memory for a worker's answers");
-	return PE_OK;
+	return pe_watch_create(w, error);
 }
 
 static enum pe_status create_rings(struct pe_engine *e, struct pe_error *error)
@@ -292,6 +307,8 @@ enum pe_status pe_engine_create(
 	e->workers = calloc(e->config.worker_count, sizeof *e->workers);
 	status = e->workers ? create_rings(e, error) :
 			      fail(error, PE_NO_MEMORY, "no memory for workers");
+	if (status == PE_OK)
+		status = pe_watch_create_shared(e, error);
 	for (unsigned i = 0; i < e->config.worker_count && status == PE_OK; i++)
 		status = create_worker(e, i, error);
 	if (status != PE_OK)
@@ -310,6 +327,7 @@ void pe_engine_destroy(struct pe_engine *engine)
 	for (unsigned i = 0; engine->workers && i < engine->config.worker_count; i++)
 		destroy_worker(engine->workers[i]);
 	free(engine->workers);
+	pe_watch_destroy_shared(engine);
 	pe_memory_unmap(&engine->ring_memory);
 	free(engine->rings);
 	if (engine->grid)
@@ -331,7 +349,7 @@ uint64_t pe_engine_memory_bytes(const struct pe_engine *engine)
 		engine->table.index_memory.mapped_bytes + pe_grid_plan(engine->grid).total_bytes +
 		engine->table.details.entry_memory.mapped_bytes +
 		engine->table.details.unit_memory.mapped_bytes + engine->ring_memory.mapped_bytes +
-		engine->other_bytes;
+		engine->other_bytes + pe_watch_memory_bytes(engine);
 
 	for (unsigned i = 0; i < engine->config.worker_count; i++)
 		bytes += engine->workers[i]->pending_memory.mapped_bytes +
@@ -389,10 +407,18 @@ void pe_engine_print_plan(const struct pe_engine *engine, FILE *out)
 	}
 	print_pool(out, "rings", (uint64_t)c->worker_count * (c->worker_count - 1), "rings",
 		engine->ring_memory.mapped_bytes, "");
+	if (engine->watch)
+		print_pool(out, "standing queries", c->fence_count_max, "fences",
+			pe_watch_memory_bytes(engine), "");
 	print_pool(out, "workers", c->worker_count, "workers", workers, "");
 	fprintf(out, "  %-16s %12s %-10s %10.1f MiB  %.0f bytes an entity\n", "in all", "", "",
 		(double)total / (1 << 20),
 		(double)(total - t->details.unit_memory.mapped_bytes) / c->entity_count_max);
+	if (engine->watch)
+		fprintf(out,
+			"  %-16s %12s %-10s %10.1f MiB  shapes and logs, taken when they are asked for\n",
+			"at most besides", "", "",
+			(double)pe_watch_memory_more(engine) / (1 << 20));
 }
 
 void pe_engine_counters(const struct pe_engine *engine, uint64_t values[PE_COUNTER_COUNT])

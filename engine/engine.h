@@ -65,6 +65,12 @@ struct pe_engine_config {
 	// for details of entities (wire/details.h), in blocks of 64 bytes to 2 KiB, the same for each worker; 0 = none are kept, and
 	// announced updates are not either
 	uint64_t details_bytes;
+	// Standing queries. Fences of all subscriptions together, on every worker; 0 = off
+	uint32_t fence_count_max;
+	uint32_t member_count_max;       // entities in fences, each pair one; 0 = 16 a fence
+	uint32_t subscription_count_max; // of all workers together; 0 = 64
+	// of a subscription that can be resumed; a power of two; 0 = 1,024
+	uint32_t event_count_max;
 	bool huge_pages;
 	unsigned space_count;
 	struct pe_space_policy spaces[PE_SPACES_MAX];
@@ -98,10 +104,16 @@ struct pe_message {
 // pe_worker_turn. reserve gives PE_WIRE_BYTES_MAX writable bytes (aligned to 8) or NULL (no buffer: counted by the engine);
 // at most PE_OUTBOX_MAX reservations are open at once. commit sends `bytes` of it to *peer; bytes = 0 gives the buffer back.
 #define PE_OUTBOX_MAX 16
+//
+// keep: peer->link is good in this turn only; what it gives instead is good until `drop`, on this worker. kept: what it
+// gave before, to be brought up to date, or PE_LINK_NONE. PE_LINK_NONE: there is no room. Both may be NULL: links are good for ever.
+#define PE_LINK_NONE 0xFFFFFFFFu
 struct pe_sink {
 	void *context;
 	uint8_t *(*reserve)(void *context, const struct pe_peer *peer);
 	void (*commit)(void *context, const struct pe_peer *peer, uint8_t *data, uint32_t bytes);
+	uint32_t (*keep)(void *context, const struct pe_peer *peer, uint32_t kept);
+	void (*drop)(void *context, const struct pe_peer *peer);
 };
 
 struct pe_now {
@@ -119,6 +131,10 @@ void pe_worker_detach(struct pe_worker *worker);
 // messages (0 = the worker may idle). rx_packets and rx_bytes are the caller's to count.
 unsigned pe_worker_turn(struct pe_worker *worker, struct pe_now now,
 	const struct pe_message *messages, unsigned count, const struct pe_sink *sink);
+
+// Nothing new is received any more: with the next turns every subscription of this worker is told that the engine ends, as far as
+// there are buffers, and nothing else.
+void pe_worker_end_subscriptions(struct pe_worker *worker);
 
 // Before and after the thread sleeps or blocks.
 void pe_worker_offline(struct pe_worker *worker);

@@ -64,6 +64,8 @@ struct pe_batch {
 };
 
 struct pe_outbox; // answer.c
+struct pe_watch;  // watch.h
+struct pe_watch_shared;
 
 // What the classes of queries are owed of the messages that a source takes, from turn to turn.
 struct pe_priority_room {
@@ -115,7 +117,10 @@ struct pe_worker {
 	uint32_t answers_left;
 	struct pe_priority_room priority_room;
 	bool attached;
-	bool started; // had its first turn: the timers know the time
+	bool started;           // had its first turn: the timers know the time
+	bool watching;          // there are fences on this worker, or members of some
+	bool correcting;        // what is being published corrects what was told
+	struct pe_watch *watch; // NULL: standing queries are off
 
 	// written: this worker; read: anyone
 	_Atomic uint32_t owed;
@@ -132,6 +137,7 @@ struct pe_engine {
 	struct pe_worker **workers;
 	struct pe_ring_spsc *rings; // [from × worker_count + to]
 	struct pe_memory ring_memory;
+	struct pe_watch_shared *watch; // NULL: standing queries are off
 	uint64_t other_bytes;
 	_Atomic uint32_t control_wanted; // written: workers (1), control (0)
 };
@@ -373,6 +379,10 @@ struct pe_wire_header pe_answer_header(struct pe_worker *w, const struct pe_wire
 uint8_t *pe_answer_reserve(struct pe_worker *w, const struct pe_message *m);
 void pe_answer_send(
 	struct pe_worker *w, const struct pe_message *m, uint8_t *buffer, uint32_t bytes);
+// The same to a destination that is trusted, of no request.
+uint8_t *pe_answer_reserve_for(struct pe_worker *w, const struct pe_peer *peer);
+void pe_answer_send_to(
+	struct pe_worker *w, const struct pe_peer *peer, uint8_t *buffer, uint32_t bytes);
 
 // answer_explain.c
 void pe_answer_explain(struct pe_worker *w, const struct pe_message *m,
@@ -382,3 +392,37 @@ void pe_answer_explain(struct pe_worker *w, const struct pe_message *m,
 // All queries of a turn in which not all are NORMAL; kinds: of the messages.
 void pe_priority_answer(struct pe_worker *w, const struct pe_message *messages,
 	const uint8_t *kinds, const uint8_t *spaces, unsigned count);
+
+// watch.c: standing queries. What is shown of an entity has changed, or will be when the caller is done: it is looked at with
+// the next pe_watch_look. `corrected`: no move, but another word for what was told.
+void pe_watch_note(struct pe_worker *w, uint32_t handle, bool corrected);
+static inline void pe_watch_shown(struct pe_worker *w, uint32_t handle)
+{
+	if (__builtin_expect(w->watching, 0))
+		pe_watch_note(w, handle, w->correcting);
+}
+// All that was noted against the fences. At the end of a batch, and of what time has done.
+void pe_watch_look(struct pe_worker *w);
+// A batch was written: its changes of the short ways were not noted one by one.
+void pe_watch_batch(struct pe_worker *w);
+// An entity that is there is about to be taken away.
+void pe_watch_gone(struct pe_worker *w, uint32_t handle);
+// Before a turn's updates: what dwell times have ended. After its messages: everything else. Both return what was done.
+unsigned pe_watch_begin_turn(struct pe_worker *w);
+void pe_watch_leave(struct pe_worker *w);       // pe_worker_end_subscriptions
+void pe_watch_start_clock(struct pe_worker *w); // before the first one
+unsigned pe_watch_turn(struct pe_worker *w);
+uint32_t pe_watch_idle_ms(const struct pe_worker *w, uint32_t tick, uint32_t cap);
+// Standing work that is under way: fences being begun or ended, messages in rings.
+uint32_t pe_watch_in_flight(const struct pe_worker *w);
+// watch_ask.c: a REGION_SUBSCRIBE that passed the checks of the message.
+void pe_watch_subscribe(struct pe_worker *w, const struct pe_message *m,
+	const struct pe_wire_view *view, unsigned space);
+
+enum pe_status pe_watch_create_shared(struct pe_engine *e, struct pe_error *error);
+enum pe_status pe_watch_create(struct pe_worker *w, struct pe_error *error);
+void pe_watch_destroy(struct pe_worker *w);
+void pe_watch_destroy_shared(struct pe_engine *e);
+uint64_t pe_watch_memory_bytes(const struct pe_engine *e); // taken at start
+// The most that shapes of fences and logs of subscriptions may come to beside it.
+uint64_t pe_watch_memory_more(const struct pe_engine *e);

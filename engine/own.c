@@ -162,6 +162,7 @@ static void publish_record(struct pe_worker *w, uint32_t handle, const struct pe
 {
 	pe_record_publish(&w->engine->table.records[handle], pe_own_draft(w), state);
 	pe_own_forget_held(w, handle);
+	pe_watch_shown(w, handle);
 }
 
 static enum pe_publish wait(struct pe_worker *w, struct pe_pending *node,
@@ -275,6 +276,8 @@ void pe_own_take_away(struct pe_worker *w, uint32_t handle)
 	struct pe_pending *node = pe_own_node(w, handle, false);
 	uint32_t old_slot = PE_SLOT_NONE;
 
+	if (w->watching)
+		pe_watch_gone(w, handle);
 	if (node) {
 		if (node->flags & PE_PENDING_CROSSING)
 			old_slot = node->old_slot;
@@ -549,6 +552,7 @@ static void elapse(struct pe_worker *w, struct pe_pending *node)
 	node->flags &= ~PE_PENDING_DURATION;
 	fall_back(&p);
 	pe_record_publish(r, pe_own_draft(w), &p);
+	pe_watch_shown(w, node->handle);
 	pe_count(&w->counters, PE_COUNTER_status_elapsed, 1);
 }
 
@@ -623,6 +627,8 @@ unsigned pe_own_turn(struct pe_worker *w)
 			entity_due(w, nodes[i]);
 		due += n;
 	} while (n == PE_OWN_BATCH && --rounds);
+	if (w->watching)
+		pe_watch_look(w);
 	pe_handles_reclaim(&w->engine->table, &w->handles, PE_OWN_BATCH);
 	pe_details_reclaim(&w->arena, PE_OWN_BATCH);
 	return departed + waiting + held + due;

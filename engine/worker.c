@@ -37,6 +37,11 @@ static enum pe_reason check_message(
 		break;
 	case PE_TYPE_STATE_REQUEST:
 		return m->peer.trusted ? PE_REASON_none : PE_REASON_not_trusted;
+	case PE_TYPE_REGION_SUBSCRIBE:
+		// A subscription sends more than it was asked for.
+		if (!m->peer.trusted)
+			return PE_REASON_not_trusted;
+		break;
 	default:
 		return PE_REASON_none;
 	}
@@ -271,6 +276,9 @@ static void count_carried(struct pe_worker *w, uint8_t type)
 	case PE_TYPE_PING:
 		pe_count(&w->counters, PE_COUNTER_carried_ping, 1);
 		break;
+	case PE_TYPE_REGION_SUBSCRIBE:
+		pe_count(&w->counters, PE_COUNTER_carried_subscribe, 1);
+		break;
 	default:
 		pe_count(&w->counters, PE_COUNTER_carried_state, 1);
 		break;
@@ -354,6 +362,8 @@ static void take_messages(struct pe_worker *w, const struct pe_message *messages
 			pe_answer_explain(w, &messages[i], &w->views[i], space[i]);
 		else if (kind[i] == PE_TYPE_STATE_REQUEST)
 			pe_answer_state(w, &messages[i], &w->views[i]);
+		else if (kind[i] == PE_TYPE_REGION_SUBSCRIBE)
+			pe_watch_subscribe(w, &messages[i], &w->views[i], space[i]);
 	}
 }
 
@@ -372,6 +382,8 @@ unsigned pe_worker_turn(struct pe_worker *worker, struct pe_now now,
 	worker->tick = (uint32_t)now.mono_ms;
 	if (!worker->started) {
 		worker->wheel.tick = worker->pending.wheel.tick = worker->tick;
+		if (worker->watch)
+			pe_watch_start_clock(worker);
 		worker->started = true;
 	}
 	worker->wall_ms = now.wall_ms;
@@ -381,10 +393,14 @@ unsigned pe_worker_turn(struct pe_worker *worker, struct pe_now now,
 	pe_query_begin_turn(&worker->query);
 	// What time has ended must not be met by this turn's messages, nor by what they say of it.
 	did = pe_own_turn(worker);
+	if (worker->watch)
+		did += pe_watch_begin_turn(worker);
 	did += pe_apply_rings(worker);
 	take_messages(worker, messages, count);
 	pe_apply_flush_rings(worker);
 	pe_outbox_flush(worker);
+	if (worker->watch)
+		did += pe_watch_turn(worker);
 	pe_count(&worker->counters, PE_COUNTER_turns, 1);
 	if (!did && !count)
 		pe_count(&worker->counters, PE_COUNTER_turns_idle, 1);
@@ -404,6 +420,12 @@ void pe_worker_detach(struct pe_worker *worker)
 {
 	worker->attached = false;
 	pe_rcu_unregister();
+}
+
+void pe_worker_end_subscriptions(struct pe_worker *worker)
+{
+	if (worker->watch)
+		pe_watch_leave(worker);
 }
 
 void pe_worker_offline(struct pe_worker *worker)
@@ -427,6 +449,8 @@ uint32_t pe_worker_idle_ms(const struct pe_worker *worker, struct pe_now now)
 	idle = pe_wheel_next(&worker->pending.wheel, tick, idle);
 	if (held && (int32_t)(held->due - tick) < (int32_t)idle)
 		idle = (int32_t)(held->due - tick) > 0 ? held->due - tick : 0;
+	if (worker->watch)
+		idle = pe_watch_idle_ms(worker, tick, idle);
 	// A grace period takes about a millisecond; and another worker's records come without a wake-up.
 	if ((waits_for_grace(worker) || worker->engine->config.worker_count > 1) && idle > 1)
 		idle = 1;

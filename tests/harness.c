@@ -114,6 +114,7 @@ void harness_check(struct harness *h)
 	HARNESS_CHECK(i.packets_difference == 0);
 	HARNESS_CHECK(i.records_difference == 0);
 	HARNESS_CHECK(i.queries_difference == 0);
+	HARNESS_CHECK(i.subscribes_difference == 0);
 	HARNESS_CHECK(i.packets_received == h->sent_packets);
 	HARNESS_CHECK(i.records_carried <= h->sent_records);
 	HARNESS_CHECK(i.queries_carried <= h->sent_queries);

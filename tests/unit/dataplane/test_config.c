@@ -57,7 +57,7 @@ static void test_all_keys(void)
 	static const char text[] =
 		"workers: {count: 2, cores: [3, 4], control_core: 0, idle: pause, pause_after_turns: 1, "
 		"sleep_after_turns: 2, sleep_us_max: 3}\n"
-		"memory: {entities: 1000, pending: 10, cells: 20, nodes: 30, chunks: 40, details_mb: 50, huge_pages: true, no_huge: false, socket_mem_mb: 128}\n"
+		"memory: {entities: 1000, pending: 10, cells: 20, nodes: 30, chunks: 40, details_mb: 50, fences: 50, memberships: 60, subscriptions: 70, huge_pages: true, no_huge: false, socket_mem_mb: 128}\n"
 		"limits: {tombstone_ms: 5, clock_ahead_ms: 6, ring_records: 128, query_results: 7, query_cells: 8, "
 		"query_candidates: 64}\n"
 		"eal: {arguments: [--single-file-segments]}\n"
@@ -91,6 +91,8 @@ static void test_all_keys(void)
 		c.engine.clock_ahead_ms == 6);
 	CU_ASSERT(c.engine.cell_count_max == 20 && c.engine.node_count_max == 30 &&
 		c.engine.chunk_count_max == 40 && c.engine.details_bytes == 50 << 20);
+	CU_ASSERT(c.engine.fence_count_max == 50 && c.engine.member_count_max == 60 &&
+		c.engine.subscription_count_max == 70);
 	CU_ASSERT(c.engine.ring_records == 128 && c.engine.query_results_max == 7);
 	CU_ASSERT(c.engine.query_cells_max == 8 && c.engine.query_candidates_max == 64);
 	CU_ASSERT(c.eal_argument_count == 1 &&
@@ -320,6 +322,9 @@ static void test_reference(void)
 	SAME(engine.cell_count_max);
 	SAME(engine.node_count_max);
 	SAME(engine.chunk_count_max);
+	SAME(engine.fence_count_max);
+	SAME(engine.member_count_max);
+	SAME(engine.subscription_count_max);
 	SAME(engine.ring_records);
 	SAME(engine.tombstone_ms);
 	SAME(engine.clock_ahead_ms);

@@ -8,6 +8,7 @@
 #include "tests/testing.h"
 #include "wire/decode.h"
 #include "wire/encode.h"
+#include "wire/subscribe.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -126,6 +127,23 @@ static void sink_commit(void *context, const struct pe_peer *peer, uint8_t *data
 		pe_worker_counters(pe_engine_worker(p->rig->engine, p->worker)));
 }
 
+static uint32_t sink_keep(void *context, const struct pe_peer *peer, uint32_t kept)
+{
+	const struct place *p = context;
+
+	return p->rig->source->ops->keep ?
+		p->rig->source->ops->keep(p->rig->source, p->worker, peer, kept) :
+		peer->link;
+}
+
+static void sink_drop(void *context, const struct pe_peer *peer)
+{
+	const struct place *p = context;
+
+	if (p->rig->source->ops->drop)
+		p->rig->source->ops->drop(p->rig->source, p->worker, peer);
+}
+
 // A worker's turn that takes at most `max` packets; returns what it saw and did.
 static unsigned turn(struct rig *rig, unsigned w, unsigned max)
 {
@@ -134,7 +152,7 @@ static unsigned turn(struct rig *rig, unsigned w, unsigned max)
 	const struct pe_now now = {.mono_ms = 1000000, .wall_ms = WALL_MS};
 	struct pe_message messages[PE_BURST_MAX];
 	struct place place = {rig, w};
-	const struct pe_sink sink = {&place, sink_reserve, sink_commit};
+	const struct pe_sink sink = {&place, sink_reserve, sink_commit, sink_keep, sink_drop};
 	unsigned seen = 0, count, done;
 
 	count = rig->source->ops->receive(rig->source, w, true, messages, max, &seen, counters);
@@ -516,6 +534,59 @@ static void a_worker_that_stands_still(void)
 	cut_wire(&rig);
 }
 
+static uint32_t put_subscribe(uint8_t *data, unsigned op)
+{
+	const struct pe_wire_header header = {.sequence = 1};
+	const struct pe_wire_subscribe subscribe = {
+		.subscription_id = 1, .epoch = 1, .op = (uint8_t)op};
+	const struct pe_wire_fence fence = {.query = {.kind = PE_QUERY_SPHERE, .b = {1000000}}};
+
+	return pe_wire_put_subscribe(data, PE_WIRE_BYTES_MAX, &header, &subscribe, &fence,
+		op == PE_SUBSCRIBE_OPEN, NULL, 0);
+}
+
+// A subscription's notices leave when the frame of its request is long gone: by the way back that was kept.
+static void notices_in_later_turns(void)
+{
+	uint8_t data[PE_WIRE_BYTES_MAX];
+	unsigned notices = 0, answers = 0;
+	static struct rig rig;
+	struct rte_mbuf *m;
+
+	make_wire("watch", 2048);
+	set_up(&rig, 1,
+		"ethdev: {device: net_ring_watch, addresses: [10.0.0.1/8], descriptors: 1024}");
+	arrive(5000, data, put_subscribe(data, PE_SUBSCRIBE_OPEN));
+	for (unsigned i = 0; i < 3; i++)
+		(void)turn(&rig, 0, PE_BURST_MAX);
+	CU_ASSERT_NOT_EQUAL(rig.port->lanes[0].routes[0].packet.payload_offset, 0);
+	for (unsigned i = 0; i < 5; i++) {
+		arrive((uint16_t)(6000 + i), data, put_update(data, (uint8_t)(i + 1), 1, 1, false));
+		(void)turn(&rig, 0, PE_BURST_MAX);
+		(void)turn(&rig, 0, PE_BURST_MAX);
+	}
+	arrive(5000, data, put_subscribe(data, PE_SUBSCRIBE_CLOSE));
+	for (unsigned i = 0; i < 3; i++)
+		(void)turn(&rig, 0, PE_BURST_MAX);
+	CU_ASSERT_EQUAL(rig.port->lanes[0].routes[0].packet.payload_offset, 0);
+	while (rte_ring_sc_dequeue(wire_out, (void **)&m) == 0) {
+		const uint8_t *frame = rte_pktmbuf_mtod(m, const uint8_t *);
+		struct pe_wire_view view;
+
+		CU_ASSERT_EQUAL(frame[36] << 8 | frame[37], 5000); // to the subscriber's port
+		CU_ASSERT_EQUAL(pe_wire_check_reply(
+					frame + FRAME_HEADERS, m->data_len - FRAME_HEADERS, &view),
+			PE_REASON_none);
+		notices += view.header.type == PE_TYPE_NOTICE;
+		answers += view.header.type == PE_TYPE_REGION_SUBSCRIBE;
+		rte_pktmbuf_free(m);
+	}
+	CU_ASSERT_EQUAL(answers, 2);
+	CU_ASSERT_EQUAL(notices, 7); // the snapshot's end, five ENTERs, the end
+	check_identities(&rig, 0);
+	cut_wire(&rig);
+}
+
 static void a_port_that_sends_nothing(void)
 {
 	uint8_t data[PE_WIRE_BYTES_MAX];
@@ -638,6 +709,7 @@ int main(void)
 		{"a worker that stands still", a_worker_that_stands_still},
 		{"a port that sends nothing", a_port_that_sends_nothing},
 		{"a send that the kernel refuses", a_send_that_the_kernel_refuses},
+		{"notices in later turns", notices_in_later_turns},
 	};
 	static struct pe_config config;
 	struct pe_error error = {0};

@@ -1,0 +1,548 @@
+// Standing queries on the worker that owns the entities: memory, and what an update, an expiry or a withdrawal means to the fences.
+#include "watch.h"
+
+#include "base/prefetch.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static uint32_t power_of_two(uint64_t n)
+{
+	uint64_t p = 1;
+
+	while (p < n)
+		p *= 2;
+	return (uint32_t)p;
+}
+
+// ---- memory ----
+
+// Messages of a ring: fewer where there are many.
+static uint32_t ring_count(const struct pe_engine *e)
+{
+	return e->config.worker_count <= 2 ? 4096 : e->config.worker_count <= 4 ? 1024 : 256;
+}
+
+static struct pe_fence_config fence_config(const struct pe_engine_config *c)
+{
+	uint64_t placements = (uint64_t)c->fence_count_max * 32;
+
+	return (struct pe_fence_config){.fence_count_max = c->fence_count_max,
+		.placement_count_max = placements < 4096 ? 4096 :
+			placements < 1u << 29            ? (uint32_t)placements :
+							   1u << 29,
+		.fence_cells_max = 256,
+		.stack_max = 256,
+		.huge_pages = c->huge_pages};
+}
+
+static void tell(void *context, const struct pe_member_event *event);
+
+static struct pe_member_config member_config(struct pe_worker *w)
+{
+	const struct pe_engine_config *c = &w->engine->config;
+
+	return (struct pe_member_config){
+		.member_count_max = c->member_count_max / c->worker_count + 1,
+		.fence_count_max = c->fence_count_max,
+		.handle_end = pe_handle_nth(c->entity_count_max - 1) + 1,
+		.huge_pages = c->huge_pages,
+		.tell = tell,
+		.context = w};
+}
+
+static enum pe_status fail(struct pe_error *error, const char *what)
+{
+	error->status = PE_NO_MEMORY;
+	snprintf(error->text, sizeof error->text,
+		"no memory for %s of standing queries; lower `fences`", what);
+	return PE_NO_MEMORY;
+}
+
+enum pe_status pe_watch_create_shared(struct pe_engine *e, struct pe_error *error)
+{
+	struct pe_engine_config *c = &e->config;
+	unsigned n = c->worker_count;
+	uint64_t each = pe_ring_spsc_bytes(ring_count(e), sizeof(struct pe_watch_message));
+	struct pe_watch_shared *s;
+
+	if (!c->fence_count_max)
+		return PE_OK;
+	// cold: at start
+	s = aligned_alloc(64, (sizeof *s + 63) / 64 * 64);
+	if (!s)
+		return fail(error, "what workers share");
+	memset(s, 0, sizeof *s);
+	e->watch = s;
+	s->events_max = c->event_count_max;
+	s->fence_count_max = c->fence_count_max;
+	s->subscription_count_max = c->subscription_count_max;
+	s->fence_bytes_max = (4u << 20) + 2048 * (uint64_t)c->fence_count_max;
+	if (n == 1)
+		return PE_OK;
+	// cold: at start
+	s->rings = aligned_alloc(64, (size_t)n * n * sizeof *s->rings);
+	if (!s->rings ||
+		pe_memory_map((size_t)(each * n * n), c->huge_pages, &s->ring_memory) != PE_OK)
+		return fail(error, "the rings");
+	for (unsigned i = 0; i < n * n; i++)
+		pe_ring_spsc_init(&s->rings[i], (uint8_t *)s->ring_memory.base + i * each,
+			ring_count(e), sizeof(struct pe_watch_message));
+	return PE_OK;
+}
+
+static void *carve(uintptr_t *at, uint64_t bytes)
+{
+	void *p = (void *)*at;
+
+	*at += (bytes + 63) & ~63ull;
+	return p;
+}
+
+// Two passes over one list: the bill, then the places.
+static uint64_t lay_out(
+	struct pe_watch *x, const struct pe_engine_config *c, uint32_t hits_max, void *base)
+{
+	uintptr_t at = (uintptr_t)base;
+
+	x->hits = carve(&at, hits_max * sizeof *x->hits);
+	x->names = carve(&at, ((uint64_t)x->name_mask + 1) * sizeof(void *));
+	x->subscriptions =
+		carve(&at, (uint64_t)x->subscription_count_max * sizeof *x->subscriptions);
+	x->subscription_names =
+		carve(&at, ((uint64_t)x->subscription_name_mask + 1) * sizeof(uint32_t));
+	x->waiting = carve(&at, (uint64_t)x->waiting_count_max * sizeof *x->waiting);
+	x->waiting_buckets = carve(&at, ((uint64_t)x->waiting_mask + 1) * sizeof(uint32_t));
+	return at - (uintptr_t)base;
+}
+
+static void make_empty(struct pe_watch *x)
+{
+	for (uint32_t i = 0; i < x->subscription_count_max; i++) {
+		x->subscriptions[i].next_free =
+			i + 1 < x->subscription_count_max ? i + 1 : PE_WATCH_NONE;
+		pe_wheel_link_init(&x->subscriptions[i].timer);
+	}
+	for (uint32_t i = 0; i < x->waiting_count_max; i++)
+		x->waiting[i].chain = i + 1 < x->waiting_count_max ? i + 1 : PE_WATCH_NONE;
+	memset(x->subscription_names, 0xFF,
+		((size_t)x->subscription_name_mask + 1) * sizeof(uint32_t));
+	memset(x->waiting_buckets, 0xFF, ((size_t)x->waiting_mask + 1) * sizeof(uint32_t));
+	for (unsigned i = 0; i < PE_PRIORITIES; i++)
+		x->ready[i] = PE_WATCH_NONE;
+	pe_wheel_init(&x->timers, &x->subscriptions[0].timer, sizeof(struct pe_subscription), 0);
+}
+
+enum pe_status pe_watch_create(struct pe_worker *w, struct pe_error *error)
+{
+	const struct pe_engine_config *c = &w->engine->config;
+	struct pe_fence_config fences = fence_config(c);
+	struct pe_member_config members;
+	struct pe_watch *x;
+	uint32_t hits_max;
+	enum pe_status status;
+
+	if (!w->engine->watch)
+		return PE_OK;
+	members = member_config(w);
+	// cold: at start
+	x = aligned_alloc(64, (sizeof *x + 63) / 64 * 64);
+	if (!x)
+		return fail(error, "a worker");
+	memset(x, 0, sizeof *x);
+	w->watch = x;
+	status = pe_fence_create(&fences, &x->index, error);
+	if (status == PE_OK)
+		status = pe_member_create(&members, 0, &x->members, error);
+	if (status != PE_OK)
+		return status;
+	hits_max = pe_fence_plan(&fences).hits_max;
+	x->name_mask = power_of_two(c->fence_count_max) - 1;
+	x->subscription_count_max = c->subscription_count_max;
+	x->subscription_name_mask = power_of_two(c->subscription_count_max) - 1;
+	x->waiting_count_max = c->member_count_max / 4 < 1024 ? 1024 : c->member_count_max / 4;
+	x->waiting_mask = power_of_two(x->waiting_count_max) - 1;
+	if (pe_memory_map(lay_out(x, c, hits_max, NULL), c->huge_pages, &x->memory) != PE_OK)
+		return fail(error, "the subscriptions");
+	lay_out(x, c, hits_max, x->memory.base);
+	make_empty(x);
+	x->key = &w->engine->table.index.key;
+	return PE_OK;
+}
+
+static void destroy_fences(struct pe_watch *x)
+{
+	for (uint32_t i = 0; i < x->subscription_count_max; i++) {
+		struct pe_subscription *s = &x->subscriptions[i];
+
+		for (struct pe_watch_fence *f = s->fences, *next; f; f = next) {
+			next = f->next;
+			free(f); // cold: at the end
+		}
+		free(s->log); // cold: at the end
+	}
+}
+
+void pe_watch_destroy(struct pe_worker *w)
+{
+	struct pe_watch *x = w->watch;
+
+	if (!x)
+		return;
+	if (x->memory.base)
+		destroy_fences(x);
+	pe_fence_destroy(x->index);
+	pe_member_destroy(x->members);
+	pe_memory_unmap(&x->memory);
+	free(x); // cold: at the end
+	w->watch = NULL;
+}
+
+void pe_watch_destroy_shared(struct pe_engine *e)
+{
+	if (!e->watch)
+		return;
+	pe_memory_unmap(&e->watch->ring_memory);
+	free(e->watch->rings); // cold: at the end
+	free(e->watch);        // cold: at the end
+	e->watch = NULL;
+}
+
+uint64_t pe_watch_memory_bytes(const struct pe_engine *e)
+{
+	struct pe_fence_config fences = fence_config(&e->config);
+	uint64_t bytes = 0;
+
+	if (!e->watch)
+		return 0;
+	for (unsigned i = 0; i < e->config.worker_count; i++) {
+		struct pe_member_config members = member_config(e->workers[i]);
+
+		bytes += pe_fence_plan(&fences).total_bytes + pe_member_plan(&members).total_bytes +
+			sizeof(struct pe_watch) + e->workers[i]->watch->memory.mapped_bytes;
+	}
+	return bytes + sizeof *e->watch + e->watch->ring_memory.mapped_bytes;
+}
+
+uint64_t pe_watch_memory_more(const struct pe_engine *e)
+{
+	if (!e->watch)
+		return 0;
+	return e->watch->fence_bytes_max +
+		(uint64_t)e->watch->subscription_count_max * e->watch->events_max *
+		sizeof(struct pe_wire_event);
+}
+
+// ---- what is told ----
+
+static struct pe_instant now_of(const struct pe_worker *w)
+{
+	return (struct pe_instant){w->tick, w->wall_ms};
+}
+
+// The view of an entity that this worker owns and that is there.
+enum seen { SEEN_NOT, SEEN_HIDDEN, SEEN };
+
+static enum seen view_of(const struct pe_worker *w, uint32_t handle, struct pe_view *view)
+{
+	static const struct pe_asker asker = {.trusted = true};
+	const struct pe_table *t = &w->engine->table;
+	const struct pe_record *r = &t->records[handle];
+	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
+	const struct pe_view_rules *rules;
+
+	// Past its ttl: its end is near.
+	if (PE_STATUS_LIFE(status) != PE_LIFE_THERE || PE_STATUS_OWNER(status) != w->index ||
+		!pe_view_build(&asker, r, &r->shown, w->tick, view))
+		return SEEN_NOT;
+	rules = &w->engine->spaces[PE_STATUS_SPACE(status)].rules;
+	if (!(r->shown.attributes & PE_PUBLISHED_MORE) && !rules->decays)
+		return SEEN;
+	return pe_view_complete(&t->details, handle, rules, w->tick, w->wall_ms, view) ?
+		SEEN :
+		SEEN_HIDDEN;
+}
+
+static const double *centre_of(const struct pe_watch_fence *f, const struct pe_watch_part *part)
+{
+	return f->follows ? part->centre : NULL;
+}
+
+static void tell(void *context, const struct pe_member_event *event)
+{
+	static const uint8_t kinds[] = {
+		[PE_MEMBER_ENTER] = PE_EVENT_ENTER,
+		[PE_MEMBER_MOVE] = PE_EVENT_MOVE,
+		[PE_MEMBER_LEAVE] = PE_EVENT_LEAVE,
+	};
+	struct pe_worker *w = context;
+	struct pe_watch *x = w->watch;
+	struct pe_watch_fence *f =
+		(struct pe_watch_fence *)(uintptr_t)pe_fence_id(x->index, event->fence);
+	struct pe_watch_part *part = pe_watch_part(w, f);
+	struct pe_watch_message message = {.fence = f, .order = PE_WATCH_EVENT};
+	struct pe_view view;
+	bool shown;
+
+	if (part->quiet)
+		return;
+	message.kind = kinds[event->kind];
+	message.cause = event->cause;
+	message.generation = part->generation;
+	message.time_ms = w->wall_ms - (uint32_t)(w->tick - event->tick);
+	if (event->kind == PE_MEMBER_ENTER && x->in_snapshot)
+		message.flags |= PE_EVENT_IN_SNAPSHOT;
+	if (x->in_correction)
+		message.flags |= PE_EVENT_CORRECTED;
+	shown = event->cause != PE_CAUSE_GONE && event->cause != PE_CAUSE_ENDED &&
+		view_of(w, event->handle, &view) == SEEN;
+	if (shown) {
+		// Ages are of the moment that is told, which dwell times may have put off.
+		pe_stand_result(&f->stand, centre_of(f, part), &view,
+			(struct pe_instant){w->tick, message.time_ms}, &message.u.result);
+	} else {
+		memset(&message.u.result, 0, sizeof message.u.result);
+		memcpy(message.u.result.entity_id, w->engine->table.records[event->handle].id, 16);
+	}
+	if (pe_watch_send(w, &message))
+		return;
+	pe_count(&w->counters, PE_COUNTER_events_lost, 1);
+	if (part->lost)
+		return;
+	part->lost = true;
+	if (!part->in_lost) {
+		part->in_lost = true;
+		part->next_lost = x->lost;
+		x->lost = f;
+	}
+}
+static_assert((int)PE_CAUSE_MOVED == (int)PE_LEAVE_MOVED &&
+		(int)PE_CAUSE_GONE == (int)PE_LEAVE_GONE &&
+		(int)PE_CAUSE_ENDED == (int)PE_LEAVE_ENDED && PE_CAUSE_NONE == 0,
+	"causes are told as they are");
+
+// ---- entities ----
+
+void pe_watch_note(struct pe_worker *w, uint32_t handle, bool corrected)
+{
+	struct pe_watch *x = w->watch;
+
+	if (x->touched_count == PE_WATCH_TOUCHED)
+		pe_watch_look(w);
+	x->touched[x->touched_count] = handle;
+	x->corrected[x->touched_count++] = corrected;
+}
+
+void pe_watch_batch(struct pe_worker *w)
+{
+	const struct pe_batch *b = &w->batch;
+
+	for (unsigned i = 0; i < b->count; i++)
+		if (b->change[i].way != PE_WAY_GENERAL && b->handle[i] != PE_HANDLE_NONE)
+			pe_watch_note(w, b->handle[i], false);
+}
+
+// An entity on its way through the stages.
+struct look {
+	uint32_t handle;
+	unsigned levels;
+	uint64_t key;
+	bool corrected;
+};
+
+// Drops the hits that the view does not pass.
+static unsigned take_hits(struct pe_worker *w, const struct pe_view *view, unsigned count)
+{
+	struct pe_watch *x = w->watch;
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		struct pe_watch_fence *f =
+			(struct pe_watch_fence *)(uintptr_t)pe_fence_id(x->index, x->hits[i].fence);
+		const struct pe_watch_part *part = pe_watch_part(w, f);
+
+		if (f->follows && memcmp(f->follow_id, view->id, 16) == 0)
+			continue;
+		if (pe_stand_takes(&f->stand, centre_of(f, part), view, now_of(w)))
+			x->hits[kept++] = x->hits[i];
+	}
+	return kept;
+}
+
+static void place_of(const struct pe_view *view, double position[3])
+{
+	memcpy(position, view->shows.position, 3 * sizeof position[0]);
+	if (view->shows.attributes & PE_ATTRIBUTE_HEIGHT_UNKNOWN)
+		position[2] = NAN;
+}
+
+static void look_one(struct pe_worker *w, const struct look *l)
+{
+	struct pe_watch *x = w->watch;
+	struct pe_view view;
+	double position[3];
+	unsigned count;
+
+	if (!l->levels && !pe_member_some(x->members, l->handle))
+		return;
+	switch (view_of(w, l->handle, &view)) {
+	case SEEN_NOT:
+		return;
+	case SEEN_HIDDEN:
+		pe_member_gone(x->members, l->handle, w->tick);
+		return;
+	case SEEN:
+		break;
+	}
+	place_of(&view, position);
+	count = l->levels ?
+		pe_fence_look(x->index, l->key, view.shows.word, position, l->levels, x->hits) :
+		0;
+	count = take_hits(w, &view, count);
+	x->in_correction = l->corrected;
+	pe_member_update(x->members, l->handle, l->key, view.shows.word, x->hits, count, w->tick);
+	x->in_correction = false;
+}
+
+void pe_watch_look(struct pe_worker *w)
+{
+	struct pe_watch *x = w->watch;
+	struct look looks[PE_WATCH_TOUCHED];
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < x->touched_count; i++) {
+		const struct pe_record *r = &w->engine->table.records[x->touched[i]];
+		uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
+
+		// Noted before it was known whose it is; what has gone meanwhile was told of.
+		if (PE_STATUS_LIFE(status) != PE_LIFE_THERE || PE_STATUS_OWNER(status) != w->index)
+			continue;
+		looks[count++] = (struct look){
+			.handle = x->touched[i], .key = r->key, .corrected = x->corrected[i]};
+		pe_fence_prefetch(x->index, r->key);
+		pe_member_prefetch(x->members, x->touched[i]);
+	}
+	x->touched_count = 0;
+	for (unsigned i = 0; i < count; i++)
+		looks[i].levels = pe_fence_levels(x->index, looks[i].key);
+	for (unsigned i = 0; i < count; i++)
+		pe_fence_prefetch_cells(x->index, looks[i].key, looks[i].levels);
+	for (unsigned i = 0; i < count; i++)
+		pe_fence_prefetch_volumes(x->index, looks[i].key, looks[i].levels);
+	for (unsigned i = 0; i < count; i++)
+		look_one(w, &looks[i]);
+}
+
+void pe_watch_gone(struct pe_worker *w, uint32_t handle)
+{
+	struct pe_watch *x = w->watch;
+
+	// What was shown last is told before it is gone.
+	if (x->touched_count)
+		pe_watch_look(w);
+	if (pe_member_some(x->members, handle))
+		pe_member_gone(x->members, handle, w->tick);
+}
+
+// A snapshot's find: a member at once, if it is inside.
+void pe_watch_start(struct pe_worker *w, struct pe_watch_fence *f, uint32_t handle)
+{
+	struct pe_watch *x = w->watch;
+	const struct pe_watch_part *part = pe_watch_part(w, f);
+	const struct pe_record *r = &w->engine->table.records[handle];
+	struct pe_view view;
+	double position[3];
+	enum pe_status status;
+
+	if (view_of(w, handle, &view) != SEEN ||
+		(f->follows && memcmp(f->follow_id, view.id, 16) == 0))
+		return;
+	place_of(&view, position);
+	if (pe_fence_test(x->index, part->number, r->key, view.shows.word, position) !=
+			PE_FENCE_INSIDE ||
+		!pe_stand_takes(&f->stand, centre_of(f, part), &view, now_of(w)))
+		return;
+	x->in_snapshot = true;
+	status =
+		pe_member_start(x->members, part->number, handle, r->key, view.shows.word, w->tick);
+	x->in_snapshot = false;
+	(void)status; // no room: it enters with its next update, if there is some then
+}
+
+// ---- turns ----
+
+static void count_refused(struct pe_worker *w)
+{
+	uint64_t refused = pe_member_use(w->watch->members).refused;
+
+	pe_count(&w->counters, PE_COUNTER_members_refused,
+		refused -
+			atomic_load_explicit(&w->counters.value[PE_COUNTER_members_refused],
+				memory_order_relaxed));
+}
+
+void pe_watch_start_clock(struct pe_worker *w)
+{
+	pe_member_set_tick(w->watch->members, w->tick);
+	w->watch->timers.tick = w->tick;
+}
+
+unsigned pe_watch_begin_turn(struct pe_worker *w)
+{
+	w->watch->adds = 0;
+	return pe_member_due(w->watch->members, w->tick, PE_WATCH_DUE, PE_WHEEL_WORK);
+}
+
+unsigned pe_watch_turn(struct pe_worker *w)
+{
+	struct pe_watch *x = w->watch;
+	unsigned did = 0;
+
+	// Without a fence anywhere nothing is on its way.
+	if (!x->kept && !w->watching &&
+		!atomic_load_explicit(&w->engine->watch->fence_count, memory_order_relaxed))
+		return 0;
+	if (x->touched_count)
+		pe_watch_look(w);
+	did += pe_watch_take_rings(w);
+	did += pe_watch_order_all(w);
+	did += pe_watch_work(w);
+	did += pe_watch_keep(w);
+	did += pe_watch_tell(w);
+	if (w->watching)
+		count_refused(w);
+	w->watching = x->number_count != 0;
+	for (unsigned to = 0; to < w->engine->config.worker_count; to++)
+		if (to != w->index)
+			pe_ring_spsc_flush(pe_watch_ring(w->engine, w->index, to));
+	return did;
+}
+
+uint32_t pe_watch_idle_ms(const struct pe_worker *w, uint32_t tick, uint32_t cap)
+{
+	const struct pe_watch *x = w->watch;
+
+	// What can go on is no idle turn's; what cannot, looks again.
+	if (x->jobs_first || x->orders_first || x->lost)
+		cap = cap < 1 ? cap : 1;
+	for (unsigned i = 0; i < PE_PRIORITIES; i++)
+		if (x->ready[i] != PE_WATCH_NONE)
+			cap = cap < 1 ? cap : 1;
+	if (x->follows && cap > PE_WATCH_FOLLOW_MS / 4)
+		cap = PE_WATCH_FOLLOW_MS / 4;
+	cap = pe_member_next(x->members, tick, cap);
+	return x->kept ? pe_wheel_next(&x->timers, tick, cap) : cap;
+}
+
+uint32_t pe_watch_in_flight(const struct pe_worker *w)
+{
+	const struct pe_watch *x = w->watch;
+	uint32_t count = 0;
+
+	for (unsigned from = 0; from < w->engine->config.worker_count; from++)
+		if (from != w->index)
+			count += pe_ring_spsc_count(pe_watch_ring(w->engine, from, w->index));
+	return count + (x->jobs_first != NULL) + (x->orders_first != NULL) + (x->lost != NULL);
+}
