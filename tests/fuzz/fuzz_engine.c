@@ -7,6 +7,8 @@
 #include "harness.h"
 #include "wire/extension.h"
 #include "internal.h"
+#include "watch.h"
+#include "wire/subscribe.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -337,6 +339,81 @@ static void put_queries(struct reader *r, unsigned space)
 		(void)harness_queue_extended(h, space, q, count, extensions, bytes);
 }
 
+// Of a few subscriptions and lives; fences of any kind, whose bytes may be other ones.
+static void put_subscribe(struct reader *r, unsigned space)
+{
+	uint8_t buffer[PE_WIRE_BYTES_MAX], extensions[PE_WIRE_BYTES_MAX];
+	struct pe_wire_header header = harness_header(h, space, 0);
+	uint8_t head = (uint8_t)take(r, 1), extra = (uint8_t)take(r, 1);
+	struct pe_wire_subscribe s = {.subscription_id = head >> 3 & 3,
+		.epoch = head >> 5 & 1,
+		.op = (uint8_t)(1 + (head & 7) % 7)};
+	struct pe_wire_fence f[PE_SUBSCRIBE_FENCES_MAX];
+	struct pe_wire_fence_name names[4] = {{0}};
+	uint32_t bytes = 0;
+	unsigned count = 0;
+
+	if (s.op == PE_SUBSCRIBE_OPEN) {
+		s.flags = extra & 3;
+		s.priority = extra >> 2 & 3;
+		s.update_frequency = extra & 16 ? 600 : 0;
+		s.window = extra & 32 ? extra >> 6 : 0;
+		s.resolution_m = s.flags & PE_SUBSCRIBE_FILTER_UPDATES ? 5 : 0;
+		s.flags |= extra & 64 ? PE_SUBSCRIBE_BATCH_UPDATES : 0;
+	}
+	if (s.op == PE_SUBSCRIBE_OPEN || s.op == PE_SUBSCRIBE_RENEW)
+		s.expiration_ms = (uint32_t)take(r, 2);
+	if (s.op == PE_SUBSCRIBE_ADD || s.op == PE_SUBSCRIBE_REMOVE)
+		s.message = 1 + extra % 16;
+	if (s.op == PE_SUBSCRIBE_RESUME || s.op == PE_SUBSCRIBE_ACKNOWLEDGE)
+		s.sequence = 1 + take(r, 1);
+	if (s.op == PE_SUBSCRIBE_OPEN || s.op == PE_SUBSCRIBE_ADD)
+		count = s.op == PE_SUBSCRIBE_ADD ? 1 + extra % 4 : extra % 4;
+	for (unsigned i = 0; i < count; i++) {
+		uint8_t what = (uint8_t)take(r, 1);
+		struct pe_wire_query *q = &f[i].query;
+
+		memset(&f[i], 0, sizeof f[i]);
+		f[i].fence_id = (uint32_t)take(r, 1) % 32;
+		f[i].margin_m = what & 1 ? 10 : 0;
+		f[i].enter_ms = what & 2 ? 50 : 0;
+		f[i].leave_ms = what & 4 ? 50 : 0;
+		q->kind = what & 8 ? PE_QUERY_BOX : PE_QUERY_SPHERE;
+		for (unsigned k = 0; k < 3; k++)
+			q->a[k] = coordinate(r);
+		for (unsigned k = 0; k < 3 && (k == 0 || what & 8); k++)
+			q->b[k] = coordinate(r);
+		if (what & 16)
+			bytes += extend(r, q, extensions + bytes,
+				PE_WIRE_BYTES_MAX - 128 - 168 * count - bytes);
+		else if (what & 32) {
+			f[i].flags = PE_FENCE_FOLLOW;
+			put_id(f[i].follow_id, r);
+			memset(q->a, 0, sizeof q->a);
+			memset(q->b + 1, 0, 2 * sizeof q->b[0]);
+			q->kind = PE_QUERY_SPHERE;
+		}
+		if (what & 64)
+			q->state_mask = (uint16_t)take(r, 1) & PE_QUERY_STATE_MASK_DEFINED;
+		if (what & 128) { // any field, any value, but for how long it is
+			uint8_t at = (uint8_t)(take(r, 1) % 150);
+
+			((uint8_t *)&f[i])[at] ^= (uint8_t)take(r, 1);
+		}
+	}
+	if (s.op == PE_SUBSCRIBE_REMOVE) {
+		count = 1 + extra % 4;
+		for (unsigned i = 0; i < count; i++)
+			names[i].fence_id = (uint32_t)take(r, 1) % 32;
+		bytes = pe_wire_put_remove(buffer, sizeof buffer, &header, &s, names, count);
+	} else {
+		bytes = pe_wire_put_subscribe(
+			buffer, sizeof buffer, &header, &s, f, count, extensions, bytes);
+	}
+	if (bytes)
+		harness_queue(h, buffer, bytes);
+}
+
 static void put_raw(struct reader *r)
 {
 	uint32_t bytes = (uint32_t)take(r, 2) % 2048;
@@ -395,7 +472,10 @@ static void step(struct reader *r)
 	h->untrusted = op >> 6 & 1;
 	switch (op & 7) {
 	case 0:
-		put_raw(r);
+		if (op & 128)
+			put_subscribe(r, space);
+		else
+			put_raw(r);
 		return;
 	case 1:
 		put_updates(r, space);
@@ -448,6 +528,10 @@ static struct pe_engine_config small(uint8_t kind)
 	c.pending_count_max = kind & 1 ? 3 : 100;
 	c.details_bytes = kind & 2 ? 4096 : 65536;
 	c.tombstone_ms = TOMBSTONE_MS;
+	c.fence_count_max = kind & 1 ? 8 : 64;
+	c.member_count_max = kind & 2 ? 20 : 2000;
+	c.subscription_count_max = 6;
+	c.event_count_max = 32;
 	c.spaces[0].ttl_max_ms = c.spaces[1].ttl_max_ms = TTL_MAX_MS;
 	if (kind & 4) {
 		c.spaces[0].coalesce_distance_m = 5;
@@ -500,6 +584,25 @@ static void check_empty(void)
 	HARNESS_CHECK(fuzz_grid_in_use(h->engine->grid) == 0);
 }
 
+static void end_subscriptions(void)
+{
+	struct pe_watch *x = pe_engine_worker(h->engine, 0)->watch;
+
+	if (!x->kept)
+		return;
+	h->now.mono_ms += PE_SUBSCRIPTION_LEASE_MAX_MS;
+	for (unsigned i = 0; i < 10000 && x->kept; i++) {
+		harness_turn(h);
+		h->now.mono_ms++;
+	}
+	HARNESS_CHECK(!x->kept && !x->number_count && !x->jobs_first && !x->orders_first);
+	HARNESS_CHECK(pe_member_use(x->members).members == 0);
+	HARNESS_CHECK(pe_fence_use(x->index).fences == 0 && pe_fence_use(x->index).placements == 0);
+	HARNESS_CHECK(atomic_load(&h->engine->watch->fence_count) == 0 &&
+		atomic_load(&h->engine->watch->fence_bytes) == 0);
+	harness_check(h);
+}
+
 // Everything expires and is forgotten; nothing may be left of it, or the engines would fill up unnoticed.
 static void empty(void)
 {
@@ -516,6 +619,7 @@ static void empty(void)
 		harness_settle(h);
 		check_empty();
 	}
+	end_subscriptions();
 	pe_worker_detach(pe_engine_worker(h->engine, 0));
 }
 

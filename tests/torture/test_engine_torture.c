@@ -1,11 +1,14 @@
 // Two workers and the control thread, each at full speed, through the façade. Some entities are always there, and move across
 // cells all the time: one lot by worker 0, one by worker 1, one by both through the rings between them (which are short,
 // so that they overflow). Beside them ids are created on both workers at once, withdrawn, and expire. Every query, on either
-// worker, must see each of those that are always there exactly once, and nobody twice, and count them all in its cells, of whatever size. At the end, after a drain, the
+// worker, must see each of those that are always there exactly once, and nobody twice, and count them all in its cells, of whatever size.
+// Each worker keeps a subscription as well, and begins it anew now and then: its events come in their order without a hole, ENTER and LEAVE in
+// turns, and when all rests its members are those that a query finds. At the end, after a drain, the
 // identities hold exactly and agree with what the senders counted, and the whole is as many as the engine counts.
 #include "harness.h"
 #include "testing.h"
 #include "wire/extension.h"
+#include "wire/subscribe.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -20,6 +23,7 @@
 #define ID_MAX        (PASSING_FROM + PASSING)
 #define RADIUS_M      400.0
 #define ALWAYS_TTL_MS 3600000u
+#define WATCHED_M     150.0
 
 // Lot 0 and 1: the worker's own. Lot 2: both workers', with sequences drawn from one counter.
 #define LOT_ID(lot, k) (1 + (lot)*100 + (k))
@@ -44,6 +48,10 @@ struct driver {
 	uint8_t times[ID_MAX]; // of each id in the answer that is being put together
 	unsigned complete;     // answers
 	uint64_t counted;      // in cells
+	// the subscription
+	uint32_t epoch;
+	uint64_t next_event, events, snapshots;
+	bool inside[ID_MAX], whole;
 	_Alignas(8) uint8_t buffers[PE_OUTBOX_MAX][(PE_WIRE_BYTES_MAX + 7) / 8 * 8];
 	unsigned free[PE_OUTBOX_MAX], free_count;
 };
@@ -79,6 +87,53 @@ static uint8_t *reserve(void *context, const struct pe_peer *peer)
 	return d->free_count ? d->buffers[d->free[--d->free_count]] : NULL;
 }
 
+static void take_event(struct driver *d, const struct pe_wire_event *e)
+{
+	uint64_t n = harness_id_number(e->result.entity_id);
+
+	EXPECT(n < ID_MAX);
+	d->events++;
+	switch (e->kind) {
+	case PE_EVENT_ENTER:
+		EXPECT(!d->inside[n]);
+		d->inside[n] = true;
+		break;
+	case PE_EVENT_MOVE:
+		EXPECT(d->inside[n]);
+		break;
+	case PE_EVENT_LEAVE:
+		EXPECT(d->inside[n]);
+		d->inside[n] = false;
+		break;
+	case PE_EVENT_SNAPSHOT_END:
+		d->whole = true;
+		d->snapshots++;
+		break;
+	case PE_EVENT_GAP:
+		memset(d->inside, 0, sizeof d->inside);
+		d->whole = false;
+		break;
+	default:
+		break;
+	}
+}
+
+static void take_notice(struct driver *d, const uint8_t *data, const struct pe_wire_view *v)
+{
+	struct pe_wire_notice notice;
+	struct pe_wire_event e;
+
+	pe_wire_get_notice(data, &notice);
+	if (notice.epoch != d->epoch)
+		return;
+	EXPECT(notice.first_sequence == d->next_event);
+	d->next_event = notice.first_sequence + v->count;
+	for (unsigned i = 0; i < v->count; i++) {
+		pe_wire_get_event(v, i, &e);
+		take_event(d, &e);
+	}
+}
+
 static void commit(void *context, const struct pe_peer *peer, uint8_t *data, uint32_t bytes)
 {
 	struct driver *d = context;
@@ -92,6 +147,8 @@ static void commit(void *context, const struct pe_peer *peer, uint8_t *data, uin
 	if (!bytes)
 		return;
 	EXPECT(pe_wire_check_reply(data, bytes, &v) == PE_REASON_none);
+	if (v.header.type == PE_TYPE_NOTICE)
+		take_notice(d, data, &v);
 	if (v.header.type != PE_TYPE_SPATIAL_RESPONSE)
 		return;
 	while (pe_wire_next_answer(&v, &offset, &a, &results)) {
@@ -242,6 +299,24 @@ static void ask(struct driver *d, double radius_m)
 	d->whole_count = d->counted = 0;
 }
 
+// A new life of the subscription.
+static void subscribe(struct driver *d)
+{
+	struct pe_wire_header header = header_of(d);
+	const struct pe_wire_subscribe s = {.subscription_id = 1,
+		.epoch = ++d->epoch,
+		.op = PE_SUBSCRIBE_OPEN,
+		.flags = PE_SUBSCRIBE_MOVES};
+	const struct pe_wire_fence f = {.query = harness_sphere(0, 0, 0, WATCHED_M)};
+
+	add(d,
+		pe_wire_put_subscribe(d->messages[d->burst_count], PE_WIRE_BYTES_MAX, &header, &s,
+			&f, 1, NULL, 0));
+	d->next_event = 1;
+	d->whole = false;
+	memset(d->inside, 0, sizeof d->inside);
+}
+
 static void check_answer(struct driver *d)
 {
 	EXPECT(d->complete == 2);
@@ -274,6 +349,7 @@ static void *run_worker(void *context)
 {
 	struct driver *d = context;
 	struct pe_worker *w = pe_engine_worker(engine, d->index);
+	unsigned turns = 0;
 
 	pe_worker_attach(w);
 	turn(d);
@@ -294,12 +370,19 @@ static void *run_worker(void *context)
 				move_lot(d, 2);
 		if (kind & 1)
 			pass_by(d);
+		if (turns++ % 4096 == 0)
+			subscribe(d);
 		ask(d, RADIUS_M);
 		turn(d);
 		check_answer(d);
 	}
 	while (!atomic_load(&stop_workers))
 		turn(d);
+	EXPECT(d->whole);
+	ask(d, WATCHED_M); // nothing moves any more
+	turn(d);
+	for (unsigned n = 0; n < ID_MAX; n++)
+		EXPECT(d->times[n] == d->inside[n]);
 	if (d->index == 0) { // all the others rest
 		ask(d, 1e5);
 		turn(d);
@@ -350,6 +433,8 @@ static void queries_beside_moves(void)
 	config.worker_count = 2;
 	config.entity_count_max = 4000;
 	config.ring_records = 128;
+	config.fence_count_max = 64;
+	config.member_count_max = 16384;
 	config.tombstone_ms =
 		50; // ids are forgotten and made anew while the other worker still speaks of them
 	if (pe_engine_create(&config, &engine, &error) != PE_OK) {
@@ -382,6 +467,9 @@ static void queries_beside_moves(void)
 	CU_ASSERT_EQUAL(i.packets_difference, 0);
 	CU_ASSERT_EQUAL(i.records_difference, 0);
 	CU_ASSERT_EQUAL(i.queries_difference, 0);
+	CU_ASSERT_EQUAL(i.subscribes_difference, 0);
+	CU_ASSERT(drivers[0].snapshots > 0 && drivers[1].snapshots > 0);
+	CU_ASSERT(drivers[0].events + drivers[1].events > 100);
 	CU_ASSERT_EQUAL(i.packets_received, drivers[0].packets + drivers[1].packets);
 	CU_ASSERT_EQUAL(i.records_carried, drivers[0].records + drivers[1].records);
 	CU_ASSERT_EQUAL(i.queries_carried, drivers[0].queries + drivers[1].queries);
@@ -398,11 +486,12 @@ static void queries_beside_moves(void)
 	printf("%" PRIu64 " answers, %" PRIu64 " records: %" PRIu64 " applied, %" PRIu64
 	       " coalesced, %" PRIu64 " refused, %" PRIu64 " dropped; %" PRIu64
 	       " crossings, %" PRIu64 " forwarded, %" PRIu64 " created, %" PRIu64
-	       " expired, %" PRIu64 " withdrawn ",
+	       " expired, %" PRIu64 " withdrawn; %" PRIu64 " events, %" PRIu64 " gaps ",
 		drivers[0].answered + drivers[1].answered, i.records_carried, i.records_applied,
 		i.records_coalesced, i.records_refused, i.records_dropped, v[PE_COUNTER_crossings],
 		v[PE_COUNTER_records_forwarded], v[PE_COUNTER_created], v[PE_COUNTER_expired],
-		v[PE_COUNTER_withdrawn]);
+		v[PE_COUNTER_withdrawn], drivers[0].events + drivers[1].events,
+		v[PE_COUNTER_events_gap]);
 	pe_engine_destroy(engine);
 }
 
