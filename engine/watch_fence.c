@@ -225,6 +225,7 @@ static void list_piece(struct pe_worker *w, struct pe_watch_part *part)
 static void walk_piece(struct pe_worker *w, struct pe_watch_fence *f)
 {
 	static const struct pe_asker asker = {.trusted = true};
+	static const struct pe_query_known now_and_here = {0}; // no point, no later moment
 	struct pe_watch_part *part = pe_watch_part(w, f);
 	struct pe_query_context *c = &w->query;
 	struct pe_query_answer answer = {0};
@@ -247,9 +248,9 @@ static void walk_piece(struct pe_worker *w, struct pe_watch_fence *f)
 		memcpy(q->cursor, part->cursor, sizeof q->cursor);
 	}
 	pe_query_prepare(c, f->stand.space, &w->engine->spaces[f->stand.space->index].rules, &asker,
-		(struct pe_instant){w->tick, w->wall_ms}, 0, f->stand.extension);
+		(struct pe_instant){w->tick, w->wall_ms}, &now_and_here, f->stand.extension);
 	c->cells_left = PE_WATCH_WALK_CELLS; // what a polygon's preparation has taken of it
-	reason = pe_query_run(c, 0, PE_WATCH_WALK_HITS, &answer);
+	reason = pe_query_run(c, 0, PE_WATCH_WALK_HITS, UINT32_MAX, &answer);
 	if (reason != PE_REASON_none)
 		return; // a place where it cannot stand
 	for (uint32_t i = 0; i < answer.result_count; i++)

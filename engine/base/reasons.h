@@ -92,7 +92,7 @@
 	PE_REASON(subscribe_busy, SUBSCRIBE, DROPPED, CPU_EXCEEDED, "the message before is still being worked") \
 	PE_REASON(subscriptions_full, SUBSCRIBE, REFUSED, OUT_OF_MEMORY, "no room for another subscription") \
 	PE_REASON(fence_rule, SUBSCRIBE, REFUSED, INVALID_MESSAGE, "fence whose flags, margin, dwell times or entity to follow are not sound") \
-	PE_REASON(fence_kind, SUBSCRIBE, REFUSED, INVALID_MESSAGE, "query that cannot stand: a point, the nearest, a bound on results, a class, a cursor, a resolution or a moment") \
+	PE_REASON(fence_kind, SUBSCRIBE, REFUSED, INVALID_MESSAGE, "query that cannot stand: a point, the nearest, a bound on results, a class, a cursor, a resolution, a moment, or details") \
 	PE_REASON(fence_query, SUBSCRIBE, REFUSED, INVALID_MESSAGE, "fence whose query is refused; the acknowledgement tells the query's reason") \
 	PE_REASON(fence_name, SUBSCRIBE, REFUSED, STATE_CONFLICT, "fence number that is in use already, or that is to be removed and is not known") \
 	PE_REASON(fences_full, SUBSCRIBE, REFUSED, OUT_OF_MEMORY, "no room for another fence, its shape or its cells")

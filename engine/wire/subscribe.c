@@ -104,7 +104,8 @@ enum pe_reason pe_wire_check_fence(const struct pe_wire_fence *f, bool geodetic)
 				q->a[2] != 0)))
 		return PE_REASON_fence_rule;
 	if (q->kind == PE_QUERY_POINT || q->kind == PE_QUERY_NEAREST ||
-		(q->flags & PE_QUERY_HAS_CURSOR) || (q->max_results | q->timeout_ms | q->priority))
+		(q->flags & (PE_QUERY_HAS_CURSOR | PE_QUERY_WITH_DETAILS)) ||
+		(q->max_results | q->timeout_ms | q->priority))
 		return PE_REASON_fence_kind;
 	return pe_wire_check_query(q, geodetic);
 }
