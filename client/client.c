@@ -78,6 +78,8 @@ void presence_close(struct presence_client *client)
 {
 	if (!client)
 		return;
+	for (unsigned i = 0; i < client->watch_count; i++)
+		free(client->watches[i]);
 	client->transport->close(client->transport_context);
 	free(client);
 }
@@ -154,7 +156,8 @@ int client_receive(struct presence_client *client, const struct client_taker *ta
 				pe_wire_check_reply(client->in_data[i], (uint32_t)in[i].iov_len,
 					&view) != PE_REASON_none)
 				client->traffic.malformed++;
-			else if (!taker->take(taker->context, &view))
+			else if (!client_watch_take(client, client->in_data[i], &view) &&
+				!taker->take(taker->context, &view))
 				client->traffic.unexpected++;
 		}
 		taken += (unsigned)came;

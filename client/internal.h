@@ -4,6 +4,7 @@
 
 #include "client/presence.h"
 #include "client/transport.h"
+#include "client/watch.h"
 #include "wire/decode.h"
 #include "wire/details.h"
 #include "wire/encode.h"
@@ -25,6 +26,9 @@ struct presence_client {
 	uint64_t sequence; // of the last packet made
 	uint64_t key;      // random: first half of broadcast ids and of pings
 	struct presence_traffic traffic;
+	struct presence_watch *watches[PRESENCE_WATCHES_MAX];
+	unsigned watch_count;
+	uint32_t watch_id, watch_epoch; // of the last one that was opened
 	unsigned out_count;
 	uint8_t out_records[CLIENT_OUT_MAX]; // records in each packet
 	struct iovec out[CLIENT_OUT_MAX];
@@ -66,6 +70,14 @@ struct pe_wire_update_preamble client_preamble(
 bool client_owns_broadcast(
 	const struct presence_client *client, const uint8_t broadcast_id[16], uint64_t sequence);
 uint64_t client_now_us(void); // monotonic
+
+// Standing queries (watch_row.c). Takes a notice or an answer of one of the client's watches; false: it is of none.
+bool client_watch_take(
+	struct presence_client *client, const uint8_t *data, const struct pe_wire_view *view);
+// Hands on what is in order and does what the clocks say; how many events were handed on.
+unsigned client_watch_turn(struct presence_client *client, const struct presence_events *events);
+// Milliseconds to wait for datagrams at most, as far as watches go; timeout_ms < 0 = for ever.
+int client_watch_wait(const struct presence_client *client, int timeout_ms);
 
 // False when a field cannot be said on the wire.
 bool client_update_to_wire(const struct presence_update *update, struct pe_wire_update *wire);

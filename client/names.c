@@ -1,4 +1,4 @@
-#include "client/presence.h"
+#include "client/watch.h"
 #include "base/counters.h"
 #include "base/reasons.h"
 #include "wire/filter.h"
@@ -123,4 +123,26 @@ const char *presence_priority_name(unsigned priority)
 const char *presence_filter_fault_text(unsigned fault)
 {
 	return pe_filter_fault_text((enum pe_filter_fault)fault);
+}
+
+const char *presence_event_name(unsigned kind)
+{
+	static const char *const names[] = {
+		"?", "ENTER", "MOVE", "LEAVE", "SNAPSHOT_END", "GAP", "ENDED"};
+
+	return kind < sizeof names / sizeof names[0] ? names[kind] : "?";
+}
+
+const char *presence_told_cause_name(unsigned kind, unsigned cause)
+{
+	static const char *const left[] = {"", "moved", "gone", "ended"};
+	static const char *const ended[] = {"", "closed", "expired", "replaced", "engine"};
+
+	if (kind == PRESENCE_LEAVE)
+		return cause < sizeof left / sizeof left[0] ? left[cause] : "?";
+	if (kind != PRESENCE_ENDED)
+		return "";
+	if (cause == PRESENCE_END_UNKNOWN)
+		return "unknown";
+	return cause < sizeof ended / sizeof ended[0] ? ended[cause] : "?";
 }

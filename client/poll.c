@@ -125,11 +125,31 @@ enum presence_result presence_submit_query(struct presence_client *client, const
 	return PRESENCE_OK;
 }
 
+// Without watches one look is all. With them the time is spent in pieces, at whose ends their clocks are looked at.
 int presence_poll(struct presence_client *client, const struct presence_events *events,
 	unsigned messages_max, int timeout_ms)
 {
 	struct polling p = {client, events};
 	struct client_taker taker = {&p, take};
+	uint64_t begin_us = client_now_us(), looked_us = begin_us;
 
-	return client_receive(client, &taker, messages_max, timeout_ms);
+	for (;;) {
+		int64_t left_ms = timeout_ms;
+		int wait_ms, came;
+
+		if (timeout_ms > 0) {
+			left_ms -= (int64_t)((looked_us - begin_us) / 1000);
+			left_ms = left_ms > 0 ? left_ms : 0;
+		}
+		wait_ms = client_watch_wait(client, (int)left_ms);
+		came = client_receive(client, &taker, messages_max, wait_ms);
+		if (came < 0)
+			return -1;
+		if (client_watch_turn(client, events) || came || wait_ms == left_ms)
+			return came;
+		// A signal ends the waiting, as it does without watches.
+		if (client_now_us() - looked_us + 1000 < wait_ms * 1000ull)
+			return 0;
+		looked_us = client_now_us();
+	}
 }

@@ -444,6 +444,9 @@ struct presence_part {
 	const uint8_t *details; // of what was found, in the part's message
 };
 
+struct presence_watch;
+struct presence_watch_event;
+
 struct presence_events {
 	void *context;
 	// of an acknowledged packet; count = 0: refused whole, with code and reason
@@ -454,9 +457,13 @@ struct presence_events {
 	// of a query with cell_m; NULL: not wanted
 	void (*counted)(
 		void *context, const struct presence_part *part, const struct presence_cell *cells);
+	// of standing queries (client/watch.h): the next event of a watch's row
+	void (*watched)(void *context, struct presence_watch *watch,
+		const struct presence_watch_event *event);
 };
 
-// Takes what has come, at most messages_max datagrams; waits at most timeout_ms (0 = not at all) for the first.
+// Takes what has come, at most messages_max datagrams; waits at most timeout_ms (0 = not at all) for the first, and less where
+// a watch has something to say.
 // Returns how many were taken, or −1 with errno. A callback must not call the client.
 int presence_poll(struct presence_client *client, const struct presence_events *events,
 	unsigned messages_max, int timeout_ms);

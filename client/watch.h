@@ -1,0 +1,143 @@
+// Standing queries of libpresence: a subscription is a set of fences — volumes, with what a query filters by — of which the
+// engine tells who enters, moves within and leaves them (docs/standing-queries.md). Tuned for programs that keep one
+// subscription of many fences for hours: events come through presence_poll, in the order of their numbers, each once;
+// what the network lost is asked for again, what it repeated is left aside, and memory is bounded whatever comes.
+//
+// What the caller owes: presence_poll, often enough (a second is often enough). It hands events on, asks again for what is
+// missing, acknowledges, and renews the lease when half of it is over. What comes while another call of the
+// client waits is kept for the next poll.
+//
+// Threads: a watch belongs to its client's thread. A callback must not call the client or a watch.
+#pragma once
+
+#include "client/presence.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define PRESENCE_WATCHES_MAX 16 // of one client
+// events of a watch that wait for one before them; those beyond are left aside and asked for again
+#define PRESENCE_WATCH_HELD_MAX 1024
+
+enum presence_event_kind {
+	PRESENCE_ENTER = 1,
+	PRESENCE_MOVE = 2,
+	PRESENCE_LEAVE = 3,
+	// who was inside when they began has been told, of all fences so far
+	PRESENCE_SNAPSHOT_END = 4,
+	// The engine could not tell everything: forget all members, of all fences. A new snapshot follows.
+	PRESENCE_GAP = 5,
+	PRESENCE_ENDED = 6, // the subscription; nothing follows
+};
+
+enum presence_leave_cause {
+	PRESENCE_LEFT_MOVED = 1, // out of the volume
+	PRESENCE_LEFT_GONE = 2,  // expired, withdrawn, or not shown any more
+	PRESENCE_LEFT_ENDED = 3, // the fence was taken away
+};
+
+enum presence_end_cause {
+	PRESENCE_END_CLOSED = 1,
+	PRESENCE_END_EXPIRED = 2, // the lease
+	PRESENCE_END_REPLACED = 3,
+	PRESENCE_END_ENGINE = 4,
+	// Said by this library: the engine doesn't know the subscription. It was started again, or its own word was lost.
+	PRESENCE_END_UNKNOWN = 255,
+};
+
+struct presence_fence {
+	uint32_t id; // the caller's choice, once in a watch
+	// SPHERE, BOX, POLYGON, ORIENTED_BOX or FRUSTUM, with its masks, heights, origin and filter; not copied
+	const struct presence_query *query;
+	bool follow; // a SPHERE around an entity, wherever it is; query->a is not used
+	uint8_t follow_id[16];
+	float margin_m;    // who is inside leaves further outside than that
+	uint32_t enter_ms; // who is inside for so long enters
+	uint32_t leave_ms; // who is outside for so long leaves
+};
+
+// All zero is a sound choice: ENTER and LEAVE, as soon as they come about.
+struct presence_watch_options {
+	uint32_t id;      // the subscription's; 0 = one that this client has not used
+	bool moves;       // MOVE as well
+	bool filter;      // MOVE only further than resolution_m from where it was told of last
+	bool batch;       // few large messages, up to 100 ms late
+	uint8_t priority; // as of queries: 0 normal, 1 low, 2 high, 3 critical
+	uint16_t frequency_per_minute; // flushes of MOVEs; 0 = no limit
+	// events that the engine may send without an acknowledgement; 0 = no limit. A reader that is slower gets the
+	// newest state, not all states.
+	uint16_t window;
+	float resolution_m;
+	// Lease; 0 = the engine's default. It is renewed by presence_poll unless `expire`.
+	uint32_t lease_ms;
+	bool expire;
+};
+
+struct presence_watch;
+
+struct presence_watch_event {
+	uint64_t sequence; // in the watch's one row, from 1; 0 with END_UNKNOWN
+	uint64_t time_ms;  // Unix, the engine's: when it came about
+	uint32_t fence;
+	uint8_t kind, cause;
+	bool snapshot;  // ENTER: was inside when the fence began
+	bool corrected; // changes what was told before
+	// ENTER, MOVE, LEAVE (its id, and where it was told of last); else zero
+	struct presence_found entity;
+};
+
+// Why a call was refused: `fence` is the index of the one at fault in the caller's array, −1 = none.
+struct presence_watch_refusal {
+	uint8_t code, reason;
+	int fence;
+};
+
+// Begins a watch: OPEN, then messages of as many fences as fit, each repeated until it is acknowledged or the client's attempts are
+// used up. On failure *watch is NULL and what had begun is closed. count may be 0. *refusal may be NULL. PRESENCE_BAD_ARGUMENT: PRESENCE_WATCHES_MAX
+// exist, or a fence that cannot be said (refusal->fence). The watch is the client's: presence_close frees it.
+enum presence_result presence_watch_open(struct presence_client *client, const uint8_t *space,
+	const struct presence_watch_options *options, const struct presence_fence *fences,
+	size_t count, struct presence_watch **watch, struct presence_watch_refusal *refusal);
+
+// Add and remove fences, likewise. A message is taken whole or refused whole: *done (may be NULL) is how many fences were taken,
+// from the first on. After PRESENCE_TIMED_OUT nobody knows whether the next ones were: the same call with what is left of
+// its array goes on, whichever it was; any other is PRESENCE_BAD_ARGUMENT until it has.
+enum presence_result presence_watch_add(struct presence_watch *watch,
+	const struct presence_fence *fences, size_t count, size_t *done,
+	struct presence_watch_refusal *refusal);
+enum presence_result presence_watch_remove(struct presence_watch *watch, const uint32_t *fences,
+	size_t count, size_t *done, struct presence_watch_refusal *refusal);
+
+// Begins the lease anew; 0 = as it was opened.
+enum presence_result presence_watch_renew(
+	struct presence_watch *watch, uint32_t lease_ms, struct presence_watch_refusal *refusal);
+
+// CLOSE, and frees the watch whatever comes of it. PRESENCE_TIMED_OUT: the engine did not answer, its lease will end it.
+// Events that were not handed on are lost.
+enum presence_result presence_watch_close(struct presence_watch *watch);
+
+struct presence_watch_status {
+	uint32_t id, epoch;
+	uint32_t fences;        // that the engine said it has
+	uint64_t next_sequence; // of the next event to be handed on
+	// events that exist and have not come end below this; = next_sequence: none
+	uint64_t missing_before;
+	uint32_t held;          // events that wait for one before them
+	uint32_t lease_left_ms; // as far as known
+	uint32_t silent_ms;     // since the engine said anything of it
+	bool ended;
+	uint64_t notices, events; // received; handed on
+	uint64_t repeated;        // events that came again
+	uint64_t beyond;          // events left aside, for they were too far ahead
+	uint64_t gaps, resumes, acknowledgements, renewals;
+};
+struct presence_watch_status presence_watch_status(const struct presence_watch *watch);
+
+const char *presence_event_name(unsigned kind); // "ENTER"; "?" for what is not defined
+// "moved"; "" where there is none
+const char *presence_told_cause_name(unsigned kind, unsigned cause);
+
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,54 @@
+// A watch as its two files share it: watch.c asks for fences and lives, watch_row.c takes what the engine tells and hands it on in
+// order. Threads: the client's.
+#pragma once
+
+#include "client/internal.h"
+#include "client/watch.h"
+#include "wire/subscribe.h"
+
+#define WATCH_HELD_WORDS (PRESENCE_WATCH_HELD_MAX / 64)
+
+// A request that the caller waits for.
+struct watch_request {
+	uint64_t sequence; // its header's, which its answer names; 0 = none
+	bool done;
+	uint8_t code, reason;
+	uint16_t fault; // index of the fence in its message
+};
+
+struct presence_watch {
+	struct presence_client *client;
+	uint8_t space[16];
+	struct pe_wire_subscribe preamble; // of the OPEN: what is repeated in each message
+	bool expire;
+
+	// The row: events from `next` on, in rings of PRESENCE_WATCH_HELD_MAX.
+	uint64_t next;  // to be handed on
+	uint64_t end;   // above the last that is known to exist
+	uint64_t acked; // all below were acknowledged
+	uint64_t final; // sequence of ENDED; 0 = has not come
+	uint64_t held[WATCH_HELD_WORDS];
+	struct pe_wire_event row[PRESENCE_WATCH_HELD_MAX];
+	uint32_t held_count;
+	bool unknown; // the engine doesn't know the subscription
+	bool ended;   // ENDED was handed on
+
+	struct watch_request request;
+	uint32_t message; // last one that was taken
+	// The message that nobody knows the fate of, but its header; 0 bytes = none.
+	uint32_t doubt_bytes;
+	uint8_t doubt[PE_WIRE_BYTES_MAX];
+
+	// Clocks, monotonic µs.
+	uint64_t heard_us; // anything
+	uint64_t ask_us;   // when to ask for what is missing, or whether anything is
+	uint32_t ask_ms;   // the pause behind that
+	bool missing;      // what ask_us is for
+	uint64_t renew_us; // when to renew the lease; 0 = not known yet
+	uint64_t lease_us; // when it ends
+	struct presence_watch_status counts;
+};
+
+// A message of the watch's that has no fences; in room for PE_WIRE_BYTES_MAX.
+uint32_t client_watch_put(struct presence_watch *watch, uint8_t *buffer, enum pe_subscribe_op op,
+	uint64_t from, uint32_t expiration_ms, uint64_t *sequence);
