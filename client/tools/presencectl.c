@@ -56,8 +56,9 @@ static error_t parse_json(int key, char *text, struct argp_state *state)
 	return 0;
 }
 
+const struct argp ctl_json_argp = {json_option, parse_json, NULL, NULL, NULL, NULL, NULL};
 const struct argp_child ctl_json_child[] = {
-	{&(const struct argp){json_option, parse_json, NULL, NULL, NULL, NULL, NULL}, 0, NULL, 0},
+	{&ctl_json_argp, 0, NULL, 0},
 	{0},
 };
 
@@ -402,7 +403,7 @@ static const struct {
 	const char *name;
 	int (*run)(struct ctl *ctl, int argc, char **argv);
 } commands[] = {{"ping", ping}, {"publish", publish}, {"withdraw", withdraw}, {"query", ctl_query},
-	{"explain", ctl_explain}, {"heat", ctl_heat}, {"stats", ctl_stats}};
+	{"explain", ctl_explain}, {"heat", ctl_heat}, {"stats", ctl_stats}, {"watch", ctl_watch}};
 
 struct common {
 	struct ctl ctl;
@@ -473,6 +474,7 @@ int main(int argc, char **argv)
 		"  query point|sphere|box|--polygon|--oriented-box|--frustum …\n"
 		"  explain ID point|sphere|box|…\n"
 		"  heat point|sphere|box|--polygon|… [--cells SIZE]\n"
+		"  watch sphere|box|--polygon|--oriented-box|--frustum …, or --fences FILE\n"
 		"  stats\n\n"
 		"Exit codes: 0 done, 64 usage, 65 refused, 68 unknown host, 69 no answer, 71 system error, 75 try again, "
 		"77 not permitted.",

@@ -23,12 +23,14 @@ int ctl_query(struct ctl *ctl, int argc, char **argv);
 int ctl_explain(struct ctl *ctl, int argc, char **argv);
 int ctl_heat(struct ctl *ctl, int argc, char **argv);
 int ctl_stats(struct ctl *ctl, int argc, char **argv);
+int ctl_watch(struct ctl *ctl, int argc, char **argv);
 
 // An id and the words of a query; lives as long as the program. Ends the program where they are none.
 const struct presence_query *ctl_parse_explain(
 	struct ctl *ctl, int argc, char **argv, uint8_t id[16]);
 
 // --json, which may stand behind the command as well: a child of each command's parser, whose input is the struct ctl.
+extern const struct argp ctl_json_argp;
 extern const struct argp_child ctl_json_child[];
 
 // Says on stderr (and with --json as an object on stdout) what went wrong; returns the exit code.
@@ -39,3 +41,5 @@ void ctl_print_cells(const struct presence_answer *answer);
 json_t *ctl_cells_to_json(const struct presence_answer *answer);
 // Prints and frees.
 void ctl_print_json(json_t *object);
+// An entity as queries and watches tell of it.
+json_t *ctl_found_json(const struct presence_found *found);

@@ -1,19 +1,15 @@
 #include "client/tools/arguments.h"
-#include "client/filter_text.h"
 #include "client/tools/details_arguments.h"
 #include "client/tools/presencectl.h"
-#include "client/tools/volume_arguments.h"
+#include "client/tools/query_arguments.h"
 
 #include <argp.h>
-#include <string.h>
 #include <sysexits.h>
 
 struct request {
 	struct ctl *ctl;
-	struct presence_query query;
-	struct volume_polygon polygon;
-	uint8_t filter[PRESENCE_FILTER_BYTES_MAX];
-	unsigned arguments, arguments_wanted, follow;
+	struct query_arguments arguments;
+	unsigned follow;
 	uint16_t nearest; // how many; 0 = all that are inside
 	uint8_t *id;      // whose explanation is asked for: the first argument; NULL = a query
 	bool id_read;
@@ -22,20 +18,11 @@ struct request {
 #define HEAT_CELL_M 512.0
 
 enum {
-	KEY_TYPES = 256,
-	KEY_STATES,
-	KEY_HEIGHTS,
-	KEY_ORIGIN,
-	KEY_LIMIT,
-	KEY_3D,
+	KEY_LIMIT = 256,
 	KEY_FOLLOW,
 	KEY_CURSOR,
 	KEY_WORK,
-	KEY_POLYGON,
-	KEY_ORIENTED_BOX,
-	KEY_FRUSTUM,
 	KEY_NEAREST,
-	KEY_FILTER,
 	KEY_CELLS,
 	KEY_MAX_AGE,
 	KEY_BRIEF,
@@ -45,21 +32,13 @@ enum {
 };
 
 static const struct argp_option options[] = {
-	{"types", KEY_TYPES, "LIST", 0, "static,mobile,temporary,recurring,custom (all)", 0},
-	{"states", KEY_STATES, "LIST", 0, "active,inactive,busy,away,custom (all)", 0},
-	{"heights", KEY_HEIGHTS, "MIN,MAX", 0, "only heights in this range, m", 0},
-	{"origin", KEY_ORIGIN, "X,Y[,Z]", 0, "the asker's point (the volume's centre)", 0},
 	{"limit", KEY_LIMIT, "N", 0, "results of one answer (the engine's cap)", 0},
-	{"3d", KEY_3D, NULL, 0, "GEODETIC: straight-line distance with heights", 0},
 	{"follow", KEY_FOLLOW, "PAGES", OPTION_ARG_OPTIONAL,
 		"follow the cursor of truncated answers (at most 64 pages)", 0},
 	{"cursor", KEY_CURSOR, "HIGH:LOW", 0, "go on where an earlier answer ended", 0},
 	{"work", KEY_WORK, "TIME", 0, "the engine's own time-out", 0},
 	{"details", KEY_DETAILS, NULL, 0,
 		"with orientation, tags, activity, metadata, schedule and parent", 0},
-	{"filter", KEY_FILTER, "TEXT", 0,
-		"only what it takes: type, state, id, custom_type, custom_state, position_confidence, status_confidence, age, radius, speed, stale, tag, activity, meta.NAME, joined by and, or, not",
-		0},
 	{"nearest", KEY_NEAREST, "K", 0,
 		"the K nearest to a point, or within a sphere, in the order of their distance", 0},
 	{"cells", KEY_CELLS, "SIZE", 0,
@@ -71,55 +50,17 @@ static const struct argp_option options[] = {
 	{"at", KEY_AT, "TIME", 0,
 		"where they will be so much later, at most 10m: as their courses lead; the bound of the error is told as precision",
 		0},
-	{NULL, 0, NULL, 0, "Volumes in the place of point, sphere and box:", 1},
-	{"polygon", KEY_POLYGON, "\"X,Y X,Y X,Y … [/ X,Y …]\"", 0,
-		"outer ring, and behind each / a hole; of any height (--heights bounds it); above 64 vertices rounded to a 65,534th of its extent; distances from its first vertex",
-		1},
-	{"oriented-box", KEY_ORIENTED_BOX, "\"X,Y,Z HX,HY,HZ [TURN]\"", 0,
-		"centre, half extents in m, and degrees by which it is turned to the left, up, and about its x; level: along x, y, z, or east, north, up",
-		1},
-	{"frustum", KEY_FRUSTUM, "\"X,Y,Z W,H NEAR,FAR [TURN]\"", 0,
-		"apex, whole angles in degrees, distances in m; level: looks along x, or east", 1},
 	{0},
 };
-
-static bool read_argument(struct request *r, const char *text)
-{
-	struct presence_query *q = &r->query;
-
-	if (r->arguments_wanted == 0)
-		return false; // an option was the volume
-	if (r->arguments == 0) {
-		q->volume = strcmp(text, "point") == 0 ? PRESENCE_POINT :
-			strcmp(text, "sphere") == 0    ? PRESENCE_SPHERE :
-			strcmp(text, "box") == 0       ? PRESENCE_BOX :
-							 0;
-		r->arguments_wanted = q->volume == PRESENCE_POINT ? 2 : 3;
-		return q->volume != 0;
-	}
-	if (r->arguments == 1)
-		return argument_vector(text, q->a);
-	if (r->arguments == 2 && q->volume == PRESENCE_SPHERE)
-		return argument_double(text, &q->radius_m);
-	return r->arguments == 2 && q->volume == PRESENCE_BOX && argument_vector(text, q->b);
-}
-
-static void read_filter(struct request *r, const char *text, const struct argp_state *state)
-{
-	struct presence_filter_error error;
-
-	r->query.filter = r->filter;
-	r->query.filter_bytes = presence_filter_parse(text, r->filter, &error);
-	if (!r->query.filter_bytes)
-		argp_error(state, "filter, at character %u: %s", error.column, error.expected);
-}
+static const struct argp_child children[] = {
+	{&query_argp, 0, NULL, 0}, {&ctl_json_argp, 0, NULL, 0}, {0}};
 
 // What was read, as one query.
 static void finish(struct request *r, const struct argp_state *state)
 {
-	struct presence_query *q = &r->query;
+	struct presence_query *q = &r->arguments.query;
 
-	if (!q->volume || r->arguments != r->arguments_wanted || (r->id && !r->id_read))
+	if (r->id && !r->id_read)
 		argp_usage(state);
 	if (r->heat && q->cell_m <= 0)
 		q->cell_m = HEAT_CELL_M;
@@ -136,40 +77,21 @@ static void finish(struct request *r, const struct argp_state *state)
 static error_t parse(int key, char *text, struct argp_state *state)
 {
 	struct request *r = state->input;
-	struct presence_query *q = &r->query;
+	struct presence_query *q = &r->arguments.query;
 	unsigned long long cursor[2];
 	uint32_t ms = 0;
 	uint64_t n = 0;
-	double v[3] = {0};
 	bool good = true;
 	int end = 0;
 
 	switch (key) {
 	case ARGP_KEY_INIT:
-		state->child_inputs[0] = r->ctl;
-		r->arguments_wanted = 2;
+		state->child_inputs[0] = &r->arguments;
+		state->child_inputs[1] = r->ctl;
 		return 0;
-	case KEY_TYPES:
-		good = argument_mask(text, false, &q->type_mask);
-		break;
-	case KEY_STATES:
-		good = argument_mask(text, true, &q->state_mask);
-		break;
-	case KEY_HEIGHTS:
-		good = argument_vector(text, v) && v[0] <= v[1];
-		q->has_heights = true;
-		q->height_min = (float)v[0];
-		q->height_max = (float)v[1];
-		break;
-	case KEY_ORIGIN:
-		good = q->has_origin = argument_vector(text, q->origin);
-		break;
 	case KEY_LIMIT:
 		good = argument_u64(text, UINT16_MAX, &n);
 		q->results_max = (uint16_t)n;
-		break;
-	case KEY_3D:
-		q->distance_3d = true;
 		break;
 	case KEY_FOLLOW:
 		n = 64;
@@ -186,18 +108,6 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	case KEY_WORK:
 		good = argument_duration_ms(text, &ms) && ms <= UINT16_MAX;
 		q->timeout_ms = (uint16_t)ms;
-		break;
-	case KEY_POLYGON:
-		good = argument_polygon(text, &r->polygon, q);
-		r->arguments_wanted = 0;
-		break;
-	case KEY_ORIENTED_BOX:
-		good = argument_oriented_box(text, q);
-		r->arguments_wanted = 0;
-		break;
-	case KEY_FRUSTUM:
-		good = argument_frustum(text, q);
-		r->arguments_wanted = 0;
 		break;
 	case KEY_NEAREST:
 		good = argument_u64(text, PRESENCE_NEAREST_MAX, &n) && n;
@@ -223,16 +133,10 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	case KEY_DETAILS:
 		q->with_details = true;
 		break;
-	case KEY_FILTER:
-		read_filter(r, text, state);
-		break;
 	case ARGP_KEY_ARG:
-		if (r->id && !r->id_read) {
-			good = r->id_read = argument_id(text, r->id);
-			break;
-		}
-		good = read_argument(r, text);
-		r->arguments++;
+		if (!r->id || r->id_read)
+			return ARGP_ERR_UNKNOWN; // the volume's words
+		good = r->id_read = argument_id(text, r->id);
 		break;
 	case ARGP_KEY_END:
 		finish(r, state);
@@ -245,9 +149,8 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	return 0;
 }
 
-static json_t *found_to_json(const struct presence_answer *answer, const struct presence_found *f)
+json_t *ctl_found_json(const struct presence_found *f)
 {
-	struct presence_details details;
 	json_t *out;
 	json_t *position = json_pack("[f, f]", f->position[0], f->position[1]);
 	char id[37];
@@ -265,6 +168,14 @@ static json_t *found_to_json(const struct presence_answer *answer, const struct 
 		(double)f->status_confidence);
 	if (f->stale)
 		json_object_set_new(out, "stale", json_true());
+	return out;
+}
+
+static json_t *found_to_json(const struct presence_answer *answer, const struct presence_found *f)
+{
+	struct presence_details details;
+	json_t *out = ctl_found_json(f);
+
 	if (presence_details_read(answer->details, f, &details))
 		json_object_set_new(out, "details", details_to_json(&details));
 	return out;
@@ -372,7 +283,7 @@ static int ask(struct ctl *ctl, int argc, char **argv, bool heat)
 		"presencectl query --polygon '60,24 60,26 61,25' --filter 'type = mobile and age < 30s'\n"
 		"presencectl heat sphere 60.17,24.96 20000 --cells 4km\n"
 		"presencectl query --at 30s sphere 60.17,24.96 2000",
-		ctl_json_child, NULL, NULL};
+		children, NULL, NULL};
 	struct request r = {.ctl = ctl, .heat = heat, .follow = heat ? 64 : 0};
 	struct presence_answer answer;
 	enum presence_result result;
@@ -380,7 +291,7 @@ static int ask(struct ctl *ctl, int argc, char **argv, bool heat)
 
 	argp_parse(&argp, argc, argv, 0, NULL, &r);
 	result = presence_query_all(
-		ctl->client, ctl_space(ctl), &r.query, r.follow ? r.follow : 1, &answer);
+		ctl->client, ctl_space(ctl), &r.arguments.query, r.follow ? r.follow : 1, &answer);
 	if (result) {
 		code = ctl_failed(ctl, "query", result,
 			(struct presence_refusal){answer.code, answer.reason});
@@ -391,12 +302,12 @@ static int ask(struct ctl *ctl, int argc, char **argv, bool heat)
 	} else {
 		code = EX_OK;
 		if (ctl->json) {
-			print_json(&answer, r.query.cell_m > 0, r.query.brief);
-		} else if (r.query.cell_m > 0) {
+			print_json(&answer, r.arguments.query.cell_m > 0, r.arguments.query.brief);
+		} else if (r.arguments.query.cell_m > 0) {
 			ctl_print_cells(&answer);
 			print_rest(&answer, answer.count == 1 ? "cell" : "cells");
 		} else {
-			print_table(&answer, r.query.brief, r.query.has_time);
+			print_table(&answer, r.arguments.query.brief, r.arguments.query.has_time);
 			print_rest(&answer, "found");
 		}
 	}
@@ -411,12 +322,12 @@ const struct presence_query *ctl_parse_explain(
 		"ID point X,Y[,Z]\nID sphere X,Y[,Z] RADIUS\nID box X,Y[,Z] X,Y[,Z]\nID --polygon|--oriented-box|--frustum …",
 		"Says why an entity is or isn't in the answer to a query. ID: a uuid, or name:number (mmsi:230035780)."
 		"\vpresencectl explain mmsi:230035780 sphere 60.17,24.96 500 --states active",
-		ctl_json_child, NULL, NULL};
+		children, NULL, NULL};
 	static struct request r;
 
 	r = (struct request){.ctl = ctl, .id = id};
 	argp_parse(&argp, argc, argv, 0, NULL, &r);
-	return &r.query;
+	return &r.arguments.query;
 }
 
 int ctl_query(struct ctl *ctl, int argc, char **argv)
