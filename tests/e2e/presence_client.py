@@ -42,7 +42,7 @@ def names():
     """Counter names by index and reason numbers by name: the lists are data in two headers."""
     base = pathlib.Path(__file__).resolve().parents[2] / "engine" / "base"
     counters = re.findall(r"PE_COUNTER\((\w+), \"", (base / "counters.h").read_text())
-    reasons = re.findall(r"PE_REASON\((\w+), (PACKET|RECORD|QUERY), (\w+),", (base / "reasons.h").read_text())
+    reasons = re.findall(r"PE_REASON\((\w+), (PACKET|RECORD|QUERY|SUBSCRIBE), (\w+),", (base / "reasons.h").read_text())
     listed = counters + ["none"] + [f"{verdict.lower()}_{name}" for name, _, verdict in reasons]
     return listed, {name: i + 1 for i, (name, _, _) in enumerate(reasons)}
 
