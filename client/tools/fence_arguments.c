@@ -111,6 +111,10 @@ static struct fence_arguments *read_line(char *name, char *line)
 	words[count] = NULL;
 	argument_protect(count, words);
 	argp_parse(&fence_argp, count, words, ARGP_NO_HELP, NULL, f);
+	// What protects a negative number is a copy.
+	for (int i = 0; i < count; i++)
+		if (*words[i] == ' ' && (words[i] < line || words[i] >= line + FENCE_LINE_MAX))
+			free(words[i]);
 	return f;
 }
 
