@@ -31,17 +31,22 @@ class Mover:
             c.incarnation = self.clients[0].incarnation
         self.sequence, self.places = {}, {}
 
-    def at(self, places, ttl_ms=600000, state=0, entity_type=1, client=0):
-        """{number: position}, at once and acknowledged."""
+    def at(self, places, ttl_ms=600000, state=0, entity_type=1, client=0, radius=0.0, duration_ms=0, offset_ms=0, expect=None):
+        """{number: position}, at once and acknowledged: taken, or refused for `expect`."""
         items = list(places.items())
         for i in range(0, len(items), 16):
             records = []
             for n, p in items[i:i + 16]:
                 self.sequence[n] = self.sequence.get(n, 0) + 1
-                self.places[n] = p
-                records.append(pc.update(pc.entity(n), p, self.sequence[n], ttl_ms, entity_type, state))
+                if not expect:
+                    self.places[n] = p
+                records.append(pc.UPDATE_RECORD.pack(pc.entity(n), *p, self.sequence[n], offset_ms, ttl_ms, duration_ms, radius, 0.0,
+                                                     0, 0, 0, 0, 0, 0, 0, entity_type, 0, state))
             rows = self.clients[client].updates(records)
-            assert all(r[0] <= pc.COALESCED for r in rows), rows
+            if expect:
+                assert all(r[0] == pc.REFUSED and r[2] == pc.REASONS[expect] for r in rows), rows
+            else:
+                assert all(r[0] <= pc.COALESCED for r in rows), rows
 
     def gone(self, *numbers):
         for n in numbers:
@@ -161,6 +166,114 @@ class Watch(unittest.TestCase):
             m.at({4: (0, 0, 0)})
             w.until(lambda: w.inside(2) == {pc.entity(n) for n in (1, 2)})
             self.finish(e, w, m)
+
+    def test_what_shows_an_entity(self):
+        """Reach, the end of a state, late words and corrections."""
+        with Engine(YAML) as e:
+            m, w, far = Mover(e.port), wc.Watcher(e.port), wc.Watcher(e.port, subscription=2)
+            w.open(wc.sphere(1, (0, 0, 0), 1000), wc.sphere(2, (0, 0, 0), 1000, states=1 << 2), flags=wc.WANT_MOVES)
+            # The asker's point is its centre: who reaches 30 m is seen from 20 m away, and not from 40.
+            m.at({1: (20, 0, 0)}, radius=30.0)
+            w.until(lambda: w.inside(1) == {pc.entity(1)})
+            m.at({1: (40, 0, 0)}, radius=30.0)
+            w.until(lambda: w.kinds(1) == [(wc.ENTER, 0), (wc.LEAVE, wc.LEFT_MOVED)])
+            m.at({2: (5, 5, 5)}, state=2, duration_ms=400)
+            w.until(lambda: w.inside(2) == {pc.entity(2)})
+            w.until(lambda: not w.inside(2))  # INACTIVE by itself
+            self.assertIn(pc.entity(2), w.inside(1))
+            # A word of a second ago, behind one of now: nothing is told.
+            before = len(w.events)
+            m.at({2: (900, 0, 0)}, offset_ms=-1000, expect="late")
+            m.at({9: (0, 0, 0)}, offset_ms=60000, expect="future")
+            w.pump(0.3)
+            self.assertEqual(len(w.events), before)
+            # Relocated, not moved.
+            m.at({3: (7, 0, 0)}, entity_type=0)
+            w.until(lambda: pc.entity(3) in w.inside(1))
+            m.at({3: (300, 0, 0)}, entity_type=0, expect="relocation")
+            m.at({3: (300, 0, 0)}, entity_type=0, state=1 << 11)
+            w.until(lambda: w.events[-1].id == pc.entity(3) and w.events[-1].kind == wc.MOVE)
+            self.assertEqual(w.events[-1].flags, wc.CORRECTED)
+            self.assertAlmostEqual(w.events[-1].position[0], 300, delta=0.01)
+            # A new life of the sender, whose clock is behind.
+            m.clients[0].incarnation += 1
+            m.at({2: (2000, 0, 0)}, offset_ms=-5000)
+            w.until(lambda: pc.entity(2) not in w.inside(1))
+            self.assertEqual((w.events[-1].kind, w.events[-1].flags), (wc.LEAVE, wc.CORRECTED))
+            far.close()
+            self.finish(e, w, m)
+
+    def test_full_tables(self):
+        yaml = YAML.replace("entities: 20000,", "entities: 20000, fences: 4, memberships: 16, subscriptions: 4,")
+        with Engine(yaml) as e:
+            m = Mover(e.port)
+            m.at({n: (n, 0, 0) for n in range(30)})
+            first, second = wc.Watcher(e.port, subscription=1), wc.Watcher(e.port, subscription=2)
+            first.open(*[wc.sphere(n, (0, 0, 0), 4.5) for n in range(3)])
+            first.until(lambda: len(first.members) == 15)
+            answer = second.request(wc.OPEN, 2, wc.sphere(1, (0, 0, 0), 5)[0] + wc.sphere(2, (0, 0, 0), 5)[0],
+                                    expect=pc.REASONS["fences_full"])
+            self.assertEqual(answer.fault, 1)
+            second.epoch += 1
+            second.open(wc.sphere(1, (20, 0, 0), 5.5))
+            second.pump(0.3)
+            before = len(second.members)
+            self.assertTrue(1 <= before < 5, "a membership or two were left")
+            second.add(wc.sphere(2, (0, 0, 0), 5), expect=pc.REASONS["fences_full"])
+            # What is given back is there again, and who was without room enters with the next update.
+            first.remove(0)
+            first.until(lambda: len(first.members) == 10)
+            m.at({n: (n, 0.1, 0) for n in range(30)})
+            second.until(lambda: len(second.members) == before + 5)
+            end = time.monotonic() + 10
+            while True:  # until the fence has gone from the worker
+                try:
+                    second.add(wc.sphere(2, (100, 0, 0), 5))
+                    break
+                except AssertionError:
+                    assert time.monotonic() < end
+                    time.sleep(0.01)
+            # One address gets no more than its share of the subscriptions.
+            more = [wc.Watcher(e.port, subscription=n) for n in range(3, 6)]
+            more[0].open()
+            more[1].request(wc.OPEN, expect=pc.REASONS["subscriptions_full"])
+            first.request(wc.CLOSE)
+            first.pump(0.3)
+            more[1].epoch += 1
+            more[1].open()
+            more[2].request(wc.OPEN, expect=pc.REASONS["subscriptions_full"])
+            c = self.finish(e, m, first, second, *more)
+            self.assertGreater(c["members_refused"], 0)
+        with Engine(YAML.replace("entities: 20000,", "entities: 20000, fences: 0,")) as e:
+            w = wc.Watcher(e.port)
+            w.request(wc.OPEN, expect=pc.REASONS["standing_off"])
+            self.finish(e, w)
+
+    def test_a_slow_one_spares_the_others(self):
+        """It has more waiting than may wait, and is told of a gap; the others are told of everything."""
+        yaml = YAML.replace("entities: 20000,", "entities: 20000, fences: 64, memberships: 20000,")
+        with Engine(yaml) as e:
+            m, slow, good = Mover(e.port), wc.Watcher(e.port, subscription=1), wc.Watcher(e.port, subscription=2)
+            slow.open(*[wc.sphere(n, (0, 0, 0), 100) for n in range(7)], window=2)
+            slow.window = 0  # never acknowledges
+            for n in range(7, 42, 7):
+                slow.add(*[wc.sphere(k, (0, 0, 0), 100) for k in range(n, n + 7)])
+            good.open(wc.sphere(1, (0, 0, 0), 50), window=64)
+            for _ in range(4):
+                m.at({n: (n * 0.3, 0, 0) for n in range(300)})
+                good.until(lambda: good.inside(1) == m.within((0, 0, 0), 50))
+                m.at({n: (n * 0.3 + 500, 0, 0) for n in range(300)})
+                good.until(lambda: not good.members)
+            self.assertEqual(good.gaps, 0)
+            self.assertEqual(len(good.kinds()), 4 * 2 * 167)
+            m.at({n: (n * 0.3, 0, 0) for n in range(300)})
+            slow.window = 2
+            slow.send(slow.subscribe(wc.ACKNOWLEDGE, sequence=slow.next))
+            slow.until(lambda: len(slow.members) == 42 * 300, 60)
+            self.assertGreaterEqual(slow.gaps, 1)
+            good.until(lambda: good.inside(1) == m.within((0, 0, 0), 50))
+            self.assertEqual(good.gaps, 0)
+            self.finish(e, m, slow, good)
 
     def test_moves(self):
         with Engine(YAML) as e:
