@@ -10,6 +10,7 @@ import time
 import unittest
 
 import presence_client as pc
+import watch_client as wc
 from engine_process import Engine, skip
 
 YAML = """
@@ -169,7 +170,8 @@ class Veth(unittest.TestCase):
                     self.assertEqual(counters.get(reason, 0), count, reason + "\n" + e.log)
                 # Every datagram that we sent was carried on or is in `expected`; besides them there is only link traffic and
                 # the host's own multicast.
-                carried = sum(counters.get("carried_" + k, 0) for k in ("update", "withdraw", "query", "ping", "state", "explain"))
+                carried = sum(counters.get("carried_" + k, 0) for k in ("update", "withdraw", "query", "ping", "state", "explain",
+                                                                        "subscribe"))
                 refused = sum(n for reason, n in expected.items() if reason.startswith("refused_"))
                 self.assertEqual(carried + refused, sent + more_frames, e.log)
                 self.assertEqual(counters["rx_packets"], carried + refused + counters["carried_link"] +
@@ -224,8 +226,33 @@ class Veth(unittest.TestCase):
         self.assertTrue(four.silent())
         return expected | {"refused_fragment": 6, "more_frames": 4}
 
+    def standing(self, e, pair, clients):
+        """Subscribers on either family: what comes and goes is told to each, unasked, by whichever worker keeps it."""
+        watchers = [pair.inside(lambda: wc.Watcher(10202, subscription=n, address=address))
+                    for n, address in enumerate(("192.0.2.1", "2001:db8::1", "192.0.2.1", "2001:db8::1"))]
+        for w in watchers:
+            w.open(wc.sphere(1, (0, 0, 0), 100))
+        for step in range(1, 5):
+            for i, c in zip(range(0, 96, 16), itertools.cycle(clients)):
+                c.updates([pc.update(pc.entity(n), (n * 3.0 + 50 * step, 1.0, 2.0), step, 60000) for n in range(i, i + 16)])
+            expected = {pc.entity(n) for n in range(96) if (n * 3.0 + 50 * step) ** 2 + 5 <= 100 ** 2}
+            for w in watchers:
+                w.until(lambda: w.inside(1) == expected and w.next == w.known)
+        for w in watchers:
+            self.assertEqual(w.gaps, 0)
+            w.request(wc.CLOSE)
+            w.until(lambda: w.ended == wc.END_CLOSED, mend=False)
+            w.pump(0.1)
+        clients += watchers
+        return {"subscriptions_ended": 4}
+
     def test_af_packet(self):
         self.run_pair("net_af_packet0,iface=IFACE,qdisc_bypass=1", body=self.exchange)
+
+    def test_standing_queries(self):
+        for workers, queues, more in ((1, 0, ""), (3, 0, ""), (2, 2, ",qpairs=2")):
+            with self.subTest(workers=workers, queues=queues):
+                self.run_pair("net_af_packet0,iface=IFACE" + more, workers, queues, self.standing)
 
     def test_af_packet_fragments_v6(self):
         def body(e, pair, clients):
