@@ -118,8 +118,10 @@ static enum pe_reason act(
 {
 	bool repeat = s->message == f->message;
 
-	if (f->refuse_op == s->op)
+	if (f->refuse_op == s->op && !f->refuse_later)
 		return f->refuse_reason;
+	if (f->refuse_op == s->op)
+		f->refuse_later = false;
 	if (s->op == PE_SUBSCRIBE_OPEN) {
 		f->header = view->header;
 		f->open = *s;

@@ -24,11 +24,12 @@ struct fake_row {
 	unsigned lose, repeat, late;
 	uint64_t random;
 	// what the engine does
-	unsigned ignore;       // requests that are taken without an answer
-	unsigned busy;         // requests that are told to come again
-	unsigned retained;     // events that can be sent again; 0 = all
-	unsigned notice_max;   // events a notice; 0 = 16
-	uint8_t refuse_op;     // this one is refused
+	unsigned ignore;     // requests that are taken without an answer
+	unsigned busy;       // requests that are told to come again
+	unsigned retained;   // events that can be sent again; 0 = all
+	unsigned notice_max; // events a notice; 0 = 16
+	uint8_t refuse_op;   // this one is refused, from the second on with refuse_later
+	bool refuse_later;
 	uint8_t refuse_reason; // enum pe_reason
 	uint16_t refuse_fault;
 	bool unknown; // no subscription is known

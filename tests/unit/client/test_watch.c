@@ -279,6 +279,27 @@ static void lost_answers(void)
 	presence_close(client);
 }
 
+// An answer to something else is none.
+static void late_answers(void)
+{
+	struct pe_wire_subscribed late = {.code = PE_CODE_STATE_CONFLICT,
+		.reason = PE_REASON_subscribe_order,
+		.op = PE_SUBSCRIBE_RENEW,
+		.fault_index = PE_FAULT_NONE,
+		.request_sequence = 1};
+	struct pe_wire_header header;
+	uint8_t data[PE_WIRE_BYTES_MAX];
+
+	open_watch(NULL);
+	late.subscription_id = fake.open.subscription_id;
+	late.epoch = fake.open.epoch;
+	header = pe_wire_reply_header(&fake.header, 1, 1);
+	fake_send(&fake, data, pe_wire_put_subscribed(data, sizeof data, &header, &late));
+	CU_ASSERT_EQUAL(presence_watch_renew(watch, 0, NULL), PRESENCE_OK);
+	CU_ASSERT_EQUAL(fake.renews, 1);
+	presence_close(client);
+}
+
 static void in_doubt(void)
 {
 	struct presence_fence fences[9];
@@ -363,6 +384,16 @@ static void refusals(void)
 	fake.refuse_op = 0;
 	CU_ASSERT_EQUAL(presence_watch_add(watch, fences + 7, 13, &done, &refusal), PRESENCE_OK);
 	CU_ASSERT_EQUAL(fake.fences, 20);
+	// Of the second message of a call: the first one's seven stay.
+	fake.refuse_op = PE_SUBSCRIBE_ADD;
+	fake.refuse_later = true;
+	fake.refuse_fault = 3;
+	CU_ASSERT_EQUAL(presence_watch_add(watch, fences, 20, &done, &refusal), PRESENCE_REFUSED);
+	CU_ASSERT_EQUAL(done, 7);
+	CU_ASSERT_EQUAL(refusal.fence, 10);
+	CU_ASSERT_EQUAL(fake.fences, 27);
+	fake.refuse_op = 0;
+	fake.fences = 20;
 	// An engine that is busy is asked again; one that stays so is a refusal in the end.
 	fake.busy = 3;
 	CU_ASSERT_EQUAL(
@@ -752,8 +783,8 @@ static void names(void)
 
 TESTING_MAIN("client-watch", {"fences in messages", opening},
 	{"what cannot be said", cannot_be_said}, {"lost answers", lost_answers},
-	{"a change in doubt", in_doubt}, {"removing", removing}, {"refusals", refusals},
-	{"in order, once", in_order}, {"overtaken", overtaken},
+	{"late answers", late_answers}, {"a change in doubt", in_doubt}, {"removing", removing},
+	{"refusals", refusals}, {"in order, once", in_order}, {"overtaken", overtaken},
 	{"holes are asked for", holes_are_asked_for}, {"too far ahead", beyond}, {"gaps", gaps},
 	{"endings", endings}, {"kept meanwhile", kept_meanwhile},
 	{"window and lease", window_and_lease}, {"silence", silence}, {"strangers", strangers},
