@@ -400,7 +400,7 @@ struct presence_stats {
 	unsigned count;
 	uint64_t value[PRESENCE_COUNTERS_MAX];
 	bool identities;
-	int64_t packets_difference, records_difference, queries_difference;
+	int64_t packets_difference, records_difference, queries_difference, subscribes_difference;
 	uint64_t records_refused, records_dropped, packets_refused, packets_dropped;
 };
 

@@ -133,6 +133,7 @@ enum presence_result presence_stats(struct presence_client *client, struct prese
 		stats->packets_difference = i.packets_difference;
 		stats->records_difference = i.records_difference;
 		stats->queries_difference = i.queries_difference;
+		stats->subscribes_difference = i.subscribes_difference;
 		stats->records_refused = i.records_refused;
 		stats->records_dropped = i.records_dropped;
 		stats->packets_refused = i.packets_refused;

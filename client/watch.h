@@ -126,6 +126,7 @@ struct presence_watch_status {
 	uint32_t held;          // events that wait for one before them
 	uint32_t lease_left_ms; // as far as known
 	uint32_t silent_ms;     // since the engine said anything of it
+	uint32_t unanswered;    // times it has been asked since
 	bool ended;
 	uint64_t notices, events; // received; handed on
 	uint64_t repeated;        // events that came again

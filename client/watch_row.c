@@ -112,6 +112,7 @@ bool client_watch_take(
 			watch->preamble.epoch != (notice ? preamble.epoch : answer.epoch))
 			continue;
 		watch->heard_us = client_now_us();
+		watch->counts.unanswered = 0;
 		if (notice)
 			take_notice(watch, &preamble, view);
 		else
@@ -198,6 +199,7 @@ static void ask(struct presence_watch *watch, uint64_t now_us)
 	if (now_us < watch->ask_us)
 		return;
 	watch->counts.resumes++;
+	watch->counts.unanswered++;
 	send_now(watch, PE_SUBSCRIBE_RESUME, watch->next, 0);
 	watch->ask_us = now_us + watch->ask_ms * 1000ull;
 	watch->ask_ms *= 2;

@@ -47,6 +47,8 @@ static void print_table(const struct presence_stats *s, bool all)
 		(long long)s->records_difference);
 	printf("queries  %26lld carried on - answered - refused - dropped\n",
 		(long long)s->queries_difference);
+	printf("subscribes  %23lld carried on - taken - refused - dropped\n",
+		(long long)s->subscribes_difference);
 }
 
 int ctl_stats(struct ctl *ctl, int argc, char **argv)
@@ -77,10 +79,11 @@ int ctl_stats(struct ctl *ctl, int argc, char **argv)
 	object = json_pack("{s:o}", "counters", counters);
 	if (stats.identities)
 		json_object_set_new(object, "differences",
-			json_pack("{s:I, s:I, s:I}", "packets",
+			json_pack("{s:I, s:I, s:I, s:I}", "packets",
 				(json_int_t)stats.packets_difference, "records",
 				(json_int_t)stats.records_difference, "queries",
-				(json_int_t)stats.queries_difference));
+				(json_int_t)stats.queries_difference, "subscribes",
+				(json_int_t)stats.subscribes_difference));
 	else
 		json_object_set_new(object, "differences", json_null());
 	ctl_print_json(object);

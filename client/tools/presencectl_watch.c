@@ -13,6 +13,7 @@
 
 #define LEASE_MS      60000 // renewed while it runs; what is killed is forgotten soon
 #define SILENT_MAX_MS 30000
+#define UNANSWERED    4 // a watch that stood still itself has not asked so often
 #define LOOK_MS       200
 
 struct watching {
@@ -199,6 +200,7 @@ static int run(struct watching *w, struct presence_watch *watch)
 	uint64_t begin_ms = clock_ms(CLOCK_MONOTONIC), passed_ms = 0;
 
 	while (!stop && !w->ended && !ferror(stdout)) {
+		struct presence_watch_status status;
 		uint64_t wait_ms = LOOK_MS;
 
 		if (w->for_ms && passed_ms >= w->for_ms)
@@ -209,7 +211,8 @@ static int run(struct watching *w, struct presence_watch *watch)
 			return ctl_failed(
 				w->ctl, "watch", PRESENCE_SYSTEM, (struct presence_refusal){0});
 		fflush(stdout);
-		if (presence_watch_status(watch).silent_ms > SILENT_MAX_MS)
+		status = presence_watch_status(watch);
+		if (status.silent_ms > SILENT_MAX_MS && status.unanswered >= UNANSWERED)
 			return ctl_failed(
 				w->ctl, "watch", PRESENCE_TIMED_OUT, (struct presence_refusal){0});
 		passed_ms = clock_ms(CLOCK_MONOTONIC) - begin_ms;

@@ -94,7 +94,7 @@ class Engine:
         self.reader.join(timeout=5)
         counters = {m[1]: int(m[2]) for m in re.finditer(r"presenced: counter (\w+) (\d+)", self.log)}
         identity = {}
-        for m in re.finditer(r"presenced: (packets|records|queries) (.*)", self.log):
+        for m in re.finditer(r"presenced: (packets|records|queries|subscribes) (.*)", self.log):
             for name, value in re.findall(r"(\w+) (-?\d+)", m[2]):
                 identity[m[1], name] = int(value)
         return counters, identity

@@ -256,7 +256,7 @@ def main(presenced, ctl, load, recording):
                 mistakes(tools)
                 loads(tools, recording)
                 stats = tools.ctl("stats")
-                assert stats["differences"] == {"packets": 0, "records": 0, "queries": 0}, stats["differences"]
+                assert stats["differences"] == {"packets": 0, "records": 0, "queries": 0, "subscribes": 0}, stats["differences"]
                 assert stats["counters"]["refused_stale"] == 1 and stats["counters"]["refused_space_unknown"] == 1
             finally:
                 engine.send_signal(signal.SIGTERM)

@@ -70,10 +70,8 @@ class Watch(unittest.TestCase):
         counters, identity = e.stop()
         counters = collections.defaultdict(int, counters)
         self.assertEqual(e.exit, 0, e.log)
-        for what in ("packets", "records", "queries"):
+        for what in ("packets", "records", "queries", "subscribes"):
             self.assertEqual(identity[what, "difference"], 0, e.log)
-        self.assertEqual(counters["carried_subscribe"], counters["subscribes_taken"] + sum(
-            v for k, v in counters.items() if k.partition("_")[2] in SUBSCRIBE_REASONS))
         if not counters["events_gap"]:
             self.assertGreaterEqual(counters["events_enter"], counters["events_leave"])
         return counters
@@ -399,14 +397,22 @@ class Watch(unittest.TestCase):
         with Engine(YAML) as e:
             m, w, other = Mover(e.port), wc.Watcher(e.port), wc.Watcher(e.port, subscription=2)
             m.at({1: (0, 0, 0)})
-            answer = w.open(wc.sphere(1, (0, 0, 0), 100), lease_ms=700)
-            self.assertTrue(0 < answer.lease <= 700, answer)
             self.assertTrue(3000000 < other.open(wc.sphere(1, (0, 0, 0), 100)).lease <= 3600000)
-            w.until(lambda: len(w.members) == 1)
-            end = time.monotonic() + 1.5
-            while time.monotonic() < end:
-                w.request(wc.RENEW, lease_ms=700)
-                w.pump(0.2)
+            for lives in range(1, 6):
+                answer = w.open(wc.sphere(1, (0, 0, 0), 100), lease_ms=1000)
+                self.assertTrue(0 < answer.lease <= 1000, answer)
+                w.until(lambda: len(w.members) == 1)
+                begin = last = time.monotonic()
+                late = False
+                while last - begin < 2.0 and not late:
+                    w.send(w.subscribe(wc.RENEW, lease_ms=1000))
+                    w.pump(0.2)
+                    late = time.monotonic() - last > 0.7  # this machine stood still: no proof of anything
+                    last = time.monotonic()
+                if not late:
+                    break
+                w.epoch += 1
+            self.assertFalse(late)
             self.assertIsNone(w.ended)
             w.until(lambda: w.ended is not None, mend=False)
             self.assertEqual(w.ended, wc.END_EXPIRED)
@@ -415,7 +421,7 @@ class Watch(unittest.TestCase):
             m.at({1: (900, 0, 0)})
             other.until(lambda: other.kinds(1) == [(wc.ENTER, 0), (wc.LEAVE, wc.LEFT_MOVED)])
             c = self.finish(e, w, other, m)
-            self.assertEqual((c["subscriptions_opened"], c["subscriptions_ended"]), (2, 1))
+            self.assertEqual((c["subscriptions_opened"], c["subscriptions_ended"]), (lives + 1, lives))
 
     def test_window(self):
         """Who doesn't acknowledge gets no more than its window, and then the newest state."""
@@ -540,10 +546,6 @@ class Watch(unittest.TestCase):
             self.assertEqual(len(found), 20)
             c.close()
             self.finish(e, w, m)
-
-
-SUBSCRIBE_REASONS = {"standing_off", "subscription_unknown", "subscribe_order", "subscribe_busy", "subscriptions_full", "fence_rule",
-                     "fence_kind", "fence_query", "fence_name", "fences_full"}
 
 
 def subscriber(port, window):

@@ -201,7 +201,9 @@ def main():
         through(e.port)
         rules(e.port)
         mistakes(e.port)
-        stats = ctl(e.port, "stats")["counters"]
+        answer = ctl(e.port, "stats")
+        assert not any(answer["differences"].values()), answer["differences"]
+        stats = answer["counters"]
         assert stats["subscriptions_opened"] == stats["subscriptions_ended"] > 5, stats
         assert stats["fences_added"] == stats["fences_removed"], stats
         e.stop()

@@ -646,10 +646,16 @@ static void silence(void)
 	fake.deaf = true;
 	poll_for(400);
 	CU_ASSERT(presence_watch_status(watch).silent_ms >= 350);
+	CU_ASSERT_EQUAL(
+		presence_watch_status(watch).unanswered, presence_watch_status(watch).resumes);
 	// 20, 40, 80, 160 ms
 	CU_ASSERT(presence_watch_status(watch).resumes >= 2 &&
 		presence_watch_status(watch).resumes <= 6);
 	CU_ASSERT_EQUAL(seen_count, 0);
+	fake.deaf = false;
+	CU_ASSERT_EQUAL(presence_watch_renew(watch, 0, NULL), PRESENCE_OK);
+	CU_ASSERT_EQUAL(presence_watch_status(watch).unanswered, 0);
+	fake.deaf = true;
 	CU_ASSERT_EQUAL(presence_watch_close(watch), PRESENCE_TIMED_OUT);
 	presence_close(client);
 }
