@@ -8,7 +8,9 @@
 #include "wire/encode.h"
 #include "wire/extension.h"
 #include "wire/half.h"
+#include "wire/subscribe.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,6 +73,64 @@ static void use_extension(const struct pe_wire_query *q, const uint8_t *data)
 	sound_count++;
 }
 
+// A fence that passes can be used without another look.
+static void use_fence(const struct pe_wire_fence *f, const uint8_t *extension)
+{
+	for (int g = 0; g < 2; g++) {
+		if (pe_wire_check_fence(f, g) != PE_REASON_none)
+			continue;
+		EXPECT(f->margin_m >= 0 && f->margin_m <= (float)PE_FENCE_MARGIN_MAX_M);
+		EXPECT(f->query.kind != PE_QUERY_POINT && f->query.kind != PE_QUERY_NEAREST);
+		use_extension(&f->query, extension);
+		sound_count++;
+	}
+}
+
+static uint32_t subscribe_again(uint8_t *out, const uint8_t *data, const struct pe_wire_view *view)
+{
+	struct pe_wire_fence fences[PE_SUBSCRIBE_FENCES_MAX];
+	struct pe_wire_fence_name names[PE_SUBSCRIBE_NAMES_MAX];
+	uint32_t fences_bytes = view->count * (uint32_t)sizeof fences[0];
+	const uint8_t *extension = view->records + fences_bytes;
+	struct pe_wire_subscribe s;
+
+	pe_wire_get_subscribe(data, &s);
+	if (s.op == PE_SUBSCRIBE_REMOVE) {
+		for (unsigned i = 0; i < view->count; i++)
+			pe_wire_get_fence_name(view, i, &names[i]);
+		return pe_wire_put_remove(
+			out, PE_WIRE_BYTES_MAX, &view->header, &s, names, view->count);
+	}
+	EXPECT(view->count <= PE_SUBSCRIBE_FENCES_MAX);
+	for (unsigned i = 0; i < view->count; i++) {
+		pe_wire_get_fence(view, i, &fences[i]);
+		use_fence(&fences[i], extension);
+		extension += fences[i].query.extension_bytes;
+	}
+	EXPECT(extension == view->records + view->records_bytes);
+	return pe_wire_put_subscribe(out, PE_WIRE_BYTES_MAX, &view->header, &s, fences, view->count,
+		view->records + fences_bytes, view->records_bytes - fences_bytes);
+}
+
+static uint32_t told_again(uint8_t *out, const uint8_t *data, const struct pe_wire_view *view)
+{
+	struct pe_wire_event events[PE_NOTICE_EVENTS_MAX];
+	struct pe_wire_subscribed s;
+	struct pe_wire_notice n;
+
+	if (view->header.type == PE_TYPE_REGION_SUBSCRIBE) {
+		pe_wire_get_subscribed(data, &s);
+		return pe_wire_put_subscribed(out, PE_WIRE_BYTES_MAX, &view->header, &s);
+	}
+	pe_wire_get_notice(data, &n);
+	EXPECT(n.first_sequence > 0 && n.first_sequence + view->count > n.first_sequence);
+	for (unsigned i = 0; i < view->count; i++) {
+		pe_wire_get_event(view, i, &events[i]);
+		EXPECT(events[i].kind >= PE_EVENT_ENTER && events[i].kind <= PE_EVENT_ENDED);
+	}
+	return pe_wire_put_notice(out, PE_WIRE_BYTES_MAX, &view->header, &n, events, view->count);
+}
+
 static void engine_side(const uint8_t *data, uint32_t bytes, const struct pe_wire_view *view)
 {
 	uint8_t out[PE_WIRE_BYTES_MAX];
@@ -123,6 +183,9 @@ static void engine_side(const uint8_t *data, uint32_t bytes, const struct pe_wir
 			use_extension(&queries[0], extension);
 		out_bytes = pe_wire_put_explain(out, sizeof out, &view->header, &view->body.explain,
 			&queries[0], extension);
+		break;
+	case PE_TYPE_REGION_SUBSCRIBE:
+		out_bytes = subscribe_again(out, data, view);
 		break;
 	case PE_TYPE_PING:
 		out_bytes = pe_wire_put_ping(out, sizeof out, &view->header, &view->body.ping);
@@ -220,6 +283,10 @@ static void client_side(const uint8_t *data, uint32_t bytes, const struct pe_wir
 		break;
 	case PE_TYPE_SPATIAL_RESPONSE:
 		same(data, bytes, out, response_again(out, view));
+		break;
+	case PE_TYPE_REGION_SUBSCRIBE:
+	case PE_TYPE_NOTICE:
+		same(data, bytes, out, told_again(out, data, view));
 		break;
 	case PE_TYPE_PONG:
 		same(data, bytes, out,
@@ -321,6 +388,50 @@ static size_t mend_extension(uint8_t *data, struct pe_wire_header *h, size_t siz
 	return sizeof q + bytes;
 }
 
+// An operation, and what belongs to it: fences, the last with all that follows as its extension; numbers; nothing.
+static size_t mend_subscribe(uint8_t *data, struct pe_wire_header *h, size_t size, unsigned seed)
+{
+	size_t fixed = sizeof *h + sizeof(struct pe_wire_subscribe);
+	struct pe_wire_subscribe s;
+
+	memcpy(&s, data + sizeof *h, sizeof s);
+	s.reserved0 = 0;
+	s.reserved1 = 0;
+	if (h->flags & PE_FLAG_RESPONSE || seed & 0x400000)
+		h->count = 0;
+	if (h->count > PE_SUBSCRIBE_FENCES_MAX)
+		h->count = PE_SUBSCRIBE_FENCES_MAX;
+	s.op = (uint8_t)(h->count ? 1 + (seed >> 18) % 3 : 4 + (seed >> 18) % 4);
+	if (s.op == PE_SUBSCRIBE_REMOVE) {
+		h->count = (uint16_t)((size - fixed) / 8);
+		h->count = h->count < PE_SUBSCRIBE_NAMES_MAX ? h->count : PE_SUBSCRIBE_NAMES_MAX;
+	}
+	s.message = s.op == PE_SUBSCRIBE_ADD || s.op == PE_SUBSCRIBE_REMOVE ? 1 : 0;
+	s.sequence = s.op == PE_SUBSCRIBE_RESUME || s.op == PE_SUBSCRIBE_ACKNOWLEDGE ?
+		s.sequence | 1 :
+		0;
+	s.flags = s.op == PE_SUBSCRIBE_OPEN ? s.flags & PE_SUBSCRIBE_MOVES : 0;
+	s.priority = 0;
+	s.resolution_m = 0;
+	s.update_frequency = s.window = 0;
+	s.expiration_ms = 0;
+	if (!(h->flags & PE_FLAG_RESPONSE))
+		memcpy(data + sizeof *h, &s, sizeof s);
+	if (s.op == PE_SUBSCRIBE_REMOVE)
+		return fixed + h->count * (size_t)8;
+	for (unsigned i = 0; i < h->count; i++) {
+		uint8_t *at = data + fixed + i * sizeof(struct pe_wire_fence) +
+			offsetof(struct pe_wire_fence, query) +
+			offsetof(struct pe_wire_query, extension_bytes);
+		size_t left = size - fixed - h->count * sizeof(struct pe_wire_fence);
+		uint16_t bytes = i + 1 == h->count ? (uint16_t)(left & ~(size_t)7) : 0;
+
+		memcpy(at, &bytes, sizeof bytes);
+		fixed += bytes;
+	}
+	return fixed + h->count * sizeof(struct pe_wire_fence);
+}
+
 // Random bytes hardly ever get past the header. Three times in four the mutated input is mended: a
 // known type, a legal
 // count for its size, zeros where zeros must be.
@@ -342,6 +453,9 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t size_max, unsi
 		{PE_TYPE_WITHDRAW, PE_FLAG_RESPONSE, 112, 16},
 		{PE_TYPE_SPATIAL_RESPONSE, 0, 80, 48},
 		{PE_TYPE_STATE_RESPONSE, 0, 96, 16},
+		{PE_TYPE_REGION_SUBSCRIBE, 0, 128, 168},
+		{PE_TYPE_REGION_SUBSCRIBE, PE_FLAG_RESPONSE, 128, 168},
+		{PE_TYPE_NOTICE, 0, 112, 80},
 	};
 	struct pe_wire_header h;
 	unsigned k = (seed >> 2) % (sizeof kinds / sizeof kinds[0]);
@@ -352,7 +466,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t size_max, unsi
 	memcpy(&h, data, sizeof h);
 	if (seed & 0x10000) // keep the kind if it is one
 		for (unsigned i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
-			if (kinds[i].type == h.type)
+			if (kinds[i].type == h.type && kinds[i].flags == h.flags)
 				k = i;
 	if (size < kinds[k].fixed)
 		return size;
@@ -373,7 +487,9 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t size_max, unsi
 		// One time in two what follows the first query is its extension.
 		if (h.type == PE_TYPE_SPATIAL_QUERY && h.count && seed & 0x20000)
 			return sizeof h + mend_extension(data, &h, size - sizeof h, seed);
-		size = kinds[k].fixed + (size_t)h.count * kinds[k].record;
+		size = h.type == PE_TYPE_REGION_SUBSCRIBE ?
+			mend_subscribe(data, &h, size, seed) :
+			kinds[k].fixed + (size_t)h.count * kinds[k].record;
 	}
 	memcpy(data, &h, sizeof h);
 	return size;
