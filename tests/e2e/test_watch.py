@@ -72,6 +72,7 @@ class Watch(unittest.TestCase):
         self.assertEqual(e.exit, 0, e.log)
         for what in ("packets", "records", "queries", "subscribes"):
             self.assertEqual(identity[what, "difference"], 0, e.log)
+        self.assertEqual(counters["subscriptions_opened"], counters["subscriptions_ended"], e.log)
         if not counters["events_gap"]:
             self.assertGreaterEqual(counters["events_enter"], counters["events_leave"])
         return counters
@@ -391,7 +392,7 @@ class Watch(unittest.TestCase):
             w.epoch -= 1
             w.request(wc.RENEW, expect=pc.REASONS["subscription_unknown"])
             c = self.finish(e, w, m)
-            self.assertEqual((c["subscriptions_opened"], c["subscriptions_ended"]), (2, 1))
+            self.assertEqual((c["subscriptions_opened"], c["subscriptions_ended"]), (2, 2))
 
     def test_lease(self):
         with Engine(YAML) as e:
@@ -421,7 +422,25 @@ class Watch(unittest.TestCase):
             m.at({1: (900, 0, 0)})
             other.until(lambda: other.kinds(1) == [(wc.ENTER, 0), (wc.LEAVE, wc.LEFT_MOVED)])
             c = self.finish(e, w, other, m)
-            self.assertEqual((c["subscriptions_opened"], c["subscriptions_ended"]), (lives + 1, lives))
+            self.assertEqual((c["subscriptions_opened"], c["subscriptions_ended"]), (lives + 1, lives + 1))
+
+    def test_the_engine_ends(self):
+        """Each subscriber is told, as far as a datagram can be relied on."""
+        with Engine(TWO) as e:
+            watchers = [wc.Watcher(e.port, subscription=n) for n in range(4)]
+            m = Mover(e.port)
+            m.at({1: (0, 0, 0)})
+            for w in watchers:
+                w.open(wc.sphere(1, (0, 0, 0), 100))
+                w.until(lambda: w.members)
+            m.close()
+            e.stop()
+            self.assertEqual(e.exit, 0, e.log)
+            for w in watchers:
+                w.pump(0.2)
+                self.assertEqual(w.ended, wc.END_ENGINE)
+                self.assertEqual(w.events[-1].sequence + 1, w.next)
+                w.close()
 
     def test_window(self):
         """Who doesn't acknowledge gets no more than its window, and then the newest state."""

@@ -181,7 +181,14 @@ def mistakes(port):
 
 
 def engine_ends():
-    """The engine goes, or is started again: the watch says so and ends."""
+    """The engine ends, or is started again: the watch says so and ends."""
+    with Engine(YAML) as e:
+        w = Watch(e.port, "sphere", "0,0", "5")
+        assert w.line()["event"] == "SNAPSHOT_END"
+        e.stop()
+        last_line = w.line()
+        assert (last_line["event"], last_line["cause"]) == ("ENDED", "engine"), last_line
+        w.end(by=None, expect=69)
     with Engine(YAML) as e:
         publish(e.port, "test:1", "0,0,0")
         w = Watch(e.port, "sphere", "0,0", "5")
