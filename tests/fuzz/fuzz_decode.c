@@ -55,8 +55,8 @@ static void use_extension(const struct pe_wire_query *q, const uint8_t *data)
 	double vertices[PE_WIRE_VERTICES_MAX][2];
 	enum pe_reason reason = pe_wire_check_extension(q, data, q->extension_bytes, &e);
 
-	EXPECT(reason == PE_REASON_none || reason == PE_REASON_query_extension ||
-		reason == PE_REASON_query_program);
+	// The extension itself, or what one of its blocks asks.
+	EXPECT(reason == PE_REASON_none || pe_reason_info[reason].scope == PE_SCOPE_QUERY);
 	if (reason != PE_REASON_none)
 		return;
 	EXPECT(!e.volume ||
