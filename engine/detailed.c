@@ -8,10 +8,9 @@
 void pe_details_payload(
 	struct pe_worker *w, uint32_t handle, const uint8_t *payload, uint32_t bytes)
 {
-	(void)handle;
-	(void)payload;
-	(void)bytes;
 	pe_count(&w->counters, PE_COUNTER_payloads, 1);
+	if (w->watching)
+		pe_watch_payload(w, handle, payload, bytes);
 }
 
 static void own_detailed(struct pe_worker *w, struct pe_change *c, uint32_t handle)

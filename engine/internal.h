@@ -299,7 +299,7 @@ void pe_details_settle(struct pe_worker *w, const struct pe_change *c, uint32_t 
 void pe_details_undo(struct pe_worker *w, uint32_t handle, struct pe_next_details *next);
 // The entity is gone.
 void pe_details_drop(struct pe_worker *w, uint32_t handle);
-// A payload of an update that was taken: for whoever subscribes, once somebody can. Owner's thread; not kept.
+// A payload of an update that was taken: for whoever subscribes. Owner's thread; not kept.
 void pe_details_payload(
 	struct pe_worker *w, uint32_t handle, const uint8_t *payload, uint32_t bytes);
 
@@ -405,6 +405,8 @@ static inline void pe_watch_shown(struct pe_worker *w, uint32_t handle)
 void pe_watch_look(struct pe_worker *w);
 // A batch was written: its changes of the short ways were not noted one by one.
 void pe_watch_batch(struct pe_worker *w);
+// watch_payload.c: to the subscriptions that ask for payloads and have a fence that the entity is inside of.
+void pe_watch_payload(struct pe_worker *w, uint32_t handle, const uint8_t *payload, uint32_t bytes);
 // An entity that is there is about to be taken away.
 void pe_watch_gone(struct pe_worker *w, uint32_t handle);
 // Before a turn's updates: what dwell times have ended. After its messages: everything else. Both return what was done.

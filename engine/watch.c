@@ -270,6 +270,20 @@ static const double *centre_of(const struct pe_watch_fence *f, const struct pe_w
 	return f->follows ? part->centre : NULL;
 }
 
+void pe_watch_lose(struct pe_worker *w, struct pe_watch_fence *f)
+{
+	struct pe_watch *x = w->watch;
+	struct pe_watch_part *part = pe_watch_part(w, f);
+
+	pe_count(&w->counters, PE_COUNTER_events_lost, 1);
+	part->lost = true;
+	if (part->in_lost)
+		return;
+	part->in_lost = true;
+	part->next_lost = x->lost;
+	x->lost = f;
+}
+
 static void tell(void *context, const struct pe_member_event *event)
 {
 	static const uint8_t kinds[] = {
@@ -306,17 +320,8 @@ static void tell(void *context, const struct pe_member_event *event)
 		memset(&message.u.result, 0, sizeof message.u.result);
 		memcpy(message.u.result.entity_id, w->engine->table.records[event->handle].id, 16);
 	}
-	if (pe_watch_send(w, &message))
-		return;
-	pe_count(&w->counters, PE_COUNTER_events_lost, 1);
-	if (part->lost)
-		return;
-	part->lost = true;
-	if (!part->in_lost) {
-		part->in_lost = true;
-		part->next_lost = x->lost;
-		x->lost = f;
-	}
+	if (!pe_watch_send(w, &message))
+		pe_watch_lose(w, f);
 }
 static_assert((int)PE_CAUSE_MOVED == (int)PE_LEAVE_MOVED &&
 		(int)PE_CAUSE_GONE == (int)PE_LEAVE_GONE &&

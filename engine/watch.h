@@ -1,6 +1,7 @@
 // Standing queries behind the façade: what the watch_*.c files share.
 //
 //   watch.c         memory; what an update, an expiry or a withdrawal means to the fences on its worker
+//   watch_payload.c the payload of an update to the fences that its entity is inside of
 //   watch_fence.c   a fence on each worker: begun, walked, moved, ended; the rings between workers
 //   watch_ask.c     REGION_SUBSCRIBE on the worker that the subscription belongs to
 //   watch_keep.c    subscriptions: names, leases, ends
@@ -83,6 +84,7 @@ struct pe_watch_fence {
 	uint32_t fence_id;
 	uint8_t keeper;
 	bool follows;
+	bool payloads; // are told
 	uint8_t follow_id[16];
 	struct pe_member_rule rule;
 	uint32_t bytes; // of this piece of memory
@@ -125,7 +127,7 @@ struct pe_watch_message {
 };
 static_assert(sizeof(struct pe_watch_message) == 96, "a line and a half");
 
-// What of a pair (fence, entity) waits to be told; or a SNAPSHOT_END or ENDED.
+// What of a pair (fence, entity) waits to be told; or a SNAPSHOT_END, ENDED or a piece of a payload.
 #define PE_WAITS_LEAVE 1u
 #define PE_WAITS_ENTER 2u // behind the LEAVE, if both
 #define PE_WAITS_MOVE  4u
@@ -280,6 +282,9 @@ static inline bool pe_watch_reached(uint32_t tick, uint32_t now)
 
 // watch.c. A find of a snapshot: a member at once, if it is inside.
 void pe_watch_start(struct pe_worker *w, struct pe_watch_fence *fence, uint32_t handle);
+
+// An event of the fence found no room: the keeper will be told, and begins anew.
+void pe_watch_lose(struct pe_worker *w, struct pe_watch_fence *fence);
 
 // watch_fence.c. What a keeper orders, on the worker that it is ordered of.
 void pe_watch_obey(struct pe_worker *w, const struct pe_watch_message *message);

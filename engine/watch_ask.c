@@ -53,6 +53,7 @@ static enum pe_reason make_fence(struct pe_worker *w, struct pe_subscription *s,
 	f->keeper = (uint8_t)w->index;
 	f->fault_index = (uint8_t)index;
 	f->follows = wire.flags & PE_FENCE_FOLLOW;
+	f->payloads = s->flags & PE_SUBSCRIBE_PAYLOADS;
 	memcpy(f->follow_id, wire.follow_id, 16);
 	f->rule = (struct pe_member_rule){.enter_ms = wire.enter_ms,
 		.leave_ms = wire.leave_ms,

@@ -194,6 +194,28 @@ static void wait_new(
 	list_put(x, list_of(s, p), n);
 }
 
+// Pieces of payloads are never merged.
+static void wait_piece(
+	struct pe_worker *w, struct pe_subscription *s, const struct pe_watch_message *m)
+{
+	struct pe_watch *x = w->watch;
+	uint32_t n = take(w, s);
+	struct pe_waiting *p;
+
+	if (n == NONE)
+		return;
+	p = &x->waiting[n];
+	p->fence_id = m->fence->fence_id;
+	p->waits = 0;
+	p->kind = m->kind;
+	p->cause = m->cause;
+	p->flags = m->flags;
+	p->time_ms = m->time_ms;
+	p->result = m->u.result;
+	list_put(x, &s->at_once, n);
+	pe_watch_consider(w, s);
+}
+
 void pe_watch_event(struct pe_worker *w, const struct pe_watch_message *m)
 {
 	struct pe_watch *x = w->watch;
@@ -204,6 +226,10 @@ void pe_watch_event(struct pe_worker *w, const struct pe_watch_message *m)
 	// Of before a GAP, or of what begins anew anyhow.
 	if (m->generation != m->fence->generation || s->gap_wanted || s->silent || x->leaving)
 		return;
+	if (m->kind == PE_EVENT_PAYLOAD) {
+		wait_piece(w, s, m);
+		return;
+	}
 	n = find(x, number_of(x, s), m->fence->fence_id, m->u.result.entity_id);
 	if (n == NONE) {
 		wait_new(w, s, m);
@@ -392,6 +418,7 @@ static void count_event(struct pe_worker *w, unsigned kind)
 		[PE_EVENT_MOVE] = PE_COUNTER_events_move,
 		[PE_EVENT_LEAVE] = PE_COUNTER_events_leave,
 		[PE_EVENT_GAP] = PE_COUNTER_events_gap,
+		[PE_EVENT_PAYLOAD] = PE_COUNTER_events_payload,
 	};
 
 	if (kind != PE_EVENT_SNAPSHOT_END && kind != PE_EVENT_ENDED)
@@ -406,6 +433,11 @@ static unsigned put_events(const struct pe_waiting *p, struct pe_wire_event *e)
 	if (!p->waits) {
 		e[0] = (struct pe_wire_event){
 			.kind = p->kind, .cause = p->cause, .time_ms = p->time_ms};
+		if (p->kind == PE_EVENT_PAYLOAD) {
+			e[0].fence_id = p->fence_id;
+			e[0].flags = p->flags;
+			e[0].result = p->result;
+		}
 		return 1;
 	}
 	if (p->waits & PE_WAITS_LEAVE) {

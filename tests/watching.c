@@ -129,6 +129,8 @@ static void take_event(struct watching *s, const struct pe_wire_event *e)
 		if (at < s->member_count)
 			s->members[at] = s->members[--s->member_count];
 		break;
+	case PE_EVENT_PAYLOAD:
+		break;
 	case PE_EVENT_SNAPSHOT_END:
 		s->whole = true;
 		break;

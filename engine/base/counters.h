@@ -76,6 +76,7 @@
 	PE_COUNTER(events_enter, "events", "ENTERs told") \
 	PE_COUNTER(events_move, "events", "MOVEs told") \
 	PE_COUNTER(events_leave, "events", "LEAVEs told") \
+	PE_COUNTER(events_payload, "events", "pieces of payloads told") \
 	PE_COUNTER(events_gap, "events", "GAPs told: a subscriber was too slow, or a ring too full") \
 	PE_COUNTER(events_merged, "events", "events that newer ones of the same pair took the place of while they waited") \
 	PE_COUNTER(events_repeated, "events", "events sent again since a subscriber asked for them") \

@@ -314,6 +314,18 @@ bool pe_member_inside(const struct pe_member_set *set, uint32_t fence, uint32_t 
 	return n != PE_MEMBER_NONE && set->members[n].state != PE_MEMBER_STATE_ENTERING;
 }
 
+uint32_t pe_member_inside_next(const struct pe_member_set *set, uint32_t handle, uint32_t *cursor)
+{
+	uint32_t n = *cursor == PE_MEMBER_LIST_START ?
+		pe_member_first(set, handle) :
+		pe_member_same(set, set->members[*cursor].entity_next, handle);
+
+	while (n != PE_MEMBER_NONE && set->members[n].state == PE_MEMBER_STATE_ENTERING)
+		n = pe_member_same(set, set->members[n].entity_next, handle);
+	*cursor = n;
+	return n == PE_MEMBER_NONE ? PE_MEMBER_LIST_END : set->members[n].fence;
+}
+
 struct pe_member_use pe_member_use(const struct pe_member_set *set)
 {
 	return set->use;

@@ -107,6 +107,9 @@ unsigned pe_member_list(const struct pe_member_set *set, uint32_t fence, uint32_
 // An empty set's clock, before its first use.
 void pe_member_set_tick(struct pe_member_set *set, uint32_t tick);
 
+// The next fence, from *cursor on (PE_MEMBER_LIST_START: the first), for which the entity is between its ENTER and its LEAVE;
+// PE_MEMBER_LIST_END: there are no more. Between the calls the set must not change.
+uint32_t pe_member_inside_next(const struct pe_member_set *set, uint32_t handle, uint32_t *cursor);
 // Is the pair between its ENTER and its LEAVE?
 bool pe_member_inside(const struct pe_member_set *set, uint32_t fence, uint32_t handle);
 

@@ -1,5 +1,7 @@
 #include "wire/subscribe.h"
 
+#include "wire/details.h"
+
 #include <float.h>
 #include <stddef.h>
 
@@ -135,6 +137,21 @@ static bool all_zero(const void *from, size_t bytes)
 	return any == 0;
 }
 
+static enum pe_reason check_piece(const struct pe_wire_event *e)
+{
+	unsigned from = e->cause * PE_PIECE_BYTES, bytes;
+	struct pe_wire_piece piece;
+
+	if (e->flags > PE_PAYLOAD_BYTES_MAX || e->cause >= pe_wire_pieces(e->flags))
+		return PE_REASON_record_reserved;
+	memcpy(&piece, &e->result, sizeof piece);
+	if (pe_wire_id_nil(piece.entity_id))
+		return PE_REASON_id_nil;
+	bytes = e->flags - from < PE_PIECE_BYTES ? e->flags - from : PE_PIECE_BYTES;
+	return all_zero(piece.bytes + bytes, PE_PIECE_BYTES - bytes) ? PE_REASON_none :
+								       PE_REASON_record_reserved;
+}
+
 enum pe_reason pe_wire_check_event(const struct pe_wire_event *e)
 {
 	bool pair = e->kind >= PE_EVENT_ENTER && e->kind <= PE_EVENT_LEAVE;
@@ -142,6 +159,8 @@ enum pe_reason pe_wire_check_event(const struct pe_wire_event *e)
 		e->kind == PE_EVENT_ENDED              ? PE_ENDED_ENGINE :
 							 0;
 
+	if (e->kind == PE_EVENT_PAYLOAD)
+		return check_piece(e);
 	if (e->kind < PE_EVENT_ENTER || e->kind > PE_EVENT_ENDED || e->cause > cause_max ||
 		(cause_max && !e->cause) || (e->flags & (unsigned)~PE_EVENT_FLAGS_DEFINED))
 		return PE_REASON_record_reserved;

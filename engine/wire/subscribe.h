@@ -33,7 +33,8 @@ enum pe_subscribe_op {
 #define PE_SUBSCRIBE_FILTER_UPDATES 0x0002u // MOVE only for more than resolution_m
 // a notice is sent when it is full, or after PE_NOTICE_BATCH_MS
 #define PE_SUBSCRIBE_BATCH_UPDATES 0x0004u
-#define PE_SUBSCRIBE_FLAGS_DEFINED 0x0007u
+#define PE_SUBSCRIBE_PAYLOADS      0x0008u // PAYLOAD is told of what is inside
+#define PE_SUBSCRIBE_FLAGS_DEFINED 0x000Fu
 
 struct pe_wire_subscribe {
 	uint32_t subscription_id; // the subscriber's choice
@@ -115,6 +116,7 @@ enum pe_event_kind {
 	PE_EVENT_SNAPSHOT_END = 4, // of all fences begun so far
 	PE_EVENT_GAP = 5,          // what was told before is void; a new snapshot follows
 	PE_EVENT_ENDED = 6,        // of the subscription: nothing follows
+	PE_EVENT_PAYLOAD = 7,      // a piece of what an update of an entity inside carried
 };
 
 enum pe_leave_cause { PE_LEAVE_MOVED = 1, PE_LEAVE_GONE = 2, PE_LEAVE_ENDED = 3 };
@@ -132,14 +134,30 @@ enum pe_ended_cause {
 struct pe_wire_event {
 	uint32_t fence_id; // 0 of what is the subscription's: SNAPSHOT_END, GAP, ENDED
 	uint8_t kind;      // enum pe_event_kind
-	uint8_t cause;     // LEAVE: enum pe_leave_cause; ENDED: enum pe_ended_cause; else 0
-	uint16_t flags;    // PE_EVENT_*
+	// LEAVE: enum pe_leave_cause; ENDED: enum pe_ended_cause; PAYLOAD: the piece, from 0; else 0
+	uint8_t cause;
+	uint16_t flags; // PE_EVENT_*; PAYLOAD: bytes of the whole
 	// the engine's Unix ms when it came about; ages and times to live are from then
 	uint64_t time_ms;
-	// The view of the entity. LEAVE: entity_id at least; the rest, if not zero, where it went. Of what is the subscription's: zero
+	// The view of the entity. LEAVE: entity_id at least; the rest, if not zero, where it went. Of what is the subscription's: zero.
+	// PAYLOAD: struct pe_wire_piece
 	struct pe_wire_result result;
 };
 static_assert(sizeof(struct pe_wire_event) == 80, "event");
+
+// In the place of a PAYLOAD's result. The pieces of a payload follow each other on the row, full but for the last; all have its fence_id,
+// entity_id, time_ms and flags.
+#define PE_PIECE_BYTES 48u
+struct pe_wire_piece {
+	uint8_t entity_id[16];
+	uint8_t bytes[PE_PIECE_BYTES]; // zeros behind the payload's end
+};
+static_assert(sizeof(struct pe_wire_piece) == sizeof(struct pe_wire_result), "piece");
+// Of a payload of so many bytes; an empty one is a piece too.
+static inline unsigned pe_wire_pieces(unsigned bytes)
+{
+	return bytes ? (bytes + PE_PIECE_BYTES - 1) / PE_PIECE_BYTES : 1;
+}
 
 #define PE_SUBSCRIBE_FENCES_MAX 7u   // of one message
 #define PE_SUBSCRIBE_NAMES_MAX  165u // of one REMOVE

@@ -343,6 +343,38 @@ static void test_jitter(void)
 	CU_ASSERT(both <= 1);
 }
 
+// The fences that an entity is inside of: not those that it waits to enter, those that it waits to leave.
+static void test_inside_next(void)
+{
+	struct pe_fence_hit hits[3] = {
+		{1, PE_FENCE_INSIDE}, {2, PE_FENCE_INSIDE}, {4, PE_FENCE_INSIDE}};
+	uint32_t cursor = PE_MEMBER_LIST_START, fence;
+	unsigned seen = 0;
+
+	begin(100, 0);
+	open_fence(1, 0, 100, -1.0);
+	open_fence(2, 100, 0, -1.0);
+	open_fence(4, 0, 0, -1.0);
+	CU_ASSERT_EQUAL(pe_member_inside_next(t.set, 7, &cursor), PE_MEMBER_LIST_END);
+	for (uint32_t e = 0; e < 30; e++)
+		pe_member_update(t.set, e, 0, 0, hits, 3, 0);
+	pe_member_update(t.set, 7, 0, 0, hits + 1, 2, 1);
+	cursor = PE_MEMBER_LIST_START;
+	while ((fence = pe_member_inside_next(t.set, 7, &cursor)) != PE_MEMBER_LIST_END) {
+		CU_ASSERT_FATAL(fence <= 4 && !(seen & 1u << fence));
+		seen |= 1u << fence;
+	}
+	CU_ASSERT_EQUAL(seen, 1u << 1 | 1u << 4);
+	pe_member_gone(t.set, 7, 2);
+	cursor = PE_MEMBER_LIST_START;
+	CU_ASSERT_EQUAL(pe_member_inside_next(t.set, 7, &cursor), PE_MEMBER_LIST_END);
+	for (uint32_t e = 0; e < 30; e++)
+		pe_member_gone(t.set, e, 2);
+	t.seen = t.count;
+	finish();
+}
+
 TESTING_MAIN("memberships", {"at once", test_at_once}, {"dwell times", test_dwell},
 	{"timers that are late", test_late_timers}, {"moves", test_move}, {"endings", test_endings},
-	{"no room", test_full}, {"refused", test_refused}, {"jitter at an edge", test_jitter})
+	{"no room", test_full}, {"refused", test_refused}, {"jitter at an edge", test_jitter},
+	{"inside of, one by one", test_inside_next})

@@ -162,8 +162,8 @@ static void fields(void)
 
 	field(89, 1, 3, PE_SUBSCRIBE_OPEN, none);
 	field(89, 1, 4, PE_SUBSCRIBE_OPEN, bad);
-	field(90, 2, 7, PE_SUBSCRIBE_OPEN, none);
-	field(90, 2, 8, PE_SUBSCRIBE_OPEN, bad);
+	field(90, 2, 15, PE_SUBSCRIBE_OPEN, none);
+	field(90, 2, 16, PE_SUBSCRIBE_OPEN, bad);
 	field(96, 4, 0x3F800000, PE_SUBSCRIBE_OPEN, bad); // without its flag
 	field(96, 4, 0x7FC00000, PE_SUBSCRIBE_OPEN, bad);
 	field(96, 4, 0x7F800000, PE_SUBSCRIBE_OPEN, bad);
@@ -232,7 +232,7 @@ static void events(void)
 	CHECK(e.cause = 4, PE_REASON_record_reserved);
 	CHECK(e.flags = 4, PE_REASON_record_reserved);
 	CHECK(e.kind = 0, PE_REASON_record_reserved);
-	CHECK(e.kind = 7, PE_REASON_record_reserved);
+	CHECK(e.kind = 8, PE_REASON_record_reserved);
 	CHECK(e.kind = PE_EVENT_ENTER, PE_REASON_record_reserved);
 	CHECK((e.kind = PE_EVENT_ENTER, e.cause = 0), PE_REASON_none);
 	CHECK(e.result.entity_id[0] = 0, PE_REASON_id_nil);
@@ -242,5 +242,37 @@ static void events(void)
 #undef CHECK
 }
 
+static void pieces(void)
+{
+	struct pe_wire_event e;
+	uint8_t *bytes = (uint8_t *)&e.result + offsetof(struct pe_wire_piece, bytes);
+#define CHECK(change, want) \
+	e = (struct pe_wire_event){.fence_id = 1, .kind = PE_EVENT_PAYLOAD, .flags = 49}; \
+	e.result.entity_id[0] = 1; \
+	change; \
+	CU_ASSERT_EQUAL(pe_wire_check_event(&e), want)
+	CU_ASSERT_EQUAL(pe_wire_pieces(0), 1);
+	CU_ASSERT_EQUAL(pe_wire_pieces(48), 1);
+	CU_ASSERT_EQUAL(pe_wire_pieces(49), 2);
+	CU_ASSERT_EQUAL(pe_wire_pieces(512), 11);
+	CHECK((void)0, PE_REASON_none);
+	CHECK(bytes[47] = 1, PE_REASON_none);
+	CHECK((e.cause = 1, bytes[0] = 1), PE_REASON_none);
+	CHECK((e.cause = 1, bytes[1] = 1), PE_REASON_record_reserved);
+	CHECK(e.cause = 2, PE_REASON_record_reserved);
+	CHECK((e.cause = 1, e.flags = 48), PE_REASON_record_reserved);
+	CHECK(e.flags = 0, PE_REASON_none);
+	CHECK((e.flags = 0, bytes[0] = 1), PE_REASON_record_reserved);
+	CHECK((e.flags = 0, e.cause = 1), PE_REASON_record_reserved);
+	CHECK((e.flags = 512, e.cause = 10, bytes[31] = 1), PE_REASON_none);
+	CHECK((e.flags = 512, e.cause = 10, bytes[32] = 1), PE_REASON_record_reserved);
+	CHECK((e.flags = 512, e.cause = 11), PE_REASON_record_reserved);
+	CHECK(e.flags = 513, PE_REASON_record_reserved);
+	CHECK((e.flags = 0xFFFF, e.cause = 255), PE_REASON_record_reserved);
+	CHECK(e.result.entity_id[0] = 0, PE_REASON_id_nil);
+#undef CHECK
+}
+
 TESTING_MAIN("wire/subscribe", {"round trips", round_trips}, {"operations", operations},
-	{"lengths", lengths}, {"fields", fields}, {"fences", fences}, {"events", events})
+	{"lengths", lengths}, {"fields", fields}, {"fences", fences}, {"events", events},
+	{"pieces", pieces})
