@@ -128,7 +128,7 @@ const char *presence_filter_fault_text(unsigned fault)
 const char *presence_event_name(unsigned kind)
 {
 	static const char *const names[] = {
-		"?", "ENTER", "MOVE", "LEAVE", "SNAPSHOT_END", "GAP", "ENDED"};
+		"?", "ENTER", "MOVE", "LEAVE", "SNAPSHOT_END", "GAP", "ENDED", "PAYLOAD"};
 
 	return kind < sizeof names / sizeof names[0] ? names[kind] : "?";
 }

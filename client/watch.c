@@ -299,6 +299,7 @@ static struct presence_watch *begin(struct presence_client *client, const uint8_
 		.priority = options->priority,
 		.flags = (uint16_t)((options->moves ? PE_SUBSCRIBE_MOVES : 0) |
 			(options->filter ? PE_SUBSCRIBE_FILTER_UPDATES : 0) |
+			(options->payloads ? PE_SUBSCRIBE_PAYLOADS : 0) |
 			(options->batch ? PE_SUBSCRIBE_BATCH_UPDATES : 0)),
 		.update_frequency = options->frequency_per_minute,
 		.window = options->window,

@@ -29,6 +29,8 @@ enum presence_event_kind {
 	// The engine could not tell everything: forget all members, of all fences. A new snapshot follows.
 	PRESENCE_GAP = 5,
 	PRESENCE_ENDED = 6, // the subscription; nothing follows
+	// what an update of an entity inside of the fence carried
+	PRESENCE_PAYLOAD = 7,
 };
 
 enum presence_leave_cause {
@@ -62,6 +64,7 @@ struct presence_watch_options {
 	uint32_t id;      // the subscription's; 0 = one that this client has not used
 	bool moves;       // MOVE as well
 	bool filter;      // MOVE only further than resolution_m from where it was told of last
+	bool payloads;    // PAYLOAD as well
 	bool batch;       // few large messages, up to 100 ms late
 	uint8_t priority; // as of queries: 0 normal, 1 low, 2 high, 3 critical
 	uint16_t frequency_per_minute; // flushes of MOVEs; 0 = no limit
@@ -77,14 +80,18 @@ struct presence_watch_options {
 struct presence_watch;
 
 struct presence_watch_event {
-	uint64_t sequence; // in the watch's one row, from 1; 0 with END_UNKNOWN
-	uint64_t time_ms;  // Unix, the engine's: when it came about
+	// in the watch's one row, from 1; 0 with END_UNKNOWN. A PAYLOAD takes up to 11 numbers, of which it has the last
+	uint64_t sequence;
+	uint64_t time_ms; // Unix, the engine's: when it came about
 	uint32_t fence;
 	uint8_t kind, cause;
 	bool snapshot;  // ENTER: was inside when the fence began
 	bool corrected; // changes what was told before
-	// ENTER, MOVE, LEAVE (its id, and where it was told of last); else zero
+	// ENTER, MOVE, LEAVE (its id, and where it was told of last); PAYLOAD: its id alone; else zero
 	struct presence_found entity;
+	// PAYLOAD: at most PRESENCE_PAYLOAD_MAX bytes, which are gone after the callback; else NULL
+	const uint8_t *payload;
+	unsigned payload_bytes;
 };
 
 // Why a call was refused: `fence` is the index of the one at fault in the caller's array, −1 = none.
@@ -131,6 +138,7 @@ struct presence_watch_status {
 	uint64_t notices, events; // received; handed on
 	uint64_t repeated;        // events that came again
 	uint64_t beyond;          // events left aside, for they were too far ahead
+	uint64_t halves; // payloads, or pieces of some, that were dropped for want of the others
 	uint64_t gaps, resumes, acknowledgements, renewals;
 };
 struct presence_watch_status presence_watch_status(const struct presence_watch *watch);

@@ -8,6 +8,17 @@
 
 #define WATCH_HELD_WORDS (PRESENCE_WATCH_HELD_MAX / 64)
 
+// Payloads whose pieces have not all come: those of different workers of the engine may come in turns.
+#define WATCH_HALVES_MAX 32
+struct watch_half {
+	uint8_t entity_id[16];
+	uint64_t time_ms;
+	uint32_t fence;
+	uint16_t bytes;      // of the whole
+	uint8_t piece, used; // piece: the next one
+	uint8_t payload[PRESENCE_PAYLOAD_MAX];
+};
+
 // A request that the caller waits for.
 struct watch_request {
 	uint64_t sequence; // its header's, which its answer names; 0 = none
@@ -30,8 +41,10 @@ struct presence_watch {
 	uint64_t held[WATCH_HELD_WORDS];
 	struct pe_wire_event row[PRESENCE_WATCH_HELD_MAX];
 	uint32_t held_count;
-	bool unknown; // the engine doesn't know the subscription
-	bool ended;   // ENDED was handed on
+	struct watch_half halves[WATCH_HALVES_MAX];
+	unsigned turn; // of them: the next to make room
+	bool unknown;  // the engine doesn't know the subscription
+	bool ended;    // ENDED was handed on
 
 	struct watch_request request;
 	uint32_t message; // last one that was taken
@@ -48,6 +61,12 @@ struct presence_watch {
 	uint64_t lease_us; // when it ends
 	struct presence_watch_status counts;
 };
+
+// watch_payload.c. The next piece in order. True: its payload is whole, and *whole is it until the next call.
+bool client_watch_piece(struct presence_watch *watch, const struct pe_wire_event *event,
+	const struct watch_half **whole);
+// A GAP, or the end.
+void client_watch_drop_halves(struct presence_watch *watch);
 
 // A message of the watch's that has no fences; in room for PE_WIRE_BYTES_MAX.
 uint32_t client_watch_put(struct presence_watch *watch, uint8_t *buffer, enum pe_subscribe_op op,

@@ -122,9 +122,11 @@ bool client_watch_take(
 	return false;
 }
 
-static void hand_on(struct presence_watch *watch, const struct presence_events *events,
+// False: a piece of what is not whole yet.
+static bool hand_on(struct presence_watch *watch, const struct presence_events *events,
 	uint64_t sequence, const struct pe_wire_event *from)
 {
+	const struct watch_half *whole;
 	struct presence_watch_event event = {
 		.sequence = sequence,
 		.time_ms = from->time_ms,
@@ -137,11 +139,23 @@ static void hand_on(struct presence_watch *watch, const struct presence_events *
 
 	if (from->kind <= PE_EVENT_LEAVE)
 		client_found_from_wire(&from->result, &event.entity);
+	if (from->kind == PE_EVENT_GAP || from->kind == PE_EVENT_ENDED)
+		client_watch_drop_halves(watch);
+	if (from->kind == PE_EVENT_PAYLOAD) {
+		if (!client_watch_piece(watch, from, &whole))
+			return false;
+		event.cause = 0;
+		event.snapshot = event.corrected = false; // its flags are a length
+		memcpy(event.entity.id, whole->entity_id, sizeof event.entity.id);
+		event.payload = whole->payload;
+		event.payload_bytes = whole->bytes;
+	}
 	watch->counts.events++;
 	watch->counts.gaps += from->kind == PE_EVENT_GAP;
 	watch->ended = from->kind == PE_EVENT_ENDED;
 	if (events->watched)
 		events->watched(events->context, watch, &event);
+	return true;
 }
 
 static unsigned hand_on_all(struct presence_watch *watch, const struct presence_events *events)
@@ -156,14 +170,12 @@ static unsigned hand_on_all(struct presence_watch *watch, const struct presence_
 		uint64_t sequence = watch->next;
 
 		drop_before(watch, sequence + 1);
-		hand_on(watch, events, sequence, &event);
-		count++;
+		count += hand_on(watch, events, sequence, &event);
 	}
 	if (watch->unknown && !watch->ended) {
-		hand_on(watch, events, 0,
+		count += hand_on(watch, events, 0,
 			&(struct pe_wire_event){
 				.kind = PE_EVENT_ENDED, .cause = PRESENCE_END_UNKNOWN});
-		count++;
 	}
 	return count;
 }

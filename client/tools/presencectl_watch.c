@@ -30,6 +30,7 @@ static volatile sig_atomic_t stop;
 
 enum {
 	KEY_MOVES = 256,
+	KEY_PAYLOADS,
 	KEY_RESOLUTION,
 	KEY_FREQUENCY,
 	KEY_PRIORITY,
@@ -42,6 +43,7 @@ enum {
 
 static const struct argp_option options[] = {
 	{"moves", KEY_MOVES, NULL, 0, "tell of moves inside as well", 0},
+	{"payloads", KEY_PAYLOADS, NULL, 0, "tell what updates inside carry as well", 0},
 	{"resolution", KEY_RESOLUTION, "M", 0,
 		"moves further than that from where the last was told of", 0},
 	{"frequency", KEY_FREQUENCY, "N", 0, "moves are told at most so many times a minute", 0},
@@ -71,6 +73,9 @@ static error_t parse(int key, char *text, struct argp_state *state)
 		return 0;
 	case KEY_MOVES:
 		w->options.moves = true;
+		break;
+	case KEY_PAYLOADS:
+		w->options.payloads = true;
 		break;
 	case KEY_RESOLUTION:
 		good = argument_double(text, &d) && d >= 0;
@@ -129,6 +134,40 @@ static void print_time(uint64_t time_ms, char text[32])
 	snprintf(text + n, 32 - n, ".%03uZ", (unsigned)(time_ms % 1000));
 }
 
+static bool printable(const uint8_t *payload, unsigned bytes)
+{
+	for (unsigned i = 0; i < bytes; i++)
+		if (payload[i] < 0x20 || payload[i] > 0x7E)
+			return false;
+	return true;
+}
+
+// Room for 2 × PRESENCE_PAYLOAD_MAX + 1.
+static void print_hex(char *text, const uint8_t *payload, unsigned bytes)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (unsigned i = 0; i < bytes; i++) {
+		*text++ = digits[payload[i] >> 4];
+		*text++ = digits[payload[i] & 15];
+	}
+	*text = 0;
+}
+
+// Text as itself, other bytes as those of metadata.
+static void json_payload(json_t *object, const struct presence_watch_event *e)
+{
+	char hex[2 * PRESENCE_PAYLOAD_MAX + 1], id[37];
+
+	presence_id_print(e->entity.id, id);
+	print_hex(hex, e->payload, e->payload_bytes);
+	json_object_set_new(object, "entity", json_pack("{s:s}", "id", id));
+	json_object_set_new(object, "payload",
+		printable(e->payload, e->payload_bytes) ?
+			json_stringn((const char *)e->payload, e->payload_bytes) :
+			json_pack("{s:s}", "bytes", hex));
+}
+
 static void print_json(const struct presence_watch_event *e, const char *time)
 {
 	json_t *object = json_pack("{s:s, s:I, s:I, s:s, s:s, s:I, s:b, s:b}", "time", time,
@@ -138,9 +177,24 @@ static void print_json(const struct presence_watch_event *e, const char *time)
 
 	if (e->kind <= PRESENCE_LEAVE)
 		json_object_set_new(object, "entity", ctl_found_json(&e->entity));
+	if (e->kind == PRESENCE_PAYLOAD)
+		json_payload(object, e);
 	json_dumpf(object, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
 	putchar('\n');
 	json_decref(object);
+}
+
+static void print_payload(const struct presence_watch_event *e)
+{
+	char hex[2 * PRESENCE_PAYLOAD_MAX + 1], id[37];
+
+	presence_id_print(e->entity.id, id);
+	printf("  fence %-5u  %s  ", e->fence, id);
+	print_hex(hex, e->payload, e->payload_bytes);
+	if (printable(e->payload, e->payload_bytes))
+		printf("\"%.*s\"\n", (int)e->payload_bytes, (const char *)e->payload);
+	else
+		printf("x\"%s\"\n", hex);
 }
 
 static void print_line(const struct presence_watch_event *e, const char *time)
@@ -149,6 +203,10 @@ static void print_line(const struct presence_watch_event *e, const char *time)
 	char id[37], height[32] = "?";
 
 	printf("%s  %-12s", time, presence_event_name(e->kind));
+	if (e->kind == PRESENCE_PAYLOAD) {
+		print_payload(e);
+		return;
+	}
 	if (e->kind <= PRESENCE_LEAVE) {
 		presence_id_print(f->id, id);
 		if (!f->height_unknown)

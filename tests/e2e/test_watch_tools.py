@@ -112,6 +112,40 @@ def through(port):
     ctl(port, "withdraw", "test:9")
 
 
+def payloads(port):
+    publish(port, "test:1", "1,2,3", "--payload", "not yet")
+    w = Watch(port, "sphere", "0,0", "100", "--payloads")
+    silent = Watch(port, "sphere", "0,0", "100")
+    for each in (w, silent):
+        assert [each.line()["event"] for _ in range(2)] == ["ENTER", "SNAPSHOT_END"]
+    publish(port, "test:1", "1,2,3", "--payload", "hello")
+    e = w.line()
+    assert (e["event"], last(e), e["fence"], e["payload"], e["cause"]) == ("PAYLOAD", "01", 1, "hello", ""), e
+    publish(port, "test:2", "500,0,0", "--payload", "outside")
+    long = "".join(chr(33 + i % 90) for i in range(512))
+    publish(port, "test:2", "50,0,0", "--payload", long)
+    e = w.line()
+    assert (e["event"], last(e)) == ("ENTER", "02"), e
+    e = w.line()
+    assert (e["event"], last(e), e["payload"]) == ("PAYLOAD", "02", long), e
+    publish(port, "test:1", "1,2,3", "--payload", "\u00e9\n")
+    e = w.line()
+    assert (e["event"], last(e), e["payload"]) == ("PAYLOAD", "01", {"bytes": "c3a90a"}), e
+    assert w.end() == []
+    assert [e["event"] for e in silent.end()] == ["ENTER"]
+    w = Watch(port, "sphere", "0,0", "10", "--payloads", json_lines=False)
+    w.line(), w.line()
+    publish(port, "test:1", "1,2,3", "--payload", "hello")
+    line = w.line()
+    assert re.fullmatch(r'\S+Z  PAYLOAD +fence 1 +\S*01  "hello"', line), line
+    publish(port, "test:1", "1,2,3", "--payload", "\t")
+    line = w.line()
+    assert line.endswith('  x"09"'), line
+    w.end()
+    ctl(port, "withdraw", "test:1")
+    ctl(port, "withdraw", "test:2")
+
+
 def rules(port):
     publish(port, "test:1", "0,0,0")
     publish(port, "test:2", "30,0,0", "--type", "static")
@@ -206,6 +240,7 @@ def engine_ends():
 def main():
     with Engine(YAML) as e:
         through(e.port)
+        payloads(e.port)
         rules(e.port)
         mistakes(e.port)
         answer = ctl(e.port, "stats")

@@ -46,11 +46,13 @@ void fake_event(struct fake_row *f, uint8_t kind, uint8_t cause, uint32_t fence,
 	struct pe_wire_event *e = &f->row[f->count++];
 
 	*e = (struct pe_wire_event){.kind = kind, .cause = cause, .time_ms = 1000 + f->count};
-	if (kind > PE_EVENT_LEAVE)
+	if (kind > PE_EVENT_LEAVE && kind != PE_EVENT_PAYLOAD)
 		return;
 	e->fence_id = fence;
 	e->result.entity_id[0] = 1;
 	memcpy(e->result.entity_id + 8, &entity, sizeof entity);
+	if (kind == PE_EVENT_PAYLOAD)
+		return;
 	e->result.entity_type = PE_ENTITY_MOBILE;
 	e->result.position[0] = f->count;
 }
