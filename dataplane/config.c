@@ -563,10 +563,10 @@ static enum pe_status load_over(const char *name, const char *text, size_t bytes
 	struct pe_config *c, struct pe_error *error)
 {
 	struct raw_file file;
-	enum pe_status status = raw_load(&file, name, text, bytes, error);
+	enum pe_status status = raw_load(&file, &raw_config_schema, name, text, bytes, error);
 	struct reader r = {.file = &file, .error = error};
 
-	if (status == PE_OK && file.config && !read_all(&r, file.config, c))
+	if (status == PE_OK && file.value && !read_all(&r, file.value, c))
 		status = error->status;
 	raw_free(&file);
 	return status;

@@ -3,10 +3,7 @@
 // what the values mean. Start only; one thread.
 #pragma once
 
-#include "base/status.h"
-
-#include <stdbool.h>
-#include <stddef.h>
+#include "yaml_file.h"
 
 struct raw_workers {
 	char *count, *idle, *pause_after_turns, *sleep_after_turns, *sleep_us_max, *control_core;
@@ -67,25 +64,5 @@ struct raw_config {
 	unsigned sources_count, trusted_count, admitted_count, spaces_count;
 };
 
-struct raw_document; // the text again, as libyaml's tree: knows on which line a key stands
-
-struct raw_file {
-	const char *name;
-	struct raw_document *document;
-	struct raw_config *config;
-};
-
-// Both passes. On failure error->text is "file:line: key: what".
-[[nodiscard]] enum pe_status raw_load(struct raw_file *file, const char *name, const char *text,
-	size_t bytes, struct pe_error *error);
-void raw_free(struct raw_file *file);
-
-// The line of a path such as "spaces[1].leaf_edge_m"; of the deepest part of it that is there otherwise; at least 1.
-unsigned raw_line(const struct raw_file *file, const char *path);
-
-// Whether a key of the outermost level is there: libcyaml shows an empty list as none.
-bool raw_has(const struct raw_file *file, const char *key);
-
-// Fills *error with "file:line: path: what"; returns PE_INVALID.
-__attribute__((format(printf, 4, 5))) enum pe_status raw_fail(const struct raw_file *file,
-	struct pe_error *error, const char *path, const char *format, ...);
+// For raw_load: file.value is then a struct raw_config.
+extern const struct cyaml_schema_value raw_config_schema;

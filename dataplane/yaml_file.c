@@ -1,0 +1,253 @@
+#include "yaml_file.h"
+
+#include <cyaml/cyaml.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <yaml.h>
+
+// What libcyaml says of a failure: first the message, then the way to it, innermost part first.
+struct complaint {
+	char what[200];
+	char path[200];
+	bool in_backtrace;
+};
+
+static void hear(cyaml_log_t level, void *context, const char *format, va_list args)
+{
+	struct complaint *c = context;
+	char line[256], part[96] = "", whole[sizeof part + sizeof c->path + 2];
+	unsigned entry;
+
+	if (level < CYAML_LOG_ERROR)
+		return;
+	vsnprintf(line, sizeof line, format, args);
+	line[strcspn(line, "\n")] = '\0';
+	if (strstr(line, "Backtrace:")) {
+		c->in_backtrace = true;
+		return;
+	}
+	if (!c->in_backtrace) {
+		const char *from = strncmp(line, "Load: ", 6) == 0 ? line + 6 : line;
+
+		snprintf(c->what, sizeof c->what, "%.190s", from);
+		return;
+	}
+	if (sscanf(line, " in mapping field '%90[^']'", part) == 1) {
+		snprintf(whole, sizeof whole, "%s%s%s", part,
+			c->path[0] && c->path[0] != '[' ? "." : "", c->path);
+	} else if (sscanf(line, " in sequence entry '%u'", &entry) == 1) {
+		// It counts entries from 1; paths here count from 0.
+		snprintf(part, sizeof part, "[%u]", entry ? entry - 1 : 0);
+		snprintf(whole, sizeof whole, "%s%s%s", part,
+			c->path[0] && c->path[0] != '[' ? "." : "", c->path);
+	} else {
+		return;
+	}
+	snprintf(c->path, sizeof c->path, "%.199s", whole);
+}
+
+static const cyaml_config_t *loader(struct complaint *c, cyaml_config_t *config)
+{
+	*config = (cyaml_config_t){
+		.log_fn = hear,
+		.log_ctx = c,
+		.mem_fn = cyaml_mem,
+		.log_level = CYAML_LOG_ERROR,
+		.flags = CYAML_CFG_NO_ALIAS,
+	};
+	return config;
+}
+
+struct raw_document {
+	yaml_document_t yaml;
+};
+
+static yaml_node_t *child(
+	yaml_document_t *yaml, yaml_node_t *at, const char *key, size_t bytes, unsigned *line)
+{
+	yaml_node_pair_t *pair;
+
+	if (!at || at->type != YAML_MAPPING_NODE)
+		return NULL;
+	// The last one, so that of a repeated key the repetition is named.
+	for (pair = at->data.mapping.pairs.top; pair-- > at->data.mapping.pairs.start;) {
+		yaml_node_t *name = yaml_document_get_node(yaml, pair->key);
+
+		if (name && name->type == YAML_SCALAR_NODE && name->data.scalar.length == bytes &&
+			memcmp(name->data.scalar.value, key, bytes) == 0) {
+			*line = (unsigned)name->start_mark.line + 1;
+			return yaml_document_get_node(yaml, pair->value);
+		}
+	}
+	return NULL;
+}
+
+unsigned raw_line(const struct raw_file *file, const char *path)
+{
+	yaml_document_t *yaml = file->document ? &file->document->yaml : NULL;
+	yaml_node_t *at = yaml ? yaml_document_get_root_node(yaml) : NULL;
+	unsigned line = 1;
+
+	while (at && *path) {
+		if (*path == '[') {
+			unsigned long entry = strtoul(path + 1, NULL, 10);
+			yaml_node_item_t *item;
+
+			if (at->type != YAML_SEQUENCE_NODE)
+				break;
+			item = at->data.sequence.items.start + entry;
+			if (item >= at->data.sequence.items.top)
+				break;
+			at = yaml_document_get_node(yaml, *item);
+			line = at ? (unsigned)at->start_mark.line + 1 : line;
+			path += strcspn(path, "]");
+			path += *path == ']';
+		} else {
+			size_t bytes = strcspn(path, ".[");
+
+			at = child(yaml, at, path, bytes, &line);
+			path += bytes;
+		}
+		path += *path == '.';
+	}
+	return line;
+}
+
+bool raw_has(const struct raw_file *file, const char *key)
+{
+	yaml_document_t *yaml = &file->document->yaml;
+	unsigned line;
+
+	return child(yaml, yaml_document_get_root_node(yaml), key, strlen(key), &line) != NULL;
+}
+
+enum pe_status raw_fail(const struct raw_file *file, struct pe_error *error, const char *path,
+	const char *format, ...)
+{
+	char what[320];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(what, sizeof what, format, args);
+	va_end(args);
+	error->status = PE_INVALID;
+	if (path[0])
+		snprintf(error->text, sizeof error->text, "%s:%u: %.100s: %s", file->name,
+			raw_line(file, path), path, what);
+	else
+		snprintf(error->text, sizeof error->text, "%s:%u: %s", file->name,
+			raw_line(file, path), what);
+	return PE_INVALID;
+}
+
+static void not_yaml(
+	const struct raw_file *file, const yaml_parser_t *parser, struct pe_error *error)
+{
+	snprintf(error->text, sizeof error->text, "%s:%zu: not YAML: %s", file->name,
+		parser->problem_mark.line + 1,
+		parser->problem ? parser->problem : "cannot be read");
+}
+
+// What stands behind a line of --- would be read by nobody.
+static enum pe_status ends_there(
+	const struct raw_file *file, yaml_parser_t *parser, struct pe_error *error)
+{
+	yaml_document_t more;
+	yaml_node_t *root;
+
+	if (!yaml_document_get_root_node(&file->document->yaml))
+		return PE_OK; // the stream has ended
+	if (!yaml_parser_load(parser, &more)) {
+		not_yaml(file, parser, error);
+		return PE_INVALID;
+	}
+	root = yaml_document_get_root_node(&more);
+	if (root)
+		snprintf(error->text, sizeof error->text,
+			"%s:%zu: a second document: a configuration is one, without --- inside",
+			file->name, more.start_mark.line + 1);
+	yaml_document_delete(&more);
+	return root ? PE_INVALID : PE_OK;
+}
+
+static enum pe_status load_tree(
+	struct raw_file *file, const char *bytes, size_t length, struct pe_error *error)
+{
+	struct raw_document *document = calloc(1, sizeof *document);
+	yaml_parser_t parser;
+	enum pe_status status = PE_INVALID;
+
+	error->status = PE_INVALID;
+	if (!document || !yaml_parser_initialize(&parser)) {
+		free(document);
+		snprintf(error->text, sizeof error->text, "%s: no memory to read it", file->name);
+		return error->status = PE_NO_MEMORY;
+	}
+	yaml_parser_set_input_string(&parser, (const unsigned char *)bytes, length);
+	if (yaml_parser_load(&parser, &document->yaml)) {
+		file->document = document;
+		status = ends_there(file, &parser, error);
+	} else {
+		not_yaml(file, &parser, error);
+		free(document);
+	}
+	yaml_parser_delete(&parser);
+	return status;
+}
+
+// libcyaml names the key that follows the colon only in the message ("Unexpected key: x").
+static enum pe_status explain(const struct raw_file *file, const struct complaint *c,
+	cyaml_err_t failure, struct pe_error *error)
+{
+	char path[sizeof c->path];
+	const char *key = strstr(c->what, "key: ");
+
+	if (failure == CYAML_ERR_INVALID_KEY && key) {
+		snprintf(path, sizeof path, "%.100s%s%.90s", c->path, c->path[0] ? "." : "",
+			key + 5);
+		return raw_fail(file, error, path, "there is no such key");
+	}
+	if (failure == CYAML_ERR_UNEXPECTED_EVENT && strstr(c->what, "already seen"))
+		return raw_fail(file, error, c->path, "the key stands here twice");
+	if (failure == CYAML_ERR_SEQUENCE_ENTRIES_MAX)
+		return raw_fail(file, error, c->path, "the list has too many entries");
+	return raw_fail(file, error, c->path, "%s", c->what[0] ? c->what : cyaml_strerror(failure));
+}
+
+enum pe_status raw_load(struct raw_file *file, const struct cyaml_schema_value *schema,
+	const char *name, const char *bytes, size_t length, struct pe_error *error)
+{
+	struct complaint c = {.what = ""};
+	cyaml_config_t config;
+	cyaml_err_t failure;
+	yaml_node_t *root;
+
+	*file = (struct raw_file){.name = name, .schema = schema};
+	if (load_tree(file, bytes, length, error) != PE_OK)
+		return error->status;
+	root = yaml_document_get_root_node(&file->document->yaml);
+	if (!root)
+		return PE_OK; // nothing but comments: everything by default
+	if (root->type != YAML_MAPPING_NODE)
+		return raw_fail(file, error, "", "a configuration is keys and values");
+	failure = cyaml_load_data((const uint8_t *)bytes, length, loader(&c, &config), schema,
+		(cyaml_data_t **)&file->value, NULL);
+	return failure == CYAML_OK ? PE_OK : explain(file, &c, failure, error);
+}
+
+void raw_free(struct raw_file *file)
+{
+	struct complaint c = {.what = ""};
+	cyaml_config_t config;
+
+	if (file->value)
+		(void)cyaml_free(loader(&c, &config), file->schema, file->value, 0);
+	if (file->document) {
+		yaml_document_delete(&file->document->yaml);
+		free(file->document);
+	}
+	*file = (struct raw_file){.name = file->name, .schema = file->schema};
+}
