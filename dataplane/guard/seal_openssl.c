@@ -59,13 +59,13 @@ static void destroy(void *opaque)
 
 	EVP_CIPHER_CTX_free(s->context);
 	EVP_CIPHER_free(s->cipher);
-	free(s);
+	free(s); // cold: at stop
 }
 
 const struct pe_seal_ops *pe_seal_openssl(void **state)
 {
 	static const struct pe_seal_ops ops = {"openssl", expand, close_one, open_one, destroy};
-	struct state *s = calloc(1, sizeof *s);
+	struct state *s = calloc(1, sizeof *s); // cold: at start
 
 	if (!s)
 		return NULL;

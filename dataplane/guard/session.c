@@ -181,29 +181,24 @@ static bool has_ended(struct pe_session_table *t, struct pe_session *s, struct p
 		(s->keyring_number != t->keyring_number && !in_keyring(t, s, now));
 }
 
-// Makes room for one more session of this key, and for one more at all.
-static bool make_room(struct pe_session_table *t, const uint8_t static_key[32])
+// The sessions of a key that wait for a message, or those that do not: how many, and the one that was heard of the longest time ago,
+// `but` aside.
+static unsigned count_of_key(struct pe_session_table *t, const uint8_t static_key[32], bool live,
+	const struct pe_session *but, struct pe_session **silent)
 {
-	struct pe_session *silent = NULL, *waiting = NULL;
-	unsigned sessions = 0, opening = 0;
+	unsigned count = 0;
 
+	*silent = NULL;
 	for (uint32_t e = *key_head(t, static_key); e != NONE; e = t->entries[e - 1].next_of_key) {
 		struct pe_session *s = &t->entries[e - 1];
 
-		if (memcmp(s->static_key, static_key, 32) != 0)
+		if (s->live != live || memcmp(s->static_key, static_key, 32) != 0)
 			continue;
-		sessions++;
-		opening += !s->live;
-		if (!silent || s->heard_ms < silent->heard_ms)
-			silent = s;
-		if (!s->live && (!waiting || s->heard_ms < waiting->heard_ms))
-			waiting = s;
+		count++;
+		if (s != but && (!*silent || s->heard_ms < (*silent)->heard_ms))
+			*silent = s;
 	}
-	if (opening >= PE_SESSIONS_OPENING_PER_KEY)
-		pe_session_end(t, waiting);
-	else if (sessions >= PE_SESSIONS_PER_KEY)
-		pe_session_end(t, waiting ? waiting : silent);
-	return t->free != NONE;
+	return count;
 }
 
 // A fresh id whose slot is free; 0: none was found.
@@ -230,7 +225,10 @@ enum pe_status pe_session_begin(struct pe_session_table *table, const uint8_t st
 	*session = NULL;
 	if (!pe_keyring_find(table->keyring, static_key, now.wall_ms))
 		return PE_NOT_FOUND;
-	id = make_room(table, static_key) ? draw_id(table) : 0;
+	// A HELLO may be somebody's repeat of it: what it asks for displaces nothing but its like.
+	if (count_of_key(table, static_key, false, NULL, &s) >= PE_SESSIONS_OPENING_PER_KEY)
+		pe_session_end(table, s);
+	id = table->free != NONE ? draw_id(table) : 0;
 	if (id == 0)
 		return PE_FULL;
 	entry = table->free;
@@ -350,6 +348,16 @@ static bool same_place(const struct pe_peer *a, const struct pe_peer *b)
 		memcmp(a->address, b->address, sizeof a->address) == 0;
 }
 
+// cold: once a session
+static void come_alive(struct pe_session_table *t, struct pe_session *s)
+{
+	struct pe_session *silent;
+
+	s->live = true;
+	if (count_of_key(t, s->static_key, true, s, &silent) > PE_SESSIONS_PER_KEY)
+		pe_session_end(t, silent);
+}
+
 enum pe_session_verdict pe_session_commit(struct pe_session_table *table,
 	const struct pe_session_opening *opening, const struct pe_peer *peer, struct pe_now now)
 {
@@ -364,7 +372,8 @@ enum pe_session_verdict pe_session_commit(struct pe_session_table *table,
 		next_epoch(table, s, now);
 	s->received += opening->epoch == s->epoch;
 	s->heard_ms = now.mono_ms;
-	s->live = true;
+	if (!s->live)
+		come_alive(table, s);
 	// Only the newest message tells where the client is: what was held back on its way does not pull it back.
 	if (newest) {
 		if (!same_place(&s->peer, peer)) {

@@ -23,8 +23,8 @@
 #include "seal.h"
 
 #define PE_SESSIONS_MAX              (1u << 20) // a worker; some 2.9 KB each
-#define PE_SESSIONS_PER_KEY          16         // of one principal's key, on one worker
-#define PE_SESSIONS_OPENING_PER_KEY  4          // of them without a message yet
+#define PE_SESSIONS_PER_KEY          16         // live ones of one principal's key, on one worker
+#define PE_SESSIONS_OPENING_PER_KEY  4          // beside them, without a message yet
 #define PE_SESSION_OPENING_MS        10000u     // for the first message
 #define PE_SESSION_IDLE_MS           300000u    // without a message
 #define PE_SESSION_LIFE_MS           86400000u  // then a new handshake, with new secrets
@@ -94,10 +94,10 @@ uint32_t pe_session_count(const struct pe_session_table *table);
 // Another keyring from now on: a session whose key is not in it any more ends with its next message or sweep.
 void pe_session_table_keyring(struct pe_session_table *table, const struct pe_keyring *keyring);
 
-// For who has shown this static key, at the other end of a handshake. pe_session_key has to follow before anything
-// else is asked of the table. The session waits for its first message. PE_NOT_FOUND: the key is not in the keyring
-// now; PE_FULL. A key that has PE_SESSIONS_PER_KEY sessions loses its longest silent one, one that has
-// PE_SESSIONS_OPENING_PER_KEY waiting ones the oldest of them.
+// For who has shown this static key, at the other end of a handshake. pe_session_key has to follow before anything else is asked
+// of the table. The session waits for its first message. PE_NOT_FOUND: the key is not in the keyring now; PE_FULL. A key that has
+// PE_SESSIONS_OPENING_PER_KEY waiting ones loses the oldest of them; one that has PE_SESSIONS_PER_KEY live ones loses the
+// longest silent of those when the new one comes alive, since until then it may be a stranger's repeat of a handshake.
 [[nodiscard]] enum pe_status pe_session_begin(struct pe_session_table *table,
 	const uint8_t static_key[32], uint8_t level, const struct pe_peer *peer, struct pe_now now,
 	struct pe_session **session);
@@ -128,8 +128,9 @@ struct pe_session_opening {
 [[nodiscard]] enum pe_session_verdict pe_session_admit(struct pe_session_table *table,
 	uint64_t session_id, uint64_t sequence, unsigned index, struct pe_now now,
 	struct pe_session_opening *opening);
-// After the tag was right, in the order of the messages. Anything but OK: the message is not taken (its twin came
-// before it in the burst, or the session has ended).
+// After the tag was right, in the order of the messages, and after the last tag of the burst was worked out: it may replace the
+// keys that openings point to. Anything but OK: the message is not taken (its twin came before it in the burst, or the
+// session has ended).
 [[nodiscard]] enum pe_session_verdict pe_session_commit(struct pe_session_table *table,
 	const struct pe_session_opening *opening, const struct pe_peer *peer, struct pe_now now);
 

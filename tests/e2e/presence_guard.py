@@ -134,9 +134,11 @@ def key_id(engine_public):
     return hashlib.sha256(b"presenced key id" + engine_public).digest()[:8]
 
 
-def connect_message(step, engine_public, sequence, stream_id=0, cookie=bytes(16), noise=None):
+def connect_message(step, engine_public, sequence, stream_id=0, cookie=bytes(16), noise=None, clock_ms=None):
     """KNOCK, or with `noise` (a function of the prologue that gives the first message) HELLO."""
-    head = HEADER.pack(1, CONNECT, 0, stream_id, sequence, int(time.time() * 1000), 0, 1, 0, 0, bytes(16), 0, bytes(16))
+    if clock_ms is None:
+        clock_ms = int(time.time() * 1000)
+    head = HEADER.pack(1, CONNECT, 0, stream_id, sequence, clock_ms, 0, 1, 0, 0, bytes(16), 0, bytes(16))
     prologue = head + bytes([step]) + bytes(7) + key_id(engine_public) + cookie
     assert len(prologue) == PROLOGUE_BYTES
     message = prologue + (noise(prologue) if noise else bytes(128))
@@ -190,8 +192,8 @@ class Direction:
         self.step()
 
     def step(self):
-        secret = mac(self.chain, b"presenced seal")[:20]
-        self.key, self.salt = AESGCM(secret[:16]), secret[16:]
+        self.secret = mac(self.chain, b"presenced seal")[:20]
+        self.key, self.salt = AESGCM(self.secret[:16]), self.secret[16:]
         self.chain = mac(self.chain, b"presenced next")
 
 

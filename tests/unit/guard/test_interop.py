@@ -3,9 +3,11 @@
 
 test_interop.py PEER: starts guard-peer with a keyring of its own and talks to it, with each of its backends.
 """
+import hashlib
 import os
 import pathlib
 import random
+import re
 import struct
 import subprocess
 import sys
@@ -23,6 +25,36 @@ OK, UNKNOWN, EPOCH, REPLAY, TAG = range(100, 105)
 PONG = 4
 ENGINE, CLIENT, OTHER = (bytes([7, n]) + bytes(30) for n in (1, 2, 3))
 PSK = bytes(range(32))
+
+
+def example():
+    """What docs/sessions.md shows, worked out again."""
+    public = guard.public_of(ENGINE)
+    message = guard.HEADER.pack(1, 3, 0, 7, 0, 1795000000000, 0, 1, 0, 0, bytes(16), 0, bytes(16)) + b"\xaa" * 16
+    out = {"public": public, "key-id": guard.key_id(public),
+           "mac-key": hashlib.sha256(b"presenced mac key" + public).digest(),
+           "knock": guard.connect_message(guard.KNOCK, public, 42, 7, clock_ms=1795000000000)}
+    for level, name in ((guard.SIGN, "sign"), (guard.ENCRYPT, "encrypt")):
+        session = guard.Session((0x1122334455660500, level, 0, 1984, 3600, 86400, 300, 0, bytes(16)), bytes(range(32)),
+                                bytes(32))
+        if level == guard.SIGN:
+            out["epoch-0"] = session.to_engine.secret
+        out[name] = session.seal(message)
+        session.next_epoch()
+        if level == guard.SIGN:
+            out["epoch-1"] = session.to_engine.secret
+        out[name + "-epoch-1"] = session.seal(message)
+    return out
+
+
+def documented():
+    page = (pathlib.Path(__file__).resolve().parents[3] / "docs" / "sessions.md").read_text()
+    found = {}
+    for name, block in re.findall(r"<!-- vector: ([a-z0-9-]+) -->\n```\n(.*?)```", page, re.S):
+        found[name] = bytes.fromhex("".join(line[6:] for line in block.splitlines()))
+    expect("the page's examples", sorted(found), sorted(example()))
+    for name, data in example().items():
+        expect("the page's " + name, found[name].hex(), data.hex())
 
 
 class Peer:
@@ -152,6 +184,7 @@ def main():
     print(f"seed {seed}")
     chance = random.Random(seed)
     known_answer()
+    documented()
     for backend in ("best", "openssl"):
         with tempfile.TemporaryDirectory() as folder:
             peer = Peer(sys.argv[1], folder, backend)

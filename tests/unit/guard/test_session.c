@@ -162,6 +162,56 @@ static void test_message(void)
 	pe_session_table_destroy(t);
 }
 
+static void unhex(const char *text, uint8_t *out)
+{
+	for (; *text; text += 2) {
+		unsigned byte;
+
+		CU_ASSERT_EQUAL_FATAL(sscanf(text, "%2x", &byte), 1);
+		*out++ = (uint8_t)byte;
+	}
+}
+
+// The examples of docs/sessions.md, which the client in Python works out too.
+static void test_page(void)
+{
+	static const char *const tags[2][2] = {
+		{"65c92dc5712becc088b56238ca0fd449", "76020edfa90be34c3767a16c6d390023"},
+		{"987656a0664428cefd8b37f644922b68", "cf781b4aadfd9024619e4db44e7801ed"}};
+	static const char *const secrets[2] = {"a5fc634f03dc423bd256c18f6685f1054cb3259b",
+		"9bed1d25d4f0c47d8d42f13817efaf5ed254bf0d"};
+	uint8_t split[32], tag[16], secret[PE_SEAL_SECRET_BYTES];
+
+	for (unsigned i = 0; i < 32; i++)
+		split[i] = (uint8_t)i;
+	for (uint8_t level = PE_SEAL_SIGN; level <= PE_SEAL_ENCRYPT; level++) {
+		struct client_side c = {
+			.seal = seal, .grant = {.session_id = 0x1122334455660500, .level = level}};
+
+		for (unsigned d = 0; d < 2; d++) {
+			pe_session_chain_start(split, c.chain[d]);
+			pe_session_chain_step(c.chain[d], c.epoch_secret[d]);
+		}
+		for (unsigned epoch = 0; epoch < 2; epoch++) {
+			struct pe_wire_header h = {.version = 1,
+				.type = PE_TYPE_PING,
+				.stream_id = 7,
+				.timestamp_ms = 1795000000000,
+				.count = 1};
+			uint8_t data[96];
+
+			memset(data, 0xAA, sizeof data);
+			memcpy(data, &h, sizeof h);
+			unhex(secrets[epoch], secret);
+			CU_ASSERT(memcmp(c.epoch_secret[0], secret, sizeof secret) == 0);
+			client_seal(&c, data, sizeof data, epoch + 1);
+			unhex(tags[level - 1][epoch], tag);
+			CU_ASSERT(memcmp(data + 64, tag, sizeof tag) == 0);
+			client_next_epoch(&c);
+		}
+	}
+}
+
 static void test_epochs(void)
 {
 	struct pe_session_table *t = make_table(4);
@@ -363,6 +413,14 @@ static void test_bounds(void)
 		CU_ASSERT(pe_session_count(t) <= PE_SESSIONS_PER_KEY);
 	}
 	CU_ASSERT_EQUAL(pe_session_count(t), PE_SESSIONS_PER_KEY);
+	// Handshakes that nobody finishes end no live one.
+	for (unsigned i = 0; i < 50; i++)
+		CU_ASSERT_PTR_NOT_NULL_FATAL(begin(t, &c, 1, PE_SEAL_SIGN, p, at(100 + i)));
+	CU_ASSERT_EQUAL(pe_session_count(t), PE_SESSIONS_PER_KEY + PE_SESSIONS_OPENING_PER_KEY);
+	for (unsigned i = 0; i < 16; i++)
+		CU_ASSERT_EQUAL(send(t, &kept, 100 + i, p, at(200)), PE_SESSION_OK);
+	CU_ASSERT_EQUAL(pe_session_sweep(t, 200, at(200 + PE_SESSION_OPENING_MS)), 4);
+	CU_ASSERT_EQUAL(pe_session_count(t), PE_SESSIONS_PER_KEY);
 	// Another key is not touched by it, and the table's own bound holds.
 	pe_session_table_destroy(t);
 	t = make_table(20);
@@ -486,7 +544,7 @@ static void test_model(void)
 int main(void)
 {
 	static const struct testing_case cases[] = {{"a message and its twins", test_message},
-		{"epochs", test_epochs}, {"ends", test_ends},
+		{"the page's examples", test_page}, {"epochs", test_epochs}, {"ends", test_ends},
 		{"another keyring", test_another_keyring}, {"moves", test_moves},
 		{"bounds", test_bounds}, {"against a model", test_model}};
 	static const char *const names[] = {"a.key", NULL};
