@@ -21,5 +21,8 @@ int main(int argc, char **argv)
 	module_encode();
 	module_fence();
 	module_filter();
+#ifdef BENCH_GUARD
+	module_guard();
+#endif
 	return bench_run(argc, argv);
 }

@@ -19,6 +19,7 @@ void module_ring(void);
 void module_encode(void);
 void module_fence(void);
 void module_filter(void);
+void module_guard(void);
 
 // An engine of core.h, fixed, with the crowd in it; made when it is first asked for. The thread is its worker from enter to
 // leave: a thread can be one worker at a time.
