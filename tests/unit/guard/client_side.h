@@ -54,11 +54,10 @@ static inline struct pe_wire_connect client_knock(const struct client_side *c, u
 	return m;
 }
 
-static inline struct pe_wire_connect client_hello(
-	struct client_side *c, uint64_t sequence, const uint8_t cookie[16], uint8_t level)
+static inline struct pe_wire_connect client_hello_with(struct client_side *c, uint64_t sequence,
+	const uint8_t cookie[16], struct pe_wire_hello hello)
 {
 	struct pe_wire_connect m = client_knock(c, sequence);
-	struct pe_wire_hello hello = {.level = level, .timestamp_ms = 1};
 
 	m.step = PE_CONNECT_HELLO;
 	memcpy(m.cookie, cookie, 16);
@@ -68,6 +67,13 @@ static inline struct pe_wire_connect client_hello(
 		abort();
 	client_mac(c, &m);
 	return m;
+}
+
+static inline struct pe_wire_connect client_hello(
+	struct client_side *c, uint64_t sequence, const uint8_t cookie[16], uint8_t level)
+{
+	return client_hello_with(
+		c, sequence, cookie, (struct pe_wire_hello){.level = level, .timestamp_ms = 1});
 }
 
 static inline bool client_welcome(struct client_side *c, const struct pe_wire_welcome *m)

@@ -137,6 +137,32 @@ static void test_prefixes(void)
 	pe_bucket_table_destroy(&table);
 }
 
+// Who comes when a set is full takes over the fullest bucket, with what is left in it.
+static void test_takes_over(void)
+{
+	static uint8_t key[64] = {4};
+	struct pe_rate rate = rate_of(1, 10);
+	struct pe_bucket_table table;
+	uint8_t address[16];
+
+	CU_ASSERT_EQUAL_FATAL(pe_bucket_table_create(&table, 1, &rate, key), PE_OK);
+	for (unsigned i = 0; i < 4; i++) { // 9, 8, 4 and 6 drawn: 1, 2, 6 and 4 left
+		static const uint32_t drawn[4] = {9, 8, 4, 6};
+
+		v4(address, 10, 0, i, 1);
+		CU_ASSERT(pe_bucket_table_take(&table, address, 1000, drawn[i]));
+	}
+	v4(address, 10, 1, 0, 1);
+	CU_ASSERT_FALSE(pe_bucket_table_take(&table, address, 1000, 7));
+	CU_ASSERT(pe_bucket_table_take(&table, address, 1000, 6)); // the third's
+	CU_ASSERT_EQUAL(table.taken_over, 1);
+	v4(address, 10, 0, 1, 1);
+	// the others' are as they were
+	CU_ASSERT_FALSE(pe_bucket_table_take(&table, address, 1000, 3));
+	CU_ASSERT(pe_bucket_table_take(&table, address, 1000, 2));
+	pe_bucket_table_destroy(&table);
+}
+
 // However many addresses a flood invents, it gets no more than the sets hold and refill; and an idle table forgets.
 static void test_flood(void)
 {
@@ -171,4 +197,4 @@ static void test_flood(void)
 
 TESTING_MAIN("guard-bucket", {"burst and refill", test_burst_and_refill}, {"rates", test_rates},
 	{"against a bucket of doubles", test_model}, {"prefixes", test_prefixes},
-	{"a flood from invented addresses", test_flood})
+	{"taking over", test_takes_over}, {"a flood from invented addresses", test_flood})

@@ -182,6 +182,24 @@ static void test_silence(void)
 		CU_ASSERT(receive(&m, sizeof m, p, at(1)) >= PE_CONNECT_MALFORMED);
 		((uint8_t *)&m)[bit / 8] ^= (uint8_t)(1u << bit % 8);
 	}
+	// With a MAC that is right: what is fixed is fixed, and only that.
+	for (unsigned bit = 0; bit < offsetof(struct pe_wire_connect, mac) * 8; bit++) {
+		unsigned byte = bit / 8;
+		enum pe_connect_verdict want = PE_CONNECT_MALFORMED;
+
+		if (byte >= offsetof(struct pe_wire_header, stream_id) &&
+			byte < offsetof(struct pe_wire_header, session_id))
+			want = PE_CONNECT_COOKIED;
+		else if (byte >= offsetof(struct pe_wire_connect, key_id) &&
+			byte < offsetof(struct pe_wire_connect, cookie))
+			want = PE_CONNECT_KEY;
+		else if (bit == offsetof(struct pe_wire_connect, step) * 8 + 1)
+			want = PE_CONNECT_COOKIED; // KNOCK became HELLO, whose cookie does not hold
+		((uint8_t *)&m)[byte] ^= (uint8_t)(1u << bit % 8);
+		client_mac(&c, &m);
+		CU_ASSERT_EQUAL(receive(&m, sizeof m, p, at(1)), want);
+		((uint8_t *)&m)[byte] ^= (uint8_t)(1u << bit % 8);
+	}
 	got = knock(&c, p, at(1));
 	m = client_hello(&c, 2, got.cookie, PE_SEAL_SIGN);
 	for (unsigned bit = 0; bit < sizeof m * 8; bit++) {
@@ -226,6 +244,16 @@ static void test_silence(void)
 	expect_silence(PE_CONNECT_LEVEL, &m, sizeof m, p, at(3));
 	m = client_hello(&c, 2, got.cookie, 3);
 	expect_silence(PE_CONNECT_LEVEL, &m, sizeof m, p, at(3));
+	for (unsigned byte = 0; byte < sizeof(struct pe_wire_hello);
+		byte++) { // and reserved fields
+		struct pe_wire_hello hello = {.level = PE_SEAL_SIGN};
+
+		((uint8_t *)&hello)[byte] ^= 0x40;
+		m = client_hello_with(&c, 2, got.cookie, hello);
+		if (byte >= 8 && byte < 16) // a clock may say what it likes
+			continue;
+		expect_silence(PE_CONNECT_LEVEL, &m, sizeof m, p, at(3));
+	}
 	CU_ASSERT_EQUAL(pe_session_count(table), 0);
 	// A wrong pre-shared key: the engine cannot tell yet, but the client cannot read the answer, and its session
 	// ends unused.

@@ -131,6 +131,16 @@ static void test_message(void)
 	CU_ASSERT_EQUAL(pe_session_admit(t, s->id, 2, 1, at(2), &b), PE_SESSION_OK);
 	CU_ASSERT_EQUAL(pe_session_commit(t, &a, &peer, at(2)), PE_SESSION_OK);
 	CU_ASSERT_EQUAL(pe_session_commit(t, &b, &peer, at(2)), PE_SESSION_REPLAY);
+	// Ended by another message of the burst, and its entry taken by the next session.
+	CU_ASSERT_PTR_NOT_NULL(begin(t, &other, 3, PE_SEAL_SIGN, peer, at(2)));
+	CU_ASSERT_EQUAL(
+		pe_session_admit(t, other.grant.session_id, 1, 0, at(2), &a), PE_SESSION_OK);
+	pe_session_end(t, a.session);
+	CU_ASSERT_EQUAL(pe_session_commit(t, &a, &peer, at(2)), PE_SESSION_UNKNOWN);
+	CU_ASSERT_PTR_EQUAL(begin(t, &other, 3, PE_SEAL_SIGN, peer, at(2)), a.session);
+	CU_ASSERT_EQUAL(pe_session_commit(t, &a, &peer, at(2)), PE_SESSION_UNKNOWN);
+	CU_ASSERT(!a.session->live && a.session->replay.top == 0);
+	pe_session_end(t, a.session);
 	// Another session's message, another's id.
 	CU_ASSERT_PTR_NOT_NULL(begin(t, &other, 2, PE_SEAL_ENCRYPT, peer, at(2)));
 	other.grant.session_id = c.grant.session_id;
