@@ -2,7 +2,7 @@
 // a keyed hash (SipHash-2-4 of 128 bits) of source, address, port and the minute; it holds in its minute and in the
 // next. The secret changes every two minutes: it comes out of a chain of one-way steps from a seed that is drawn at
 // start, so that workers who were given the same seed agree without sharing anything, and who learns a secret learns
-// none before it. Tuned for one hash to make one and at most two to check, some 35 ns each. Pure but for the chain,
+// none before it. Tuned for one hash to make one and at most two to check, some 50 ns each. Pure but for the chain,
 // which belongs to one thread; each worker has its own copy.
 #pragma once
 

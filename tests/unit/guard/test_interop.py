@@ -57,12 +57,29 @@ def documented():
         expect("the page's " + name, found[name].hex(), data.hex())
 
 
+def secret_file(folder, name, secret):
+    with open(os.open(os.path.join(folder, name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as f:
+        f.write(secret.hex() + "\n")
+
+
+def documented_keyring(program):
+    """The page's keyring loads as it stands there."""
+    page = (pathlib.Path(__file__).resolve().parents[3] / "docs" / "sessions.md").read_text()
+    text = re.search(r"```yaml\n(.*?)```", page, re.S)[1]
+    with tempfile.TemporaryDirectory() as folder:
+        for i, name in enumerate(re.findall(r"_file: ([\w.-]+)", text)):
+            secret_file(folder, name, bytes([7, i]) + bytes(30))
+        keyring = os.path.join(folder, "keyring.yaml")
+        with open(keyring, "w") as f:
+            f.write(text)
+        run = subprocess.run([program, keyring], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+        expect("the page's keyring", (run.returncode, run.stderr), (0, ""))
+
+
 class Peer:
     def __init__(self, program, folder, backend):
-        for name, secret in (("engine.key", ENGINE), ("client.psk", PSK)):
-            path = os.path.join(folder, name)
-            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as f:
-                f.write(secret.hex() + "\n")
+        secret_file(folder, "engine.key", ENGINE)
+        secret_file(folder, "client.psk", PSK)
         keyring = os.path.join(folder, "keyring.yaml")
         with open(keyring, "w") as f:
             f.write("engine: {keys: [{secret_file: engine.key}]}\nprincipals:\n"
@@ -185,6 +202,7 @@ def main():
     chance = random.Random(seed)
     known_answer()
     documented()
+    documented_keyring(sys.argv[1])
     for backend in ("best", "openssl"):
         with tempfile.TemporaryDirectory() as folder:
             peer = Peer(sys.argv[1], folder, backend)
