@@ -219,10 +219,109 @@ static void test_ended_inside(void)
 	pe_session_table_destroy(t);
 }
 
+// What an outsider can make of what it saw, and an insider of its own keys: none of it is taken, and no byte of any session changes.
+static void test_attack(void)
+{
+	enum { SESSIONS = 40, SEEN = 50 };
+	static struct client_side c[SESSIONS], old[SESSIONS];
+	static struct pe_session *s[SESSIONS], copy[SESSIONS];
+	static uint8_t seen[SESSIONS][SEEN][MESSAGE], data[PE_BURST_MAX][MESSAGE];
+	struct pe_peer peer = {.address = {1}, .port = 6};
+	struct pe_session_table *t = make_table(), *restarted = make_table();
+	uint64_t seed = 0x5EED0009, messages = testing_amount(1000000), taken = 0;
+	struct pe_sealed burst[PE_BURST_MAX];
+	unsigned changed = 0;
+
+	printf("seed %#llx ", (unsigned long long)seed);
+	for (unsigned i = 0; i < SESSIONS; i++) {
+		s[i] = begin(t, &c[i], (uint8_t)(1 + i % CLIENTS), at(0));
+		CU_ASSERT_PTR_NOT_NULL_FATAL(s[i]);
+		for (unsigned n = 0; n < SEEN; n++) { // two epochs, with every second sequence
+			if (n == SEEN / 2) {
+				old[i] = c[i];
+				client_next_epoch(&c[i]);
+			}
+			client_seal(&c[i], seen[i][n], MESSAGE, 2 * n + 2);
+			memcpy(data[0], seen[i][n], MESSAGE);
+			burst[0] = (struct pe_sealed){
+				.data = data[0], .bytes = MESSAGE, .peer = &peer};
+			pe_unseal_burst(t, seal, burst, 1, at(n < SEEN / 2 ? 0 : 10000));
+			CU_ASSERT_EQUAL(burst[0].verdict, PE_SESSION_OK);
+		}
+		copy[i] = *s[i];
+	}
+	for (uint64_t done = 0; done < messages; done += PE_BURST_MAX) {
+		bool restart = done / PE_BURST_MAX % 8 == 0;
+		// Within the overlap of the epochs, and behind it.
+		uint64_t now = done < messages / 2 ? 20000 : 50000;
+
+		for (unsigned m = 0; m < PE_BURST_MAX; m++) {
+			uint64_t x = testing_random(&seed), y = testing_random(&seed);
+			unsigned i = x % SESSIONS, n = x / 64 % SEEN;
+			struct client_side forger =
+				c[(i + 1 + x / 8192 % (SESSIONS - 1)) % SESSIONS];
+			uint64_t sequence = y / 65536 % (2 * SEEN + 40);
+
+			memcpy(data[m], seen[i][n], MESSAGE);
+			burst[m] = (struct pe_sealed){
+				.data = data[m], .bytes = MESSAGE, .peer = &peer};
+			if (restart) // as it was sent, to an engine that has started anew
+				continue;
+			switch (y % 8) {
+			case 0: // repeated
+				break;
+			case 1: // a bit turned
+				data[m][y / 8 % MESSAGE] ^= (uint8_t)(1u << y / 1024 % 8);
+				break;
+			case 2: // cut short
+				burst[m].bytes = 80 + y / 8 % (MESSAGE - 80);
+				break;
+			case 3: // under a sequence that is free
+				memcpy(data[m] + 8, &sequence, 8);
+				break;
+			case 4: // under another's id
+				memcpy(data[m] + 24, &s[(i + 1) % SESSIONS]->id, 8);
+				break;
+			case 5: // another principal's keys, in the right epoch
+				forger.grant.session_id = c[i].grant.session_id;
+				client_seal(&forger, data[m], MESSAGE, sequence);
+				break;
+			case 6: // keys of an epoch under the number of another
+				forger = y / 8 % 2 ? old[i] : c[i];
+				forger.epoch ^= 1;
+				client_seal(&forger, data[m], MESSAGE, 2 * SEEN + 3 + sequence);
+				break;
+			default: // anything, with an id that is there
+				for (unsigned b = 0; b < MESSAGE; b++)
+					data[m][b] = (uint8_t)(testing_random(&seed) >> 32);
+				memcpy(data[m] + 25, (const uint8_t *)&s[i]->id + 1, 7);
+			}
+		}
+		pe_unseal_burst(restart ? restarted : t, seal, burst, PE_BURST_MAX, at(now));
+		for (unsigned m = 0; m < PE_BURST_MAX; m++)
+			taken += burst[m].verdict == PE_SESSION_OK || burst[m].session;
+	}
+	CU_ASSERT_EQUAL(taken, 0);
+	for (unsigned i = 0; i < SESSIONS; i++)
+		changed += memcmp(&copy[i], s[i], sizeof copy[i]) != 0;
+	CU_ASSERT_EQUAL(changed, 0);
+	CU_ASSERT_EQUAL(pe_session_count(t), SESSIONS);
+	// The true ones go on.
+	for (unsigned i = 0; i < SESSIONS; i++) {
+		client_seal(&c[i], data[0], MESSAGE, 2 * SEEN + 1);
+		burst[0] = (struct pe_sealed){.data = data[0], .bytes = MESSAGE, .peer = &peer};
+		pe_unseal_burst(t, seal, burst, 1, at(50000));
+		CU_ASSERT_EQUAL(burst[0].verdict, PE_SESSION_OK);
+	}
+	pe_session_table_destroy(t);
+	pe_session_table_destroy(restarted);
+}
+
 int main(void)
 {
 	static const struct testing_case cases[] = {{"shape", test_shape},
-		{"against a model", test_model}, {"ended inside of a burst", test_ended_inside}};
+		{"against a model", test_model}, {"ended inside of a burst", test_ended_inside},
+		{"attack", test_attack}};
 	static const char *const names[] = {"a.key", NULL};
 	static char text[2048];
 	struct pe_error error;
