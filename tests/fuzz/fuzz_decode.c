@@ -5,6 +5,7 @@
 // shorter, is sound for one
 // side only, and is given back byte for byte by the encoder.
 #include "wire/decode.h"
+#include "wire/details.h"
 #include "wire/encode.h"
 #include "wire/extension.h"
 #include "wire/half.h"
@@ -126,9 +127,36 @@ static uint32_t told_again(uint8_t *out, const uint8_t *data, const struct pe_wi
 	EXPECT(n.first_sequence > 0 && n.first_sequence + view->count > n.first_sequence);
 	for (unsigned i = 0; i < view->count; i++) {
 		pe_wire_get_event(view, i, &events[i]);
-		EXPECT(events[i].kind >= PE_EVENT_ENTER && events[i].kind <= PE_EVENT_ENDED);
+		EXPECT(events[i].kind >= PE_EVENT_ENTER && events[i].kind <= PE_EVENT_PAYLOAD);
 	}
 	return pe_wire_put_notice(out, PE_WIRE_BYTES_MAX, &view->header, &n, events, view->count);
+}
+
+static uint32_t detailed_again(uint8_t *out, const struct pe_wire_view *view)
+{
+	const uint8_t *record = view->records;
+
+	for (unsigned i = 0; i < view->count; i++) {
+		struct pe_details_blocks blocks, again;
+		struct pe_wire_update update;
+
+		memcpy(&update, record + 8, sizeof update);
+		sound_count += pe_wire_check_update(&update, &limits[0]) == PE_REASON_none;
+		if (pe_wire_check_detailed(record, &blocks) == PE_REASON_none) {
+			pe_wire_get_detailed(record, &again);
+			EXPECT(again.mask == blocks.mask);
+			for (unsigned type = 1; type <= PE_DETAILS_TYPES; type++)
+				EXPECT(again.content[type] == blocks.content[type] &&
+					(!blocks.content[type] ||
+						blocks.content[type] + blocks.bytes[type] <=
+							record + pe_wire_detailed_next(record)));
+			sound_count++;
+		}
+		record += pe_wire_detailed_next(record);
+	}
+	EXPECT(record == view->records + view->records_bytes);
+	return pe_wire_put_detailed(out, PE_WIRE_BYTES_MAX, &view->header, &view->body.update,
+		view->records, view->records_bytes, view->count);
 }
 
 static void engine_side(const uint8_t *data, uint32_t bytes, const struct pe_wire_view *view)
@@ -153,6 +181,9 @@ static void engine_side(const uint8_t *data, uint32_t bytes, const struct pe_wir
 		}
 		out_bytes = pe_wire_put_update(
 			out, sizeof out, &view->header, &view->body.update, updates, view->count);
+		break;
+	case PE_TYPE_DETAILED_UPDATE:
+		out_bytes = detailed_again(out, view);
 		break;
 	case PE_TYPE_WITHDRAW:
 		for (unsigned i = 0; i < view->count; i++) {
@@ -223,20 +254,35 @@ static void add_again(
 	}
 }
 
+static uint32_t add_detailed_again(struct pe_wire_response *r, const uint8_t *at)
+{
+	struct pe_wire_result result;
+	uint32_t bytes = pe_wire_result_bytes(at, true);
+
+	memcpy(&result, at, sizeof result);
+	EXPECT(pe_wire_response_add_detailed(
+		r, &result, at + sizeof result, bytes - (uint32_t)sizeof result));
+	return bytes;
+}
+
 static uint32_t response_again(uint8_t *out, const struct pe_wire_view *view)
 {
 	struct pe_wire_response r;
 	struct pe_wire_answer a;
-	const uint8_t *results;
+	const uint8_t *results, *at;
 	uint32_t offset = 0;
 	unsigned answers = 0;
 
 	pe_wire_response_begin(&r, out, PE_WIRE_BYTES_MAX);
 	while (pe_wire_next_answer(view, &offset, &a, &results)) {
+		at = results;
 		EXPECT(pe_wire_response_open(
 			&r, a.query_id, a.stream_id, a.request_sequence, a.part));
 		for (unsigned i = 0; i < a.result_count; i++)
-			add_again(&r, results, i, a.flags);
+			if (a.flags & PE_ANSWER_DETAILED)
+				at += add_detailed_again(&r, at);
+			else
+				add_again(&r, results, i, a.flags);
 		if (a.detail)
 			pe_wire_response_detail(&r, a.detail);
 		pe_wire_response_close(&r, PE_REASON_none, a.flags, a.cursor);
@@ -271,6 +317,7 @@ static void client_side(const uint8_t *data, uint32_t bytes, const struct pe_wir
 					out, sizeof out, &view->header, PE_REASON_none, &e));
 		break;
 	case PE_TYPE_SPATIAL_UPDATE:
+	case PE_TYPE_DETAILED_UPDATE:
 	case PE_TYPE_WITHDRAW:
 		for (unsigned i = 0; i < view->count; i++)
 			pe_wire_get_ack(view, i, &acks[i]);
@@ -451,6 +498,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t size_max, unsi
 		{PE_TYPE_PONG, 0, 80, 16},
 		{PE_TYPE_SPATIAL_UPDATE, PE_FLAG_RESPONSE, 112, 16},
 		{PE_TYPE_WITHDRAW, PE_FLAG_RESPONSE, 112, 16},
+		{PE_TYPE_DETAILED_UPDATE, PE_FLAG_RESPONSE, 112, 16},
 		{PE_TYPE_SPATIAL_RESPONSE, 0, 80, 48},
 		{PE_TYPE_STATE_RESPONSE, 0, 96, 16},
 		{PE_TYPE_REGION_SUBSCRIBE, 0, 128, 168},
