@@ -5,6 +5,7 @@
 #include "internal.h"
 #include "tools.h"
 #include "wire/extension.h"
+#include "wire/subscribe.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -344,6 +345,58 @@ static unsigned messages_of(
 	return MESSAGES * work->records;
 }
 
+// ---- standing queries ----
+
+#define FENCE_RADIUS_M  5000.0
+#define FENCE_SPACING_M 10000.0
+#define FENCE_MARGIN_M  100.0f
+
+static uint64_t counted(const struct core_worker *w, unsigned counter)
+{
+	return atomic_load_explicit(&w->worker->counters.value[counter], memory_order_relaxed);
+}
+
+// The next message of the one subscription, when the one before is done. Returns 1, or 0: it is not, or all were sent.
+static unsigned subscribe(struct core_worker *w, struct pe_message *message)
+{
+	uint32_t all = w->core->options.fences, across = (uint32_t)ceil(sqrt(all)), count = 0;
+	uint64_t busy = counted(w, PE_COUNTER_REASON(PE_REASON_subscribe_busy));
+	struct pe_wire_header header = {.stream_id = w->index + 1};
+	struct pe_wire_subscribe s = {.subscription_id = 1,
+		.op = w->subscribes ? PE_SUBSCRIBE_ADD : PE_SUBSCRIBE_OPEN,
+		.expiration_ms = w->subscribes ? 0 : PE_TTL_MAX_MS,
+		.message = w->subscribes};
+	struct pe_wire_fence fences[PE_SUBSCRIBE_FENCES_MAX];
+
+	if (counted(w, PE_COUNTER_subscribes_taken) < w->subscribes) {
+		if (busy == w->busy)
+			return 0;
+		w->busy = (uint32_t)busy; // once more, as it was
+	} else {
+		for (; count < PE_SUBSCRIBE_FENCES_MAX && w->subscribed < all; w->subscribed++) {
+			double x = w->subscribed % across - (across - 1) / 2.0;
+			double y = w->subscribed / across - (across - 1) / 2.0;
+
+			fences[count++] = (struct pe_wire_fence){.fence_id = w->subscribed + 1,
+				.margin_m = FENCE_MARGIN_M,
+				.query = {.kind = PE_QUERY_SPHERE,
+					.a = {w->core->side_m / 2 + x * FENCE_SPACING_M,
+						w->core->side_m / 2 + y * FENCE_SPACING_M,
+						CROWD_HEIGHT_M},
+					.b = {FENCE_RADIUS_M}}};
+		}
+		if (!count)
+			return 0;
+		w->subscribe_bytes = pe_wire_put_subscribe(
+			w->messages, PE_WIRE_BYTES_MAX, &header, &s, fences, count, NULL, 0);
+		w->subscribes++;
+	}
+	*message = (struct pe_message){
+		.data = w->messages, .bytes = w->subscribe_bytes, .peer = own_peer};
+	pe_count(&w->worker->counters, PE_COUNTER_rx_packets, 1);
+	return 1;
+}
+
 // ---- turns ----
 
 // Records handed over are not to be dropped: a worker sends nothing new while it or its neighbour is behind.
@@ -372,6 +425,8 @@ __attribute__((noinline)) unsigned core_turn(struct core_worker *w, const struct
 		count = QUERY_MESSAGES;
 		w->queries_due = work->kind == CORE_MIXED ? w->queries_due - done : 0;
 	}
+	if (work->kind == CORE_SUBSCRIBE)
+		count = subscribe(w, messages);
 	if (work->kind == CORE_MESSAGES && !behind(w)) {
 		done = messages_of(w, work, messages);
 		count = MESSAGES;
@@ -458,6 +513,8 @@ static struct pe_engine_config config_of(const struct core_options *o)
 	struct pe_engine_config c = {.worker_count = o->workers,
 		.entity_count_max = o->entities + ENTITIES_SPARE,
 		.huge_pages = o->huge_pages,
+		.fence_count_max = o->fences,
+		.member_count_max = o->fences ? o->entities + o->entities / 4 : 0,
 		.space_count = 1};
 
 	c.spaces[0] =
@@ -473,7 +530,8 @@ static struct pe_engine_config config_of(const struct core_options *o)
 	return c;
 }
 
-static const struct core_work idle_work = {.kind = CORE_IDLE}, fill_work = {.kind = CORE_FILL};
+static const struct core_work idle_work = {.kind = CORE_IDLE}, fill_work = {.kind = CORE_FILL},
+			      subscribe_work = {.kind = CORE_SUBSCRIBE};
 
 static enum pe_status start_workers(struct core *core, struct pe_error *error)
 {
@@ -527,6 +585,31 @@ static enum pe_status fill_all(struct core *core, struct pe_error *error)
 	return fail(error, PE_FULL, "the entities did not all come to be");
 }
 
+// Until all fences are in place, and everyone who is in one was told of.
+static enum pe_status subscribe_all(struct core *core, struct pe_error *error)
+{
+	const struct core_worker *w = &core->workers[0];
+	double limit = tool_seconds() + FILL_LIMIT_S;
+	uint64_t told = 0, quiet = 0;
+
+	core_set_work(core, 0, &subscribe_work);
+	while (quiet < 100 && tool_seconds() < limit) {
+		uint64_t now = counted(w, PE_COUNTER_events_enter);
+
+		tool_sleep_s(0.01);
+		quiet = now == told && counted(w, PE_COUNTER_fences_added) == core->options.fences ?
+			quiet + 1 :
+			0;
+		told = now;
+	}
+	core_set_work(core, 0, &idle_work);
+	if (quiet < 100 || counted(w, PE_COUNTER_events_gap) ||
+		counted(w, PE_COUNTER_members_refused))
+		return fail(error, PE_FULL, "the fences did not all come to stand");
+	core->subscribe_s -= 1; // the quiet second
+	return PE_OK;
+}
+
 enum pe_status core_start(
 	struct core *core, const struct core_options *options, struct pe_error *error)
 {
@@ -537,7 +620,8 @@ enum pe_status core_start(
 	*core = (struct core){.options = *options, .fixed_ms = FIXED_MS};
 	core->side_m = crowd_side_m(options->entities);
 	if (options->workers < 1 || options->workers > CORE_WORKERS_MAX || options->entities < 64 ||
-		options->entities % 4 || (options->fixed && options->workers != 1))
+		options->entities % 4 || (options->fixed && options->workers != 1) ||
+		(options->fences && (options->fixed || options->workers != 1)))
 		return fail(error, PE_INVALID,
 			"1 or 2 workers, 1 when fixed; entities: a multiple of 4, at least 64");
 	status = pe_engine_create(&config, &core->engine, error);
@@ -552,6 +636,10 @@ enum pe_status core_start(
 	if (status == PE_OK)
 		status = fill_all(core, error);
 	core->fill_s = tool_seconds() - from - core->create_s;
+	if (status == PE_OK && options->fences)
+		status = subscribe_all(core, error);
+	if (options->fences)
+		core->subscribe_s += tool_seconds() - from - core->create_s - core->fill_s;
 	if (status != PE_OK)
 		core_stop(core);
 	return status;

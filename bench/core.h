@@ -28,10 +28,21 @@ struct core_options {
 	bool thresholds; // a spatial threshold, so that small moves coalesce
 	// … and it is a prediction's: the crowd states no velocity, so its courses stand still
 	bool predicts;
+	// of 5 km about the middle, with one worker: subscribed to when the crowd is there. Between them lie 10 km, so that most of the
+	// crowd is in one; none is told of a MOVE
+	uint32_t fences;
 	int cores[CORE_WORKERS_MAX], control_core; // −1: not pinned
 };
 
-enum core_kind { CORE_IDLE, CORE_FILL, CORE_UPDATES, CORE_QUERIES, CORE_MIXED, CORE_MESSAGES };
+enum core_kind {
+	CORE_IDLE,
+	CORE_FILL,
+	CORE_SUBSCRIBE,
+	CORE_UPDATES,
+	CORE_QUERIES,
+	CORE_MIXED,
+	CORE_MESSAGES
+};
 enum core_volume { CORE_SPHERE, CORE_NEAREST, CORE_POLYGON }; // of a query
 struct core_work {
 	enum core_kind kind;
@@ -70,6 +81,9 @@ struct core_worker {
 	// written: the worker, release, once it took `work` over; read: main thread, acquire.
 	const struct core_work *_Atomic taken;
 	uint32_t filled; // numbers below were sent once
+	uint32_t subscribe_bytes;
+	uint32_t subscribed, subscribes,
+		busy; // fences of messages that were sent; these; how many were to be sent again
 };
 
 struct core {
@@ -81,7 +95,7 @@ struct core {
 	pthread_t control;
 	_Atomic bool stop; // written: main thread; read: all
 	bool threads;      // run
-	double create_s, fill_s;
+	double create_s, fill_s, subscribe_s;
 };
 
 // Makes the engine, starts the threads (not fixed) and fills it. PE_OK, or a sentence in *error.

@@ -47,7 +47,15 @@ struct options {
 	unsigned long iterations;
 };
 
-enum key { KEY_CONTROL = 256, KEY_CORE2, KEY_THRESHOLDS, KEY_DIVIDED, KEY_WORKERS, KEY_JSON };
+enum key {
+	KEY_CONTROL = 256,
+	KEY_CORE2,
+	KEY_THRESHOLDS,
+	KEY_FENCES,
+	KEY_DIVIDED,
+	KEY_WORKERS,
+	KEY_JSON
+};
 
 static const struct argp_option option_list[] = {
 	{"entities", 'e', "N", 0, "entities (1000000)", 0},
@@ -62,6 +70,7 @@ static const struct argp_option option_list[] = {
 	{"control-core", KEY_CONTROL, "N", 0, "the control thread's core (-1: any)", 0},
 	{"workers", KEY_WORKERS, "N", 0, "1 or 2 (1)", 0},
 	{"thresholds", KEY_THRESHOLDS, NULL, 0, "the space has a spatial threshold", 0},
+	{"fences", KEY_FENCES, "N", 0, "circles of 5 km that are subscribed to (0)", 0},
 	{"divided", KEY_DIVIDED, NULL, 0, "two workers own half of the entities each", 0},
 	{"no-huge", 'n', NULL, 0, "ordinary pages", 0},
 	{"json", KEY_JSON, NULL, 0, "print JSON (it always does)", 0},
@@ -125,6 +134,11 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		return 0;
 	case KEY_THRESHOLDS:
 		o->core.thresholds = true;
+		return 0;
+	case KEY_FENCES:
+		if (!(value >= 0 && value <= 100000))
+			argp_error(state, "--fences: at most 100000");
+		o->core.fences = (uint32_t)value;
 		return 0;
 	case KEY_DIVIDED:
 		o->core.divided = true;
@@ -279,6 +293,9 @@ static json_t *rates(const struct core *core, const struct window *from, const s
 			o, "scanned_a_query", json_real(TOTAL(query_candidates) / queries));
 		json_object_set_new(o, "truncated", json_real(TOTAL(queries_truncated)));
 	}
+	if (core->options.fences)
+		json_object_set_new(o, "events",
+			json_real(TOTAL(events_enter) + TOTAL(events_move) + TOTAL(events_leave)));
 	json_object_set_new(o, "refused", json_real(refused));
 	if (core->options.workers > 1)
 		json_object_set_new(o, "updates_worker_0",
@@ -309,14 +326,15 @@ static json_t *configuration(const struct core *core)
 	const struct core_options *o = &core->options;
 	uint64_t bytes = pe_engine_memory_bytes(core->engine);
 
-	return json_pack("{s:I,s:i,s:b,s:b,s:b,s:s,s:s,s:I,s:I,s:f,s:f,s:f}", "entities",
+	return json_pack("{s:I,s:i,s:b,s:b,s:b,s:i,s:s,s:s,s:I,s:I,s:f,s:f,s:f,s:f}", "entities",
 		(json_int_t)o->entities, "workers", o->workers, "huge_pages_asked", o->huge_pages,
-		"thresholds", o->thresholds, "divided", o->divided, "pages",
-		pe_memory_kind_name(core->engine->table.record_memory.kind), "scan",
+		"thresholds", o->thresholds, "divided", o->divided, "fences", (int)o->fences,
+		"pages", pe_memory_kind_name(core->engine->table.record_memory.kind), "scan",
 		pe_scan_best() == PE_SCAN_AVX512 ? "AVX-512" : "AVX2", "memory_bytes",
 		(json_int_t)bytes, "working_set_bytes", (json_int_t)core_working_set(core),
 		"bytes_an_entity", (double)bytes / core->engine->config.entity_count_max,
-		"create_s", core->create_s, "fill_s", core->fill_s);
+		"create_s", core->create_s, "fill_s", core->fill_s, "subscribe_s",
+		core->subscribe_s);
 }
 
 // ---- ways to run ----

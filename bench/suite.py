@@ -239,6 +239,24 @@ def fences(run):
     run.group("standing volumes by themselves", body)
 
 
+def watched(run):
+    """The engine under 23,000 subscribed circles, most of the crowd in one, nobody crossing an edge; and the same without."""
+    pages = run.reserve(2 * run.engine_bytes(MILLION) + (400 << 20))
+
+    def body(start):
+        plain = run.core(start, MILLION, *pages)
+        under = run.core(start, MILLION, "--fences", "23000", *pages)
+        run.keep("fences_subscribed_23000", under.ready["subscribe_s"], "s", under.ready)
+        run.keep("fences_subscribed_23000_bytes", under.ready["memory_bytes"] - plain.ready["memory_bytes"], "bytes")
+        run.warm((plain, "update"), (under, "update"))
+        for _ in range(run.rounds):
+            without = run.core_window(plain, "update", "update_without_fences", "updates", "records/s")
+            got = run.core_window(under, "update", "update_under_fences", "updates", "records/s")
+            run.keep("update_kept_under_fences", got["updates"] / without["updates"], "share")
+
+    run.group("standing queries in the engine", body)
+
+
 def small_fences(run):
     def body(start):
         small = start("presence-fence-bench", "small", "--core", str(run.worker))
@@ -426,6 +444,7 @@ def measure(build, rounds, window_s, full, huge_wanted):
             by_entities(run)
         two_workers(run)
         fences(run)
+        watched(run)
         if full:
             small_fences(run)
         latency(run)

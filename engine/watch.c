@@ -25,15 +25,19 @@ static uint32_t ring_count(const struct pe_engine *e)
 	return e->config.worker_count <= 2 ? 4096 : e->config.worker_count <= 4 ? 1024 : 256;
 }
 
+// Cells of a fence: as many as there are for each, so that all fences find room however wide they are. Its edge is placed on
+// coarser cells rather than on more.
+#define FENCE_CELLS 64u
+
 static struct pe_fence_config fence_config(const struct pe_engine_config *c)
 {
-	uint64_t placements = (uint64_t)c->fence_count_max * 32;
+	uint64_t placements = (uint64_t)c->fence_count_max * FENCE_CELLS;
 
 	return (struct pe_fence_config){.fence_count_max = c->fence_count_max,
 		.placement_count_max = placements < 4096 ? 4096 :
 			placements < 1u << 29            ? (uint32_t)placements :
 							   1u << 29,
-		.fence_cells_max = 256,
+		.fence_cells_max = FENCE_CELLS,
 		.stack_max = 256,
 		.huge_pages = c->huge_pages};
 }
