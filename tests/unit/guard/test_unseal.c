@@ -178,8 +178,9 @@ static void test_model(void)
 				taken[i][n] = taken[i][n] != 0;
 		}
 	}
-	CU_ASSERT(moved_in_burst > 20);
-	CU_ASSERT(both_in_burst > 5);
+	// A shorter run has fewer, and one of them at least.
+	CU_ASSERT(moved_in_burst > bursts / 100);
+	CU_ASSERT(both_in_burst > bursts / 500);
 	pe_session_table_destroy(t);
 }
 
