@@ -221,33 +221,51 @@ static bool beside(const struct pe_polygon *p, const double normal[3], const dou
 	return geo_dot(along, point) >= 0.0 && geo_dot(back, point) >= 0.0;
 }
 
+// A position where a polygon's edges are: of a flat one in the plane.
+static void edges_point(const struct pe_polygon *p, const double position[3], double point[3])
+{
+	point_of(p->kind, position, point);
+	if (p->kind == PE_SPACE_CARTESIAN)
+		point[2] = 0.0;
+}
+
+struct edge {
+	double normal[3], first[3], last[3];
+	double off; // how far the point is from the line, or plane, that the edge lies in
+};
+
+// Edge i of a polygon, and how a point lies to it. False: it is padding.
+static bool edge_from(const struct pe_polygon *p, unsigned i, const double point[3], struct edge *e)
+{
+	if (p->length[i] == 0.0)
+		return false;
+	for (unsigned k = 0; k < 3; k++) {
+		e->normal[k] = p->normal[k][i];
+		e->first[k] = p->first[k][i];
+		e->last[k] = p->last[k][i];
+	}
+	e->off = p->kind == PE_SPACE_CARTESIAN ? (e->normal[0] * (point[0] - e->first[0]) +
+							 e->normal[1] * (point[1] - e->first[1])) /
+			p->length[i] :
+						 geo_dot(e->normal, point);
+	return true;
+}
+
 bool pe_polygon_near(const struct pe_polygon *p, const double position[3], double margin_m)
 {
-	bool flat = p->kind == PE_SPACE_CARTESIAN;
 	double point[3], square = margin_m * margin_m;
 
-	point_of(p->kind, position, point);
-	if (flat)
-		point[2] = 0.0;
+	edges_point(p, position, point);
 	for (unsigned i = 0; i < p->ring_end[p->ring_count - 1]; i++) {
-		double normal[3], first[3], last[3], off;
+		struct edge e;
 
-		if (p->length[i] == 0.0)
-			continue; // padding
-		for (unsigned k = 0; k < 3; k++) {
-			normal[k] = p->normal[k][i];
-			first[k] = p->first[k][i];
-			last[k] = p->last[k][i];
-		}
-		off = flat ?
-			(normal[0] * (point[0] - first[0]) + normal[1] * (point[1] - first[1])) /
-				p->length[i] :
-			geo_dot(normal, point);
-		if (fabs(off) > margin_m)
+		if (!edge_from(p, i, point, &e))
 			continue;
-		if (distance_square(point, first) <= square ||
-			distance_square(point, last) <= square ||
-			beside(p, normal, point, first, last))
+		if (fabs(e.off) > margin_m)
+			continue;
+		if (distance_square(point, e.first) <= square ||
+			distance_square(point, e.last) <= square ||
+			beside(p, e.normal, point, e.first, e.last))
 			return true;
 	}
 	return false;
@@ -255,30 +273,19 @@ bool pe_polygon_near(const struct pe_polygon *p, const double position[3], doubl
 
 double pe_polygon_edge_distance(const struct pe_polygon *p, const double position[3])
 {
-	bool flat = p->kind == PE_SPACE_CARTESIAN;
 	double point[3], least = INFINITY;
 
-	point_of(p->kind, position, point);
-	if (flat)
-		point[2] = 0.0;
+	edges_point(p, position, point);
 	for (unsigned i = 0; i < p->ring_end[p->ring_count - 1]; i++) {
-		double normal[3], first[3], last[3], off;
+		struct edge e;
 
-		if (p->length[i] == 0.0)
-			continue; // padding
-		for (unsigned k = 0; k < 3; k++) {
-			normal[k] = p->normal[k][i];
-			first[k] = p->first[k][i];
-			last[k] = p->last[k][i];
-		}
-		off = flat ?
-			(normal[0] * (point[0] - first[0]) + normal[1] * (point[1] - first[1])) /
-				p->length[i] :
-			geo_dot(normal, point);
+		if (!edge_from(p, i, point, &e))
+			continue;
 		least = fmin(least,
-			sqrt(fmin(distance_square(point, first), distance_square(point, last))));
-		if (fabs(off) < least && beside(p, normal, point, first, last))
-			least = fabs(off);
+			sqrt(fmin(
+				distance_square(point, e.first), distance_square(point, e.last))));
+		if (fabs(e.off) < least && beside(p, e.normal, point, e.first, e.last))
+			least = fabs(e.off);
 	}
 	return least;
 }
