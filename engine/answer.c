@@ -88,8 +88,7 @@ static struct open_message *open_new(struct pe_worker *w, struct open_message *o
 static bool same_destination(const struct open_message *o, const struct pe_message *m,
 	const struct pe_wire_header *request)
 {
-	return o->used && o->peer.port == m->peer.port && o->peer.source == m->peer.source &&
-		memcmp(o->peer.address, m->peer.address, 16) == 0 &&
+	return o->used && pe_peer_same(&o->peer, &m->peer) &&
 		o->request.stream_id == request->stream_id &&
 		memcmp(o->request.space_id, request->space_id, 16) == 0;
 }

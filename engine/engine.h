@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 struct pe_engine;
 struct pe_worker;
@@ -91,8 +92,18 @@ struct pe_peer {
 	// by configuration: answers may be longer than requests, STATE_REQUEST is served
 	bool trusted;
 	uint8_t source; // the dataplane's number of the source
+	// who it is shown to be, by a number that stays the principal's while the engine runs; 0 = nobody that is known. Two
+	// principals at one address are two peers
+	uint32_t principal;
 	uint32_t link;  // the dataplane's own; not read by the engine, and not compared
 };
+
+// The same place to answer to, for the same principal.
+static inline bool pe_peer_same(const struct pe_peer *a, const struct pe_peer *b)
+{
+	return a->port == b->port && a->source == b->source && a->principal == b->principal &&
+		memcmp(a->address, b->address, sizeof a->address) == 0;
+}
 
 struct pe_message {
 	const uint8_t *data; // the UDP payload; readable for `bytes`, unchanged during the turn

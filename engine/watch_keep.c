@@ -15,12 +15,6 @@ static uint32_t *subscription_bucket(
 		x->subscription_name_mask];
 }
 
-static bool same_peer(const struct pe_peer *a, const struct pe_peer *b)
-{
-	return a->port == b->port && a->source == b->source &&
-		memcmp(a->address, b->address, sizeof a->address) == 0;
-}
-
 struct pe_subscription *pe_watch_find(
 	const struct pe_watch *x, const struct pe_peer *peer, uint32_t subscription_id)
 {
@@ -29,7 +23,7 @@ struct pe_subscription *pe_watch_find(
 	while (n != PE_WATCH_NONE) {
 		struct pe_subscription *s = &x->subscriptions[n];
 
-		if (s->subscription_id == subscription_id && same_peer(&s->peer, peer))
+		if (s->subscription_id == subscription_id && pe_peer_same(&s->peer, peer))
 			return s;
 		n = s->next_named;
 	}

@@ -8,7 +8,8 @@
 #include "entity/record.h"
 
 struct pe_asker {
-	bool trusted; // by configuration
+	bool trusted;       // by configuration
+	uint32_t principal; // of the peer; 0 = nobody that is known
 };
 
 // What a space makes of what its entities state.
