@@ -111,7 +111,7 @@ static void one(struct fence_scene *s, uint32_t entity, unsigned way, unsigned l
 {
 	const struct pe_place *at = &s->places[entity][way];
 	unsigned count = levels ? pe_fence_look(s->index, at->key, at->word,
-					  s->positions[entity][way], levels, s->hits) :
+					  s->positions[entity][way], levels, s->hits, NULL) :
 				  0;
 
 	s->found += count;

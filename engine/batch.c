@@ -313,6 +313,8 @@ __attribute__((always_inline)) static inline void work(
 	stage_verify(w, b, covers);
 	if (b->insert_count)
 		stage_insert(w, b);
+	if (__builtin_expect(w->watching, 0))
+		pe_watch_prefetch_batch(w);
 	stage_write(w, b, covers);
 }
 

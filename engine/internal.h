@@ -405,6 +405,9 @@ static inline void pe_watch_shown(struct pe_worker *w, uint32_t handle)
 void pe_watch_look(struct pe_worker *w);
 // A batch was written: its changes of the short ways were not noted one by one.
 void pe_watch_batch(struct pe_worker *w);
+void pe_watch_prefetch_batch(const struct pe_worker *w);
+// The entity is in another leaf from now on.
+void pe_watch_moved(struct pe_worker *w, uint32_t handle);
 // watch_payload.c: to the subscriptions that ask for payloads and have a fence that the entity is inside of.
 void pe_watch_payload(struct pe_worker *w, uint32_t handle, const uint8_t *payload, uint32_t bytes);
 // An entity that is there is about to be taken away.

@@ -236,6 +236,8 @@ static enum pe_publish publish_elsewhere(struct pe_worker *w, uint32_t handle,
 	}
 	r->slot = slot;
 	r->key = key;
+	if (w->watching)
+		pe_watch_moved(w, handle);
 	if (!there)
 		set_life(r, PE_LIFE_THERE);
 	return PE_PUBLISHED;

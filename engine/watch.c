@@ -44,6 +44,11 @@ static struct pe_fence_config fence_config(const struct pe_engine_config *c)
 
 static void tell(void *context, const struct pe_member_event *event);
 
+static uint32_t handle_end(const struct pe_engine_config *c)
+{
+	return pe_handle_nth(c->entity_count_max - 1) + 1;
+}
+
 static struct pe_member_config member_config(struct pe_worker *w)
 {
 	const struct pe_engine_config *c = &w->engine->config;
@@ -51,7 +56,7 @@ static struct pe_member_config member_config(struct pe_worker *w)
 	return (struct pe_member_config){
 		.member_count_max = c->member_count_max / c->worker_count + 1,
 		.fence_count_max = c->fence_count_max,
-		.handle_end = pe_handle_nth(c->entity_count_max - 1) + 1,
+		.handle_end = handle_end(c),
 		.huge_pages = c->huge_pages,
 		.tell = tell,
 		.context = w};
@@ -84,6 +89,10 @@ enum pe_status pe_watch_create_shared(struct pe_engine *e, struct pe_error *erro
 	s->fence_count_max = c->fence_count_max;
 	s->subscription_count_max = c->subscription_count_max;
 	s->fence_bytes_max = (4u << 20) + 2048 * (uint64_t)c->fence_count_max;
+	if (pe_memory_map((uint64_t)handle_end(c) * sizeof *s->safe, c->huge_pages,
+		    &s->safe_memory) != PE_OK)
+		return fail(error, "the safe regions");
+	s->safe = s->safe_memory.base;
 	if (n == 1)
 		return PE_OK;
 	// cold: at start
@@ -173,6 +182,7 @@ enum pe_status pe_watch_create(struct pe_worker *w, struct pe_error *error)
 	lay_out(x, c, hits_max, x->memory.base);
 	make_empty(x);
 	x->key = &w->engine->table.index.key;
+	x->epoch = PE_SAFE_EPOCH(w->index);
 	return PE_OK;
 }
 
@@ -209,6 +219,7 @@ void pe_watch_destroy_shared(struct pe_engine *e)
 	if (!e->watch)
 		return;
 	pe_memory_unmap(&e->watch->ring_memory);
+	pe_memory_unmap(&e->watch->safe_memory);
 	free(e->watch->rings); // cold: at the end
 	free(e->watch);        // cold: at the end
 	e->watch = NULL;
@@ -227,7 +238,8 @@ uint64_t pe_watch_memory_bytes(const struct pe_engine *e)
 		bytes += pe_fence_plan(&fences).total_bytes + pe_member_plan(&members).total_bytes +
 			sizeof(struct pe_watch) + e->workers[i]->watch->memory.mapped_bytes;
 	}
-	return bytes + sizeof *e->watch + e->watch->ring_memory.mapped_bytes;
+	return bytes + sizeof *e->watch + e->watch->ring_memory.mapped_bytes +
+		e->watch->safe_memory.mapped_bytes;
 }
 
 uint64_t pe_watch_memory_more(const struct pe_engine *e)
@@ -344,13 +356,40 @@ void pe_watch_note(struct pe_worker *w, uint32_t handle, bool corrected)
 	x->corrected[x->touched_count++] = corrected;
 }
 
+void pe_watch_prefetch_batch(const struct pe_worker *w)
+{
+	const struct pe_batch *b = &w->batch;
+
+	for (unsigned i = 0; i < b->count; i++)
+		if (b->handle[i] != PE_HANDLE_NONE)
+			pe_prefetch(&w->engine->watch->safe[b->handle[i]]);
+}
+
+// Is the entity where no fence has to look at it? An entry of this worker's epoch is of an entity that was there and this worker's
+// when it was looked at, and hasn't gone since.
+static inline bool is_safe(const struct pe_worker *w, uint32_t handle)
+{
+	const struct pe_safe_region *s = &w->engine->watch->safe[handle];
+	const struct pe_record *r = &w->engine->table.records[handle];
+
+	return pe_safe_holds(s, w->watch->epoch, r->shown.word,
+		       w->engine->spaces[PE_KEY_SPACE(r->key)].space.z_shift) &&
+		r->shown.radius_m == 0.0f && !(r->shown.attributes & PE_PUBLISHED_MORE);
+}
+
 void pe_watch_batch(struct pe_worker *w)
 {
 	const struct pe_batch *b = &w->batch;
 
 	for (unsigned i = 0; i < b->count; i++)
-		if (b->change[i].way != PE_WAY_GENERAL && b->handle[i] != PE_HANDLE_NONE)
+		if (b->change[i].way != PE_WAY_GENERAL && b->handle[i] != PE_HANDLE_NONE &&
+			!is_safe(w, b->handle[i]))
 			pe_watch_note(w, b->handle[i], false);
+}
+
+void pe_watch_moved(struct pe_worker *w, uint32_t handle)
+{
+	pe_safe_forget(&w->engine->watch->safe[handle]);
 }
 
 // An entity on its way through the stages.
@@ -361,17 +400,21 @@ struct look {
 	bool corrected;
 };
 
-// Drops the hits that the view does not pass.
-static unsigned take_hits(struct pe_worker *w, const struct pe_view *view, unsigned count)
+// Drops the hits that the view does not pass. *plain: none of them may change its mind as long as the entity's reach is not limited.
+static unsigned take_hits(
+	struct pe_worker *w, const struct pe_view *view, unsigned count, bool *plain)
 {
 	struct pe_watch *x = w->watch;
 	unsigned kept = 0;
+
+	*plain = true;
 
 	for (unsigned i = 0; i < count; i++) {
 		struct pe_watch_fence *f =
 			(struct pe_watch_fence *)(uintptr_t)pe_fence_id(x->index, x->hits[i].fence);
 		const struct pe_watch_part *part = pe_watch_part(w, f);
 
+		*plain = *plain && f->stand.plain;
 		if (f->follows && memcmp(f->follow_id, view->id, 16) == 0)
 			continue;
 		if (pe_stand_takes(&f->stand, centre_of(f, part), view, now_of(w)))
@@ -390,12 +433,17 @@ static void place_of(const struct pe_view *view, double position[3])
 static void look_one(struct pe_worker *w, const struct look *l)
 {
 	struct pe_watch *x = w->watch;
+	struct pe_safe_region *safe = &w->engine->watch->safe[l->handle];
+	double position[3], room = INFINITY;
 	struct pe_view view;
-	double position[3];
 	unsigned count;
+	bool plain, all;
 
-	if (!l->levels && !pe_member_some(x->members, l->handle))
+	if (!l->levels && !pe_member_some(x->members, l->handle)) {
+		pe_safe_set(safe, x->epoch, w->engine->table.records[l->handle].shown.word, room);
 		return;
+	}
+	pe_safe_forget(safe);
 	switch (view_of(w, l->handle, &view)) {
 	case SEEN_NOT:
 		return;
@@ -406,13 +454,19 @@ static void look_one(struct pe_worker *w, const struct look *l)
 		break;
 	}
 	place_of(&view, position);
-	count = l->levels ?
-		pe_fence_look(x->index, l->key, view.shows.word, position, l->levels, x->hits) :
-		0;
-	count = take_hits(w, &view, count);
+	count = l->levels ? pe_fence_look(x->index, l->key, view.shows.word, position, l->levels,
+				    x->hits, &room) :
+			    0;
+	count = take_hits(w, &view, count, &plain);
 	x->in_correction = l->corrected;
-	pe_member_update(x->members, l->handle, l->key, view.shows.word, x->hits, count, w->tick);
+	all = pe_member_update(
+		x->members, l->handle, l->key, view.shows.word, x->hits, count, w->tick);
 	x->in_correction = false;
+	if (!all || !plain || view.shows.radius_m != 0.0f ||
+		w->engine->table.records[l->handle].shown.attributes & PE_PUBLISHED_MORE)
+		return;
+	room = fmin(room, pe_member_room(x->members, l->handle, l->key, view.shows.word));
+	pe_safe_set(safe, x->epoch, view.shows.word, room);
 }
 
 void pe_watch_look(struct pe_worker *w)
@@ -427,6 +481,8 @@ void pe_watch_look(struct pe_worker *w)
 
 		// Noted before it was known whose it is; what has gone meanwhile was told of.
 		if (PE_STATUS_LIFE(status) != PE_LIFE_THERE || PE_STATUS_OWNER(status) != w->index)
+			continue;
+		if (is_safe(w, x->touched[i]))
 			continue;
 		looks[count++] = (struct look){
 			.handle = x->touched[i], .key = r->key, .corrected = x->corrected[i]};
@@ -451,6 +507,7 @@ void pe_watch_gone(struct pe_worker *w, uint32_t handle)
 	// What was shown last is told before it is gone.
 	if (x->touched_count)
 		pe_watch_look(w);
+	pe_safe_forget(&w->engine->watch->safe[handle]);
 	if (pe_member_some(x->members, handle))
 		pe_member_gone(x->members, handle, w->tick);
 }

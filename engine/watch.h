@@ -20,6 +20,7 @@
 
 #include "discover/fence.h"
 #include "discover/member.h"
+#include "discover/safe_region.h"
 #include "discover/stand.h"
 #include "entity/wheel.h"
 #include "wire/subscribe.h"
@@ -214,6 +215,7 @@ struct pe_watch {
 	bool corrected[PE_WATCH_TOUCHED];
 	unsigned touched_count;
 	unsigned adds; // this turn
+	uint64_t epoch; // of safe regions
 	// what pe_member's events are about meanwhile
 	bool in_snapshot, in_correction;
 	struct pe_watch_fence *jobs_first, *jobs_last;
@@ -250,6 +252,8 @@ struct pe_watch_shared {
 	_Atomic uint64_t fence_bytes;
 	struct pe_ring_spsc *rings; // [from × worker_count + to]
 	struct pe_memory ring_memory;
+	struct pe_safe_region *safe; // by handle; written and read: the entity's owner
+	struct pe_memory safe_memory;
 };
 
 static inline struct pe_ring_spsc *pe_watch_ring(struct pe_engine *e, unsigned from, unsigned to)
@@ -282,6 +286,12 @@ static inline bool pe_watch_reached(uint32_t tick, uint32_t now)
 
 // watch.c. A find of a snapshot: a member at once, if it is inside.
 void pe_watch_start(struct pe_worker *w, struct pe_watch_fence *fence, uint32_t handle);
+
+// The volumes of this worker are others, or who is to be told of what in them: there are no safe regions any more.
+static inline void pe_watch_unsafe(struct pe_watch *x)
+{
+	x->epoch++;
+}
 
 // An event of the fence found no room: the keeper will be told, and begins anew.
 void pe_watch_lose(struct pe_worker *w, struct pe_watch_fence *fence);

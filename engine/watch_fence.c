@@ -150,6 +150,7 @@ void pe_watch_obey(struct pe_worker *w, const struct pe_watch_message *m)
 	struct pe_watch_fence *f = m->fence;
 	struct pe_watch_part *part = pe_watch_part(w, f);
 
+	pe_watch_unsafe(w->watch);
 	switch (m->order) {
 	case PE_WATCH_ADD:
 		w->watch->adds++;
@@ -197,6 +198,7 @@ static bool closed(struct pe_worker *w, struct pe_watch_fence *f)
 		if (part->in_lost)
 			return true; // its keeper has to be told first
 		if (part->number != PE_WATCH_NONE) {
+			pe_watch_unsafe(x);
 			pe_fence_remove(x->index, part->number);
 			x->number_count--;
 			part->number = PE_WATCH_NONE;
@@ -204,6 +206,7 @@ static bool closed(struct pe_worker *w, struct pe_watch_fence *f)
 		return !answer(w, f, PE_WATCH_REMOVED, PE_REASON_none, 0);
 	}
 	part->closing = part->quiet = false;
+	pe_watch_unsafe(w->watch);
 	open_members(w, f);
 	start_walk(w, f, true);
 	return false;

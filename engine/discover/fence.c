@@ -538,20 +538,23 @@ static enum pe_fence_side least(enum pe_fence_side a, enum pe_fence_side b)
 }
 
 static enum pe_fence_side test(const struct pe_fence_index *index, const struct pe_fence *fence,
-	bool whole, uint64_t key, uint64_t word, const double position[3])
+	bool whole, uint64_t key, uint64_t word, const double position[3], double *room_units)
 {
-	enum pe_fence_side side = PE_FENCE_INSIDE;
+	enum pe_fence_side side = PE_FENCE_INSIDE, across = PE_FENCE_INSIDE;
 
 	if (fence->flags & PE_FENCE_RANGED)
 		side = pe_fence_height_side(fence, position[2]);
-	if (whole || side == PE_FENCE_OUTSIDE)
-		return side;
-	return least(
-		side, pe_fence_volume_side(index->space[fence->space], fence, key, word, position));
+	if (!whole && (side != PE_FENCE_OUTSIDE || room_units))
+		across = pe_fence_volume_side(
+			index->space[fence->space], fence, key, word, position, room_units);
+	// A height may change without a move.
+	if (room_units && fence->flags & PE_FENCE_RANGED && across != PE_FENCE_OUTSIDE)
+		*room_units = 0.0;
+	return least(side, across);
 }
 
 unsigned pe_fence_look(const struct pe_fence_index *index, uint64_t key, uint64_t word,
-	const double position[3], unsigned levels, struct pe_fence_hit *hits)
+	const double position[3], unsigned levels, struct pe_fence_hit *hits, double *room_units)
 {
 	unsigned count = 0;
 
@@ -568,7 +571,7 @@ unsigned pe_fence_look(const struct pe_fence_index *index, uint64_t key, uint64_
 			if (p->key != cell)
 				continue;
 			side = test(index, &index->fences[number], p->fence & PE_PLACEMENT_WHOLE,
-				key, word, position);
+				key, word, position, room_units);
 			if (side != PE_FENCE_OUTSIDE)
 				hits[count++] = (struct pe_fence_hit){number, side};
 		}
@@ -583,5 +586,5 @@ enum pe_fence_side pe_fence_test(const struct pe_fence_index *index, uint32_t nu
 
 	if (fence->space != PE_KEY_SPACE(key))
 		return PE_FENCE_OUTSIDE;
-	return test(index, fence, false, key, word, position);
+	return test(index, fence, false, key, word, position, NULL);
 }

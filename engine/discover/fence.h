@@ -106,8 +106,11 @@ void pe_fence_prefetch_volumes(const struct pe_fence_index *index, uint64_t key,
 // The fences that a position is inside of or in the margin of, each once, in no particular order. key, word: of
 // pe_space_locate(position); levels: pe_fence_levels(key). An unknown height of a GEODETIC position is NaN: it is
 // outside of what has heights. hits: room for the plan's hits_max. Returns their number.
+// *room_units (may be NULL) is lowered to how far, in units across, the entity may go within its leaf, at least, before any of this
+// changes, whatever its height does; 0 where that is not known.
 unsigned pe_fence_look(const struct pe_fence_index *index, uint64_t key, uint64_t word,
-	const double position[3], unsigned levels, struct pe_fence_hit *hits);
+	const double position[3], unsigned levels, struct pe_fence_hit *hits,
+	double *room_units);
 // How a position lies to one fence, without its cells.
 enum pe_fence_side pe_fence_test(const struct pe_fence_index *index, uint32_t fence, uint64_t key,
 	uint64_t word, const double position[3]);

@@ -100,9 +100,10 @@ enum pe_status pe_fence_shape(const struct pe_space *space, const struct pe_fenc
 // Units of the region's frame, inclusive.
 enum pe_cell_side pe_fence_classify(const struct pe_fence_shape *shape, unsigned region,
 	const int64_t lo[3], const int64_t hi[3]);
-// The volume with its margin against a position; the heights against a height.
+// The volume with its margin against a position; the heights against a height. *room_units: lowered to how far the position is from
+// where that changes; NULL: nobody asks.
 enum pe_fence_side pe_fence_volume_side(const struct pe_space *space, const struct pe_fence *fence,
-	uint64_t key, uint64_t word, const double position[3]);
+	uint64_t key, uint64_t word, const double position[3], double *room_units);
 static inline enum pe_fence_side pe_fence_height_side(const struct pe_fence *f, double height)
 {
 	if (height >= f->height_min && height <= f->height_max)

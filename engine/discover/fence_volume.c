@@ -232,8 +232,58 @@ enum pe_cell_side pe_fence_classify(const struct pe_fence_shape *shape, unsigned
 		side;
 }
 
+// What is this far outside of a volume (inside: less than 0), from where its side or its margin's changes.
+static double edge_room(double beyond, double margin)
+{
+	if (beyond > margin)
+		return beyond - margin;
+	return beyond > 0.0 ? fmin(beyond, margin - beyond) : -beyond;
+}
+
+// Distances in a frame, so that a move changes them by no more than its length. Within the bands that distances decide
+// there is no room.
+static double sphere_room(const struct pe_fence *f, double square)
+{
+	double distance = sqrt(square);
+
+	if (square > f->u.sphere.wide_square)
+		return distance - sqrt(fmax(f->u.sphere.wide_square, 0.0));
+	if (f->flags & PE_FENCE_STRAIGHT)
+		return 0.0;
+	if (square <= f->u.sphere.sure)
+		return sqrt(f->u.sphere.sure) - distance;
+	if (square > f->u.sphere.square && square <= f->u.sphere.wide_sure)
+		return fmin(distance - sqrt(fmax(f->u.sphere.square, 0.0)),
+			sqrt(f->u.sphere.wide_sure) - distance);
+	return 0.0;
+}
+
+// Of the other kinds, in metres. A move changes how far each face, or edge, is by no more than its length.
+static double other_room(const struct pe_space *space, const struct pe_fence *f,
+	enum pe_fence_side side, const double position[3])
+{
+	bool flat = space->config.kind == PE_SPACE_CARTESIAN;
+	double margin = (double)f->margin_m, beyond = -INFINITY;
+
+	switch ((enum pe_fence_kind)f->kind) {
+	case PE_FENCE_BOX:
+		for (unsigned i = 0; i < 3; i++)
+			beyond = fmax(beyond,
+				fmax(f->u.box.a[i] - position[i], position[i] - f->u.box.b[i]));
+		return flat ? edge_room(beyond, margin) : 0.0;
+	case PE_FENCE_POLYGON:
+		beyond = pe_polygon_edge_distance(f->u.polygon, position);
+		return edge_room(side == PE_FENCE_INSIDE ? -beyond : beyond, margin);
+	case PE_FENCE_HULL: // where heights are places; its margin ends at a ball, too
+		beyond = flat ? pe_hull_beyond(f->u.hull, position) : 0.0;
+		return side == PE_FENCE_INSIDE || beyond > margin ? edge_room(beyond, margin) : 0.0;
+	default:
+		return 0.0;
+	}
+}
+
 static enum pe_fence_side side_sphere(const struct pe_space *space, const struct pe_fence *f,
-	uint64_t key, uint64_t word, const double position[3])
+	uint64_t key, uint64_t word, const double position[3], double *room_units)
 {
 	struct pe_region region = {.z_shift = space->z_shift};
 	bool straight = f->flags & PE_FENCE_STRAIGHT;
@@ -250,6 +300,8 @@ static enum pe_fence_side side_sphere(const struct pe_space *space, const struct
 				at[i] * (i == 2 ? space->units_per_m_up : space->units_per_m));
 	}
 	square = pe_region_square(&region, key, word);
+	if (room_units)
+		*room_units = fmin(*room_units, sphere_room(f, square));
 	if (square <= f->u.sphere.sure)
 		return PE_FENCE_INSIDE;
 	if (square > f->u.sphere.wide_square)
@@ -277,14 +329,14 @@ static enum pe_fence_side side_box(
 	return pe_space_box_holds(space, a, b, position) ? PE_FENCE_MARGIN : PE_FENCE_OUTSIDE;
 }
 
-enum pe_fence_side pe_fence_volume_side(const struct pe_space *space, const struct pe_fence *f,
-	uint64_t key, uint64_t word, const double position[3])
+static enum pe_fence_side side_other(
+	const struct pe_space *space, const struct pe_fence *f, const double position[3])
 {
 	bool margin = f->margin_m > 0.0f;
 
 	switch ((enum pe_fence_kind)f->kind) {
 	case PE_FENCE_SPHERE:
-		return side_sphere(space, f, key, word, position);
+		break;
 	case PE_FENCE_BOX:
 		return side_box(space, f, position);
 	case PE_FENCE_POLYGON:
@@ -301,4 +353,19 @@ enum pe_fence_side pe_fence_volume_side(const struct pe_space *space, const stru
 			PE_FENCE_OUTSIDE;
 	}
 	return PE_FENCE_OUTSIDE;
+}
+
+enum pe_fence_side pe_fence_volume_side(const struct pe_space *space, const struct pe_fence *f,
+	uint64_t key, uint64_t word, const double position[3], double *room_units)
+{
+	enum pe_fence_side side;
+
+	if (f->kind == PE_FENCE_SPHERE)
+		return side_sphere(space, f, key, word, position, room_units);
+	side = side_other(space, f, position);
+	// A thousandth, and a centimetre: edges on Earth are not told more exactly (space/side.h).
+	if (room_units)
+		*room_units = fmin(*room_units,
+			(other_room(space, f, side, position) * 0.999 - 0.01) * space->units_per_m);
+	return side;
 }

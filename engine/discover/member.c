@@ -87,43 +87,50 @@ static void place(struct pe_member *m, uint64_t key, uint64_t word)
 	m->word = word & PE_WORD_POSITION;
 }
 
-// True: it is further from where it was told of last than its fence wants to know.
-static bool has_moved(
+// How far it is from where it was told of last, squared; INFINITY in another frame.
+static double moved_square(
 	const struct pe_member_fence *f, const struct pe_member *m, uint64_t key, uint64_t word)
 {
-	struct pe_units then, now;
+	struct pe_units then = pe_place_units(m->key, m->word), now = pe_place_units(key, word);
 	double x, y, z;
 
-	if (f->move_square < 0.0 || (m->key == key && m->word == word))
-		return false;
-	then = pe_place_units(m->key, m->word);
-	now = pe_place_units(key, word);
 	if (then.frame != now.frame)
-		return true;
+		return INFINITY;
 	x = (double)(now.v[0] - then.v[0]);
 	y = (double)(now.v[1] - then.v[1]);
 	z = (double)((now.v[2] - then.v[2]) * ((int64_t)1 << f->z_shift));
-	return x * x + y * y + z * z > f->move_square;
+	return x * x + y * y + z * z;
 }
 
-static void hit_stranger(struct pe_member_set *set, const struct pe_fence_hit *hit, uint32_t handle,
+// True: further than its fence wants to know.
+static bool has_moved(
+	const struct pe_member_fence *f, const struct pe_member *m, uint64_t key, uint64_t word)
+{
+	if (f->move_square < 0.0 || (m->key == key && m->word == word))
+		return false;
+	return moved_square(f, m, key, word) > f->move_square;
+}
+
+// False: it is inside and no member.
+static bool hit_stranger(struct pe_member_set *set, const struct pe_fence_hit *hit, uint32_t handle,
 	uint64_t key, uint64_t word, uint32_t tick)
 {
 	const struct pe_member_fence *f = &set->fences[hit->fence];
 	uint32_t n;
 
-	if (hit->side != PE_FENCE_INSIDE || !f->open)
-		return;
-	n = pe_member_take(set, hit->fence, handle);
+	if (hit->side != PE_FENCE_INSIDE)
+		return true;
+	n = f->open ? pe_member_take(set, hit->fence, handle) : PE_MEMBER_NONE;
 	if (n == PE_MEMBER_NONE)
-		return;
+		return false;
 	place(&set->members[n], key, word);
 	if (f->enter_ms) {
 		set->members[n].state = PE_MEMBER_STATE_ENTERING;
 		pe_wheel_add(&set->wheel, n, tick + f->enter_ms);
-		return;
+		return true;
 	}
 	enter(set, &set->members[n], tick);
+	return true;
 }
 
 static void hit_member(struct pe_member_set *set, const struct pe_fence_hit *hit, uint32_t n,
@@ -176,12 +183,14 @@ static void missed(struct pe_member_set *set, uint32_t n, uint32_t tick)
 	}
 }
 
-void pe_member_update(struct pe_member_set *set, uint32_t handle, uint64_t key, uint64_t word,
+bool pe_member_update(struct pe_member_set *set, uint32_t handle, uint64_t key, uint64_t word,
 	const struct pe_fence_hit *hits, unsigned hit_count, uint32_t tick)
 {
+	bool all = true;
+
 	assert(handle < set->config.handle_end);
 	if (!hit_count && !pe_member_some(set, handle))
-		return;
+		return true;
 	word &= PE_WORD_POSITION;
 	tick = advance(set, tick);
 	set->stamp++;
@@ -194,7 +203,7 @@ void pe_member_update(struct pe_member_set *set, uint32_t handle, uint64_t key, 
 		uint32_t n = pe_member_find(set, hits[i].fence, handle);
 
 		if (n == PE_MEMBER_NONE)
-			hit_stranger(set, &hits[i], handle, key, word, tick);
+			all &= hit_stranger(set, &hits[i], handle, key, word, tick);
 		else
 			hit_member(set, &hits[i], n, key, word, tick);
 	}
@@ -203,6 +212,26 @@ void pe_member_update(struct pe_member_set *set, uint32_t handle, uint64_t key, 
 		if (set->members[n].stamp != set->stamp)
 			missed(set, n, tick);
 	}
+	return all;
+}
+
+double pe_member_room(const struct pe_member_set *set, uint32_t handle, uint64_t key, uint64_t word)
+{
+	double room = INFINITY;
+
+	word &= PE_WORD_POSITION;
+	for (uint32_t n = pe_member_first(set, handle); n != PE_MEMBER_NONE;
+		n = pe_member_same(set, set->members[n].entity_next, handle)) {
+		const struct pe_member *m = &set->members[n];
+		const struct pe_member_fence *f = &set->fences[m->fence];
+
+		if (m->state != PE_MEMBER_STATE_INSIDE || !f->open)
+			return 0.0;
+		if (f->move_square >= 0.0)
+			room = fmin(
+				room, sqrt(f->move_square) - sqrt(moved_square(f, m, key, word)));
+	}
+	return room;
 }
 
 enum pe_status pe_member_start(struct pe_member_set *set, uint32_t fence, uint32_t handle,

@@ -76,9 +76,13 @@ struct pe_member_rule {
 uint32_t pe_member_close(struct pe_member_set *set, uint32_t fence, uint32_t tick, uint32_t max);
 
 // An entity is now at this place, where these hits are (pe_fence_look), less those whose entity filter it doesn't
-// pass, HIDDEN those that it is hidden from.
-void pe_member_update(struct pe_member_set *set, uint32_t handle, uint64_t key, uint64_t word,
+// pass, HIDDEN those that it is hidden from. True: whoever is inside is a member; false: one could not be (yet).
+bool pe_member_update(struct pe_member_set *set, uint32_t handle, uint64_t key, uint64_t word,
 	const struct pe_fence_hit *hits, unsigned hit_count, uint32_t tick);
+// How far, in units across, the entity may go from where it is now before one of its members has something to tell, as long as it is
+// in and outside of the same volumes; 0 where time alone may bring that about.
+double pe_member_room(
+	const struct pe_member_set *set, uint32_t handle, uint64_t key, uint64_t word);
 // An entity that a new fence's snapshot found inside is a member at once, whatever the rule; ENTER is told unless it
 // is one already. PE_FULL: there is no room, it is none (counted). PE_NOT_FOUND: the fence is not open.
 [[nodiscard]] enum pe_status pe_member_start(struct pe_member_set *set, uint32_t fence,

@@ -3,6 +3,7 @@
 // ending each ENTER must have had its LEAVE.
 #include "discover/fence_internal.h"
 #include "discover/member.h"
+#include "discover/safe_region.h"
 #include "fence_world.h"
 #include "testing.h"
 
@@ -50,8 +51,8 @@ static struct {
 	struct pe_fence_hit *hits;
 	struct pe_member_event expected[EVENTS_MAX], met[EVENTS_MAX];
 	unsigned expected_count, met_count;
-	uint64_t events, wrong;
-	bool exact; // the order in which room runs out is not the model's to know
+	uint64_t events, safe, wrong; // safe: places tried within safe regions
+	bool exact;                   // the order in which room runs out is not the model's to know
 } t;
 
 static void wrong(const char *what, unsigned fence, unsigned entity)
@@ -255,8 +256,37 @@ static void settle_all(void)
 	compare();
 }
 
+// Wherever the entity goes within its safe region, and whatever its height does on Earth, it is in the same volumes, on the same sides.
+static void check_safe(const struct pe_place *from, const double position[3], double room)
+{
+	double metres = fmin(room / t.w.space.units_per_m, 2.0 * t.w.space.config.leaf_edge_m);
+	struct pe_safe_region region;
+
+	pe_safe_set(&region, 1, from->word, room);
+	for (unsigned i = 0; region.bound && i < 4; i++) {
+		double angle = world_uniform(&t.w, 0.0, 2.0 * M_PI), to[3] = {0, 0, position[2]};
+		double far = metres *
+			(i & 1 ? world_uniform(&t.w, 0.9, 1.0) : world_uniform(&t.w, 0.0, 1.0));
+		struct pe_place at;
+
+		world_offset(&t.w, position, far * cos(angle), far * sin(angle), to);
+		if (i == 3)
+			world_height(&t.w, to);
+		if (pe_space_locate(&t.w.space, to, &at) != PE_REASON_none || at.key != from->key ||
+			!pe_safe_holds(&region, 1, at.word, t.w.space.z_shift))
+			continue;
+		t.safe++;
+		for (unsigned f = 0; f < FENCES; f++)
+			if (t.fence[f].there &&
+				world_side(&t.w, &t.fence[f], to) !=
+					world_side(&t.w, &t.fence[f], position))
+				wrong("another side within a safe region", f, 0);
+	}
+}
+
 static void step_update(void)
 {
+	double room = INFINITY;
 	unsigned entity = world_below(&t.w, ENTITIES), how = world_below(&t.w, 20);
 	bool hidden = world_below(&t.w, 50) == 0;
 	double *position = t.position[entity];
@@ -282,8 +312,9 @@ static void step_update(void)
 			return;
 	}
 	t.there[entity] = true;
-	count = pe_fence_look(
-		t.index, at.key, at.word, position, pe_fence_levels(t.index, at.key), t.hits);
+	count = pe_fence_look(t.index, at.key, at.word, position, pe_fence_levels(t.index, at.key),
+		t.hits, &room);
+	check_safe(&at, position, room);
 	for (unsigned i = 0; hidden && i < count; i++)
 		t.hits[i].side = PE_MEMBER_HIDDEN;
 	pe_member_update(t.set, entity, at.key, at.word, t.hits, count, t.tick);
@@ -486,9 +517,10 @@ static void test_worlds(void)
 	t.w.random = seed;
 	for (unsigned i = 0; i < sizeof worlds / sizeof worlds[0]; i++)
 		run_world(&worlds[i], testing_amount(60000));
-	printf("\n  %llu events\n", (unsigned long long)t.events);
+	printf("\n  %llu events, %llu places within safe regions\n", (unsigned long long)t.events,
+		(unsigned long long)t.safe);
 	CU_ASSERT_EQUAL(t.wrong, 0);
-	CU_ASSERT(getenv("PE_TEST_SHORT") || t.events >= 100000);
+	CU_ASSERT(getenv("PE_TEST_SHORT") || (t.events >= 100000 && t.safe >= 100000));
 }
 
 TESTING_MAIN("fence model", {"random worlds against brute force", test_worlds})

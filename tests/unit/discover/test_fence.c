@@ -68,7 +68,7 @@ static unsigned look(const double position[3])
 
 	pe_fence_prefetch_cells(fences, at.key, levels);
 	pe_fence_prefetch_volumes(fences, at.key, levels);
-	return pe_fence_look(fences, at.key, at.word, position, levels, hits);
+	return pe_fence_look(fences, at.key, at.word, position, levels, hits, NULL);
 }
 
 // What one fence says of a position: 0 outside, 1 margin, 2 inside.

@@ -320,7 +320,7 @@ static unsigned jitter(double margin_m, uint32_t dwell_ms, unsigned updates)
 		pe_member_due(t.set, i * 1000, 10, 1000);
 		pe_member_update(t.set, 3, at.key, at.word, hits,
 			pe_fence_look(index, at.key, at.word, position,
-				pe_fence_levels(index, at.key), hits),
+				pe_fence_levels(index, at.key), hits, NULL),
 			i * 1000);
 	}
 	events = t.count;
