@@ -781,6 +781,51 @@ static void what_is_held_back(void)
 	stop(&s);
 }
 
+// Updates that cannot reach an edge are spared a look; those that something else brings in or out are not.
+static void spared_looks(void)
+{
+	struct pe_engine_config c = config(1);
+	struct pe_wire_fence f[9];
+	struct pe_wire_update u;
+	struct watching s;
+
+	c.member_count_max = 8; // nine memberships
+	harness_start(&h, &c);
+	watching_init(&s, &h, 0, 1);
+	for (unsigned i = 0; i < 9; i++)
+		f[i] = watching_sphere(i, 0, 0, 0, 100);
+	open_with(&s, f, 7);
+	CU_ASSERT_EQUAL(told(&s, PE_SUBSCRIBE_ADD, f + 7, 2), 0);
+	put(&s, 1, 1, 1);
+	CU_ASSERT_EQUAL(s.member_count, 9);
+	// No room for the second, until the first has left.
+	put(&s, 2, 1, 2);
+	CU_ASSERT_EQUAL(s.member_count, 9);
+	put(&s, 1, 2, 1000);
+	CU_ASSERT_EQUAL(s.member_count, 0);
+	put(&s, 2, 2, 2);
+	CU_ASSERT_EQUAL(s.member_count, 9);
+	CU_ASSERT(watching_is_member(&s, 3, 2));
+	// Its reach is no longer as far as the asker's point, where it stands; then it is again.
+	put(&s, 2, 3, 20);
+	CU_ASSERT_EQUAL(s.member_count, 9);
+	for (unsigned i = 0; i < 2; i++) {
+		u = harness_update(2, 4 + i, 20, 0, 0);
+		u.radius_m = i ? 0 : 10;
+		harness_queue_updates(&h, s.space, HARNESS_INCARNATION, &u, 1, false);
+		run(&s, 2);
+		CU_ASSERT_EQUAL(s.member_count, i ? 9 : 0);
+	}
+	// Another cell, and back, to where an edge is as near as it was; and out from there.
+	put(&s, 2, 6, 70);
+	put(&s, 2, 7, 20);
+	put(&s, 2, 8, 60);
+	CU_ASSERT_EQUAL(s.member_count, 9);
+	put(&s, 2, 9, 101);
+	CU_ASSERT_EQUAL(s.member_count, 0);
+	stop(&s);
+}
+
 TESTING_MAIN("engine/watch", {"from open to ended", from_open_to_ended},
 	{"switched off", switched_off}, {"strangers", strangers},
 	{"unknown subscriptions", unknown_subscriptions}, {"order of messages", order_of_messages},
@@ -790,4 +835,5 @@ TESTING_MAIN("engine/watch", {"from open to ended", from_open_to_ended},
 	{"resuming", resuming}, {"too slow", too_slow}, {"slow beside fast", slow_beside_fast},
 	{"the higher class first", the_higher_class_first},
 	{"a fence that follows", a_fence_that_follows}, {"corrections", corrections},
-	{"the engine ends", the_engine_ends}, {"what is held back", what_is_held_back})
+	{"the engine ends", the_engine_ends}, {"what is held back", what_is_held_back},
+	{"spared looks", spared_looks})
