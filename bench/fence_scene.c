@@ -67,10 +67,12 @@ static void make_fences(struct fence_scene *s)
 	struct pe_fence_config config = {.fence_count_max = s->fences,
 		.placement_count_max = s->placements_max,
 		.fence_cells_max = s->cells_max,
-		.stack_max = 1024};
+		.stack_max = 1024,
+		.huge_pages = true};
 	struct pe_member_config members = {.member_count_max = 4 * FENCE_ENTITIES,
 		.fence_count_max = s->fences,
 		.handle_end = FENCE_ENTITIES,
+		.huge_pages = true,
 		.tell = tell,
 		.context = s};
 	struct pe_member_rule rule = {
@@ -107,15 +109,31 @@ static void make_fences(struct fence_scene *s)
 		fail("no memory");
 }
 
-static void one(struct fence_scene *s, uint32_t entity, unsigned way, unsigned levels)
+static void one(
+	struct fence_scene *s, uint32_t entity, unsigned way, const struct pe_fence_seek *seek)
 {
 	const struct pe_place *at = &s->places[entity][way];
-	unsigned count = levels ? pe_fence_look(s->index, at->key, at->word,
-					  s->positions[entity][way], levels, s->hits, NULL) :
-				  0;
+	unsigned count = seek->count ?
+		pe_fence_look(s->index, seek, at->word, s->positions[entity][way], s->hits, NULL) :
+		0;
 
 	s->found += count;
 	pe_member_update(s->set, entity, at->key, at->word, s->hits, count, s->tick);
+}
+
+static void burst(struct fence_scene *s, uint32_t from, unsigned way, unsigned count)
+{
+	struct pe_fence_seek seeks[FENCE_BURST];
+	uint32_t handles[FENCE_BURST];
+
+	for (unsigned k = 0; k < count; k++) {
+		seeks[k].key = s->places[from + k][way].key;
+		handles[k] = from + k;
+	}
+	pe_member_prefetch(s->set, handles, count);
+	pe_fence_seek(s->index, seeks, count);
+	for (unsigned k = 0; k < count; k++)
+		one(s, from + k, way, &seeks[k]);
 }
 
 void fence_scene_make(struct fence_scene *s)
@@ -137,42 +155,21 @@ void fence_scene_make(struct fence_scene *s)
 				    &s->places[i][way]) != PE_REASON_none)
 				fail("no place");
 		}
-		one(s, i, 1, pe_fence_levels(s->index, s->places[i][1].key));
+		burst(s, i, 1, 1);
 	}
 	s->made = true;
 }
 
 void fence_scene_each(struct fence_scene *s, uint64_t count)
 {
-	for (uint64_t i = 0; i < count; i++, s->turn++) {
-		uint32_t entity = (uint32_t)(s->turn % FENCE_ENTITIES);
-		unsigned way = (unsigned)(s->turn / FENCE_ENTITIES & 1);
-
-		one(s, entity, way, pe_fence_levels(s->index, s->places[entity][way].key));
-	}
-}
-
-static void burst(struct fence_scene *s, uint32_t from, unsigned way)
-{
-	unsigned levels[FENCE_BURST];
-
-	for (unsigned k = 0; k < FENCE_BURST; k++) {
-		pe_fence_prefetch(s->index, s->places[from + k][way].key);
-		pe_member_prefetch(s->set, from + k);
-	}
-	for (unsigned k = 0; k < FENCE_BURST; k++)
-		levels[k] = pe_fence_levels(s->index, s->places[from + k][way].key);
-	for (unsigned k = 0; k < FENCE_BURST; k++)
-		pe_fence_prefetch_cells(s->index, s->places[from + k][way].key, levels[k]);
-	for (unsigned k = 0; k < FENCE_BURST; k++)
-		pe_fence_prefetch_volumes(s->index, s->places[from + k][way].key, levels[k]);
-	for (unsigned k = 0; k < FENCE_BURST; k++)
-		one(s, from + k, way, levels[k]);
+	for (uint64_t i = 0; i < count; i++, s->turn++)
+		burst(s, (uint32_t)(s->turn % FENCE_ENTITIES),
+			(unsigned)(s->turn / FENCE_ENTITIES & 1), 1);
 }
 
 void fence_scene_bursts(struct fence_scene *s, uint64_t count)
 {
 	for (uint64_t i = 0; i < count; i += FENCE_BURST, s->turn += FENCE_BURST)
 		burst(s, (uint32_t)(s->turn % FENCE_ENTITIES),
-			(unsigned)(s->turn / FENCE_ENTITIES & 1));
+			(unsigned)(s->turn / FENCE_ENTITIES & 1), FENCE_BURST);
 }

@@ -395,8 +395,6 @@ void pe_watch_moved(struct pe_worker *w, uint32_t handle)
 // An entity on its way through the stages.
 struct look {
 	uint32_t handle;
-	unsigned levels;
-	uint64_t key;
 	bool corrected;
 };
 
@@ -430,7 +428,7 @@ static void place_of(const struct pe_view *view, double position[3])
 		position[2] = NAN;
 }
 
-static void look_one(struct pe_worker *w, const struct look *l)
+static void look_one(struct pe_worker *w, const struct look *l, const struct pe_fence_seek *seek)
 {
 	struct pe_watch *x = w->watch;
 	struct pe_safe_region *safe = &w->engine->watch->safe[l->handle];
@@ -439,7 +437,7 @@ static void look_one(struct pe_worker *w, const struct look *l)
 	unsigned count;
 	bool plain, all;
 
-	if (!l->levels && !pe_member_some(x->members, l->handle)) {
+	if (!seek->count && !pe_member_some(x->members, l->handle)) {
 		pe_safe_set(safe, x->epoch, w->engine->table.records[l->handle].shown.word, room);
 		return;
 	}
@@ -454,18 +452,18 @@ static void look_one(struct pe_worker *w, const struct look *l)
 		break;
 	}
 	place_of(&view, position);
-	count = l->levels ? pe_fence_look(x->index, l->key, view.shows.word, position, l->levels,
-				    x->hits, &room) :
-			    0;
+	count = seek->count ?
+		pe_fence_look(x->index, seek, view.shows.word, position, x->hits, &room) :
+		0;
 	count = take_hits(w, &view, count, &plain);
 	x->in_correction = l->corrected;
 	all = pe_member_update(
-		x->members, l->handle, l->key, view.shows.word, x->hits, count, w->tick);
+		x->members, l->handle, seek->key, view.shows.word, x->hits, count, w->tick);
 	x->in_correction = false;
 	if (!all || !plain || view.shows.radius_m != 0.0f ||
 		w->engine->table.records[l->handle].shown.attributes & PE_PUBLISHED_MORE)
 		return;
-	room = fmin(room, pe_member_room(x->members, l->handle, l->key, view.shows.word));
+	room = fmin(room, pe_member_room(x->members, l->handle, seek->key, view.shows.word));
 	pe_safe_set(safe, x->epoch, view.shows.word, room);
 }
 
@@ -473,6 +471,8 @@ void pe_watch_look(struct pe_worker *w)
 {
 	struct pe_watch *x = w->watch;
 	struct look looks[PE_WATCH_TOUCHED];
+	struct pe_fence_seek seeks[PE_WATCH_TOUCHED];
+	uint32_t handles[PE_WATCH_TOUCHED];
 	unsigned count = 0;
 
 	for (unsigned i = 0; i < x->touched_count; i++) {
@@ -484,20 +484,17 @@ void pe_watch_look(struct pe_worker *w)
 			continue;
 		if (is_safe(w, x->touched[i]))
 			continue;
-		looks[count++] = (struct look){
-			.handle = x->touched[i], .key = r->key, .corrected = x->corrected[i]};
-		pe_fence_prefetch(x->index, r->key);
-		pe_member_prefetch(x->members, x->touched[i]);
+		looks[count] = (struct look){x->touched[i], x->corrected[i]};
+		seeks[count].key = r->key;
+		handles[count++] = x->touched[i];
 	}
 	x->touched_count = 0;
+	if (!count)
+		return;
+	pe_member_prefetch(x->members, handles, count);
+	pe_fence_seek(x->index, seeks, count);
 	for (unsigned i = 0; i < count; i++)
-		looks[i].levels = pe_fence_levels(x->index, looks[i].key);
-	for (unsigned i = 0; i < count; i++)
-		pe_fence_prefetch_cells(x->index, looks[i].key, looks[i].levels);
-	for (unsigned i = 0; i < count; i++)
-		pe_fence_prefetch_volumes(x->index, looks[i].key, looks[i].levels);
-	for (unsigned i = 0; i < count; i++)
-		look_one(w, &looks[i]);
+		look_one(w, &looks[i], &seeks[i]);
 }
 
 void pe_watch_gone(struct pe_worker *w, uint32_t handle)

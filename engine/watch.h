@@ -26,7 +26,7 @@
 #include "wire/subscribe.h"
 
 #define PE_WATCH_NONE    0xFFFFFFFFu
-#define PE_WATCH_TOUCHED 64u // entities looked at together
+#define PE_WATCH_TOUCHED PE_FENCE_BURST // entities looked at together
 // fences put into a worker's index a turn: microseconds to milliseconds each
 #define PE_WATCH_ADDS        8u
 #define PE_WATCH_PIECES      16u   // of work on fences a turn, but one walk at most
@@ -214,7 +214,7 @@ struct pe_watch {
 	uint32_t touched[PE_WATCH_TOUCHED];
 	bool corrected[PE_WATCH_TOUCHED];
 	unsigned touched_count;
-	unsigned adds; // this turn
+	unsigned adds;  // this turn
 	uint64_t epoch; // of safe regions
 	// what pe_member's events are about meanwhile
 	bool in_snapshot, in_correction;

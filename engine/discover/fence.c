@@ -1,84 +1,10 @@
 #include "discover/fence_internal.h"
-#include "grid/grid_internal.h"
 
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
-
-#define PLACEMENT_FIRST 0x80000000u  // in a placement's prev
-#define LINE_HEADS      16u          // a bit of the filter has one line of buckets
-#define NODE_KEY        (1ull << 63) // a node's key may be a leaf's otherwise
-static_assert(PE_SPACES_MAX <= 128, "the key's top bit is free");
-static_assert(PE_FENCE_LEVELS == PE_LEVELS + 1, "leaves and nodes");
-
-// Where the cells above a leaf are: the block of each group, and each cell's bit and line of buckets in it.
-struct group {
-	uint64_t hash;
-	uint32_t block;
-};
-
-static inline uint64_t fence_key(uint64_t leaf_key, unsigned level)
-{
-	return level ? pe_node_key_of(leaf_key, level) | NODE_KEY : leaf_key;
-}
-
-static inline struct group group_of(
-	const struct pe_fence_index *index, uint64_t leaf_key, unsigned group)
-{
-	unsigned top = group < 3 ? 3 * group + 2 : PE_LEVELS;
-	uint64_t key = pe_node_key_of(leaf_key, top);
-	__m128i k0 = _mm_set_epi64x((int64_t)index->secret[1], (int64_t)index->secret[0]);
-	__m128i k1 = _mm_set_epi64x((int64_t)index->secret[3], (int64_t)index->secret[2]);
-	__m128i v = _mm_xor_si128(_mm_set_epi64x((int64_t)key, (int64_t)~key), k0);
-	struct group g;
-
-	v = _mm_aesenc_si128(v, k1);
-	v = _mm_aesenc_si128(v, k0);
-	v = _mm_aesenc_si128(v, k1);
-	g.hash = (uint64_t)_mm_cvtsi128_si64(v);
-	g.block = (uint32_t)(g.hash >> 32) & index->block_mask;
-	return g;
-}
-
-// The bit of the cell of `level` above the leaf, 0 … 511 in its group's block.
-static inline unsigned bit_of(struct group g, uint64_t leaf_key, unsigned level)
-{
-	unsigned from_top = level == PE_LEVELS ? 0 : 2 - level % 3;
-
-	if (from_top == 0)
-		return (unsigned)g.hash & 63;
-	if (from_top == 1)
-		return 64 + (pe_child_number_of(leaf_key, level) ^ ((g.hash >> 6) & 63));
-	uint32_t path =
-		pe_child_number_of(leaf_key, level + 1) << 6 | pe_child_number_of(leaf_key, level);
-
-	path = (path ^ ((uint32_t)(g.hash >> 12) & 4095)) * 40503u & 0xFFFF;
-	return 128 + (path * 384 >> 16);
-}
-
-static inline uint32_t line_of(const struct pe_fence_index *index, struct group g, unsigned bit)
-{
-	uint64_t mixed = ((uint64_t)g.block << 9 | bit) * 0x9E3779B97F4A7C15ull;
-
-	return (uint32_t)(mixed >> 32) & index->line_mask;
-}
-
-static inline uint32_t bucket_of(
-	const struct pe_fence_index *index, struct group g, uint64_t leaf_key, unsigned level)
-{
-	uint32_t line = line_of(index, g, bit_of(g, leaf_key, level));
-
-	return line * LINE_HEADS +
-		((pe_child_number_of(leaf_key, level) ^ (uint32_t)(g.hash >> 24)) &
-			(LINE_HEADS - 1));
-}
-
-static inline unsigned frame_index(uint64_t key)
-{
-	return (unsigned)(key >> 53) & (PE_SPACES_MAX * 8 - 1);
-}
 
 static uint32_t power_of_two(uint64_t n)
 {
@@ -113,8 +39,9 @@ struct pe_fence_plan pe_fence_plan(const struct pe_fence_config *c)
 	plan.placement_bytes =
 		rounded((uint64_t)c->placement_count_max * sizeof(struct pe_placement));
 	// One to two buckets a placement, and a block for eight to sixteen.
-	plan.bucket_bytes = (uint64_t)power_of_two(c->placement_count_max / LINE_HEADS + 1) *
-		LINE_HEADS * sizeof(uint32_t);
+	plan.bucket_bytes =
+		(uint64_t)power_of_two(c->placement_count_max / PE_FENCE_LINE_HEADS + 1) *
+		PE_FENCE_LINE_HEADS * sizeof(uint32_t);
 	plan.filter_bytes =
 		power_of_two(eighth < 64 ? 64 : eighth) * sizeof(struct pe_fence_block) / 2;
 	plan.other_bytes = rounded(sizeof(struct pe_fence_index)) +
@@ -139,7 +66,8 @@ static void make_empty(struct pe_fence_index *index)
 {
 	const struct pe_fence_config *c = &index->config;
 
-	memset(index->heads, 0xFF, ((size_t)index->line_mask + 1) * LINE_HEADS * sizeof(uint32_t));
+	memset(index->heads, 0xFF,
+		((size_t)index->line_mask + 1) * PE_FENCE_LINE_HEADS * sizeof(uint32_t));
 	for (uint32_t i = 0; i < c->fence_count_max; i++)
 		index->fences[i].first = i + 1 < c->fence_count_max ? i + 1 : PE_FENCE_NONE;
 	for (uint32_t i = 0; i < c->placement_count_max; i++)
@@ -192,7 +120,8 @@ enum pe_status pe_fence_create(const struct pe_fence_config *config,
 	index->blocks = carve(&at, plan.filter_bytes);
 	index->block_mask = (uint32_t)(plan.filter_bytes / sizeof(struct pe_fence_block) - 1);
 	index->heads = carve(&at, plan.bucket_bytes);
-	index->line_mask = (uint32_t)(plan.bucket_bytes / sizeof(uint32_t) / LINE_HEADS - 1);
+	index->line_mask =
+		(uint32_t)(plan.bucket_bytes / sizeof(uint32_t) / PE_FENCE_LINE_HEADS - 1);
 	index->placements = carve(&at, plan.placement_bytes);
 	for (unsigned i = 0; i < 3; i++)
 		index->cells[i] =
@@ -223,13 +152,15 @@ static uint64_t leaf_of(const struct pe_fence_cell *cell, unsigned space)
 
 static unsigned level_of(uint64_t key)
 {
-	return key & NODE_KEY ? (unsigned)(key >> 15 & 7) | (unsigned)(key >> 34 & 1) << 3 : 0;
+	return key & PE_FENCE_NODE_KEY ?
+		(unsigned)(key >> 15 & 7) | (unsigned)(key >> 34 & 1) << 3 :
+		0;
 }
 
 // Without what pe_node_key keeps the level in.
 static uint64_t leaf_of_key(uint64_t key)
 {
-	return key & NODE_KEY ? key & ~(NODE_KEY | 7ull << 15 | 1ull << 34) : key;
+	return key & PE_FENCE_NODE_KEY ? key & ~(PE_FENCE_NODE_KEY | 7ull << 15 | 1ull << 34) : key;
 }
 
 // Is there room on the cell for one more?
@@ -244,14 +175,15 @@ static bool stack_has_room(const struct pe_fence_index *index, uint32_t bucket, 
 }
 
 static void placement_link(
-	struct pe_fence_index *index, struct group g, uint32_t bucket, uint32_t number)
+	struct pe_fence_index *index, struct pe_fence_group g, uint32_t bucket, uint32_t number)
 {
 	struct pe_placement *p = &index->placements[number];
-	unsigned level = level_of(p->key), frame = frame_index(p->key & ~NODE_KEY);
-	unsigned bit = bit_of(g, leaf_of_key(p->key), level);
+	unsigned level = level_of(p->key),
+		 frame = pe_fence_frame_index(p->key & ~PE_FENCE_NODE_KEY);
+	unsigned bit = pe_fence_bit_of(g, leaf_of_key(p->key), level);
 
 	p->next = index->heads[bucket];
-	p->prev = PLACEMENT_FIRST | bucket;
+	p->prev = PE_PLACEMENT_FIRST | bucket;
 	if (p->next != PE_FENCE_NONE)
 		index->placements[p->next].prev = number;
 	index->heads[bucket] = number;
@@ -264,18 +196,18 @@ static void placement_link(
 }
 
 // Clears the bit unless something else has it: all that has it is in its line of buckets.
-static void bit_clear(struct pe_fence_index *index, struct group g, unsigned bit)
+static void bit_clear(struct pe_fence_index *index, struct pe_fence_group g, unsigned bit)
 {
-	uint32_t line = line_of(index, g, bit);
+	uint32_t line = pe_fence_line_of(index, g, bit);
 
-	for (unsigned i = 0; i < LINE_HEADS; i++)
-		for (uint32_t n = index->heads[line * LINE_HEADS + i]; n != PE_FENCE_NONE;
+	for (unsigned i = 0; i < PE_FENCE_LINE_HEADS; i++)
+		for (uint32_t n = index->heads[line * PE_FENCE_LINE_HEADS + i]; n != PE_FENCE_NONE;
 			n = index->placements[n].next) {
 			uint64_t key = index->placements[n].key, leaf = leaf_of_key(key);
 			unsigned level = level_of(key);
-			struct group other = group_of(index, leaf, level / 3);
+			struct pe_fence_group other = pe_fence_group_of(index, leaf, level / 3);
 
-			if (other.block == g.block && bit_of(other, leaf, level) == bit)
+			if (other.block == g.block && pe_fence_bit_of(other, leaf, level) == bit)
 				return;
 		}
 	index->blocks[g.block].word[bit / 64] &= ~(1ull << (bit % 64));
@@ -285,16 +217,16 @@ static void placement_unlink(struct pe_fence_index *index, uint32_t number)
 {
 	struct pe_placement *p = &index->placements[number];
 	uint64_t leaf = leaf_of_key(p->key);
-	unsigned level = level_of(p->key), frame = frame_index(leaf);
-	struct group g = group_of(index, leaf, level / 3);
+	unsigned level = level_of(p->key), frame = pe_fence_frame_index(leaf);
+	struct pe_fence_group g = pe_fence_group_of(index, leaf, level / 3);
 
 	if (p->next != PE_FENCE_NONE)
 		index->placements[p->next].prev = p->prev;
-	if (p->prev & PLACEMENT_FIRST)
-		index->heads[p->prev & ~PLACEMENT_FIRST] = p->next;
+	if (p->prev & PE_PLACEMENT_FIRST)
+		index->heads[p->prev & ~PE_PLACEMENT_FIRST] = p->next;
 	else
 		index->placements[p->prev].next = p->next;
-	bit_clear(index, g, bit_of(g, leaf, level));
+	bit_clear(index, g, pe_fence_bit_of(g, leaf, level));
 	if (--index->level_count[frame][level] == 0)
 		index->levels[frame] &= (uint16_t) ~(1u << level);
 	index->use.placements--;
@@ -325,9 +257,9 @@ static enum pe_status take_placements(
 		return PE_FULL;
 	for (unsigned i = 0; i < count; i++) {
 		const struct pe_fence_cell *cell = &index->cells[0][i];
-		uint64_t leaf = leaf_of(cell, fence->space), key = fence_key(leaf, cell->level);
-		struct group g = group_of(index, leaf, cell->level / 3u);
-		uint32_t bucket = bucket_of(index, g, leaf, cell->level);
+		uint64_t leaf = leaf_of(cell, fence->space), key = pe_fence_key(leaf, cell->level);
+		struct pe_fence_group g = pe_fence_group_of(index, leaf, cell->level / 3u);
+		uint32_t bucket = pe_fence_bucket_of(index, g, leaf, cell->level);
 		uint32_t taken = index->free_placement;
 
 		if (!stack_has_room(index, bucket, key)) {
@@ -467,124 +399,7 @@ struct pe_fence_use pe_fence_use(const struct pe_fence_index *index)
 	return index->use;
 }
 
-void pe_fence_prefetch(const struct pe_fence_index *index, uint64_t key)
+void pe_fence_set_plain(struct pe_fence_index *index, uint32_t number)
 {
-	unsigned levels = index->levels[frame_index(key)];
-
-	for (unsigned g = 0; levels; g++, levels >>= 3)
-		if (levels & 7)
-			pe_prefetch(&index->blocks[group_of(index, key, g).block]);
-}
-
-unsigned pe_fence_levels(const struct pe_fence_index *index, uint64_t key)
-{
-	unsigned levels = index->levels[frame_index(key)], near = 0;
-
-	for (unsigned group = 0; levels >> (3 * group); group++) {
-		unsigned left = levels >> (3 * group) & 7;
-		struct group g;
-
-		if (!left)
-			continue;
-		g = group_of(index, key, group);
-		for (; left; left &= left - 1) {
-			unsigned level = 3 * group + (unsigned)__builtin_ctz(left);
-			unsigned bit = bit_of(g, key, level);
-
-			if (!(index->blocks[g.block].word[bit / 64] >> (bit % 64) & 1))
-				continue;
-			near |= 1u << level;
-			pe_prefetch(&index->heads[bucket_of(index, g, key, level)]);
-		}
-	}
-	return near;
-}
-
-static inline uint32_t first_of(const struct pe_fence_index *index, uint64_t key, unsigned level)
-{
-	struct group g = group_of(index, key, level / 3);
-
-	return index->heads[bucket_of(index, g, key, level)];
-}
-
-void pe_fence_prefetch_cells(const struct pe_fence_index *index, uint64_t key, unsigned levels)
-{
-	for (; levels; levels &= levels - 1) {
-		uint32_t n = first_of(index, key, (unsigned)__builtin_ctz(levels));
-
-		if (n != PE_FENCE_NONE)
-			pe_prefetch(&index->placements[n]);
-	}
-}
-
-void pe_fence_prefetch_volumes(const struct pe_fence_index *index, uint64_t key, unsigned levels)
-{
-	for (; levels; levels &= levels - 1) {
-		uint32_t n = first_of(index, key, (unsigned)__builtin_ctz(levels));
-		const struct pe_placement *p;
-
-		if (n == PE_FENCE_NONE)
-			continue;
-		p = &index->placements[n];
-		pe_prefetch(&index->fences[p->fence & ~PE_PLACEMENT_WHOLE]);
-		if (p->next != PE_FENCE_NONE)
-			pe_prefetch(&index->placements[p->next]);
-	}
-}
-
-static enum pe_fence_side least(enum pe_fence_side a, enum pe_fence_side b)
-{
-	return a < b ? a : b;
-}
-
-static enum pe_fence_side test(const struct pe_fence_index *index, const struct pe_fence *fence,
-	bool whole, uint64_t key, uint64_t word, const double position[3], double *room_units)
-{
-	enum pe_fence_side side = PE_FENCE_INSIDE, across = PE_FENCE_INSIDE;
-
-	if (fence->flags & PE_FENCE_RANGED)
-		side = pe_fence_height_side(fence, position[2]);
-	if (!whole && (side != PE_FENCE_OUTSIDE || room_units))
-		across = pe_fence_volume_side(
-			index->space[fence->space], fence, key, word, position, room_units);
-	// A height may change without a move.
-	if (room_units && fence->flags & PE_FENCE_RANGED && across != PE_FENCE_OUTSIDE)
-		*room_units = 0.0;
-	return least(side, across);
-}
-
-unsigned pe_fence_look(const struct pe_fence_index *index, uint64_t key, uint64_t word,
-	const double position[3], unsigned levels, struct pe_fence_hit *hits, double *room_units)
-{
-	unsigned count = 0;
-
-	for (; levels; levels &= levels - 1) {
-		unsigned level = (unsigned)__builtin_ctz(levels);
-		uint64_t cell = fence_key(key, level);
-
-		for (uint32_t n = first_of(index, key, level); n != PE_FENCE_NONE;
-			n = index->placements[n].next) {
-			const struct pe_placement *p = &index->placements[n];
-			uint32_t number = p->fence & ~PE_PLACEMENT_WHOLE;
-			enum pe_fence_side side;
-
-			if (p->key != cell)
-				continue;
-			side = test(index, &index->fences[number], p->fence & PE_PLACEMENT_WHOLE,
-				key, word, position, room_units);
-			if (side != PE_FENCE_OUTSIDE)
-				hits[count++] = (struct pe_fence_hit){number, side};
-		}
-	}
-	return count;
-}
-
-enum pe_fence_side pe_fence_test(const struct pe_fence_index *index, uint32_t number, uint64_t key,
-	uint64_t word, const double position[3])
-{
-	const struct pe_fence *fence = &index->fences[number];
-
-	if (fence->space != PE_KEY_SPACE(key))
-		return PE_FENCE_OUTSIDE;
-	return test(index, fence, false, key, word, position, NULL);
+	index->fences[number].flags |= PE_FENCE_PLAIN;
 }

@@ -49,7 +49,8 @@ enum pe_fence_side { PE_FENCE_OUTSIDE, PE_FENCE_MARGIN, PE_FENCE_INSIDE };
 struct pe_fence_hit {
 	uint32_t fence;
 	// enum pe_fence_side, never OUTSIDE; a caller may put PE_MEMBER_HIDDEN here (discover/member.h)
-	uint32_t side;
+	uint16_t side;
+	uint16_t plain; // pe_fence_set_plain
 };
 
 struct pe_fence_config {
@@ -91,26 +92,28 @@ void pe_fence_destroy(struct pe_fence_index *index);
 // The number may be given out again at once: whatever refers to it has been cleared up before (pe_member_close).
 void pe_fence_remove(struct pe_fence_index *index, uint32_t fence);
 uint64_t pe_fence_id(const struct pe_fence_index *index, uint32_t fence);
+// Its hits say `plain` from now on, until it is moved or removed: for a caller who asks some fences for nothing but the place.
+void pe_fence_set_plain(struct pe_fence_index *index, uint32_t fence);
 
-// A look-up is made in steps, so that those of several updates overlap: each asks for the lines that the next one
-// reads, and the last one can do without those between. The index does not change meanwhile.
-//
-// First: asks for the lines that say whether there is anything at the leaf of `key`.
-void pe_fence_prefetch(const struct pe_fence_index *index, uint64_t key);
-// Which levels there may be fences at, as bits: the leaf's and of the nodes above it. 0: there is none, for certain,
-// and nothing more is to be done. Asks for those cells' buckets.
-unsigned pe_fence_levels(const struct pe_fence_index *index, uint64_t key);
-// Ask for what lies first in the buckets, and for the volumes that it is of.
-void pe_fence_prefetch_cells(const struct pe_fence_index *index, uint64_t key, unsigned levels);
-void pe_fence_prefetch_volumes(const struct pe_fence_index *index, uint64_t key, unsigned levels);
-// The fences that a position is inside of or in the margin of, each once, in no particular order. key, word: of
-// pe_space_locate(position); levels: pe_fence_levels(key). An unknown height of a GEODETIC position is NaN: it is
-// outside of what has heights. hits: room for the plan's hits_max. Returns their number.
-// *room_units (may be NULL) is lowered to how far, in units across, the entity may go within its leaf, at least, before any of this
-// changes, whatever its height does; 0 where that is not known.
-unsigned pe_fence_look(const struct pe_fence_index *index, uint64_t key, uint64_t word,
-	const double position[3], unsigned levels, struct pe_fence_hit *hits,
-	double *room_units);
+// Look-ups are made for a burst of updates together, so that what each of them waits for overlaps: first, which fences sit on the cells
+// of each leaf (pe_fence_seek), then how each position lies to them (pe_fence_look). The index does not change between the two.
+#define PE_FENCE_BURST  64u
+#define PE_FENCE_SOUGHT 20u
+struct pe_fence_seek {
+	uint64_t key; // of the leaf, given
+	// Which levels there may be fences at, as bits: the leaf's and of the nodes above it. 0: there is none, for certain
+	uint32_t levels;
+	uint32_t count; // of `fence`; above PE_FENCE_SOUGHT: too many, which are sought again
+	uint32_t fence[PE_FENCE_SOUGHT]; // the index's own
+};
+// count ≤ PE_FENCE_BURST; `key` of each is given.
+void pe_fence_seek(const struct pe_fence_index *index, struct pe_fence_seek *seeks, unsigned count);
+// The fences that a position is inside of or in the margin of, each once, in no particular order. seek: of the position's leaf; key
+// and word are those of pe_space_locate(position). An unknown height of a GEODETIC position is NaN: it is outside of what has heights. hits:
+// room for the plan's hits_max. Returns their number. *room_units (may be NULL) is lowered to how far, in units across, the entity may go
+// within its leaf, at least, before any of this changes, whatever its height does; 0 where that is not known.
+unsigned pe_fence_look(const struct pe_fence_index *index, const struct pe_fence_seek *seek,
+	uint64_t word, const double position[3], struct pe_fence_hit *hits, double *room_units);
 // How a position lies to one fence, without its cells.
 enum pe_fence_side pe_fence_test(const struct pe_fence_index *index, uint32_t fence, uint64_t key,
 	uint64_t word, const double position[3]);

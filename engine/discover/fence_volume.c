@@ -369,3 +369,25 @@ enum pe_fence_side pe_fence_volume_side(const struct pe_space *space, const stru
 			(other_room(space, f, side, position) * 0.999 - 0.01) * space->units_per_m);
 	return side;
 }
+
+static enum pe_fence_side least(enum pe_fence_side a, enum pe_fence_side b)
+{
+	return a < b ? a : b;
+}
+
+enum pe_fence_side pe_fence_side_of(const struct pe_fence_index *index,
+	const struct pe_fence *fence, bool whole, uint64_t key, uint64_t word,
+	const double position[3], double *room_units)
+{
+	enum pe_fence_side side = PE_FENCE_INSIDE, across = PE_FENCE_INSIDE;
+
+	if (fence->flags & PE_FENCE_RANGED)
+		side = pe_fence_height_side(fence, position[2]);
+	if (!whole && (side != PE_FENCE_OUTSIDE || room_units))
+		across = pe_fence_volume_side(
+			index->space[fence->space], fence, key, word, position, room_units);
+	// A height may change without a move.
+	if (room_units && fence->flags & PE_FENCE_RANGED && across != PE_FENCE_OUTSIDE)
+		*room_units = 0.0;
+	return least(side, across);
+}

@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#define KNOWN 12u
+
 enum pe_status pe_member_open(struct pe_member_set *set, uint32_t number,
 	const struct pe_space *space, const struct pe_member_rule *rule)
 {
@@ -183,9 +185,36 @@ static void missed(struct pe_member_set *set, uint32_t n, uint32_t tick)
 	}
 }
 
+// An entity's members when its update came, so that its hits need not be looked for in the table: that is a line or two for each.
+struct known {
+	unsigned count; // above KNOWN: more than there is room for
+	uint32_t fence[KNOWN], member[KNOWN];
+};
+
+static void remember(struct known *k, uint32_t fence, uint32_t member)
+{
+	if (k->count < KNOWN) {
+		k->fence[k->count] = fence;
+		k->member[k->count] = member;
+	}
+	k->count += k->count <= KNOWN;
+}
+
+static uint32_t find(
+	const struct pe_member_set *set, const struct known *k, uint32_t fence, uint32_t handle)
+{
+	if (k->count > KNOWN)
+		return pe_member_find(set, fence, handle);
+	for (unsigned i = 0; i < k->count; i++)
+		if (k->fence[i] == fence)
+			return k->member[i];
+	return PE_MEMBER_NONE;
+}
+
 bool pe_member_update(struct pe_member_set *set, uint32_t handle, uint64_t key, uint64_t word,
 	const struct pe_fence_hit *hits, unsigned hit_count, uint32_t tick)
 {
+	struct known known = {.count = 0};
 	bool all = true;
 
 	assert(handle < set->config.handle_end);
@@ -197,10 +226,11 @@ bool pe_member_update(struct pe_member_set *set, uint32_t handle, uint64_t key, 
 	for (uint32_t n = pe_member_first(set, handle), next; n != PE_MEMBER_NONE; n = next) {
 		next = pe_member_same(set, set->members[n].entity_next, handle);
 		set->members[n].stamp = set->stamp - 1;
-		settle(set, n, tick);
+		if (settle(set, n, tick))
+			remember(&known, set->members[n].fence, n);
 	}
 	for (unsigned i = 0; i < hit_count; i++) {
-		uint32_t n = pe_member_find(set, hits[i].fence, handle);
+		uint32_t n = find(set, &known, hits[i].fence, handle);
 
 		if (n == PE_MEMBER_NONE)
 			all &= hit_stranger(set, &hits[i], handle, key, word, tick);

@@ -99,7 +99,8 @@ uint32_t pe_member_next(const struct pe_member_set *set, uint32_t now, uint32_t 
 
 // May the entity be in any fence, or wait to be? The bit that an update of one that is in none reads.
 bool pe_member_some(const struct pe_member_set *set, uint32_t handle);
-void pe_member_prefetch(const struct pe_member_set *set, uint32_t handle);
+// Asks for what updates of these entities (at most PE_FENCE_BURST) will read: a round for each of their first members.
+void pe_member_prefetch(const struct pe_member_set *set, const uint32_t *handles, unsigned count);
 // Members of a fence, those that wait to enter included, at most max from *cursor on (PE_MEMBER_LIST_START: from the first).
 // *cursor is then where to go on, or PE_MEMBER_LIST_END. Between the calls members may come and go: those that come need
 // not be met; when the one to go on with has gone, it begins again.

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define PREFETCHED 6u // members of an entity
+
 static uint64_t rounded(uint64_t bytes)
 {
 	return (bytes + 63) & ~63ull;
@@ -190,7 +192,35 @@ bool pe_member_some(const struct pe_member_set *set, uint32_t handle)
 	return set->some[handle / 64] >> (handle % 64) & 1;
 }
 
-void pe_member_prefetch(const struct pe_member_set *set, uint32_t handle)
+void pe_member_prefetch(const struct pe_member_set *set, const uint32_t *handles, unsigned count)
 {
-	pe_prefetch(&set->some[handle / 64]);
+	uint32_t next[PE_FENCE_BURST];
+	unsigned used = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		pe_prefetch(&set->some[handles[i] / 64]);
+		pe_prefetch(head_of(set, handles[i]));
+	}
+	for (unsigned i = 0; i < count; i++) {
+		uint32_t n = pe_member_some(set, handles[i]) ? *head_of(set, handles[i]) :
+							       PE_MEMBER_NONE;
+
+		if (n == PE_MEMBER_NONE)
+			continue;
+		pe_prefetch(&set->members[n]);
+		next[used++] = n;
+	}
+	for (unsigned round = 1; used && round < PREFETCHED; round++) {
+		unsigned kept = 0;
+
+		for (unsigned i = 0; i < used; i++) {
+			uint32_t n = set->members[next[i]].entity_next;
+
+			if (n == PE_MEMBER_NONE)
+				continue;
+			pe_prefetch(&set->members[n]);
+			next[kept++] = n;
+		}
+		used = kept;
+	}
 }

@@ -287,6 +287,7 @@ static void check_safe(const struct pe_place *from, const double position[3], do
 static void step_update(void)
 {
 	double room = INFINITY;
+	struct pe_fence_seek seek;
 	unsigned entity = world_below(&t.w, ENTITIES), how = world_below(&t.w, 20);
 	bool hidden = world_below(&t.w, 50) == 0;
 	double *position = t.position[entity];
@@ -312,8 +313,9 @@ static void step_update(void)
 			return;
 	}
 	t.there[entity] = true;
-	count = pe_fence_look(t.index, at.key, at.word, position, pe_fence_levels(t.index, at.key),
-		t.hits, &room);
+	seek.key = at.key;
+	pe_fence_seek(t.index, &seek, 1);
+	count = pe_fence_look(t.index, &seek, at.word, position, t.hits, &room);
 	check_safe(&at, position, room);
 	for (unsigned i = 0; hidden && i < count; i++)
 		t.hits[i].side = PE_MEMBER_HIDDEN;

@@ -310,6 +310,7 @@ static unsigned jitter(double margin_m, uint32_t dwell_ms, unsigned updates)
 	open_fence(fence, dwell_ms, dwell_ms, -1.0);
 	for (unsigned i = 0; i < updates; i++) {
 		double position[3] = {500, 0, 0};
+		struct pe_fence_seek seek;
 		struct pe_place at;
 
 		for (unsigned n = 0; n < 24; n++) // twelve uniform ones make sigma 1
@@ -318,10 +319,10 @@ static unsigned jitter(double margin_m, uint32_t dwell_ms, unsigned updates)
 		if (pe_space_locate(&t.space, position, &at) != PE_REASON_none)
 			abort();
 		pe_member_due(t.set, i * 1000, 10, 1000);
+		seek.key = at.key;
+		pe_fence_seek(index, &seek, 1);
 		pe_member_update(t.set, 3, at.key, at.word, hits,
-			pe_fence_look(index, at.key, at.word, position,
-				pe_fence_levels(index, at.key), hits, NULL),
-			i * 1000);
+			pe_fence_look(index, &seek, at.word, position, hits, NULL), i * 1000);
 	}
 	events = t.count;
 	pe_member_gone(t.set, 3, updates * 1000);
