@@ -406,16 +406,18 @@ static unsigned take_hits(
 	unsigned kept = 0;
 
 	*plain = true;
-
 	for (unsigned i = 0; i < count; i++) {
-		struct pe_watch_fence *f =
-			(struct pe_watch_fence *)(uintptr_t)pe_fence_id(x->index, x->hits[i].fence);
-		const struct pe_watch_part *part = pe_watch_part(w, f);
+		struct pe_watch_fence *f;
 
-		*plain = *plain && f->stand.plain;
+		*plain = *plain && x->hits[i].plain;
+		if (x->hits[i].plain && view->shows.radius_m == 0.0f) {
+			x->hits[kept++] = x->hits[i];
+			continue;
+		}
+		f = (struct pe_watch_fence *)(uintptr_t)pe_fence_id(x->index, x->hits[i].fence);
 		if (f->follows && memcmp(f->follow_id, view->id, 16) == 0)
 			continue;
-		if (pe_stand_takes(&f->stand, centre_of(f, part), view, now_of(w)))
+		if (pe_stand_takes(&f->stand, centre_of(f, pe_watch_part(w, f)), view, now_of(w)))
 			x->hits[kept++] = x->hits[i];
 	}
 	return kept;

@@ -102,6 +102,8 @@ static void add(struct pe_worker *w, struct pe_watch_fence *f, const struct pe_w
 		part->number = PE_WATCH_NONE;
 		reason = status == PE_FULL ? PE_REASON_fences_full : PE_REASON_query_bounds;
 	} else {
+		if (f->stand.plain && !f->follows)
+			pe_fence_set_plain(x->index, part->number);
 		x->number_count++;
 		w->watching = true;
 	}
