@@ -365,6 +365,7 @@ static unsigned subscribe(struct core_worker *w, struct pe_message *message)
 	struct pe_wire_subscribe s = {.subscription_id = 1,
 		.op = w->subscribes ? PE_SUBSCRIBE_ADD : PE_SUBSCRIBE_OPEN,
 		.expiration_ms = w->subscribes ? 0 : PE_TTL_MAX_MS,
+		.flags = w->core->options.moves && !w->subscribes ? PE_SUBSCRIBE_MOVES : 0,
 		.message = w->subscribes};
 	struct pe_wire_fence fences[PE_SUBSCRIBE_FENCES_MAX];
 

@@ -52,6 +52,7 @@ enum key {
 	KEY_CORE2,
 	KEY_THRESHOLDS,
 	KEY_FENCES,
+	KEY_MOVES,
 	KEY_DIVIDED,
 	KEY_WORKERS,
 	KEY_JSON
@@ -71,6 +72,7 @@ static const struct argp_option option_list[] = {
 	{"workers", KEY_WORKERS, "N", 0, "1 or 2 (1)", 0},
 	{"thresholds", KEY_THRESHOLDS, NULL, 0, "the space has a spatial threshold", 0},
 	{"fences", KEY_FENCES, "N", 0, "circles of 5 km that are subscribed to (0)", 0},
+	{"moves", KEY_MOVES, NULL, 0, "moves of those inside of the circles are told, each", 0},
 	{"divided", KEY_DIVIDED, NULL, 0, "two workers own half of the entities each", 0},
 	{"no-huge", 'n', NULL, 0, "ordinary pages", 0},
 	{"json", KEY_JSON, NULL, 0, "print JSON (it always does)", 0},
@@ -139,6 +141,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		if (!(value >= 0 && value <= 100000))
 			argp_error(state, "--fences: at most 100000");
 		o->core.fences = (uint32_t)value;
+		return 0;
+	case KEY_MOVES:
+		o->core.moves = true;
 		return 0;
 	case KEY_DIVIDED:
 		o->core.divided = true;
@@ -296,6 +301,11 @@ static json_t *rates(const struct core *core, const struct window *from, const s
 	if (core->options.fences)
 		json_object_set_new(o, "events",
 			json_real(TOTAL(events_enter) + TOTAL(events_move) + TOTAL(events_leave)));
+	if (core->options.moves) {
+		json_object_set_new(o, "events_merged", json_real(TOTAL(events_merged)));
+		json_object_set_new(o, "events_lost", json_real(TOTAL(events_lost)));
+		json_object_set_new(o, "notices", json_real(TOTAL(notices)));
+	}
 	json_object_set_new(o, "refused", json_real(refused));
 	if (core->options.workers > 1)
 		json_object_set_new(o, "updates_worker_0",

@@ -436,14 +436,15 @@ static void look_one(struct pe_worker *w, const struct look *l, const struct pe_
 	struct pe_safe_region *safe = &w->engine->watch->safe[l->handle];
 	double position[3], room = INFINITY;
 	struct pe_view view;
+	bool plain, all, refused = pe_safe_refused(safe, x->epoch);
 	unsigned count;
-	bool plain, all;
 
 	if (!seek->count && !pe_member_some(x->members, l->handle)) {
 		pe_safe_set(safe, x->epoch, w->engine->table.records[l->handle].shown.word, room);
 		return;
 	}
-	pe_safe_forget(safe);
+	if (!refused)
+		pe_safe_forget(safe);
 	switch (view_of(w, l->handle, &view)) {
 	case SEEN_NOT:
 		return;
@@ -454,19 +455,22 @@ static void look_one(struct pe_worker *w, const struct look *l, const struct pe_
 		break;
 	}
 	place_of(&view, position);
-	count = seek->count ?
-		pe_fence_look(x->index, seek, view.shows.word, position, x->hits, &room) :
-		0;
+	count = seek->count ? pe_fence_look(x->index, seek, view.shows.word, position, x->hits,
+				      refused ? NULL : &room) :
+			      0;
 	count = take_hits(w, &view, count, &plain);
 	x->in_correction = l->corrected;
 	all = pe_member_update(
 		x->members, l->handle, seek->key, view.shows.word, x->hits, count, w->tick);
 	x->in_correction = false;
-	if (!all || !plain || view.shows.radius_m != 0.0f ||
+	if (refused || !all || !plain || view.shows.radius_m != 0.0f ||
 		w->engine->table.records[l->handle].shown.attributes & PE_PUBLISHED_MORE)
 		return;
 	room = fmin(room, pe_member_room(x->members, l->handle, seek->key, view.shows.word));
-	pe_safe_set(safe, x->epoch, view.shows.word, room);
+	if (room == -INFINITY)
+		pe_safe_refuse(safe, x->epoch);
+	else
+		pe_safe_set(safe, x->epoch, view.shows.word, room);
 }
 
 void pe_watch_look(struct pe_worker *w)
@@ -497,6 +501,7 @@ void pe_watch_look(struct pe_worker *w)
 	pe_fence_seek(x->index, seeks, count);
 	for (unsigned i = 0; i < count; i++)
 		look_one(w, &looks[i], &seeks[i]);
+	pe_watch_hear(w);
 }
 
 void pe_watch_gone(struct pe_worker *w, uint32_t handle)
@@ -509,6 +514,7 @@ void pe_watch_gone(struct pe_worker *w, uint32_t handle)
 	pe_safe_forget(&w->engine->watch->safe[handle]);
 	if (pe_member_some(x->members, handle))
 		pe_member_gone(x->members, handle, w->tick);
+	pe_watch_hear(w);
 }
 
 // A snapshot's find: a member at once, if it is inside.
@@ -556,8 +562,12 @@ void pe_watch_start_clock(struct pe_worker *w)
 
 unsigned pe_watch_begin_turn(struct pe_worker *w)
 {
+	unsigned settled;
+
 	w->watch->adds = 0;
-	return pe_member_due(w->watch->members, w->tick, PE_WATCH_DUE, PE_WHEEL_WORK);
+	settled = pe_member_due(w->watch->members, w->tick, PE_WATCH_DUE, PE_WHEEL_WORK);
+	pe_watch_hear(w);
+	return settled;
 }
 
 unsigned pe_watch_turn(struct pe_worker *w)

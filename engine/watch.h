@@ -200,6 +200,7 @@ struct pe_subscription {
 	uint32_t gap_tick; // not before that
 };
 
+#define PE_WATCH_HEARD 32u
 struct pe_watch_plan {
 	uint64_t index_bytes, member_bytes, subscription_bytes, waiting_bytes, ring_bytes,
 		fence_bytes_max, event_bytes_max;
@@ -216,6 +217,9 @@ struct pe_watch {
 	unsigned touched_count;
 	unsigned adds;  // this turn
 	uint64_t epoch; // of safe regions
+	// events of fences that this worker is the keeper of: worked together, so that their misses overlap
+	struct pe_watch_message heard[PE_WATCH_HEARD];
+	unsigned heard_count;
 	// what pe_member's events are about meanwhile
 	bool in_snapshot, in_correction;
 	struct pe_watch_fence *jobs_first, *jobs_last;
@@ -347,8 +351,16 @@ void pe_watch_acknowledge(struct pe_worker *w, const struct pe_peer *peer,
 void pe_watch_say_state(const struct pe_worker *w, const struct pe_subscription *s,
 	struct pe_wire_subscribed *done);
 
-// watch_tell.c. A keeper's: an event of a pair comes to wait; SNAPSHOT_END, ENDED.
+// watch_tell.c. A keeper's: an event of a pair comes to wait; SNAPSHOT_END, ENDED. One that is heard waits for others, or for
+// pe_watch_hear, which whoever brings about events calls in the end.
 void pe_watch_event(struct pe_worker *w, const struct pe_watch_message *message);
+void pe_watch_put_heard(struct pe_worker *w, const struct pe_watch_message *message);
+void pe_watch_hear_all(struct pe_worker *w);
+static inline void pe_watch_hear(struct pe_worker *w)
+{
+	if (w->watch->heard_count)
+		pe_watch_hear_all(w);
+}
 void pe_watch_event_alone(
 	struct pe_worker *w, struct pe_subscription *s, unsigned kind, unsigned cause);
 // What waits is forgotten and a GAP told instead.

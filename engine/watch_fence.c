@@ -9,10 +9,12 @@ bool pe_watch_send(struct pe_worker *w, const struct pe_watch_message *message)
 	struct pe_ring_spsc *ring;
 
 	if (f->keeper == w->index) {
-		if (message->order == PE_WATCH_EVENT)
-			pe_watch_event(w, message);
-		else
-			pe_watch_answer(w, w->index, message);
+		if (message->order == PE_WATCH_EVENT) {
+			pe_watch_put_heard(w, message);
+			return true;
+		}
+		pe_watch_hear(w); // events of before
+		pe_watch_answer(w, w->index, message);
 		return true;
 	}
 	ring = pe_watch_ring(w->engine, w->index, f->keeper);
@@ -335,6 +337,7 @@ unsigned pe_watch_work(struct pe_worker *w)
 		if (walk)
 			break;
 	}
+	pe_watch_hear(w);
 	return done;
 }
 

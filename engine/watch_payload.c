@@ -49,4 +49,5 @@ void pe_watch_payload(struct pe_worker *w, uint32_t handle, const uint8_t *paylo
 		if (f->payloads)
 			tell_fence(w, f, w->engine->table.records[handle].id, payload, bytes);
 	}
+	pe_watch_hear(w);
 }

@@ -5,6 +5,8 @@
 // LEAVE, what is the subscription's) leaves in the order in which it came to wait; MOVEs wait apart where they are limited.
 #include "watch.h"
 
+#include "base/prefetch.h"
+
 #define NONE PE_WATCH_NONE
 
 // ---- lists and buckets ----
@@ -256,6 +258,26 @@ void pe_watch_event(struct pe_worker *w, const struct pe_watch_message *m)
 		merge(p, m);
 	}
 	pe_watch_consider(w, s);
+}
+
+void pe_watch_put_heard(struct pe_worker *w, const struct pe_watch_message *m)
+{
+	struct pe_watch *x = w->watch;
+
+	x->heard[x->heard_count++] = *m;
+	pe_prefetch(bucket_of(x, number_of(x, m->fence->subscription), m->fence->fence_id,
+		m->u.result.entity_id));
+	if (x->heard_count == PE_WATCH_HEARD)
+		pe_watch_hear_all(w);
+}
+
+void pe_watch_hear_all(struct pe_worker *w)
+{
+	struct pe_watch *x = w->watch;
+
+	for (unsigned i = 0; i < x->heard_count; i++)
+		pe_watch_event(w, &x->heard[i]);
+	x->heard_count = 0;
 }
 
 void pe_watch_event_alone(

@@ -257,7 +257,9 @@ double pe_member_room(const struct pe_member_set *set, uint32_t handle, uint64_t
 
 		if (m->state != PE_MEMBER_STATE_INSIDE || !f->open)
 			return 0.0;
-		if (f->move_square >= 0.0)
+		if (f->move_square == 0.0)
+			return -INFINITY;
+		if (f->move_square > 0.0)
 			room = fmin(
 				room, sqrt(f->move_square) - sqrt(moved_square(f, m, key, word)));
 	}

@@ -80,7 +80,8 @@ uint32_t pe_member_close(struct pe_member_set *set, uint32_t fence, uint32_t tic
 bool pe_member_update(struct pe_member_set *set, uint32_t handle, uint64_t key, uint64_t word,
 	const struct pe_fence_hit *hits, unsigned hit_count, uint32_t tick);
 // How far, in units across, the entity may go from where it is now before one of its members has something to tell, as long as it is
-// in and outside of the same volumes; 0 where time alone may bring that about.
+// in and outside of the same volumes; 0 where time alone may bring that about,
+// −INFINITY where each move is told.
 double pe_member_room(
 	const struct pe_member_set *set, uint32_t handle, uint64_t key, uint64_t word);
 // An entity that a new fence's snapshot found inside is a member at once, whatever the rule; ENTER is told unless it

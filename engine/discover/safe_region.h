@@ -16,7 +16,7 @@
 
 struct pe_safe_region {
 	uint64_t word;  // positions, without flags
-	uint64_t bound; // epoch << 16 | reach in PE_SAFE_UNITs; 0: none
+	uint64_t bound; // epoch << 16 | reach in PE_SAFE_UNITs, 0: refused; 0: none
 };
 
 #define PE_SAFE_UNIT      256u // of a leaf's edge / 2^20: 1.6 cm for one of 64 m
@@ -43,6 +43,16 @@ static inline void pe_safe_set(
 		epoch << 16 | (reach > PE_SAFE_REACH_MAX ? PE_SAFE_REACH_MAX : (uint64_t)reach);
 }
 
+// Each move is to be told: nobody needs to work out a region under these volumes.
+static inline void pe_safe_refuse(struct pe_safe_region *s, uint64_t epoch)
+{
+	s->bound = epoch << 16;
+}
+static inline bool pe_safe_refused(const struct pe_safe_region *s, uint64_t epoch)
+{
+	return s->bound == epoch << 16;
+}
+
 // May the entity be at `word` of the same leaf without a look?
 static inline bool pe_safe_holds(
 	const struct pe_safe_region *s, uint64_t epoch, uint64_t word, unsigned z_shift)
@@ -52,5 +62,5 @@ static inline bool pe_safe_holds(
 	int64_t z = ((int64_t)PE_WORD_Z(word) - (int64_t)PE_WORD_Z(s->word)) * (1ll << z_shift);
 	int64_t reach = (int64_t)(s->bound & PE_SAFE_REACH_MAX) * PE_SAFE_UNIT;
 
-	return s->bound >> 16 == epoch && x * x + y * y + z * z <= reach * reach;
+	return s->bound >> 16 == epoch && reach && x * x + y * y + z * z <= reach * reach;
 }
