@@ -181,6 +181,8 @@ MAIN = [
     ("fence_setup_23000_bytes", "its index and memberships of a million entities"),
     ("fence_update", "updates through index and memberships alone, nobody crosses an edge"),
     ("fence_update_none_near", "the same where no circle is near"),
+    ("update_told", "updates when each move within a circle is told to its subscriber, engine and all"),
+    ("notices_told", "the events (MOVE) told then, in notices that are sent"),
     ("fence_notices", "events (MOVE) of updates within such circles, index and memberships alone"),
     ("fence_setup_1m", "adding a million circles of 50 m"),
     ("fence_setup_1m_bytes", "their index and memberships"),

@@ -240,19 +240,24 @@ def fences(run):
 
 
 def watched(run):
-    """The engine under 23,000 subscribed circles, most of the crowd in one, nobody crossing an edge; and the same without."""
-    pages = run.reserve(2 * run.engine_bytes(MILLION) + (400 << 20))
+    """The engine under 23,000 subscribed circles, most of the crowd in one, nobody crossing an edge; the same without; and with every move told."""
+    pages = run.reserve(3 * run.engine_bytes(MILLION) + (800 << 20))
 
     def body(start):
         plain = run.core(start, MILLION, *pages)
         under = run.core(start, MILLION, "--fences", "23000", *pages)
         run.keep("fences_subscribed_23000", under.ready["subscribe_s"], "s", under.ready)
         run.keep("fences_subscribed_23000_bytes", under.ready["memory_bytes"] - plain.ready["memory_bytes"], "bytes")
-        run.warm((plain, "update"), (under, "update"))
+        told = run.core(start, MILLION, "--fences", "23000", "--moves", *pages)
+        run.warm((plain, "update"), (under, "update"), (told, "update"))
         for _ in range(run.rounds):
             without = run.core_window(plain, "update", "update_without_fences", "updates", "records/s")
             got = run.core_window(under, "update", "update_under_fences", "updates", "records/s")
             run.keep("update_kept_under_fences", got["updates"] / without["updates"], "share")
+            got = run.core_window(told, "update", "update_told", "updates", "records/s")
+            if got["events_lost"]:
+                raise Failed("an event was lost")
+            run.keep("notices_told", got["events"], "notices/s", {"window": got})
 
     run.group("standing queries in the engine", body)
 

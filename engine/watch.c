@@ -89,7 +89,7 @@ enum pe_status pe_watch_create_shared(struct pe_engine *e, struct pe_error *erro
 	s->fence_count_max = c->fence_count_max;
 	s->subscription_count_max = c->subscription_count_max;
 	s->fence_bytes_max = (4u << 20) + 2048 * (uint64_t)c->fence_count_max;
-	if (pe_memory_map((uint64_t)handle_end(c) * sizeof *s->safe, c->huge_pages,
+	if (pe_memory_map((uint64_t)c->entity_count_max * sizeof *s->safe, c->huge_pages,
 		    &s->safe_memory) != PE_OK)
 		return fail(error, "the safe regions");
 	s->safe = s->safe_memory.base;
@@ -356,20 +356,25 @@ void pe_watch_note(struct pe_worker *w, uint32_t handle, bool corrected)
 	x->corrected[x->touched_count++] = corrected;
 }
 
+static inline struct pe_safe_region *safe_of(const struct pe_worker *w, uint32_t handle)
+{
+	return &w->engine->watch->safe[pe_handle_number(handle)];
+}
+
 void pe_watch_prefetch_batch(const struct pe_worker *w)
 {
 	const struct pe_batch *b = &w->batch;
 
 	for (unsigned i = 0; i < b->count; i++)
 		if (b->handle[i] != PE_HANDLE_NONE)
-			pe_prefetch(&w->engine->watch->safe[b->handle[i]]);
+			pe_prefetch(safe_of(w, b->handle[i]));
 }
 
 // Is the entity where no fence has to look at it? An entry of this worker's epoch is of an entity that was there and this worker's
 // when it was looked at, and hasn't gone since.
 static inline bool is_safe(const struct pe_worker *w, uint32_t handle)
 {
-	const struct pe_safe_region *s = &w->engine->watch->safe[handle];
+	const struct pe_safe_region *s = safe_of(w, handle);
 	const struct pe_record *r = &w->engine->table.records[handle];
 
 	return pe_safe_holds(s, w->watch->epoch, r->shown.word,
@@ -389,7 +394,7 @@ void pe_watch_batch(struct pe_worker *w)
 
 void pe_watch_moved(struct pe_worker *w, uint32_t handle)
 {
-	pe_safe_forget(&w->engine->watch->safe[handle]);
+	pe_safe_forget(safe_of(w, handle));
 }
 
 // An entity on its way through the stages.
@@ -433,7 +438,7 @@ static void place_of(const struct pe_view *view, double position[3])
 static void look_one(struct pe_worker *w, const struct look *l, const struct pe_fence_seek *seek)
 {
 	struct pe_watch *x = w->watch;
-	struct pe_safe_region *safe = &w->engine->watch->safe[l->handle];
+	struct pe_safe_region *safe = safe_of(w, l->handle);
 	double position[3], room = INFINITY;
 	struct pe_view view;
 	bool plain, all, refused = pe_safe_refused(safe, x->epoch);
@@ -511,7 +516,7 @@ void pe_watch_gone(struct pe_worker *w, uint32_t handle)
 	// What was shown last is told before it is gone.
 	if (x->touched_count)
 		pe_watch_look(w);
-	pe_safe_forget(&w->engine->watch->safe[handle]);
+	pe_safe_forget(safe_of(w, handle));
 	if (pe_member_some(x->members, handle))
 		pe_member_gone(x->members, handle, w->tick);
 	pe_watch_hear(w);

@@ -256,7 +256,7 @@ struct pe_watch_shared {
 	_Atomic uint64_t fence_bytes;
 	struct pe_ring_spsc *rings; // [from × worker_count + to]
 	struct pe_memory ring_memory;
-	struct pe_safe_region *safe; // by handle; written and read: the entity's owner
+	struct pe_safe_region *safe; // by a handle's number; written and read: the entity's owner
 	struct pe_memory safe_memory;
 };
 
