@@ -145,19 +145,14 @@ __attribute__((always_inline)) static inline void stage_verify(
 	}
 }
 
-// Stage 5: what will be put into a cell where it is not yet. Step by step, so that the misses of all of them overlap.
+// Stage 5: what will be put into a cell where it is not yet.
 static void stage_insert(const struct pe_worker *w, const struct pe_batch *b)
 {
-	const struct pe_grid *grid = w->engine->grid;
+	uint64_t keys[PE_BATCH_MAX];
 
 	for (unsigned i = 0; i < b->insert_count; i++)
-		pe_grid_prefetch_bucket(grid, b->place[b->insert[i]].key);
-	for (unsigned i = 0; i < b->insert_count; i++)
-		pe_grid_prefetch_leaf(grid, b->place[b->insert[i]].key);
-	for (unsigned i = 0; i < b->insert_count; i++)
-		pe_grid_prefetch_chunk(grid, b->place[b->insert[i]].key);
-	for (unsigned i = 0; i < b->insert_count; i++)
-		pe_grid_prefetch_room(grid, b->place[b->insert[i]].key);
+		keys[i] = b->place[b->insert[i]].key;
+	pe_grid_prefetch_inserts(w->engine->grid, keys, b->insert_count);
 }
 
 // Of this worker, in the cell where it is, and waiting for nothing but what its record may hold.
@@ -274,6 +269,30 @@ __attribute__((noinline)) static enum spared update_detailed(struct pe_worker *w
 	return update_plain(w, c, place, handle, covered, covers, true);
 }
 
+// The same of an entity that goes to another cell. Where fences look at it, more is to be considered.
+__attribute__((noinline)) static enum spared update_crossing(struct pe_worker *w,
+	const struct pe_change *c, const struct pe_place *place, uint32_t handle)
+{
+	struct pe_record *r = pe_apply_record(w, handle);
+	uint32_t expiry_tick = pe_apply_expiry(w, c);
+	uint64_t words[PE_PUBLISHED_WORDS];
+	struct pe_published p;
+
+	if (atomic_load_explicit(&r->status, memory_order_relaxed) !=
+			pe_status_make(PE_LIFE_THERE, w->index, c->space, 0) ||
+		r->key == place->key || r->pending != PE_HANDLE_NONE || w->watching)
+		return SPARED_NOT;
+	if (c->incarnation != r->incarnation || pe_apply_check_order(r, c) ||
+		r->wheel.prev == PE_WHEEL_NONE || (int32_t)(expiry_tick - r->wheel.tick) < 0)
+		return SPARED_NOT;
+	pe_apply_words(c, place->word, expiry_tick, words);
+	memcpy(&p, words, sizeof p);
+	if (!pe_own_cross(w, handle, &p, place->key))
+		return SPARED_NOT;
+	pe_apply_remember(r, c);
+	return SPARED_APPLIED;
+}
+
 __attribute__((always_inline)) static inline void stage_write(
 	struct pe_worker *w, struct pe_batch *b, const bool covers)
 {
@@ -287,6 +306,8 @@ __attribute__((always_inline)) static inline void stage_write(
 			enum spared spared = update_plain(w, c, &b->place[i], handle,
 				covers ? b->covered[i] : PE_COVERED_UNKNOWN, covers, false);
 
+			if (!spared && c->way == PE_WAY_PLAIN)
+				spared = update_crossing(w, c, &b->place[i], handle);
 			if (!spared)
 				spared = update_detailed(w, c, &b->place[i], handle,
 					covers ? b->covered[i] : PE_COVERED_UNKNOWN, covers);

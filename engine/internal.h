@@ -307,6 +307,10 @@ void pe_details_payload(
 // The state that a record holds back, whole. Its owner's thread.
 struct pe_published pe_own_held_state(const struct pe_record *r);
 enum pe_publish { PE_PUBLISHED, PE_PUBLISH_WAITS, PE_PUBLISH_FULL };
+// What a crossing of nearly every entity is: one of this worker that is there, waits for nothing and has nothing held back, to another cell.
+// False: there is no room, or the cell is closing, and nothing was done.
+bool pe_own_cross(
+	struct pe_worker *w, uint32_t handle, const struct pe_published *state, uint64_t key);
 // Publishes a state at a cell; when a grace period stands between, it waits in the entity's pending node (`owed` = its
 // record has still to be counted).
 enum pe_publish pe_own_publish(struct pe_worker *w, uint32_t handle,

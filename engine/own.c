@@ -243,6 +243,33 @@ static enum pe_publish publish_elsewhere(struct pe_worker *w, uint32_t handle,
 	return PE_PUBLISHED;
 }
 
+bool pe_own_cross(
+	struct pe_worker *w, uint32_t handle, const struct pe_published *state, uint64_t key)
+{
+	struct pe_engine *e = w->engine;
+	struct pe_record *r = &e->table.records[handle];
+	struct pe_pending *node = pe_own_node(w, handle, true);
+	enum pe_status status;
+	uint32_t slot;
+
+	if (!node)
+		return false;
+	if (pe_grid_insert(e->grid, w->index, key, state->word, handle, true, &slot) != PE_OK) {
+		give_node(w, node);
+		return false;
+	}
+	pe_record_publish(r, pe_own_draft(w), state);
+	pe_count(&w->counters, PE_COUNTER_crossings, 1);
+	status = pe_grid_depart(e->grid, w->index, handle, r->slot, slot);
+	assert(status == PE_OK);
+	(void)status;
+	node->flags = PE_PENDING_CROSSING;
+	node->old_slot = r->slot;
+	r->slot = slot;
+	r->key = key;
+	return true;
+}
+
 enum pe_publish pe_own_publish(struct pe_worker *w, uint32_t handle,
 	const struct pe_published *state, uint64_t key, bool owed)
 {

@@ -60,12 +60,9 @@ void pe_grid_store(struct pe_grid *grid, uint32_t slot, uint64_t word);
 // The same of an entity that is not crossing, and so has no flag to keep: nothing is read, and so nothing waited for.
 void pe_grid_store_settled(struct pe_grid *grid, uint32_t slot, uint64_t word);
 void pe_grid_prefetch_slot(const struct pe_grid *grid, uint32_t slot);
-// What an insert into the cell will touch, asked for in four steps, so that those of several inserts overlap: the cell's
-// bucket, its leaf, the chunks in which it looks for room, and the slot. Worker or reader; each step wants the one before it.
-void pe_grid_prefetch_bucket(const struct pe_grid *grid, uint64_t key);
-void pe_grid_prefetch_leaf(const struct pe_grid *grid, uint64_t key);
-void pe_grid_prefetch_chunk(const struct pe_grid *grid, uint64_t key);
-void pe_grid_prefetch_room(const struct pe_grid *grid, uint64_t key);
+// What inserts into these cells (at most PE_BATCH_MAX) will touch, asked for in four steps for all of them, so that they overlap: each
+// cell's bucket, its leaf, the chunks in which it looks for room, and the slot. Worker or reader.
+void pe_grid_prefetch_inserts(const struct pe_grid *grid, const uint64_t *keys, unsigned count);
 
 // A crossing is: insert(arriving) in the new cell; publish the record; depart(old, new). depart flags the old slot MOVED
 // and defers the settlement past a grace period. An entity that comes back within the grace period of its removal is

@@ -220,46 +220,9 @@ enum pe_status pe_leaf_insert(struct pe_grid *grid, unsigned worker, uint64_t ke
 	}
 }
 
-void pe_grid_prefetch_bucket(const struct pe_grid *grid, uint64_t key)
+// The first free slot of one of two chunks, and its handle.
+static void prefetch_room(const struct pe_grid *grid, const uint32_t refs[2])
 {
-	pe_prefetch((const void *)pe_leaf_bucket(grid, key));
-}
-
-void pe_grid_prefetch_leaf(const struct pe_grid *grid, uint64_t key)
-{
-	// HASH: acquire
-	uint32_t index = atomic_load_explicit(pe_leaf_bucket(grid, key), memory_order_acquire);
-
-	if (index != PE_NONE)
-		pe_prefetch(&grid->leaves[index]);
-}
-
-void pe_grid_prefetch_chunk(const struct pe_grid *grid, uint64_t key)
-{
-	uint32_t index = pe_table_find(pe_leaf_bucket(grid, key), grid->leaves, key);
-	uint32_t head, hint;
-
-	if (index == PE_NONE)
-		return;
-	// CHUNK: acquire
-	head = atomic_load_explicit(&grid->leaves[index].head, memory_order_acquire);
-	hint = atomic_load_explicit(&grid->leaves[index].hint, memory_order_relaxed);
-	if (head != PE_NONE)
-		pe_prefetch(pe_chunk_at(grid, head));
-	if (hint != PE_NONE)
-		pe_prefetch(pe_chunk_at(grid, hint));
-}
-
-void pe_grid_prefetch_room(const struct pe_grid *grid, uint64_t key)
-{
-	uint32_t index = pe_table_find(pe_leaf_bucket(grid, key), grid->leaves, key);
-	uint32_t refs[2];
-
-	if (index == PE_NONE)
-		return;
-	// CHUNK: acquire
-	refs[0] = atomic_load_explicit(&grid->leaves[index].head, memory_order_acquire);
-	refs[1] = atomic_load_explicit(&grid->leaves[index].hint, memory_order_relaxed);
 	for (unsigned i = 0; i < 2 && refs[i] != PE_NONE; i++) {
 		struct pe_chunk *chunk = pe_chunk_at(grid, refs[i]);
 		uint32_t claimed = atomic_load_explicit(&chunk->claimed, memory_order_relaxed);
@@ -273,6 +236,40 @@ void pe_grid_prefetch_room(const struct pe_grid *grid, uint64_t key)
 		pe_prefetch(&pe_chunk_handles(chunk, refs[i])[slot]);
 		return;
 	}
+}
+
+void pe_grid_prefetch_inserts(const struct pe_grid *grid, const uint64_t *keys, unsigned count)
+{
+	const _Atomic uint32_t *buckets[PE_BATCH_MAX];
+	uint32_t refs[PE_BATCH_MAX][2];
+
+	assert(count <= PE_BATCH_MAX);
+	for (unsigned i = 0; i < count; i++) {
+		buckets[i] = pe_leaf_bucket(grid, keys[i]);
+		pe_prefetch((const void *)buckets[i]);
+	}
+	for (unsigned i = 0; i < count; i++) {
+		// HASH: acquire
+		uint32_t index = atomic_load_explicit(buckets[i], memory_order_acquire);
+
+		if (index != PE_NONE)
+			pe_prefetch(&grid->leaves[index]);
+	}
+	for (unsigned i = 0; i < count; i++) {
+		uint32_t index = pe_table_find(buckets[i], grid->leaves, keys[i]);
+
+		refs[i][0] = refs[i][1] = PE_NONE;
+		if (index == PE_NONE)
+			continue;
+		// CHUNK: acquire
+		refs[i][0] = atomic_load_explicit(&grid->leaves[index].head, memory_order_acquire);
+		refs[i][1] = atomic_load_explicit(&grid->leaves[index].hint, memory_order_relaxed);
+		for (unsigned k = 0; k < 2; k++)
+			if (refs[i][k] != PE_NONE)
+				pe_prefetch(pe_chunk_at(grid, refs[i][k]));
+	}
+	for (unsigned i = 0; i < count; i++)
+		prefetch_room(grid, refs[i]);
 }
 
 void pe_leaf_release(struct pe_grid *grid, unsigned worker, uint32_t slot)
