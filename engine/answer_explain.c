@@ -1,4 +1,4 @@
-// Explanations: one query with one entity, looked up in the index, and what its owner alone knows of it when that is this
+// Explanations: one query, or a fence, with one entity, looked up in the index, and what its owner alone knows of it when that is this
 // worker. Each counts as one query.
 #include "internal.h"
 
@@ -41,12 +41,21 @@ static void gather_own(const struct pe_worker *w, uint32_t handle, struct pe_exp
 			w, node->flags & PE_PENDING_CAP ? node->cap_until : node->trailing_until);
 }
 
+static void find(const struct pe_worker *w, struct pe_explain_subject *subject)
+{
+	const struct pe_table *t = &w->engine->table;
+
+	subject->handle = pe_index_find(
+		&t->index, t->records, pe_hash_id(&t->index.key, subject->id), subject->id);
+	if (subject->handle != PE_HANDLE_NONE)
+		gather_own(w, subject->handle, &subject->own);
+}
+
 static enum pe_reason explain(struct pe_worker *w, const struct pe_message *m,
 	const struct pe_wire_view *view, const struct pe_space_entry *s,
 	struct pe_wire_explanation *e)
 {
 	static const struct pe_asker askers[2] = {{.trusted = false}, {.trusted = true}};
-	const struct pe_table *t = &w->engine->table;
 	struct pe_explain_subject subject = {.handle = PE_HANDLE_NONE};
 	struct pe_query_known known;
 	struct pe_wire_query *q;
@@ -54,6 +63,13 @@ static enum pe_reason explain(struct pe_worker *w, const struct pe_message *m,
 
 	memcpy(subject.id, view->body.explain.entity_id, sizeof subject.id);
 	pe_query_begin(&w->query);
+	if (view->body.explain.selector == PE_EXPLAIN_FENCE) {
+		if (pe_wire_id_nil(subject.id))
+			return PE_REASON_explain_id;
+		find(w, &subject);
+		return pe_watch_explain(w, &m->peer, view->body.explain.subject, s->space.index,
+			&subject, e);
+	}
 	q = pe_query_next(&w->query);
 	pe_wire_get_query(view, 0, q);
 	e->query_id = q->query_id;
@@ -63,10 +79,7 @@ static enum pe_reason explain(struct pe_worker *w, const struct pe_message *m,
 	if (reason)
 		return reason;
 	known = pe_predict_known(s, q);
-	subject.handle = pe_index_find(
-		&t->index, t->records, pe_hash_id(&t->index.key, subject.id), subject.id);
-	if (subject.handle != PE_HANDLE_NONE)
-		gather_own(w, subject.handle, &subject.own);
+	find(w, &subject);
 	return pe_explain(&w->query, &s->space, &s->rules, &askers[m->peer.trusted],
 		(struct pe_instant){w->tick, w->wall_ms}, &known, view->records + sizeof *q,
 		&subject, e);

@@ -424,6 +424,11 @@ unsigned pe_watch_turn(struct pe_worker *w);
 uint32_t pe_watch_idle_ms(const struct pe_worker *w, uint32_t tick, uint32_t cap);
 // Standing work that is under way: fences being begun or ended, messages in rings.
 uint32_t pe_watch_in_flight(const struct pe_worker *w);
+// watch_explain.c: pe_explain of a fence: of what `subject` names to whoever asks, in the space.
+struct pe_explain_subject;
+[[nodiscard]] enum pe_reason pe_watch_explain(struct pe_worker *w, const struct pe_peer *peer,
+	uint64_t subject, unsigned space, struct pe_explain_subject *about,
+	struct pe_wire_explanation *explanation);
 // watch_ask.c: a REGION_SUBSCRIBE that passed the checks of the message.
 void pe_watch_subscribe(struct pe_worker *w, const struct pe_message *m,
 	const struct pe_wire_view *view, unsigned space);

@@ -122,6 +122,7 @@ static uint64_t lay_out(
 
 	x->hits = carve(&at, hits_max * sizeof *x->hits);
 	x->names = carve(&at, ((uint64_t)x->name_mask + 1) * sizeof(void *));
+	x->part_names = carve(&at, ((uint64_t)x->name_mask + 1) * sizeof(void *));
 	x->subscriptions =
 		carve(&at, (uint64_t)x->subscription_count_max * sizeof *x->subscriptions);
 	x->subscription_names =

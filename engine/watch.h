@@ -7,6 +7,7 @@
 //   watch_keep.c    subscriptions: names, leases, ends
 //   watch_order.c   their fences: what is ordered of the workers, what they answer
 //   watch_tell.c    events that wait, their order, notices, resuming
+//   watch_explain.c EXPLAIN of a fence, on any worker
 //
 // A fence (struct pe_watch_fence) belongs to its subscription, and that to the worker that its OPEN arrived at: the *keeper*.
 // Every worker has the fence in an index of its own and tests the updates of the entities that it owns, on its own thread; what comes of it
@@ -59,6 +60,7 @@ struct pe_watch_part {
 	uint32_t list;      // pe_member_list's cursor
 	uint64_t cursor[2]; // of the walk
 	struct pe_watch_fence *next, *next_lost;
+	struct pe_watch_fence *next_named; // of the worker's part_names, while it is in the index
 };
 
 // What is to be sent to a worker, in this order.
@@ -223,7 +225,8 @@ struct pe_watch {
 	// what pe_member's events are about meanwhile
 	bool in_snapshot, in_correction;
 	struct pe_watch_fence *jobs_first, *jobs_last;
-	struct pe_watch_fence *lost; // whose keeper has still to be told
+	struct pe_watch_fence *lost;        // whose keeper has still to be told
+	struct pe_watch_fence **part_names; // in the index, by the subscription's id and the fence's
 
 	// as a keeper
 	struct pe_watch_fence *orders_first, *orders_last;
@@ -309,6 +312,10 @@ unsigned pe_watch_work(struct pe_worker *w);
 // What came through the rings. Returns their number.
 unsigned pe_watch_take_rings(struct pe_worker *w);
 
+// watch_explain.c. A fence that comes into the index, or leaves it.
+void pe_watch_name_part(struct pe_worker *w, struct pe_watch_fence *fence);
+void pe_watch_unname_part(struct pe_worker *w, struct pe_watch_fence *fence);
+
 // watch_order.c. The keeper's fences. One of a subscription by its number; NULL: none.
 struct pe_watch_fence *pe_watch_find_fence(
 	const struct pe_watch *x, const struct pe_subscription *s, uint32_t fence_id);
@@ -363,6 +370,9 @@ static inline void pe_watch_hear(struct pe_worker *w)
 }
 void pe_watch_event_alone(
 	struct pe_worker *w, struct pe_subscription *s, unsigned kind, unsigned cause);
+// Does something of the pair wait to be told?
+bool pe_watch_waits(
+	const struct pe_worker *w, const struct pe_watch_fence *fence, const uint8_t entity_id[16]);
 // What waits is forgotten and a GAP told instead.
 void pe_watch_gap(struct pe_worker *w, struct pe_subscription *s);
 void pe_watch_forget(struct pe_worker *w, struct pe_subscription *s);

@@ -107,6 +107,7 @@ static void add(struct pe_worker *w, struct pe_watch_fence *f, const struct pe_w
 		if (f->stand.plain && !f->follows)
 			pe_fence_set_plain(x->index, part->number);
 		x->number_count++;
+		pe_watch_name_part(w, f);
 		w->watching = true;
 	}
 	if (!answer(w, f, PE_WATCH_ADDED, reason, 0))
@@ -204,6 +205,7 @@ static bool closed(struct pe_worker *w, struct pe_watch_fence *f)
 		if (part->number != PE_WATCH_NONE) {
 			pe_watch_unsafe(x);
 			pe_fence_remove(x->index, part->number);
+			pe_watch_unname_part(w, f);
 			x->number_count--;
 			part->number = PE_WATCH_NONE;
 		}

@@ -218,6 +218,14 @@ static void wait_piece(
 	pe_watch_consider(w, s);
 }
 
+bool pe_watch_waits(
+	const struct pe_worker *w, const struct pe_watch_fence *f, const uint8_t entity_id[16])
+{
+	const struct pe_watch *x = w->watch;
+
+	return find(x, number_of(x, f->subscription), f->fence_id, entity_id) != NONE;
+}
+
 void pe_watch_event(struct pe_worker *w, const struct pe_watch_message *m)
 {
 	struct pe_watch *x = w->watch;

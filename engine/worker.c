@@ -33,7 +33,10 @@ static enum pe_reason check_message(
 			return PE_REASON_incarnation_future;
 		break;
 	case PE_TYPE_SPATIAL_QUERY:
+		break;
 	case PE_TYPE_EXPLAIN:
+		if (view->body.explain.selector == PE_EXPLAIN_FENCE && !m->peer.trusted)
+			return PE_REASON_not_trusted;
 		break;
 	case PE_TYPE_STATE_REQUEST:
 		return m->peer.trusted ? PE_REASON_none : PE_REASON_not_trusted;

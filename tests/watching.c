@@ -202,6 +202,35 @@ void watching_take(struct watching *s)
 	}
 }
 
+bool watching_explain(struct watching *s, unsigned worker, uint32_t fence_id, uint64_t n,
+	struct pe_wire_explanation *e)
+{
+	static const struct pe_wire_query none = {0};
+	struct pe_wire_header header = harness_header(s->h, s->space, 0);
+	struct pe_wire_explain explain = {.selector = PE_EXPLAIN_FENCE,
+		.subject = (uint64_t)fence_id << 32 | s->subscribe.subscription_id};
+	uint8_t buffer[PE_WIRE_BYTES_MAX];
+
+	harness_id(explain.entity_id, n);
+	queue(s, buffer,
+		pe_wire_put_explain(buffer, sizeof buffer, &header, &explain, &none, NULL));
+	s->h->sent_queries++;
+	harness_turn_worker(s->h, worker);
+	watching_take(s);
+	for (unsigned i = 0; i < s->h->reply_count; i++) {
+		struct pe_wire_view v;
+
+		if (pe_wire_check_reply(s->h->replies[i].data, s->h->replies[i].bytes, &v) !=
+				PE_REASON_none ||
+			v.header.type != PE_TYPE_EXPLAIN)
+			continue;
+		pe_wire_get_explanation(&v, e);
+		if (e->request_sequence == header.sequence)
+			return e->selector == PE_EXPLAIN_FENCE;
+	}
+	return false;
+}
+
 struct pe_wire_fence watching_sphere(uint32_t id, double x, double y, double z, double radius_m)
 {
 	return (struct pe_wire_fence){.fence_id = id, .query = harness_sphere(x, y, z, radius_m)};

@@ -40,6 +40,9 @@ void watching_remove(struct watching *s, const uint32_t *ids, unsigned count);
 void watching_sequence(struct watching *s, unsigned op, uint64_t sequence);
 // What is for this subscriber among the last turn's replies.
 void watching_take(struct watching *s);
+// Why entity n is or isn't in a fence, as `worker` knows; one turn of it. False: no explanation came.
+bool watching_explain(struct watching *s, unsigned worker, uint32_t fence_id, uint64_t n,
+	struct pe_wire_explanation *explanation);
 bool watching_is_member(const struct watching *s, uint32_t fence_id, uint64_t n);
 static inline void watching_clear(struct watching *s)
 {

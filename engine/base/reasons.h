@@ -95,7 +95,10 @@
 	PE_REASON(fence_kind, SUBSCRIBE, REFUSED, INVALID_MESSAGE, "query that cannot stand: a point, the nearest, a bound on results, a class, a cursor, a resolution, a moment, or details") \
 	PE_REASON(fence_query, SUBSCRIBE, REFUSED, INVALID_MESSAGE, "fence whose query is refused; the acknowledgement tells the query's reason") \
 	PE_REASON(fence_name, SUBSCRIBE, REFUSED, STATE_CONFLICT, "fence number that is in use already, or that is to be removed and is not known") \
-	PE_REASON(fences_full, SUBSCRIBE, REFUSED, OUT_OF_MEMORY, "no room for another fence, its shape or its cells")
+	PE_REASON(fences_full, SUBSCRIBE, REFUSED, OUT_OF_MEMORY, "no room for another fence, its shape or its cells") \
+	/* Explanations of fences; scopes. */ \
+	PE_REASON(explain_fence, QUERY, REFUSED, STATE_CONFLICT, "explanation of a fence that the asker does not have, or more than once") \
+	PE_REASON(scope_bounds, RECORD, REFUSED, OUT_OF_BOUNDS, "scope whose bounds are none of its space, or that would round a RELATIVE entity")
 // clang-format on
 
 enum pe_reason {

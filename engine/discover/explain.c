@@ -207,6 +207,76 @@ static void explain_own(const struct pe_query_context *c, const struct pe_test *
 	e->due_ms = own->due_ms;
 }
 
+// What the margin has a say in: nothing changes there, whatever the volume says.
+static uint32_t of_place(const struct pe_wire_query *q)
+{
+	bool ranged = q->kind == PE_QUERY_SPHERE || q->kind == PE_QUERY_BOX;
+
+	return 1u << PE_WHY_VOLUME | (ranged ? 1u << PE_WHY_HEIGHT : 0);
+}
+
+// Of a fence: the tests have said who is inside; who is in it is known where the entity is owned. There they may differ: by the
+// margin, by dwell times, and while nobody has looked.
+static void explain_standing(const struct pe_explain_standing *f, const struct pe_test *t,
+	const struct pe_explain_subject *subject, const struct pe_view *view,
+	struct pe_wire_explanation *e)
+{
+	enum pe_fence_side side = PE_FENCE_OUTSIDE;
+	enum pe_member_phase phase;
+	struct pe_place place;
+	double position[3];
+	uint32_t until = t->now.tick;
+
+	memcpy(position, view->shows.position, sizeof position);
+	if (view->shows.attributes & PE_ATTRIBUTE_HEIGHT_UNKNOWN)
+		position[2] = NAN;
+	if (!f->nowhere &&
+		pe_space_locate(t->space, view->shows.position, &place) == PE_REASON_none)
+		side = pe_fence_test(f->index, f->fence, place.key, place.word, position);
+	if (f->nowhere)
+		e->causes |= 1u << PE_WHY_VOLUME | 1u << PE_WHY_NOWHERE;
+	if (side == PE_FENCE_MARGIN)
+		e->causes |= 1u << PE_WHY_MARGIN;
+	decide(e, !f->itself, PE_WHY_ITSELF);
+	e->causes |= f->kept ? 0 : 1u << PE_WHY_KEPT;
+	e->causes |= f->waits ? 1u << PE_WHY_WAITS : 0;
+	if (!subject->own.here) {
+		// What can be seen from here says so, but for the margin: who is there may be in or not.
+		if (side == PE_FENCE_MARGIN &&
+			!(e->causes & PE_EXPLAIN_DECIDING & ~of_place(t->query))) {
+			e->causes &= ~of_place(t->query);
+			e->verdict = PE_EXPLAIN_UNDECIDED;
+		}
+		return;
+	}
+	phase = pe_member_phase(f->members, f->fence, subject->handle, &until);
+	if (phase == PE_MEMBER_ENTERS || phase == PE_MEMBER_LEAVES)
+		e->due_ms = (int32_t)(until - t->now.tick) > 0 ? until - t->now.tick : 0;
+	switch (phase) {
+	case PE_MEMBER_OUT:
+		if (e->causes & PE_EXPLAIN_DECIDING)
+			return;
+		e->causes |= 1u << PE_WHY_UNLOOKED;
+		if (pe_member_full(f->members))
+			e->causes |= 1u << PE_WHY_FULL;
+		return;
+	case PE_MEMBER_ENTERS:
+		decide(e, e->causes & PE_EXPLAIN_DECIDING, PE_WHY_DWELL);
+		return;
+	case PE_MEMBER_LEAVES:
+		e->causes |= 1u << PE_WHY_LEAVING;
+		e->verdict = PE_EXPLAIN_IN;
+		return;
+	case PE_MEMBER_IN:
+		e->verdict = PE_EXPLAIN_IN;
+		if (side == PE_FENCE_MARGIN)
+			e->causes &= ~of_place(t->query);
+		if (e->causes & PE_EXPLAIN_DECIDING)
+			e->causes |= 1u << PE_WHY_OUTDATED;
+		return;
+	}
+}
+
 static void describe(
 	const struct pe_view *view, struct pe_instant now, struct pe_wire_explanation *e)
 {
@@ -265,10 +335,12 @@ enum pe_reason pe_explain(struct pe_query_context *c, const struct pe_space *spa
 		if (s->query.kind == PE_QUERY_NEAREST && !e->causes)
 			reason = explain_rank(c, subject->id, e);
 		explain_own(c, &s->test, subject, &view, e);
+		if (subject->standing)
+			explain_standing(subject->standing, &s->test, subject, &view, e);
 	}
 	if (e->causes & PE_EXPLAIN_DECIDING)
 		e->first_cause = (uint8_t)__builtin_ctz(e->causes);
-	else
+	else if (e->verdict == PE_EXPLAIN_OUT)
 		e->verdict = PE_EXPLAIN_IN;
 	return reason;
 }

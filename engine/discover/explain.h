@@ -6,6 +6,8 @@
 // Thread: an RCU reader, within one read-side section, with a query context of its own.
 #pragma once
 
+#include "discover/fence.h"
+#include "discover/member.h"
 #include "discover/query.h"
 #include "wire/explain.h"
 
@@ -18,11 +20,22 @@ struct pe_explain_own {
 	struct pe_published newest;
 };
 
+// Instead of a query's answer: who is in a fence, whose query it is then. Of the worker that is asked.
+struct pe_explain_standing {
+	const struct pe_fence_index *index;
+	const struct pe_member_set *members;
+	uint32_t fence;  // in both
+	bool nowhere;    // it follows what is not there
+	bool itself;     // it follows the entity that is asked about
+	bool kept, waits; // this worker keeps its subscription: something of the pair waits to be told
+};
+
 // Who is asked about, as the index has it.
 struct pe_explain_subject {
 	uint8_t id[16];
 	uint32_t handle; // or PE_HANDLE_NONE
 	struct pe_explain_own own;
+	const struct pe_explain_standing *standing; // NULL: a query's answer is asked about
 };
 
 // The query, which passed pe_wire_check_query, is in the place of pe_query_next after a pe_query_begin; what else is given is as

@@ -375,6 +375,26 @@ bool pe_member_inside(const struct pe_member_set *set, uint32_t fence, uint32_t 
 	return n != PE_MEMBER_NONE && set->members[n].state != PE_MEMBER_STATE_ENTERING;
 }
 
+enum pe_member_phase pe_member_phase(
+	const struct pe_member_set *set, uint32_t fence, uint32_t handle, uint32_t *until)
+{
+	uint32_t n = pe_member_find(set, fence, handle);
+
+	if (n == PE_MEMBER_NONE)
+		return PE_MEMBER_OUT;
+	*until = set->members[n].wheel.tick;
+	return (enum pe_member_phase)set->members[n].state;
+}
+static_assert((int)PE_MEMBER_ENTERS == (int)PE_MEMBER_STATE_ENTERING &&
+		(int)PE_MEMBER_IN == (int)PE_MEMBER_STATE_INSIDE &&
+		(int)PE_MEMBER_LEAVES == (int)PE_MEMBER_STATE_LEAVING,
+	"phases are the states of members");
+
+bool pe_member_full(const struct pe_member_set *set)
+{
+	return set->use.members == set->config.member_count_max;
+}
+
 uint32_t pe_member_inside_next(const struct pe_member_set *set, uint32_t handle, uint32_t *cursor)
 {
 	uint32_t n = *cursor == PE_MEMBER_LIST_START ?

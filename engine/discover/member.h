@@ -116,6 +116,12 @@ void pe_member_set_tick(struct pe_member_set *set, uint32_t tick);
 // The next fence, from *cursor on (PE_MEMBER_LIST_START: the first), for which the entity is between its ENTER and its LEAVE;
 // PE_MEMBER_LIST_END: there are no more. Between the calls the set must not change.
 uint32_t pe_member_inside_next(const struct pe_member_set *set, uint32_t handle, uint32_t *cursor);
+// How it stands with a pair, and until when it does if nothing else comes: *until of those that wait to enter or to leave.
+enum pe_member_phase { PE_MEMBER_OUT, PE_MEMBER_ENTERS, PE_MEMBER_IN, PE_MEMBER_LEAVES };
+enum pe_member_phase pe_member_phase(
+	const struct pe_member_set *set, uint32_t fence, uint32_t handle, uint32_t *until);
+// Is there no room for another one?
+bool pe_member_full(const struct pe_member_set *set);
 // Is the pair between its ENTER and its LEAVE?
 bool pe_member_inside(const struct pe_member_set *set, uint32_t fence, uint32_t handle);
 

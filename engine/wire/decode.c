@@ -178,6 +178,23 @@ static void settle_reply(struct pe_wire_view *view, enum pe_reason reason)
 		view->reply = PE_REPLY_NONE;
 }
 
+// A fence has its query; so that its explanation is no longer than what asks for it, there is room for one.
+static bool explain_sound(const struct pe_wire_view *view)
+{
+	const struct pe_wire_explain *e = &view->body.explain;
+	uint8_t any = 0;
+
+	if (e->reserved)
+		return false;
+	if (e->selector == PE_EXPLAIN_QUERY)
+		return !e->subject;
+	if (e->selector != PE_EXPLAIN_FENCE)
+		return false;
+	for (unsigned i = 0; i < sizeof(struct pe_wire_query); i++)
+		any |= view->records[i];
+	return any == 0;
+}
+
 enum pe_reason pe_wire_check(const uint8_t *data, uint32_t bytes, struct pe_wire_view *view)
 {
 	enum pe_reason reason = check_envelope(data, bytes, engine_shapes, view);
@@ -199,8 +216,7 @@ enum pe_reason pe_wire_check(const uint8_t *data, uint32_t bytes, struct pe_wire
 			return refuse(view, PE_REASON_body_reserved);
 		break;
 	case PE_TYPE_EXPLAIN:
-		if (view->body.explain.selector != PE_EXPLAIN_QUERY ||
-			view->body.explain.reserved || view->body.explain.subject)
+		if (!explain_sound(view))
 			return refuse(view, PE_REASON_body_reserved);
 		break;
 	case PE_TYPE_REGION_SUBSCRIBE: {

@@ -9,15 +9,18 @@ static bool distance_sound(double m)
 	return m == PE_EXPLAIN_NOT_TOLD || (m >= 0.0 && m <= DBL_MAX);
 }
 
-// The first cause is the lowest of those that decide, and there is one just when the entity is not in.
+// The first cause is the lowest of those that decide, and there is one just when the entity is not in, or about to leave.
 static bool causes_sound(const struct pe_wire_explanation *e)
 {
 	uint32_t deciding = e->causes & PE_EXPLAIN_DECIDING;
 
 	if (e->causes & ~PE_EXPLAIN_CAUSES)
 		return false;
-	if (e->verdict != PE_EXPLAIN_OUT)
-		return e->first_cause == 0 && deciding == 0;
+	if (e->verdict != PE_EXPLAIN_OUT && deciding == 0)
+		return e->first_cause == 0;
+	if (e->verdict == PE_EXPLAIN_UNDECIDED ||
+		(e->verdict == PE_EXPLAIN_IN && !(e->causes & PE_EXPLAIN_GOING)))
+		return false;
 	return deciding != 0 && e->first_cause == __builtin_ctz(deciding);
 }
 

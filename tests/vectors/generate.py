@@ -393,6 +393,8 @@ sound("state", "state-response-refused", "not_trusted", "STATE_RESPONSE", REPLY,
 
 sound("explain", "explain-sphere", "why is it not within 500 m", "EXPLAIN", HEAD, dict(entity_id=ID[1], selector=1), [near])
 sound("explain", "explain-filter", "a polygon and a filter", "EXPLAIN", HEAD, dict(entity_id=ID[2], selector=1), [dict(round_area)])
+sound("explain", "explain-fence", "why is it not in fence 5 of subscription 7", "EXPLAIN", HEAD,
+      dict(entity_id=ID[1], selector=2, subject=5 << 32 | 7), [dict()])
 told = dict(request_sequence=42, selector=1, query_id=1, verdict=1, entity_id=ID[1], position=[60.1675, 24.9625, 0.0], distance=12.5,
             edge=500.0, beyond=0.0, asker=12.5, held=-1.0, radius=2000.0, age=1203, ttl_left=9047, state=0x08, entity_type=1)
 nothing = dict(request_sequence=42, selector=1, query_id=1, entity_id=ID[1], distance=-1.0, edge=-1.0, beyond=-1.0, asker=-1.0, held=-1.0)
@@ -404,6 +406,11 @@ explain_examples = [
     ("explained-filter", "the third step of the program decided", dict(told, verdict=0, first_cause=7, causes=1 << 7, filter_step=3)),
     ("explained-unknown", "nothing that the asker may know of", dict(nothing, first_cause=1, causes=1 << 1)),
     ("explained-undecided", "its state could not be read whole", dict(nothing, verdict=2)),
+    ("explained-dwell", "inside of the fence since less than enter_ms", dict(told, selector=2, verdict=0, first_cause=13, causes=1 << 13, due=1500)),
+    ("explained-leaving", "in the fence for 0.7 s more, 100 m outside; the subscription is kept elsewhere",
+     dict(told, selector=2, verdict=1, first_cause=8, causes=1 << 8 | 1 << 20 | 1 << 23, distance=600.0, beyond=100.0, due=700)),
+    ("explained-margin", "in the margin of a fence, of another worker's entity", dict(told, selector=2, verdict=2, causes=1 << 18 | 1 << 19, beyond=3.0)),
+    ("explained-no-fence", "explain_fence", dict(nothing, selector=2, query_id=0, verdict=2, **REASONS["explain_fence"])),
     ("explained-refused", "query_bounds", dict(nothing, verdict=2, **REASONS["query_bounds"])),
 ]
 for name, about, e in explain_examples:
@@ -493,7 +500,13 @@ broken("state-request", "selector-2", "", "body_reserved", (80, "H", 2))
 broken("state-request", "reserved-84", "", "body_reserved", (84, "I", 1))
 broken("state-request", "reserved-88", "", "body_reserved", (88, "Q", 1))
 broken("explain-sphere", "selector-0", "", "body_reserved", (96, "I", 0))
-broken("explain-sphere", "selector-2", "a fence: not served yet", "body_reserved", (96, "I", 2))
+broken("explain-sphere", "selector-2", "a fence has its query", "body_reserved", (96, "I", 2))
+broken("explain-sphere", "selector-3", "", "body_reserved", (96, "I", 3))
+broken("explain-fence", "selector-1", "a query has no subject", "body_reserved", (96, "I", 1))
+broken("explain-fence", "reserved-100", "", "body_reserved", (100, "I", 1))
+broken("explain-fence", "no-room", "without the room for a query", "length", cut=112)
+broken("explain-fence", "last-byte", "a query behind it", "body_reserved", (239, "B", 1))
+broken("explain-fence", "extension-flag", "an extension that is not there", "length", (112 + 6, "H", 0x10), (112 + 112, "H", 8))
 broken("explain-sphere", "reserved-100", "", "body_reserved", (100, "I", 1 << 31))
 broken("explain-sphere", "subject", "a query has none", "body_reserved", (104, "Q", 1))
 broken("explain-sphere", "no-query", "", "length", cut=112)
@@ -502,6 +515,10 @@ broken("explain-filter", "extension-longer", "more than the message holds", "len
 broken("explained-in", "verdict-3", "", "body_reserved", (80 + 18, "B", 3))
 broken("explained-in", "in-with-a-cause", "", "body_reserved", (80 + 20, "I", 1 << 4))
 broken("explained-in", "undefined-cause", "", "body_reserved", (80 + 20, "I", 1 << 31))
+broken("explained-in", "cause-26", "the first that is not defined", "body_reserved", (80 + 20, "I", 1 << 26))
+broken("explained-leaving", "not-going", "in with a cause, and not about to leave", "body_reserved", (80 + 20, "I", 1 << 8))
+broken("explained-leaving", "first-is-another", "", "body_reserved", (80 + 19, "B", 9))
+broken("explained-margin", "undecided-with-a-cause", "", "body_reserved", (80 + 20, "I", 1 << 8 | 1 << 19), (80 + 19, "B", 8))
 broken("explained-outside", "first-is-not-the-lowest", "", "body_reserved", (80 + 19, "B", 8))
 broken("explained-outside", "out-without-a-cause", "", "body_reserved", (80 + 19, "B", 0), (80 + 20, "I", 1 << 16))
 broken("explained-refused", "code-alone", "", "body_reserved", (80 + 17, "B", 0))
