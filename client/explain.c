@@ -4,6 +4,8 @@
 
 static_assert((int)PRESENCE_ELSEWHERE == (int)PE_WHY_ELSEWHERE &&
 		(int)PRESENCE_BOUND == (int)PE_WHY_BOUND &&
+		(int)PRESENCE_ITSELF == (int)PE_WHY_ITSELF &&
+		(int)PRESENCE_NOWHERE == (int)PE_WHY_NOWHERE &&
 		(int)PRESENCE_UNDECIDED == (int)PE_EXPLAIN_UNDECIDED,
 	"verdicts and causes are those of the wire");
 
@@ -53,35 +55,27 @@ static void from_wire(const struct pe_wire_explanation *w, struct presence_expla
 		.height_unknown = w->state & PE_RESULT_HEIGHT_UNKNOWN,
 		.type = w->entity_type,
 		// Of what is not there, not there elsewhere, or not explained, nothing is told.
-		.placed = w->code == PE_CODE_SUCCESS && w->verdict != PE_EXPLAIN_UNDECIDED &&
+		.placed = w->code == PE_CODE_SUCCESS &&
+			(w->verdict != PE_EXPLAIN_UNDECIDED || w->causes) &&
 			(w->first_cause == 0 || w->first_cause > PE_WHY_SPACE)};
 }
 
-enum presence_result presence_explain(struct presence_client *client, const uint8_t *space,
-	const uint8_t id[16], const struct presence_query *query,
+static enum presence_result ask(struct presence_client *client, const uint8_t *space,
+	const uint8_t id[16], const struct pe_wire_explain *explain,
+	const struct pe_wire_query *query, const uint8_t *extension,
 	struct presence_explanation *explanation, struct presence_refusal *refusal)
 {
-	uint8_t extension[PE_WIRE_BYTES_MAX - sizeof(struct pe_wire_header) -
-		sizeof(struct pe_wire_explain) - sizeof(struct pe_wire_query)];
 	uint8_t packet[PE_WIRE_BYTES_MAX];
-	struct asking a = {.client = client, .explain = {.selector = PE_EXPLAIN_QUERY}};
+	struct asking a = {.client = client, .explain = *explain};
 	struct client_taker taker = {&a, take_explanation};
 	struct client_exchange exchange = {.packet = packet, .done = &a.done};
-	struct pe_wire_header header;
-	struct pe_wire_query wire;
+	struct pe_wire_header header = client_header(client, space, 0);
 	enum presence_result result;
 
-	*explanation = (struct presence_explanation){.verdict = PRESENCE_UNDECIDED};
-	if (refusal)
-		*refusal = (struct presence_refusal){0};
-	if (!client_query_to_wire(query, 1, &wire) ||
-		!client_query_extend(query, &wire, extension, sizeof extension))
-		return PRESENCE_BAD_ARGUMENT;
-	header = client_header(client, space, 0);
 	a.sequence = header.sequence;
 	memcpy(a.explain.entity_id, id, sizeof a.explain.entity_id);
 	exchange.bytes =
-		pe_wire_put_explain(packet, sizeof packet, &header, &a.explain, &wire, extension);
+		pe_wire_put_explain(packet, sizeof packet, &header, &a.explain, query, extension);
 	if (!exchange.bytes)
 		return PRESENCE_BAD_ARGUMENT;
 	result = client_exchange(client, &exchange, &taker);
@@ -94,6 +88,41 @@ enum presence_result presence_explain(struct presence_client *client, const uint
 	}
 	from_wire(&a.told, explanation);
 	return PRESENCE_OK;
+}
+
+static void begin(struct presence_explanation *explanation, struct presence_refusal *refusal)
+{
+	*explanation = (struct presence_explanation){.verdict = PRESENCE_UNDECIDED};
+	if (refusal)
+		*refusal = (struct presence_refusal){0};
+}
+
+enum presence_result presence_explain(struct presence_client *client, const uint8_t *space,
+	const uint8_t id[16], const struct presence_query *query,
+	struct presence_explanation *explanation, struct presence_refusal *refusal)
+{
+	const struct pe_wire_explain explain = {.selector = PE_EXPLAIN_QUERY};
+	uint8_t extension[PE_WIRE_BYTES_MAX - sizeof(struct pe_wire_header) -
+		sizeof(struct pe_wire_explain) - sizeof(struct pe_wire_query)];
+	struct pe_wire_query wire;
+
+	begin(explanation, refusal);
+	if (!client_query_to_wire(query, 1, &wire) ||
+		!client_query_extend(query, &wire, extension, sizeof extension))
+		return PRESENCE_BAD_ARGUMENT;
+	return ask(client, space, id, &explain, &wire, extension, explanation, refusal);
+}
+
+enum presence_result presence_explain_fence(struct presence_client *client, const uint8_t *space,
+	const uint8_t id[16], uint32_t subscription_id, uint32_t fence_id,
+	struct presence_explanation *explanation, struct presence_refusal *refusal)
+{
+	static const struct pe_wire_query none = {0};
+	const struct pe_wire_explain explain = {.selector = PE_EXPLAIN_FENCE,
+		.subject = (uint64_t)fence_id << 32 | subscription_id};
+
+	begin(explanation, refusal);
+	return ask(client, space, id, &explain, &none, NULL, explanation, refusal);
 }
 
 static const struct {
@@ -112,8 +141,20 @@ static const struct {
 	[PRESENCE_BOUND] = {"BOUND", "a bound was reached before it was met"},
 	[PRESENCE_HELD_BACK] = {"COALESCED", "a newer state is held back by a threshold"},
 	[PRESENCE_PENDING] = {"PENDING", "a newer state waits for a move that is being settled"},
+	[PRESENCE_SCOPE] = {"SCOPE", "the asker's point is outside of its scope"},
+	[PRESENCE_DWELL] = {"DWELL", "it is inside, but not for long enough yet"},
+	[PRESENCE_UNLOOKED] = {"UNLOOKED", "it is inside, and enters when it is looked at"},
+	[PRESENCE_ITSELF] = {"ITSELF", "it is the entity that the fence follows"},
 	[PRESENCE_ELSEWHERE] = {"ELSEWHERE",
-		"another worker owns it: what is held back is not known here"},
+		"another worker owns it: what is held back, and who is in, is not known here"},
+	[PRESENCE_IN_MARGIN] = {"MARGIN", "it is in the margin, where nothing changes"},
+	[PRESENCE_LEAVING] = {"LEAVING", "it is outside, but not for long enough yet to leave"},
+	[PRESENCE_OUTDATED] = {"OUTDATED", "it leaves when it is looked at"},
+	[PRESENCE_WAITS] = {"WAITS", "something of it waits to be sent to the subscriber"},
+	[PRESENCE_KEPT] = {"KEPT",
+		"another worker keeps the subscription: what waits is not known here"},
+	[PRESENCE_FULL] = {"FULL", "there is no room for another one in fences"},
+	[PRESENCE_NOWHERE] = {"NOWHERE", "the entity that the fence follows is not there"},
 };
 
 const char *presence_cause_name(unsigned cause)

@@ -357,10 +357,23 @@ enum presence_cause {
 	PRESENCE_REACH = 9,
 	PRESENCE_RANK = 10,  // NEAREST: others are nearer
 	PRESENCE_BOUND = 11, // NEAREST: a bound of work was reached
+	PRESENCE_SCOPE = 12, // the asker's point is outside of its scope; to trusted askers only
+	// Of a fence
+	PRESENCE_DWELL = 13,    // inside since less than it has to be; due_ms
+	PRESENCE_UNLOOKED = 14, // inside, and enters when it is looked at
+	PRESENCE_ITSELF = 15,   // it is whom the fence follows
 	// What else there is to know; to trusted askers only
 	PRESENCE_HELD_BACK = 16,
 	PRESENCE_PENDING = 17,
-	PRESENCE_ELSEWHERE = 18 // owned by another worker than the one that was asked
+	PRESENCE_ELSEWHERE = 18, // owned by another worker than the one that was asked
+	// Of a fence
+	PRESENCE_IN_MARGIN = 19, // between the volume and its margin, where nothing changes
+	PRESENCE_LEAVING = 20,   // in; outside since less than it has to be; due_ms
+	PRESENCE_OUTDATED = 21,  // in; leaves when it is looked at
+	PRESENCE_WAITS = 22,     // an event waits to be sent
+	PRESENCE_KEPT = 23,      // another worker than the one that was asked keeps the subscription
+	PRESENCE_FULL = 24,      // with UNLOOKED: no membership is free
+	PRESENCE_NOWHERE = 25    // whom the fence follows is not there
 };
 struct presence_explanation {
 	uint8_t verdict;     // enum presence_verdict
@@ -386,6 +399,11 @@ struct presence_explanation {
 // *explanation is written in every case; *refusal (may be NULL) says why with PRESENCE_REFUSED.
 enum presence_result presence_explain(struct presence_client *client, const uint8_t *space,
 	const uint8_t id[16], const struct presence_query *query,
+	struct presence_explanation *explanation, struct presence_refusal *refusal);
+// The same of a fence of a subscription: is it in, between its ENTER and its LEAVE? The subscription is one of this address, of whatever
+// program, while only one there has that id. Trusted clients only; others are not answered.
+enum presence_result presence_explain_fence(struct presence_client *client, const uint8_t *space,
+	const uint8_t id[16], uint32_t subscription_id, uint32_t fence_id,
 	struct presence_explanation *explanation, struct presence_refusal *refusal);
 const char *presence_cause_name(unsigned cause); // "VOLUME"; "?" for what is not defined
 const char *presence_cause_text(unsigned cause);

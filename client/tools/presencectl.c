@@ -472,7 +472,7 @@ int main(int argc, char **argv)
 		"  publish ID X,Y[,Z]\n"
 		"  withdraw ID…\n"
 		"  query point|sphere|box|--polygon|--oriented-box|--frustum …\n"
-		"  explain ID point|sphere|box|…\n"
+		"  explain ID point|sphere|box|…, explain ID --subscription N --fence N\n"
 		"  heat point|sphere|box|--polygon|… [--cells SIZE]\n"
 		"  watch sphere|box|--polygon|--oriented-box|--frustum …, or --fences FILE\n"
 		"  stats\n\n"

@@ -25,9 +25,14 @@ int ctl_heat(struct ctl *ctl, int argc, char **argv);
 int ctl_stats(struct ctl *ctl, int argc, char **argv);
 int ctl_watch(struct ctl *ctl, int argc, char **argv);
 
-// An id and the words of a query; lives as long as the program. Ends the program where they are none.
-const struct presence_query *ctl_parse_explain(
-	struct ctl *ctl, int argc, char **argv, uint8_t id[16]);
+// An id and the words of a query, or the names of a fence (then query is NULL); lives as long as the program. Ends the program where they
+// are none.
+struct ctl_explained {
+	uint8_t id[16];
+	const struct presence_query *query;
+	uint32_t subscription_id, fence_id;
+};
+const struct ctl_explained *ctl_parse_explain(struct ctl *ctl, int argc, char **argv);
 
 // --json, which may stand behind the command as well: a child of each command's parser, whose input is the struct ctl.
 extern const struct argp ctl_json_argp;

@@ -1,4 +1,4 @@
-// presencectl explain: why an entity is or isn't in the answer to a query.
+// presencectl explain: why an entity is or isn't in the answer to a query, or in a fence.
 #include "client/filter_text.h"
 #include "client/tools/arguments.h"
 #include "client/tools/presencectl.h"
@@ -7,10 +7,10 @@
 
 #define CAUSES 32u
 
-// The step of the filter that decided, as text.
+// The step of the filter that decided, as text; of a fence the filter is not known here.
 static const char *step_text(const struct presence_query *q, unsigned step, char *text, size_t size)
 {
-	return step && presence_filter_print_step(q->filter, q->filter_bytes, step, text, size) ?
+	return step && q && presence_filter_print_step(q->filter, q->filter_bytes, step, text, size) ?
 		text :
 		"";
 }
@@ -48,6 +48,12 @@ static void print_numbers(const struct presence_explanation *e, unsigned cause)
 		printf(": %.2f m away, %.3f s newer, published within %.3f s", e->held_m,
 			e->held_ms / 1000.0, e->due_ms / 1000.0);
 		break;
+	case PRESENCE_DWELL:
+		printf(": it enters in %.3f s", e->due_ms / 1000.0);
+		break;
+	case PRESENCE_LEAVING:
+		printf(": it leaves in %.3f s", e->due_ms / 1000.0);
+		break;
 	default:
 		break;
 	}
@@ -56,12 +62,14 @@ static void print_numbers(const struct presence_explanation *e, unsigned cause)
 static void print_text(
 	const uint8_t id[16], const struct presence_query *q, const struct presence_explanation *e)
 {
-	static const char *const verdicts[] = {
-		"is not in the answer", "is in the answer", "could not be read: ask again"};
+	static const char *const verdicts[2][3] = {
+		{"is not in the fence", "is in the fence", "may be in the fence or not"},
+		{"is not in the answer", "is in the answer", "could not be read: ask again"},
+	};
 	char text[PRESENCE_FILTER_TEXT_MAX];
 
 	presence_id_print(id, text);
-	printf("%s %s\n", text, e->verdict < 3 ? verdicts[e->verdict] : "?");
+	printf("%s %s\n", text, e->verdict < 3 ? verdicts[q != NULL][e->verdict] : "?");
 	for (unsigned cause = 1; cause < CAUSES; cause++) {
 		if (!(e->causes >> cause & 1))
 			continue;
@@ -128,19 +136,23 @@ static void print_json(
 
 int ctl_explain(struct ctl *ctl, int argc, char **argv)
 {
-	const struct presence_query *query;
+	const struct ctl_explained *x;
 	struct presence_explanation e;
 	struct presence_refusal refusal;
 	enum presence_result result;
-	uint8_t id[16];
 
-	query = ctl_parse_explain(ctl, argc, argv, id);
-	result = presence_explain(ctl->client, ctl_space(ctl), id, query, &e, &refusal);
+	x = ctl_parse_explain(ctl, argc, argv);
+	if (x->query)
+		result = presence_explain(
+			ctl->client, ctl_space(ctl), x->id, x->query, &e, &refusal);
+	else
+		result = presence_explain_fence(ctl->client, ctl_space(ctl), x->id,
+			x->subscription_id, x->fence_id, &e, &refusal);
 	if (result)
 		return ctl_failed(ctl, "explain", result, refusal);
 	if (ctl->json)
-		print_json(id, query, &e);
+		print_json(x->id, x->query, &e);
 	else
-		print_text(id, query, &e);
+		print_text(x->id, x->query, &e);
 	return EX_OK;
 }

@@ -13,6 +13,8 @@ struct request {
 	uint16_t nearest; // how many; 0 = all that are inside
 	uint8_t *id;      // whose explanation is asked for: the first argument; NULL = a query
 	bool id_read;
+	struct ctl_explained explained;
+	bool subscription, fence; // are named, of the explanation
 	bool heat; // cells are meant, if no size is said either
 };
 #define HEAT_CELL_M 512.0
@@ -28,7 +30,9 @@ enum {
 	KEY_BRIEF,
 	KEY_PRIORITY,
 	KEY_AT,
-	KEY_DETAILS
+	KEY_DETAILS,
+	KEY_SUBSCRIPTION,
+	KEY_FENCE
 };
 
 static const struct argp_option options[] = {
@@ -62,6 +66,8 @@ static void finish(struct request *r, const struct argp_state *state)
 
 	if (r->id && !r->id_read)
 		argp_usage(state);
+	if (r->subscription && q->volume)
+		argp_error(state, "either a subscription's fence or a volume");
 	if (r->heat && q->cell_m <= 0)
 		q->cell_m = HEAT_CELL_M;
 	if (!r->nearest)
@@ -88,6 +94,8 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = &r->arguments;
 		state->child_inputs[1] = r->ctl;
+		if (r->id)
+			state->child_inputs[2] = r;
 		return 0;
 	case KEY_LIMIT:
 		good = argument_u64(text, UINT16_MAX, &n);
@@ -315,19 +323,51 @@ static int ask(struct ctl *ctl, int argc, char **argv, bool heat)
 	return code;
 }
 
-const struct presence_query *ctl_parse_explain(
-	struct ctl *ctl, int argc, char **argv, uint8_t id[16])
+static const struct argp_option explain_options[] = {
+	{"subscription", KEY_SUBSCRIPTION, "N", 0,
+		"of a fence instead of a query: the number of its subscription (watch --id)", 0},
+	{"fence", KEY_FENCE, "N", 0, "the fence's number (1)", 0}, {0}};
+
+static error_t parse_fence(int key, char *text, struct argp_state *state)
+{
+	struct request *r = state->input;
+	uint64_t n = 0;
+
+	if (key == ARGP_KEY_END && r->fence && !r->subscription)
+		argp_error(state, "a fence of which subscription?");
+	if (key != KEY_SUBSCRIPTION && key != KEY_FENCE)
+		return ARGP_ERR_UNKNOWN;
+	if (!argument_u64(text, UINT32_MAX, &n))
+		argp_error(state, "cannot read '%s'", text);
+	if (key == KEY_FENCE) {
+		r->explained.fence_id = (uint32_t)n;
+		r->fence = true;
+	} else {
+		r->explained.subscription_id = (uint32_t)n;
+		r->subscription = r->arguments.optional = true;
+	}
+	return 0;
+}
+
+static const struct argp fence_argp = {explain_options, parse_fence, NULL, NULL, NULL, NULL, NULL};
+static const struct argp_child explain_children[] = {
+	{&query_argp, 0, NULL, 0}, {&ctl_json_argp, 0, NULL, 0}, {&fence_argp, 0, NULL, 0}, {0}};
+
+const struct ctl_explained *ctl_parse_explain(struct ctl *ctl, int argc, char **argv)
 {
 	static const struct argp argp = {options, parse,
-		"ID point X,Y[,Z]\nID sphere X,Y[,Z] RADIUS\nID box X,Y[,Z] X,Y[,Z]\nID --polygon|--oriented-box|--frustum …",
-		"Says why an entity is or isn't in the answer to a query. ID: a uuid, or name:number (mmsi:230035780)."
-		"\vpresencectl explain mmsi:230035780 sphere 60.17,24.96 500 --states active",
-		children, NULL, NULL};
+		"ID point X,Y[,Z]\nID sphere X,Y[,Z] RADIUS\nID box X,Y[,Z] X,Y[,Z]\nID --polygon|--oriented-box|--frustum …\n--subscription N --fence N ID",
+		"Says why an entity is or isn't in the answer to a query, or in a fence of a subscription. ID: a uuid, or name:number (mmsi:230035780)."
+		"\vpresencectl explain mmsi:230035780 sphere 60.17,24.96 500 --states active\n"
+		"presencectl explain --subscription 7 --fence 1 mmsi:230035780",
+		explain_children, NULL, NULL};
 	static struct request r;
 
-	r = (struct request){.ctl = ctl, .id = id};
+	r = (struct request){.ctl = ctl, .id = r.explained.id, .explained = {.fence_id = 1}};
 	argp_parse(&argp, argc, argv, 0, NULL, &r);
-	return &r.arguments.query;
+	if (!r.subscription)
+		r.explained.query = &r.arguments.query;
+	return &r.explained;
 }
 
 int ctl_query(struct ctl *ctl, int argc, char **argv)

@@ -38,7 +38,8 @@ enum {
 	KEY_WINDOW,
 	KEY_LEASE,
 	KEY_FOR,
-	KEY_FENCES
+	KEY_FENCES,
+	KEY_ID
 };
 
 static const struct argp_option options[] = {
@@ -52,6 +53,7 @@ static const struct argp_option options[] = {
 	{"window", KEY_WINDOW, "N", 0,
 		"events that the engine sends without an acknowledgement (512); 0 = no limit", 0},
 	{"lease", KEY_LEASE, "TIME", 0, "renewed at half of it (60s)", 0},
+	{"id", KEY_ID, "N", 0, "the subscription's number, for explain --subscription (any)", 0},
 	{"for", KEY_FOR, "TIME", 0, "end after so long (on a signal)", 0},
 	{"fences", KEY_FENCES, "FILE", 0,
 		"many: lines of a number and then a volume's words and options, as here; - is standard input",
@@ -102,6 +104,10 @@ static error_t parse(int key, char *text, struct argp_state *state)
 		break;
 	case KEY_FOR:
 		good = argument_duration_ms(text, &w->for_ms) && w->for_ms;
+		break;
+	case KEY_ID:
+		good = argument_u64(text, UINT32_MAX, &n) && n;
+		w->options.id = (uint32_t)n;
 		break;
 	case KEY_FENCES:
 		w->file = text;

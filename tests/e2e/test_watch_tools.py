@@ -112,6 +112,34 @@ def through(port):
     ctl(port, "withdraw", "test:9")
 
 
+def explained(port):
+    publish(port, "test:1", "1,2,3")
+    publish(port, "test:2", "110,0,0")
+    w = Watch(port, "sphere", "0,0", "100", "--margin", "20", "--id", "77", "--leave", "1h", "--filter", "state = active")
+    assert [w.line()["event"] for _ in range(2)] == ["ENTER", "SNAPSHOT_END"]
+
+    def why(name, *more):
+        return ctl(port, "explain", name, "--subscription", "77", *more)
+
+    told = why("test:1")
+    assert told["verdict"] == "in" and told["causes"] == [] and told["edge_m"] == 100 and told["position"] == [1, 2, 3], told
+    told = why("test:2", "--fence", "1")
+    assert told["verdict"] == "out" and told["causes"] == ["VOLUME", "MARGIN"] and told["beyond_m"] == 10, told
+    publish(port, "test:1", "1,2,3", "--state", "busy")
+    told = why("test:1")
+    assert told["verdict"] == "in" and told["causes"] == ["FILTER", "LEAVING"] and 3590000 < told["due_ms"] <= 3600000, told
+    text = subprocess.run([CTL, "-p", str(port), "explain", "test:1", "--subscription", "77"], capture_output=True, text=True,
+                          timeout=WAIT).stdout
+    assert "is in the fence" in text and "step 1" in text and "it leaves in 3" in text, text
+    assert why("test:99")["causes"] == ["UNKNOWN"]
+    ctl(port, "explain", "test:1", "--subscription", "77", "--fence", "2", expect=65)
+    ctl(port, "explain", "test:1", "--fence", "1", expect=64)
+    ctl(port, "explain", "test:1", "--subscription", "77", "sphere", "0,0", "10", expect=64)
+    w.end()
+    ctl(port, "withdraw", "test:1")
+    ctl(port, "withdraw", "test:2")
+
+
 def payloads(port):
     publish(port, "test:1", "1,2,3", "--payload", "not yet")
     w = Watch(port, "sphere", "0,0", "100", "--payloads")
@@ -240,6 +268,7 @@ def engine_ends():
 def main():
     with Engine(YAML) as e:
         through(e.port)
+        explained(e.port)
         payloads(e.port)
         rules(e.port)
         mistakes(e.port)

@@ -394,7 +394,7 @@ sound("state", "state-response-refused", "not_trusted", "STATE_RESPONSE", REPLY,
 sound("explain", "explain-sphere", "why is it not within 500 m", "EXPLAIN", HEAD, dict(entity_id=ID[1], selector=1), [near])
 sound("explain", "explain-filter", "a polygon and a filter", "EXPLAIN", HEAD, dict(entity_id=ID[2], selector=1), [dict(round_area)])
 sound("explain", "explain-fence", "why is it not in fence 5 of subscription 7", "EXPLAIN", HEAD,
-      dict(entity_id=ID[1], selector=2, subject=5 << 32 | 7), [dict()])
+      dict(entity_id=ID[1], selector=2, subject=5 << 32 | 7), [dict()], record_reasons=["query_kind"])
 told = dict(request_sequence=42, selector=1, query_id=1, verdict=1, entity_id=ID[1], position=[60.1675, 24.9625, 0.0], distance=12.5,
             edge=500.0, beyond=0.0, asker=12.5, held=-1.0, radius=2000.0, age=1203, ttl_left=9047, state=0x08, entity_type=1)
 nothing = dict(request_sequence=42, selector=1, query_id=1, entity_id=ID[1], distance=-1.0, edge=-1.0, beyond=-1.0, asker=-1.0, held=-1.0)

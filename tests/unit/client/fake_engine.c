@@ -290,6 +290,7 @@ static void serve(struct fake_engine *e, const struct asker *to, const struct pe
 		e->queries++;
 		pe_wire_get_query(view, 0, &e->last_query);
 		memcpy(e->last_explained, view->body.explain.entity_id, 16);
+		e->last_subject = view->body.explain.subject;
 	}
 	if (ignored || e->silent)
 		return;

@@ -92,14 +92,38 @@ static void not_told(void)
 	CU_ASSERT_EQUAL(silent.packets, 3);
 }
 
+static void fence(void)
+{
+	struct fake_engine engine = {.told = outside, .wrong_sequence = true, .ignore = 1};
+	struct presence_client *client;
+	struct presence_explanation e;
+	struct presence_refusal refusal;
+
+	engine.told.verdict = PE_EXPLAIN_IN;
+	engine.told.causes = 1u << PE_WHY_VOLUME | 1u << PE_WHY_LEAVING;
+	client = open_at(&engine);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(client);
+	CU_ASSERT_EQUAL(presence_explain_fence(client, NULL, id, 0x11223344, 0x55667788, &e, &refusal),
+		PRESENCE_OK);
+	CU_ASSERT(e.verdict == PRESENCE_IN && e.first_cause == PRESENCE_OUTSIDE && e.placed);
+	CU_ASSERT_EQUAL(e.causes, 1u << PRESENCE_OUTSIDE | 1u << PRESENCE_LEAVING);
+	CU_ASSERT(e.due_ms == 60 && e.beyond_m == 100);
+	presence_close(client);
+	fake_stop(&engine);
+	CU_ASSERT(memcmp(engine.last_explained, id, 16) == 0);
+	CU_ASSERT_EQUAL(engine.last_subject, 0x5566778811223344ull);
+	CU_ASSERT_EQUAL(engine.last_query.kind, 0);
+}
+
 static void names(void)
 {
 	for (unsigned cause = 0; cause < 40; cause++) {
-		bool known = (cause >= 1 && cause <= 11) || (cause >= 16 && cause <= 18);
+		bool known = (cause >= 1 && cause <= 25);
 
 		CU_ASSERT_EQUAL(strcmp(presence_cause_name(cause), "?") != 0, known);
 		CU_ASSERT(strlen(presence_cause_text(cause)) > 10);
 	}
 }
 
-TESTING_MAIN("client-explain", {"told", told}, {"not told", not_told}, {"names", names})
+TESTING_MAIN("client-explain", {"told", told}, {"not told", not_told}, {"fence", fence},
+	 {"names", names})
