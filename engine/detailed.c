@@ -268,8 +268,9 @@ void pe_details_settle(struct pe_worker *w, const struct pe_change *c, uint32_t 
 		mark(w, handle, bits);
 		flag(w, handle, bits & PE_PUBLISHED_DETAILS);
 		frames(w, c, handle, next);
+		pe_own_clock(w, handle);
 		if (next->changes)
-			pe_watch_shown(w, handle); // a filter may ask for them
+			pe_watch_changed(w, handle); // a filter may ask for them
 	}
 	if (c->kind != PE_CHANGE_DETAILED)
 		return;

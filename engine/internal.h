@@ -349,6 +349,8 @@ void pe_own_refresh(struct pe_worker *w, uint32_t handle, uint32_t expiry_tick);
 void pe_own_take_away(struct pe_worker *w, uint32_t handle);
 // Moves the expiry timer earlier when it must be.
 void pe_own_expires(struct pe_worker *w, uint32_t handle, uint32_t tick);
+// Its details changed: when the clock alone changes what is seen of it, its fences look again.
+void pe_own_clock(struct pe_worker *w, uint32_t handle);
 // Timers, departures, reclaimed handles; returns what was done.
 unsigned pe_own_turn(struct pe_worker *w);
 // Partition's worker: out of the index.
@@ -404,6 +406,11 @@ static inline void pe_watch_shown(struct pe_worker *w, uint32_t handle)
 {
 	if (__builtin_expect(w->watching, 0))
 		pe_watch_note(w, handle, w->correcting);
+}
+// What fences ask for has changed, and not the place: details, or the clock alone. A look that a place would spare is made.
+static inline void pe_watch_changed(struct pe_worker *w, uint32_t handle)
+{
+	pe_watch_shown(w, handle);
 }
 // All that was noted against the fences. At the end of a batch, and of what time has done.
 void pe_watch_look(struct pe_worker *w);

@@ -143,6 +143,76 @@ void pe_own_expires(struct pe_worker *w, uint32_t handle, uint32_t tick)
 	pe_wheel_add(&w->wheel, handle, tick);
 }
 
+// ---- what the clock alone changes of what is seen ----
+
+// Schedules that open or close sooner than this after they did are looked at so often.
+#define SCHEDULE_LOOK_MS 250u
+// So that a step of the wall clock is noticed.
+#define CLOCK_LOOK_MS 60000u
+
+// ms until a schedule opens or closes.
+static uint32_t switches_in_ms(const struct pe_wire_schedule *s, uint64_t wall_ms)
+{
+	uint32_t into = pe_schedule_into(s, wall_ms), closed_for = s->period_ms - s->open_for_ms;
+	uint32_t left = into < s->open_for_ms ? s->open_for_ms - into : s->period_ms - into;
+
+	if (!closed_for)
+		return CLOCK_LOOK_MS;
+	if ((s->open_for_ms < SCHEDULE_LOOK_MS || closed_for < SCHEDULE_LOOK_MS) &&
+		left < SCHEDULE_LOOK_MS)
+		left = SCHEDULE_LOOK_MS;
+	return left < CLOCK_LOOK_MS ? left : CLOCK_LOOK_MS;
+}
+
+// When an entity is to be looked at although nothing comes of it: a RECURRING one when it opens or closes, an announced one when it
+// becomes stale. Its expiry, if that is sooner.
+static uint32_t next_look(const struct pe_worker *w, uint32_t handle)
+{
+	const struct pe_details_store *store = &w->engine->table.details;
+	const struct pe_published *shown = &w->engine->table.records[handle].shown;
+	uint32_t next = shown->expiry_tick, at;
+
+	if (shown->entity_type == PE_ENTITY_RECURRING) {
+		const struct pe_details_block *block = pe_details_get(store, handle);
+		struct pe_details_blocks blocks;
+		struct pe_wire_schedule schedule;
+
+		if (block)
+			pe_wire_get_details((const uint8_t *)&block->head, &blocks);
+		if (block && blocks.content[PE_DETAILS_SCHEDULE]) {
+			memcpy(&schedule, blocks.content[PE_DETAILS_SCHEDULE], sizeof schedule);
+			at = w->tick + switches_in_ms(&schedule, w->wall_ms);
+			next = (int32_t)(at - next) < 0 ? at : next;
+		}
+	}
+	if ((shown->attributes & PE_PUBLISHED_ANNOUNCED) && store->entries) {
+		at = shown->expiry_tick -
+			atomic_load_explicit(&pe_details_entry(store, handle)->lead_ms,
+				memory_order_relaxed);
+		if ((int32_t)(at - w->tick) > 0 && (int32_t)(at - next) < 0)
+			next = at;
+	}
+	return next;
+}
+
+// Without standing queries nobody is told.
+static inline bool clocked(const struct pe_worker *w, const struct pe_published *p)
+{
+	return __builtin_expect((p->entity_type == PE_ENTITY_RECURRING) |
+				       !!(p->attributes & PE_PUBLISHED_ANNOUNCED),
+		       0) &&
+		w->watch;
+}
+
+void pe_own_clock(struct pe_worker *w, uint32_t handle)
+{
+	const struct pe_record *r = &w->engine->table.records[handle];
+	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
+
+	if (PE_STATUS_LIFE(status) == PE_LIFE_THERE && clocked(w, &r->shown))
+		pe_own_expires(w, handle, next_look(w, handle));
+}
+
 static void set_life(struct pe_record *r, enum pe_life life)
 {
 	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
@@ -294,6 +364,8 @@ enum pe_publish pe_own_publish(struct pe_worker *w, uint32_t handle,
 	}
 	if (done != PE_PUBLISH_FULL)
 		pe_own_expires(w, handle, state->expiry_tick);
+	if (clocked(w, state))
+		pe_own_clock(w, handle);
 	if (__builtin_expect(status & PE_STATUS_PARENT, 0) && done == PE_PUBLISHED)
 		pe_frame_follow(w, handle);
 	return done;
@@ -527,6 +599,10 @@ static void entity_due(struct pe_worker *w, uint32_t handle)
 		if (!reached(expiry, w->tick)) {
 			if (!(status & PE_STATUS_COURSE))
 				pe_wheel_add(&w->wheel, handle, expiry);
+			if (clocked(w, &r->shown)) {
+				pe_watch_changed(w, handle);
+				pe_own_clock(w, handle);
+			}
 			return;
 		}
 		pe_count(&w->counters, PE_COUNTER_expired, 1);
@@ -581,7 +657,7 @@ static void elapse(struct pe_worker *w, struct pe_pending *node)
 	node->flags &= ~PE_PENDING_DURATION;
 	fall_back(&p);
 	pe_record_publish(r, pe_own_draft(w), &p);
-	pe_watch_shown(w, node->handle);
+	pe_watch_changed(w, node->handle);
 	pe_count(&w->counters, PE_COUNTER_status_elapsed, 1);
 }
 

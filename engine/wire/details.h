@@ -114,8 +114,8 @@ void pe_wire_get_detailed(const uint8_t *record, struct pe_details_blocks *block
 // Blocks of details that are sound, as they are kept.
 void pe_wire_get_details(const uint8_t *details, struct pe_details_blocks *blocks);
 
-// Is a schedule open?
-static inline bool pe_schedule_open(const struct pe_wire_schedule *s, uint64_t wall_ms)
+// How long ago a schedule's period began, < period_ms.
+static inline uint32_t pe_schedule_into(const struct pe_wire_schedule *s, uint64_t wall_ms)
 {
 	// Openings before the one that is named count too.
 	uint64_t into = wall_ms >= s->opening_ms ? (wall_ms - s->opening_ms) % s->period_ms :
@@ -123,7 +123,13 @@ static inline bool pe_schedule_open(const struct pe_wire_schedule *s, uint64_t w
 
 	if (wall_ms < s->opening_ms && into)
 		into = s->period_ms - into;
-	return into < s->open_for_ms;
+	return (uint32_t)into;
+}
+
+// Is a schedule open?
+static inline bool pe_schedule_open(const struct pe_wire_schedule *s, uint64_t wall_ms)
+{
+	return pe_schedule_into(s, wall_ms) < s->open_for_ms;
 }
 
 // Writers. A head of details or of a record of an update, with no block yet, into `to`; then blocks behind it, in the order of their types;
