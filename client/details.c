@@ -81,6 +81,9 @@ static uint32_t put_metadata(const struct presence_details *d, uint8_t *change)
 	return pe_block_bytes(change, PE_METADATA_BYTES_MAX);
 }
 
+static_assert((int)PRESENCE_SPHERE == (int)PE_QUERY_SPHERE && (int)PRESENCE_BOX == (int)PE_QUERY_BOX,
+	"volumes are those of the wire");
+
 // A block of so many bytes, or an empty one, which takes away. False: no room.
 static bool put(uint8_t *record, unsigned type, const void *content, uint32_t bytes)
 {
@@ -91,6 +94,11 @@ uint32_t client_details_to_wire(
 	const struct presence_update *update, const struct presence_details *d, uint8_t *record)
 {
 	const struct pe_wire_schedule schedule = {d->opening_ms, d->period_ms, d->open_for_ms};
+	const struct pe_wire_scope scope = {.a = {d->scope_a[0], d->scope_a[1], d->scope_a[2]},
+		.b = {d->scope_b[0], d->scope_b[1], d->scope_b[2]},
+		.resolution_m = d->scope_resolution_m,
+		.max_propagation = d->scope_engines_max,
+		.bounds = d->scope_volume};
 	_Alignas(8) uint8_t block[PE_METADATA_BYTES_MAX];
 	struct pe_wire_update wire;
 	uint32_t bytes;
@@ -118,6 +126,9 @@ uint32_t client_details_to_wire(
 	if (d->has_parent && !put(record, PE_DETAILS_FRAME, d->parent, sizeof d->parent))
 		return 0;
 	if (d->payload_bytes && !put(record, PE_DETAILS_PAYLOAD, d->payload, d->payload_bytes))
+		return 0;
+	if ((d->has_scope || d->no_scope) &&
+		!put(record, PE_DETAILS_SCOPE, &scope, d->has_scope ? sizeof scope : 0))
 		return 0;
 	return pe_wire_detailed_next(record);
 }
@@ -193,6 +204,17 @@ bool presence_details_read(
 		d->has_parent = true;
 		memcpy(d->parent, p.parent_id, sizeof d->parent);
 		memcpy(d->position, p.position, sizeof d->position);
+	}
+	if (b.content[PE_DETAILS_SCOPE]) {
+		struct pe_wire_scope s;
+
+		memcpy(&s, b.content[PE_DETAILS_SCOPE], sizeof s);
+		d->has_scope = true;
+		d->scope_volume = s.bounds;
+		memcpy(d->scope_a, s.a, sizeof d->scope_a);
+		memcpy(d->scope_b, s.b, sizeof d->scope_b);
+		d->scope_resolution_m = s.resolution_m;
+		d->scope_engines_max = s.max_propagation;
 	}
 	return true;
 }

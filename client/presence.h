@@ -214,6 +214,13 @@ struct presence_details {
 	// The entity is placed in another one's frame: position and orientation are along that one's axes, in metres from it.
 	uint8_t parent[16];
 	double position[3]; // found: in that frame
+	// To whom it is told: who asks from a point in these bounds; and how finely. Not with a parent, if it is rounded.
+	bool has_scope, no_scope;
+	uint8_t scope_volume;         // 0 = from everywhere; PRESENCE_SPHERE, PRESENCE_BOX
+	double scope_a[3];            // the centre, or a corner
+	double scope_b[3];            // the other corner; of a sphere the radius in the first
+	float scope_resolution_m;     // 0 = as it is; else 0.01 … 100,000
+	uint16_t scope_engines_max;   // that it may cross
 	// publishing: handed on, not kept
 	const void *payload;
 	unsigned payload_bytes;

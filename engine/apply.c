@@ -214,7 +214,7 @@ static bool corrects(const struct pe_record *r, const struct pe_change *c)
 			(int32_t)((uint32_t)c->time_ms - r->time_low) < 0);
 }
 
-void pe_apply_own(struct pe_worker *w, const struct pe_change *c, const struct pe_place *place,
+static void own(struct pe_worker *w, const struct pe_change *c, const struct pe_place *place,
 	uint32_t handle, bool superseded)
 {
 	const struct pe_space_entry *s = &w->engine->spaces[c->space];
@@ -317,6 +317,36 @@ void pe_apply_own(struct pe_worker *w, const struct pe_change *c, const struct p
 	}
 	if (keeps || c->kind == PE_CHANGE_DETAILED)
 		pe_details_settle(w, c, handle, &next, p.attributes);
+}
+
+// Its scope may round the place, before anything looks at it.
+__attribute__((noinline)) static void own_scoped(struct pe_worker *w, const struct pe_change *c,
+	const struct pe_place *place, uint32_t handle, bool superseded)
+{
+	struct pe_change copy = *c;
+	struct pe_place at = *place;
+	bool rounded;
+	enum pe_reason reason = pe_scope_round(w, &copy, &at, handle, &rounded);
+
+	// What was superseded is known to be of no account.
+	if (reason && !superseded)
+		pe_apply_refuse(w, c, reason, NULL);
+	else if (rounded && !reason)
+		own(w, &copy, &at, handle, superseded);
+	else
+		own(w, c, place, handle, superseded);
+}
+
+void pe_apply_own(struct pe_worker *w, const struct pe_change *c, const struct pe_place *place,
+	uint32_t handle, bool superseded)
+{
+	uint32_t status =
+		atomic_load_explicit(&pe_apply_record(w, handle)->status, memory_order_relaxed);
+
+	if (__builtin_expect((c->kind == PE_CHANGE_DETAILED) | !!(status & PE_STATUS_DETAILS), 0))
+		own_scoped(w, c, place, handle, superseded);
+	else
+		own(w, c, place, handle, superseded);
 }
 
 // Where a change belongs that no record here answers for: to its partition's worker; on it, to a new entity.

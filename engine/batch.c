@@ -76,8 +76,11 @@ static void supersede(struct pe_worker *w, struct pe_batch *b, unsigned later, u
 	uint64_t known_key = UINT64_MAX;
 
 	// Where another worker's entity is, is that worker's own.
-	if (PE_STATUS_LIFE(status) == PE_LIFE_THERE && PE_STATUS_OWNER(status) == w->index)
+	if (PE_STATUS_LIFE(status) == PE_LIFE_THERE && PE_STATUS_OWNER(status) == w->index) {
 		known_key = r->key;
+		if (r->shown.attributes & PE_PUBLISHED_ROUNDED)
+			return; // where they go is not known yet
+	}
 	if ((status & PE_STATUS_FRAMES) || !covers(b, later, earlier, known_key))
 		return;
 	b->superseded[earlier] = true;
@@ -263,8 +266,10 @@ __attribute__((noinline)) static enum spared update_detailed(struct pe_worker *w
 	const struct pe_change *c, const struct pe_place *place, uint32_t handle,
 	enum pe_covered covered, bool covers)
 {
-	if (!(atomic_load_explicit(&pe_apply_record(w, handle)->status, memory_order_relaxed) &
-		    PE_STATUS_DETAILS))
+	const struct pe_record *r = pe_apply_record(w, handle);
+
+	if (!(atomic_load_explicit(&r->status, memory_order_relaxed) & PE_STATUS_DETAILS) ||
+		(r->shown.attributes & PE_PUBLISHED_ROUNDED))
 		return SPARED_NOT;
 	return update_plain(w, c, place, handle, covered, covers, true);
 }

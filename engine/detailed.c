@@ -89,10 +89,12 @@ static enum pe_reason compose(const struct pe_details_blocks *update,
 	enum pe_reason reason;
 
 	*bytes = pe_wire_begin_details(details, PE_DETAILS_BYTES_MAX, NULL);
-	for (unsigned type = PE_DETAILS_ORIENTATION; type < PE_DETAILS_PAYLOAD; type++) {
+	for (unsigned type = 1; type <= PE_DETAILS_TYPES; type++) {
 		const uint8_t *content;
 		uint32_t content_bytes;
 
+		if (!(PE_DETAILS_KEPT & PE_DETAILS_BIT(type)))
+			continue;
 		if (!content_of(update, kept, type, &content, &content_bytes))
 			continue;
 		if (type == PE_DETAILS_METADATA && update->content[type]) {
@@ -149,6 +151,9 @@ enum pe_reason pe_details_prepare(struct pe_worker *w, const struct pe_change *c
 	if (c->update.entity_type == PE_ENTITY_RECURRING &&
 		!(blocks_of(details) & PE_DETAILS_BIT(PE_DETAILS_SCHEDULE)))
 		return PE_REASON_schedule_missing;
+	reason = pe_scope_check(&w->engine->spaces[c->space].space, details);
+	if (reason)
+		return reason;
 	if (!blocks_of(details)) {
 		next->changes = known != NULL;
 		return PE_REASON_none;
@@ -163,21 +168,33 @@ enum pe_reason pe_details_prepare(struct pe_worker *w, const struct pe_change *c
 	return PE_REASON_none;
 }
 
+// What is published of an entity that has a block.
+#define DETAILED_BITS (PE_PUBLISHED_DETAILS | PE_PUBLISHED_ROUNDED)
+static uint16_t detailed_bits(const struct pe_details_block *block)
+{
+	return pe_scope_rounds((const uint8_t *)&block->head) ? DETAILED_BITS : PE_PUBLISHED_DETAILS;
+}
+
 uint16_t pe_details_bits(const struct pe_worker *w, const struct pe_change *c, uint32_t handle,
 	const struct pe_next_details *next)
 {
 	const struct pe_record *r = pe_apply_record(w, handle);
 	const struct pe_details_store *store = &w->engine->table.details;
+	const struct pe_details_block *block;
 	uint16_t bits = 0;
 
 	if (c->update.update_frequency)
 		bits |= PE_PUBLISHED_ANNOUNCED;
-	if (next->changes)
-		return next->block == PE_DETAILS_NONE ? bits : bits | PE_PUBLISHED_DETAILS;
+	if (next->changes) {
+		if (next->block == PE_DETAILS_NONE)
+			return bits;
+		return bits | detailed_bits(pe_details_at(store, next->block));
+	}
 	if (PE_STATUS_LIFE(atomic_load_explicit(&r->status, memory_order_relaxed)) == PE_LIFE_THERE)
-		return bits | (r->shown.attributes & PE_PUBLISHED_DETAILS);
+		return bits | (r->shown.attributes & DETAILED_BITS);
 	// A first state with details may wait for its cell.
-	return pe_details_get(store, handle) ? bits | PE_PUBLISHED_DETAILS : bits;
+	block = pe_details_get(store, handle);
+	return block ? bits | detailed_bits(block) : bits;
 }
 
 static void publish_block(struct pe_worker *w, uint32_t handle, struct pe_next_details *next)
@@ -221,12 +238,13 @@ static void mark(struct pe_worker *w, uint32_t handle, uint16_t bits)
 {
 	struct pe_record *r = pe_apply_record(w, handle);
 	struct pe_published p = r->shown;
+	const uint16_t mask = PE_PUBLISHED_MORE | PE_PUBLISHED_ROUNDED;
 
 	if (PE_STATUS_LIFE(atomic_load_explicit(&r->status, memory_order_relaxed)) !=
 			PE_LIFE_THERE ||
-		!((p.attributes ^ bits) & PE_PUBLISHED_MORE))
+		!((p.attributes ^ bits) & mask))
 		return;
-	p.attributes = (uint16_t)((p.attributes & ~PE_PUBLISHED_MORE) | (bits & PE_PUBLISHED_MORE));
+	p.attributes = (uint16_t)((p.attributes & ~mask) | (bits & mask));
 	pe_record_publish(r, pe_own_draft(w), &p);
 }
 

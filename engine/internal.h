@@ -278,6 +278,17 @@ static inline uint32_t pe_coalesce_due(const struct pe_worker *w, const struct p
 	return ahead <= PE_TRAILING_MS ? w->tick + ahead : w->tick;
 }
 
+// worker.c. The widest precision in a space bounds the walk of its point queries. Only ever grows. Any worker.
+void pe_note_precision(struct pe_space_entry *s, float precision_m);
+
+// scope.c. Rounds the place of an update as its entity's scope says, or the one that it brings, and its precision with it; *rounded: there
+// was something to round. precision: it is then above the cap; out_of_bounds: the middle of the cell is.
+[[nodiscard]] enum pe_reason pe_scope_round(struct pe_worker *w, struct pe_change *change,
+	struct pe_place *place, uint32_t handle, bool *rounded);
+// Of details as they would be kept: scope_bounds, or none. And whether their scope rounds.
+[[nodiscard]] enum pe_reason pe_scope_check(const struct pe_space *space, const uint8_t *details);
+bool pe_scope_rounds(const uint8_t *details);
+
 // detailed.c. An update with details, in order behind what is in the batch, which is empty. Its parcel is given back.
 void pe_apply_detailed(struct pe_worker *w, struct pe_change *c);
 // What an update makes of its entity's details.
@@ -407,11 +418,6 @@ static inline void pe_watch_shown(struct pe_worker *w, uint32_t handle)
 	if (__builtin_expect(w->watching, 0))
 		pe_watch_note(w, handle, w->correcting);
 }
-// What fences ask for has changed, and not the place: details, or the clock alone. A look that a place would spare is made.
-static inline void pe_watch_changed(struct pe_worker *w, uint32_t handle)
-{
-	pe_watch_shown(w, handle);
-}
 // All that was noted against the fences. At the end of a batch, and of what time has done.
 void pe_watch_look(struct pe_worker *w);
 // A batch was written: its changes of the short ways were not noted one by one.
@@ -419,6 +425,14 @@ void pe_watch_batch(struct pe_worker *w);
 void pe_watch_prefetch_batch(const struct pe_worker *w);
 // The entity is in another leaf from now on.
 void pe_watch_moved(struct pe_worker *w, uint32_t handle);
+// What fences ask for has changed, and not the place: details, or the clock alone. A look that a safe region would spare is made.
+static inline void pe_watch_changed(struct pe_worker *w, uint32_t handle)
+{
+	if (__builtin_expect(w->watching, 0)) {
+		pe_watch_moved(w, handle);
+		pe_watch_note(w, handle, w->correcting);
+	}
+}
 // watch_payload.c: to the subscriptions that ask for payloads and have a fence that the entity is inside of.
 void pe_watch_payload(struct pe_worker *w, uint32_t handle, const uint8_t *payload, uint32_t bytes);
 // An entity that is there is about to be taken away.

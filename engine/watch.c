@@ -416,7 +416,8 @@ static unsigned take_hits(
 		struct pe_watch_fence *f;
 
 		*plain = *plain && x->hits[i].plain;
-		if (x->hits[i].plain && view->shows.radius_m == 0.0f) {
+		// Whatever is asked for: a scope may be among details.
+		if (x->hits[i].plain && view->shows.radius_m == 0.0f && !view->details) {
 			x->hits[kept++] = x->hits[i];
 			continue;
 		}

@@ -85,8 +85,7 @@ static void refuse_record(struct pe_worker *w, uint32_t ack, enum pe_reason reas
 		w->acks[ack] = pe_wire_ack_record(PE_ACK_REFUSED, reason);
 }
 
-// The widest precision in the space bounds the walk of its point queries. Only ever grows.
-static void note_precision(struct pe_space_entry *s, float precision_m)
+void pe_note_precision(struct pe_space_entry *s, float precision_m)
 {
 	uint32_t bits, seen = atomic_load_explicit(&s->precision_seen, memory_order_relaxed);
 
@@ -163,7 +162,7 @@ __attribute__((always_inline)) static inline void take_updates(
 			c->way = way;
 		if (!c->update.ttl_ms)
 			c->update.ttl_ms = s->policy.ttl_default_ms;
-		note_precision(s, c->update.precision_m);
+		pe_note_precision(s, c->update.precision_m);
 		pe_apply_add(w);
 	}
 }
@@ -226,7 +225,7 @@ static void take_detailed(
 		}
 		if (!c.update.ttl_ms)
 			c.update.ttl_ms = s->policy.ttl_default_ms;
-		note_precision(s, c.update.precision_m);
+		pe_note_precision(s, c.update.precision_m);
 		if (pe_wire_speed_above(
 			    lanes, atomic_load_explicit(&s->speed_seen, memory_order_relaxed)))
 			(void)note_speed(s, lanes);

@@ -148,10 +148,33 @@ bool argument_schedule(const char *text, struct presence_details *d)
 		d->open_for_ms <= d->period_ms;
 }
 
+bool argument_scope(const char *text, struct presence_details *d)
+{
+	const char *colon = strchr(text, ':');
+	char place[96];
+
+	if (strcmp(text, "none") == 0) {
+		d->no_scope = true;
+		return true;
+	}
+	if (!colon || (size_t)(colon - text) >= sizeof place)
+		return false;
+	memcpy(place, text, (size_t)(colon - text));
+	place[colon - text] = 0;
+	d->has_scope = true;
+	if (!argument_vector(place, d->scope_a))
+		return false;
+	d->scope_volume = strchr(colon, ',') ? PRESENCE_BOX : PRESENCE_SPHERE;
+	return d->scope_volume == PRESENCE_BOX ? argument_vector(colon + 1, d->scope_b) :
+						 argument_double(colon + 1, &d->scope_b[0]) &&
+			d->scope_b[0] >= 0;
+}
+
 bool details_any(const struct presence_details *d)
 {
 	return d->has_orientation || d->no_orientation || d->has_context || d->metadata_count ||
-		d->has_schedule || d->no_schedule || d->has_parent || d->payload_bytes;
+		d->has_schedule || d->no_schedule || d->has_parent || d->payload_bytes ||
+		d->has_scope || d->no_scope;
 }
 
 static json_t *value_to_json(const struct presence_value *v)
@@ -223,6 +246,23 @@ json_t *details_to_json(const struct presence_details *d)
 		json_object_set_new(out, "parent", json_string(id));
 		json_object_set_new(out, "position_in_parent",
 			json_pack("[f, f, f]", d->position[0], d->position[1], d->position[2]));
+	}
+	if (d->has_scope) {
+		list = json_pack("{s:f, s:i}", "resolution_m", (double)d->scope_resolution_m,
+			"engines_max", (int)d->scope_engines_max);
+		if (d->scope_volume) {
+			json_object_set_new(list,
+				d->scope_volume == PRESENCE_BOX ? "from" : "centre",
+				json_pack("[f, f, f]", d->scope_a[0], d->scope_a[1],
+					d->scope_a[2]));
+			json_object_set_new(list,
+				d->scope_volume == PRESENCE_BOX ? "to" : "radius_m",
+				d->scope_volume == PRESENCE_BOX ?
+					json_pack("[f, f, f]", d->scope_b[0], d->scope_b[1],
+						d->scope_b[2]) :
+					json_real(d->scope_b[0]));
+		}
+		json_object_set_new(out, "scope", list);
 	}
 	return out;
 }

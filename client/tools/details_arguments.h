@@ -16,6 +16,8 @@ bool argument_activity(const char *text, struct presence_details *details);
 bool argument_quaternion(const char *text, struct presence_details *details);
 // "OPENING,PERIOD,OPEN": Unix seconds or "now", times; "none" takes it away
 bool argument_schedule(const char *text, struct presence_details *details);
+// "X,Y[,Z]:RADIUS" or "X,Y[,Z]:X,Y[,Z]": bounds of the scope; "none" takes it away
+bool argument_scope(const char *text, struct presence_details *details);
 
 // Is anything said?
 bool details_any(const struct presence_details *details);

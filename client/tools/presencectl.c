@@ -183,7 +183,9 @@ enum {
 	KEY_ORIENTATION,
 	KEY_SCHEDULE,
 	KEY_PARENT,
-	KEY_PAYLOAD
+	KEY_PAYLOAD,
+	KEY_SCOPE,
+	KEY_RESOLUTION
 };
 
 static const struct argp_option publish_options[] = {
@@ -215,6 +217,11 @@ static const struct argp_option publish_options[] = {
 		"of a recurring entity: Unix seconds or now, then times (now,24h,8h); none: takes it away",
 		0},
 	{"parent", KEY_PARENT, "ID", 0, "it is placed in this entity's frame", 0},
+	{"scope", KEY_SCOPE, "BOUNDS", 0,
+		"told only to who asks from there: X,Y[,Z]:RADIUS or X,Y[,Z]:X,Y[,Z]; none: takes the scope away",
+		0},
+	{"resolution", KEY_RESOLUTION, "M", 0,
+		"told as the middle of a cell of this size; goes with the scope", 0},
 	{"payload", KEY_PAYLOAD, "TEXT", 0, "handed on to who subscribes, not kept", 0},
 	{0},
 };
@@ -298,6 +305,14 @@ static error_t parse_publish(int key, char *text, struct argp_state *state)
 		break;
 	case KEY_PARENT:
 		good = p->details.has_parent = argument_id(text, p->details.parent);
+		break;
+	case KEY_SCOPE:
+		good = argument_scope(text, &p->details);
+		break;
+	case KEY_RESOLUTION:
+		good = argument_double(text, &d) && d >= 0;
+		p->details.scope_resolution_m = (float)d;
+		p->details.has_scope = true;
 		break;
 	case KEY_PAYLOAD:
 		p->details.payload = text;

@@ -1,6 +1,7 @@
 #include "discover/accept.h"
 
 #include "base/prefetch.h"
+#include "discover/scope.h"
 #include "discover/slot.h"
 #include "wire/half.h"
 
@@ -216,6 +217,8 @@ ALWAYS_INLINE bool test_view(const struct pe_test *t, struct pe_ways ways, const
 	if (PE_STATUS_SPACE(atomic_load_explicit(&record->status, memory_order_relaxed)) !=
 		t->space_index)
 		return false; // it came back in another space meanwhile
+	if (complete && !pe_scope_lets(t->space, view.details, t->origin))
+		return false;
 	if (ways.timed)
 		pe_query_predict(t, &view);
 	if (ways.filtered && !passes_filters(t, ways, &view))
@@ -367,5 +370,6 @@ void pe_accept_parts(
 	parts->volume = inside(t, t->ways, NULL, false, view, &parts->centre_m);
 	parts->asker_m = distance(
 		t, t->ways, NULL, false, view, t->origin, t->origin_metres, (double)p->radius_m);
+	parts->scope = pe_scope_lets(t->space, view->details, t->origin);
 	parts->reach = !(p->radius_m > 0) || parts->asker_m <= (double)p->radius_m;
 }

@@ -89,7 +89,7 @@ unsigned pe_accept(const struct pe_test *test, struct pe_hits *hits, struct pe_w
 
 // The same tests of a view apart, for who asks why: what it passes, and its distances, −1 where there is none.
 struct pe_accept_parts {
-	bool type, state, height, filter, volume, reach;
+	bool type, state, height, filter, volume, reach, scope;
 	double centre_m; // from the volume's centre; −1: the volume doesn't measure that
 	double asker_m;  // from the asker's point, as in a result
 };

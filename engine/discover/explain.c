@@ -146,6 +146,7 @@ static void explain_tests(const struct pe_query_slot *s, const struct pe_view *v
 	decide(e, parts.filter, PE_WHY_FILTER);
 	decide(e, parts.volume, PE_WHY_VOLUME);
 	decide(e, parts.reach, PE_WHY_REACH);
+	decide(e, parts.scope, PE_WHY_SCOPE);
 	e->asker_m = told(parts.asker_m);
 	explain_volume(&s->test, view, &parts, e);
 	if (s->test.filter)
@@ -292,6 +293,21 @@ static void describe(
 	e->entity_type = p->entity_type;
 }
 
+static struct pe_wire_explanation nothing(
+	uint32_t query_id, const struct pe_explain_subject *subject)
+{
+	struct pe_wire_explanation e = {.query_id = query_id,
+		.verdict = PE_EXPLAIN_OUT,
+		.distance_m = PE_EXPLAIN_NOT_TOLD,
+		.edge_m = PE_EXPLAIN_NOT_TOLD,
+		.beyond_m = PE_EXPLAIN_NOT_TOLD,
+		.asker_m = PE_EXPLAIN_NOT_TOLD,
+		.held_m = PE_EXPLAIN_NOT_TOLD};
+
+	memcpy(e.entity_id, subject->id, sizeof e.entity_id);
+	return e;
+}
+
 enum pe_reason pe_explain(struct pe_query_context *c, const struct pe_space *space,
 	const struct pe_view_rules *rules, const struct pe_asker *asker, struct pe_instant now,
 	const struct pe_query_known *known, const uint8_t *extension,
@@ -303,14 +319,7 @@ enum pe_reason pe_explain(struct pe_query_context *c, const struct pe_space *spa
 	unsigned in_space = 0;
 	enum seen seen;
 
-	*e = (struct pe_wire_explanation){.query_id = pe_query_next(c)->query_id,
-		.verdict = PE_EXPLAIN_OUT,
-		.distance_m = PE_EXPLAIN_NOT_TOLD,
-		.edge_m = PE_EXPLAIN_NOT_TOLD,
-		.beyond_m = PE_EXPLAIN_NOT_TOLD,
-		.asker_m = PE_EXPLAIN_NOT_TOLD,
-		.held_m = PE_EXPLAIN_NOT_TOLD};
-	memcpy(e->entity_id, subject->id, sizeof e->entity_id);
+	*e = nothing(pe_query_next(c)->query_id, subject);
 	pe_query_prepare(c, space, rules, asker, now, known, extension);
 	if (s->reason)
 		return s->reason;
@@ -337,6 +346,11 @@ enum pe_reason pe_explain(struct pe_query_context *c, const struct pe_space *spa
 		explain_own(c, &s->test, subject, &view, e);
 		if (subject->standing)
 			explain_standing(subject->standing, &s->test, subject, &view, e);
+		// To a stranger there is nothing of it.
+		if ((e->causes & 1u << PE_WHY_SCOPE) && !asker->trusted) {
+			*e = nothing(s->query.query_id, subject);
+			decide(e, false, PE_WHY_UNKNOWN);
+		}
 	}
 	if (e->causes & PE_EXPLAIN_DECIDING)
 		e->first_cause = (uint8_t)__builtin_ctz(e->causes);

@@ -1,6 +1,7 @@
 #include "discover/stand.h"
 
 #include "discover/accept.h"
+#include "discover/scope.h"
 #include "discover/slot.h"
 #include "wire/extension.h"
 
@@ -205,11 +206,15 @@ void pe_stand_at(const struct pe_stand *stand, const double at[3], struct pe_sta
 		memcpy(moved->origin, at, sizeof moved->origin);
 }
 
+// The asker's point.
+static const double *point_of(const struct pe_stand *s, const double *centre)
+{
+	return !centre || (s->query.flags & PE_QUERY_HAS_ORIGIN) ? s->origin : centre;
+}
+
 static double distance(const struct pe_stand *s, const double *centre, const double position[3])
 {
-	bool origin = !centre || (s->query.flags & PE_QUERY_HAS_ORIGIN);
-
-	return pe_space_distance(s->space, origin ? s->origin : centre, position, s->straight);
+	return pe_space_distance(s->space, point_of(s, centre), position, s->straight);
 }
 
 static bool asks_more(const struct pe_stand *s, const struct pe_view *view, struct pe_instant now)
@@ -242,6 +247,8 @@ bool pe_stand_takes(const struct pe_stand *s, const double *centre, const struct
 	struct pe_instant now)
 {
 	if (!s->plain && !asks_more(s, view, now))
+		return false;
+	if (!pe_scope_lets(s->space, view->details, point_of(s, centre)))
 		return false;
 	return !(view->shows.radius_m > 0) ||
 		distance(s, centre, view->shows.position) <= (double)view->shows.radius_m;

@@ -41,6 +41,7 @@ struct pe_published {
 // stands here: entity/details.h.
 #define PE_PUBLISHED_DETAILS     0x1000u // it has details
 #define PE_PUBLISHED_ANNOUNCED   0x2000u // its sender announced how often it updates
+#define PE_PUBLISHED_ROUNDED     0x8000u // its scope rounds its places: its owner's
 #define PE_PUBLISHED_MORE        (PE_PUBLISHED_DETAILS | PE_PUBLISHED_ANNOUNCED)
 #define PE_PUBLISHED_WORDS       8
 #define PE_PUBLISHED_EXPIRY_WORD 4 // its upper half

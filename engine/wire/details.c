@@ -3,6 +3,7 @@
 #include "wire/decode.h"
 #include "wire/metadata.h"
 
+#include <math.h>
 #include <string.h>
 
 #define HEAD_BYTES  ((uint32_t)sizeof(struct pe_wire_details))
@@ -101,6 +102,34 @@ static bool placed_sound(const uint8_t *content, uint32_t bytes)
 	return !pe_wire_id_nil(p.parent_id);
 }
 
+static bool scope_sound(const uint8_t *content, uint32_t bytes)
+{
+	struct pe_wire_scope s;
+	uint64_t any[6];
+
+	if (bytes != sizeof s)
+		return false;
+	memcpy(&s, content, sizeof s);
+	memcpy(any, content, sizeof any);
+	if (s.reserved || !(s.resolution_m >= 0.0f) || signbit(s.resolution_m) ||
+		(s.resolution_m > 0.0f && s.resolution_m < PE_SCOPE_RESOLUTION_MIN_M) ||
+		s.resolution_m > PE_SCOPE_RESOLUTION_MAX_M)
+		return false;
+	for (unsigned i = 0; i < 3; i++)
+		if (s.a[i] - s.a[i] != 0.0 || s.b[i] - s.b[i] != 0.0)
+			return false;
+	switch (s.bounds) {
+	case 0:
+		return !(any[0] | any[1] | any[2] | any[3] | any[4] | any[5]);
+	case PE_QUERY_SPHERE:
+		return s.b[0] >= 0.0 && !(any[4] | any[5]);
+	case PE_QUERY_BOX:
+		return true; // what is inverted is its space's to say
+	default:
+		return false;
+	}
+}
+
 // What a block says. kept: as in results, else as in updates.
 static bool content_sound(unsigned type, const uint8_t *content, uint32_t bytes, bool kept)
 {
@@ -124,6 +153,8 @@ static bool content_sound(unsigned type, const uint8_t *content, uint32_t bytes,
 			      bytes == sizeof(struct pe_wire_frame) && !pe_wire_id_nil(content);
 	case PE_DETAILS_PAYLOAD:
 		return bytes <= PE_PAYLOAD_BYTES_MAX;
+	case PE_DETAILS_SCOPE:
+		return scope_sound(content, bytes);
 	}
 	return false;
 }

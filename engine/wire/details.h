@@ -31,12 +31,13 @@ enum pe_details_type {
 	PE_DETAILS_SCHEDULE = 4,    // struct pe_wire_schedule
 	PE_DETAILS_FRAME = 5,       // update: struct pe_wire_frame; result: struct pe_wire_placed
 	PE_DETAILS_PAYLOAD = 6,     // update: at most PE_PAYLOAD_BYTES_MAX, whatever they are
+	PE_DETAILS_SCOPE = 7,       // struct pe_wire_scope
 };
-#define PE_DETAILS_TYPES     6u
+#define PE_DETAILS_TYPES     7u
 #define PE_DETAILS_BIT(type) (1u << ((type)-1))
+#define PE_DETAILS_KNOWN     ((1u << PE_DETAILS_TYPES) - 1)
 // What is kept and comes in results.
-#define PE_DETAILS_KEPT  (PE_DETAILS_BIT(PE_DETAILS_PAYLOAD) - 1)
-#define PE_DETAILS_KNOWN ((1u << PE_DETAILS_TYPES) - 1)
+#define PE_DETAILS_KEPT (PE_DETAILS_KNOWN & ~PE_DETAILS_BIT(PE_DETAILS_PAYLOAD))
 
 struct pe_wire_details {
 	uint16_t
@@ -80,6 +81,18 @@ struct pe_wire_placed {
 	double position[3]; // in the parent's frame
 };
 static_assert(sizeof(struct pe_wire_placed) == 40, "placed");
+
+// To whom an entity is told of, and how finely. Without bounds a and b are zero.
+#define PE_SCOPE_RESOLUTION_MIN_M 0.01f
+#define PE_SCOPE_RESOLUTION_MAX_M 100000.0f
+struct pe_wire_scope {
+	double a[3], b[3];        // of the bounds, as a query's
+	float resolution_m;       // 0 = as it is; else MIN … MAX: rounded to the middle of a cell of that size
+	uint16_t max_propagation; // engines that it may cross; kept, nothing crosses yet
+	uint8_t bounds;           // 0 = everywhere; PE_QUERY_SPHERE or PE_QUERY_BOX: asked for from there
+	uint8_t reserved;
+};
+static_assert(sizeof(struct pe_wire_scope) == 56, "scope");
 
 // Blocks by type; those that are not there are NULL. A block of an update that has no bytes takes away what was kept.
 struct pe_details_blocks {

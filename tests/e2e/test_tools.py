@@ -170,7 +170,15 @@ def with_details(tools):
     assert len(found()) == 2
     publish("more:2", "--type", "recurring", "--schedule", f"{int(time.time()) + 1000},1h,1s")
     assert len(found()) == 1
-    for arguments in (["--schedule", "now,1h,2h"], ["--orientation", "1,2"], ["--meta", "=1"], ["--tag", "x" * 33], ["--payload", "x" * 513]):
+    # Told to who asks from 10 m around it, and as the middle of its cell.
+    publish("more:2", "--scope", "500,500:10", "--resolution", "40")
+    seen = [f for f in found("--details") if f["id"][-2:] == "02"]
+    assert seen[0]["position"] == [500, 500, 20] and seen[0]["details"]["scope"]["radius_m"] == 10, seen
+    assert len(found("--origin", "511,500")) == 1
+    assert tools.ctl("explain", "more:2", "sphere", "500,500", "40", "--origin", "511,500")["causes"] == ["SCOPE"]
+    publish("more:2", "--scope", "none")
+    assert len(found("--origin", "511,500")) == 2
+    for arguments in (["--scope", "500,500"], ["--resolution", "-1"], ["--schedule", "now,1h,2h"], ["--orientation", "1,2"], ["--meta", "=1"], ["--tag", "x" * 33], ["--payload", "x" * 513]):
         tools.ctl("publish", "more:1", "1,1", *arguments, expect=64)
     tools.ctl("withdraw", "more:1", "more:2")
 

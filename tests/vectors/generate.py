@@ -264,6 +264,12 @@ change = metadata(entry(2, "crew", struct.pack("<q", 12)), entry(255, "pilot")).
 sailing = context("sailing", "ferry", "white").hex()
 hours = struct.pack("<QII", 1732258800000, 86400000, 36000000).hex()
 frame = ID[9] + struct.pack("<3d", 1.0, -2.0, 0.5).hex()
+
+
+def scope(bounds=2, a=(60.16, 24.96, 0.0), b=(5000.0, 0.0, 0.0), resolution=0.0, propagation=0):
+    return struct.pack("<6dfHBB", *a, *b, resolution, propagation, bounds, 0).hex()
+
+
 DETAILED = dict(broadcast_id=BROADCAST, incarnation=1732290000)
 detailed_examples = [
     ("example-detailed", "the ferry turns, has another crew and no pilot any more", dict(HEAD, flags=ACK_FLAG),
@@ -272,10 +278,13 @@ detailed_examples = [
     ("detailed-taken-away", "blocks without bytes", HEAD, [dict(harbour, blocks=[(1, ""), (2, ""), (4, ""), (5, "")])], "geodetic"),
     ("detailed-all", "every block; RECURRING, in a parent's frame; and another record behind it", HEAD,
      [dict(harbour, entity_type=3, attributes=0, position=[100.0, 200.0, 3.0],
-           blocks=[(1, turn), (2, sailing), (3, change), (4, hours), (5, ID[9]), (6, bytes(range(13)).hex())]),
+           blocks=[(1, turn), (2, sailing), (3, change), (4, hours), (5, ID[9]), (6, bytes(range(13)).hex()), (7, scope())]),
       dict(harbour, entity_id=ID[2], blocks=[(6, "")])], "cartesian"),
     ("detailed-largest", "1448 bytes, a payload of 512 among them", HEAD,
      [dict(harbour, blocks=[(3, metadata(entry(5, "v", bytes(712))).hex()), (6, "ff" * 512)])], "geodetic"),
+    ("detailed-scope", "told within 5 km of a place; rounded to 100 m, in a box", HEAD,
+     [dict(harbour, blocks=[(7, scope())]),
+      dict(harbour, entity_id=ID[2], blocks=[(7, scope(3, (60.0, 24.5, 0.0), (60.5, 25.5, 0.0), 100.0, 7))])], "geodetic"),
     ("detailed-15", "15 records: 1424 bytes", HEAD, [dict(harbour, entity_id=ID[i], blocks=[]) for i in range(15)], "geodetic"),
 ]
 for name, about, header, records, space in detailed_examples:
@@ -359,7 +368,7 @@ response_examples = [
      [dict(query_id=4, **REASONS["query_program"], flags=1, request_sequence=42, stream_id=7, detail=7 | 2 << 8 | 17 << 16, results=[])]),
     ("response-detailed", "results with details and one that has none, and an answer without them",
      [dict(query_id=1, flags=0x21, request_sequence=42, stream_id=7,
-           results=[dict(found, state=0x18, blocks=[(1, turn), (2, sailing), (3, crew), (4, hours), (5, frame)]), dict(found, entity_id=ID[5])]),
+           results=[dict(found, state=0x18, blocks=[(1, turn), (2, sailing), (3, crew), (4, hours), (5, frame), (7, scope())]), dict(found, entity_id=ID[5])]),
       dict(query_id=2, flags=1, request_sequence=42, stream_id=7, results=[found])]),
     ("response-28", "28 answers without results: 1424 bytes",
      [dict(query_id=i, flags=1, request_sequence=42, stream_id=7, results=[]) for i in range(28)]),
@@ -486,7 +495,7 @@ broken("example-detailed", "record-odd", "no multiple of eight", "length", (104,
 broken("detailed-all", "records-joined", "the second record is the first one's", "length", (104, "H", 88))
 broken("response-detailed", "details-longer", "more than the message holds", "details_form", (192, "H", 0xFFF8))
 broken("response-detailed", "details-reserved", "", "details_form", (196, "I", 1))
-broken("response-detailed", "details-mask", "a block that is not there", "details_form", (194, "H", 0x3F))
+broken("response-detailed", "details-mask", "a block that is not there", "details_form", (194, "H", 0x7F))
 broken("response-detailed", "details-unit", "no unit quaternion", "details_form", (208, "f", 2.0))
 broken("response-detailed", "details-flag", "results without details", "details_form", (192, "H", 0))
 broken("query-polygon", "flag-cleared", "an extension that no query has", "length", (80 + 6, "H", 0))
@@ -746,6 +755,17 @@ one = dict(harbour, blocks=[(1, turn)])
 for name, reason, base, changes in [
     ("reserved", "details_form", one, [(4, "I", 1)]),
     ("mask-6", "details_form", one, [(2, "H", 0x41)]),
+    ("mask-7", "details_form", one, [(2, "H", 0x81)]),
+    ("scope-resolution-negative", "details_content", dict(harbour, blocks=[(7, scope())]), [(144, "f", -1.0)]),
+    ("scope-resolution-fine", "details_content", dict(harbour, blocks=[(7, scope())]), [(144, "f", 0.001)]),
+    ("scope-resolution-coarse", "details_content", dict(harbour, blocks=[(7, scope())]), [(144, "f", 100001.0)]),
+    ("scope-bounds-unknown", "details_content", dict(harbour, blocks=[(7, scope())]), [(150, "B", 4)]),
+    ("scope-bounds-of-nothing", "details_content", dict(harbour, blocks=[(7, scope())]), [(150, "B", 0)]),
+    ("scope-reserved", "details_content", dict(harbour, blocks=[(7, scope())]), [(151, "B", 1)]),
+    ("scope-radius-negative", "details_content", dict(harbour, blocks=[(7, scope())]), [(120, "d", -1.0)]),
+    ("scope-nan", "details_content", dict(harbour, blocks=[(7, scope())]), [(96, "d", NAN)]),
+    ("scope-short", "details_content", dict(harbour, blocks=[(7, scope()[:96])]), []),
+    ("scope-inverted-box", "none", dict(harbour, blocks=[(7, scope(3, [1.0] * 3, [0.0] * 3))]), []),
     ("mask-15", "details_form", one, [(2, "H", 0x8001)]),
     ("mask-without-block", "details_form", one, [(2, "H", 0x03)]),
     ("block-without-mask", "details_form", one, [(2, "H", 0x00)]),

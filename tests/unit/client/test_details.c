@@ -40,8 +40,8 @@ static void answer(struct presence_details *read)
 
 	pe_wire_get_detailed(record, &b);
 	CU_ASSERT(pe_wire_begin_details(details, sizeof details, NULL));
-	for (unsigned type = 1; type <= PE_DETAILS_SCHEDULE; type++)
-		if (b.content[type])
+	for (unsigned type = 1; type <= PE_DETAILS_TYPES; type++)
+		if (b.content[type] && type != PE_DETAILS_PAYLOAD)
 			CU_ASSERT(pe_wire_put_details(
 				details, sizeof details, type, b.content[type], b.bytes[type]));
 	found.details_bytes = pe_wire_detailed_next(details);
@@ -64,7 +64,13 @@ static void round_trip(void)
 		.period_ms = 100,
 		.open_for_ms = 10,
 		.payload = "hello",
-		.payload_bytes = 5};
+		.payload_bytes = 5,
+		.has_scope = true,
+		.scope_volume = PRESENCE_BOX,
+		.scope_a = {1, 2, 3},
+		.scope_b = {4, 5, 6},
+		.scope_resolution_m = 100,
+		.scope_engines_max = 9};
 	struct presence_details read;
 
 	d.activity = text("sailing");
@@ -93,6 +99,9 @@ static void round_trip(void)
 	CU_ASSERT(read.has_schedule && read.opening_ms == 5 && read.period_ms == 100 &&
 		read.open_for_ms == 10);
 	CU_ASSERT(!read.has_parent);
+	CU_ASSERT(read.has_scope && read.scope_volume == PRESENCE_BOX && read.scope_a[2] == 3 &&
+		read.scope_b[1] == 5 && read.scope_resolution_m == 100 &&
+		read.scope_engines_max == 9);
 }
 
 static void cannot_be_said(void)
@@ -122,8 +131,26 @@ static void cannot_be_said(void)
 	REFUSED(.payload = longest, .payload_bytes = PRESENCE_PAYLOAD_MAX + 1);
 	d = (struct presence_details){.payload = longest, .payload_bytes = PRESENCE_PAYLOAD_MAX};
 	CU_ASSERT(put(&d) > 0);
-	d = (struct presence_details){.no_orientation = true, .no_schedule = true};
-	CU_ASSERT_EQUAL(put(&d), 88 + 8 + 8);
+	d = (struct presence_details){
+		.no_orientation = true, .no_schedule = true, .no_scope = true};
+	CU_ASSERT_EQUAL(put(&d), 88 + 8 + 8 + 8);
+}
+
+static void scopes(void)
+{
+	static const char *const bad[] = {"", "1,2", "1,2:", "1,2:-3", "1:2", "x,1:2", "1,2:3,x",
+		"1,2:3,4,5,6", "1,2:3:4"};
+	struct presence_details d = {0};
+
+	CU_ASSERT(argument_scope("60.1,24.9:500", &d) && d.has_scope);
+	CU_ASSERT(d.scope_volume == PRESENCE_SPHERE && d.scope_a[0] == 60.1 && d.scope_b[0] == 500);
+	CU_ASSERT(argument_scope("1,2,3:4,5,6", &d) && d.scope_volume == PRESENCE_BOX &&
+		d.scope_a[2] == 3 && d.scope_b[2] == 6);
+	CU_ASSERT(argument_scope("none", &d) && d.no_scope);
+	for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		d = (struct presence_details){0};
+		CU_ASSERT_FALSE(argument_scope(bad[i], &d));
+	}
 }
 
 static void arguments(void)
@@ -167,4 +194,4 @@ static void arguments(void)
 }
 
 TESTING_MAIN("client: details", {"round trip", round_trip}, {"cannot be said", cannot_be_said},
-	{"arguments", arguments})
+	{"arguments", arguments}, {"scopes", scopes})

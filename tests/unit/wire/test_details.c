@@ -4,6 +4,8 @@
 #include "wire/decode.h"
 #include "wire/encode.h"
 
+#include <math.h>
+
 static struct detailed d;
 
 static void begin(void)
@@ -32,6 +34,7 @@ static enum pe_reason check(void)
 
 static void round_trip(void)
 {
+	static const struct pe_wire_scope everywhere = {.resolution_m = 10, .max_propagation = 3};
 	struct pe_details_blocks b;
 	struct pe_wire_schedule s;
 
@@ -42,6 +45,7 @@ static void round_trip(void)
 	detailed_schedule(&d, 5, 100, 50);
 	detailed_put(&d, PE_DETAILS_FRAME, (uint8_t[16]){9}, 16);
 	detailed_put(&d, PE_DETAILS_PAYLOAD, "hello", 5);
+	detailed_put(&d, PE_DETAILS_SCOPE, &everywhere, sizeof everywhere);
 	CU_ASSERT_EQUAL(check(), PE_REASON_none);
 	pe_wire_get_detailed(d.bytes, &b);
 	CU_ASSERT_EQUAL(b.mask, PE_DETAILS_KNOWN);
@@ -52,7 +56,7 @@ static void round_trip(void)
 	// Not in another order, not twice, not without end.
 	CU_ASSERT_EQUAL(pe_wire_put_details(d.bytes, sizeof d.bytes, PE_DETAILS_CONTEXT, "", 0), 0);
 	CU_ASSERT_EQUAL(pe_wire_put_details(d.bytes, sizeof d.bytes, PE_DETAILS_PAYLOAD, "", 0), 0);
-	CU_ASSERT_EQUAL(pe_wire_put_details(d.bytes, sizeof d.bytes, 7, "", 0), 0);
+	CU_ASSERT_EQUAL(pe_wire_put_details(d.bytes, sizeof d.bytes, 8, "", 0), 0);
 	CU_ASSERT_EQUAL(pe_wire_put_details(d.bytes, sizeof d.bytes, 0, "", 0), 0);
 	begin();
 	CU_ASSERT_EQUAL(pe_wire_put_details(d.bytes, 100, PE_DETAILS_PAYLOAD, "hello", 5), 0);
@@ -121,6 +125,64 @@ static void content(void)
 				open && open <= period ? PE_REASON_none :
 							 PE_REASON_details_content);
 		}
+}
+
+static enum pe_reason scope_of(const struct pe_wire_scope *s, uint32_t bytes)
+{
+	begin();
+	detailed_put(&d, PE_DETAILS_SCOPE, s, bytes);
+	return check();
+}
+
+static void scopes(void)
+{
+	const struct pe_wire_scope sphere = {
+		.a = {1, 2, 3}, .b = {50, 0, 0}, .bounds = PE_QUERY_SPHERE, .resolution_m = 100},
+				   box = {.a = {1, 2, 3}, .b = {-50, 5, 0}, .bounds = PE_QUERY_BOX};
+	static const float wrong[] = {
+		-1, -0.0f, 0.009f, 100001, 0.0f / 0.0f, 1.0f / 0.0f, -1.0f / 0.0f};
+	struct pe_wire_scope s;
+
+	CU_ASSERT_EQUAL(scope_of(&sphere, sizeof s), PE_REASON_none);
+	CU_ASSERT_EQUAL(scope_of(&box, sizeof s), PE_REASON_none);
+	CU_ASSERT_EQUAL(scope_of(&sphere, 0), PE_REASON_none); // takes it away
+	CU_ASSERT_EQUAL(scope_of(&sphere, sizeof s - 8), PE_REASON_details_content);
+	for (unsigned i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+		s = sphere;
+		s.resolution_m = wrong[i];
+		CU_ASSERT_EQUAL(scope_of(&s, sizeof s), PE_REASON_details_content);
+	}
+	for (unsigned bounds = 0; bounds < 256; bounds++) {
+		s = (struct pe_wire_scope){.bounds = (uint8_t)bounds};
+		CU_ASSERT_EQUAL(scope_of(&s, sizeof s),
+			bounds == 0 || bounds == PE_QUERY_SPHERE || bounds == PE_QUERY_BOX ?
+				PE_REASON_none :
+				PE_REASON_details_content);
+		s = sphere;
+		s.bounds = (uint8_t)bounds;
+		CU_ASSERT_EQUAL(scope_of(&s, sizeof s),
+			bounds == PE_QUERY_SPHERE || bounds == PE_QUERY_BOX ?
+				PE_REASON_none :
+				PE_REASON_details_content);
+	}
+	for (unsigned i = 0; i < 6; i++) {
+		double bad[2] = {NAN, INFINITY};
+
+		for (unsigned k = 0; k < 2; k++) {
+			s = box;
+			(i < 3 ? s.a : s.b)[i % 3] = bad[k];
+			CU_ASSERT_EQUAL(scope_of(&s, sizeof s), PE_REASON_details_content);
+		}
+	}
+	s = sphere;
+	s.b[0] = -1;
+	CU_ASSERT_EQUAL(scope_of(&s, sizeof s), PE_REASON_details_content);
+	s = sphere;
+	s.b[2] = 1;
+	CU_ASSERT_EQUAL(scope_of(&s, sizeof s), PE_REASON_details_content);
+	s = sphere;
+	s.reserved = 1;
+	CU_ASSERT_EQUAL(scope_of(&s, sizeof s), PE_REASON_details_content);
 }
 
 // Messages with each of their bytes changed, and cut at each: no crash, and no sound message of another length.
@@ -222,4 +284,4 @@ static void results(void)
 }
 
 TESTING_MAIN("wire: details", {"round trip", round_trip}, {"form", form}, {"content", content},
-	{"flipped", flipped}, {"results", results})
+	{"scopes", scopes}, {"flipped", flipped}, {"results", results})
