@@ -82,11 +82,13 @@ static uint64_t fault_of(const struct pe_filter_error *error)
 static void set_resolution(struct pe_query_slot *s, const struct pe_wire_resolution *r)
 {
 	s->test.age_max_ms = r->temporal_ms;
-	// The one place where the attribute decides. 1 asks for everything that is kept of an entity; that is the whole result.
+	// The one place where the attribute decides. 1 asks for everything that is kept of an entity.
 	if (r->spatial_m > 0)
 		s->form = PE_QUERY_CELLS;
 	else if (r->attribute < PE_RESOLUTION_ATTRIBUTE_DEFAULT)
 		s->form = PE_QUERY_SHORT;
+	else if (r->attribute >= 1.0f)
+		s->form = PE_QUERY_DETAILED;
 	s->cell_size_m = r->spatial_m;
 }
 

@@ -86,9 +86,12 @@ static void attribute(void)
 	}
 	ask(PLANE, &q, 0, 0, 0);
 	CU_ASSERT_EQUAL(a.form, PE_ANSWER_SHORT);
+	// Everything: with details, of which there are none here.
 	ask(PLANE, &q, 0, 0, 1);
-	CU_ASSERT_EQUAL(a.form, 0);
+	CU_ASSERT_EQUAL(a.form, PE_ANSWER_DETAILED);
 	CU_ASSERT_EQUAL(a.count, 66);
+	ask(PLANE, &q, 0, 0, 0.99f);
+	CU_ASSERT_EQUAL(a.form, 0);
 	u.attributes |= PE_ATTRIBUTE_HEIGHT_UNKNOWN;
 	CU_ASSERT_EQUAL(harness_send(&h, EARTH, HARNESS_INCARNATION, &u).status, PE_ACK_APPLIED);
 	ask(EARTH, &there, 0, 0, 0);
