@@ -183,7 +183,7 @@ static inline bool pe_predict_applies(const struct pe_space_entry *s, uint8_t en
 struct pe_prediction pe_predict(
 	const struct pe_worker *w, uint32_t handle, const struct pe_change *c);
 // How far beside its course the published state of an entity may be before those who watch it need another one, m: the space's
-// threshold by its power mode. 0 = whatever moves.
+// threshold by its power mode, or what a subscription whose fence it is in wants to be told of, if that is less. 0 = whatever moves.
 double pe_predict_needed_m(const struct pe_worker *w, uint32_t handle);
 // How long the sender of an update that was taken may stay silent, ms; 0 = it announced no frequency. x: NULL or unknown where nothing
 // is known of its course.
@@ -445,6 +445,11 @@ unsigned pe_watch_turn(struct pe_worker *w);
 uint32_t pe_watch_idle_ms(const struct pe_worker *w, uint32_t tick, uint32_t cap);
 // Standing work that is under way: fences being begun or ended, messages in rings.
 uint32_t pe_watch_in_flight(const struct pe_worker *w);
+// watch_course.c, where there are fences. How far beside its course an entity may be for those whose fences it is in; infinity: as may be.
+double pe_watch_needed_m(const struct pe_worker *w, uint32_t handle);
+// Is an update, of an entity of this worker, inside and outside of the same fences as what is published? False too where that is not known.
+bool pe_watch_same_sides(
+	const struct pe_worker *w, uint32_t handle, const struct pe_wire_update *update);
 // watch_explain.c: pe_explain of a fence: of what `subject` names to whoever asks, in the space.
 struct pe_explain_subject;
 [[nodiscard]] enum pe_reason pe_watch_explain(struct pe_worker *w, const struct pe_peer *peer,

@@ -29,7 +29,10 @@ double pe_predict_needed_m(const struct pe_worker *w, uint32_t handle)
 	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
 	const struct pe_space_policy *p = &w->engine->spaces[PE_STATUS_SPACE(status)].policy;
 
-	return (double)(p->predict_distance_m * (float)pe_coalesce_factor(r->shown.attributes));
+	double needed_m =
+		(double)(p->predict_distance_m * (float)pe_coalesce_factor(r->shown.attributes));
+
+	return w->watching ? fmin(needed_m, pe_watch_needed_m(w, handle)) : needed_m;
 }
 
 static double interval_ms(const struct pe_change *c)
@@ -76,6 +79,8 @@ struct pe_prediction pe_predict(
 	// Another velocity is covered where it makes no more than the threshold, too, until the state is published.
 	x.covers =
 		x.error_m <= x.threshold_m && x.turned_mps * x.trailing_ms <= 1000 * x.threshold_m;
+	if (x.covers && w->watching)
+		x.covers = pe_watch_same_sides(w, handle, &c->update);
 	return x;
 }
 

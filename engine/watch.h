@@ -8,6 +8,7 @@
 //   watch_order.c   their fences: what is ordered of the workers, what they answer
 //   watch_tell.c    events that wait, their order, notices, resuming
 //   watch_explain.c EXPLAIN of a fence, on any worker
+//   watch_course.c  what is needed of an entity whose course covers its updates
 //
 // A fence (struct pe_watch_fence) belongs to its subscription, and that to the worker that its OPEN arrived at: the *keeper*.
 // Every worker has the fence in an index of its own and tests the updates of the entities that it owns, on its own thread; what comes of it
