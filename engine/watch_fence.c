@@ -334,9 +334,11 @@ unsigned pe_watch_work(struct pe_worker *w)
 	for (unsigned i = 0; i < PE_WATCH_PIECES && x->jobs_first; i++) {
 		bool walk = !pe_watch_part(w, x->jobs_first)->closing &&
 			pe_watch_part(w, x->jobs_first)->walking;
+		bool worked = work_piece(w, take_job(w));
 
-		done += work_piece(w, take_job(w));
-		if (walk)
+		done += worked;
+		// One that waits for its subscriber keeps nobody else's waiting.
+		if (walk && worked)
 			break;
 	}
 	pe_watch_hear(w);

@@ -202,8 +202,7 @@ void watching_take(struct watching *s)
 	}
 }
 
-bool watching_explain(struct watching *s, unsigned worker, uint32_t fence_id, uint64_t n,
-	struct pe_wire_explanation *e)
+uint64_t watching_ask(struct watching *s, uint32_t fence_id, uint64_t n)
 {
 	static const struct pe_wire_query none = {0};
 	struct pe_wire_header header = harness_header(s->h, s->space, 0);
@@ -215,8 +214,11 @@ bool watching_explain(struct watching *s, unsigned worker, uint32_t fence_id, ui
 	queue(s, buffer,
 		pe_wire_put_explain(buffer, sizeof buffer, &header, &explain, &none, NULL));
 	s->h->sent_queries++;
-	harness_turn_worker(s->h, worker);
-	watching_take(s);
+	return header.sequence;
+}
+
+bool watching_told(struct watching *s, uint64_t sequence, struct pe_wire_explanation *e)
+{
 	for (unsigned i = 0; i < s->h->reply_count; i++) {
 		struct pe_wire_view v;
 
@@ -225,10 +227,20 @@ bool watching_explain(struct watching *s, unsigned worker, uint32_t fence_id, ui
 			v.header.type != PE_TYPE_EXPLAIN)
 			continue;
 		pe_wire_get_explanation(&v, e);
-		if (e->request_sequence == header.sequence)
+		if (e->request_sequence == sequence)
 			return e->selector == PE_EXPLAIN_FENCE;
 	}
 	return false;
+}
+
+bool watching_explain(struct watching *s, unsigned worker, uint32_t fence_id, uint64_t n,
+	struct pe_wire_explanation *e)
+{
+	uint64_t sequence = watching_ask(s, fence_id, n);
+
+	harness_turn_worker(s->h, worker);
+	watching_take(s);
+	return watching_told(s, sequence, e);
 }
 
 struct pe_wire_fence watching_sphere(uint32_t id, double x, double y, double z, double radius_m)

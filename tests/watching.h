@@ -43,6 +43,9 @@ void watching_take(struct watching *s);
 // Why entity n is or isn't in a fence, as `worker` knows; one turn of it. False: no explanation came.
 bool watching_explain(struct watching *s, unsigned worker, uint32_t fence_id, uint64_t n,
 	struct pe_wire_explanation *explanation);
+// The two halves of it: the question, whose sequence is returned, and what is among the last turn's replies.
+uint64_t watching_ask(struct watching *s, uint32_t fence_id, uint64_t n);
+bool watching_told(struct watching *s, uint64_t sequence, struct pe_wire_explanation *explanation);
 bool watching_is_member(const struct watching *s, uint32_t fence_id, uint64_t n);
 static inline void watching_clear(struct watching *s)
 {

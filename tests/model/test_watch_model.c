@@ -3,7 +3,10 @@
 // pair (fence, entity) is out, about to enter, in or about to leave; after every step the events that came are those of the model,
 // neither more nor fewer, each pair's in order. Some subscribers lose notices, or take them backwards, and resume. Others are slow — a window,
 // limits, no buffers — and are compared when they have caught up. What must hold of every row of events is checked as it
-// comes (tests/watching.c). One worker or two, whose turns are taken one after the other in random order. PE_TEST_SEED repeats a run.
+// comes (tests/watching.c). Some fences follow an entity, and are where it was when it was looked after last. Now and then a pair is explained: the
+// explanation is what the model has of it. One worker or two, whose turns are taken one after the other in random order, on a
+// plane and on Earth. PE_TEST_SEED repeats a run.
+#include "internal.h"
 #include "testing.h"
 #include "watch_world.h"
 #include "watching.h"
@@ -14,6 +17,8 @@
 #include <time.h>
 
 #define ENTITIES 80u
+#define ANCHORS  3u // the first of them: fences follow them; they don't expire
+#define FOLLOW_MS 100u
 #define SUBS     7u
 #define FENCES   6u
 #define EXPECTED 4096u
@@ -32,6 +37,7 @@ struct subscriber {
 	bool unsure;       // what is to be compared next may not be whole
 	uint64_t lease_ms; // when it ends
 	struct world_fence fences[FENCES];
+	uint64_t looked_ms[FENCES]; // of one that follows: when it is looked after next
 	struct pair pairs[FENCES][ENTITIES];
 };
 
@@ -47,7 +53,8 @@ static struct world_entity entities[ENTITIES]; // number n is entity n + 1
 static struct subscriber subs[SUBS];
 static struct expected expected[SUBS][EXPECTED];
 static unsigned expected_count[SUBS];
-static uint64_t seed, state, lost, compared;
+static uint64_t seed, state, lost, compared, explained[32], followed;
+static unsigned space;
 static unsigned wrong;
 static uint32_t next_fence = 1, next_epoch = 1;
 
@@ -60,6 +67,15 @@ static void complain(const char *what, const char *file, int line)
 {
 	if (wrong++ < 20)
 		printf("\n    %s:%d: %s (PE_TEST_SEED=%" PRIu64 ")", file, line, what, seed);
+}
+
+// What a fence says of an entity; its own follower is none of its.
+static enum world_side takes(
+	const struct world_fence *fence, const struct world_entity *e, bool *doubt)
+{
+	if (fence->follows && e == &entities[fence->follows - 1])
+		return WORLD_OUTSIDE;
+	return world_takes(fence, e, doubt);
 }
 
 // ---- what is expected ----
@@ -76,7 +92,7 @@ static void expect(
 	expected_count[sub]++;
 	*e = (struct expected){fence, n, (uint8_t)kind, (uint8_t)cause, (uint8_t)flags, {0}};
 	if (n)
-		memcpy(e->p, entities[n - 1].p, sizeof e->p);
+		world_wire(entities[n - 1].p, e->p);
 }
 
 static void enter(unsigned sub, unsigned f, unsigned n, unsigned flags)
@@ -119,7 +135,7 @@ static void look(unsigned sub, unsigned f, unsigned n)
 	const struct world_entity *e = &entities[n];
 	struct pair *p = &s->pairs[f][n];
 	bool doubt = false;
-	enum world_side side = world_takes(fence, e, &doubt);
+	enum world_side side = takes(fence, e, &doubt);
 
 	settle(sub, f, n);
 	switch (p->state) {
@@ -190,7 +206,7 @@ static void begin(unsigned sub, unsigned f)
 
 		p->state = OUT;
 		if (!entities[n].there ||
-			world_takes(&subs[sub].fences[f], &entities[n], &doubt) != WORLD_INSIDE)
+			takes(&subs[sub].fences[f], &entities[n], &doubt) != WORLD_INSIDE)
 			continue;
 		memcpy(p->told, entities[n].p, sizeof p->told);
 		enter(sub, f, n, PE_EVENT_IN_SNAPSHOT);
@@ -207,6 +223,37 @@ static void end(unsigned sub, unsigned f)
 		p->state = OUT;
 	}
 	subs[sub].fences[f].used = false;
+}
+
+// Where the entity is that a fence follows. True: somewhere else than it was.
+static bool look_after(unsigned sub, unsigned f)
+{
+	struct world_fence *fence = &subs[sub].fences[f];
+	const struct world_entity *anchor = &entities[fence->follows - 1];
+	bool was = !fence->nowhere;
+
+	subs[sub].looked_ms[f] = h.now.mono_ms + FOLLOW_MS;
+	fence->nowhere = !anchor->there;
+	if (fence->nowhere)
+		return was;
+	if (was && memcmp(fence->local.a, anchor->p, sizeof anchor->p) == 0)
+		return false;
+	memcpy(fence->local.a, anchor->p, sizeof anchor->p);
+	return true;
+}
+
+static void look_after_all(void)
+{
+	EACH_PAIR(sub, f)
+	{
+		if (!subs[sub].fences[f].follows || subs[sub].looked_ms[f] > h.now.mono_ms ||
+			!look_after(sub, f))
+			continue;
+		followed++;
+		for (unsigned n = 0; n < ENTITIES; n++)
+			if (entities[n].there)
+				look(sub, f, n);
+	}
 }
 
 // ---- turns and comparing ----
@@ -231,6 +278,20 @@ static void run(unsigned rounds)
 		for (unsigned k = 0; k < h.worker_count; k++)
 			turn((first + k) % h.worker_count);
 		harness_control(&h);
+	}
+}
+
+// What is still under way: walks of fences that were moved come one a turn.
+static void finish(void)
+{
+	for (unsigned i = 0; i < 40; i++) {
+		uint32_t in_flight = 0;
+
+		for (unsigned k = 0; k < h.worker_count; k++)
+			in_flight += pe_watch_in_flight(pe_engine_worker(h.engine, k));
+		if (!in_flight)
+			return;
+		run(1);
 	}
 }
 
@@ -287,6 +348,13 @@ static bool same(const struct expected *e, const struct pe_wire_event *got)
 static void print_events(unsigned sub)
 {
 	printf("\n    subscriber %u", sub);
+	for (unsigned f = 0; f < FENCES; f++)
+		if (subs[sub].fences[f].used)
+			printf(" (fence %u: kind %u, margin %g%s)",
+				subs[sub].fences[f].wire.fence_id,
+				subs[sub].fences[f].wire.query.kind,
+				(double)subs[sub].fences[f].wire.margin_m,
+				subs[sub].fences[f].follows ? ", follows" : "");
 	for (unsigned i = 0; i < expected_count[sub]; i++)
 		printf("\n      wanted kind %u cause %u flags %u fence %u entity %u",
 			expected[sub][i].kind, expected[sub][i].cause, expected[sub][i].flags,
@@ -348,6 +416,27 @@ static void compare(void)
 
 // ---- steps ----
 
+// Of a fence that is made, or that will be looked after.
+static bool doubtful_fence(const struct world_fence *fence)
+{
+	bool doubt = false;
+
+	for (unsigned n = 0; n < ENTITIES; n++)
+		if (entities[n].there)
+			(void)world_takes(fence, &entities[n], &doubt);
+	return doubt;
+}
+
+// A fence that follows, where it will be when its anchor is at `p`.
+static struct world_fence when_at(const struct world_fence *fence, const double p[3])
+{
+	struct world_fence then = *fence;
+
+	memcpy(then.local.a, p, sizeof then.local.a);
+	then.nowhere = false;
+	return then;
+}
+
 // True: some fence's edge, or a MOVE's length, is so near that rounding decides.
 static bool doubtful(unsigned n, const struct world_entity *e)
 {
@@ -355,30 +444,48 @@ static bool doubtful(unsigned n, const struct world_entity *e)
 
 	EACH_PAIR(sub, f)
 	{
+		const struct world_fence *fence = &subs[sub].fences[f];
 		const struct pair *p = &subs[sub].pairs[f][n];
 		double d = world_distance(p->told, e->p);
+		struct world_fence then;
 
-		(void)world_takes(&subs[sub].fences[f], e, &doubt);
-		doubt |= fabs(d - (double)subs[sub].s.subscribe.resolution_m) < 0.002;
+		(void)world_takes(fence, e, &doubt);
+		doubt |= fabs(d - (double)subs[sub].s.subscribe.resolution_m) < world_doubt_m();
+		if (!fence->follows)
+			continue;
+		if (entities[fence->follows - 1].there) {
+			then = when_at(fence, entities[fence->follows - 1].p);
+			(void)world_takes(&then, e, &doubt);
+		}
+		if (n == fence->follows - 1) {
+			then = when_at(fence, e->p);
+			doubt |= doubtful_fence(&then);
+		}
 	}
 	return doubt;
 }
 
 // Until the record is where it belongs: where a cell is being closed it takes the clock.
-static void arrive(void)
+// True: that was so.
+static bool arrive(void)
 {
+	bool late = false;
+
 	for (unsigned i = 0; i < 1000; i++) {
 		uint32_t in_flight = 0;
 
 		for (unsigned k = 0; k < h.worker_count; k++)
 			in_flight += pe_worker_in_flight(pe_engine_worker(h.engine, k));
 		if (!in_flight)
-			return;
-		if (i % 8 == 7)
+			return late;
+		if (i % 8 == 7) {
 			advance_by(1);
+			late = true;
+		}
 		run(1);
 	}
 	HARNESS_CHECK(!"in flight for ever");
+	return late;
 }
 
 static void update(void)
@@ -386,17 +493,17 @@ static void update(void)
 	unsigned n = below(ENTITIES), worker = below(h.worker_count);
 	struct world_entity e = entities[n];
 	struct pe_wire_update u;
+	double p[3];
+	bool late;
 
 	if (e.there && below(12) == 0) {
 		// An older one, late: nothing comes of it.
 		u = harness_update(n + 1, e.sequence, 0, 0, 0);
-		harness_queue_updates(&h, 0, HARNESS_INCARNATION, &u, 1, false);
+		harness_queue_updates(&h, space, HARNESS_INCARNATION, &u, 1, false);
 		turn(worker);
 		return;
 	}
 	do {
-		double p[3];
-
 		world_place(&state, p);
 		// mostly a step, sometimes a leap; sometimes where it is
 		for (unsigned i = 0; i < 3; i++)
@@ -409,20 +516,30 @@ static void update(void)
 	e.type = (uint8_t)(1 + n % 2); // MOBILE, TEMPORARY
 	e.state = (uint8_t)below(4);
 	e.radius_m = n % 5 == 0 ? 200.0f : 0.0f;
-	u = harness_update(n + 1, e.sequence, e.p[0], e.p[1], e.p[2]);
+	world_wire(e.p, p);
+	u = harness_update(n + 1, e.sequence, p[0], p[1], p[2]);
 	u.entity_type = e.type;
 	u.attributes = e.state;
 	u.radius_m = e.radius_m;
-	u.ttl_ms = 500 + below(6000);
+	u.ttl_ms = n < ANCHORS ? PE_TTL_MAX_MS : 500 + below(6000);
 	u.duration_ms = below(6) ? 0 : 1 + below(800);
 	e.expiry_ms = h.now.mono_ms + u.ttl_ms;
 	e.state_until_ms = u.duration_ms ? h.now.mono_ms + u.duration_ms : 0;
 	if (doubtful(n, &e))
 		return;
-	entities[n] = e;
-	harness_queue_updates(&h, 0, HARNESS_INCARNATION, &u, 1, false);
+	harness_queue_updates(&h, space, HARNESS_INCARNATION, &u, 1, false);
+	if (n >= ANCHORS)
+		entities[n] = e;
 	turn(worker);
-	arrive();
+	late = arrive();
+	// What follows an anchor that arrived while the clock went on may have seen it sooner; a moment later it agrees.
+	entities[n] = e;
+	if (n < ANCHORS && late) {
+		EACH_PAIR(sub, f)
+		subs[sub].unsure |= subs[sub].fences[f].follows == n + 1;
+		advance_by(FOLLOW_MS + 1);
+		run(12);
+	}
 	EACH_PAIR(sub, f) look(sub, f, n);
 }
 
@@ -435,7 +552,7 @@ static void withdraw(void)
 		return;
 	entities[n].sequence++;
 	harness_id(x.entity_id, n + 1);
-	harness_queue_withdraws(&h, 0, HARNESS_INCARNATION, &x, 1, false);
+	harness_queue_withdraws(&h, space, HARNESS_INCARNATION, &x, 1, false);
 	turn(below(h.worker_count));
 	gone(n, false);
 }
@@ -474,11 +591,28 @@ static void advance_by(unsigned ms)
 	for (unsigned sub = 0; sub < SUBS; sub++)
 		if (subs[sub].open && subs[sub].lease_ms <= h.now.mono_ms)
 			closed(sub, PE_ENDED_EXPIRED);
+	look_after_all();
 }
 
 static void advance(void)
 {
 	advance_by(1 + below(150));
+}
+
+// Makes a sphere of it that follows.
+static void follow(struct world_fence *made)
+{
+	struct pe_wire_fence *w = &made->wire;
+
+	if (w->query.kind != PE_QUERY_SPHERE)
+		return;
+	made->follows = 1 + below(ANCHORS);
+	made->nowhere = true; // until it is looked after
+	w->flags = PE_FENCE_FOLLOW;
+	harness_id(w->follow_id, made->follows);
+	w->enter_ms = w->leave_ms = 0;
+	memset(w->query.a, 0, sizeof w->query.a);
+	memset(made->local.a, 0, sizeof made->local.a);
 }
 
 static unsigned put_fences(struct subscriber *s, unsigned max, struct pe_wire_fence *wire,
@@ -493,12 +627,18 @@ static unsigned put_fences(struct subscriber *s, unsigned max, struct pe_wire_fe
 		if (s->fences[f].used)
 			continue;
 		for (;;) {
-			bool doubt = false;
+			bool doubt;
 
 			world_fence(&state, next_fence, true, &made);
-			for (unsigned n = 0; n < ENTITIES; n++)
-				if (entities[n].there)
-					(void)world_takes(&made, &entities[n], &doubt);
+			if (s->exact && below(4) == 0)
+				follow(&made);
+			doubt = doubtful_fence(&made);
+			if (made.follows && !made.nowhere) {
+				struct world_fence then =
+					when_at(&made, entities[made.follows - 1].p);
+
+				doubt |= doubtful_fence(&then);
+			}
 			if (!doubt)
 				break;
 		}
@@ -509,6 +649,8 @@ static unsigned put_fences(struct subscriber *s, unsigned max, struct pe_wire_fe
 		*bytes += made.extension_bytes;
 		wire[count] = made.wire;
 		s->fences[f] = made;
+		if (made.follows)
+			(void)look_after((unsigned)(s - subs), f);
 		slots[count++] = f;
 	}
 	return count;
@@ -644,7 +786,78 @@ static void be_slow(void)
 	}
 }
 
-static void one_world(unsigned workers, uint64_t steps)
+// What the model has of a pair is what it is explained by, on the worker that owns the entity; on another one what can be seen there.
+static void explain(void)
+{
+	unsigned sub = below(SUBS), f = below(FENCES), n = below(ENTITIES);
+	unsigned worker = below(h.worker_count);
+	struct subscriber *s = &subs[sub];
+	const struct world_fence *fence = &s->fences[f];
+	const struct pair *p = &s->pairs[f][n];
+	const struct world_entity *e = &entities[n];
+	struct pe_wire_explanation told;
+	enum world_side side, by_place;
+	bool doubt = false, own, itself;
+	uint32_t causes;
+	uint64_t sequence;
+
+	// Random pairs are mostly far apart.
+	for (unsigned i = 0; i < 20 && p->state == OUT; i++) {
+		n = below(ENTITIES);
+		p = &s->pairs[f][n];
+		e = &entities[n];
+	}
+	if (!s->open || !s->exact || !fence->used)
+		return;
+	sequence = watching_ask(&s->s, fence->wire.fence_id, n + 1);
+	turn(worker);
+	if (!watching_told(&s->s, sequence, &told) || told.reason) {
+		HARNESS_CHECK(!"an explanation");
+		return;
+	}
+	causes = told.causes;
+	for (unsigned i = 0; i < 32; i++)
+		explained[i] += causes >> i & 1;
+	if (!e->there) {
+		HARNESS_CHECK(told.verdict == PE_EXPLAIN_OUT);
+		HARNESS_CHECK(told.first_cause == PE_WHY_UNKNOWN ||
+			told.first_cause == PE_WHY_GONE);
+		return;
+	}
+	own = !(causes >> PE_WHY_ELSEWHERE & 1);
+	itself = fence->follows == n + 1;
+	by_place = world_side(fence, e, &doubt);
+	side = takes(fence, e, &doubt);
+	HARNESS_CHECK(!(causes >> PE_WHY_KEPT & 1) == (worker == s->s.worker));
+	HARNESS_CHECK(!(causes >> PE_WHY_ITSELF & 1) == !itself);
+	HARNESS_CHECK(!(causes >> PE_WHY_NOWHERE & 1) == !fence->nowhere);
+	HARNESS_CHECK(!(causes >> PE_WHY_MARGIN & 1) == (by_place != WORLD_MARGIN));
+	HARNESS_CHECK(!(causes & (1u << PE_WHY_UNLOOKED | 1u << PE_WHY_OUTDATED |
+				   1u << PE_WHY_WAITS | 1u << PE_WHY_FULL)));
+	if (by_place == WORLD_INSIDE)
+		HARNESS_CHECK(!(causes & (1u << PE_WHY_VOLUME | 1u << PE_WHY_HEIGHT)));
+	HARNESS_CHECK(!(causes >> PE_WHY_TYPE & 1) ==
+		(!fence->local.type_mask || (fence->local.type_mask >> e->type & 1)));
+	HARNESS_CHECK(!(causes >> PE_WHY_STATE & 1) ==
+		(!fence->local.state_mask || (fence->local.state_mask >> e->state & 1)));
+	if (!own) {
+		HARNESS_CHECK(told.verdict ==
+			(side == WORLD_INSIDE         ? PE_EXPLAIN_IN :
+					side == WORLD_OUTSIDE ? PE_EXPLAIN_OUT :
+								PE_EXPLAIN_UNDECIDED));
+		return;
+	}
+	HARNESS_CHECK(told.verdict ==
+		(p->state == IN || p->state == LEAVING ? PE_EXPLAIN_IN : PE_EXPLAIN_OUT));
+	HARNESS_CHECK(!(causes >> PE_WHY_DWELL & 1) == (p->state != ENTERING));
+	HARNESS_CHECK(!(causes >> PE_WHY_LEAVING & 1) == (p->state != LEAVING));
+	if (p->state == ENTERING || p->state == LEAVING)
+		HARNESS_CHECK(told.due_ms == p->due_ms - h.now.mono_ms);
+	if (p->state == LEAVING || (p->state == OUT && !itself))
+		HARNESS_CHECK(causes & PE_EXPLAIN_DECIDING);
+}
+
+static void one_world(unsigned workers, bool earth, uint64_t steps)
 {
 	struct pe_engine_config c = harness_config();
 
@@ -655,12 +868,14 @@ static void one_world(unsigned workers, uint64_t steps)
 	c.event_count_max = 256;
 	c.tombstone_ms = 300;
 	c.clock_ahead_ms = 1000000;
+	world_earth = earth;
+	space = earth;
 	harness_start(&h, &c);
 	memset(entities, 0, sizeof entities);
 	memset(subs, 0, sizeof subs);
 	for (unsigned i = 0; i < SUBS; i++) {
 		h.port = (uint16_t)(41000 + i);
-		watching_init(&subs[i].s, &h, 0, 100 + i);
+		watching_init(&subs[i].s, &h, space, 100 + i);
 		subs[i].s.worker = i % workers;
 		subs[i].slow = i >= SUBS - 3;
 		subs[i].exact = !subs[i].slow;
@@ -681,6 +896,9 @@ static void one_world(unsigned workers, uint64_t steps)
 			change_subscriptions();
 		be_slow();
 		run(6);
+		finish();
+		if (below(4) == 0)
+			explain();
 		compare();
 		if (i % 500 == 499) {
 			for (unsigned sub = 0; sub < SUBS; sub++)
@@ -698,15 +916,32 @@ static void one_world(unsigned workers, uint64_t steps)
 
 static void one_worker(void)
 {
-	one_world(1, testing_amount(120000));
+	one_world(1, false, testing_amount(40000));
 	CU_ASSERT_EQUAL(wrong, 0);
 }
 
 static void two_workers(void)
 {
-	one_world(2, testing_amount(120000));
+	one_world(2, false, testing_amount(40000));
 	CU_ASSERT_EQUAL(wrong, 0);
-	printf("%" PRIu64 " events compared ", compared);
+}
+
+static void on_earth(void)
+{
+	static const uint8_t met[] = {PE_WHY_UNKNOWN, PE_WHY_GONE, PE_WHY_STATE, PE_WHY_HEIGHT,
+		PE_WHY_VOLUME, PE_WHY_REACH, PE_WHY_DWELL, PE_WHY_ELSEWHERE, PE_WHY_MARGIN,
+		PE_WHY_LEAVING, PE_WHY_KEPT};
+
+	one_world(2, true, testing_amount(30000));
+	CU_ASSERT_EQUAL(wrong, 0);
+	printf("%" PRIu64 " events compared, %" PRIu64 " fences moved, explained by cause:",
+		compared, followed);
+	for (unsigned i = 1; i <= PE_WHY_NOWHERE; i++)
+		printf(" %" PRIu64, explained[i]);
+	printf(" ");
+	// Those that this world has were met.
+	for (unsigned i = 0; i < sizeof met; i++)
+		CU_ASSERT(wrong || explained[met[i]] > 0);
 }
 
 int main(void)
@@ -714,6 +949,7 @@ int main(void)
 	static const struct testing_case cases[] = {
 		{"one worker", one_worker},
 		{"two workers", two_workers},
+		{"on Earth", on_earth},
 	};
 	const char *text = getenv("PE_TEST_SEED");
 	struct timespec now;
@@ -725,5 +961,5 @@ int main(void)
 	state = seed;
 	lost = seed + 1;
 	harness_failed = complain;
-	return testing_main("model/watch", cases, 2);
+	return testing_main("model/watch", cases, 3);
 }

@@ -1,12 +1,30 @@
 #include "watch_world.h"
 
+#include "plain_geometry.h"
 #include "testing.h"
 #include "wire/extension.h"
 
 #include <math.h>
 #include <string.h>
 
-#define DOUBT_M 0.002
+bool world_earth;
+
+// On Earth the differences between a plane and the ellipsoid, a few centimetres.
+double world_doubt_m(void)
+{
+	return world_earth ? 0.06 : 0.002;
+}
+#define DOUBT_M world_doubt_m()
+
+void world_wire(const double p[3], double wire[3])
+{
+	static const double site[3] = {48.85, 2.35};
+	double to[3] = {p[0], p[1], p[2]};
+
+	if (world_earth)
+		earth_offset(site, p[0], p[1], to);
+	memcpy(wire, to, sizeof to);
+}
 
 static double between(uint64_t *random, double low, double high)
 {
@@ -20,7 +38,7 @@ static unsigned below(uint64_t *random, unsigned n)
 
 double world_distance(const double a[3], const double b[3])
 {
-	double x = a[0] - b[0], y = a[1] - b[1], z = a[2] - b[2];
+	double x = a[0] - b[0], y = a[1] - b[1], z = world_earth ? 0 : a[2] - b[2];
 
 	return sqrt(x * x + y * y + z * z);
 }
@@ -47,9 +65,17 @@ static void make_polygon(uint64_t *random, struct world_fence *f)
 	}
 	f->height_min = below(random, 2) ? -INFINITY : 10;
 	f->height_max = below(random, 2) ? INFINITY : 45;
+	double wire[4][2];
+
+	for (unsigned i = 0; i < 4; i++) {
+		double at[3] = {f->vertices[i][0], f->vertices[i][1], 0};
+
+		world_wire(at, at);
+		memcpy(wire[i], at, sizeof wire[i]);
+	}
 	f->extension_bytes = pe_wire_put_polygon(f->extension, 0, sizeof f->extension,
-		PE_VERTICES_F64, (const double(*)[2])f->vertices, (const unsigned[]){4}, 1,
-		f->height_min, f->height_max);
+		PE_VERTICES_F64, (const double(*)[2])wire, (const unsigned[]){4}, 1, f->height_min,
+		f->height_max);
 }
 
 static void make_hull(uint64_t *random, struct world_fence *f)
@@ -131,6 +157,16 @@ void world_fence(uint64_t *random, uint32_t id, bool dwell, struct world_fence *
 		q->flags |= PE_QUERY_HAS_ORIGIN;
 		world_place(random, q->origin);
 	}
+	f->local = *q;
+	if (!world_earth)
+		return;
+	world_wire(f->local.a, q->a);
+	if (q->flags & PE_QUERY_HAS_ORIGIN)
+		world_wire(f->local.origin, q->origin);
+	if (q->kind == PE_QUERY_BOX) {
+		world_wire(f->local.b, q->b);
+		q->a[2] = q->b[2] = 0;
+	}
 }
 
 // out: how far outside; below zero inside.
@@ -178,10 +214,12 @@ static enum world_side lesser(enum world_side a, enum world_side b)
 
 enum world_side world_side(const struct world_fence *f, const struct world_entity *e, bool *doubt)
 {
-	const struct pe_wire_query *q = &f->wire.query;
+	const struct pe_wire_query *q = &f->local;
 	double margin = (double)f->wire.margin_m, x, y, z, out;
 	enum world_side side;
 
+	if (f->nowhere)
+		return WORLD_OUTSIDE;
 	switch (q->kind) {
 	case PE_QUERY_SPHERE:
 		side = of(world_distance(e->p, q->a) - q->b[0], margin, doubt);
@@ -192,7 +230,7 @@ enum world_side world_side(const struct world_fence *f, const struct world_entit
 		return side;
 	case PE_QUERY_BOX:
 		out = -INFINITY;
-		for (unsigned i = 0; i < 3; i++)
+		for (unsigned i = 0; i < (world_earth ? 2 : 3); i++)
 			out = fmax(out, range_out(e->p[i], q->a[i], q->b[i]));
 		return of(out, margin, doubt);
 	case PE_QUERY_POLYGON:
@@ -221,7 +259,7 @@ enum world_side world_side(const struct world_fence *f, const struct world_entit
 
 enum world_side world_takes(const struct world_fence *f, const struct world_entity *e, bool *doubt)
 {
-	const struct pe_wire_query *q = &f->wire.query;
+	const struct pe_wire_query *q = &f->local;
 	enum world_side side = world_side(f, e, doubt);
 	double from[3], reach;
 

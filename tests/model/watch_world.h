@@ -1,5 +1,5 @@
-// The world of the model of standing queries: entities and fences on a plane, and what a fence says of an entity, worked out from
-// the protocol's words alone.
+// The world of the model of standing queries: entities and fences on a plane, or on a piece of the Earth that is nearly one, and what a
+// fence says of an entity, worked out from the protocol's words alone. Places are metres here, whatever they are on the wire.
 #pragma once
 
 #include "wire/subscribe.h"
@@ -21,6 +21,9 @@ struct world_entity {
 struct world_fence {
 	bool used;
 	struct pe_wire_fence wire;
+	struct pe_wire_query local; // the wire's, in metres
+	unsigned follows;           // entity's number from 1; 0: none. local.a is then where it was when it was looked after
+	bool nowhere;
 	uint8_t extension[PE_WIRE_BYTES_MAX];
 	uint32_t extension_bytes;
 	// as made
@@ -30,6 +33,13 @@ struct world_fence {
 };
 
 enum world_side { WORLD_OUTSIDE, WORLD_MARGIN, WORLD_INSIDE };
+
+// On Earth distances are along the surface, and boxes have no heights.
+extern bool world_earth;
+// As it goes over the wire.
+void world_wire(const double p[3], double wire[3]);
+// How near an edge rounding decides, m.
+double world_doubt_m(void);
 
 // random: splitmix64's state.
 void world_place(uint64_t *random, double p[3]);
