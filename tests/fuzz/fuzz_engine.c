@@ -95,6 +95,21 @@ static void put_updates(struct reader *r, unsigned space)
 	(void)harness_queue_updates(h, space, incarnations[head >> 5 & 3], u, count, head & 16);
 }
 
+static uint32_t put_scope(struct reader *r, uint8_t *content)
+{
+	uint8_t what = (uint8_t)take(r, 1);
+	struct pe_wire_scope s = {.bounds = what & 1 ? PE_QUERY_SPHERE + (what >> 1 & 1) : 0,
+		.resolution_m = what & 4 ? (float)(1u << (what >> 3 & 15)) : 0,
+		.max_propagation = what};
+
+	for (unsigned i = 0; i < 3 && s.bounds; i++)
+		s.a[i] = coordinate(r);
+	for (unsigned i = 0; i < (s.bounds == PE_QUERY_BOX ? 3u : s.bounds ? 1u : 0u); i++)
+		s.b[i] = coordinate(r);
+	memcpy(content, &s, sizeof s);
+	return sizeof s;
+}
+
 // Details of each type, mostly sound, on an update that is sound where it says nothing.
 static void put_detailed(struct reader *r, unsigned space)
 {
@@ -119,7 +134,9 @@ static void put_detailed(struct reader *r, unsigned space)
 		for (unsigned type = 1; bytes && type <= PE_DETAILS_TYPES; type++) {
 			uint32_t n = type == PE_DETAILS_METADATA ? 24 : 16;
 
-			if (!(mask & PE_DETAILS_BIT(type)))
+			// The two uppermost bits say something else: every second record has a scope, now and then.
+			if (!(type == PE_DETAILS_SCOPE ? u.ttl_ms & 1 :
+							 mask & PE_DETAILS_BIT(type)))
 				continue;
 			memset(content, 0, sizeof content);
 			if (type == PE_DETAILS_ORIENTATION)
@@ -138,6 +155,10 @@ static void put_detailed(struct reader *r, unsigned space)
 						mask & 64 ? 255 : 2, 1, mask & 64 ? 0 : 8, 0,
 						(uint8_t)('a' + take(r, 1) % 20)},
 					24);
+			else if (type == PE_DETAILS_SCOPE)
+				n = put_scope(r, content);
+			else if (type == PE_DETAILS_PAYLOAD)
+				n = (uint32_t)take(r, 1) % sizeof content;
 			if (type == PE_DETAILS_METADATA && (mask & 64)) {
 				content[0] = 16;
 				n = 16;
@@ -280,6 +301,21 @@ static void put_explain(
 	h->sent_queries++;
 }
 
+// Of a subscription and a fence that there may be.
+static void put_explain_fence(unsigned space, unsigned number, uint32_t name)
+{
+	static const struct pe_wire_query none = {0};
+	struct pe_wire_header header = harness_header(h, space, 0);
+	struct pe_wire_explain explain = {.selector = PE_EXPLAIN_FENCE,
+		.subject = (uint64_t)(name % 32) << 32 | name >> 6};
+	uint8_t buffer[PE_WIRE_BYTES_MAX];
+
+	harness_id(explain.entity_id, number);
+	harness_queue(h, buffer,
+		pe_wire_put_explain(buffer, sizeof buffer, &header, &explain, &none, NULL));
+	h->sent_queries += !h->untrusted;
+}
+
 static void put_queries(struct reader *r, unsigned space)
 {
 	struct pe_wire_query q[PE_QUERY_COUNT_MAX];
@@ -333,7 +369,9 @@ static void put_queries(struct reader *r, unsigned space)
 			bytes += extend(r, &q[i], extensions + bytes,
 				PE_WIRE_BYTES_MAX - 80 - 128 * count - bytes);
 	}
-	if (head >= 200)
+	if (head >= 230)
+		put_explain_fence(space, 1 + head % 8, (uint32_t)take(r, 1));
+	else if (head >= 200)
 		put_explain(space, 1 + head % 8, &q[0], extensions);
 	else
 		(void)harness_queue_extended(h, space, q, count, extensions, bytes);
@@ -360,6 +398,7 @@ static void put_subscribe(struct reader *r, unsigned space)
 		s.window = extra & 32 ? extra >> 6 : 0;
 		s.resolution_m = s.flags & PE_SUBSCRIBE_FILTER_UPDATES ? 5 : 0;
 		s.flags |= extra & 64 ? PE_SUBSCRIBE_BATCH_UPDATES : 0;
+		s.flags |= extra & 128 ? PE_SUBSCRIBE_PAYLOADS : 0;
 	}
 	if (s.op == PE_SUBSCRIBE_OPEN || s.op == PE_SUBSCRIBE_RENEW)
 		s.expiration_ms = (uint32_t)take(r, 2);

@@ -3,7 +3,8 @@
 // so that they overflow). Beside them ids are created on both workers at once, withdrawn, and expire. Every query, on either
 // worker, must see each of those that are always there exactly once, and nobody twice, and count them all in its cells, of whatever size.
 // Each worker keeps a subscription as well, and begins it anew now and then: its events come in their order without a hole, ENTER and LEAVE in
-// turns, and when all rests its members are those that a query finds. At the end, after a drain, the
+// turns, and when all rests its members are those that a query finds, and explanations say so too. A second fence of it follows an entity that both
+// workers move; some updates carry payloads, whose pieces come whole and in order. At the end, after a drain, the
 // identities hold exactly and agree with what the senders counted, and the whole is as many as the engine counts.
 #include "harness.h"
 #include "testing.h"
@@ -27,6 +28,8 @@
 
 // Lot 0 and 1: the worker's own. Lot 2: both workers', with sequences drawn from one counter.
 #define LOT_ID(lot, k) (1 + (lot)*100 + (k))
+#define FOLLOWED       LOT_ID(2, 0)
+#define FOLLOWED_M     60.0
 
 static struct pe_engine *engine;
 static _Atomic uint32_t shared_sequence = 1;
@@ -51,7 +54,15 @@ struct driver {
 	// the subscription
 	uint32_t epoch;
 	uint64_t next_event, events, snapshots;
-	bool inside[ID_MAX], whole;
+	bool inside[2][ID_MAX], whole; // of each fence
+	uint64_t pieces;
+	struct {
+		uint8_t next; // piece
+		uint16_t bytes;
+		uint64_t time_ms;
+	} payload[2][ID_MAX];
+	struct pe_wire_explanation told;
+	uint64_t explained;
 	_Alignas(8) uint8_t buffers[PE_OUTBOX_MAX][(PE_WIRE_BYTES_MAX + 7) / 8 * 8];
 	unsigned free[PE_OUTBOX_MAX], free_count;
 };
@@ -61,6 +72,11 @@ struct driver {
 		if (!(what) && atomic_fetch_add(&wrong, 1) < 10) \
 			printf("\n%s:%d: %s", __FILE__, __LINE__, #what); \
 	} while (0)
+
+static uint8_t payload_byte(uint64_t n, uint32_t bytes, uint32_t at)
+{
+	return (uint8_t)(1 + (n * 7 + bytes * 3 + at) % 251);
+}
 
 static uint64_t next(struct driver *d)
 {
@@ -87,23 +103,54 @@ static uint8_t *reserve(void *context, const struct pe_peer *peer)
 	return d->free_count ? d->buffers[d->free[--d->free_count]] : NULL;
 }
 
+// Each goes on with what is there of its fence and entity, or begins anew; what it says names its entity and place.
+static void take_piece(struct driver *d, const struct pe_wire_event *e, uint64_t n)
+{
+	struct pe_wire_piece piece;
+	uint32_t from = e->cause * PE_PIECE_BYTES;
+
+	memcpy(&piece, &e->result, sizeof piece);
+	EXPECT(e->flags <= PE_PAYLOAD_BYTES_MAX && e->cause < pe_wire_pieces(e->flags));
+	if (e->cause == 0) {
+		d->payload[e->fence_id][n].next = 0;
+		d->payload[e->fence_id][n].bytes = e->flags;
+		d->payload[e->fence_id][n].time_ms = e->time_ms;
+	}
+	EXPECT(d->payload[e->fence_id][n].next == e->cause &&
+		d->payload[e->fence_id][n].bytes == e->flags &&
+		d->payload[e->fence_id][n].time_ms == e->time_ms);
+	d->payload[e->fence_id][n].next = (uint8_t)(e->cause + 1);
+	for (uint32_t i = 0; i < PE_PIECE_BYTES; i++)
+		EXPECT(piece.bytes[i] ==
+			(from + i < e->flags ? payload_byte(n, e->flags, from + i) : 0));
+	d->pieces++;
+}
+
 static void take_event(struct driver *d, const struct pe_wire_event *e)
 {
 	uint64_t n = harness_id_number(e->result.entity_id);
+	bool *inside;
 
-	EXPECT(n < ID_MAX);
+	EXPECT(n < ID_MAX && e->fence_id < 2);
+	if (n >= ID_MAX || e->fence_id >= 2)
+		return;
+	inside = &d->inside[e->fence_id][n];
 	d->events++;
 	switch (e->kind) {
 	case PE_EVENT_ENTER:
-		EXPECT(!d->inside[n]);
-		d->inside[n] = true;
+		EXPECT(!*inside);
+		EXPECT(e->fence_id == 0 || n != FOLLOWED);
+		*inside = true;
 		break;
 	case PE_EVENT_MOVE:
-		EXPECT(d->inside[n]);
+		EXPECT(*inside);
 		break;
 	case PE_EVENT_LEAVE:
-		EXPECT(d->inside[n]);
-		d->inside[n] = false;
+		EXPECT(*inside);
+		*inside = false;
+		break;
+	case PE_EVENT_PAYLOAD:
+		take_piece(d, e, n);
 		break;
 	case PE_EVENT_SNAPSHOT_END:
 		d->whole = true;
@@ -149,6 +196,11 @@ static void commit(void *context, const struct pe_peer *peer, uint8_t *data, uin
 	EXPECT(pe_wire_check_reply(data, bytes, &v) == PE_REASON_none);
 	if (v.header.type == PE_TYPE_NOTICE)
 		take_notice(d, data, &v);
+	if (v.header.type == PE_TYPE_EXPLAIN) {
+		pe_wire_get_explanation(&v, &d->told);
+		EXPECT(d->told.reason == PE_REASON_none);
+		d->explained++;
+	}
 	if (v.header.type != PE_TYPE_SPATIAL_RESPONSE)
 		return;
 	while (pe_wire_next_answer(&v, &offset, &a, &results)) {
@@ -306,15 +358,55 @@ static void subscribe(struct driver *d)
 	const struct pe_wire_subscribe s = {.subscription_id = 1,
 		.epoch = ++d->epoch,
 		.op = PE_SUBSCRIBE_OPEN,
-		.flags = PE_SUBSCRIBE_MOVES};
-	const struct pe_wire_fence f = {.query = harness_sphere(0, 0, 0, WATCHED_M)};
+		.flags = PE_SUBSCRIBE_MOVES | PE_SUBSCRIBE_PAYLOADS};
+	struct pe_wire_fence f[2] = {{.query = harness_sphere(0, 0, 0, WATCHED_M)},
+		{.fence_id = 1,
+			.flags = PE_FENCE_FOLLOW,
+			.query = harness_sphere(0, 0, 0, FOLLOWED_M)}};
 
+	harness_id(f[1].follow_id, FOLLOWED);
 	add(d,
 		pe_wire_put_subscribe(d->messages[d->burst_count], PE_WIRE_BYTES_MAX, &header, &s,
-			&f, 1, NULL, 0));
+			f, 2, NULL, 0));
 	d->next_event = 1;
 	d->whole = false;
 	memset(d->inside, 0, sizeof d->inside);
+}
+
+// An update of one that is always there, with a payload that names it.
+static void send_payload(struct driver *d)
+{
+	uint64_t n = LOT_ID(d->index, next(d) % ALWAYS);
+	struct pe_wire_update u = somewhere(d, n, ++d->sequence, ALWAYS_TTL_MS);
+	uint8_t record[PE_DETAILED_RECORD_BYTES_MAX], payload[PE_PAYLOAD_BYTES_MAX];
+	uint32_t bytes = (uint32_t)(next(d) % (PE_PAYLOAD_BYTES_MAX + 1));
+	struct pe_wire_header header = header_of(d);
+	struct pe_wire_update_preamble preamble =
+		harness_preamble(header.sequence, HARNESS_INCARNATION);
+
+	for (uint32_t i = 0; i < bytes; i++)
+		payload[i] = payload_byte(n, bytes, i);
+	(void)pe_wire_begin_details(record, sizeof record, &u);
+	if (!pe_wire_put_details(record, sizeof record, PE_DETAILS_PAYLOAD, payload, bytes))
+		abort();
+	add(d,
+		pe_wire_put_detailed(d->messages[d->burst_count], PE_WIRE_BYTES_MAX, &header,
+			&preamble, record, pe_wire_detailed_next(record), 1));
+	d->records++;
+}
+
+static void explain(struct driver *d, uint32_t fence_id, uint64_t n)
+{
+	static const struct pe_wire_query none = {0};
+	struct pe_wire_header header = header_of(d);
+	struct pe_wire_explain explain = {
+		.selector = PE_EXPLAIN_FENCE, .subject = (uint64_t)fence_id << 32 | 1};
+
+	harness_id(explain.entity_id, n);
+	add(d,
+		pe_wire_put_explain(d->messages[d->burst_count], PE_WIRE_BYTES_MAX, &header,
+			&explain, &none, NULL));
+	d->queries++;
 }
 
 static void check_answer(struct driver *d)
@@ -372,6 +464,10 @@ static void *run_worker(void *context)
 			pass_by(d);
 		if (turns++ % 4096 == 0)
 			subscribe(d);
+		if (kind % 8 == 3)
+			send_payload(d);
+		if (kind % 8 == 5 && d->whole)
+			explain(d, kind >> 3 & 1, 1 + next(d) % (ID_MAX - 1));
 		ask(d, RADIUS_M);
 		turn(d);
 		check_answer(d);
@@ -382,7 +478,13 @@ static void *run_worker(void *context)
 	ask(d, WATCHED_M); // nothing moves any more
 	turn(d);
 	for (unsigned n = 0; n < ID_MAX; n++)
-		EXPECT(d->times[n] == d->inside[n]);
+		EXPECT(d->times[n] == d->inside[0][n]);
+	for (unsigned n = 1; n < PASSING_FROM; n++) {
+		explain(d, 0, n);
+		turn(d);
+		EXPECT(d->told.verdict ==
+			(d->inside[0][n] ? PE_EXPLAIN_IN : PE_EXPLAIN_OUT));
+	}
 	if (d->index == 0) { // all the others rest
 		ask(d, 1e5);
 		turn(d);
@@ -435,6 +537,7 @@ static void queries_beside_moves(void)
 	config.ring_records = 128;
 	config.fence_count_max = 64;
 	config.member_count_max = 16384;
+	config.details_bytes = 1 << 20;
 	config.tombstone_ms =
 		50; // ids are forgotten and made anew while the other worker still speaks of them
 	if (pe_engine_create(&config, &engine, &error) != PE_OK) {
@@ -470,6 +573,9 @@ static void queries_beside_moves(void)
 	CU_ASSERT_EQUAL(i.subscribes_difference, 0);
 	CU_ASSERT(drivers[0].snapshots > 0 && drivers[1].snapshots > 0);
 	CU_ASSERT(drivers[0].events + drivers[1].events > 100);
+	CU_ASSERT(drivers[0].pieces + drivers[1].pieces > 10);
+	CU_ASSERT(drivers[0].explained > PASSING_FROM / 2);
+	CU_ASSERT(v[PE_COUNTER_fences_moved] > 0);
 	CU_ASSERT_EQUAL(i.packets_received, drivers[0].packets + drivers[1].packets);
 	CU_ASSERT_EQUAL(i.records_carried, drivers[0].records + drivers[1].records);
 	CU_ASSERT_EQUAL(i.queries_carried, drivers[0].queries + drivers[1].queries);
