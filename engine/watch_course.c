@@ -47,8 +47,8 @@ bool pe_watch_same_sides(
 	if (pe_space_locate(space, update->position, &place) != PE_REASON_none ||
 		place.key != r->key)
 		return false;
-	if (pe_safe_holds(
-		    &w->engine->watch->safe[handle], x->epoch, place.word, space->z_shift))
+	if (pe_safe_holds(&w->engine->watch->safe[pe_handle_number(handle)], x->epoch, place.word,
+		    space->z_shift))
 		return true;
 	pe_fence_seek(x->index, &seek, 1);
 	if (!seek.count)
