@@ -437,6 +437,15 @@ static struct world_fence when_at(const struct world_fence *fence, const double 
 	return then;
 }
 
+// Where its anchor is; of one that is gone its heights count all the same.
+static struct world_fence when_it_comes(const struct world_fence *fence)
+{
+	static const double far[3] = {1e4, 0, 0};
+	const struct world_entity *anchor = &entities[fence->follows - 1];
+
+	return when_at(fence, anchor->there ? anchor->p : far);
+}
+
 // True: some fence's edge, or a MOVE's length, is so near that rounding decides.
 static bool doubtful(unsigned n, const struct world_entity *e)
 {
@@ -453,10 +462,8 @@ static bool doubtful(unsigned n, const struct world_entity *e)
 		doubt |= fabs(d - (double)subs[sub].s.subscribe.resolution_m) < world_doubt_m();
 		if (!fence->follows)
 			continue;
-		if (entities[fence->follows - 1].there) {
-			then = when_at(fence, entities[fence->follows - 1].p);
-			(void)world_takes(&then, e, &doubt);
-		}
+		then = when_it_comes(fence);
+		(void)world_takes(&then, e, &doubt);
 		if (n == fence->follows - 1) {
 			then = when_at(fence, e->p);
 			doubt |= doubtful_fence(&then);
@@ -532,15 +539,19 @@ static void update(void)
 		entities[n] = e;
 	turn(worker);
 	late = arrive();
-	// What follows an anchor that arrived while the clock went on may have seen it sooner; a moment later it agrees.
 	entities[n] = e;
-	if (n < ANCHORS && late) {
-		EACH_PAIR(sub, f)
-		subs[sub].unsure |= subs[sub].fences[f].follows == n + 1;
-		advance_by(FOLLOW_MS + 1);
-		run(12);
-	}
 	EACH_PAIR(sub, f) look(sub, f, n);
+	if (!late)
+		return;
+	// When it arrived while the clock went on is not known to the millisecond: until dwell times are over, and fences have been looked after, some
+	// may be told of otherwise.
+	for (unsigned sub = 0; sub < SUBS; sub++)
+		subs[sub].unsure = true;
+	for (unsigned i = 0; i < 7; i++) {
+		advance_by(FOLLOW_MS);
+		run(6);
+	}
+	finish();
 }
 
 static void withdraw(void)
@@ -633,9 +644,8 @@ static unsigned put_fences(struct subscriber *s, unsigned max, struct pe_wire_fe
 			if (s->exact && below(4) == 0)
 				follow(&made);
 			doubt = doubtful_fence(&made);
-			if (made.follows && !made.nowhere) {
-				struct world_fence then =
-					when_at(&made, entities[made.follows - 1].p);
+			if (made.follows) {
+				struct world_fence then = when_it_comes(&made);
 
 				doubt |= doubtful_fence(&then);
 			}
