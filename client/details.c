@@ -81,7 +81,8 @@ static uint32_t put_metadata(const struct presence_details *d, uint8_t *change)
 	return pe_block_bytes(change, PE_METADATA_BYTES_MAX);
 }
 
-static_assert((int)PRESENCE_SPHERE == (int)PE_QUERY_SPHERE && (int)PRESENCE_BOX == (int)PE_QUERY_BOX,
+static_assert(
+	(int)PRESENCE_SPHERE == (int)PE_QUERY_SPHERE && (int)PRESENCE_BOX == (int)PE_QUERY_BOX,
 	"volumes are those of the wire");
 
 // A block of so many bytes, or an empty one, which takes away. False: no room.

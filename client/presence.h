@@ -216,11 +216,11 @@ struct presence_details {
 	double position[3]; // found: in that frame
 	// To whom it is told: who asks from a point in these bounds; and how finely. Not with a parent, if it is rounded.
 	bool has_scope, no_scope;
-	uint8_t scope_volume;         // 0 = from everywhere; PRESENCE_SPHERE, PRESENCE_BOX
-	double scope_a[3];            // the centre, or a corner
-	double scope_b[3];            // the other corner; of a sphere the radius in the first
-	float scope_resolution_m;     // 0 = as it is; else 0.01 … 100,000
-	uint16_t scope_engines_max;   // that it may cross
+	uint8_t scope_volume;       // 0 = from everywhere; PRESENCE_SPHERE, PRESENCE_BOX
+	double scope_a[3];          // the centre, or a corner
+	double scope_b[3];          // the other corner; of a sphere the radius in the first
+	float scope_resolution_m;   // 0 = as it is; else 0.01 … 100,000
+	uint16_t scope_engines_max; // that it may cross
 	// publishing: handed on, not kept
 	const void *payload;
 	unsigned payload_bytes;
@@ -378,9 +378,9 @@ enum presence_cause {
 	PRESENCE_LEAVING = 20,   // in; outside since less than it has to be; due_ms
 	PRESENCE_OUTDATED = 21,  // in; leaves when it is looked at
 	PRESENCE_WAITS = 22,     // an event waits to be sent
-	PRESENCE_KEPT = 23,      // another worker than the one that was asked keeps the subscription
-	PRESENCE_FULL = 24,      // with UNLOOKED: no membership is free
-	PRESENCE_NOWHERE = 25    // whom the fence follows is not there
+	PRESENCE_KEPT = 23,   // another worker than the one that was asked keeps the subscription
+	PRESENCE_FULL = 24,   // with UNLOOKED: no membership is free
+	PRESENCE_NOWHERE = 25 // whom the fence follows is not there
 };
 struct presence_explanation {
 	uint8_t verdict;     // enum presence_verdict

@@ -67,8 +67,8 @@ static enum pe_reason explain(struct pe_worker *w, const struct pe_message *m,
 		if (pe_wire_id_nil(subject.id))
 			return PE_REASON_explain_id;
 		find(w, &subject);
-		return pe_watch_explain(w, &m->peer, view->body.explain.subject, s->space.index,
-			&subject, e);
+		return pe_watch_explain(
+			w, &m->peer, view->body.explain.subject, s->space.index, &subject, e);
 	}
 	q = pe_query_next(&w->query);
 	pe_wire_get_query(view, 0, q);

@@ -172,7 +172,8 @@ enum pe_reason pe_details_prepare(struct pe_worker *w, const struct pe_change *c
 #define DETAILED_BITS (PE_PUBLISHED_DETAILS | PE_PUBLISHED_ROUNDED)
 static uint16_t detailed_bits(const struct pe_details_block *block)
 {
-	return pe_scope_rounds((const uint8_t *)&block->head) ? DETAILED_BITS : PE_PUBLISHED_DETAILS;
+	return pe_scope_rounds((const uint8_t *)&block->head) ? DETAILED_BITS :
+								PE_PUBLISHED_DETAILS;
 }
 
 uint16_t pe_details_bits(const struct pe_worker *w, const struct pe_change *c, uint32_t handle,

@@ -187,8 +187,8 @@ static uint32_t next_look(const struct pe_worker *w, uint32_t handle)
 	}
 	if ((shown->attributes & PE_PUBLISHED_ANNOUNCED) && store->entries) {
 		at = shown->expiry_tick -
-			atomic_load_explicit(&pe_details_entry(store, handle)->lead_ms,
-				memory_order_relaxed);
+			atomic_load_explicit(
+				&pe_details_entry(store, handle)->lead_ms, memory_order_relaxed);
 		if ((int32_t)(at - w->tick) > 0 && (int32_t)(at - next) < 0)
 			next = at;
 	}
@@ -199,7 +199,7 @@ static uint32_t next_look(const struct pe_worker *w, uint32_t handle)
 static inline bool clocked(const struct pe_worker *w, const struct pe_published *p)
 {
 	return __builtin_expect((p->entity_type == PE_ENTITY_RECURRING) |
-				       !!(p->attributes & PE_PUBLISHED_ANNOUNCED),
+			       !!(p->attributes & PE_PUBLISHED_ANNOUNCED),
 		       0) &&
 		w->watch;
 }

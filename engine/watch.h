@@ -226,8 +226,9 @@ struct pe_watch {
 	// what pe_member's events are about meanwhile
 	bool in_snapshot, in_correction;
 	struct pe_watch_fence *jobs_first, *jobs_last;
-	struct pe_watch_fence *lost;        // whose keeper has still to be told
-	struct pe_watch_fence **part_names; // in the index, by the subscription's id and the fence's
+	struct pe_watch_fence *lost; // whose keeper has still to be told
+	struct pe_watch_fence *
+		*part_names; // in the index, by the subscription's id and the fence's
 
 	// as a keeper
 	struct pe_watch_fence *orders_first, *orders_last;

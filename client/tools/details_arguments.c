@@ -165,9 +165,9 @@ bool argument_scope(const char *text, struct presence_details *d)
 	if (!argument_vector(place, d->scope_a))
 		return false;
 	d->scope_volume = strchr(colon, ',') ? PRESENCE_BOX : PRESENCE_SPHERE;
-	return d->scope_volume == PRESENCE_BOX ? argument_vector(colon + 1, d->scope_b) :
-						 argument_double(colon + 1, &d->scope_b[0]) &&
-			d->scope_b[0] >= 0;
+	return d->scope_volume == PRESENCE_BOX ?
+		argument_vector(colon + 1, d->scope_b) :
+		argument_double(colon + 1, &d->scope_b[0]) && d->scope_b[0] >= 0;
 }
 
 bool details_any(const struct presence_details *d)
@@ -253,8 +253,8 @@ json_t *details_to_json(const struct presence_details *d)
 		if (d->scope_volume) {
 			json_object_set_new(list,
 				d->scope_volume == PRESENCE_BOX ? "from" : "centre",
-				json_pack("[f, f, f]", d->scope_a[0], d->scope_a[1],
-					d->scope_a[2]));
+				json_pack(
+					"[f, f, f]", d->scope_a[0], d->scope_a[1], d->scope_a[2]));
 			json_object_set_new(list,
 				d->scope_volume == PRESENCE_BOX ? "to" : "radius_m",
 				d->scope_volume == PRESENCE_BOX ?

@@ -10,7 +10,8 @@
 // The step of the filter that decided, as text; of a fence the filter is not known here.
 static const char *step_text(const struct presence_query *q, unsigned step, char *text, size_t size)
 {
-	return step && q && presence_filter_print_step(q->filter, q->filter_bytes, step, text, size) ?
+	return step && q &&
+			presence_filter_print_step(q->filter, q->filter_bytes, step, text, size) ?
 		text :
 		"";
 }

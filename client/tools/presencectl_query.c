@@ -15,7 +15,7 @@ struct request {
 	bool id_read;
 	struct ctl_explained explained;
 	bool subscription, fence; // are named, of the explanation
-	bool heat; // cells are meant, if no size is said either
+	bool heat;                // cells are meant, if no size is said either
 };
 #define HEAT_CELL_M 512.0
 

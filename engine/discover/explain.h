@@ -24,10 +24,11 @@ struct pe_explain_own {
 struct pe_explain_standing {
 	const struct pe_fence_index *index;
 	const struct pe_member_set *members;
-	uint32_t fence;  // in both
-	bool nowhere;    // it follows what is not there
-	bool itself;     // it follows the entity that is asked about
-	bool kept, waits; // this worker keeps its subscription: something of the pair waits to be told
+	uint32_t fence; // in both
+	bool nowhere;   // it follows what is not there
+	bool itself;    // it follows the entity that is asked about
+	bool kept,
+		waits; // this worker keeps its subscription: something of the pair waits to be told
 };
 
 // Who is asked about, as the index has it.

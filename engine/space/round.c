@@ -19,8 +19,8 @@ static double middle_of(double v, double low, double span, double count)
 	return low + span * ((part + 0.5) / count);
 }
 
-double pe_space_round(const struct pe_space *space, double resolution_m, bool height_known,
-	double position[3])
+double pe_space_round(
+	const struct pe_space *space, double resolution_m, bool height_known, double position[3])
 {
 	double rows, columns, high_m, wide_m, up_m = 0, widest;
 

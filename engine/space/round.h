@@ -8,5 +8,5 @@
 
 // Rounds *position to the middle of its cell of resolution_m (0.01 … 100,000); an unknown height stays 0. Returns how far what was there
 // may be from what is now, m: the same for all of a cell. The middle may be out of the space's bounds.
-double pe_space_round(const struct pe_space *space, double resolution_m, bool height_known,
-	double position[3]);
+double pe_space_round(
+	const struct pe_space *space, double resolution_m, bool height_known, double position[3]);

@@ -86,10 +86,10 @@ static_assert(sizeof(struct pe_wire_placed) == 40, "placed");
 #define PE_SCOPE_RESOLUTION_MIN_M 0.01f
 #define PE_SCOPE_RESOLUTION_MAX_M 100000.0f
 struct pe_wire_scope {
-	double a[3], b[3];        // of the bounds, as a query's
-	float resolution_m;       // 0 = as it is; else MIN … MAX: rounded to the middle of a cell of that size
+	double a[3], b[3]; // of the bounds, as a query's
+	float resolution_m; // 0 = as it is; else MIN … MAX: rounded to the middle of a cell of that size
 	uint16_t max_propagation; // engines that it may cross; kept, nothing crosses yet
-	uint8_t bounds;           // 0 = everywhere; PE_QUERY_SPHERE or PE_QUERY_BOX: asked for from there
+	uint8_t bounds; // 0 = everywhere; PE_QUERY_SPHERE or PE_QUERY_BOX: asked for from there
 	uint8_t reserved;
 };
 static_assert(sizeof(struct pe_wire_scope) == 56, "scope");

@@ -27,7 +27,7 @@ static_assert(sizeof(struct pe_wire_explain) == 32, "explain");
 
 enum pe_explain_verdict {
 	PE_EXPLAIN_OUT = 0,
-	PE_EXPLAIN_IN = 1,        // of the answer, all its pages together; between its ENTER and its LEAVE
+	PE_EXPLAIN_IN = 1, // of the answer, all its pages together; between its ENTER and its LEAVE
 	PE_EXPLAIN_UNDECIDED = 2, // refused, or its state could not be read whole: ask again
 };
 
@@ -45,7 +45,8 @@ enum pe_why {
 	PE_WHY_REACH = 9,
 	PE_WHY_RANK = 10,  // NEAREST: enough others are nearer; edge_m is the last one's distance
 	PE_WHY_BOUND = 11, // NEAREST: a bound of work was reached before it was met
-	PE_WHY_SCOPE = 12, // the asker's point is outside of the entity's scope; to trusted askers, UNKNOWN to others
+	PE_WHY_SCOPE =
+		12, // the asker's point is outside of the entity's scope; to trusted askers, UNKNOWN to others
 	// Fences only, when nothing above keeps it out
 	PE_WHY_DWELL = 13,    // it is inside since less than enter_ms; due_ms
 	PE_WHY_UNLOOKED = 14, // nobody has looked yet: it enters when its owner does
@@ -56,8 +57,9 @@ enum pe_why {
 	// another worker owns it: what is held back there is not known here, and of a fence not who is in it
 	PE_WHY_ELSEWHERE = 18,
 	// Fences only
-	PE_WHY_MARGIN = 19,   // it is between the volume and its margin, where nothing changes
-	PE_WHY_LEAVING = 20,  // in, but out of the volume since less than leave_ms; due_ms, and causes
+	PE_WHY_MARGIN = 19, // it is between the volume and its margin, where nothing changes
+	PE_WHY_LEAVING =
+		20, // in, but out of the volume since less than leave_ms; due_ms, and causes
 	PE_WHY_OUTDATED = 21, // in, but it will leave when its owner looks; causes
 	PE_WHY_WAITS = 22,    // something of the pair waits to be sent to the subscriber
 	PE_WHY_KEPT = 23,     // another worker keeps the subscription: what waits is not known here
@@ -92,7 +94,7 @@ struct pe_wire_explanation {
 	float radius_m; // its reach; 0 = no limit
 	int32_t age_ms;
 	uint32_t ttl_left_ms;
-	uint32_t held_ms;     // by so much event time the newest accepted state is newer
+	uint32_t held_ms; // by so much event time the newest accepted state is newer
 	// within which that is published; 0 = at once, or with a grace period. With DWELL or LEAVING: until it enters or leaves
 	uint32_t due_ms;
 	uint16_t filter_step; // of the program, from 1: the one that decided; 0 = no program

@@ -306,8 +306,8 @@ static void put_explain_fence(unsigned space, unsigned number, uint32_t name)
 {
 	static const struct pe_wire_query none = {0};
 	struct pe_wire_header header = harness_header(h, space, 0);
-	struct pe_wire_explain explain = {.selector = PE_EXPLAIN_FENCE,
-		.subject = (uint64_t)(name % 32) << 32 | name >> 6};
+	struct pe_wire_explain explain = {
+		.selector = PE_EXPLAIN_FENCE, .subject = (uint64_t)(name % 32) << 32 | name >> 6};
 	uint8_t buffer[PE_WIRE_BYTES_MAX];
 
 	harness_id(explain.entity_id, number);

@@ -16,12 +16,12 @@
 #include <string.h>
 #include <time.h>
 
-#define ENTITIES 80u
-#define ANCHORS  3u // the first of them: fences follow them; they don't expire
+#define ENTITIES  80u
+#define ANCHORS   3u // the first of them: fences follow them; they don't expire
 #define FOLLOW_MS 100u
-#define SUBS     7u
-#define FENCES   6u
-#define EXPECTED 4096u
+#define SUBS      7u
+#define FENCES    6u
+#define EXPECTED  4096u
 
 enum pair_state { OUT, ENTERING, IN, LEAVING };
 
@@ -830,8 +830,8 @@ static void explain(void)
 		explained[i] += causes >> i & 1;
 	if (!e->there) {
 		HARNESS_CHECK(told.verdict == PE_EXPLAIN_OUT);
-		HARNESS_CHECK(told.first_cause == PE_WHY_UNKNOWN ||
-			told.first_cause == PE_WHY_GONE);
+		HARNESS_CHECK(
+			told.first_cause == PE_WHY_UNKNOWN || told.first_cause == PE_WHY_GONE);
 		return;
 	}
 	own = !(causes >> PE_WHY_ELSEWHERE & 1);
@@ -842,8 +842,9 @@ static void explain(void)
 	HARNESS_CHECK(!(causes >> PE_WHY_ITSELF & 1) == !itself);
 	HARNESS_CHECK(!(causes >> PE_WHY_NOWHERE & 1) == !fence->nowhere);
 	HARNESS_CHECK(!(causes >> PE_WHY_MARGIN & 1) == (by_place != WORLD_MARGIN));
-	HARNESS_CHECK(!(causes & (1u << PE_WHY_UNLOOKED | 1u << PE_WHY_OUTDATED |
-				   1u << PE_WHY_WAITS | 1u << PE_WHY_FULL)));
+	HARNESS_CHECK(!(causes &
+		(1u << PE_WHY_UNLOOKED | 1u << PE_WHY_OUTDATED | 1u << PE_WHY_WAITS |
+			1u << PE_WHY_FULL)));
 	if (by_place == WORLD_INSIDE)
 		HARNESS_CHECK(!(causes & (1u << PE_WHY_VOLUME | 1u << PE_WHY_HEIGHT)));
 	HARNESS_CHECK(!(causes >> PE_WHY_TYPE & 1) ==
@@ -852,7 +853,7 @@ static void explain(void)
 		(!fence->local.state_mask || (fence->local.state_mask >> e->state & 1)));
 	if (!own) {
 		HARNESS_CHECK(told.verdict ==
-			(side == WORLD_INSIDE         ? PE_EXPLAIN_IN :
+			(side == WORLD_INSIDE                 ? PE_EXPLAIN_IN :
 					side == WORLD_OUTSIDE ? PE_EXPLAIN_OUT :
 								PE_EXPLAIN_UNDECIDED));
 		return;

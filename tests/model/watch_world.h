@@ -22,7 +22,8 @@ struct world_fence {
 	bool used;
 	struct pe_wire_fence wire;
 	struct pe_wire_query local; // the wire's, in metres
-	unsigned follows;           // entity's number from 1; 0: none. local.a is then where it was when it was looked after
+	unsigned
+		follows; // entity's number from 1; 0: none. local.a is then where it was when it was looked after
 	bool nowhere;
 	uint8_t extension[PE_WIRE_BYTES_MAX];
 	uint32_t extension_bytes;

@@ -482,8 +482,7 @@ static void *run_worker(void *context)
 	for (unsigned n = 1; n < PASSING_FROM; n++) {
 		explain(d, 0, n);
 		turn(d);
-		EXPECT(d->told.verdict ==
-			(d->inside[0][n] ? PE_EXPLAIN_IN : PE_EXPLAIN_OUT));
+		EXPECT(d->told.verdict == (d->inside[0][n] ? PE_EXPLAIN_IN : PE_EXPLAIN_OUT));
 	}
 	if (d->index == 0) { // all the others rest
 		ask(d, 1e5);

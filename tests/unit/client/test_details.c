@@ -138,8 +138,8 @@ static void cannot_be_said(void)
 
 static void scopes(void)
 {
-	static const char *const bad[] = {"", "1,2", "1,2:", "1,2:-3", "1:2", "x,1:2", "1,2:3,x",
-		"1,2:3,4,5,6", "1,2:3:4"};
+	static const char *const bad[] = {
+		"", "1,2", "1,2:", "1,2:-3", "1:2", "x,1:2", "1,2:3,x", "1,2:3,4,5,6", "1,2:3:4"};
 	struct presence_details d = {0};
 
 	CU_ASSERT(argument_scope("60.1,24.9:500", &d) && d.has_scope);

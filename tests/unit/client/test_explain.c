@@ -103,7 +103,8 @@ static void fence(void)
 	engine.told.causes = 1u << PE_WHY_VOLUME | 1u << PE_WHY_LEAVING;
 	client = open_at(&engine);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(client);
-	CU_ASSERT_EQUAL(presence_explain_fence(client, NULL, id, 0x11223344, 0x55667788, &e, &refusal),
+	CU_ASSERT_EQUAL(
+		presence_explain_fence(client, NULL, id, 0x11223344, 0x55667788, &e, &refusal),
 		PRESENCE_OK);
 	CU_ASSERT(e.verdict == PRESENCE_IN && e.first_cause == PRESENCE_OUTSIDE && e.placed);
 	CU_ASSERT_EQUAL(e.causes, 1u << PRESENCE_OUTSIDE | 1u << PRESENCE_LEAVING);
@@ -126,4 +127,4 @@ static void names(void)
 }
 
 TESTING_MAIN("client-explain", {"told", told}, {"not told", not_told}, {"fence", fence},
-	 {"names", names})
+	{"names", names})

@@ -16,8 +16,8 @@ static struct pe_wire_explanation e;
 		CU_ASSERT_EQUAL(e.reason, 0); \
 		CU_ASSERT_EQUAL(e.verdict, PE_EXPLAIN_##word); \
 		CU_ASSERT_EQUAL(e.causes, (mask)); \
-		CU_ASSERT_EQUAL(e.first_cause, \
-			(mask)&PE_EXPLAIN_DECIDING ? __builtin_ctz(mask) : 0); \
+		CU_ASSERT_EQUAL( \
+			e.first_cause, (mask)&PE_EXPLAIN_DECIDING ? __builtin_ctz(mask) : 0); \
 	} while (0)
 
 static void start(unsigned workers)
@@ -218,7 +218,8 @@ static void outdated(void)
 		struct pe_wire_filter head;
 		struct pe_wire_filter_step step[2];
 		int64_t age_ms;
-	} program = {{.bytes = sizeof program, .step_count = 1}, {{PE_FILTER_AGE, PE_FILTER_LESS, 0}}, 1000};
+	} program = {{.bytes = sizeof program, .step_count = 1},
+		{{PE_FILTER_AGE, PE_FILTER_LESS, 0}}, 1000};
 	uint32_t bytes = pe_wire_put_block(
 		extension, 0, sizeof extension, PE_BLOCK_FILTER, &program, sizeof program);
 
@@ -393,5 +394,6 @@ int main(void)
 		{"switched off", switched_off},
 	};
 
-	return testing_main("engine: explanations of fences", cases, sizeof cases / sizeof cases[0]);
+	return testing_main(
+		"engine: explanations of fences", cases, sizeof cases / sizeof cases[0]);
 }

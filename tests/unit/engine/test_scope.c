@@ -61,9 +61,8 @@ static void bounds(void)
 	q = (struct pe_wire_query){.kind = PE_QUERY_NEAREST, .max_results = 2, .a = {200, 0, 0}};
 	CU_ASSERT_EQUAL(count_from(PLANE, &q), 1);
 	// An update without details leaves it, one takes it away.
-	ASSERT_STATUS(
-		harness_send(&h, PLANE, HARNESS_INCARNATION,
-			&(struct pe_wire_update){.entity_id = {0}}),
+	ASSERT_STATUS(harness_send(&h, PLANE, HARNESS_INCARNATION,
+			      &(struct pe_wire_update){.entity_id = {0}}),
 		PE_ACK_REFUSED);
 	begin(1, 2, 205);
 	ASSERT_STATUS(send_details(), PE_ACK_APPLIED);
@@ -190,10 +189,12 @@ static void rounded_elsewhere(void)
 
 static void refused(void)
 {
-	const struct pe_wire_scope inverted = {
-		.a = {1, 0, 0}, .b = {0, 1, 1}, .bounds = PE_QUERY_BOX},
+	const struct pe_wire_scope inverted = {.a = {1, 0, 0},
+					   .b = {0, 1, 1},
+					   .bounds = PE_QUERY_BOX},
 				   too_large = {.b = {3e6, 0, 0}, .bounds = PE_QUERY_SPHERE},
-				   off = {.a = {91, 0, 0}, .b = {5, 0, 0},
+				   off = {.a = {91, 0, 0},
+					   .b = {5, 0, 0},
 					   .bounds = PE_QUERY_SPHERE},
 				   high = {.a = {0, 0, 1}, .b = {1, 1, 1}, .bounds = PE_QUERY_BOX},
 				   coarse = {.resolution_m = 1200}, fine = {.resolution_m = 10};

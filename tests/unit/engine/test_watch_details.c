@@ -50,8 +50,8 @@ static void advance(uint64_t ms)
 
 static void send(unsigned worker)
 {
-	(void)harness_queue_detailed(&h, 0, HARNESS_INCARNATION, d.bytes,
-		pe_wire_detailed_next(d.bytes), 1, false);
+	(void)harness_queue_detailed(
+		&h, 0, HARNESS_INCARNATION, d.bytes, pe_wire_detailed_next(d.bytes), 1, false);
 	harness_turn_worker(&h, worker);
 	watching_take(&s);
 	run(3);
@@ -224,8 +224,7 @@ static void stale_is_told(void)
 	put_announced(0, 1, 10);
 	ASSERT_SILENT();
 	advance(3000);
-	CU_ASSERT(s.count == 1 &&
-		s.events[0].result.state == (PE_STATE_ACTIVE | PE_RESULT_STALE));
+	CU_ASSERT(s.count == 1 && s.events[0].result.state == (PE_STATE_ACTIVE | PE_RESULT_STALE));
 	ASSERT_TOLD(PE_EVENT_ENTER, 0, 1);
 	put_announced(0, 2, 10);
 	ASSERT_TOLD(PE_EVENT_LEAVE, PE_LEAVE_MOVED, 1);
@@ -357,6 +356,6 @@ int main(void)
 		{"recurring: the clock steps", recurring_clock_steps},
 	};
 
-	return testing_main("engine: standing queries and details", cases,
-		sizeof cases / sizeof cases[0]);
+	return testing_main(
+		"engine: standing queries and details", cases, sizeof cases / sizeof cases[0]);
 }

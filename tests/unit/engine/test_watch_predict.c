@@ -159,6 +159,6 @@ int main(void)
 		{"silence", silence},
 	};
 
-	return testing_main("engine: standing queries and courses", cases,
-		sizeof cases / sizeof cases[0]);
+	return testing_main(
+		"engine: standing queries and courses", cases, sizeof cases / sizeof cases[0]);
 }

@@ -136,8 +136,10 @@ static enum pe_reason scope_of(const struct pe_wire_scope *s, uint32_t bytes)
 
 static void scopes(void)
 {
-	const struct pe_wire_scope sphere = {
-		.a = {1, 2, 3}, .b = {50, 0, 0}, .bounds = PE_QUERY_SPHERE, .resolution_m = 100},
+	const struct pe_wire_scope sphere = {.a = {1, 2, 3},
+					   .b = {50, 0, 0},
+					   .bounds = PE_QUERY_SPHERE,
+					   .resolution_m = 100},
 				   box = {.a = {1, 2, 3}, .b = {-50, 5, 0}, .bounds = PE_QUERY_BOX};
 	static const float wrong[] = {
 		-1, -0.0f, 0.009f, 100001, 0.0f / 0.0f, 1.0f / 0.0f, -1.0f / 0.0f};
