@@ -9,7 +9,7 @@ static const struct pe_wire_scope near_origin = {.b = {50, 0, 0}, .bounds = PE_Q
 
 static void put_scope(const struct pe_wire_scope *s)
 {
-	detailed_put(&d, PE_DETAILS_SCOPE, s, s ? sizeof *s : 0);
+	detailed_put(&d, PE_DETAILS_SCOPE, s ? (const void *)s : "", s ? sizeof *s : 0);
 }
 
 static void put_rounded(uint64_t n, uint32_t sequence, double x, float resolution_m)

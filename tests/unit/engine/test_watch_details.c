@@ -130,7 +130,7 @@ static void tags(void)
 	send(0);
 	ASSERT_TOLD(PE_EVENT_MOVE, 0, 2);
 	begin(2, 4, 30);
-	detailed_put(&d, PE_DETAILS_CONTEXT, NULL, 0);
+	detailed_put(&d, PE_DETAILS_CONTEXT, "", 0);
 	send(0);
 	ASSERT_TOLD(PE_EVENT_LEAVE, PE_LEAVE_MOVED, 2);
 	CU_ASSERT_TRUE(watching_is_member(&s, 5, 1));
@@ -300,7 +300,7 @@ static void recurring_later_fence(void)
 	ASSERT_SILENT();
 	// No longer recurring: it is there.
 	begin(1, 3, 10);
-	detailed_put(&d, PE_DETAILS_SCHEDULE, NULL, 0);
+	detailed_put(&d, PE_DETAILS_SCHEDULE, "", 0);
 	send(0);
 	advance(700);
 	ASSERT_TOLD(PE_EVENT_ENTER, 0, 1);
