@@ -1,5 +1,6 @@
 """What the tests of the Python package share: the package on the path, an engine as scripts/demo starts it, and a runner."""
 import asyncio
+import logging
 import pathlib
 import sys
 import unittest
@@ -32,4 +33,5 @@ async def eventually(what, seconds=10.0):
 
 
 def main(name):
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     unittest.main(argv=[name], verbosity=2)

@@ -11,11 +11,12 @@ from uuid import UUID
 from . import filters as f
 from .entities import ActivityState, EntityType
 from .filters import Compare, Filter, FilterError
-from .values import Value
+from .values import NAME_MAX, Value, name_bytes
 
 TEXT_MAX, NESTING_MAX = 4096, 64
 _NUMBER: Final = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![\w.-])", re.I | re.A)
+_HEX: Final = re.compile(r"(?:[0-9a-f]{2})*", re.I)
 _BARE: Final = re.compile(r"[\w.-]+", re.A)
 _UNITS: Final = {"ms": 1, "s": 1000, "min": 60_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _TYPES: Final = {"static": EntityType.STATIC, "mobile": EntityType.MOBILE, "temporary": EntityType.TEMPORARY,
@@ -152,10 +153,13 @@ class _Scan:
                 return meaning
         if self.text.startswith('"', at):
             return self.quoted()
-        found = re.compile(r'x"((?:[0-9a-f]{2})*)"', re.I).match(self.text, at)
-        if found:
-            self.at = found.end()
-            return bytes.fromhex(found[1])
+        if self.text[at:at + 2].lower() == 'x"':
+            found = _HEX.match(self.text, at + 2)
+            self.at = found.end() if found else at + 2
+            if not self.text.startswith('"', self.at):
+                self.fail('two hexadecimal digits, or "')
+            self.at += 1
+            return bytes.fromhex(found[0] if found else "")
         text = self.number('a value: null, true, false, a number, a "text" or x"bytes"')
         if re.fullmatch(r"[-+]?[0-9]+", text):
             self.at = at
@@ -163,13 +167,32 @@ class _Scan:
         self.at = at
         return self.real("a finite number")
 
+    def named(self) -> str:
+        """A name in quotes."""
+        at = self.skip()
+        name = self.quoted()
+        try:
+            name_bytes(name)
+        except ValueError:
+            self.fail("a text of 1 to 32 bytes without control characters", at)
+        return name
+
+    def code(self, most: int) -> int:
+        expected, at = f"a code of 0 to {most}", self.skip()
+        value = self.whole(expected)
+        if not 0 <= value <= most:
+            self.fail(expected, at)
+        return value
+
     def meta_name(self) -> str:
         self.need(".", ". and a name")
         if self.text.startswith('"', self.skip()):
-            return self.quoted()
+            return self.named()
         found = _BARE.match(self.text, self.at)
         if not found:
             self.fail('a name, in "quotes" if it is more than letters, digits, _ - .')
+        if len(found[0]) > NAME_MAX:
+            self.fail("a name of at most 32 bytes")
         self.at = found.end()
         return found[0]
 
@@ -199,7 +222,7 @@ class _Scan:
         sign = self.compare()
         if sign not in ("=", "!="):
             self.fail("= or !=", at)
-        test = make(self.quoted())
+        test = make(self.named())
         return ~test if sign == "!=" else test
 
     def confidence(self, make: Callable[[Compare, float], Filter]) -> Filter:
@@ -215,6 +238,8 @@ class _Scan:
         value = self.whole(expected)
         for unit, ms in _UNITS.items():
             if self.word(unit):
+                if not -1 << 63 <= value * ms < 1 << 63:
+                    self.fail("a shorter time", at)
                 return f.age_ms(sign, value * ms)
         self.fail(expected, at)
 
@@ -271,9 +296,9 @@ class _Scan:
         if self.word("state"):
             return self.mask(_STATES, lambda words: f.states(*(_STATES[w] for w in words)))
         if self.word("custom_type"):
-            return f.custom_type(self.need_compare(), self.whole("a code of 0 to 127"))
+            return f.custom_type(self.need_compare(), self.code(127))
         if self.word("custom_state"):
-            return f.custom_state(self.need_compare(), self.whole("a code of 0 to 255"))
+            return f.custom_state(self.need_compare(), self.code(255))
         if self.word("id"):
             return self.id()
         if self.word("position_confidence"):

@@ -136,6 +136,7 @@ class Watch:
         self._lead: PresenceEvent | None = None  # of our own, before the row's next
         self._fault: Exception | None = None
         self._closed = self._ended = False
+        self._begun_at = 0.0
         self._halves: OrderedDict[tuple[int, bytes], list[replies.Event]] = OrderedDict()
         self._void()
 
@@ -306,6 +307,7 @@ class Watch:
         self._void()
         node._watches[self._key] = self
         self.counts.begun += 1
+        self._begun_at = time.monotonic()
         try:
             await self._request(wire.OPEN, batches[0])
             for batch in batches[1:]:
@@ -436,6 +438,8 @@ class Watch:
         self._lead = PresenceEvent(EventKind.GAP, cause=cause)
         self.counts.gaps += 1
         self._news.set()
+        # An engine that forgets at once is asked no more often than one that does not answer.
+        await asyncio.sleep(self._begun_at + pause - time.monotonic())
         while True:
             try:
                 async with self._lock:
