@@ -290,6 +290,22 @@ class Watching(unittest.IsolatedAsyncioTestCase):
         await asyncio.wait_for(asyncio.gather(*(r.task for r in readers)), 5)
         self.assertFalse(node._watches)
 
+    async def test_closed_at_any_moment(self):
+        """Closing ends, whatever the watch was about: events to be read, an acknowledgement due, a request under way."""
+        async with self.node() as node, self.node() as sender:
+            crowd = [at(50000 + n) for n in range(40)]
+            await sender.broadcast_all(crowd)
+            for n in range(150):
+                watch = node.watch(PresenceQuery(Sphere((50000, 0), 100)), SubscriptionConfig(window=4 + n % 40))
+                told = Members(watch)
+                while len(told.events) < n % 41:
+                    await asyncio.sleep(0)
+                if n % 3 == 0:
+                    watch._nudge.set()
+                await asyncio.wait_for(watch.close(), 20)
+                await asyncio.wait_for(told.task, 5)
+            self.assertEqual(node._watches, {})
+
     async def test_dwell(self):
         async with self.node() as node:
             fence = Fence(1, PresenceQuery(Sphere((40000, 0), 10)), margin=5, enter_after=timedelta(milliseconds=200), leave_after=0.2)

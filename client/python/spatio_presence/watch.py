@@ -418,15 +418,16 @@ class Watch:
 
     async def _keep(self) -> None:
         try:
-            while not self._ended:
+            while not self._ended and not self._closed:
                 self._nudge.clear()
                 if self._lost is not None:
                     await self._again()
-                wait = self._look(time.monotonic())
+                # Not wait_for: one that is cancelled just when its time comes may forget that it was.
+                alarm = asyncio.get_running_loop().call_later(self._look(time.monotonic()), self._nudge.set)
                 try:
-                    await asyncio.wait_for(self._nudge.wait(), wait)
-                except asyncio.TimeoutError:
-                    pass
+                    await self._nudge.wait()
+                finally:
+                    alarm.cancel()
         except Exception as fault:  # its reader is told
             self._fault = fault
             self._news.set()
