@@ -74,7 +74,7 @@ class CtlDriver(Driver):
         self.command = [*prefix, program, "--json", "-H", host, "-p", str(port), "-t", "500ms"]
 
     def ctl(self, space, *arguments):
-        done = subprocess.run([*self.command, "-s", SPACES[space], *arguments], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([*self.command, "-s", SPACES[space], *arguments], capture_output=True, text=True, timeout=200)
         assert done.returncode in (0, 65), f"presencectl {arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
         return json.loads(done.stdout)
 
@@ -166,4 +166,4 @@ class CtlDriver(Driver):
             process.stderr.close()
 
     def ping(self):
-        return subprocess.run([*self.command, "ping"], capture_output=True, timeout=60).returncode == 0
+        return subprocess.run([*self.command, "ping"], capture_output=True, timeout=200).returncode == 0

@@ -49,7 +49,7 @@ class PythonDriver(Driver):
         self.make, self.nodes = make, {}
 
     def run(self, job):
-        return self.loop.run_until_complete(asyncio.wait_for(job, 60))
+        return self.loop.run_until_complete(asyncio.wait_for(job, 200))
 
     def node(self, space):
         if space not in self.nodes:

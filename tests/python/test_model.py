@@ -156,11 +156,11 @@ class Model(unittest.IsolatedAsyncioTestCase):
                         number += 1
                         t = things[number] = Thing(rng, number, home)
                         t.say(rng)
-                        await node.broadcast_presence(t.entity(True), ttl=60)
+                        await node.broadcast_presence(t.entity(True), ttl=600)
                     moved = rng.sample(sorted(things), len(things) // 3)
                     for n in moved:
                         things[n].move(rng, home)
-                    for told in await node.broadcast_all([things[n].entity(False) for n in moved], ttl=60):
+                    for told in await node.broadcast_all([things[n].entity(False) for n in moved], ttl=600):
                         self.assertIsInstance(told, Acknowledgement)
                     for n in rng.sample(sorted(things), len(things) // 10):
                         await node.withdraw_presence(things.pop(n).id)

@@ -12,7 +12,7 @@ import uuid
 from datetime import timedelta
 
 import python_client
-from python_client import engine, eventually, free_port
+from python_client import PATIENT, engine, eventually, free_port
 
 from spatio_presence import *
 from spatio_presence import errors, replies, wire
@@ -104,7 +104,7 @@ class Lossy(UdpTransport):
 class Watching(unittest.IsolatedAsyncioTestCase):
     @classmethod
     def setUpClass(cls):
-        cls.engine = engine().__enter__()
+        cls.engine = engine(PATIENT).__enter__()
 
     @classmethod
     def tearDownClass(cls):
@@ -229,7 +229,7 @@ class Watching(unittest.IsolatedAsyncioTestCase):
     async def test_restart(self):
         """An engine that is killed and started again: GAP, and all that is there then."""
         port = free_port()
-        with engine(port=port) as first:
+        with engine(PATIENT, port=port) as first:
             async with Node(port=port, space=LOCAL, timeout=0.1) as node, Node(port=port, space=LOCAL) as orderly:
                 watch = node.watch(PresenceQuery(Sphere((0, 0), 100)))
                 watch.quiet_max = 0.5
@@ -239,7 +239,7 @@ class Watching(unittest.IsolatedAsyncioTestCase):
                 await told.until(lambda: told.ids() == {old.entity_id})
                 first.process.kill()
                 first.process.wait()
-                with engine(port=port) as second:
+                with engine(PATIENT, port=port) as second:
                     await orderly.broadcast_presence(new)
                     await told.until(lambda: told.ids() == {new.entity_id})
                     self.assertEqual((told.gaps, watch.counts.begun), (1, 2))
@@ -249,11 +249,11 @@ class Watching(unittest.IsolatedAsyncioTestCase):
                     second.stop()
                     await told.until(lambda: told.gaps == 2)
                     self.assertFalse(told.inside)
-                with engine(port=port):
+                with engine(PATIENT, port=port):
                     await eventually(lambda: self.said(orderly, new))
                     await told.until(lambda: told.ids() == {new.entity_id})
                     await watch.close()
-                    await asyncio.wait_for(told.task, 5)
+                    await asyncio.wait_for(told.task, 60)
 
     @staticmethod
     async def said(node, entity):
@@ -276,7 +276,7 @@ class Watching(unittest.IsolatedAsyncioTestCase):
                 watch._renew_at = time.monotonic()
                 watch._nudge.set()
                 await told.until(lambda: watch.counts.renewals == 1 and watch._renew_at > time.monotonic() + 100)
-            await asyncio.wait_for(told.task, 5)
+            await asyncio.wait_for(told.task, 60)
 
     async def test_watches(self):
         """So many at a time, and a node that is closed ends them."""
@@ -287,7 +287,7 @@ class Watching(unittest.IsolatedAsyncioTestCase):
             await eventually(lambda: all(r.events for r in readers))
             with self.assertRaises(ValueError):
                 await node.watch(PresenceQuery(Sphere((0, 0), 1))).open()
-        await asyncio.wait_for(asyncio.gather(*(r.task for r in readers)), 5)
+        await asyncio.wait_for(asyncio.gather(*(r.task for r in readers)), 60)
         self.assertFalse(node._watches)
 
     async def test_closed_at_any_moment(self):
@@ -302,8 +302,8 @@ class Watching(unittest.IsolatedAsyncioTestCase):
                     await asyncio.sleep(0)
                 if n % 3 == 0:
                     watch._nudge.set()
-                await asyncio.wait_for(watch.close(), 20)
-                await asyncio.wait_for(told.task, 5)
+                await asyncio.wait_for(watch.close(), 120)
+                await asyncio.wait_for(told.task, 60)
             self.assertEqual(node._watches, {})
 
     async def test_dwell(self):
