@@ -7,7 +7,9 @@ import asyncio
 import io
 import contextlib
 import math
+import os
 import runpy
+import sys
 import time
 import unittest
 import uuid
@@ -312,6 +314,25 @@ class Usage(unittest.IsolatedAsyncioTestCase):
     async def full(node, query, count):
         results = await node.query_presence(query)
         return results if len(results) == count else None
+
+    async def test_page(self):
+        """The program of docs/integrate.md as it stands there, but for the port."""
+        program = (ROOT / "docs" / "integrate.md").read_text().split("```python\n")[1].split("```")[0]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-u", "-c", program.replace('Node("127.0.0.1"', f'Node("127.0.0.1", {self.engine.port}'),
+            stdout=asyncio.subprocess.PIPE, env=dict(os.environ, PYTHONPATH=str(ROOT / "client" / "python")))
+        try:
+            lines = [(await asyncio.wait_for(process.stdout.readline(), 100)).decode().split() for _ in range(3)]
+            self.assertEqual(lines[0][1:], ["(10.0,", "20.0,", "1.5)", "0.0", "m"])
+            self.assertEqual((lines[1][0], lines[2]), ("ENTER", ["SNAPSHOT_END", "None"]))
+            self.assertEqual(lines[0][0], lines[1][1])
+            async with self.node() as node:
+                node.go_on_from(node.incarnation, 100)
+                await node.withdraw_presence(uuid.UUID(lines[0][0]))
+            self.assertEqual((await asyncio.wait_for(process.stdout.readline(), 100)).decode().split(), ["LEAVE", lines[0][0]])
+        finally:
+            process.kill()
+            await process.wait()
 
     async def test_example(self):
         """examples/ships_near.py prints the ships near a point."""
