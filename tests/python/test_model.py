@@ -149,7 +149,7 @@ class Model(unittest.IsolatedAsyncioTestCase):
         home = (rng.uniform(-1e5, 1e5), rng.uniform(-1e5, 1e5), 0.0)
         rounds = 600 if os.environ.get("PE_TEST_LONG") else 60
         with engine() as e:
-            async with Node(port=e.port, space=LOCAL) as node:
+            async with Node(port=e.port, space=LOCAL, timeout=2.0) as node:
                 things, compared_count, number = {}, 0, 0
                 for _ in range(rounds):
                     for _ in range(rng.randrange(8)):

@@ -53,11 +53,11 @@ class Usage(unittest.IsolatedAsyncioTestCase):
         assert counters["records_applied"] > 0, log
 
     def node(self, **more):
-        return Node(port=self.engine.port, **{"space": LOCAL, **more})
+        return Node(port=self.engine.port, **{"space": LOCAL, "timeout": 2.0, **more})
 
     async def test_rfc_8_1(self):
         """The lines of RFC-102 §8.1 as they are; the prelude gives what they leave open."""
-        async with Kept(port=self.engine.port, space=WORLD, position=HELSINKI) as node:
+        async with Kept(port=self.engine.port, space=WORLD, position=HELSINKI, timeout=2.0) as node:
             prelude = {"node": node, "current_bounds": Sphere(node.position, 500)}
             exec("from spatio_presence import *", prelude)
             exec((ROOT / "tests" / "python" / "rfc_usage.py").read_text(), prelude)

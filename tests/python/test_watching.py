@@ -111,7 +111,7 @@ class Watching(unittest.IsolatedAsyncioTestCase):
         cls.engine.__exit__()
 
     def node(self, **more):
-        return Node(port=self.engine.port, **{"space": LOCAL, **more})
+        return Node(port=self.engine.port, **{"space": LOCAL, "timeout": 2.0, **more})
 
     async def test_comes_and_goes(self):
         async with self.node() as node:
