@@ -69,9 +69,9 @@ class Watching:
 
 
 class CtlDriver(Driver):
-    def __init__(self, program, host, port, prefix=()):
-        """prefix: words before the program, such as those that bring it into a network namespace."""
-        self.command = [*prefix, program, "--json", "-H", host, "-p", str(port), "-t", "500ms"]
+    def __init__(self, program, where, prefix=()):
+        """where: words that say which engine. prefix: words before the program, such as those that bring it into a network namespace."""
+        self.command = [*prefix, program, "--json", *where, "-t", "2s"]
 
     def ctl(self, space, *arguments):
         done = subprocess.run([*self.command, "-s", SPACES[space], *arguments], capture_output=True, text=True, timeout=200)

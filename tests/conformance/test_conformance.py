@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""One list of cases (cases.py) by each client over each source: the package spatio_presence and libpresence (presencectl), over the UDP socket source or
-over a DPDK port behind a veth pair; then what no client can say, byte by byte.
+"""One list of cases (cases.py) by each client over each source: the package spatio_presence and libpresence (presencectl), over the UDP socket source,
+over a DPDK port behind a veth pair, or over shared-memory rings; then, over the first two, what no client can say, byte by byte.
 
-    tests/conformance/test_conformance.py socket|veth PRESENCED PRESENCECTL
+    tests/conformance/test_conformance.py socket|veth|ring PRESENCED PRESENCECTL
 """
 import contextlib
 import json
@@ -12,6 +12,7 @@ import shutil
 import socket
 import struct
 import sys
+import tempfile
 import time
 import unittest
 
@@ -26,8 +27,8 @@ import presence_client as pc  # noqa: E402
 import test_veth  # noqa: E402
 from driver_ctl import CtlDriver  # noqa: E402
 from driver_python import PythonDriver  # noqa: E402
-from engine_process import Engine, free_port, skip  # noqa: E402
-from spatio_presence import Node, UdpTransport, replies, wire  # noqa: E402
+from engine_process import Engine, free_port, run, skip  # noqa: E402
+from spatio_presence import Node, RingTransport, UdpTransport, replies, wire  # noqa: E402
 
 CTL = sys.argv[2] if len(sys.argv) > 2 else ""
 SOCKET = "sources: [{socket: {address: 127.0.0.1, port: {port}}}]\nworkers: {count: @workers@}\n"
@@ -39,6 +40,7 @@ trusted: [192.0.2.2/32, "2001:db8::/64"]
 sources:
   - ethdev: {device: "net_af_packet0,iface=@iface@,qdisc_bypass=1", addresses: [192.0.2.1/24, "2001:db8::1/64"]}
 """
+RING = "sources: [{ring: {path: \"@path@\", trusted: @trusted@}}]\nworkers: {count: @workers@}\n"
 STRANGERS = "trusted: [203.0.113.1/32]\n"
 
 
@@ -54,6 +56,11 @@ class Place:
             self.engine = stack.enter_context(Engine(yaml.replace("@workers@", str(workers)), port=10202, netns=pair.engine))
             self.hosts, self.port, self.inside = ("192.0.2.1", "2001:db8::1"), 10202, pair.inside
             self.prefix = ["ip", "netns", "exec", pair.host]
+        elif SOURCE == "ring":
+            path = stack.enter_context(tempfile.TemporaryDirectory(prefix="presence-ring-")) + "/presence.sock"
+            yaml = RING.replace("@path@", path).replace("@trusted@", "false" if strangers else "true")
+            self.engine = stack.enter_context(Engine(yaml.replace("@workers@", str(workers))))
+            self.hosts, self.port, self.prefix = (path, path), 0, []
         else:
             yaml = SOCKET + (STRANGERS if strangers else "")
             self.engine = stack.enter_context(Engine(yaml.replace("@workers@", str(workers)), port=free_port()))
@@ -70,10 +77,12 @@ class Place:
         return self.inside(make)
 
     def python(self, host):
-        return PythonDriver(lambda space: Node(space=space, timeout=0.5, transport=UdpTransport(sock=self.connected(host))))
+        if SOURCE == "ring":
+            return PythonDriver(lambda space: Node(space=space, timeout=2.0, transport=RingTransport(host)))
+        return PythonDriver(lambda space: Node(space=space, timeout=2.0, transport=UdpTransport(sock=self.connected(host))))
 
     def ctl(self, host):
-        made = CtlDriver(CTL, host, self.port, self.prefix)
+        made = CtlDriver(CTL, ["--uri", f"shm://{host}"] if SOURCE == "ring" else ["-H", host, "-p", str(self.port)], self.prefix)
         made.lacks = frozenset({"nearest_watch"})  # its command line has no such words
         return made
 
@@ -137,6 +146,7 @@ def vectors(name):
     return [v for v in json.loads((ROOT / "tests" / "vectors" / f"{name}.json").read_text())["vectors"] if v["side"] == "engine"]
 
 
+@unittest.skipIf(SOURCE == "ring", "datagrams are what it sends")
 class Malformed(unittest.TestCase):
     """Datagrams that no client sends: each is refused for its reason, told or not, and counted once."""
 
@@ -218,6 +228,12 @@ if __name__ == "__main__":
         for tool in ("ip", "ethtool"):
             if not shutil.which(tool):
                 skip(f"conformance over a DPDK port needs {tool}")
+    if SOURCE == "ring":
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as config:
+            config.write("sources: [{ring: {path: /tmp/presence.sock}}]\n")
+            config.flush()
+            if run("--config", config.name, "--check-config").returncode:
+                skip("this engine has no ring sources")
     if not CTL:
         skip("presencectl was not built")
     unittest.main(argv=["test_conformance"] + sys.argv[3:], verbosity=2)

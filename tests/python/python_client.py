@@ -8,6 +8,7 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "client" / "python"), str(ROOT / "tests" / "e2e")]
 
+import engine_process  # noqa: E402, F401
 from engine_process import Engine, free_port, skip  # noqa: E402, F401
 
 # The built-in spaces, in which what is said is kept for longer: a machine that stands still for a minute is no reason to fail.

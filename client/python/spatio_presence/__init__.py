@@ -18,6 +18,7 @@ from .filters import EntityFilter, Filter, FilterError
 from .node import Acknowledgement, Node, Traffic
 from .queries import (Cause, Cell, Details, Explanation, FoundEntity, PresenceQuery, PresenceResults, Priority, QueryResolution,
                       SubscriptionConfig, TimeWindow)
+from .rings import RingTransport
 from .transport import Transport, UdpTransport
 from .values import REMOVED, Value
 from .volumes import BoundingVolume, Box, Frustum, Nearest, OrientedBox, Point, Polygon, Sphere, heading
@@ -29,6 +30,6 @@ __all__ = [
     "CoordinateSystem", "Details", "EndCause", "EntityFilter", "EntityType", "EventKind", "Explanation", "Fence", "Filter", "FilterError",
     "FoundEntity", "Frustum", "Incomplete", "LeaveCause", "Nearest", "NoAnswer", "Node", "NodeClosed", "OrientedBox", "Point", "Polygon",
     "PowerMode", "PrecisionLevel", "PresenceContext", "PresenceEntity", "PresenceError", "PresenceEvent", "PresenceQuery",
-    "PresenceResults", "PresenceStatus", "Priority", "QueryResolution", "Refused", "Schedule", "Space", "SpatialAddress", "Sphere",
+    "PresenceResults", "PresenceStatus", "Priority", "QueryResolution", "Refused", "RingTransport", "Schedule", "Space", "SpatialAddress", "Sphere",
     "SubscriptionConfig", "TimeWindow", "Traffic", "Transport", "UdpTransport", "Value", "VisibilityLevel", "Watch", "heading",
 ]
