@@ -225,6 +225,12 @@ class Watching(unittest.IsolatedAsyncioTestCase):
                 moves = sum(e.kind is EventKind.MOVE for e in told.events)
                 self.assertLess(moves, 50 * 20)
             told.task.cancel()
+            # One that reads on is sent on, window after window, without having to ask.
+            async with node.watch(PresenceQuery(Sphere((20000, 0), 1000)), SubscriptionConfig(window=4)) as watch:
+                told = Members(watch)
+                await told.until(lambda: len(told.events) > 50)
+                self.assertLess(watch.counts.resumes, 6)
+            told.task.cancel()
 
     async def test_restart(self):
         """An engine that is killed and started again: GAP, and all that is there then."""
@@ -366,6 +372,46 @@ class Row(unittest.IsolatedAsyncioTestCase):
             self.assertTrue(all(any(m < g for g in gaps) for m in missing), (missing, gaps))
             self.assertTrue(gaps <= set(numbers) | missing)
             self.assertEqual(watch._frontier, last + 1)
+
+
+    def row(self, *notices, window=512):
+        """What is read of a row to which these (first, events) came."""
+        node = Node()
+        node._open, node.transport = True, Nothing()
+        watch = node.watch(PresenceQuery(Sphere((0, 0), 1)), SubscriptionConfig(window=window))
+        for first, events in notices:
+            watch.take_notice(replies.Notice(wire.Header(wire.NOTICE), 0, 0, first, events))
+        return list(iter(watch._take, None)), watch
+
+    async def test_gap_voids(self):
+        """What a GAP made void is not waited for, come or not."""
+        end, gap = (replies.Event(0, kind, 0, 0, 5, bytes(16), None) for kind in (replies.SNAPSHOT_END, replies.GAP))
+        seen, watch = self.row((1, [end]), (3, [end]), (20, [gap, end]), (5, [end]))
+        self.assertEqual([(e.sequence, e.kind.name) for e in seen], [(20, "GAP"), (21, "SNAPSHOT_END")])
+        self.assertEqual((watch._frontier, watch.counts.gaps, watch.counts.repeated), (22, 1, 1))
+        seen, _ = self.row((1, [end]), (3, [end]), (2, [gap]))
+        self.assertEqual([(e.sequence, e.kind.name) for e in seen], [(2, "GAP"), (3, "SNAPSHOT_END")])
+
+    async def test_pieces(self):
+        """Payloads are whole or not told: of pieces that do not go on with one another nothing is."""
+        a, b = b"\1" * 16, b"\2" * 16
+
+        def piece(number, entity=a, size=100, time=5, fence=1):
+            return replies.Event(fence, replies.PAYLOAD, number, size, time, entity, None, bytes([number + 65]) * min(48, size - 48 * number))
+
+        whole = b"A" * 48 + b"B" * 48 + b"C" * 4
+        gap = replies.Event(0, replies.GAP, 0, 0, 5, bytes(16), None)
+        for told, halves, pieces in (
+                ([whole], 0, [piece(0), piece(1), piece(2)]), ([whole, whole], 0, [piece(0), piece(0, b), piece(1), piece(1, b), piece(2, b), piece(2)]),
+                ([whole], 1, [piece(0), piece(1), piece(0), piece(1), piece(2)]), ([], 2, [piece(0), piece(2)]), ([], 2, [piece(1), piece(2)]),
+                ([], 3, [piece(0), piece(1, time=6), piece(2, time=5)]), ([], 3, [piece(0), piece(1, size=101), piece(2)]), ([b""], 0, [piece(0, size=0)]),
+                ([], 2, [piece(0), gap, piece(1), piece(2)]), ([], 0, [piece(0), piece(1), piece(0, fence=2)])):
+            seen, watch = self.row((1, pieces))
+            self.assertEqual([e.payload for e in seen if e.kind is EventKind.PAYLOAD], told, pieces)
+            self.assertEqual(watch.counts.halves, halves, pieces)
+        many = [piece(0, n.to_bytes(16, "little")) for n in range(1, 101)]
+        _, watch = self.row((1, many))
+        self.assertEqual((len(watch._halves), watch.counts.halves), (32, 68))
 
 
 class Nothing:

@@ -15,7 +15,7 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "client" / "python"))
 
-from spatio_presence import replies, wire  # noqa: E402
+from spatio_presence import replies, values, wire  # noqa: E402
 from spatio_presence.errors import BY_CODE, Code, Refused, refused  # noqa: E402
 from spatio_presence.names import COUNTERS, REASONS  # noqa: E402
 
@@ -203,6 +203,72 @@ class Vectors(unittest.TestCase):
                     replies.decode(bytes(changed))
                 except replies.Malformed:
                     pass
+
+
+class Blocks(unittest.TestCase):
+    """What an entity says of itself, from an engine: each fault of its bytes is found."""
+
+    def broken(self, read, good, *changes):
+        read(good)
+        for change in changes:
+            data = bytearray(good)
+            for at, new in change:
+                data[at:at + len(new)] = new
+            with self.subTest(change=change), self.assertRaises(values.Unsound):
+                read(bytes(data))
+        for cut in range(len(good)):
+            with self.assertRaises(values.Unsound):
+                read(good[:cut])
+        with self.assertRaises(values.Unsound):
+            read(good + bytes(8))
+
+    def test_metadata(self):
+        told = {"a": True, "bb": -5, "c": 1.5, "d": "ä", "e": b"\0", "f": None}
+        good = values.metadata_bytes(told)
+        self.assertEqual(values.read_metadata(good), told)
+        # a: 8–23 (type, name, length at 8–11, name 12, value 16), bb: 24–39, c: 40–55, d: 56–71
+        self.broken(values.read_metadata, good, [(2, b"\x05")], [(2, b"\x07")], [(3, b"\1")], [(4, b"\1")], [(8, b"\x06")], [(8, b"\xff")], [(9, b"\0")],
+                    [(9, b"\x21")], [(10, b"\2")], [(12, b"\x1f")], [(12, b"\x7f")], [(12, b"\xff")], [(13, b"x")], [(16, b"\2")], [(17, b"\1")],
+                    [(28, b"Aa")], [(28, b"a\0")], [(12, b"c")], [(48, struct.pack("<d", math.nan))], [(64, b"\xff\xff")], [(64, b"\0")])
+        for names in (("b", "a"), ("a", "a")):
+            entries = b"".join(values.entry(name, None) for name in names)
+            with self.assertRaises(values.Unsound):
+                values.read_metadata(struct.pack("<HBBI", 8 + len(entries), 2, 0, 0) + entries)
+        self.assertEqual(values.read_metadata(values.metadata_bytes({})), {})
+
+    def test_context(self):
+        good = values.context_bytes("sail", ["b", "aa"])
+        self.assertEqual(values.read_context(good), ("sail", ("aa", "b")))
+        # activity 8–11, 2 aa 12–14, 1 b 15–16, zeros 17–23
+        self.broken(values.read_context, good, [(2, b"\1")], [(2, b"\3")], [(2, b"\x09")], [(3, b"\x21")], [(4, b"\1")], [(8, b"\n")], [(12, b"\0")],
+                    [(12, b"\x20")], [(13, b"\xff\xff")], [(13, b"zz")], [(17, b"\1")], [(23, b"\1")])
+
+    def test_details(self):
+        turn = struct.pack("<4f", 0, 0, 0, 1)
+        frame = b"\1" * 16 + struct.pack("<3d", 1, 2, 3)
+        blocks = [(1, turn), (2, values.context_bytes("x", [])), (3, values.metadata_bytes({"a": 1})), (4, struct.pack("<QII", 1, 2, 2)), (5, frame)]
+
+        def whole(blocks, mask=None):
+            body = b"".join(wire.block(kind, content) for kind, content in blocks)
+            return struct.pack("<HHI", 8 + len(body), sum(1 << kind - 1 for kind, _ in blocks) if mask is None else mask, 0) + body
+
+        def read(data):
+            try:
+                details, end = replies._details(data, 0)
+            except replies.Malformed:
+                raise values.Unsound from None
+            if end != len(data):
+                raise values.Unsound
+            return details
+
+        # The head 0–7, the first block's 8–15, its content 16–31, the second block's head from 32
+        self.broken(read, whole(blocks), [(0, b"\0\0")], [(0, b"\7\0")], [(2, b"\x1e")], [(2, b"\x3f")], [(4, b"\1")], [(8, b"\2")], [(10, b"\x0f")], [(12, b"\1")],
+                    [(16, struct.pack("<f", 1.0))], [(16, struct.pack("<f", math.nan))], [(32, b"\3")])
+        for wrong in ([(1, b"")], [(4, struct.pack("<QII", 1, 2, 3))], [(4, struct.pack("<QII", 1, 2, 0))], [(5, bytes(16) + frame[16:])], [(5, frame[:32])],
+                      [(5, frame[:32] + struct.pack("<d", math.inf))], [(2, b"")], [(1, turn), (1, turn)], [(2, blocks[1][1]), (1, turn)]):
+            with self.subTest(wrong), self.assertRaises(values.Unsound):
+                read(whole(wrong))
+        self.assertEqual(read(whole([])), replies.DetailsRecord())
 
 
 class Names(unittest.TestCase):
