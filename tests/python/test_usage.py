@@ -22,6 +22,7 @@ from spatio_presence import *
 from spatio_presence import errors
 from spatio_presence.entities import milliseconds
 
+LOAD = sys.argv[3] if len(sys.argv) > 3 else ""
 HELSINKI = (60.1675, 24.9625)
 
 
@@ -270,6 +271,8 @@ class Usage(unittest.IsolatedAsyncioTestCase):
                 lambda: Filter.parse("type = ship"), lambda: Filter.parse("type = mobile and"), lambda: Filter.parse("not " * 65 + "stale"),
                 lambda: EntityFilter(where=" and ".join(["stale"] * 33)).program()):
             self.assertRaises(ValueError, wrong)
+        self.assertEqual(str(numbered("mmsi", 230035780)), "6d6d7369-0000-0000-0000-00000db61144")
+        self.assertRaises(ValueError, numbered, "namespace", 1)
         with self.assertRaises(FilterError) as told:
             Filter.parse('tag = "ä" and  x')
         self.assertEqual(told.exception.column, 16)
@@ -300,7 +303,7 @@ class Usage(unittest.IsolatedAsyncioTestCase):
         """More than one page, part and message holds."""
         async with self.node() as node:
             crowd = [PresenceEntity(spatial_address=SpatialAddress((30000 + i % 100, i // 100, 0))) for i in range(3000)]
-            told = await node.broadcast_all(crowd)
+            told = await node.broadcast_all(crowd, ttl=600)
             self.assertEqual({t.status for t in told} - {"applied", "accepted"}, set())
             query = PresenceQuery(Box((30000, 0, -1), (30099, 29, 1)))
             results = await eventually(lambda: self.full(node, query, 3000))
@@ -337,16 +340,36 @@ class Usage(unittest.IsolatedAsyncioTestCase):
     async def test_example(self):
         """examples/ships_near.py prints the ships near a point."""
         async with self.node(space=WORLD, position=HELSINKI) as node:
-            ship = PresenceEntity(context=PresenceContext("", ["ship"]), metadata={"mmsi": 230035780},
+            ship = PresenceEntity(entity_id=numbered("mmsi", 999999999), context=PresenceContext("", ["ship"]),
                                   spatial_address=SpatialAddress((60.17, 24.97), velocity=(3, 4, 0)))
             await node.broadcast_presence(ship)
             out = io.StringIO()
             example = runpy.run_path(str(ROOT / "client" / "python" / "examples" / "ships_near.py"))
             with contextlib.redirect_stdout(out):
                 await example["main"](["--port", str(self.engine.port), "60.1675", "24.9625", "2000"])
-            self.assertIn(str(ship.entity_id), out.getvalue())
+            self.assertIn("mmsi:999999999 ", out.getvalue())
             self.assertIn("5.0 m/s", out.getvalue())
             await node.withdraw_presence(ship)
+
+    @unittest.skipUnless(LOAD, "presence-load was not built")
+    async def test_demo(self):
+        """The same beside what scripts/demo plays: a recording of ships near Helsinki, 60 times as fast."""
+        load = await asyncio.create_subprocess_exec(
+            LOAD, "-q", "-p", str(self.engine.port), "--replay", str(ROOT / "tests" / "data" / "aava-ais.csv"), "--lapse", "60", "--for", "100s",
+            stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL)
+        try:
+            example = runpy.run_path(str(ROOT / "client" / "python" / "examples" / "ships_near.py"))
+            out = io.StringIO()
+            for _ in range(100):
+                with contextlib.redirect_stdout(out):
+                    await example["main"](["--port", str(self.engine.port), "60.0", "24.9", "50000"])
+                if "mmsi:" in out.getvalue():
+                    break
+                await asyncio.sleep(0.1)
+            self.assertRegex(out.getvalue(), r"(?m)^mmsi:[0-9]{9} +[0-9]+ m +[0-9.]+ m/s")
+        finally:
+            load.kill()
+            await load.wait()
 
 
 if __name__ == "__main__":

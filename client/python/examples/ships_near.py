@@ -11,10 +11,16 @@ import sys
 from spatio_presence import WORLD, EntityFilter, EntityType, EventKind, Node, PresenceQuery, Sphere, SubscriptionConfig
 
 
+def name(entity_id):
+    """mmsi:230035780 where the id is a number in a namespace, as the demo's ships have it."""
+    space, number = entity_id.bytes[:8].rstrip(b"\0"), int.from_bytes(entity_id.bytes[8:], "big")
+    return f"{space.decode()}:{number}" if space.isalnum() and space.isascii() else str(entity_id)
+
+
 def line(ship):
     east, north, _ = ship.velocity
     bearing = math.degrees(math.atan2(east, north)) % 360
-    return f"{ship.entity_id}  {ship.distance:7.0f} m  {math.hypot(east, north):4.1f} m/s  {bearing:3.0f}°  {ship.age_ms / 1000:.1f} s ago"
+    return f"{name(ship.entity_id):36}  {ship.distance:7.0f} m  {math.hypot(east, north):4.1f} m/s  {bearing:3.0f}°  {ship.age_ms / 1000:.1f} s ago"
 
 
 async def main(arguments):
@@ -35,7 +41,7 @@ async def main(arguments):
                 async with asyncio.timeout(options.watch), node.watch(near, SubscriptionConfig(moves=False)) as watch:
                     async for event in watch:
                         if event.kind in (EventKind.ENTER, EventKind.LEAVE) and not event.snapshot:
-                            print(event.kind.name.lower(), event.entity_id)
+                            print(event.kind.name.lower(), name(event.entity_id))
             except TimeoutError:
                 pass
 

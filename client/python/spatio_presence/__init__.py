@@ -12,7 +12,7 @@
     asyncio.run(main())
 """
 from .entities import (LOCAL, WORLD, ActivityState, BroadcastConfig, CoordinateSystem, EntityType, PowerMode, PrecisionLevel,
-                       PresenceContext, PresenceEntity, PresenceStatus, Schedule, Space, SpatialAddress, VisibilityLevel)
+                       PresenceContext, PresenceEntity, PresenceStatus, Schedule, Space, SpatialAddress, VisibilityLevel, numbered)
 from .errors import Code, Incomplete, NoAnswer, NodeClosed, PresenceError, Refused
 from .filters import EntityFilter, Filter, FilterError
 from .node import Acknowledgement, Node, Traffic
@@ -31,5 +31,5 @@ __all__ = [
     "FoundEntity", "Frustum", "Incomplete", "LeaveCause", "Nearest", "NoAnswer", "Node", "NodeClosed", "OrientedBox", "Point", "Polygon",
     "PowerMode", "PrecisionLevel", "PresenceContext", "PresenceEntity", "PresenceError", "PresenceEvent", "PresenceQuery",
     "PresenceResults", "PresenceStatus", "Priority", "QueryResolution", "Refused", "RingTransport", "Schedule", "Space", "SpatialAddress", "Sphere",
-    "SubscriptionConfig", "TimeWindow", "Traffic", "Transport", "UdpTransport", "Value", "VisibilityLevel", "Watch", "heading",
+    "SubscriptionConfig", "TimeWindow", "Traffic", "Transport", "UdpTransport", "Value", "VisibilityLevel", "Watch", "heading", "numbered",
 ]

@@ -81,6 +81,14 @@ Place = Union[tuple[float, float], tuple[float, float, Union[float, None]]]
 Duration = Union[timedelta, float, int]
 
 
+def numbered(namespace: str, number: int) -> UUID:
+    """The id of a number in a namespace of at most 8 bytes, as the tools' `mmsi:230035780` has it."""
+    name = namespace.encode()
+    if len(name) > 8 or not 0 <= number < 1 << 64:
+        raise ValueError(f"{namespace}:{number}: a namespace has at most 8 bytes, a number 64 bits")
+    return UUID(bytes=name.ljust(8, b"\0") + number.to_bytes(8, "big"))
+
+
 def milliseconds(duration: Duration | None, what: str) -> int:
     """Of a timedelta, or of seconds; None is 0, what is meant by the default."""
     if duration is None:
@@ -243,5 +251,5 @@ def _split(address: SpatialAddress, coordinates: CoordinateSystem) -> tuple[wire
 __all__ = [
     "ActivityState", "BroadcastConfig", "CoordinateSystem", "Duration", "EntityType", "LOCAL", "Place", "PowerMode", "PrecisionLevel",
     "PresenceContext", "PresenceEntity", "PresenceStatus", "REMOVED", "Removed", "Schedule", "Space", "SpatialAddress", "Value",
-    "VisibilityLevel", "WORLD", "milliseconds",
+    "VisibilityLevel", "WORLD", "milliseconds", "numbered",
 ]
