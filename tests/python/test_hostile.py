@@ -229,6 +229,19 @@ class Hostile(unittest.IsolatedAsyncioTestCase):
         told = await asyncio.gather(*asks, return_exceptions=True)
         self.assertEqual([t for t in told if isinstance(t, Exception)], [])
 
+    async def test_cancelled(self):
+        """A request that is given up leaves nothing behind: no entry, no place taken, and its late answer is nobody's."""
+        node, liar = await self.against(lambda h, data: [], in_flight=2, timeout=60)
+        for ask in self.requests(node) * 3:
+            task = asyncio.ensure_future(ask())
+            await asyncio.sleep(0.01)
+            task.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await task
+            self.assertEqual((node._pending, node._watches), ({}, {}))
+        self.assertEqual(node._room._value, 2)
+        self.assertGreater(len(liar.asked), 20)
+
     async def test_many_waiting(self):
         """No more than `in_flight` requests are out at a time, however many ask."""
         node, liar = await self.against(lambda h, data: [], in_flight=8, attempts=1)
