@@ -136,6 +136,24 @@ class Usage(unittest.IsolatedAsyncioTestCase):
             for e in (ship, crane, shop, shut):
                 await node.withdraw_presence(e)
 
+    async def test_scope(self):
+        async with self.node(position=(-7000, 0)) as node:
+            scope = SpatialScope(Sphere((-7000, 0, 0), 100), resolution=10, max_propagation=3)
+            e = PresenceEntity(spatial_scope=scope, spatial_address=SpatialAddress((-7001, 1, 0)))
+            await node.broadcast_presence(e)
+            near = PresenceQuery(Sphere(node.position, 500), resolution=QueryResolution(attribute=1))
+            found = (await node.query_presence(near)).by_id()[e.entity_id]
+            self.assertEqual((found.position, found.details.scope), ((-7005, 5, 5), scope))  # the middle of its cell
+            away = PresenceQuery(Sphere(node.position, 500), origin=(-7000, 150))
+            self.assertNotIn(e.entity_id, (await node.query_presence(away)).by_id())
+            self.assertEqual((await node.explain_presence(e, away)).first_cause, Cause.SCOPE)
+            e.spatial_scope = REMOVED
+            await node.broadcast_presence(e)
+            found = (await node.query_presence(away)).by_id()[e.entity_id]
+            self.assertEqual((found.position, found.details), ((-7001, 1, 0), None))
+            self.assertRaises(ValueError, SpatialScope(resolution=1e6).content)
+            await node.withdraw_presence(e)
+
     async def test_volumes(self):
         async with self.node() as node:
             where = {name: uuid.uuid4() for name in "abcd"}

@@ -155,6 +155,13 @@ class Watching(unittest.IsolatedAsyncioTestCase):
                 await node.broadcast_presence(e, payload=bytes(512))
                 await told.until(lambda: sum(x.kind is EventKind.PAYLOAD for x in told.events) == 3)
                 self.assertEqual([x.payload for x in told.events if x.kind is EventKind.PAYLOAD], [bytes(range(200)), b"", bytes(512)])
+                explained = await watch.explain_presence(e.entity_id, 1)
+                self.assertEqual((explained.found, explained.first_cause), (True, None))
+                explained = await watch.explain_presence(e.entity_id, 2)
+                self.assertEqual((explained.found, explained.first_cause, explained.beyond), (False, Cause.VOLUME, 60.0))
+                with self.assertRaises(errors.StateConflict) as refused:
+                    await watch.explain_presence(e.entity_id, 4711)
+                self.assertEqual(refused.exception.reason_name, "explain_fence")
                 e.spatial_address.position = (3100 + 100 * 29, 0, 0)
                 await node.broadcast_presence(e)
                 await told.until(lambda: told.inside.keys() == {(30, e.entity_id)})

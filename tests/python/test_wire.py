@@ -78,6 +78,8 @@ def body(v):
         return wire.updates_body(identifier(preamble, "broadcast_id"), preamble.get("incarnation", 0), rows)
     if kind == "SPATIAL_QUERY":
         return wire.queries_body([query_record(r) for r in records])
+    if kind == "EXPLAIN" and preamble["selector"] == 2:
+        return wire.explain_fence_body(identifier(preamble, "entity_id"), preamble["subject"] & 0xFFFFFFFF, preamble["subject"] >> 32)
     if kind == "EXPLAIN":
         return wire.explain_body(identifier(preamble, "entity_id"), query_record(records[0]))
     if kind == "PING":
@@ -165,9 +167,10 @@ class Vectors(unittest.TestCase):
         if "blocks" in fields:
             told = row.details
             self.assertEqual({1: told.orientation is not None, 2: told.context is not None, 3: told.metadata is not None,
-                              4: told.schedule is not None, 5: told.frame is not None}, {t: t in blocks for t in range(1, 6)})
+                              4: told.schedule is not None, 5: told.frame is not None, 7: told.scope is not None}, {t: t in blocks for t in (1, 2, 3, 4, 5, 7)})
         if 3 in blocks:
             self.assertEqual(row.details.metadata, {"crew": 12, "draught": 7.5})
+            self.assertEqual(row.details.scope, (2, (60.16, 24.96, 0.0), (5000.0, 0.0, 0.0), 0.0, 0))
             self.assertEqual(row.details.context, ("sailing", ("ferry", "white")))
             self.assertEqual(row.details.schedule, (1732258800000, 86400000, 36000000))
 
@@ -262,7 +265,7 @@ class Blocks(unittest.TestCase):
             return details
 
         # The head 0–7, the first block's 8–15, its content 16–31, the second block's head from 32
-        self.broken(read, whole(blocks), [(0, b"\0\0")], [(0, b"\7\0")], [(2, b"\x1e")], [(2, b"\x3f")], [(4, b"\1")], [(8, b"\2")], [(10, b"\x0f")], [(12, b"\1")],
+        self.broken(read, whole(blocks), [(0, b"\0\0")], [(0, b"\7\0")], [(2, b"\x1e")], [(2, b"\x5f")], [(4, b"\1")], [(8, b"\2")], [(10, b"\x0f")], [(12, b"\1")],
                     [(16, struct.pack("<f", 1.0))], [(16, struct.pack("<f", math.nan))], [(32, b"\3")])
         for wrong in ([(1, b"")], [(4, struct.pack("<QII", 1, 2, 3))], [(4, struct.pack("<QII", 1, 2, 0))], [(5, bytes(16) + frame[16:])], [(5, frame[:32])],
                       [(5, frame[:32] + struct.pack("<d", math.inf))], [(2, b"")], [(1, turn), (1, turn)], [(2, blocks[1][1]), (1, turn)]):

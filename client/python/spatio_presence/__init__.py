@@ -12,7 +12,7 @@
     asyncio.run(main())
 """
 from .entities import (LOCAL, WORLD, ActivityState, BroadcastConfig, CoordinateSystem, EntityType, PowerMode, PrecisionLevel,
-                       PresenceContext, PresenceEntity, PresenceStatus, Schedule, Space, SpatialAddress, VisibilityLevel, numbered)
+                       PresenceContext, PresenceEntity, PresenceStatus, Schedule, Space, SpatialAddress, SpatialScope, VisibilityLevel, numbered)
 from .errors import Code, Incomplete, NoAnswer, NodeClosed, PresenceError, Refused
 from .filters import EntityFilter, Filter, FilterError
 from .node import Acknowledgement, Node, Traffic
@@ -30,6 +30,6 @@ __all__ = [
     "CoordinateSystem", "Details", "EndCause", "EntityFilter", "EntityType", "EventKind", "Explanation", "Fence", "Filter", "FilterError",
     "FoundEntity", "Frustum", "Incomplete", "LeaveCause", "Nearest", "NoAnswer", "Node", "NodeClosed", "OrientedBox", "Point", "Polygon",
     "PowerMode", "PrecisionLevel", "PresenceContext", "PresenceEntity", "PresenceError", "PresenceEvent", "PresenceQuery",
-    "PresenceResults", "PresenceStatus", "Priority", "QueryResolution", "Refused", "RingTransport", "Schedule", "Space", "SpatialAddress", "Sphere",
+    "PresenceResults", "PresenceStatus", "Priority", "QueryResolution", "Refused", "RingTransport", "Schedule", "Space", "SpatialAddress", "SpatialScope", "Sphere",
     "SubscriptionConfig", "TimeWindow", "Traffic", "Transport", "UdpTransport", "Value", "VisibilityLevel", "Watch", "heading", "numbered",
 ]

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 from . import wire
 from .values import REMOVED, Removed, Value, context_bytes, metadata_bytes
-from .volumes import Quaternion, place
+from .volumes import BOX, SPHERE, Box, Quaternion, Sphere, place
 
 
 class EntityType(enum.IntEnum):
@@ -173,11 +173,32 @@ class Schedule:
 
 
 @dataclass(slots=True)
+class SpatialScope:
+    """To whom and how finely an entity is told of. bounds: in which the asker's own point has to be, None = wherever. resolution: m, to which its
+    place is rounded for everyone, 0 = not at all. max_propagation: how many engines it may cross."""
+
+    bounds: Sphere | Box | None = None
+    resolution: float = 0.0
+    max_propagation: int = 0
+
+    def content(self) -> bytes:
+        kind, a, b = (0, (0.0,) * 3, (0.0,) * 3) if self.bounds is None else self.bounds.record()[:3]
+        if not 0 <= self.resolution <= 100_000 or not 0 <= self.max_propagation <= 0xFFFF:
+            raise ValueError(f"{self}: a resolution is 0 to 100,000 m, max_propagation has 16 bits")
+        return struct.pack("<6dfHBB", *a, *b, self.resolution, self.max_propagation, kind, 0)
+
+
+def scope_of(kind: int, a: tuple[float, float, float], b: tuple[float, float, float], resolution: float, max_propagation: int) -> SpatialScope:
+    bounds = Sphere(a, b[0]) if kind == SPHERE else Box(a, b) if kind == BOX else None
+    return SpatialScope(bounds, resolution, max_propagation)
+
+
+@dataclass(slots=True)
 class PresenceEntity:
     """Who is broadcast. Without an address it is where the node is.
 
     context None and metadata {} leave what the engine knows of them as it is; a name that is REMOVED goes, `PresenceContext()`, and REMOVED
-    as schedule or as the address's orientation take away. An entity that states none of them is broadcast in a shorter message.
+    as schedule, as scope or as the address's orientation take away. An entity that states none of them is broadcast in a shorter message.
     """
 
     entity_type: EntityType = EntityType.MOBILE
@@ -190,6 +211,7 @@ class PresenceEntity:
     metadata: Mapping[str, Value | Removed] = field(default_factory=dict)
     custom_type: int = 0  # 0–127, with CUSTOM
     schedule: Schedule | Removed | None = None
+    spatial_scope: SpatialScope | Removed | None = None
 
     def blocks(self, address: SpatialAddress, payload: bytes | None) -> list[tuple[int, bytes]]:
         """What is said beside the state: blocks of a DETAILED_UPDATE, none of which is usual."""
@@ -209,6 +231,8 @@ class PresenceEntity:
             if len(payload) > wire.PAYLOAD_MAX:
                 raise ValueError(f"a payload of {len(payload)} bytes; {wire.PAYLOAD_MAX} are the most")
             told.append((6, payload))
+        if self.spatial_scope is not None:
+            told.append((7, b"" if isinstance(self.spatial_scope, Removed) else self.spatial_scope.content()))
         return told
 
     def record(self, address: SpatialAddress, coordinates: CoordinateSystem, *, sequence: int, now_ms: int, ttl: Duration | None = None,
@@ -250,6 +274,6 @@ def _split(address: SpatialAddress, coordinates: CoordinateSystem) -> tuple[wire
 
 __all__ = [
     "ActivityState", "BroadcastConfig", "CoordinateSystem", "Duration", "EntityType", "LOCAL", "Place", "PowerMode", "PrecisionLevel",
-    "PresenceContext", "PresenceEntity", "PresenceStatus", "REMOVED", "Removed", "Schedule", "Space", "SpatialAddress", "Value",
+    "PresenceContext", "PresenceEntity", "PresenceStatus", "REMOVED", "Removed", "Schedule", "Space", "SpatialAddress", "SpatialScope", "Value",
     "VisibilityLevel", "WORLD", "milliseconds", "numbered",
 ]

@@ -91,6 +91,8 @@ REASONS: Final = (
     Reason("fence_query", 0x02, "fence whose query is refused; the acknowledgement tells the query's reason"),
     Reason("fence_name", 0x20, "fence number that is in use already, or that is to be removed and is not known"),
     Reason("fences_full", 0x50, "no room for another fence, its shape or its cells"),
+    Reason("explain_fence", 0x20, "explanation of a fence that the asker does not have, or more than once"),
+    Reason("scope_bounds", 0x11, "scope whose bounds are none of its space, or that would round a RELATIVE entity"),
 )
 
 # by index; one of each reason follows the named ones
@@ -236,4 +238,6 @@ COUNTERS: Final = (
     "refused_fence_query",
     "refused_fence_name",
     "refused_fences_full",
+    "refused_explain_fence",
+    "refused_scope_bounds",
 )

@@ -11,7 +11,7 @@ from typing import Union, overload
 from uuid import UUID
 
 from . import replies, wire
-from .entities import ActivityState, Duration, EntityType, PresenceContext, Schedule, milliseconds
+from .entities import ActivityState, Duration, EntityType, PresenceContext, Schedule, SpatialScope, milliseconds, scope_of
 from .filters import EntityFilter
 from .values import Value
 from .volumes import NEAREST, BoundingVolume, Position, Quaternion, place
@@ -140,6 +140,7 @@ class Details:
     schedule: Schedule | None = None
     parent: UUID | None = None
     parent_position: Vector | None = None
+    scope: SpatialScope | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +186,8 @@ def details_of(record: replies.DetailsRecord) -> Details:
     return Details(
         record.orientation, PresenceContext(*record.context) if record.context else None, record.metadata or {},
         Schedule(opening, timedelta(milliseconds=schedule[1]), timedelta(milliseconds=schedule[2])) if schedule and opening else None,
-        UUID(bytes=record.frame[0]) if record.frame else None, record.frame[1] if record.frame else None)
+        UUID(bytes=record.frame[0]) if record.frame else None, record.frame[1] if record.frame else None,
+        scope_of(*record.scope) if record.scope else None)
 
 
 def found_of(r: replies.ResultRecord) -> FoundEntity:
@@ -237,7 +239,7 @@ class PresenceResults(Sequence[FoundEntity]):
 
 
 class Cause(enum.IntEnum):
-    """Why an entity is not in an answer (1–11), and what else there is to know of it."""
+    """Why an entity is not in an answer or a fence (1–15), and what else there is to know of it: docs/protocol.md, EXPLAIN."""
 
     UNKNOWN = 1
     GONE = 2
@@ -250,9 +252,20 @@ class Cause(enum.IntEnum):
     REACH = 9
     RANK = 10
     BOUND = 11
+    SCOPE = 12
+    DWELL = 13
+    UNLOOKED = 14
+    ITSELF = 15
     COALESCED = 16
     PENDING = 17
     ELSEWHERE = 18
+    MARGIN = 19
+    LEAVING = 20
+    OUTDATED = 21
+    WAITS = 22
+    KEPT = 23
+    FULL = 24
+    NOWHERE = 25
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,9 @@ NO_FAULT: Final = 0xFFFF
 PIECE: Final = 48  # bytes of a payload in an event
 _QUERY_PROGRAM: Final = 56
 _DETAILS_MAX: Final = 1256
-_CAUSES: Final = 0x70FFE  # 1–11, 16–18
-_DECIDING: Final = 0xFFE
+_CAUSES: Final = 0x3FFFFFE  # 1–15, 16–25
+_DECIDING: Final = 0xFFFE  # 1–15
+_GOING: Final = 1 << 20 | 1 << 21  # LEAVING, OUTDATED
 _HEIGHT_NAN: Final = bytes(6) + b"\xf8\x7f"
 
 _ACK = struct.Struct("<16sQBBHI")
@@ -73,6 +74,7 @@ class DetailsRecord(NamedTuple):
     metadata: dict[str, Value] | None = None
     schedule: tuple[int, int, int] | None = None  # opening, period, open for
     frame: tuple[bytes, Vector] | None = None
+    scope: tuple[int, Vector, Vector, float, int] | None = None  # kind of bounds, a, b, resolution, max_propagation
 
 
 class ResultRecord(NamedTuple):
@@ -338,11 +340,11 @@ def _details(data: bytes, at: int) -> tuple[DetailsRecord, int]:
 def _read_details(data: bytes, at: int) -> tuple[DetailsRecord, int]:
     length, mask, reserved = _BLOCK.unpack_from(data, at)
     end = at + length
-    if length < 8 or length % 8 or end > len(data) or length > _DETAILS_MAX or reserved or mask & ~0x1F:
+    if length < 8 or length % 8 or end > len(data) or length > _DETAILS_MAX or reserved or mask & ~0x5F:
         raise Unsound
     told = DetailsRecord()
     at += 8
-    for kind in range(1, 6):
+    for kind in (1, 2, 3, 4, 5, 7):
         if not mask >> (kind - 1) & 1:
             continue
         if end - at < 8:
@@ -373,10 +375,20 @@ def _detail(told: DetailsRecord, kind: int, content: bytes) -> DetailsRecord:
         if not 0 < open_for <= period:
             raise Unsound
         return told._replace(schedule=(opening, period, open_for))
+    if kind == 7:
+        return told._replace(scope=_scope(content))
     parent, x, y, z = struct.unpack("<16s3d", content)
     if parent == NIL or not _finite(x, y, z):
         raise Unsound
     return told._replace(frame=(parent, (x, y, z)))
+
+
+def _scope(content: bytes) -> tuple[int, Vector, Vector, float, int]:
+    ax, ay, az, bx, by, bz, resolution, propagation, bounds, reserved = struct.unpack("<6dfHBB", content)
+    if reserved or not (resolution == 0 or 0.0099 < resolution <= 100000) or content[51] & 0x80 or not _finite(ax, ay, az, bx, by, bz) or \
+            bounds not in (0, 2, 3) or bounds == 0 and any(content[:48]) or bounds == 2 and (bx < 0 or any(content[32:48])):
+        raise Unsound
+    return bounds, (ax, ay, az), (bx, by, bz), resolution, propagation
 
 
 def _check_answer(code: int, reason: int, flags: int, query_id: int, part: int, count: int, cursor: tuple[int, int], detail: int) -> None:
@@ -424,13 +436,22 @@ def _answers(data: bytes, count: int) -> list[Answer]:
 # ---- what else is answered -----------------------------------------------------------------------
 
 
+def _deciding_sound(verdict: int, first: int, causes: int) -> bool:
+    """The first cause is the lowest of those that decide; there is one just when the entity is not in, or about to leave."""
+    deciding = causes & _DECIDING
+    if verdict and not deciding:
+        return first == 0
+    if verdict == 2 or verdict == 1 and not causes & _GOING:
+        return False
+    return deciding != 0 and first == (deciding & -deciding).bit_length() - 1
+
+
 def _explanation(data: bytes, header: Header) -> Explanation:
     (request, _, query_id, code, reason, verdict, first, causes, entity, x, y, z, distance, edge, beyond, asker, held, radius, age, ttl,
      held_ms, due, step, state, kind) = _EXPLANATION.unpack_from(data, 80)
-    success, deciding = code == 0, causes & _DECIDING
-    lowest = (deciding & -deciding).bit_length() - 1
+    success = code == 0
     if success != (reason == 0) or verdict > 2 or not success and (verdict != 2 or causes) or causes & ~_CAUSES or \
-            (not deciding or first != lowest if verdict == 0 else bool(first or deciding)):
+            not _deciding_sound(verdict, first, causes):
         raise Malformed("body_reserved")
     if state & 0xE0 or state & 7 > 4:
         raise Malformed("state")

@@ -27,7 +27,7 @@ from .entities import CoordinateSystem, Duration, milliseconds
 from .errors import NoAnswer, NodeClosed, PresenceError, Refused, refused
 from .names import REASONS
 from .node import _Pending
-from .queries import FoundEntity, PresenceQuery, SubscriptionConfig, found_of
+from .queries import Explanation, FoundEntity, PresenceQuery, SubscriptionConfig, explanation_of, found_of
 from .replies import Reply
 
 if TYPE_CHECKING:
@@ -383,6 +383,15 @@ class Watch:
             await self._change(wire.REMOVE, names=names)
             for name in names:
                 self.fences.pop(name, None)
+
+    async def explain_presence(self, entity: UUID, fence: int) -> Explanation:
+        """Why an entity is, or is not, in a fence of this watch."""
+        await self.open()
+        told = await self.node._ask(wire.EXPLAIN, lambda: wire.explain_fence_body(entity.bytes, self._key[0], fence), replies.Explanation,
+                                    lambda reply: reply.code != 0 or reply.entity_id == entity.bytes)
+        if told.code:
+            raise refused(told.code, told.reason, entity_id=entity, fence=fence)
+        return explanation_of(told)
 
     async def _change(self, op: int, fences: Sequence[wire.FenceRecord] = (), names: Sequence[int] = ()) -> None:
         await self.open()

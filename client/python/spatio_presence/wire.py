@@ -190,6 +190,11 @@ def explain_body(entity_id: bytes, query: QueryRecord) -> bytes:
     return _pack(_EXPLAIN, entity_id, 1, 0, 0) + queries_body([query])
 
 
+def explain_fence_body(entity_id: bytes, subscription_id: int, fence_id: int) -> bytes:
+    """Of a fence of a subscription; where a query stands are zeros."""
+    return _pack(_EXPLAIN, entity_id, 2, 0, fence_id << 32 | subscription_id) + bytes(128)
+
+
 def subscribe_body(preamble: Subscribe, fences: Sequence[FenceRecord] = (), names: Sequence[int] = ()) -> bytes:
     """OPEN and ADD with fences, REMOVE with names, the others with neither."""
     return preamble.pack() + b"".join(f.pack() for f in fences) + b"".join(f.query.extension for f in fences) + \
