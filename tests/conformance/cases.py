@@ -1,0 +1,370 @@
+"""The cases of the conformance suite: what every client must get of every source. Each has a stretch of the space to itself.
+
+A case is a method test_… of a mixin; `self.d` is the driver, `self.home` the corner of its own stretch, `self.id(n)` its own entities.
+"""
+import math
+import time
+import uuid
+
+from driver import TAKEN, Told, eventually
+
+
+class Publishing:
+    def test_ping(self):
+        self.assertTrue(self.d.ping())
+
+    def test_life(self):
+        """Published, found, moved, withdrawn, gone; and again."""
+        for turn in range(2):
+            self.put(1, (1, 2, 3))
+            found = self.found(("sphere", self.at(0), 10))
+            self.assertEqual(found[self.id(1)].position, self.at(1, 2, 3))
+            self.assertAlmostEqual(found[self.id(1)].distance, math.sqrt(14), delta=0.01)
+            self.put(1, (200, 0))
+            eventually(lambda: not self.found(("sphere", self.at(0), 10)))
+            self.assertEqual(list(self.found(("sphere", self.at(200), 1))), [self.id(1)])
+            self.assertIn(self.d.withdraw(self.id(1)).status, TAKEN)
+            self.assertEqual(self.found(("sphere", self.at(200), 1)), {})
+            self.assertIn(self.d.withdraw(self.id(2)), [Told("refused", "unknown_entity"), Told("accepted")][:1 + self.several])
+
+    def test_states(self):
+        said = [("static", 0, "active", 0), ("mobile", 0, "inactive", 0), ("mobile", 0, "busy", 0), ("custom", 0, "away", 0), ("custom", 127, "custom", 255)]
+        for n, (kind, code, state, custom) in enumerate(said):
+            self.put(n, (n, 0), type=kind, type_code=code, state=state, custom_state=custom)
+        self.put(5, (5, 0), type="temporary", ttl=20)
+        found = self.found(("sphere", self.at(0), 10))
+        for n, what in enumerate(said):
+            r = found[self.id(n)]
+            self.assertEqual((r.type, r.type_code, r.state, r.custom_state), what)
+        self.assertEqual(found[self.id(5)].type, "temporary")
+        self.assertEqual(self.names(("sphere", self.at(0), 10), types=["custom"]), "34")
+        self.assertEqual(self.names(("sphere", self.at(0), 10), types=["static", "temporary"]), "05")
+        self.assertEqual(self.names(("sphere", self.at(0), 10), states=["busy", "custom"]), "24")
+
+    def test_numbers(self):
+        self.put(1, (0.125, -7.25, 1e3), velocity=(0.5, -2.0, 4.0), precision=2.5, ttl=60, radius=5000, confidence=1.0)
+        r = self.found(("sphere", self.at(0, 0, 1000), 50))[self.id(1)]
+        self.assertEqual((r.position, r.velocity, r.precision), (self.at(0.125, -7.25, 1e3), (0.5, -2.0, 4.0), 2.5))
+        self.assertTrue(50000 < r.ttl_left_ms <= 60000 and -100 <= r.age_ms < 20000, r)
+
+    def test_refused_records(self):
+        for reason, fields in (
+                ("precision", dict(precision=5000.0)), ("ttl", dict(ttl=90000)), ("ttl_missing", dict(type="temporary")),
+                ("schedule_missing", dict(type="recurring")), ("frame_unknown", dict(parent=self.id(99)))):
+            # Where another worker owns the entity, what it refuses for what it knows is told to nobody.
+            self.assertIn(self.d.publish(self.id(1), self.at(0), **fields), [Told("refused", reason), Told("accepted")][:1 + self.several])
+        self.assertEqual(self.d.publish(self.id(1), (91.0, 0.0, 0.0), "world"), Told("refused", "coordinates"))
+        self.assertEqual(self.d.publish(self.id(1), (1e9, 0.0, 0.0)), Told("refused", "out_of_bounds"))
+        self.assertEqual(self.d.publish(self.id(1), self.at(0), "nowhere"), Told("refused", "space_unknown"))
+        self.assertEqual(self.found(("sphere", self.at(0), 10)), {})
+        self.put(1, (0, 0))
+        self.assertIn(self.d.publish(self.id(1), (60.0, 25.0, 0.0), "world"), [Told("refused", "space_differs"), Told("accepted")][:1 + self.several])
+        self.assertEqual(self.d.query(("sphere", (60, 25), 1), "world").rows, {})
+
+    def test_relocation(self):
+        self.put(1, (0, 0), type="static", precision=5)
+        self.assertIn(self.d.publish(self.id(1), self.at(50), type="static"), [Told("refused", "relocation"), Told("accepted")][:1 + self.several])
+        self.put(1, (50, 0), type="static", relocation=True)
+        eventually(lambda: self.names(("sphere", self.at(50), 1)) == "1")
+
+    def test_times(self):
+        """ttl, duration, staleness: each by the clock."""
+        self.put(1, (0, 0), ttl=0.6)
+        self.put(2, (1, 0), state="busy", duration=0.6)
+        self.put(3, (2, 0), announced=300)
+        begun = time.monotonic()
+        found = self.found(("sphere", self.at(0), 10))
+        if time.monotonic() < begun + 0.3:
+            self.assertEqual(found[self.id(2)].state, "busy")
+        eventually(lambda: self.names(("sphere", self.at(0), 10)) == "23")
+        eventually(lambda: self.found(("sphere", self.at(0), 10))[self.id(2)].state == "inactive")
+        eventually(lambda: self.found(("sphere", self.at(0), 10))[self.id(3)].stale)
+        self.put(3, (2, 0), announced=1)
+        self.assertFalse(self.found(("sphere", self.at(0), 10))[self.id(3)].stale)
+
+    def test_frequency(self):
+        """What comes faster than an entity's frequency is coalesced, and seen in its time."""
+        self.put(1, (0, 0), frequency=60)
+        for x in (1, 2):
+            self.assertIn(self.d.publish(self.id(1), self.at(x), frequency=60).status, ["coalesced", "accepted"][:1 + self.several])
+        eventually(lambda: self.found(("sphere", self.at(0), 10))[self.id(1)].position == self.at(2))
+
+
+class Details:
+    def test_details(self):
+        meta = {"draught": 7.5, "crew": 12, "name": "Ål", "armed": False, "owner": None, "key": b"\x00\xff"}
+        self.put(1, (0, 0), tags=["ferry", "white"], activity="sailing", meta=meta)
+        r = self.found(("sphere", self.at(0), 10))[self.id(1)]
+        self.assertEqual((r.tags, r.activity, r.metadata), ({"ferry", "white"}, "sailing", meta))
+        self.assertEqual([type(r.metadata[n]) for n in meta], [type(v) for v in meta.values()])
+        # Names change one by one, the context as a whole; an update of the position leaves them.
+        self.put(1, (1, 0), tags=["red"], meta={"crew": ..., "pilot": True})
+        self.put(1, (2, 0))
+        r = eventually(lambda: self.found(("sphere", self.at(2), 0.5))).popitem()[1]
+        self.assertEqual((r.tags, r.activity), ({"red"}, ""))
+        self.assertEqual(r.metadata, {n: v for n, v in meta.items() if n != "crew"} | {"pilot": True})
+        # A new life begins without.
+        self.d.withdraw(self.id(1))
+        self.put(1, (0, 0))
+        r = self.found(("sphere", self.at(0), 10))[self.id(1)]
+        self.assertEqual((r.tags, r.metadata), (set(), {}))
+
+    def test_filters(self):
+        self.put(1, (0, 0), tags=["ferry"], meta={"draught": 7.5, "call sign": "OJKL"}, radius=100, confidence=0.5, velocity=(3, 4, 0))
+        self.put(2, (1, 0), type="static", tags=["barge"], activity="waiting", meta={"draught": 2, "armed": True})
+        self.put(3, (2, 0), type="custom", type_code=5, state="custom", state_code=9)
+        for text, names in (
+                ("type = mobile", "1"), ("type in (static, custom)", "23"), ("not type = mobile", "23"), ("state = active", "12"),
+                ("custom_type >= 5", "3"), ("custom_state != 9", ""), (f"id in ({self.id(1)}, {self.id(3)})", "13"), ('tag = "ferry" or tag = "barge"', "12"),
+                ('tag != "ferry"', "23"), ('activity = "waiting"', "2"), ("meta.draught >= 2", "12"), ("meta.draught = 2.0", "2"), ("meta.draught exists", "12"),
+                ("meta.draught not in (2, 3)", "13"), ('meta."call sign" in ("OJKL", "x")', "1"), ("meta.armed = true", "2"), ("meta.armed != 1", "2"),
+                ("radius <= 0.1km", "1"), ("radius = unlimited", "23"), ("speed > 4.9 m/s", "1"), ("position_confidence = 0.5", "1"), ("age < 1h", "123"),
+                ("stale", ""), ("(type = mobile and meta.draught > 7) or not (age < 1h)", "1")):
+            self.assertEqual(self.names(("sphere", self.at(0), 10), filter=text), names, text)
+
+    def test_frames(self):
+        self.put(1, (10, 0, 5))
+        self.put(2, (1, 2, 3), parent=self.id(1), absolute=True)
+        r = self.found(("sphere", self.at(10, 0, 5), 10))[self.id(2)]
+        self.assertEqual((r.position, r.parent), (self.at(11, 2, 8), self.id(1)))
+        self.put(1, (30, 0, 5))
+        if not self.several:  # the same worker owns both
+            eventually(lambda: self.found(("sphere", self.at(30, 0, 5), 10)).keys() == {self.id(1), self.id(2)})
+
+    def test_schedules(self):
+        now = time.time()
+        self.put(1, (0, 0), type="recurring", schedule=(now - 60, 3600, 1800))
+        self.put(2, (1, 0), type="recurring", schedule=(now - 60, 3600, 5))
+        self.put(3, (2, 0), type="recurring", schedule=(now + 1800, 3600, 5))
+        self.assertEqual(self.names(("sphere", self.at(0), 10)), "1")
+
+
+class Finding:
+    def test_volumes(self):
+        for n, where in enumerate(((0, 0, 0), (10, 0, 0), (0, 10, 4), (50, 50, 0))):
+            self.put(n, where, precision=1)
+        at = self.at
+        ring = [at(-10, -1)[:2], at(20, -1)[:2], at(20, 11)[:2], at(-10, 11)[:2]]
+        hole = [at(5, -.5)[:2], at(15, -.5)[:2], at(15, 5)[:2]]
+        circle = [at(12 * math.cos(n * math.pi / 128), 12 * math.sin(n * math.pi / 128))[:2] for n in range(256)]
+        for volume, options, names in (
+                (("sphere", at(0), 10), {}, "01"), (("sphere", at(0), 11), {}, "012"), (("sphere", at(0), 0), {}, "0"),
+                (("box", at(0), at(10, 10, 3)), {}, "01"), (("box", at(0), at(10, 10, 4)), {}, "012"), (("point", at(0.5)), {}, "0"),
+                (("point", at(5)), {}, ""), (("polygon", ring), {}, "012"), (("polygon", ring, hole), {}, "02"), (("polygon", circle), {}, "012"),
+                (("polygon", ring), dict(heights=(1, 9)), "2"), (("oriented_box", at(5, 5, 2), (8, 1, 3), 135), {}, "12"),
+                (("frustum", at(-5), 60, 60, 0, 100, 0), {}, "01"), (("frustum", at(-5), 60, 60, 0, 10, 0), {}, "0"),
+                (("sphere", at(0), 100), dict(heights=(3, 5)), "2")):
+            self.assertEqual(self.names(volume, **options), names, (volume[0], options))
+
+    def test_nearest(self):
+        for n in range(9):
+            self.put(n, (n * n, 0))
+        at = self.at
+        for volume, options, names in (
+                (("nearest", at(0), 3, 0), {}, "012"), (("nearest", at(20), 3, 0), {}, "453"), (("nearest", at(20), 9, 5), {}, "45"),
+                (("nearest", at(0), 2, 0), dict(filter=f"not id = {self.id(0)}"), "12")):
+            found = self.d.query(volume, **options)
+            # A crowd of other cases is further away than these.
+            self.assertEqual("".join(str(self.number(i)) for i in found.rows), names, volume)
+        distances = [r.distance for r in self.d.query(("nearest", at(0), 9, 0)).rows.values()]
+        self.assertEqual(distances, sorted(distances))
+
+    def test_earth(self):
+        """Distances on the surface, the antimeridian, a pole, heights that are unknown."""
+        spots = {1: (60.1675, 24.9625), 2: (60.1675, 24.9625, 120.0), 3: (0.0, 179.9995, 1.0), 4: (89.9999, 10.0)}
+        for n, where in spots.items():
+            self.taken(self.d.publish(self.id(n), where, "world"))
+        found = self.found(("sphere", (60.1675, 24.9535), 1000), space="world")
+        # 0.009° of longitude on a parallel of WGS84
+        latitude = math.radians(60.1675)
+        parallel = 6378137 / math.sqrt(1 - 0.00669437999 * math.sin(latitude) ** 2) * math.cos(latitude)
+        self.assertAlmostEqual(found[self.id(1)].distance, math.radians(0.009) * parallel, delta=0.005)
+        self.assertEqual((found[self.id(1)].position, found[self.id(2)].position), ((*spots[1], None), spots[2]))
+        self.assertEqual(self.names(("sphere", (60.1675, 24.9625), 10), space="world", heights=(0, 500)), "2")
+        self.assertEqual(self.names(("sphere", (60.1675, 24.9625), 100), space="world"), "12")
+        self.assertEqual(self.names(("sphere", (60.1675, 24.9625, 0.0), 100), space="world", three_d=True), "")
+        self.assertEqual(self.names(("sphere", (60.1675, 24.9625, 0.0), 121), space="world", three_d=True), "2")
+        self.assertEqual(self.names(("box", (-1, 179), (1, -179)), space="world"), "3")
+        self.assertEqual(self.names(("sphere", (0, -179.9995), 200), space="world"), "3")
+        self.assertEqual(self.names(("sphere", (89.9999, -170), 30), space="world"), "4")
+        self.assertEqual(self.names(("polygon", [(-.1, 179.9), (-.1, -179.9), (.1, -179.9), (.1, 179.9)]), space="world"), "3")
+
+    def test_refused_queries(self):
+        at = self.at
+        for reason, volume, options in (
+                ("query_coordinates", ("box", at(1), at(0)), {}), ("query_shape", ("polygon", [at(0, 0)[:2], at(1, 1)[:2], at(1, 0)[:2], at(0, 1)[:2]]), {}),
+                ("query_bounds", ("sphere", (0, 0), 3e6), dict(space="world")), ("query_coordinates", ("sphere", (91, 0), 1), dict(space="world")),
+                ("query_time", ("sphere", at(0), 1), dict(ahead=599)), ("query_shape", ("frustum", at(0), 1, 1, 5, 5, 0), {}),
+                ("space_unknown", ("sphere", at(0), 1), dict(space="nowhere"))):
+            found = self.d.query(volume, **options)
+            self.assertEqual((found.reason, found.rows), (reason, {}), volume)
+
+    def test_reach(self):
+        self.put(1, (0, 0), radius=30)
+        sphere = ("sphere", self.at(0), 200)
+        self.assertEqual(self.names(sphere), "1")
+        self.assertEqual(self.names(sphere, origin=self.at(29)), "1")
+        self.assertEqual(self.names(sphere, origin=self.at(31)), "")
+        self.assertAlmostEqual(self.found(sphere, origin=self.at(29))[self.id(1)].distance, 29, delta=0.01)
+
+    def test_ahead(self):
+        self.put(1, (0, 0), velocity=(10, 0, 0))
+        self.assertEqual(self.names(("sphere", self.at(100), 30)), "")
+        found = self.found(("sphere", self.at(100), 60), ahead=10)[self.id(1)]
+        self.assertTrue(100 <= found.position[0] - self.at(0)[0] < 160 and found.precision > 100, found)
+
+    def test_resolutions(self):
+        for n in range(9):
+            self.put(n, (n, 0))
+        found = self.d.query(("sphere", self.at(0), 50), cells=512)
+        self.assertEqual((sum(count for _, count, _ in found.cells), {size for _, _, size in found.cells}), (9, {512.0}))
+        found = self.d.query(("sphere", self.at(0), 50), brief=True)
+        self.assertEqual({self.number(i): r.position for i, r in found.rows.items()}, {n: self.at(n) for n in range(9)})
+        time.sleep(0.3)
+        self.put(3, (3, 0))
+        self.assertIn("3", self.names(("sphere", self.at(0), 50), max_age=0.25))
+        self.assertNotIn("0", self.names(("sphere", self.at(0), 50), max_age=0.25))
+
+    def test_limits(self):
+        for n in range(30):
+            self.put(n, (n / 10, 0))
+        found = self.d.query(("sphere", self.at(0), 50), limit=7)
+        self.assertEqual((len(found.rows), found.truncated), (7, True))
+        found = self.d.query(("sphere", self.at(0), 50))
+        self.assertEqual((len(found.rows), found.truncated), (30, False))
+
+
+class Explaining:
+    def test_explain(self):
+        self.put(1, (10, 0), radius=100, tags=["x"])
+        self.put(2, (0, 0))
+        self.d.withdraw(self.id(2))
+        near = ("sphere", self.at(0), 50)
+        for n, volume, options, first in (
+                (1, near, {}, ""), (1, ("sphere", self.at(0), 5), {}, "VOLUME"), (1, near, dict(types=["static"]), "TYPE"),
+                (1, near, dict(states=["busy"]), "STATE"), (1, near, dict(filter='not tag = "x"'), "FILTER"), (1, near, dict(heights=(5, 9)), "HEIGHT"),
+                (1, near, dict(origin=self.at(200)), "REACH"), (1, ("sphere", (0, 0), 50), dict(space="world"), "SPACE"), (2, near, {}, "GONE"),
+                (3, near, {}, "UNKNOWN")):
+            told = self.d.explain(self.id(n), volume, **options)
+            self.assertEqual((told.found, told.first), (not first, first), (n, options))
+            self.assertTrue(not first or first in told.causes)
+        told = self.d.explain(self.id(1), ("sphere", self.at(0), 5), types=["static"], states=["away"])
+        self.assertEqual(told.causes & {"TYPE", "STATE", "VOLUME"}, {"TYPE", "STATE", "VOLUME"})
+
+
+class Watching:
+    def told(self, watching, seconds=20.0, **wanted):
+        """The next event that is as wanted; those before it are let go."""
+        for _ in range(round(seconds / 0.02)):
+            for n, e in enumerate(watching.events[watching.seen:]):
+                if all(getattr(e, k) == v for k, v in wanted.items()):
+                    watching.seen += n + 1
+                    return e
+            watching.pump(0.02)
+        raise AssertionError(f"{wanted} did not come: {watching.events}, {watching.reason}")
+
+    def test_watch(self):
+        one, two = self.id(1), self.id(2)
+        self.put(1, (0, 0))
+        with self.d.watch(("sphere", self.at(0), 50), margin=10.0) as w:
+            w.seen = 0
+            self.assertEqual(self.told(w, kind="ENTER", id=one).snapshot, True)
+            self.told(w, kind="SNAPSHOT_END")
+            self.put(2, (100, 0))
+            self.put(2, (20, 0))
+            self.assertEqual(self.told(w, kind="ENTER", id=two).position, self.at(20))
+            self.put(2, (55, 0))  # within the margin
+            self.assertEqual(self.told(w, kind="MOVE", id=two).position, self.at(55))
+            self.put(2, (100, 0))
+            self.assertEqual(self.told(w, kind="LEAVE", id=two).cause, "moved")
+            self.d.withdraw(one)
+            self.assertEqual(self.told(w, kind="LEAVE", id=one).cause, "gone")
+            self.put(1, (0, 0), ttl=0.5)
+            self.told(w, kind="ENTER", id=one)
+            self.assertEqual(self.told(w, kind="LEAVE", id=one).cause, "gone")
+
+    def test_watch_filtered(self):
+        with self.d.watch(("box", self.at(0, 0, -5), self.at(50, 50, 5)), filter='tag = "x" and state = active', moves=False) as w:
+            w.seen = 0
+            self.put(1, (1, 1), tags=["y"])
+            self.put(2, (2, 2), tags=["x"])
+            self.told(w, kind="ENTER", id=self.id(2))
+            self.put(2, (3, 3), state="busy")
+            self.assertEqual(self.told(w, kind="LEAVE", id=self.id(2)).cause, "moved")
+            self.assertFalse([e for e in w.events if e.id == self.id(1) or e.kind == "MOVE"])
+
+    def test_watch_payloads(self):
+        with self.d.watch(("sphere", self.at(0), 50), payloads=True) as w:
+            w.seen = 0
+            text = ("ahoy " * 60).encode()
+            self.put(1, (0, 0))
+            self.told(w, kind="ENTER", id=self.id(1))
+            self.put(1, (1, 0), payload=text)
+            self.assertEqual(self.told(w, kind="PAYLOAD", id=self.id(1)).payload, text)
+
+    def test_watch_follows(self):
+        self.put(1, (0, 0))
+        self.put(2, (200, 0))
+        with self.d.watch(("sphere", (0.0, 0.0), 50.0), follow=self.id(1)) as w:
+            w.seen = 0
+            self.put(1, (190, 0))
+            self.told(w, kind="ENTER", id=self.id(2))
+            self.put(1, (0, 0))
+            self.assertEqual(self.told(w, kind="LEAVE", id=self.id(2)).cause, "moved")
+
+    def test_watch_refused(self):
+        for reason, volume in (("fence_kind", ("nearest", self.at(0), 5)), ("query_coordinates", ("box", self.at(1), self.at(0)))):
+            if "nearest_watch" in self.d.lacks and volume[0] == "nearest":
+                continue
+            with self.d.watch(volume) as w:
+                self.assertEqual(w.reason, reason)
+
+
+class Case:
+    """What cases share. A suite's class sets `d`, `several` (whether more than one worker runs) and `serial`."""
+
+    def setUp(self):
+        number = self.serial[0] = self.serial[0] + 1
+        self.home = (2000.0 * number, -3000.0)
+        self.key = uuid.uuid4().int >> 32 << 32
+
+    def tearDown(self):
+        for n in range(100):
+            if n in self.used:
+                self.d.withdraw(self.id(n))
+        self.used.clear()
+
+    def at(self, x, y=0.0, z=0.0):
+        return self.home[0] + x, self.home[1] + y, float(z)
+
+    def id(self, n):
+        return str(uuid.UUID(int=self.key + n))
+
+    def number(self, entity_id):
+        return uuid.UUID(entity_id).int - self.key
+
+    def taken(self, told):
+        self.assertIn(told.status, TAKEN, told)
+
+    def put(self, n, where, *, absolute=False, state_code=0, **fields):
+        """Entity n of this case at a place in its stretch; absolute: as it is said."""
+        self.used.add(n)
+        fields.setdefault("ttl", 600.0)
+        if state_code:
+            fields["custom_state"] = state_code
+        told = self.d.publish(self.id(n), tuple(map(float, where)) if absolute else self.at(*where), **fields)
+        self.taken(told)
+        if told.status == "accepted":
+            time.sleep(0.01)  # on its way to another worker
+
+    def found(self, volume, space="local", **options):
+        found = self.d.query(volume, space, **options)
+        self.assertEqual((found.reason, found.truncated), ("", False))
+        return found.rows
+
+    def names(self, volume, space="local", **options):
+        """The numbers of those that are found, as a word."""
+        return "".join(str(n) for n in sorted(self.number(i) for i in self.found(volume, space, **options)))
+
+
+ALL = (Publishing, Details, Finding, Explaining, Watching)
