@@ -26,6 +26,8 @@ struct presence_client {
 	uint64_t sequence; // of the last packet made
 	uint64_t key;      // random: first half of broadcast ids and of pings
 	struct presence_traffic traffic;
+	uint8_t *reserved;    // in the transport's own memory: being filled
+	unsigned sent_unseen; // packets committed there since the last flush
 	struct presence_watch *watches[PRESENCE_WATCHES_MAX];
 	unsigned watch_count;
 	uint32_t watch_id, watch_epoch; // of the last one that was opened
