@@ -48,6 +48,8 @@ enum presence_result presence_open_over(const struct presence_transport *transpo
 						(uint32_t)(clock_us(CLOCK_REALTIME) / 1000000);
 	c->stream_id = options->stream_id ? options->stream_id : (uint32_t)random[1];
 	c->key = random[0] | 1;
+	if (transport->attached)
+		c->traffic.attached = transport->attached(context);
 	*client = c;
 	return PRESENCE_OK;
 }
@@ -148,6 +150,20 @@ bool client_owns_broadcast(
 		memcmp(broadcast_id + 8, &sequence, 8) == 0;
 }
 
+// The other end isn't the one that was there before: it knows of no watch.
+static void look_for_another(struct presence_client *client)
+{
+	uint64_t attached;
+
+	if (!client->transport->attached)
+		return;
+	attached = client->transport->attached(client->transport_context);
+	if (attached != client->traffic.attached && client->traffic.attached)
+		for (unsigned i = 0; i < client->watch_count; i++)
+			client_watch_ask_now(client->watches[i]);
+	client->traffic.attached = attached;
+}
+
 int client_receive(struct presence_client *client, const struct client_taker *taker,
 	unsigned messages_max, int timeout_ms)
 {
@@ -165,6 +181,7 @@ int client_receive(struct presence_client *client, const struct client_taker *ta
 			client->transport_context, in, room, taken ? 0 : timeout_ms);
 		if (came < 0)
 			return taken ? (int)taken : -1;
+		look_for_another(client);
 		for (int i = 0; i < came; i++) {
 			struct pe_wire_view view;
 

@@ -78,6 +78,8 @@ bool client_watch_take(
 	struct presence_client *client, const uint8_t *data, const struct pe_wire_view *view);
 // Hands on what is in order and does what the clocks say; how many events were handed on.
 unsigned client_watch_turn(struct presence_client *client, const struct presence_events *events);
+// It asks at its next turn where it stands.
+void client_watch_ask_now(struct presence_watch *watch);
 // Milliseconds to wait for datagrams at most, as far as watches go; timeout_ms < 0 = for ever.
 int client_watch_wait(const struct presence_client *client, int timeout_ms);
 

@@ -502,6 +502,9 @@ struct presence_traffic {
 	uint64_t malformed;  // messages that were not sound
 	uint64_t unexpected; // sound messages that answer nothing that is waited for
 	uint64_t retries;
+	// shared memory: times that a ring was attached. Above 1: the engine was started anew, or let this client go; what lay in the
+	// ring then is lost, and watches ask at once where they stand
+	uint64_t attached;
 };
 struct presence_traffic presence_traffic(const struct presence_client *client);
 

@@ -25,8 +25,8 @@ struct presence_transport {
 	bool (*commit)(void *context, uint8_t *data, uint32_t bytes);
 	// who sleeps on the other side is woken for what was committed
 	void (*flush)(void *context);
-	// Of the engine that is reached now: another number says that it was started anew. 0: not known
-	uint64_t (*epoch)(const void *context);
+	// How many times the other end was found: a higher number than before says that it isn't the one that was there
+	uint64_t (*attached)(const void *context);
 };
 
 // Which of them a URI means. False: none; error says what is understood.

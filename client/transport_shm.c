@@ -39,7 +39,7 @@ struct shm {
 	uint64_t memory_bytes;
 	struct pe_shm_tx up;
 	struct pe_shm_rx down;
-	uint64_t epoch;    // of the last engine
+	uint64_t attached; // times
 	uint64_t next_ms;  // not attached: when to try again
 	unsigned empty;    // looks without a message since the last one at the socket
 	uint8_t *reserved; // in the ring, being filled
@@ -107,9 +107,14 @@ static ssize_t read_welcome(int fd, struct pe_shm_welcome *welcome, int fds[2])
 		.msg_iovlen = 1,
 		.msg_control = control.bytes,
 		.msg_controllen = sizeof control.bytes};
-	ssize_t got = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
 	unsigned count = 0;
+	ssize_t got;
 
+	// An engine that has refused before it heard the hello resets the socket: the answer is there all the same.
+	do
+		got = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
+	while (got < 0 && (errno == EINTR || (errno == ECONNRESET && !count++)));
+	count = 0;
 	fds[0] = fds[1] = -1;
 	if (got < 0)
 		return got;
@@ -142,7 +147,7 @@ static enum presence_result join(
 	s->memory_bytes = welcome->memory_bytes;
 	s->event_fd = fds[1];
 	s->fd = fd;
-	s->epoch = welcome->epoch;
+	s->attached++;
 	s->empty = 0;
 	(void)epoll_ctl(s->descriptor, EPOLL_CTL_ADD, fd, &(struct epoll_event){.events = EPOLLIN});
 	set_timer(s, 0);
@@ -434,9 +439,9 @@ static void shm_close(void *context)
 	free_shm(s);
 }
 
-static uint64_t shm_epoch(const void *context)
+static uint64_t shm_attached(const void *context)
 {
-	return ((const struct shm *)context)->epoch;
+	return ((const struct shm *)context)->attached;
 }
 
 const struct presence_transport presence_shm = {
@@ -447,7 +452,7 @@ const struct presence_transport presence_shm = {
 	.reserve = shm_reserve,
 	.commit = shm_commit,
 	.flush = shm_flush,
-	.epoch = shm_epoch,
+	.attached = shm_attached,
 };
 
 enum presence_result presence_shm_open(const char *path, const struct presence_options *options,

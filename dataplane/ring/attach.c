@@ -177,7 +177,11 @@ static void refuse(struct pe_ring *ring, int fd, enum pe_shm_answer answer)
 	struct pe_shm_welcome welcome = {
 		.magic = PE_SHM_MAGIC, .version = PE_SHM_VERSION, .answer = (uint8_t)answer};
 
+	uint8_t unheard[sizeof(struct pe_shm_hello) + 1];
+
 	count(&ring->refused[answer], 1);
+	// A socket that is closed with something unread in it resets its other end, before the answer is read there.
+	(void)recv(fd, unheard, sizeof unheard, MSG_DONTWAIT);
 	(void)send_welcome(fd, &welcome, NULL, 0);
 	close(fd);
 }
