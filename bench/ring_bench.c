@@ -138,7 +138,8 @@ static void forget_returned(struct bare *b)
 
 static json_t *measure_bare(struct bench *w, double length)
 {
-	struct bare *b = mmap(NULL, sizeof *b, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct bare *b =
+		mmap(NULL, sizeof *b, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	uint8_t element[BARE_BYTES] = {0};
 	double from, seconds;
 	uint64_t sent = 0;
@@ -192,9 +193,10 @@ static void prepare(struct bench *w)
 	struct pe_wire_update records[RECORDS] = {0};
 
 	for (unsigned r = 0; r < RECORDS; r++)
-		records[r] = (struct pe_wire_update){.entity_id = {1}, .entity_type = PE_ENTITY_MOBILE};
-	if (pe_wire_put_update(w->message, sizeof w->message, &header, &preamble, records, RECORDS) !=
-		MESSAGE_BYTES)
+		records[r] =
+			(struct pe_wire_update){.entity_id = {1}, .entity_type = PE_ENTITY_MOBILE};
+	if (pe_wire_put_update(w->message, sizeof w->message, &header, &preamble, records,
+		    RECORDS) != MESSAGE_BYTES)
 		fail("the message has another length");
 }
 
@@ -269,7 +271,8 @@ static json_t *measure_updates(struct bench *w, double length)
 
 // ---- queries ----
 
-static void answered(void *context, const struct presence_part *part, const struct presence_found *found)
+static void answered(
+	void *context, const struct presence_part *part, const struct presence_found *found)
 {
 	struct bench *w = context;
 
@@ -285,7 +288,8 @@ static void answered(void *context, const struct presence_part *part, const stru
 static json_t *measure_queries(struct bench *w, double hits, double length)
 {
 	const struct presence_events events = {.context = w, .answered = answered};
-	double radius_m = crowd_radius_m(hits), room = w->side_m - 2 * radius_m, from = tool_seconds();
+	double radius_m = crowd_radius_m(hits), room = w->side_m - 2 * radius_m,
+	       from = tool_seconds();
 	uint64_t count = 0, lost = 0;
 
 	load_histogram_clear(&w->ns);
@@ -351,13 +355,14 @@ int main(int argc, char **argv)
 	argp_parse(&argp, argc, argv, 0, NULL, &o);
 	if (!tool_pin(o.core))
 		perror("presence-ring-bench: not pinned");
-	w = (struct bench){.options = &o, .side_m = crowd_side_m(o.entities), .random = CROWD_RANDOM};
+	w = (struct bench){
+		.options = &o, .side_m = crowd_side_m(o.entities), .random = CROWD_RANDOM};
 	if (strncmp(o.uri, "shm://", 6) != 0)
 		fail("not a shm:// URI");
-	if (presence_shm_open(o.uri + 6, &(struct presence_options){.buffer_bytes = 1 << 20}, &w.ring,
-		    error, sizeof error) != PRESENCE_OK ||
-		presence_open(&(struct presence_options){.uri = o.uri, .timeout_ms = 5000}, &w.client,
-			error, sizeof error) != PRESENCE_OK)
+	if (presence_shm_open(o.uri + 6, &(struct presence_options){.buffer_bytes = 1 << 20},
+		    &w.ring, error, sizeof error) != PRESENCE_OK ||
+		presence_open(&(struct presence_options){.uri = o.uri, .timeout_ms = 5000},
+			&w.client, error, sizeof error) != PRESENCE_OK)
 		fail(error);
 	prepare(&w);
 	fill(&w);

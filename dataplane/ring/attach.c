@@ -252,8 +252,12 @@ static void greet(struct pe_ring *ring)
 	struct pe_ring_hello *oldest = &ring->hellos[0];
 	struct ucred who;
 
-	if (fd < 0)
+	if (fd < 0) {
+		// Without a descriptor to spare it stays at the door, which calls again at once.
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+			(void)poll(NULL, 0, 10);
 		return;
+	}
 	if (!admitted(ring->source.own, fd, &who)) {
 		refuse(ring, fd, PE_SHM_DENIED);
 		return;

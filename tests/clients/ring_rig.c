@@ -55,8 +55,7 @@ static void *work(void *context)
 	struct rig *rig = w->rig;
 	struct pe_source *source = rig->source;
 	struct pe_worker *worker = pe_engine_worker(rig->engine, w->index);
-	const struct pe_sink sink = {
-		.context = w, .reserve = sink_reserve, .commit = sink_commit};
+	const struct pe_sink sink = {.context = w, .reserve = sink_reserve, .commit = sink_commit};
 	struct pe_message messages[PE_BURST_MAX];
 	unsigned idle = 0, phase;
 
@@ -75,8 +74,8 @@ static void *work(void *context)
 		idle = seen | done ? 0 : idle + 1;
 		atomic_fetch_add_explicit(&w->turns, 1, memory_order_relaxed);
 		if (idle > 50 && phase == 0) {
-			struct pollfd wait = {.fd = source->ops->wait_fd(source, w->index),
-				.events = POLLIN};
+			struct pollfd wait = {
+				.fd = source->ops->wait_fd(source, w->index), .events = POLLIN};
 			uint32_t ms = pe_worker_idle_ms(worker, now());
 
 			pe_worker_offline(worker);
@@ -322,8 +321,7 @@ bool rig_attach(const struct rig *rig, const void *hello, size_t bytes, struct r
 	memcpy(fds, CMSG_DATA(c), sizeof fds);
 	raw->event_fd = fds[1];
 	raw->memory_bytes = raw->welcome.memory_bytes;
-	raw->memory = mmap(
-		NULL, raw->memory_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fds[0], 0);
+	raw->memory = mmap(NULL, raw->memory_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fds[0], 0);
 	close(fds[0]);
 	if (raw->memory != MAP_FAILED &&
 		pe_shm_join(raw->memory, &raw->welcome, &raw->up, &raw->down))

@@ -61,8 +61,7 @@ static void own_round(struct own *o)
 		u[i] = update("own", i, o->sequence, OWN_AT);
 		u[i].ttl_ms = 600000;
 	}
-	CU_ASSERT_EQUAL(
-		presence_publish(o->client, NULL, u, OWN_COUNT, acks, NULL), PRESENCE_OK);
+	CU_ASSERT_EQUAL(presence_publish(o->client, NULL, u, OWN_COUNT, acks, NULL), PRESENCE_OK);
 	for (unsigned i = 0; i < OWN_COUNT; i++)
 		applied += acks[i].status == PRESENCE_APPLIED;
 	CU_ASSERT_EQUAL(applied, OWN_COUNT);
@@ -117,8 +116,8 @@ static _Noreturn void live(const struct rig *rig, uint64_t seed)
 		char error[200];
 		uint64_t us;
 
-		if (presence_open(&(struct presence_options){.uri = rig->uri, .timeout_ms = 1000}, &c,
-			    error, sizeof error) != PRESENCE_OK)
+		if (presence_open(&(struct presence_options){.uri = rig->uri, .timeout_ms = 1000},
+			    &c, error, sizeof error) != PRESENCE_OK)
 			continue;
 		for (unsigned what = (unsigned)(testing_random(&seed) % 40); what; what--) {
 			for (unsigned i = 0; i < 16; i++)
@@ -219,7 +218,8 @@ static void corrupt(struct corrupter *c, struct rig_raw *raw)
 	uint8_t *to;
 
 	if (random % 4)
-		value = (uint64_t[]){0, UINT64_MAX, value % 2048, pe_shm_word_of(head, (uint32_t)(value % 1600))}[value >> 62];
+		value = (uint64_t[]){0, UINT64_MAX, value % 2048,
+			pe_shm_word_of(head, (uint32_t)(value % 1600))}[value >> 62];
 	switch (random >> 8 & 31) {
 	case 0: // words where the engine looks next
 		memcpy(raw->up.ring + (head & raw->up.mask), &value, 8);
@@ -434,8 +434,8 @@ static void test_restarts(void)
 		for (unsigned turn = 0; turn < 2000 && !all[i].client; turn++) {
 			char error[200];
 
-			if (presence_open(&(struct presence_options){.uri = rig.uri}, &all[i].client,
-				    error, sizeof error) != PRESENCE_OK)
+			if (presence_open(&(struct presence_options){.uri = rig.uri},
+				    &all[i].client, error, sizeof error) != PRESENCE_OK)
 				rest_us(5000);
 		}
 		CU_ASSERT_PTR_NOT_NULL_FATAL(all[i].client);
@@ -476,8 +476,7 @@ static void test_restarts(void)
 int main(int argc, char **argv)
 {
 	static const struct testing_case cases[] = {{"killed", test_killed},
-		{"corrupted", test_corrupted},
-		{"stopped", test_stopped},
+		{"corrupted", test_corrupted}, {"stopped", test_stopped},
 		{"restarts", test_restarts}};
 	const char *text = getenv("PE_TEST_SEED");
 

@@ -75,8 +75,7 @@ static void test_life(void)
 		CU_ASSERT_EQUAL(presence_ping(c, &us), PRESENCE_OK);
 		for (unsigned i = 0; i < 40; i++)
 			u[i] = update(i, life);
-		CU_ASSERT_EQUAL(
-			presence_publish(c, NULL, u, 40, acks, &refusal), PRESENCE_OK);
+		CU_ASSERT_EQUAL(presence_publish(c, NULL, u, 40, acks, &refusal), PRESENCE_OK);
 		// Entities of the other worker are on their way to it.
 		CU_ASSERT_TRUE(acks[39].status <= PRESENCE_ACCEPTED);
 		for (unsigned turn = 0; turn < 1000 && found(c) != 40; turn++)

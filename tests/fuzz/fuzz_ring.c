@@ -54,9 +54,11 @@ static void serve(const uint8_t *data, size_t size)
 		at += 12;
 		bytes = bytes < size - at ? bytes : (uint32_t)(size - at);
 		if (what & 1) // a word that fits, with whatever is said to be its length
-			atomic_store(pe_shm_word(up.ring, up.mask, up.head), pe_shm_word_of(up.head, what >> 8));
+			atomic_store(pe_shm_word(up.ring, up.mask, up.head),
+				pe_shm_word_of(up.head, what >> 8));
 		else
-			memcpy(memory + what % (pe_shm_footprint(RING, RING) - bytes), data + at, bytes);
+			memcpy(memory + what % (pe_shm_footprint(RING, RING) - bytes), data + at,
+				bytes);
 		at += bytes;
 		got = pe_shm_take(&up, &message);
 		EXPECT(up.head % PE_SHM_LINE == 0 && got <= PE_WIRE_BYTES_MAX);

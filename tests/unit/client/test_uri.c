@@ -32,11 +32,12 @@ static void test_sound(void)
 
 static void test_refused(void)
 {
-	static const char *const refused[] = {"", "127.0.0.1", "tcp://127.0.0.1:1", "udp:/x", "udp://",
-		"udp://:10202", "udp://h:", "udp://h:0", "udp://h:65536", "udp://h:99999999999999999999",
-		"udp://h:1x", "udp://h:-1", "udp://::1", "udp://::1:10202", "udp://[::1", "udp://[::1]x",
-		"udp://[]:1", "udp://h/path", "udp://user@h", "udp://h ost", "shm://", "shm:///",
-		"shm://run/x", "shm:/run/x", "UDP://h:1"};
+	static const char *const refused[] = {"", "127.0.0.1", "tcp://127.0.0.1:1", "udp:/x",
+		"udp://", "udp://:10202", "udp://h:", "udp://h:0", "udp://h:65536",
+		"udp://h:99999999999999999999", "udp://h:1x", "udp://h:-1", "udp://::1",
+		"udp://::1:10202", "udp://[::1", "udp://[::1]x", "udp://[]:1", "udp://h/path",
+		"udp://user@h", "udp://h ost", "shm://", "shm:///", "shm://run/x", "shm:/run/x",
+		"UDP://h:1"};
 	struct presence_address a;
 	struct presence_client *client;
 	char error[200], longer[600];

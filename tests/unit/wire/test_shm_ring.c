@@ -165,7 +165,8 @@ static void test_hostile_words(void)
 {
 	struct pair p;
 	const uint8_t *data;
-	static const uint32_t bad[] = {0, PE_WIRE_BYTES_MAX + 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE};
+	static const uint32_t bad[] = {
+		0, PE_WIRE_BYTES_MAX + 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE};
 	_Atomic uint64_t *word;
 
 	make(&p);
@@ -196,8 +197,7 @@ static void test_hostile_words(void)
 
 		if (below(2)) {
 			at = p.up_rx.head & p.up_rx.mask;
-			random = pe_shm_word_of(p.up_rx.head,
-				below(8) ? below(1600) : PE_SHM_WRAP);
+			random = pe_shm_word_of(p.up_rx.head, below(8) ? below(1600) : PE_SHM_WRAP);
 		}
 		memcpy(p.up_rx.ring + at, &random, 8);
 		bytes = pe_shm_take(&p.up_rx, &data);
@@ -217,7 +217,8 @@ static void test_hostile_heads(void)
 	struct pair p;
 	bool broken;
 	uint64_t published;
-	const uint64_t wrong[] = {64, UINT64_MAX, UINT64_MAX - 63, 1, 63, UINT64_C(1) << 63, RING_BYTES * 4};
+	const uint64_t wrong[] = {
+		64, UINT64_MAX, UINT64_MAX - 63, 1, 63, UINT64_C(1) << 63, RING_BYTES * 4};
 
 	make(&p);
 	for (unsigned i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
@@ -260,7 +261,7 @@ static void test_sleep(void)
 	CU_ASSERT_PTR_NOT_NULL(pe_shm_reserve(&p.up_tx, 10, &broken));
 	pe_shm_commit(&p.up_tx, 10);
 	CU_ASSERT_TRUE(pe_shm_rouse(&p.up_tx));
-	CU_ASSERT_FALSE(pe_shm_rouse(&p.up_tx)); // once
+	CU_ASSERT_FALSE(pe_shm_rouse(&p.up_tx));  // once
 	CU_ASSERT_FALSE(pe_shm_drowse(&p.up_rx)); // there is something
 	pe_shm_arise(&p.up_rx);
 	CU_ASSERT_EQUAL(pe_shm_take(&p.up_rx, &data), 10);
@@ -343,11 +344,8 @@ static void test_hello(void)
 int main(void)
 {
 	static const struct testing_case cases[] = {{"queue", test_queue},
-		{"threads", test_threads},
-		{"hostile words", test_hostile_words},
-		{"hostile heads", test_hostile_heads},
-		{"sleep", test_sleep},
-		{"join", test_join},
+		{"threads", test_threads}, {"hostile words", test_hostile_words},
+		{"hostile heads", test_hostile_heads}, {"sleep", test_sleep}, {"join", test_join},
 		{"hello", test_hello}};
 	const char *text = getenv("PE_TEST_SEED");
 
