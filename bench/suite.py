@@ -391,8 +391,8 @@ CONFIG = """
 workers: {{count: 1, cores: [{core}], control_core: {control}, idle: {idle}}}
 memory: {{entities: {entities}, huge_pages: {huge}, no_huge: true, socket_mem_mb: 64}}
 sources:
-  - socket: {{address: 127.0.0.1, port: {port}}}
-{ring}spaces:
+  - {source}
+spaces:
   - id: 6c6f6361-6c00-4000-8000-000000000001
     name: local
     kind: cartesian
@@ -404,13 +404,14 @@ sources:
 
 @contextlib.contextmanager
 def presenced(run, entities, huge, ring=None):
-    """The engine as a process with its socket source, or spinning with its ring source too; yields port, seconds until it was ready, and the process."""
+    """The engine as a process with its socket source, or, spinning, with a ring source in its place; yields port, seconds until it was ready, and the process."""
     port = free_port(socket.SOCK_DGRAM)
     with tempfile.TemporaryDirectory(prefix="bench-presenced-") as folder:
         config, log = pathlib.Path(folder, "presenced.yaml"), pathlib.Path(folder, "log")
-        config.write_text(CONFIG.format(core=run.worker, control=run.other, entities=entities, port=port,
+        config.write_text(CONFIG.format(core=run.worker, control=run.other, entities=entities,
                                         huge="true" if huge else "false", idle="spin" if ring else "sleep",
-                                        ring=f"  - ring: {{path: {ring}, clients: 4, ring_kb: 1024}}\n" if ring else ""))
+                                        source=f"ring: {{path: {ring}, clients: 4, ring_kb: 1024}}" if ring else
+                                        f"socket: {{address: 127.0.0.1, port: {port}}}"))
         with log.open("wb") as out:
             begin = time.monotonic()
             with server([run.build / "dataplane/presenced", "--config", config], stdout=out, stderr=out) as process:
