@@ -2,7 +2,7 @@
 // process, with another client whose traffic must stay exact meanwhile; and in a process of its own where it is the one that
 // dies. What is left afterwards is counted: descriptors, mappings, entities. The seed is printed.
 #include "client/watch.h"
-#include "tests/clients/ring_rig.h"
+#include "tests/rings/ring_rig.h"
 #include "tests/testing.h"
 #include "wire/encode.h"
 

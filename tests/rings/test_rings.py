@@ -2,7 +2,7 @@
 """presenced with a ring source, and the tools over it: attach, publish, ask, watch, load; a second engine at the same path; what a crash leaves; an engine
 that is killed and started again under tools that stay.
 
-    tests/clients/test_rings.py PRESENCED PRESENCECTL PRESENCE_LOAD
+    tests/rings/test_rings.py PRESENCED PRESENCECTL PRESENCE_LOAD
 """
 import json
 import os

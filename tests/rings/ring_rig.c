@@ -1,4 +1,4 @@
-#include "tests/clients/ring_rig.h"
+#include "tests/rings/ring_rig.h"
 
 #include "tests/testing.h"
 

@@ -1,7 +1,7 @@
 // The ring source from both sides: who may attach and who may not, what a client says and hears, and what becomes of those who break their ring, don't
 // read, don't speak, or leave.
 #include "client/watch.h"
-#include "tests/clients/ring_rig.h"
+#include "tests/rings/ring_rig.h"
 #include "tests/testing.h"
 #include "wire/encode.h"
 
