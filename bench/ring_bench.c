@@ -20,6 +20,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -153,8 +154,10 @@ static json_t *measure_bare(struct bench *w, double length)
 	child = fork();
 	if (child < 0)
 		fail("no child for the bare ring");
-	if (child == 0)
+	if (child == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		give_back(b, w->options->engine_core);
+	}
 	load_histogram_clear(&w->ns);
 	for (from = tool_seconds(); tool_seconds() - from < length / 2;) {
 		uint64_t begin = now_ns();

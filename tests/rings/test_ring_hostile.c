@@ -11,6 +11,7 @@
 #include <linux/falloc.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -106,6 +107,20 @@ static void wait_for_the_ttl(const struct rig *rig, uint64_t most)
 	CU_ASSERT_TRUE(pe_engine_entity_count(rig->engine) <= most);
 }
 
+// A child that ends with this process, whatever ends it, and in which none of this process's descriptors are held: the engine's ends, and other
+// clients'. As fork(2).
+static pid_t fork_child(void)
+{
+	pid_t parent = getpid(), child = fork();
+
+	if (child)
+		return child;
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent)
+		_exit(1);
+	close_range(3, ~0u, 0);
+	return 0;
+}
+
 // ---- killed ----
 
 // The life of a child, over and over, until it is killed.
@@ -116,8 +131,6 @@ static _Noreturn void live(const struct rig *rig, uint64_t seed)
 	struct presence_update u[16];
 	uint32_t sequence = 0;
 
-	// The engine's ends are not this child's to hold.
-	close_range(3, ~0u, 0);
 	for (;;) {
 		struct presence_client *c;
 		struct presence_watch *w;
@@ -174,7 +187,7 @@ static void kill_many(uint64_t kills, unsigned workers)
 			*child = 0;
 		}
 		if (n < kills) {
-			*child = fork();
+			*child = fork_child();
 			if (*child == 0)
 				live(&rig, seed);
 			CU_ASSERT_TRUE_FATAL(*child > 0);
@@ -343,7 +356,6 @@ static _Noreturn void ask_for_ever(const struct rig *rig)
 	uint64_t sequence;
 	char error[200];
 
-	close_range(3, ~0u, 0);
 	if (presence_open(&(struct presence_options){.uri = rig->uri}, &c, error, sizeof error))
 		_exit(1);
 	for (;;) {
@@ -363,7 +375,7 @@ static void test_stopped(void)
 	rig_start(&rig);
 	own_begin(&own, &rig);
 	for (unsigned i = 0; i < 4; i++) {
-		children[i] = fork();
+		children[i] = fork_child();
 		if (children[i] == 0)
 			ask_for_ever(&rig);
 	}
@@ -391,12 +403,10 @@ static void test_stopped(void)
 
 static pid_t fork_engine(struct rig *rig)
 {
-	pid_t pid = fork();
+	pid_t pid = fork_child();
 
 	if (pid)
 		return pid;
-	// The clients' ends are not the engine's.
-	close_range(3, ~0u, 0);
 	rig_start(rig);
 	for (;;)
 		pause();
