@@ -4,6 +4,7 @@
 #include "wire/shm_ring.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,13 +13,13 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #define ATTACH_MS   2000 // for the engine to answer a hello
-#define AGAIN_MS    500  // likewise, of one that has been started anew
 #define REATTACH_MS 20   // between two attempts to find an engine
 #define LOOK_EMPTY  64   // empty looks between two at the socket
 #define DRAIN_BYTES 256
@@ -40,6 +41,8 @@ struct shm {
 	struct pe_shm_tx up;
 	struct pe_shm_rx down;
 	uint64_t attached; // times
+	int knock_fd;      // not attached: a hello was said, and is not yet answered; −1: none
+	uint64_t knock_until_ms;
 	uint64_t next_ms;  // not attached: when to try again
 	unsigned empty;    // looks without a message since the last one at the socket
 	uint8_t *reserved; // in the ring, being filled
@@ -130,10 +133,14 @@ static ssize_t read_welcome(int fd, struct pe_shm_welcome *welcome, int fds[2])
 static enum presence_result join(
 	struct shm *s, int fd, const struct pe_shm_welcome *welcome, const int fds[2])
 {
+	struct stat file;
 	void *memory;
 
+	// What is mapped must be there, and stay.
 	if (fds[0] < 0 || fds[1] < 0 ||
-		welcome->memory_bytes > PE_SHM_PAGE_BYTES + 2ull * PE_SHM_RING_BYTES_MAX)
+		welcome->memory_bytes > PE_SHM_PAGE_BYTES + 2ull * PE_SHM_RING_BYTES_MAX ||
+		fstat(fds[0], &file) != 0 || (uint64_t)file.st_size < welcome->memory_bytes ||
+		!(fcntl(fds[0], F_GET_SEALS) & F_SEAL_SHRINK))
 		return PRESENCE_SYSTEM;
 	memory = mmap(NULL, welcome->memory_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fds[0], 0);
 	if (memory == MAP_FAILED)
@@ -154,32 +161,75 @@ static enum presence_result join(
 	return PRESENCE_OK;
 }
 
-static enum presence_result attach(struct shm *s, int timeout_ms, char *error, size_t error_bytes)
+// Knocks and says what is wanted, without waiting. −1 with errno; EAGAIN: too many are before the door now.
+static int knock(struct shm *s)
 {
 	struct pe_shm_hello hello = {.magic = PE_SHM_MAGIC,
 		.version_min = PE_SHM_VERSION,
 		.version_max = PE_SHM_VERSION,
 		.up_bytes = s->ring_bytes,
 		.down_bytes = s->ring_bytes};
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int fds[2] = {-1, -1};
-	uint64_t until_ms = clock_ms() + (unsigned)timeout_ms;
-	struct pe_shm_welcome welcome = {0};
-	struct pollfd wait = {.fd = fd, .events = POLLIN};
-	enum presence_result result = PRESENCE_SYSTEM;
-	bool connected = false;
-	ssize_t got = -1;
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), failure;
 
+	if (fd < 0)
+		return -1;
 	memcpy(hello.space_id, s->space_id, sizeof hello.space_id);
-	// Many may be before the door at one time.
-	while (fd >= 0 && !connected) {
-		connected = connect(fd, (const struct sockaddr *)&s->at, sizeof s->at) == 0;
-		if (!connected && (errno != EAGAIN || clock_ms() >= until_ms))
-			break;
-		if (!connected)
-			(void)poll(NULL, 0, 1);
+	if (connect(fd, (const struct sockaddr *)&s->at, sizeof s->at) == 0 &&
+		// Who is refused before the hello was read has its answer all the same.
+		(send(fd, &hello, sizeof hello, MSG_NOSIGNAL) == sizeof hello || errno == EPIPE))
+		return fd;
+	failure = errno;
+	close(fd);
+	errno = failure;
+	return -1;
+}
+
+// The answer to a knock is there. Takes fd over.
+static enum presence_result enter(struct shm *s, int fd, char *error, size_t error_bytes)
+{
+	struct pe_shm_welcome welcome = {0};
+	int fds[2] = {-1, -1};
+	ssize_t got = read_welcome(fd, &welcome, fds);
+	int failure = errno;
+
+	if (got != sizeof welcome || welcome.magic != PE_SHM_MAGIC) {
+		snprintf(error, error_bytes, "%s: %s", s->at.sun_path,
+			got < 0          ? strerror(failure) :
+				got == 0 ? "the engine closed the connection" :
+					   "what listens there is no presence engine");
+		failure = got < 0 ? failure : EPROTO;
+	} else if (welcome.answer != PE_SHM_WELCOME) {
+		snprintf(error, error_bytes, "%s: %s", s->at.sun_path, answer_text(welcome.answer));
+		failure = welcome.answer == PE_SHM_DENIED  ? EACCES :
+			welcome.answer == PE_SHM_FULL      ? EBUSY :
+			welcome.answer == PE_SHM_NO_MEMORY ? ENOMEM :
+							     EPROTO;
+	} else {
+		if (join(s, fd, &welcome, fds) == PRESENCE_OK)
+			return PRESENCE_OK;
+		snprintf(error, error_bytes, "%s: the ring that was offered is not sound",
+			s->at.sun_path);
+		failure = EPROTO;
 	}
-	if (!connected) {
+	for (unsigned i = 0; i < 2; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	close(fd);
+	errno = failure;
+	return PRESENCE_SYSTEM;
+}
+
+// The first time: waits for the answer.
+static enum presence_result attach(struct shm *s, char *error, size_t error_bytes)
+{
+	uint64_t until_ms = clock_ms() + ATTACH_MS;
+	struct pollfd wait = {.fd = knock(s), .events = POLLIN};
+
+	while (wait.fd < 0 && errno == EAGAIN && clock_ms() < until_ms) {
+		(void)poll(NULL, 0, 1);
+		wait.fd = knock(s);
+	}
+	if (wait.fd < 0) {
 		snprintf(error, error_bytes, "cannot attach to %s: %s%s", s->at.sun_path,
 			strerror(errno),
 			errno == ENOENT || errno == ECONNREFUSED ?
@@ -187,58 +237,41 @@ static enum presence_result attach(struct shm *s, int timeout_ms, char *error, s
 				errno == EACCES ?
 				"; the socket is for its group: see allow_gids of the engine's ring source" :
 				"");
-		goto fail;
+		return PRESENCE_SYSTEM;
 	}
-	if (send(fd, &hello, sizeof hello, MSG_NOSIGNAL) == sizeof hello || errno == EPIPE) {
-		if (poll(&wait, 1, timeout_ms) == 1)
-			got = read_welcome(fd, &welcome, fds);
-		else
-			errno = ETIMEDOUT;
-	}
-	if (got != sizeof welcome || welcome.magic != PE_SHM_MAGIC) {
-		snprintf(error, error_bytes, "%s: %s", s->at.sun_path,
-			got < 0          ? strerror(errno) :
-				got == 0 ? "the engine closed the connection" :
-					   "what listens there is no presence engine");
-	} else if (welcome.answer != PE_SHM_WELCOME) {
-		snprintf(error, error_bytes, "%s: %s", s->at.sun_path, answer_text(welcome.answer));
-		errno = welcome.answer == PE_SHM_DENIED ? EACCES :
-			welcome.answer == PE_SHM_FULL   ? EBUSY :
-							  EPROTO;
-	} else {
-		result = join(s, fd, &welcome, fds);
-		if (result == PRESENCE_OK)
-			return PRESENCE_OK;
-		snprintf(error, error_bytes, "%s: the ring that was offered is not sound",
-			s->at.sun_path);
-		errno = EPROTO;
-	}
-fail:
-	for (unsigned i = 0; i < 2; i++)
-		if (fds[i] >= 0)
-			close(fds[i]);
-	if (fd >= 0) {
-		int kept = errno;
-
-		close(fd);
-		errno = kept;
-	}
-	return result;
+	if (poll(&wait, 1, ATTACH_MS) == 1)
+		return enter(s, wait.fd, error, error_bytes);
+	snprintf(error, error_bytes, "%s: nobody answers there", s->at.sun_path);
+	close(wait.fd);
+	errno = ETIMEDOUT;
+	return PRESENCE_SYSTEM;
 }
 
-// Attached, if need be again. False: there is no engine now.
+// Attached, if need be again: no call waits for that. False: there is no engine now.
 static bool ready(struct shm *s)
 {
+	struct pollfd answer;
 	char unused[1];
 	uint64_t now_ms;
 
 	if (s->fd >= 0)
 		return true;
 	now_ms = clock_ms();
-	if (now_ms < s->next_ms)
+	if (s->knock_fd < 0) {
+		if (now_ms < s->next_ms)
+			return false;
+		s->next_ms = now_ms + REATTACH_MS;
+		s->knock_until_ms = now_ms + ATTACH_MS;
+		s->knock_fd = knock(s);
+	}
+	answer = (struct pollfd){.fd = s->knock_fd, .events = POLLIN};
+	if (s->knock_fd < 0 || (poll(&answer, 1, 0) != 1 && now_ms < s->knock_until_ms))
 		return false;
-	s->next_ms = now_ms + REATTACH_MS;
-	return attach(s, AGAIN_MS, unused, sizeof unused) == PRESENCE_OK;
+	s->knock_fd = -1;
+	if (answer.revents)
+		return enter(s, answer.fd, unused, sizeof unused) == PRESENCE_OK;
+	close(answer.fd);
+	return false;
 }
 
 // Wakes that came are taken off; the end of the socket is the end of the ring.
@@ -370,8 +403,9 @@ static int shm_receive(void *context, struct iovec *messages, unsigned count, in
 		uint64_t times;
 
 		(void)!read(s->timer_fd, &times, sizeof times);
+		wait = (struct pollfd){.fd = s->knock_fd, .events = POLLIN};
 		if (timeout_ms > 0)
-			(void)poll(NULL, 0, timeout_ms < REATTACH_MS ? timeout_ms : REATTACH_MS);
+			(void)poll(&wait, 1, timeout_ms < REATTACH_MS ? timeout_ms : REATTACH_MS);
 		return 0;
 	}
 	came = take(s, messages, count);
@@ -409,7 +443,7 @@ static int shm_descriptor(const void *context)
 
 static void free_shm(struct shm *s)
 {
-	const int fds[] = {s->descriptor, s->self_fd, s->timer_fd};
+	const int fds[] = {s->descriptor, s->self_fd, s->timer_fd, s->knock_fd};
 
 	for (unsigned i = 0; i < sizeof fds / sizeof fds[0]; i++)
 		if (fds[i] >= 0)
@@ -476,7 +510,7 @@ enum presence_result presence_shm_open(const char *path, const struct presence_o
 	}
 	s->at.sun_family = AF_UNIX;
 	memcpy(s->at.sun_path, path, strlen(path));
-	s->fd = s->event_fd = s->descriptor = s->self_fd = s->timer_fd = -1;
+	s->fd = s->event_fd = s->knock_fd = s->descriptor = s->self_fd = s->timer_fd = -1;
 	for (s->ring_bytes = PE_SHM_RING_BYTES_MIN;
 		s->ring_bytes < options->buffer_bytes && s->ring_bytes < PE_SHM_RING_BYTES_MAX;)
 		s->ring_bytes *= 2;
@@ -486,7 +520,7 @@ enum presence_result presence_shm_open(const char *path, const struct presence_o
 		snprintf(error, error_bytes, "no descriptor to wait on: %s", strerror(errno));
 		result = PRESENCE_SYSTEM;
 	} else {
-		result = attach(s, ATTACH_MS, error, error_bytes);
+		result = attach(s, error, error_bytes);
 	}
 	if (result) {
 		int kept = errno;

@@ -5,9 +5,13 @@
 #include "tests/testing.h"
 #include "wire/encode.h"
 
+#include <fcntl.h>
 #include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -410,7 +414,119 @@ static void test_subscriptions(void)
 	rig_remove(&rig);
 }
 
+// ---- what is no engine ----
+
+enum fake {
+	FAKE_SHORT,
+	FAKE_GARBAGE,
+	FAKE_ALONE,
+	FAKE_SMALL,
+	FAKE_UNSEALED,
+	FAKE_PAGE,
+	FAKE_SIZES,
+	FAKE_COUNT
+};
+
+struct fake_engine {
+	int listen_fd;
+	enum fake fake;
+};
+
+static int fake_memory(enum fake fake, const struct pe_shm_welcome *w)
+{
+	int fd = memfd_create("fake", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	struct pe_shm_rx up;
+	struct pe_shm_tx down;
+	void *memory;
+
+	if (ftruncate(fd, fake == FAKE_SMALL ? 4096 : (off_t)w->memory_bytes) != 0)
+		return fd;
+	if (fake != FAKE_UNSEALED)
+		(void)fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW);
+	memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	pe_shm_new(memory, 16384, 16384, fake == FAKE_PAGE ? 8 : 7, &up, &down);
+	munmap(memory, 4096);
+	return fd;
+}
+
+static void *be_fake(void *context)
+{
+	struct fake_engine *e = context;
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(2 * sizeof(int))];
+	} ancillary = {0};
+	struct pe_shm_welcome w = {.magic = PE_SHM_MAGIC,
+		.version = 1,
+		.epoch = 7,
+		.up_bytes = 16384,
+		.down_bytes = e->fake == FAKE_SIZES ? 3 << 13 : 16384,
+		.memory_bytes = 4096 + 2 * 16384};
+	struct iovec part = {&w, e->fake == FAKE_SHORT ? 7 : sizeof w};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+	int fd = accept(e->listen_fd, NULL, NULL), fds[2];
+	uint8_t hello[64];
+	struct cmsghdr *c;
+
+	(void)!recv(fd, hello, sizeof hello, 0);
+	if (e->fake == FAKE_GARBAGE)
+		memset(&w, 0xA5, sizeof w);
+	fds[0] = fake_memory(e->fake, &w);
+	fds[1] = eventfd(0, EFD_CLOEXEC);
+	if (e->fake >= FAKE_SMALL) {
+		message.msg_control = ancillary.bytes;
+		message.msg_controllen = sizeof ancillary.bytes;
+		c = CMSG_FIRSTHDR(&message);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof fds);
+		memcpy(CMSG_DATA(c), fds, sizeof fds);
+	}
+	(void)sendmsg(fd, &message, MSG_NOSIGNAL);
+	close(fds[0]);
+	close(fds[1]);
+	close(fd);
+	return NULL;
+}
+
+// What listens may be anything: the client says so and keeps nothing of it.
+static void test_no_engine(void)
+{
+	unsigned descriptors = rig_descriptors();
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	struct presence_client *client;
+	struct fake_engine e;
+	pthread_t thread;
+	char error[300];
+	struct rig rig;
+
+	rig_prepare(&rig);
+	snprintf(at.sun_path, sizeof at.sun_path, "%s", rig.config.sources[0].path);
+	e.listen_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	CU_ASSERT_EQUAL_FATAL(bind(e.listen_fd, (struct sockaddr *)&at, sizeof at), 0);
+	CU_ASSERT_EQUAL_FATAL(listen(e.listen_fd, 4), 0);
+	for (e.fake = 0; e.fake < FAKE_COUNT; e.fake++) {
+		CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, be_fake, &e), 0);
+		error[0] = 0;
+		CU_ASSERT_EQUAL(presence_open(&(struct presence_options){.uri = rig.uri}, &client,
+					error, sizeof error),
+			PRESENCE_SYSTEM);
+		CU_ASSERT_PTR_NULL(client);
+		CU_ASSERT_PTR_NOT_NULL(
+			strstr(error, e.fake <= FAKE_GARBAGE ? "no presence engine" : "not sound"));
+		pthread_join(thread, NULL);
+	}
+	// It listens, and that is all.
+	CU_ASSERT_EQUAL(presence_open(&(struct presence_options){.uri = rig.uri}, &client, error,
+				sizeof error),
+		PRESENCE_SYSTEM);
+	CU_ASSERT_PTR_NOT_NULL(strstr(error, "nobody answers"));
+	close(e.listen_fd);
+	CU_ASSERT_EQUAL(rig_descriptors(), descriptors);
+	rig_remove(&rig);
+}
+
 TESTING_MAIN("ring-source", {"life", test_life}, {"sleep", test_sleep}, {"refusals", test_refusals},
 	{"silent", test_silent}, {"last words", test_last_words},
 	{"back-pressure", test_back_pressure}, {"broken rings", test_broken},
-	{"subscriptions", test_subscriptions})
+	{"subscriptions", test_subscriptions}, {"no engine", test_no_engine})
