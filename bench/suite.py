@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -387,10 +388,10 @@ def wait_for(done, process, name, limit_s=60):
 
 
 CONFIG = """
-workers: {{count: 1, cores: [{core}], control_core: {control}, idle: sleep}}
+workers: {{count: 1, cores: [{core}], control_core: {control}, idle: {idle}}}
 memory: {{entities: {entities}, huge_pages: {huge}, no_huge: true, socket_mem_mb: 64}}
 sources:
-  - socket: {{address: 127.0.0.1, port: {port}}}
+  - {source}
 spaces:
   - id: 6c6f6361-6c00-4000-8000-000000000001
     name: local
@@ -402,25 +403,27 @@ spaces:
 
 
 @contextlib.contextmanager
-def presenced(run, entities, huge):
-    """The engine as a process with its socket source; yields port and seconds until it was ready."""
+def presenced(run, entities, huge, ring=None):
+    """The engine as a process with its socket source, or, spinning, with a ring source in its place; yields port, seconds until it was ready, and the process."""
     port = free_port(socket.SOCK_DGRAM)
     with tempfile.TemporaryDirectory(prefix="bench-presenced-") as folder:
         config, log = pathlib.Path(folder, "presenced.yaml"), pathlib.Path(folder, "log")
-        config.write_text(CONFIG.format(core=run.worker, control=run.other, entities=entities, port=port,
-                                        huge="true" if huge else "false"))
+        config.write_text(CONFIG.format(core=run.worker, control=run.other, entities=entities,
+                                        huge="true" if huge else "false", idle="spin" if ring else "sleep",
+                                        source=f"ring: {{path: {ring}, clients: 4, ring_kb: 1024}}" if ring else
+                                        f"socket: {{address: 127.0.0.1, port: {port}}}"))
         with log.open("wb") as out:
             begin = time.monotonic()
             with server([run.build / "dataplane/presenced", "--config", config], stdout=out, stderr=out) as process:
                 wait_for(lambda: b"presenced: ready: " in log.read_bytes(), process, "presenced")
-                yield port, time.monotonic() - begin
+                yield port, time.monotonic() - begin, process
 
 
 def own_socket(run):
     run.reserve(run.engine_bytes(MILLION))
 
     def body(start):
-        with presenced(run, MILLION + 1024, run.pages) as (port, _):
+        with presenced(run, MILLION + 1024, run.pages) as (port, _, _):
             with contextlib.closing(start("presence-peer-bench", "udp", "--port", str(port), "--core", str(run.other))) as served:
                 peer(run, served, {"update_16": ("update:{depth}", [32, 64, 128]),
                                    "query_20": ("query:20:{depth}", [8, 32, 64])}, "socket_")
@@ -428,12 +431,46 @@ def own_socket(run):
     run.group("the engine's own socket source", body)
 
 
+def rings(run):
+    """The ring source: a client process on the other core, and the bare ring between the same two cores while the engine is stopped."""
+    if run.worker == run.other:
+        run.trouble.append("rings: there is one core only")
+        return
+    run.reserve(run.engine_bytes(MILLION))
+
+    def body(start):
+        with tempfile.TemporaryDirectory(prefix="bench-ring-") as folder:
+            path = f"{folder}/p.sock"
+            with presenced(run, MILLION + 1024, run.pages, path) as (_, _, engine):
+                with contextlib.closing(start("presence-ring-bench", f"shm://{path}", "--core", str(run.other), "--engine-core",
+                                              str(run.worker))) as served:
+                    served.ask("updates 0.5")
+                    for _ in range(run.rounds):
+                        engine.send_signal(signal.SIGSTOP)
+                        try:
+                            bare = served.ask(f"floor {run.window_s}")
+                        finally:
+                            engine.send_signal(signal.SIGCONT)
+                        run.keep("ring_bare_elements", bare["elements"], "elements/s", served.ready)
+                        run.keep("ring_bare_us_p50", bare["p50_us"], "us")
+                        got = served.ask(f"updates {run.window_s}")
+                        run.keep("ring_update_16", got["updates"], "records/s", {**served.ready, "window": got})
+                        run.keep("ring_update_16_of_bare", got["updates"] / bare["elements"], "ratio")
+                        for hits in (1, 20):
+                            got = served.ask(f"query:{hits} {run.window_s}")
+                            for key in ("p50", "p99"):
+                                run.keep(f"ring_query_{hits}_us_{key}", got[key + "_us"], "us", {**served.ready, "window": got})
+                            run.keep(f"ring_query_{hits}_of_bare", got["p50_us"] / bare["p50_us"], "ratio")
+
+    run.group("the ring source", body)
+
+
 def start_up(run):
     run.reserve(run.engine_bytes(10 * MILLION))
 
     def body(_):
         for _ in range(3 if run.full else 1):
-            with presenced(run, 10 * MILLION, run.pages) as (_, ready_s):
+            with presenced(run, 10 * MILLION, run.pages) as (_, ready_s, _):
                 run.keep("start_up_10m_s", ready_s, "s", {"entities": 10 * MILLION, "huge_pages": run.pages})
 
     run.group("start-up with ten million slots", body)
@@ -455,5 +492,6 @@ def measure(build, rounds, window_s, full, huge_wanted):
         latency(run)
         redis(run)
         own_socket(run)
+        rings(run)
         start_up(run)
     return run.figures(), run.trouble

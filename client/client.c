@@ -48,6 +48,8 @@ enum presence_result presence_open_over(const struct presence_transport *transpo
 						(uint32_t)(clock_us(CLOCK_REALTIME) / 1000000);
 	c->stream_id = options->stream_id ? options->stream_id : (uint32_t)random[1];
 	c->key = random[0] | 1;
+	if (transport->attached)
+		c->traffic.attached = transport->attached(context);
 	*client = c;
 	return PRESENCE_OK;
 }
@@ -70,7 +72,24 @@ enum presence_result presence_open(const struct presence_options *options,
 	*error = 0;
 	if (options->timeout_ms > TIMEOUT_MAX_MS || options->attempts > ATTEMPTS_MAX)
 		return PRESENCE_BAD_ARGUMENT;
-	result = presence_udp_open(options, &context, error, error_bytes);
+	if (options->uri) {
+		struct presence_options named = *options;
+		struct presence_address address;
+
+		if (!presence_uri_parse(options->uri, &address, error, error_bytes))
+			return PRESENCE_BAD_ARGUMENT;
+		if (address.shm) {
+			result = presence_shm_open(
+				address.text, options, &context, error, error_bytes);
+			return result ? result :
+					presence_open_over(&presence_shm, context, options, client);
+		}
+		named.host = address.text;
+		named.port = address.port;
+		result = presence_udp_open(&named, &context, error, error_bytes);
+	} else {
+		result = presence_udp_open(options, &context, error, error_bytes);
+	}
 	return result ? result : presence_open_over(&presence_udp, context, options, client);
 }
 
@@ -131,6 +150,20 @@ bool client_owns_broadcast(
 		memcmp(broadcast_id + 8, &sequence, 8) == 0;
 }
 
+// The other end isn't the one that was there before: it knows of no watch.
+static void look_for_another(struct presence_client *client)
+{
+	uint64_t attached;
+
+	if (!client->transport->attached)
+		return;
+	attached = client->transport->attached(client->transport_context);
+	if (attached != client->traffic.attached && client->traffic.attached)
+		for (unsigned i = 0; i < client->watch_count; i++)
+			client_watch_ask_now(client->watches[i]);
+	client->traffic.attached = attached;
+}
+
 int client_receive(struct presence_client *client, const struct client_taker *taker,
 	unsigned messages_max, int timeout_ms)
 {
@@ -148,6 +181,7 @@ int client_receive(struct presence_client *client, const struct client_taker *ta
 			client->transport_context, in, room, taken ? 0 : timeout_ms);
 		if (came < 0)
 			return taken ? (int)taken : -1;
+		look_for_another(client);
 		for (int i = 0; i < came; i++) {
 			struct pe_wire_view view;
 
@@ -220,6 +254,11 @@ enum presence_result client_exchange(struct presence_client *client,
 uint8_t *client_reserve(struct presence_client *client, enum presence_result *result)
 {
 	*result = PRESENCE_OK;
+	if (client->transport->reserve) {
+		client->reserved = client->transport->reserve(client->transport_context);
+		*result = client->reserved ? PRESENCE_OK : PRESENCE_WOULD_BLOCK;
+		return client->reserved;
+	}
 	if (client->out_count == CLIENT_OUT_MAX)
 		*result = presence_flush(client, NULL);
 	return client->out_count < CLIENT_OUT_MAX ? client->out_data[client->out_count] : NULL;
@@ -227,8 +266,18 @@ uint8_t *client_reserve(struct presence_client *client, enum presence_result *re
 
 void client_commit(struct presence_client *client, uint32_t bytes, unsigned records)
 {
-	unsigned i = client->out_count++;
+	unsigned i;
 
+	if (client->transport->reserve) {
+		if (!client->transport->commit(client->transport_context, client->reserved, bytes))
+			return;
+		client->sent_unseen++;
+		client->traffic.packets_sent++;
+		client->traffic.records_sent += records;
+		client->traffic.bytes_sent += bytes;
+		return;
+	}
+	i = client->out_count++;
 	client->out[i] = (struct iovec){client->out_data[i], bytes};
 	client->out_records[i] = (uint8_t)records;
 }
@@ -238,6 +287,13 @@ enum presence_result presence_flush(struct presence_client *client, unsigned *pa
 	enum presence_result result = PRESENCE_OK;
 	unsigned done = 0;
 
+	if (client->transport->flush) {
+		client->transport->flush(client->transport_context);
+		if (packets)
+			*packets = client->sent_unseen;
+		client->sent_unseen = 0;
+		return result;
+	}
 	while (done < client->out_count && !result) {
 		int sent = client->transport->send(
 			client->transport_context, client->out + done, client->out_count - done);

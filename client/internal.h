@@ -26,6 +26,8 @@ struct presence_client {
 	uint64_t sequence; // of the last packet made
 	uint64_t key;      // random: first half of broadcast ids and of pings
 	struct presence_traffic traffic;
+	uint8_t *reserved;    // in the transport's own memory: being filled
+	unsigned sent_unseen; // packets committed there since the last flush
 	struct presence_watch *watches[PRESENCE_WATCHES_MAX];
 	unsigned watch_count;
 	uint32_t watch_id, watch_epoch; // of the last one that was opened
@@ -76,6 +78,8 @@ bool client_watch_take(
 	struct presence_client *client, const uint8_t *data, const struct pe_wire_view *view);
 // Hands on what is in order and does what the clocks say; how many events were handed on.
 unsigned client_watch_turn(struct presence_client *client, const struct presence_events *events);
+// It asks at its next turn where it stands.
+void client_watch_ask_now(struct presence_watch *watch);
 // Milliseconds to wait for datagrams at most, as far as watches go; timeout_ms < 0 = for ever.
 int client_watch_wait(const struct presence_client *client, int timeout_ms);
 

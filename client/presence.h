@@ -92,12 +92,14 @@ struct presence_client;
 
 // All zero is a sound choice: the engine on this machine.
 struct presence_options {
+	// "shm:///run/presence/presence.sock", memory shared with an engine on this machine, or "udp://host:port"; NULL = host and port
+	const char *uri;
 	const char *host;     // name or address, IPv4 or IPv6; NULL = 127.0.0.1
 	uint16_t port;        // 0 = PRESENCE_PORT
 	uint32_t timeout_ms;  // wait for an answer before a retry; 0 = 250, at most 60000
 	uint32_t attempts;    // sendings of one request in all; 0 = 4, at most 16
 	uint32_t incarnation; // start time of the sender, Unix seconds; 0 = now
-	// wished size of the socket's buffers; 0 = 4 MiB. The system may give less
+	// wished size of the socket's buffers; 0 = 4 MiB. The system may give less. Of shared memory: of each ring; 0 = what the engine gives
 	uint32_t buffer_bytes;
 	uint32_t stream_id; // 0 = random
 };
@@ -500,6 +502,9 @@ struct presence_traffic {
 	uint64_t malformed;  // messages that were not sound
 	uint64_t unexpected; // sound messages that answer nothing that is waited for
 	uint64_t retries;
+	// shared memory: times that a ring was attached. Above 1: the engine was started anew, or let this client go; what lay in the
+	// ring then is lost, and watches ask at once where they stand
+	uint64_t attached;
 };
 struct presence_traffic presence_traffic(const struct presence_client *client);
 

@@ -16,7 +16,34 @@ struct presence_transport {
 	int (*receive)(void *context, struct iovec *messages, unsigned count, int timeout_ms);
 	int (*descriptor)(const void *context); // to poll on; −1 = there is none
 	void (*close)(void *context);
+	// What follows may be NULL, all four of them: datagrams are then gathered by the client and sent in batches.
+	//
+	// Where the next datagram of at most PE_WIRE_BYTES_MAX bytes may be written in place; NULL: no room now. One at a time; one that
+	// isn't committed is as if it had not been reserved.
+	uint8_t *(*reserve)(void *context);
+	// It is sent. false: the other side has gone meanwhile.
+	bool (*commit)(void *context, uint8_t *data, uint32_t bytes);
+	// who sleeps on the other side is woken for what was committed
+	void (*flush)(void *context);
+	// How many times the other end was found: a higher number than before says that it isn't the one that was there
+	uint64_t (*attached)(const void *context);
 };
+
+// Which of them a URI means. False: none; error says what is understood.
+//   shm:///run/presence/presence.sock   presence_shm; path is the rest from the third / on
+//   udp://host:port, udp://host, udp://[::1]:port
+struct presence_address {
+	bool shm;
+	char text[256]; // the path, or the host
+	uint16_t port;  // 0: not said
+};
+bool presence_uri_parse(
+	const char *uri, struct presence_address *address, char *error, size_t error_bytes);
+
+// Attaches to the ring source of an engine at this path; buffer_bytes of the options is then the wished size of each ring.
+enum presence_result presence_shm_open(const char *path, const struct presence_options *options,
+	void **context, char *error, size_t error_bytes);
+extern const struct presence_transport presence_shm;
 
 // Opens a connected, non-blocking UDP socket.
 enum presence_result presence_udp_open(

@@ -234,6 +234,11 @@ static void look_at_clocks(struct presence_watch *watch, uint64_t now_us)
 	}
 }
 
+void client_watch_ask_now(struct presence_watch *watch)
+{
+	watch->ask_us = client_now_us();
+}
+
 unsigned client_watch_turn(struct presence_client *client, const struct presence_events *events)
 {
 	uint64_t now_us = client_now_us();

@@ -1,11 +1,13 @@
 #include "config.h"
 #include "config_yaml.h"
+#include "wire/shm_ring.h"
 
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 // What runs when no file is named: loopback, no huge pages, no privileges. configs/reference.yaml describes
 // the keys, docs/protocol.md the two spaces.
@@ -313,6 +315,93 @@ static bool read_ethdev(const struct reader *r, const char *path, const struct r
 		PE_SOURCE_ADDRESSES_MAX, &s->address_count);
 }
 
+static bool read_ids(const struct reader *r, const char *key, char **texts, unsigned count,
+	uint32_t *ids, unsigned *id_count)
+{
+	char path[96];
+
+	if (count > PE_SOURCE_IDS_MAX) {
+		raw_fail(r->file, r->error, key, "at most %u entries", PE_SOURCE_IDS_MAX);
+		return false;
+	}
+	for (unsigned i = 0; i < count; i++) {
+		snprintf(path, sizeof path, "%.70s[%u]", key, i);
+		if (!read_u32(r, path, texts[i], 0, UINT32_MAX - 1, &ids[i]))
+			return false;
+	}
+	*id_count = count;
+	return true;
+}
+
+static bool read_ring(const struct reader *r, const char *path, const struct raw_ring *raw,
+	struct pe_source_config *s)
+{
+	uint32_t clients = 16, ring_kb = 1024;
+	char at[96];
+
+	s->kind = PE_SOURCE_RING;
+	s->trusted = true;
+	snprintf(at, sizeof at, "%s.path", path);
+	if (!raw->path || raw->path[0] != '/' || strlen(raw->path) >= sizeof s->path) {
+		raw_fail(r->file, r->error, at,
+			"must be a whole path, from / on, of at most %zu bytes",
+			sizeof s->path - 1);
+		return false;
+	}
+	memcpy(s->path, raw->path, strlen(raw->path) + 1);
+	snprintf(at, sizeof at, "%s.clients", path);
+	if (!read_u32(r, at, raw->clients, 1, PE_RING_CLIENTS_MAX, &clients))
+		return false;
+	s->client_count = clients;
+	snprintf(at, sizeof at, "%s.ring_kb", path);
+	if (!read_u32(r, at, raw->ring_kb, PE_SHM_RING_BYTES_MIN >> 10, PE_SHM_RING_BYTES_MAX >> 10,
+		    &ring_kb))
+		return false;
+	if (ring_kb & (ring_kb - 1))
+		return fail(r, at, "must be a power of two", raw->ring_kb);
+	s->ring_bytes = ring_kb << 10;
+	snprintf(at, sizeof at, "%s.trusted", path);
+	if (!read_bool(r, at, raw->trusted, &s->trusted))
+		return false;
+	snprintf(at, sizeof at, "%s.allow_uids", path);
+	if (!read_ids(r, at, raw->allow_uids, raw->allow_uids_count, s->uids, &s->uid_count))
+		return false;
+	snprintf(at, sizeof at, "%s.allow_gids", path);
+	if (!read_ids(r, at, raw->allow_gids, raw->allow_gids_count, s->gids, &s->gid_count))
+		return false;
+	// Without a word about it: who started the engine.
+	if (!raw->allow_uids && !raw->allow_gids)
+		s->uids[s->uid_count++] = geteuid();
+	return true;
+}
+
+static bool read_one_source(const struct reader *r, const char *path, const char *kind,
+	const struct raw_source *raw, struct pe_source_config *s)
+{
+	if (!!raw->socket + !!raw->ethdev + !!raw->ring != 1) {
+		raw_fail(r->file, r->error, path, "must be either a socket, an ethdev or a ring");
+		return false;
+	}
+	return raw->socket ? read_socket(r, kind, raw->socket, s) :
+		raw->ring  ? read_ring(r, kind, raw->ring, s) :
+			     read_ethdev(r, kind, raw->ethdev, s);
+}
+
+static bool same_source(const struct pe_source_config *a, const struct pe_source_config *b)
+{
+	if (a->kind != b->kind)
+		return false;
+	switch (a->kind) {
+	case PE_SOURCE_SOCKET:
+		return a->port == b->port && memcmp(a->bind.address, b->bind.address, 16) == 0;
+	case PE_SOURCE_ETHDEV:
+		return strcmp(a->device, b->device) == 0;
+	case PE_SOURCE_RING:
+		return strcmp(a->path, b->path) == 0;
+	}
+	return false;
+}
+
 static bool read_sources(const struct reader *r, const struct raw_config *raw, struct pe_config *c)
 {
 	char path[64], kind[80];
@@ -328,13 +417,11 @@ static bool read_sources(const struct reader *r, const struct raw_config *raw, s
 
 		*s = (struct pe_source_config){0};
 		snprintf(path, sizeof path, "sources[%u]", i);
-		if (!source->socket == !source->ethdev) {
-			raw_fail(r->file, r->error, path, "must be either a socket or an ethdev");
-			return false;
-		}
-		snprintf(kind, sizeof kind, "%s.%s", path, source->socket ? "socket" : "ethdev");
-		if (source->socket ? !read_socket(r, kind, source->socket, s) :
-				     !read_ethdev(r, kind, source->ethdev, s))
+		snprintf(kind, sizeof kind, "%s.%s", path,
+			source->socket       ? "socket" :
+				source->ring ? "ring" :
+					       "ethdev");
+		if (!read_one_source(r, path, kind, source, s))
 			return false;
 		// Without it only loopback would be admitted, and no wire may carry loopback addresses.
 		if (source->ethdev && !raw->admitted) {
@@ -343,14 +430,7 @@ static bool read_sources(const struct reader *r, const struct raw_config *raw, s
 			return false;
 		}
 		for (unsigned j = 0; j < i; j++) {
-			const struct pe_source_config *other = &c->sources[j];
-
-			if (other->kind != s->kind)
-				continue;
-			if (s->kind == PE_SOURCE_SOCKET ? other->port == s->port &&
-						memcmp(other->bind.address, s->bind.address, 16) ==
-							0 :
-							  strcmp(other->device, s->device) == 0) {
+			if (same_source(&c->sources[j], s)) {
 				raw_fail(r->file, r->error, path, "is the same as sources[%u]", j);
 				return false;
 			}

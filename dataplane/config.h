@@ -12,6 +12,7 @@
 #define PE_PREFIXES_MAX         32 // compared in turn for every message
 #define PE_SOURCE_ADDRESSES_MAX 8  // own addresses of an ethdev port
 #define PE_EAL_ARGUMENTS_MAX    32
+#define PE_SOURCE_IDS_MAX       16 // users, and groups, that a ring source admits
 #define PE_CONFIG_FILE_MAX      (1u << 20)
 
 enum pe_idle {
@@ -20,7 +21,7 @@ enum pe_idle {
 	PE_IDLE_SLEEP, // give the processor away until something arrives
 };
 
-enum pe_source_kind { PE_SOURCE_SOCKET, PE_SOURCE_ETHDEV };
+enum pe_source_kind { PE_SOURCE_SOCKET, PE_SOURCE_ETHDEV, PE_SOURCE_RING };
 
 struct pe_source_config {
 	enum pe_source_kind kind;
@@ -30,10 +31,16 @@ struct pe_source_config {
 	char device[256];
 	unsigned address_count; // ethdev: own addresses
 	struct pe_prefix addresses[PE_SOURCE_ADDRESSES_MAX];
-	unsigned queues;      // ethdev: 0 = one a worker, as far as the port has them
-	unsigned descriptors; // ethdev: a queue, receive and send
-	unsigned mtu;         // ethdev
-	unsigned vlan;        // ethdev: 0 = untagged
+	unsigned queues;               // ethdev: 0 = one a worker, as far as the port has them
+	unsigned descriptors;          // ethdev: a queue, receive and send
+	unsigned mtu;                  // ethdev
+	unsigned vlan;                 // ethdev: 0 = untagged
+	char path[108];                // ring: of its socket, as sun_path
+	unsigned client_count;         // ring: at one time
+	uint32_t ring_bytes;           // ring: of one, at most; a power of two
+	bool trusted;                  // ring
+	unsigned uid_count, gid_count; // ring: who may attach
+	uint32_t uids[PE_SOURCE_IDS_MAX], gids[PE_SOURCE_IDS_MAX];
 };
 
 struct pe_config {

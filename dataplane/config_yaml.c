@@ -64,7 +64,19 @@ static const cyaml_schema_field_t ethdev_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t ring_fields[] = {
+	TEXT(raw_ring, path),
+	TEXT(raw_ring, clients),
+	TEXT(raw_ring, ring_kb),
+	TEXT(raw_ring, trusted),
+	TEXTS(raw_ring, allow_uids),
+	TEXTS(raw_ring, allow_gids),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t source_fields[] = {
+	CYAML_FIELD_MAPPING_PTR("ring", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw_source,
+		ring, ring_fields),
 	CYAML_FIELD_MAPPING_PTR("socket", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
 		struct raw_source, socket, socket_fields),
 	CYAML_FIELD_MAPPING_PTR("ethdev", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,

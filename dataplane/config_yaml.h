@@ -26,7 +26,14 @@ struct raw_ethdev {
 	unsigned addresses_count;
 };
 
+struct raw_ring {
+	char *path, *clients, *ring_kb, *trusted;
+	char **allow_uids, **allow_gids;
+	unsigned allow_uids_count, allow_gids_count;
+};
+
 struct raw_source {
+	struct raw_ring *ring;
 	struct raw_socket *socket;
 	struct raw_ethdev *ethdev;
 };

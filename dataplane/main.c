@@ -111,9 +111,12 @@ static enum pe_status open_sources(struct pe_workers *workers, struct pe_error *
 	const struct pe_config *config = workers->config;
 
 	for (unsigned i = 0; i < config->source_count; i++) {
-		bool is_socket = config->sources[i].kind == PE_SOURCE_SOCKET;
-		enum pe_status status = (is_socket ? pe_socket_open : pe_ethdev_open)(
-			config, i, &workers->sources[i], error);
+		static typeof(&pe_socket_open)
+			const open_of[] = {[PE_SOURCE_SOCKET] = pe_socket_open,
+				[PE_SOURCE_ETHDEV] = pe_ethdev_open,
+				[PE_SOURCE_RING] = pe_ring_open};
+		enum pe_status status =
+			open_of[config->sources[i].kind](config, i, &workers->sources[i], error);
 
 		if (status != PE_OK)
 			return status;

@@ -33,6 +33,8 @@ struct pe_source_ops {
 	void (*flush)(struct pe_source *source, unsigned worker, struct pe_counters *counters);
 	// Readable when something may be received; −1 = only polling tells.
 	int (*wait_fd)(const struct pe_source *source, unsigned worker);
+	// The next of those who have gone and whom nothing reaches any more; false: nobody. NULL: nobody is seen to go.
+	bool (*departed)(struct pe_source *source, unsigned worker, struct pe_peer *peer);
 	// Adds numbers of the layer below (kernel drops, NIC misses) by calling add for each. Any thread.
 	void (*report)(const struct pe_source *source,
 		void (*add)(void *context, const char *name, uint64_t value), void *context);
@@ -50,6 +52,8 @@ struct pe_source {
 
 // error->status: PE_IO with errno's meaning in the text. On success *source is the caller's to close.
 [[nodiscard]] enum pe_status pe_socket_open(const struct pe_config *config, unsigned number,
+	struct pe_source **source, struct pe_error *error);
+[[nodiscard]] enum pe_status pe_ring_open(const struct pe_config *config, unsigned number,
 	struct pe_source **source, struct pe_error *error);
 [[nodiscard]] enum pe_status pe_ethdev_open(const struct pe_config *config, unsigned number,
 	struct pe_source **source, struct pe_error *error);

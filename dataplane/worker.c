@@ -95,9 +95,22 @@ static void idle(struct pe_loop *loop, uint32_t turns)
 		rte_pause();
 }
 
+// Who has gone from a source that sees it is told nothing more.
+static void part_from_departed(struct pe_loop *loop)
+{
+	const struct pe_workers *all = loop->all;
+	struct pe_peer peer;
+
+	for (unsigned i = 0; i < all->source_count; i++)
+		while (all->sources[i]->ops->departed &&
+			all->sources[i]->ops->departed(all->sources[i], loop->index, &peer))
+			pe_worker_depart(loop->worker, &peer);
+}
+
 // Every 256th turn and in every idle one: where the run stands. False = end.
 static bool housekeep(struct pe_loop *loop, unsigned *phase, bool quiet)
 {
+	part_from_departed(loop);
 	// PHASE: acquire
 	*phase = atomic_load_explicit(&loop->all->phase, memory_order_acquire);
 	if (quiet && *phase != PE_PHASE_RUN && pe_worker_in_flight(loop->worker) == 0)

@@ -223,6 +223,18 @@ void pe_watch_leave(struct pe_worker *w)
 	}
 }
 
+void pe_watch_depart(struct pe_worker *w, const struct pe_peer *peer)
+{
+	struct pe_watch *x = w->watch;
+
+	for (uint32_t i = 0; x->kept && i < x->subscription_count_max; i++) {
+		struct pe_subscription *s = &x->subscriptions[i];
+
+		if (s->state != PE_SUBSCRIPTION_FREE && pe_peer_same(&s->peer, peer))
+			pe_watch_end(w, s, PE_ENDED_CLOSED);
+	}
+}
+
 static uint32_t lease_of(uint32_t expiration_ms)
 {
 	if (!expiration_ms)

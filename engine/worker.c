@@ -430,6 +430,12 @@ void pe_worker_end_subscriptions(struct pe_worker *worker)
 		pe_watch_leave(worker);
 }
 
+void pe_worker_depart(struct pe_worker *worker, const struct pe_peer *peer)
+{
+	if (worker->watch)
+		pe_watch_depart(worker, peer);
+}
+
 void pe_worker_offline(struct pe_worker *worker)
 {
 	(void)worker;

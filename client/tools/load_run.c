@@ -348,8 +348,12 @@ static int open_all(struct load_run *r)
 	r->asked_oldest = 1;
 	result = presence_stats(r->control, &r->before, &refusal);
 	if (result == PRESENCE_TIMED_OUT) {
-		fprintf(stderr, "presence-load: no engine answers at %s port %u\n",
-			c->engine.host ? c->engine.host : "127.0.0.1",
+		fprintf(stderr,
+			c->engine.uri ? "presence-load: no engine answers at %s\n" :
+					"presence-load: no engine answers at %s port %u\n",
+			c->engine.uri          ? c->engine.uri :
+				c->engine.host ? c->engine.host :
+						 "127.0.0.1",
 			c->engine.port ? c->engine.port : PRESENCE_PORT);
 		return EX_UNAVAILABLE;
 	}

@@ -36,6 +36,9 @@ static const struct argp_option options[] = {
 	{NULL, 0, NULL, 0, "The engine:", 1},
 	{"host", 'H', "HOST", 0, "name or address (127.0.0.1)", 0},
 	{"port", 'p', "PORT", 0, "UDP port (10202)", 0},
+	{"uri", 'u', "URI", 0,
+		"instead of both: udp://host:port, or shm://PATH for memory shared with an engine here",
+		0},
 	{"space", 's', "UUID", 0,
 		"CARTESIAN space of the crowds (the built-in configuration's \"local\")", 0},
 	{"geo-space", KEY_GEO_SPACE, "UUID", 0, "GEODETIC space of the recording (its \"world\")",
@@ -125,6 +128,9 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	switch (key) {
 	case 'H':
 		c->engine.host = text;
+		break;
+	case 'u':
+		c->engine.uri = text;
 		break;
 	case 'p':
 		good = argument_u64(text, 65535, &n) && n;

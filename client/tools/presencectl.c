@@ -429,6 +429,9 @@ struct common {
 static const struct argp_option common_options[] = {
 	{"host", 'H', "HOST", 0, "engine's name or address (127.0.0.1)", 0},
 	{"port", 'p', "PORT", 0, "its UDP port (10202)", 0},
+	{"uri", 'u', "URI", 0,
+		"instead of both: udp://host:port, or shm://PATH for memory shared with an engine here",
+		0},
 	{"space", 's', "UUID", 0, "space (the engine's first)", 0},
 	{"json", 'j', NULL, 0, "print JSON; also behind the command", 0},
 	{"timeout", 't', "TIME", 0, "wait for an answer before a retry (250ms)", 0},
@@ -445,6 +448,9 @@ static error_t parse_common(int key, char *text, struct argp_state *state)
 	switch (key) {
 	case 'H':
 		c->options.host = text;
+		break;
+	case 'u':
+		c->options.uri = text;
 		break;
 	case 'p':
 		good = argument_u64(text, 65535, &n) && n;

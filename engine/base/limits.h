@@ -5,6 +5,8 @@
 #define PE_SPACES_MAX   64         // spaces: 8 bits in a cell key, kept small
 #define PE_ENTITIES_MAX (1u << 26) // entity slots: 32-bit handles, 164 bytes each
 #define PE_BURST_MAX    64         // messages a turn and source
+// clients of a ring source: a bit mask of them, and its worker looks at each one's next line in a turn
+#define PE_RING_CLIENTS_MAX 64
 // records worked together: see docs/hot-path rates of 32 and 64
 #define PE_BATCH_MAX        64
 #define PE_RING_RECORDS_MAX 4096      // records in a worker-to-worker ring: a few ms at full rate

@@ -98,7 +98,9 @@
 	PE_REASON(fences_full, SUBSCRIBE, REFUSED, OUT_OF_MEMORY, "no room for another fence, its shape or its cells") \
 	/* Explanations of fences; scopes. */ \
 	PE_REASON(explain_fence, QUERY, REFUSED, STATE_CONFLICT, "explanation of a fence that the asker does not have, or more than once") \
-	PE_REASON(scope_bounds, RECORD, REFUSED, OUT_OF_BOUNDS, "scope whose bounds are none of its space, or that would round a RELATIVE entity")
+	PE_REASON(scope_bounds, RECORD, REFUSED, OUT_OF_BOUNDS, "scope whose bounds are none of its space, or that would round a RELATIVE entity") \
+	/* A shared-memory ring. */ \
+	PE_REASON(ring_record, PACKET, REFUSED, INVALID_MESSAGE, "what lies in a client's ring is no record; the client is let go")
 // clang-format on
 
 enum pe_reason {

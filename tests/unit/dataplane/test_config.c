@@ -3,6 +3,7 @@
 #include "tests/testing.h"
 
 #include <string.h>
+#include <unistd.h>
 
 static enum pe_status load(const char *text, struct pe_config *c, struct pe_error *error)
 {
@@ -172,8 +173,8 @@ static void test_addresses(void)
 	expect_error("sources:\n  - socket: {port: 70000}\n",
 		"t.yaml:2: sources[0].socket.port: ", "65535");
 	expect_error("sources: []\n", "t.yaml:1: sources: ", "from 1 to 8");
-	expect_error(
-		"sources:\n  - {}\n", "t.yaml:2: sources[0]: ", "either a socket or an ethdev");
+	expect_error("sources:\n  - {}\n",
+		"t.yaml:2: sources[0]: ", "either a socket, an ethdev or a ring");
 	expect_error("sources:\n  - socket: {port: 1}\n  - socket: {port: 1}\n",
 		"t.yaml:3: sources[1]: ", "same as sources[0]");
 	expect_error("admitted: [10.0.0.0/8]\nsources:\n  - ethdev: {addresses: [1.2.3.4]}\n",
@@ -343,11 +344,9 @@ static void test_reference(void)
 	pe_config_free(&built_in);
 }
 
-// The ethdev in it stands in a comment: without its signs it says what one with nothing but a device
-// and addresses is.
-static void test_reference_ethdev(void)
+// Some sources in it stand in comments: without its signs each says what one with nothing but what it must have is.
+static void load_from_comment(const char *begin, struct pe_config *shown)
 {
-	static struct pe_config shown, least;
 	char line[256], text[4096] = "admitted: [10.0.0.0/8]\nsources:\n";
 	FILE *in = fopen(reference, "re");
 	struct pe_error error = {0};
@@ -357,8 +356,8 @@ static void test_reference_ethdev(void)
 
 	CU_ASSERT_PTR_NOT_NULL_FATAL(in);
 	while (fgets(line, sizeof line, in)) {
-		inside = inside ? strncmp(line, "  # ", 4) == 0 :
-				  strncmp(line, "  # - ethdev:", 13) == 0;
+		inside = inside ? strncmp(line, "  #     ", 8) == 0 :
+				  strncmp(line, begin, strlen(begin)) == 0;
 		if (inside) {
 			memcpy(line + 2, "  ", 2);
 			lines++;
@@ -367,19 +366,94 @@ static void test_reference_ethdev(void)
 	}
 	fclose(in);
 	CU_ASSERT(lines > 10);
-	status = load(text, &shown, &error);
+	status = load(text, shown, &error);
 	if (status != PE_OK)
 		printf("\n    %s\n%s", error.text, text);
 	CU_ASSERT_EQUAL_FATAL(status, PE_OK);
+	CU_ASSERT_EQUAL(shown->source_count, 1);
+}
+
+static void test_reference_ethdev(void)
+{
+	static struct pe_config shown, least;
+	struct pe_error error = {0};
+
+	load_from_comment("  # - ethdev:", &shown);
 	CU_ASSERT_EQUAL(
 		load("admitted: [10.0.0.0/8]\nsources:\n  - ethdev: {device: \"0000:01:00.0\", "
 		     "addresses: [192.0.2.1/24, \"2001:db8::1/64\"]}\n",
 			&least, &error),
 		PE_OK);
-	CU_ASSERT_EQUAL(shown.source_count, 1);
 	CU_ASSERT(memcmp(&shown.sources[0], &least.sources[0], sizeof least.sources[0]) == 0);
 	pe_config_free(&shown);
 	pe_config_free(&least);
+}
+
+static void test_reference_ring(void)
+{
+	static struct pe_config shown, least;
+	struct pe_error error = {0};
+
+	load_from_comment("  # - ring:", &shown);
+	CU_ASSERT_EQUAL(
+		load("sources:\n  - ring: {path: /run/presence/presence.sock, allow_uids: [1000]}\n",
+			&least, &error),
+		PE_OK);
+	CU_ASSERT(memcmp(&shown.sources[0], &least.sources[0], sizeof least.sources[0]) == 0);
+	pe_config_free(&shown);
+	pe_config_free(&least);
+}
+
+static void test_ring(void)
+{
+	static struct pe_config c;
+	struct pe_error error = {0};
+	char longer[200] = "sources:\n  - ring: {path: /";
+
+	CU_ASSERT_EQUAL_FATAL(
+		load("sources:\n  - ring: {path: /a, clients: 64, ring_kb: 16, trusted: false, "
+		     "allow_uids: [0, 7], allow_gids: [8, 9, 10]}\n  - ring: {path: /b}\n",
+			&c, &error),
+		PE_OK);
+	CU_ASSERT_EQUAL(c.sources[0].kind, PE_SOURCE_RING);
+	CU_ASSERT_STRING_EQUAL(c.sources[0].path, "/a");
+	CU_ASSERT(c.sources[0].client_count == 64 && c.sources[0].ring_bytes == 16384);
+	CU_ASSERT(!c.sources[0].trusted && c.sources[0].uid_count == 2 &&
+		c.sources[0].gid_count == 3);
+	CU_ASSERT(c.sources[0].uids[1] == 7 && c.sources[0].gids[2] == 10);
+	// Nobody is named: who runs the engine.
+	CU_ASSERT(c.sources[1].uid_count == 1 && c.sources[1].uids[0] == geteuid() &&
+		c.sources[1].gid_count == 0 && c.sources[1].trusted);
+	pe_config_free(&c);
+	// Groups alone: no user by itself.
+	CU_ASSERT_EQUAL_FATAL(
+		load("sources:\n  - ring: {path: /a, allow_gids: [8]}\n", &c, &error), PE_OK);
+	CU_ASSERT(c.sources[0].uid_count == 0 && c.sources[0].gid_count == 1);
+	pe_config_free(&c);
+	expect_error("sources:\n  - ring: {clients: 1}\n",
+		"t.yaml:2: sources[0].ring.path: ", "whole path");
+	expect_error("sources:\n  - ring: {path: run/x}\n",
+		"t.yaml:2: sources[0].ring.path: ", "whole path");
+	memset(longer + strlen(longer), 'x', 120);
+	snprintf(longer + strlen(longer), 8, "}\n");
+	expect_error(longer, "t.yaml:2: sources[0].ring.path: ", "at most 107 bytes");
+	expect_error("sources:\n  - ring: {path: /a, clients: 65}\n",
+		"t.yaml:2: sources[0].ring.clients: ", "from 1 to 64");
+	expect_error("sources:\n  - ring: {path: /a, ring_kb: 48}\n",
+		"t.yaml:2: sources[0].ring.ring_kb: ", "power of two");
+	expect_error("sources:\n  - ring: {path: /a, ring_kb: 8}\n",
+		"t.yaml:2: sources[0].ring.ring_kb: ", "from 16 to 65536");
+	expect_error("sources:\n  - ring: {path: /a, trusted: maybe}\n",
+		"t.yaml:2: sources[0].ring.trusted: ", "true or false");
+	expect_error("sources:\n  - ring: {path: /a, allow_uids: [root]}\n",
+		"t.yaml:2: sources[0].ring.allow_uids[0]: ", "whole number");
+	expect_error(
+		"sources:\n  - ring: {path: /a, allow_gids: [1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]}\n",
+		"t.yaml:2: sources[0].ring.allow_gids: ", "at most 16");
+	expect_error("sources:\n  - ring: {path: /a}\n    socket: {port: 1}\n",
+		"t.yaml:2: sources[0]: ", "either a socket, an ethdev or a ring");
+	expect_error("sources:\n  - ring: {path: /a}\n  - ring: {path: /a}\n",
+		"t.yaml:3: sources[1]: ", "same as sources[0]");
 }
 
 int main(int argc, char **argv)
@@ -395,6 +469,8 @@ int main(int argc, char **argv)
 		{"every truncation", test_every_truncation},
 		{"the reference shows the defaults", test_reference},
 		{"the reference's ethdev", test_reference_ethdev},
+		{"the reference's ring", test_reference_ring},
+		{"rings", test_ring},
 	};
 
 	if (argc != 2) {

@@ -1,0 +1,156 @@
+#!/usr/bin/env python3
+"""presenced with a ring source, and the tools over it: attach, publish, ask, watch, load; a second engine at the same path; what a crash leaves; an engine
+that is killed and started again under tools that stay.
+
+    tests/rings/test_rings.py PRESENCED PRESENCECTL PRESENCE_LOAD
+"""
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
+import engine_process  # noqa: E402
+from engine_process import Engine  # noqa: E402
+
+YAML = """
+workers: {{count: {workers}, idle: {idle}}}
+memory: {{entities: 60000, details_mb: 4, no_huge: true, socket_mem_mb: 64}}
+sources:
+  - socket: {{address: 127.0.0.1, port: {{port}}}}
+  - ring: {{path: {path}, clients: 8, ring_kb: 256}}
+"""
+
+
+class Tools:
+    def __init__(self, ctl, load, uri):
+        self.ctl_path, self.load_path, self.uri = ctl, load, uri
+
+    def ctl(self, *arguments, expect=0, uri=None):
+        done = subprocess.run([self.ctl_path, "--json", "--timeout", "5s", "--uri", uri or self.uri, *arguments], capture_output=True, text=True,
+                              timeout=60)
+        assert done.returncode == expect, f"presencectl {arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return json.loads(done.stdout) if done.stdout else done.stderr
+
+    def load(self, *arguments):
+        done = subprocess.run([self.load_path, "-j", "-q", "--uri", self.uri, *arguments], capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+
+class Watch:
+    """presencectl watch; its lines as they come."""
+
+    def __init__(self, tools, *arguments):
+        self.lines = []
+        self.process = subprocess.Popen([tools.ctl_path, "--json", "--uri", tools.uri, "watch", *arguments], stdout=subprocess.PIPE, text=True)
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.lines.append(json.loads(line))
+
+    def wait(self, wanted, seconds=30):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if any(wanted(line) for line in list(self.lines)):
+                return
+            time.sleep(0.02)
+        raise AssertionError(f"not told: {self.lines}")
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(20)
+
+
+def by_hand(tools):
+    assert tools.ctl("ping")["round_trip_us"] > 0
+    acked = tools.ctl("publish", "test:1", "-5,6,7", "--ttl", "60s")["records"][0]
+    assert acked["status"] in ("APPLIED", "ACCEPTED"), acked
+    for _ in range(200):
+        found = tools.ctl("query", "sphere", "0,0,0", "20")["found"]
+        if found:
+            break
+        time.sleep(0.01)
+    assert [f["position"] for f in found] == [[-5, 6, 7]], found
+    watch = Watch(tools, "sphere", "0,0,0", "20")
+    watch.wait(lambda e: "ENTER" in json.dumps(e))
+    tools.ctl("withdraw", "test:1")
+    watch.wait(lambda e: "LEAVE" in json.dumps(e))
+    watch.stop()
+    # Wrong URIs, and a path where nobody listens: said in words.
+    assert "understood are" in tools.ctl("ping", uri="tcp://x", expect=64)
+    assert "presenced running" in tools.ctl("ping", uri="shm:///nowhere/p.sock", expect=68)
+
+
+def loads(tools):
+    got = tools.load("--walkers", "20000", "--rate", "50000", "--queries", "200", "--for", "3s", "--query-timeout", "20s")
+    assert got["accounting_difference"] == 0, got
+    assert got["answers"] == got["queries"] and got["lost"] == 0, got
+    assert got["malformed_replies"] == 0, got
+
+
+def descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def one_engine(tools, path, workers, idle):
+    yaml = YAML.format(workers=workers, idle=idle, path=path)
+    with Engine(yaml) as engine:
+        mode = os.stat(path)
+        assert stat.S_ISSOCK(mode.st_mode) and stat.S_IMODE(mode.st_mode) == 0o660, oct(mode.st_mode)
+        before = descriptors(engine.process.pid)
+        by_hand(tools)
+        loads(tools)
+        # Nobody takes the place of an engine that listens.
+        second = engine_process.run("--config", str(engine.config), timeout=60)
+        assert second.returncode != 0, second.stderr
+        end = time.monotonic() + 20
+        while descriptors(engine.process.pid) > before and time.monotonic() < end:
+            time.sleep(0.02)
+        assert descriptors(engine.process.pid) == before
+        counters, identity = engine.stop()
+        assert engine.exit == 0, engine.log
+        for what in ("packets", "records", "queries", "subscribes"):
+            assert identity[what, "difference"] == 0, engine.log
+        # Last words to who has gone are all that is not delivered.
+        assert counters.get("tx_dropped", 0) <= counters["subscriptions_ended"] and " ring_full " not in engine.log, engine.log
+    assert not os.path.exists(path)
+
+
+def again(tools, path):
+    """Killed under eight watchers, started again: each is told of the gap or the end, and what is left in the folder is no obstacle."""
+    yaml = YAML.format(workers=1, idle="sleep", path=path)
+    with Engine(yaml) as engine:
+        load = subprocess.Popen([tools.load_path, "-j", "-q", "--uri", tools.uri, "--walkers", "1000", "--rate", "5000", "--ack", "0.2",
+                                 "--for", "6s"], stdout=subprocess.PIPE, text=True)
+        time.sleep(1.5)
+        engine.process.kill()
+        engine.process.wait(10)
+        assert os.path.exists(path)
+        with Engine(yaml) as another:
+            out, _ = load.communicate(timeout=60)
+            assert tools.ctl("query", "sphere", "0,0,0", "1000000")["count"] > 900
+            _, identity = another.stop()
+            assert identity["packets", "received"] > 100, another.log
+            assert identity["packets", "difference"] == 0 and identity["records", "difference"] == 0, another.log
+
+
+def main(_, ctl, load):
+    with tempfile.TemporaryDirectory(prefix="presence-rings-") as folder:
+        path = f"{folder}/p.sock"
+        tools = Tools(ctl, load, f"shm://{path}")
+        for workers, idle in ((1, "sleep"), (2, "pause")):
+            one_engine(tools, path, workers, idle)
+        again(tools, path)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 4:
+        sys.exit(__doc__)
+    main(*sys.argv[1:])
