@@ -383,13 +383,22 @@ static inline bool is_safe(const struct pe_worker *w, uint32_t handle)
 		r->shown.radius_m == 0.0f && !(r->shown.attributes & PE_PUBLISHED_MORE);
 }
 
+// Another worker's record and region are its own to read.
+static inline bool is_own(const struct pe_worker *w, uint32_t handle)
+{
+	uint32_t status = atomic_load_explicit(
+		&w->engine->table.records[handle].status, memory_order_relaxed);
+
+	return PE_STATUS_LIFE(status) == PE_LIFE_THERE && PE_STATUS_OWNER(status) == w->index;
+}
+
 void pe_watch_batch(struct pe_worker *w)
 {
 	const struct pe_batch *b = &w->batch;
 
 	for (unsigned i = 0; i < b->count; i++)
 		if (b->change[i].way != PE_WAY_GENERAL && b->handle[i] != PE_HANDLE_NONE &&
-			!is_safe(w, b->handle[i]))
+			is_own(w, b->handle[i]) && !is_safe(w, b->handle[i]))
 			pe_watch_note(w, b->handle[i], false);
 }
 
