@@ -95,7 +95,7 @@ struct pe_peer {
 	// who it is shown to be, by a number that stays the principal's while the engine runs; 0 = nobody that is known. Two
 	// principals at one address are two peers
 	uint32_t principal;
-	uint32_t link;  // the dataplane's own; not read by the engine, and not compared
+	uint32_t link; // the dataplane's own; not read by the engine, and not compared
 };
 
 // The same place to answer to, for the same principal.
@@ -146,6 +146,10 @@ unsigned pe_worker_turn(struct pe_worker *worker, struct pe_now now,
 // Nothing new is received any more: with the next turns every subscription of this worker is told that the engine ends, as far as
 // there are buffers, and nothing else.
 void pe_worker_end_subscriptions(struct pe_worker *worker);
+
+// What a link that the sink has kept leads to is over: the subscription that it was kept for ends with the next turns, like one whose
+// lease has run out.
+void pe_worker_end_link(struct pe_worker *worker, uint32_t link);
 
 // Before and after the thread sleeps or blocks.
 void pe_worker_offline(struct pe_worker *worker);

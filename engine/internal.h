@@ -439,8 +439,9 @@ void pe_watch_payload(struct pe_worker *w, uint32_t handle, const uint8_t *paylo
 void pe_watch_gone(struct pe_worker *w, uint32_t handle);
 // Before a turn's updates: what dwell times have ended. After its messages: everything else. Both return what was done.
 unsigned pe_watch_begin_turn(struct pe_worker *w);
-void pe_watch_leave(struct pe_worker *w);       // pe_worker_end_subscriptions
-void pe_watch_start_clock(struct pe_worker *w); // before the first one
+void pe_watch_leave(struct pe_worker *w);                   // pe_worker_end_subscriptions
+void pe_watch_end_link(struct pe_worker *w, uint32_t link); // pe_worker_end_link
+void pe_watch_start_clock(struct pe_worker *w);             // before the first one
 unsigned pe_watch_turn(struct pe_worker *w);
 uint32_t pe_watch_idle_ms(const struct pe_worker *w, uint32_t tick, uint32_t cap);
 // Standing work that is under way: fences being begun or ended, messages in rings.

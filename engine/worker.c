@@ -430,6 +430,12 @@ void pe_worker_end_subscriptions(struct pe_worker *worker)
 		pe_watch_leave(worker);
 }
 
+void pe_worker_end_link(struct pe_worker *worker, uint32_t link)
+{
+	if (worker->watch)
+		pe_watch_end_link(worker, link);
+}
+
 void pe_worker_offline(struct pe_worker *worker)
 {
 	(void)worker;

@@ -1,5 +1,5 @@
-#include "noise.h"
-#include "secret.h"
+#include "seal/noise.h"
+#include "seal/secret.h"
 
 #include <assert.h>
 #include <sodium.h>
