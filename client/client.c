@@ -1,6 +1,8 @@
 #include "client/internal.h"
+#include "client/secure.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -52,6 +54,28 @@ enum presence_result presence_open_over(const struct presence_transport *transpo
 	return PRESENCE_OK;
 }
 
+// A client over a transport that is open, sealed where the options ask for it.
+static enum presence_result open_session(const struct presence_transport *transport, void *context,
+	const struct presence_options *options, struct presence_client **client, char *error,
+	size_t error_bytes)
+{
+	if (options->session) {
+#ifdef PRESENCE_SESSIONS
+		enum presence_result result = presence_secure_open(
+			transport, context, options, &context, error, error_bytes);
+
+		if (result)
+			return result;
+		transport = &presence_secure;
+#else
+		transport->close(context);
+		snprintf(error, error_bytes, "this library was built without sessions");
+		return PRESENCE_BAD_ARGUMENT;
+#endif
+	}
+	return presence_open_over(transport, context, options, client);
+}
+
 enum presence_result presence_open(const struct presence_options *options,
 	struct presence_client **client, char *error, size_t error_bytes)
 {
@@ -71,7 +95,9 @@ enum presence_result presence_open(const struct presence_options *options,
 	if (options->timeout_ms > TIMEOUT_MAX_MS || options->attempts > ATTEMPTS_MAX)
 		return PRESENCE_BAD_ARGUMENT;
 	result = presence_udp_open(options, &context, error, error_bytes);
-	return result ? result : presence_open_over(&presence_udp, context, options, client);
+	if (result)
+		return result;
+	return open_session(&presence_udp, context, options, client, error, error_bytes);
 }
 
 void presence_close(struct presence_client *client)
@@ -156,9 +182,12 @@ int client_receive(struct presence_client *client, const struct client_taker *ta
 				pe_wire_check_reply(client->in_data[i], (uint32_t)in[i].iov_len,
 					&view) != PE_REASON_none)
 				client->traffic.malformed++;
-			else if (!client_watch_take(client, client->in_data[i], &view) &&
-				!taker->take(taker->context, &view))
-				client->traffic.unexpected++;
+			else {
+				client_rename(client, client->in_data[i], &view);
+				if (!client_watch_take(client, client->in_data[i], &view) &&
+					!taker->take(taker->context, &view))
+					client->traffic.unexpected++;
+			}
 		}
 		taken += (unsigned)came;
 		if ((unsigned)came < room)

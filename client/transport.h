@@ -16,6 +16,8 @@ struct presence_transport {
 	int (*receive)(void *context, struct iovec *messages, unsigned count, int timeout_ms);
 	int (*descriptor)(const void *context); // to poll on; −1 = there is none
 	void (*close)(void *context);
+	// What the client called the message that left with this sequence; NULL: just so.
+	uint64_t (*original)(const void *context, uint64_t sequence);
 };
 
 // Opens a connected, non-blocking UDP socket.

@@ -87,7 +87,8 @@ static void udp_close(void *context)
 	free(context);
 }
 
-const struct presence_transport presence_udp = {udp_send, udp_receive, udp_descriptor, udp_close};
+const struct presence_transport presence_udp = {
+	.send = udp_send, .receive = udp_receive, .descriptor = udp_descriptor, .close = udp_close};
 
 enum presence_result presence_udp_open(
 	const struct presence_options *options, void **context, char *error, size_t error_bytes)

@@ -26,6 +26,11 @@ void pe_noise_public(const uint8_t secret[32], uint8_t out[32])
 	(void)crypto_scalarmult_base(out, secret);
 }
 
+bool pe_noise_product(const uint8_t secret[32], const uint8_t public[32], uint8_t product[32])
+{
+	return crypto_scalarmult(product, secret, public) == 0;
+}
+
 static void mix_hash(struct pe_noise *n, const void *data, uint32_t bytes)
 {
 	crypto_hash_sha256_state state;

@@ -36,6 +36,7 @@ static const struct argp_option options[] = {
 	{NULL, 0, NULL, 0, "The engine:", 1},
 	{"host", 'H', "HOST", 0, "name or address (127.0.0.1)", 0},
 	{"port", 'p', "PORT", 0, "UDP port (10202)", 0},
+	ARGUMENT_SESSION_OPTIONS,
 	{"space", 's', "UUID", 0,
 		"CARTESIAN space of the crowds (the built-in configuration's \"local\")", 0},
 	{"geo-space", KEY_GEO_SPACE, "UUID", 0, "GEODETIC space of the recording (its \"world\")",
@@ -129,6 +130,12 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	case 'p':
 		good = argument_u64(text, 65535, &n) && n;
 		c->engine.port = (uint16_t)n;
+		break;
+	case ARGUMENT_KEY:
+	case ARGUMENT_ENGINE_KEY:
+	case ARGUMENT_PSK:
+	case ARGUMENT_LEVEL:
+		good = argument_session(key, text, &c->session, &c->engine);
 		break;
 	case 's':
 		good = presence_id_parse(text, c->space);
