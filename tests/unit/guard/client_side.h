@@ -4,6 +4,7 @@
 #pragma once
 
 #include "dataplane/guard/connect.h"
+#include "seal/chain.h"
 #include "seal/secret.h"
 
 #include <stddef.h>
