@@ -56,7 +56,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		o->queries = (unsigned)value;
 		return 0;
 	case 'l':
-		o->seal = strcmp(argument, "sign") == 0 ? PE_SEAL_SIGN :
+		o->seal = strcmp(argument, "sign") == 0  ? PE_SEAL_SIGN :
 			strcmp(argument, "encrypt") == 0 ? PE_SEAL_ENCRYPT :
 							   0;
 		if (!o->seal)
@@ -161,7 +161,7 @@ static void run(struct pe_engine *engine, const struct stamper *source, const st
 		snprintf(name, sizeof name, "query_packet_%u", o->hits);
 	else
 		snprintf(name, sizeof name, "update_packet_%u%s", o->records,
-			o->seal == PE_SEAL_SIGN    ? "_sign" :
+			o->seal == PE_SEAL_SIGN            ? "_sign" :
 				o->seal == PE_SEAL_ENCRYPT ? "_encrypt" :
 							     "");
 	json_object_set_new(result, name,
@@ -172,9 +172,9 @@ static void run(struct pe_engine *engine, const struct stamper *source, const st
 static json_t *configuration(const struct options *o, double source_ns[5])
 {
 	return json_pack("{s:i,s:i,s:i,s:i,s:i,s:i,s:b,s:o}", "records_a_packet", o->records,
-		"seal_level", o->seal, "query_percent", o->queries, "hits", o->hits, "entities", o->setup.entities,
-		"workers", 1, "huge_pages", !o->setup.no_huge, "source_ns_a_packet",
-		tool_figure(source_ns, 5, "ns/packet"));
+		"seal_level", o->seal, "query_percent", o->queries, "hits", o->hits, "entities",
+		o->setup.entities, "workers", 1, "huge_pages", !o->setup.no_huge,
+		"source_ns_a_packet", tool_figure(source_ns, 5, "ns/packet"));
 }
 
 int main(int argc, char **argv)

@@ -26,8 +26,7 @@ struct sealer {
 	} sessions[SESSIONS];
 };
 
-static void write_file(
-	const struct sealer *s, const char *name, const char *text, char path[128])
+static void write_file(const struct sealer *s, const char *name, const char *text, char path[128])
 {
 	FILE *out;
 
@@ -64,7 +63,8 @@ struct sealer *sealer_create(struct pe_config *config, uint8_t level)
 	pe_secret_random(secret, sizeof secret);
 	hex(secret, digits);
 	write_file(s, "engine.key", digits, path);
-	used = snprintf(text, sizeof text, "engine: {keys: [{secret_file: engine.key}]}\nprincipals:\n");
+	used = snprintf(
+		text, sizeof text, "engine: {keys: [{secret_file: engine.key}]}\nprincipals:\n");
 	for (unsigned i = 0; i < PRINCIPALS; i++) {
 		pe_secret_random(secret, sizeof secret);
 		pe_noise_public(secret, s->public[i]);
@@ -94,7 +94,7 @@ void sealer_open(struct sealer *s, struct pe_trust *trust)
 		uint8_t split[2][32], chain[32], secret[PE_SEAL_SECRET_BYTES];
 		struct pe_session *session;
 
-		if (pe_session_begin(gate->table, s->public[i % PRINCIPALS], s->level, &anywhere,
+		if (pe_session_begin(gate->table, s->public[i % PRINCIPALS], s -> level, &anywhere,
 			    now, &session) != PE_OK)
 			setup_fail("no session", NULL);
 		pe_secret_random(split, sizeof split);

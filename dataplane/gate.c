@@ -8,6 +8,7 @@
 #define BUCKET_SETS    4096u
 #define SWEEP_SESSIONS 64u
 #define SWEEP_LINKS    64u
+#define MAIL_ROOM      16u // of a burst, while other workers hand over
 
 enum kind { PASSES, SEALED, GONE };
 
@@ -226,9 +227,11 @@ static enum kind sort(struct pe_gate *g, const struct pe_message *m)
 		uint64_t id = header_word(m->data, offsetof(struct pe_wire_header, session_id));
 		unsigned worker = pe_session_worker(id);
 
-		if (worker != g->config.index && worker < g->config.worker_count)
+		if (worker == g->config.index || worker >= g->config.worker_count)
+			return SEALED;
+		if (!g->config.mail || !g->config.portable[m->peer.source])
 			return refuse(g, PE_REASON_session_elsewhere);
-		return SEALED;
+		return gate_mail_post(g, worker, m) ? GONE : refuse(g, PE_REASON_steer_full);
 	}
 	if (m->data[offsetof(struct pe_wire_header, type)] == PE_TYPE_CONNECT) {
 		take_connect(g, m);
@@ -329,6 +332,8 @@ unsigned pe_gate_take(
 	g->handshakes = 0;
 	end_leaving(g);
 	connect_waiting(g);
+	if (g->config.mail)
+		count += gate_mail_take(g, messages + count, PE_BURST_MAX - count);
 	for (unsigned i = 0; i < count; i++) {
 		kind[i] = (uint8_t)sort(g, &messages[i]);
 		if (kind[i] == SEALED)
@@ -354,7 +359,12 @@ unsigned pe_gate_take(
 
 unsigned pe_gate_waiting(const struct pe_gate *gate)
 {
-	return gate->waiting_count;
+	return gate->waiting_count + gate_mail_waiting(gate);
+}
+
+unsigned pe_gate_room(const struct pe_gate *gate)
+{
+	return gate_mail_waiting(gate) ? PE_BURST_MAX - MAIL_ROOM : PE_BURST_MAX;
 }
 
 // ---- now and then ----

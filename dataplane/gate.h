@@ -26,6 +26,12 @@
 #define PE_GATE_WAITING_MAX 32u         // HELLOs that wait for a turn
 #define PE_GATE_SOURCES_MAX 256u
 
+// Between all workers' gates: messages of sessions that came to another worker.
+struct pe_gate_mail;
+// NULL: no memory. Created before the gates, destroyed after them.
+struct pe_gate_mail *pe_gate_mail_create(unsigned worker_count);
+void pe_gate_mail_destroy(struct pe_gate_mail *mail);
+
 struct pe_gate_config {
 	struct pe_worker *worker; // whose counters are counted in; its index is `index`
 	unsigned index, worker_count;
@@ -36,6 +42,9 @@ struct pe_gate_config {
 	uint64_t life_ms;
 	uint8_t cookie_seed[32]; // the same for all workers, with the time it was drawn
 	uint64_t cookie_began_ms;
+	struct pe_gate_mail *mail; // NULL: nothing is handed over
+	// By source: an answer may leave by any worker, so that a message may be handed over to its session's
+	bool portable[PE_GATE_SOURCES_MAX];
 	// By source: the least level of its messages, 0 = none, which only trusted peers may use.
 	uint8_t level[PE_GATE_SOURCES_MAX];
 };
@@ -56,11 +65,14 @@ uint32_t pe_gate_session_count(const struct pe_gate *gate);
 // caller's and outlives the gate's use. For each `below` once.
 const struct pe_sink *pe_gate_sink(struct pe_gate *gate, const struct pe_sink *below);
 
+// How many messages the next burst may have: less than PE_BURST_MAX where other workers have handed some over.
+unsigned pe_gate_room(const struct pe_gate *gate);
 // Before the engine's turn, also without messages; after pe_gate_sink. Takes the burst as it came from the sources, whose bytes it
-// may write to. Returns how many are left for the engine, at the front of `messages`, in their order.
+// may write to, and adds what other workers have handed over, up to PE_BURST_MAX. Returns how many are for the engine, at the front of
+// `messages`, which has room for PE_BURST_MAX, in their order.
 unsigned pe_gate_take(
 	struct pe_gate *gate, struct pe_now now, struct pe_message *messages, unsigned count);
-// Handshakes that wait: the worker may not sleep.
+// Handshakes and handed-over messages that wait: the worker may not sleep.
 unsigned pe_gate_waiting(const struct pe_gate *gate);
 // Now and then, beside what the turn does: the clock's work on sessions, and another keyring where one is offered.
 void pe_gate_housekeep(struct pe_gate *gate, struct pe_now now);

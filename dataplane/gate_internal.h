@@ -47,6 +47,8 @@ struct pe_gate {
 	struct gate_waiting waiting[PE_GATE_WAITING_MAX];
 	unsigned waiting_first, waiting_count;
 
+	unsigned letters[PE_WORKERS_MAX]; // of each other worker, that are read in this turn
+
 	// written: main thread, release; read: the worker, acquire
 	_Alignas(64) _Atomic(const struct pe_keyring *) offered;
 	// written: the worker, release; read: main thread, acquire
@@ -72,3 +74,10 @@ void gate_links_sink(struct pe_gate *g);
 void gate_links_follow(struct pe_gate *g, struct pe_session *s, const struct pe_peer *at);
 // Tells the engine of up to `count` kept links whose session is over.
 void gate_links_sweep(struct pe_gate *g, unsigned count);
+
+// gate_mail.c
+// Copies the message for its session's worker; false: that one's ring is full.
+bool gate_mail_post(struct pe_gate *g, unsigned to, const struct pe_message *m);
+unsigned gate_mail_waiting(const struct pe_gate *g);
+// What was handed over, readable until the next call.
+unsigned gate_mail_take(struct pe_gate *g, struct pe_message *messages, unsigned max);

@@ -18,6 +18,7 @@ struct pe_trust {
 	struct pe_keyring *retired[RETIRED_MAX];
 	unsigned retired_count, gate_count;
 	struct pe_gate *gates[PE_WORKERS_MAX];
+	struct pe_gate_mail *mail; // NULL: one worker
 };
 
 enum pe_status pe_trust_check(const struct pe_config *config, struct pe_error *error)
@@ -68,8 +69,19 @@ static enum pe_status make_gates(
 	clock_gettime(CLOCK_MONOTONIC, &at);
 	config.cookie_began_ms = (uint64_t)at.tv_sec * 1000 + (uint64_t)at.tv_nsec / 1000000;
 	pe_secret_random(config.cookie_seed, sizeof config.cookie_seed);
-	for (unsigned i = 0; i < c->source_count; i++)
+	for (unsigned i = 0; i < c->source_count; i++) {
 		config.level[i] = c->sources[i].level;
+		// All workers' sockets have the same address.
+		config.portable[i] = c->sources[i].kind == PE_SOURCE_SOCKET;
+	}
+	if (c->worker_count > 1) {
+		config.mail = t->mail = pe_gate_mail_create(c->worker_count);
+		if (!t->mail) {
+			snprintf(error->text, sizeof error->text,
+				"sessions: no memory for rings between workers");
+			return error->status = PE_NO_MEMORY;
+		}
+	}
 	for (unsigned w = 0; w < c->worker_count && status == PE_OK; w++) {
 		config.index = w;
 		config.worker = pe_engine_worker(engine, w);
@@ -114,6 +126,7 @@ void pe_trust_close(struct pe_trust *trust)
 		return;
 	for (unsigned w = 0; w < trust->gate_count; w++)
 		pe_gate_destroy(trust->gates[w]);
+	pe_gate_mail_destroy(trust->mail);
 	for (unsigned i = 0; i < trust->retired_count; i++)
 		pe_keyring_destroy(trust->retired[i]);
 	pe_keyring_destroy(trust->keyring);

@@ -112,7 +112,8 @@ static unsigned take_burst(struct pe_loop *loop, bool fresh, struct pe_message *
 	unsigned turn, unsigned *seen)
 {
 	const struct pe_workers *all = loop->all;
-	unsigned share = PE_BURST_MAX / all->source_count, count = 0, part;
+	unsigned room = loop->gate ? pe_gate_room(loop->gate) : PE_BURST_MAX;
+	unsigned share = room / all->source_count, count = 0, part;
 
 	for (unsigned i = 0; i < all->source_count; i++) {
 		struct pe_source *source = all->sources[(turn + i) % all->source_count];

@@ -385,6 +385,60 @@ static void test_elsewhere(void)
 	gated_stop(&g);
 }
 
+// Another worker's gate takes messages in, and this one answers.
+static void test_handed_over(void)
+{
+	enum { MANY = 70 }; // more than the ring holds
+	struct pe_peer p = gated_peer(1, 4000, false), away = gated_peer(3, 5000, false);
+	struct pe_gate_config other_config;
+	struct pe_gate_mail *mail;
+	struct pe_gate *other;
+	struct pe_error error;
+	struct client_side c;
+	unsigned answered = 0;
+
+	gated_start(&g, PE_SEAL_SIGN, NULL);
+	mail = pe_gate_mail_create(2);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(mail);
+	pe_gate_destroy(g.gate);
+	g.config.mail = mail;
+	g.config.portable[0] = true;
+	other_config = g.config;
+	other_config.index = 1;
+	CU_ASSERT_EQUAL_FATAL(pe_gate_create(&g.config, g.keyring, &g.gate, &error), PE_OK);
+	CU_ASSERT_EQUAL_FATAL(pe_gate_create(&other_config, g.keyring, &other, &error), PE_OK);
+	(void)pe_gate_sink(other, &g.below);
+	c = gated_client(&g, 1);
+	CU_ASSERT_FATAL(gated_open(&g, &c, &p, PE_SEAL_ENCRYPT));
+	CU_ASSERT(answers(&c, &p));
+	CU_ASSERT_EQUAL(pe_gate_room(g.gate), PE_BURST_MAX);
+	for (unsigned i = 0; i < MANY; i++) {
+		ping(i + 1);
+		(void)gated_send_sealed(&g, &c, &away, NULL);
+		// Received by the other one.
+		pe_count(g.gate->counters, PE_COUNTER_rx_packets, 1);
+		g.h.sent_packets++;
+		CU_ASSERT_EQUAL(pe_gate_take(other, g.h.now, g.messages, 1), 0);
+		g.count = 0;
+	}
+	CU_ASSERT_EQUAL(REASON(steer_full), MANY - 64);
+	CU_ASSERT_EQUAL(pe_gate_waiting(g.gate), 64);
+	CU_ASSERT(pe_gate_room(g.gate) < PE_BURST_MAX);
+	for (unsigned turn = 0; turn < 4; turn++) {
+		gated_turn(&g);
+		for (unsigned r = 0; r < g.reply_count; r++) {
+			CU_ASSERT(gate_same_place(&g.replies[r].to, &away));
+			CU_ASSERT(gated_opens(&g, &c, r));
+			CU_ASSERT_EQUAL(pong_mark(&g.replies[r]), ++answered);
+		}
+	}
+	CU_ASSERT_EQUAL(answered, 64);
+	CU_ASSERT_EQUAL(pe_gate_waiting(g.gate), 0);
+	pe_gate_destroy(other);
+	gated_stop(&g);
+	pe_gate_mail_destroy(mail);
+}
+
 // Each verdict on a CONNECT has its reason.
 static void test_handshakes(void)
 {
@@ -591,6 +645,6 @@ static void test_keyrings(void)
 TESTING_MAIN("guard-gate", {"sessions open, and speak at both levels", test_opens},
 	{"a message and its repeat", test_repeat}, {"what is demanded", test_demands},
 	{"another address", test_moves}, {"notices", test_notices}, {"epochs", test_epochs},
-	{"another worker's session", test_elsewhere}, {"handshakes that fail", test_handshakes},
-	{"no room", test_room}, {"a flood of handshakes", test_flood},
-	{"another keyring", test_keyrings})
+	{"another worker's session", test_elsewhere}, {"handed over", test_handed_over},
+	{"handshakes that fail", test_handshakes}, {"no room", test_room},
+	{"a flood of handshakes", test_flood}, {"another keyring", test_keyrings})
