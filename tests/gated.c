@@ -1,7 +1,6 @@
 #include "gated.h"
 
 #include "dataplane/guard/roster.h"
-#include "testing.h"
 #include "unit/guard/keyring_files.h"
 
 static const char *const key_files[] = {"a.key", "a.psk", NULL};
@@ -13,7 +12,7 @@ static uint8_t *reserve(void *context, const struct pe_peer *peer)
 	struct gated *g = context;
 
 	if (peer->link & 0x80000000u)
-		CU_ASSERT_FATAL(g->kept[peer->link & 0xFF].port != 0);
+		HARNESS_CHECK(g->kept[peer->link & 0xFF].port != 0);
 	if (g->buffers_refused)
 		return NULL;
 	g->reserved++;
@@ -25,7 +24,7 @@ static void commit(void *context, const struct pe_peer *peer, uint8_t *data, uin
 	struct gated *g = context;
 
 	// The gate's own links stay with it.
-	CU_ASSERT((peer->link & PE_GATE_LINK) == 0 && peer->principal == 0);
+	HARNESS_CHECK((peer->link & PE_GATE_LINK) == 0 && peer->principal == 0);
 	g->reserved--;
 	if (bytes && g->reply_count < HARNESS_REPLIES_MAX) {
 		struct gated_reply *r = &g->replies[g->reply_count++];
@@ -59,7 +58,7 @@ static void drop(void *context, const struct pe_peer *peer)
 {
 	struct gated *g = context;
 
-	CU_ASSERT_FATAL((peer->link & 0x80000000u) && g->kept[peer->link & 0xFF].port);
+	HARNESS_CHECK((peer->link & 0x80000000u) && g->kept[peer->link & 0xFF].port);
 	g->kept[peer->link & 0xFF].port = 0;
 	g->kept_count--;
 }
@@ -158,8 +157,8 @@ void gated_start(struct gated *g, uint8_t level, const struct pe_engine_config *
 
 void gated_stop(struct gated *g)
 {
-	CU_ASSERT_EQUAL(pe_gate_waiting(g->gate), 0);
-	CU_ASSERT_EQUAL(g->reserved, 0);
+	HARNESS_CHECK(pe_gate_waiting(g->gate) == 0);
+	HARNESS_CHECK(g->reserved == 0);
 	harness_stop(&g->h);
 	pe_gate_destroy(g->gate);
 	pe_keyring_destroy(g->keyring);
@@ -223,7 +222,7 @@ void gated_turn(struct gated *g)
 	count = pe_gate_take(g->gate, g->h.now, g->messages, count);
 	(void)pe_worker_turn(w, g->h.now, g->messages, count, sink);
 	pe_gate_housekeep(g->gate, g->h.now);
-	CU_ASSERT_EQUAL(g->reserved, 0);
+	HARNESS_CHECK(g->reserved == 0);
 }
 
 bool gated_open(struct gated *g, struct client_side *c, const struct pe_peer *from, uint8_t level)

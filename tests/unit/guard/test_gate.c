@@ -6,6 +6,11 @@
 
 static struct gated g;
 
+static void failed(const char *what, const char *file, int line)
+{
+	CU_assertImplementation(CU_FALSE, (unsigned)line, what, file, "", CU_FALSE);
+}
+
 #define REASON(name)  HARNESS_REASON(&g.h, name)
 #define COUNTER(name) HARNESS_COUNTER(&g.h, name)
 
@@ -642,9 +647,16 @@ static void test_keyrings(void)
 	gated_stop(&g);
 }
 
-TESTING_MAIN("guard-gate", {"sessions open, and speak at both levels", test_opens},
-	{"a message and its repeat", test_repeat}, {"what is demanded", test_demands},
-	{"another address", test_moves}, {"notices", test_notices}, {"epochs", test_epochs},
-	{"another worker's session", test_elsewhere}, {"handed over", test_handed_over},
-	{"handshakes that fail", test_handshakes}, {"no room", test_room},
-	{"a flood of handshakes", test_flood}, {"another keyring", test_keyrings})
+int main(void)
+{
+	static const struct testing_case cases[] = {
+		{"sessions open, and speak at both levels", test_opens},
+		{"a message and its repeat", test_repeat}, {"what is demanded", test_demands},
+		{"another address", test_moves}, {"notices", test_notices}, {"epochs", test_epochs},
+		{"another worker's session", test_elsewhere}, {"handed over", test_handed_over},
+		{"handshakes that fail", test_handshakes}, {"no room", test_room},
+		{"a flood of handshakes", test_flood}, {"another keyring", test_keyrings}};
+
+	harness_failed = failed;
+	return testing_main("guard-gate", cases, sizeof cases / sizeof cases[0]);
+}
