@@ -42,7 +42,9 @@ struct play {
 	uint8_t last[PE_WIRE_BYTES_MAX];
 	uint32_t last_bytes;
 	uint64_t honest;  // messages that a client has sealed
-	uint64_t in, out; // bytes of this turn
+	uint64_t in, out; // bytes of all
+	uint8_t level;    // that is demanded
+	bool opened;      // a session, whole
 };
 
 static void send(struct play *p, const void *data, uint32_t bytes, const struct pe_peer *from)
