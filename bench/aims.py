@@ -30,6 +30,8 @@ def check(figures):
     yield at_least("90 % coalesced / none", over("update_core_coalesced_90", "update_core_1m"), 1.0)
     yield at_least("updates, 1 a packet", median("update_packet_1"), 12e6, millions)
     yield at_least("updates, 16 a packet", median("update_packet_16"), 18e6, millions)
+    yield at_least("the same signed / open", over("update_packet_16_sign", "update_packet_16"), 0.6)
+    yield at_least("the same encrypted / open", over("update_packet_16_encrypt", "update_packet_16"), 0.5)
     yield at_least("queries of 20 hits", median("query_core_20"), 2e6, millions)
     yield at_least("queries of 100 hits", median("query_core_100"), 1e6, millions)
     yield at_least("entities scanned a second, 1000 hits", median("query_scanned_1000"), 250e6, millions)

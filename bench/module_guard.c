@@ -4,10 +4,10 @@
 // a message.
 #include "dataplane/guard/bucket.h"
 #include "dataplane/guard/cookie.h"
-#include "dataplane/guard/noise.h"
-#include "dataplane/guard/replay.h"
-#include "dataplane/guard/seal.h"
-#include "dataplane/guard/secret.h"
+#include "seal/noise.h"
+#include "seal/replay.h"
+#include "seal/seal.h"
+#include "seal/secret.h"
 #include "modules.h"
 
 #include <stddef.h>

@@ -4,6 +4,7 @@
 // "window SECONDS" of its input says. (Its worker polls all the time: whoever does not want that between the windows
 // stops the process by SIGSTOP.)
 #include "dataplane/eal.h"
+#include "sealer.h"
 #include "setup.h"
 #include "stamper.h"
 
@@ -19,6 +20,7 @@
 struct options {
 	struct setup setup;
 	unsigned records, windows, queries, hits;
+	uint8_t seal; // enum pe_seal_level; 0 = none
 	double seconds;
 	bool serve;
 };
@@ -27,6 +29,7 @@ static const struct argp_option option_list[] = {
 	{"records", 'r', "N", 0, "update records a packet, 1 to 16 (1)", 0},
 	{"queries", 'q', "SHARE", 0, "percent of the packets that are a query each (0)", 0},
 	{"hits", 'h', "N", 0, "results of a query on average (20)", 0},
+	{"seal", 'l', "LEVEL", 0, "sign or encrypt: update packets come sealed, in 64 sessions", 0},
 	{"windows", 'w', "N", 0, "measured windows (5)", 0},
 	{"window-ms", 'm', "MS", 0, "length of a window (1000)", 0},
 	{"serve", 's', NULL, 0, "windows as the input asks for them", 0},
@@ -36,7 +39,7 @@ static const struct argp_option option_list[] = {
 static error_t parse_option(int key, char *argument, struct argp_state *state)
 {
 	struct options *o = state->input;
-	unsigned long value = argument ? setup_number(argument, state) : 0;
+	unsigned long value = argument && key != 'l' ? setup_number(argument, state) : 0;
 
 	switch (key) {
 	case ARGP_KEY_INIT:
@@ -51,6 +54,13 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		if (value > 100)
 			argp_error(state, "--queries: 0 to 100");
 		o->queries = (unsigned)value;
+		return 0;
+	case 'l':
+		o->seal = strcmp(argument, "sign") == 0  ? PE_SEAL_SIGN :
+			strcmp(argument, "encrypt") == 0 ? PE_SEAL_ENCRYPT :
+							   0;
+		if (!o->seal)
+			argp_error(state, "--seal: sign or encrypt");
 		return 0;
 	case 'h':
 		o->hits = (unsigned)value;
@@ -150,7 +160,10 @@ static void run(struct pe_engine *engine, const struct stamper *source, const st
 	if (o->queries == 100)
 		snprintf(name, sizeof name, "query_packet_%u", o->hits);
 	else
-		snprintf(name, sizeof name, "update_packet_%u", o->records);
+		snprintf(name, sizeof name, "update_packet_%u%s", o->records,
+			o->seal == PE_SEAL_SIGN            ? "_sign" :
+				o->seal == PE_SEAL_ENCRYPT ? "_encrypt" :
+							     "");
 	json_object_set_new(result, name,
 		tool_figure(rates, o->windows, o->queries == 100 ? "queries/s" : "records/s"));
 	json_object_set_new(result, "last_window", rates_json(&r));
@@ -158,10 +171,10 @@ static void run(struct pe_engine *engine, const struct stamper *source, const st
 
 static json_t *configuration(const struct options *o, double source_ns[5])
 {
-	return json_pack("{s:i,s:i,s:i,s:i,s:i,s:b,s:o}", "records_a_packet", o->records,
-		"query_percent", o->queries, "hits", o->hits, "entities", o->setup.entities,
-		"workers", 1, "huge_pages", !o->setup.no_huge, "source_ns_a_packet",
-		tool_figure(source_ns, 5, "ns/packet"));
+	return json_pack("{s:i,s:i,s:i,s:i,s:i,s:i,s:b,s:o}", "records_a_packet", o->records,
+		"seal_level", o->seal, "query_percent", o->queries, "hits", o->hits, "entities",
+		o->setup.entities, "workers", 1, "huge_pages", !o->setup.no_huge,
+		"source_ns_a_packet", tool_figure(source_ns, 5, "ns/packet"));
 }
 
 int main(int argc, char **argv)
@@ -177,6 +190,7 @@ int main(int argc, char **argv)
 	static struct pe_workers workers;
 	static struct stamper stamper;
 	struct pe_error error;
+	struct sealer *sealer;
 	uint8_t mac[6];
 	double source_ns[5];
 	uint64_t v[PE_COUNTER_COUNT];
@@ -189,6 +203,9 @@ int main(int argc, char **argv)
 		bytes = stamper_query_bytes();
 	snprintf(device, sizeof device, "net_null0,size=%u,copy=0", bytes);
 	setup_config(&o.setup, device, &config);
+	if (o.seal && o.queries) // a query's frame is copied, and so not sealed
+		setup_fail("--seal is for updates alone", NULL);
+	sealer = o.seal ? sealer_create(&config, o.seal) : NULL;
 	if (pe_eal_start(&config, &error) != PE_OK)
 		setup_fail("EAL", &error);
 	setup_open(&config, &workers, mac);
@@ -197,6 +214,11 @@ int main(int argc, char **argv)
 		.query_share = o.queries / 100.0,
 		.hits = o.hits};
 	memcpy(stamper.to_mac, mac, sizeof mac);
+	if (sealer) {
+		sealer_open(sealer, workers.trust);
+		stamper.seal = sealer_seal;
+		stamper.seal_context = sealer;
+	}
 	stamper_init(&stamper);
 	if (!stamper_attach(&stamper, 0))
 		setup_fail("no receive callback on this port", NULL);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "dataplane/config.h"
+#include "dataplane/trust.h"
 #include "dataplane/worker.h"
 #include "tools_json.h"
 

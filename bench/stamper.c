@@ -155,6 +155,8 @@ static uint16_t on_receive(uint16_t port, uint16_t queue, struct rte_mbuf *packe
 		} else {
 			stamp_updates(s, frame);
 		}
+		if (s->seal)
+			s->seal(s->seal_context, frame + HEADERS_BYTES, bytes - HEADERS_BYTES);
 		m->data_len = (uint16_t)bytes;
 		m->pkt_len = bytes;
 	}

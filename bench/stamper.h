@@ -20,6 +20,9 @@ struct stamper {
 	double side_m;         // stamper_init's from here on
 	double radius_m;
 	uint8_t to_mac[6];
+	// puts the seal on a message that is stamped; NULL: none
+	void (*seal)(void *context, uint8_t *message, uint32_t bytes);
+	void *seal_context;
 	uint32_t filled;      // entities that were sent once
 	uint32_t sequence;    // grows with every record: newer for any entity
 	uint32_t query_below; // of 2^16

@@ -99,7 +99,7 @@ class Run:
 
 def updates_and_queries(run):
     """A million entities: memory, the core, and the same from the packet on."""
-    pages = run.reserve(6 * run.engine_bytes(MILLION) + run.engine_bytes(MILLION) * 1.4 + 4 * PORT_BYTES + (300 << 20))
+    pages = run.reserve(8 * run.engine_bytes(MILLION) + run.engine_bytes(MILLION) * 1.4 + 6 * PORT_BYTES + (300 << 20))
     crossings = [1, 5, 10, 25, 50, 100] if run.full else [10]
     covered = [0, 50, 90] if run.full else [90]
     where = ["--core", str(run.worker), "--control-core", str(run.other), *pages]
@@ -113,6 +113,8 @@ def updates_and_queries(run):
                        str(run.worker), *pages)
         packets = {}
         for name, arguments in {"update_packet_1": ["--records", "1"], "update_packet_16": ["--records", "16"],
+                                "update_packet_16_sign": ["--records", "16", "--seal", "sign"],
+                                "update_packet_16_encrypt": ["--records", "16", "--seal", "encrypt"],
                                 "query_packet_20": ["--queries", "100"], "mixed": ["--queries", "10"]}.items():
             packets[name] = start("presence-packet-bench", "--serve", *arguments, *where)
             run.keep("source_" + name, packets[name].ready["source_ns_a_packet"]["median"], "ns/packet")

@@ -1,6 +1,8 @@
 #include "client/internal.h"
+#include "client/secure.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -54,6 +56,28 @@ enum presence_result presence_open_over(const struct presence_transport *transpo
 	return PRESENCE_OK;
 }
 
+// A client over a transport that is open, sealed where the options ask for it.
+static enum presence_result open_session(const struct presence_transport *transport, void *context,
+	const struct presence_options *options, struct presence_client **client, char *error,
+	size_t error_bytes)
+{
+	if (options->session) {
+#ifdef PRESENCE_SESSIONS
+		enum presence_result result = presence_secure_open(
+			transport, context, options, &context, error, error_bytes);
+
+		if (result)
+			return result;
+		transport = &presence_secure;
+#else
+		transport->close(context);
+		snprintf(error, error_bytes, "this library was built without sessions");
+		return PRESENCE_BAD_ARGUMENT;
+#endif
+	}
+	return presence_open_over(transport, context, options, client);
+}
+
 enum presence_result presence_open(const struct presence_options *options,
 	struct presence_client **client, char *error, size_t error_bytes)
 {
@@ -82,7 +106,8 @@ enum presence_result presence_open(const struct presence_options *options,
 			result = presence_shm_open(
 				address.text, options, &context, error, error_bytes);
 			return result ? result :
-					presence_open_over(&presence_shm, context, options, client);
+					open_session(&presence_shm, context, options, client, error,
+						error_bytes);
 		}
 		named.host = address.text;
 		named.port = address.port;
@@ -90,7 +115,8 @@ enum presence_result presence_open(const struct presence_options *options,
 	} else {
 		result = presence_udp_open(options, &context, error, error_bytes);
 	}
-	return result ? result : presence_open_over(&presence_udp, context, options, client);
+	return result ? result :
+			open_session(&presence_udp, context, options, client, error, error_bytes);
 }
 
 void presence_close(struct presence_client *client)
@@ -190,9 +216,12 @@ int client_receive(struct presence_client *client, const struct client_taker *ta
 				pe_wire_check_reply(client->in_data[i], (uint32_t)in[i].iov_len,
 					&view) != PE_REASON_none)
 				client->traffic.malformed++;
-			else if (!client_watch_take(client, client->in_data[i], &view) &&
-				!taker->take(taker->context, &view))
-				client->traffic.unexpected++;
+			else {
+				client_rename(client, client->in_data[i], &view);
+				if (!client_watch_take(client, client->in_data[i], &view) &&
+					!taker->take(taker->context, &view))
+					client->traffic.unexpected++;
+			}
 		}
 		taken += (unsigned)came;
 		if ((unsigned)came < room)

@@ -38,6 +38,9 @@ struct presence_client {
 	uint8_t in_data[CLIENT_IN_MAX][CLIENT_IN_BYTES];
 };
 
+// rename.c. A sound answer: the requests that it names get back the sequences that the client gave them.
+void client_rename(const struct presence_client *client, uint8_t *data, struct pe_wire_view *view);
+
 // Called for each sound message; returns true when it was waited for.
 struct client_taker {
 	void *context;

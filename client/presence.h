@@ -90,6 +90,20 @@ enum presence_priority { PRESENCE_NORMAL, PRESENCE_LOW, PRESENCE_HIGH, PRESENCE_
 
 struct presence_client;
 
+enum presence_level {
+	PRESENCE_SIGN = 1,    // nobody else can make, alter or repeat a message
+	PRESENCE_ENCRYPT = 2, // nor read it
+};
+
+// A session with an engine that has this client's public key in its keyring (docs/sessions.md). Read at presence_open only.
+struct presence_session {
+	uint8_t engine_key[32]; // the engine's public key
+	// with this client's secret key: 64 hexadecimal digits, for its owner only
+	const char *key_file;
+	const char *psk_file; // the pre-shared key likewise; NULL = none
+	uint8_t level;        // enum presence_level; 0 = PRESENCE_SIGN
+};
+
 // All zero is a sound choice: the engine on this machine.
 struct presence_options {
 	// "shm:///run/presence/presence.sock", memory shared with an engine on this machine, or "udp://host:port"; NULL = host and port
@@ -101,7 +115,8 @@ struct presence_options {
 	uint32_t incarnation; // start time of the sender, Unix seconds; 0 = now
 	// wished size of the socket's buffers; 0 = 4 MiB. The system may give less. Of shared memory: of each ring; 0 = what the engine gives
 	uint32_t buffer_bytes;
-	uint32_t stream_id; // 0 = random
+	uint32_t stream_id;                     // 0 = random
+	const struct presence_session *session; // messages are sealed; NULL = they are not
 };
 
 // Resolves the host and opens a socket. On failure *client is NULL and `error` (may be NULL), of error_bytes, says
@@ -112,6 +127,16 @@ void presence_close(struct presence_client *client);
 // to wait on with poll; for reading only through presence_poll
 int presence_socket(const struct presence_client *client);
 uint32_t presence_incarnation(const struct presence_client *client);
+
+// Keys of sessions. As text a key is 64 hexadecimal digits.
+bool presence_key_parse(const char *text, uint8_t key[32]);
+void presence_key_print(const uint8_t key[32], char text[65]);
+// From a file that only its owner may read; false: error says why not.
+bool presence_key_read(const char *path, uint8_t key[32], char *error, size_t error_bytes);
+// A new pair, and the public key of a secret one. PRESENCE_SYSTEM: this library was built without sessions, or the processor lacks what
+// they need.
+enum presence_result presence_key_make(uint8_t secret[32], uint8_t public_key[32]);
+enum presence_result presence_key_public(const uint8_t secret[32], uint8_t public_key[32]);
 
 // Ids. A number in a namespace of the caller's ("mmsi", 8 characters at most): the namespace's bytes, then the number
 // big-endian. Not both may be empty: the nil id is refused by engines.

@@ -27,6 +27,8 @@ struct presence_transport {
 	void (*flush)(void *context);
 	// How many times the other end was found: a higher number than before says that it isn't the one that was there
 	uint64_t (*attached)(const void *context);
+	// What the client called the message that left with this sequence; NULL: just so.
+	uint64_t (*original)(const void *context, uint64_t sequence);
 };
 
 // Which of them a URI means. False: none; error says what is understood.

@@ -252,6 +252,47 @@ static bool read_limits(const struct reader *r, const struct raw_limits *raw, st
 	return true;
 }
 
+static const char *const seal_levels[] = {"none", "sign", "encrypt", NULL};
+
+static bool read_level(const struct reader *r, const char *path, const char *text, uint8_t *level)
+{
+	unsigned value = *level;
+
+	if (!read_word(r, path, text, seal_levels, &value))
+		return false;
+	*level = (uint8_t)value;
+	return true;
+}
+
+static bool read_security(
+	const struct reader *r, const struct raw_security *raw, struct pe_config *c)
+{
+	const char *slash = strrchr(r->file->name, '/');
+	int folder = raw->keyring && raw->keyring[0] != '/' && slash ?
+		(int)(slash + 1 - r->file->name) :
+		0;
+
+	if (!read_level(r, "security.level", raw->level, &c->level) ||
+		!read_u32(r, "security.sessions", raw->sessions, 1, 1u << 20,
+			&c->session_count_max) ||
+		!read_double(r, "security.connects_per_second", raw->connects_per_second, 0, 1e6,
+			&c->connects_per_second) ||
+		!read_double(r, "security.connects_burst", raw->connects_burst, 1, 1e6,
+			&c->connects_burst))
+		return false;
+	if (c->connects_per_second > 0 && c->connects_per_second < 0.01)
+		return fail(r, "security.connects_per_second",
+			"must be 0, for no limit, or at least 0.01", raw->connects_per_second);
+	// From the configuration's folder, as the files that it names are from the keyring's.
+	if (raw->keyring &&
+		(size_t)snprintf(c->keyring, sizeof c->keyring, "%.*s%s", folder, r->file->name,
+			raw->keyring) >= sizeof c->keyring)
+		return fail(r, "security.keyring", "must be a shorter name", raw->keyring);
+	if (c->level && !c->keyring[0])
+		return fail(r, "security.level", "needs a keyring", raw->level);
+	return true;
+}
+
 static bool read_socket(const struct reader *r, const char *path, const struct raw_socket *raw,
 	struct pe_source_config *s)
 {
@@ -267,7 +308,8 @@ static bool read_socket(const struct reader *r, const char *path, const struct r
 	if (!read_u32(r, at, raw->port, 1, 65535, &port))
 		return false;
 	s->port = (uint16_t)port;
-	return true;
+	snprintf(at, sizeof at, "%s.level", path);
+	return read_level(r, at, raw->level, &s->level);
 }
 
 static bool read_ethdev(const struct reader *r, const char *path, const struct raw_ethdev *raw,
@@ -299,6 +341,9 @@ static bool read_ethdev(const struct reader *r, const char *path, const struct r
 	if (!read_u32(r, at, raw->port, 1, 65535, &port))
 		return false;
 	s->port = (uint16_t)port;
+	snprintf(at, sizeof at, "%s.level", path);
+	if (!read_level(r, at, raw->level, &s->level))
+		return false;
 	for (unsigned i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
 		snprintf(at, sizeof at, "%s.%s", path, numbers[i].key);
 		if (!read_u32(r, at, numbers[i].text, numbers[i].least, numbers[i].most,
@@ -415,7 +460,7 @@ static bool read_sources(const struct reader *r, const struct raw_config *raw, s
 		const struct raw_source *source = &raw->sources[i];
 		struct pe_source_config *s = &c->sources[i];
 
-		*s = (struct pe_source_config){0};
+		*s = (struct pe_source_config){.level = c->level};
 		snprintf(path, sizeof path, "sources[%u]", i);
 		snprintf(kind, sizeof kind, "%s.%s", path,
 			source->socket       ? "socket" :
@@ -423,6 +468,10 @@ static bool read_sources(const struct reader *r, const struct raw_config *raw, s
 					       "ethdev");
 		if (!read_one_source(r, path, kind, source, s))
 			return false;
+		if (s->level && !c->keyring[0]) {
+			raw_fail(r->file, r->error, kind, "its level needs security.keyring");
+			return false;
+		}
 		// Without it only loopback would be admitted, and no wire may carry loopback addresses.
 		if (source->ethdev && !raw->admitted) {
 			raw_fail(r->file, r->error, kind,
@@ -596,8 +645,9 @@ static bool read_all(const struct reader *r, const struct raw_config *raw, struc
 	static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
 	unsigned level = c->log_level;
 
-	if (!read_workers(r, &raw->workers, c) || !read_memory(r, &raw->memory, c) ||
-		!read_limits(r, &raw->limits, c) || !read_eal(r, &raw->eal, c) ||
+	if (!read_security(r, &raw->security, c) || !read_workers(r, &raw->workers, c) ||
+		!read_memory(r, &raw->memory, c) || !read_limits(r, &raw->limits, c) ||
+		!read_eal(r, &raw->eal, c) ||
 		!read_bool(r, "telemetry", raw->telemetry, &c->telemetry) ||
 		!read_word(r, "log", raw->log, levels, &level))
 		return false;
@@ -611,6 +661,8 @@ static bool read_all(const struct reader *r, const struct raw_config *raw, struc
 		!read_prefixes(r, "admitted", raw->admitted, raw->admitted_count, true, c->admitted,
 			PE_PREFIXES_MAX, &c->admitted_count))
 		return false;
+	for (unsigned i = 0; i < c->source_count; i++)
+		c->sources[i].level = c->level;
 	return (!raw_has(r->file, "sources") || read_sources(r, raw, c)) &&
 		(!raw_has(r->file, "spaces") || read_spaces(r, raw, c));
 }
@@ -630,6 +682,9 @@ static void set_defaults(struct pe_config *c)
 		.dpdk_mb = 64,
 		.trusted_count = 2,
 		.admitted_count = 2,
+		.session_count_max = 4096,
+		.connects_per_second = 20,
+		.connects_burst = 60,
 		.log_level = PE_LOG_INFO,
 		.engine = {.entity_count_max = 200000, .fence_count_max = 1024},
 	};

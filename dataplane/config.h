@@ -25,7 +25,8 @@ enum pe_source_kind { PE_SOURCE_SOCKET, PE_SOURCE_ETHDEV, PE_SOURCE_RING };
 
 struct pe_source_config {
 	enum pe_source_kind kind;
-	uint16_t port;         // UDP, host order
+	uint16_t port; // UDP, host order
+	uint8_t level; // enum pe_seal_level that messages need at least; 0 = none: from trusted peers
 	struct pe_prefix bind; // socket: where it is bound
 	// ethdev: vdev string, PCI address or the name of a port that EAL has
 	char device[256];
@@ -66,6 +67,13 @@ struct pe_config {
 	unsigned trusted_count, admitted_count;
 	struct pe_prefix trusted[PE_PREFIXES_MAX];
 	struct pe_prefix admitted[PE_PREFIXES_MAX];
+
+	// Sessions (docs/sessions.md): where the keyring is, "" = there are none
+	char keyring[512];
+	uint32_t session_count_max; // a worker
+	uint8_t level;              // of sources that name none
+	// CONNECT messages of an address prefix, a second and at once
+	double connects_per_second, connects_burst;
 
 	bool telemetry;
 	enum pe_log_level log_level;

@@ -42,6 +42,15 @@ static const cyaml_schema_field_t limits_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t security_fields[] = {
+	TEXT(raw_security, keyring),
+	TEXT(raw_security, level),
+	TEXT(raw_security, sessions),
+	TEXT(raw_security, connects_per_second),
+	TEXT(raw_security, connects_burst),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t eal_fields[] = {
 	TEXTS(raw_eal, arguments),
 	CYAML_FIELD_END,
@@ -50,6 +59,7 @@ static const cyaml_schema_field_t eal_fields[] = {
 static const cyaml_schema_field_t socket_fields[] = {
 	TEXT(raw_socket, address),
 	TEXT(raw_socket, port),
+	TEXT(raw_socket, level),
 	CYAML_FIELD_END,
 };
 
@@ -60,6 +70,7 @@ static const cyaml_schema_field_t ethdev_fields[] = {
 	TEXT(raw_ethdev, descriptors),
 	TEXT(raw_ethdev, mtu),
 	TEXT(raw_ethdev, vlan),
+	TEXT(raw_ethdev, level),
 	TEXTS(raw_ethdev, addresses),
 	CYAML_FIELD_END,
 };
@@ -125,6 +136,8 @@ static const cyaml_schema_field_t config_fields[] = {
 		"memory", CYAML_FLAG_OPTIONAL, struct raw_config, memory, memory_fields),
 	CYAML_FIELD_MAPPING(
 		"limits", CYAML_FLAG_OPTIONAL, struct raw_config, limits, limits_fields),
+	CYAML_FIELD_MAPPING(
+		"security", CYAML_FLAG_OPTIONAL, struct raw_config, security, security_fields),
 	CYAML_FIELD_MAPPING("eal", CYAML_FLAG_OPTIONAL, struct raw_config, eal, eal_fields),
 	TEXT(raw_config, telemetry),
 	TEXT(raw_config, log),

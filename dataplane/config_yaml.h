@@ -16,12 +16,16 @@ struct raw_memory {
 		*subscriptions, *huge_pages, *no_huge, *socket_mem_mb;
 };
 
+struct raw_security {
+	char *keyring, *level, *sessions, *connects_per_second, *connects_burst;
+};
+
 struct raw_socket {
-	char *address, *port;
+	char *address, *port, *level;
 };
 
 struct raw_ethdev {
-	char *device, *port, *queues, *descriptors, *mtu, *vlan;
+	char *device, *port, *queues, *descriptors, *mtu, *vlan, *level;
 	char **addresses;
 	unsigned addresses_count;
 };
@@ -63,6 +67,7 @@ struct raw_config {
 	struct raw_workers workers;
 	struct raw_memory memory;
 	struct raw_limits limits;
+	struct raw_security security;
 	struct raw_eal eal;
 	char *telemetry, *log;
 	struct raw_source *sources;

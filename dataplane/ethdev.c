@@ -305,6 +305,7 @@ enum pe_status pe_ethdev_open(const struct pe_config *config, unsigned number,
 		(void)fail(error, own, "does not describe itself: %s", rte_strerror(-failed));
 		goto fail;
 	}
+	e->sessions = config->keyring[0] != '\0';
 	if (getrandom(&e->steer_seed, sizeof e->steer_seed, 0) != sizeof e->steer_seed)
 		e->steer_seed = 1; // spreads as well; only easier to foresee
 	choose_queues(e, &info);

@@ -3,8 +3,8 @@
 // (main thread), and ethdev_burst.c, which moves the packets (workers).
 //
 // Hand-over, when the port has fewer queues than there are workers:
-//   receive  worker 0 takes everything and passes on by a hash of the sender, one ring a worker, single
-//            producer and single consumer; full = dropped as steer_full
+//   receive  worker 0 takes everything and passes on by a hash of the sender, or by the session of a sealed message,
+//            one ring a worker, single producer and single consumer; full = dropped as steer_full
 //   send     workers without a queue pass their frames to worker 0, one ring, many producers and one consumer;
 //            full = tx_dropped
 #pragma once
@@ -43,6 +43,7 @@ struct pe_ethdev {
 	// immutable while workers run
 	uint16_t port_id;
 	bool started, tx_checksums;
+	bool sessions; // sealed messages are passed on by their session's worker
 	unsigned rx_queues, tx_queues, lane_count;
 	uint32_t steer_seed;
 	struct pe_net_local local;

@@ -1,4 +1,5 @@
 #include "ethdev.h"
+#include "guard/unseal.h"
 
 #include <rte_ethdev.h>
 
@@ -160,6 +161,21 @@ static void hold(
 	lane->held[lane->held_count++] = m;
 }
 
+// The worker of a sealed message's session, wherever it comes from now.
+static unsigned steer_session(const struct pe_ethdev *e, struct rte_mbuf *m, unsigned by_sender)
+{
+	const struct pe_net_packet *p = packet_of(m);
+	const uint8_t *message = rte_pktmbuf_mtod_offset(m, const uint8_t *, p->payload_offset);
+	uint64_t session_id;
+
+	if (!pe_is_sealed(message, p->payload_bytes))
+		return by_sender;
+	memcpy(&session_id, message + offsetof(struct pe_wire_header, session_id),
+		sizeof session_id);
+	return pe_session_worker(session_id) < e->lane_count ? pe_session_worker(session_id) :
+							       by_sender;
+}
+
 // One of worker 0's messages when others have no queue. True: it is ours.
 static bool steer(struct pe_ethdev *e, struct rte_mbuf *m, struct pe_counters *counters)
 {
@@ -167,6 +183,8 @@ static bool steer(struct pe_ethdev *e, struct rte_mbuf *m, struct pe_counters *c
 		pe_net_steer(packet_of(m), e->steer_seed) % e->lane_count :
 		0;
 
+	if (e->sessions && e->rx_queues < e->lane_count)
+		to = steer_session(e, m, to);
 	if (to == 0)
 		return true;
 	if (rte_ring_sp_enqueue(e->lanes[to].steered, m) != 0) {

@@ -1,3 +1,4 @@
+#include "trust.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -32,15 +33,20 @@ static void *control(void *context)
 	return NULL;
 }
 
-static void set_phase(struct pe_workers *all, enum pe_phase phase)
+void pe_workers_wake(struct pe_workers *all)
 {
 	const uint64_t one = 1;
 
-	// PHASE: release
-	atomic_store_explicit(&all->phase, (unsigned)phase, memory_order_release);
 	for (unsigned w = 0; w < all->loop_count; w++)
 		if (write(all->loops[w].wake_fd, &one, sizeof one) != sizeof one)
 			continue; // full: it is awake already
+}
+
+static void set_phase(struct pe_workers *all, enum pe_phase phase)
+{
+	// PHASE: release
+	atomic_store_explicit(&all->phase, (unsigned)phase, memory_order_release);
+	pe_workers_wake(all);
 }
 
 // Until every worker has found nothing to do in this phase.
@@ -98,8 +104,10 @@ enum pe_status pe_workers_start(struct pe_workers *all, struct pe_error *error)
 	for (unsigned w = 0; w < all->config->worker_count; w++) {
 		struct pe_loop *loop = &all->loops[w];
 
-		*loop = (struct pe_loop){
-			.all = all, .index = w, .worker = pe_engine_worker(all->engine, w)};
+		*loop = (struct pe_loop){.all = all,
+			.index = w,
+			.worker = pe_engine_worker(all->engine, w),
+			.gate = pe_trust_gate(all->trust, w)};
 		loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 		if (loop->wake_fd < 0) {
 			snprintf(

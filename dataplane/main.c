@@ -4,6 +4,7 @@
 #include "eal.h"
 #include "stats.h"
 #include "telemetry.h"
+#include "trust.h"
 
 #include <argp.h>
 #include <errno.h>
@@ -69,7 +70,8 @@ static const struct argp argp = {
 	.options = option_list,
 	.parser = parse_option,
 	.doc = "A presence engine on DPDK: where entities are, who is near.\v"
-	       "Signals: SIGTERM, SIGINT and SIGHUP drain and end, SIGUSR1 prints the counters.",
+	       "Signals: SIGTERM and SIGINT drain and end, SIGHUP reads the keyring again (and ends where there is none), "
+	       "SIGUSR1 prints the counters.",
 };
 
 static int exit_code(enum pe_status status)
@@ -121,7 +123,7 @@ static enum pe_status open_sources(struct pe_workers *workers, struct pe_error *
 		if (status != PE_OK)
 			return status;
 		workers->source_count++;
-		if (workers->sources[i]->beyond_loopback)
+		if (workers->sources[i]->beyond_loopback && !config->keyring[0])
 			pe_log(PE_LOG_WARNING,
 				"%s is reachable from other machines and nothing is authenticated: whoever can send to "
 				"it can publish for any entity, under any source address",
@@ -142,8 +144,22 @@ static void say_ready(const struct pe_workers *workers)
 		workers->loop_count == 1 ? "" : "s", line);
 }
 
-static void wait_for_the_end(
-	const struct pe_workers *workers, const sigset_t *set, unsigned duration_s)
+static void wake(void *context)
+{
+	pe_workers_wake(context);
+}
+
+static void reload(struct pe_workers *workers)
+{
+	struct pe_error error = {0};
+
+	if (pe_trust_reload(workers->trust, wake, workers, &error) != PE_OK)
+		pe_log(PE_LOG_ERROR, "the keyring before stays in use: %s", error.text);
+	else
+		pe_log(PE_LOG_INFO, "the keyring was read again");
+}
+
+static void wait_for_the_end(struct pe_workers *workers, const sigset_t *set, unsigned duration_s)
 {
 	struct timespec limit = {.tv_sec = duration_s ? duration_s : 3600};
 	struct timespec start, at;
@@ -152,12 +168,14 @@ static void wait_for_the_end(
 	for (;;) {
 		int got = sigtimedwait(set, NULL, &limit);
 
-		if (got == SIGTERM || got == SIGINT || got == SIGHUP) {
+		if (got == SIGTERM || got == SIGINT || (got == SIGHUP && !workers->trust)) {
 			pe_log(PE_LOG_INFO, "SIG%s: draining", sigabbrev_np(got));
 			return;
 		}
 		if (got == SIGUSR1)
 			pe_stats_print(workers);
+		if (got == SIGHUP)
+			reload(workers);
 		if (duration_s == 0)
 			continue;
 		clock_gettime(CLOCK_MONOTONIC, &at);
@@ -183,6 +201,11 @@ static int run(const struct pe_config *config, const struct options *options)
 	if (status != PE_OK)
 		goto stop_eal;
 	pe_engine_print_plan(workers.engine, stderr);
+	status = pe_trust_open(config, workers.engine, &workers.trust, &error);
+	if (status != PE_OK)
+		goto close_sources;
+	if (workers.trust)
+		pe_trust_say(workers.trust);
 	status = open_sources(&workers, &error);
 	if (status != PE_OK)
 		goto close_sources;
@@ -204,6 +227,7 @@ close_sources:
 	pe_telemetry_forget();
 	for (unsigned i = 0; i < workers.source_count; i++)
 		workers.sources[i]->ops->close(workers.sources[i]);
+	pe_trust_close(workers.trust);
 	pe_engine_destroy(workers.engine);
 stop_eal:
 	pe_eal_stop();
@@ -228,6 +252,8 @@ int main(int argc, char **argv)
 	if (options.doctor)
 		return pe_doctor(stdout);
 	status = pe_config_load(options.config, &config, &error);
+	if (status == PE_OK && options.check_config)
+		status = pe_trust_check(&config, &error);
 	if (status != PE_OK) {
 		pe_log(PE_LOG_ERROR, "%s", error.text);
 		code = status == PE_IO ? EX_NOINPUT : exit_code(status);

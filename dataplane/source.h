@@ -14,7 +14,8 @@
 struct pe_source;
 
 struct pe_source_ops {
-	// Up to max messages, readable until release. *seen = packets taken, messages or not. Not fresh: nothing from
+	// Up to max messages, the worker's alone until release: what is sealed is opened in place. Their peers' links have bit 30 clear, which
+	// is the gate's (gate.h); and so have those that keep gives. *seen = packets taken, messages or not. Not fresh: nothing from
 	// outside, only what another worker has handed over.
 	unsigned (*receive)(struct pe_source *source, unsigned worker, bool fresh,
 		struct pe_message *messages, unsigned max, unsigned *seen,

@@ -113,6 +113,8 @@ static bool housekeep(struct pe_loop *loop, unsigned *phase, bool quiet)
 	part_from_departed(loop);
 	// PHASE: acquire
 	*phase = atomic_load_explicit(&loop->all->phase, memory_order_acquire);
+	if (loop->gate)
+		pe_gate_housekeep(loop->gate, now());
 	if (quiet && *phase != PE_PHASE_RUN && pe_worker_in_flight(loop->worker) == 0)
 		// PHASE: release: what it has counted comes before
 		atomic_store_explicit(&loop->quiet_phase, *phase, memory_order_release);
@@ -123,7 +125,8 @@ static unsigned take_burst(struct pe_loop *loop, bool fresh, struct pe_message *
 	unsigned turn, unsigned *seen)
 {
 	const struct pe_workers *all = loop->all;
-	unsigned share = PE_BURST_MAX / all->source_count, count = 0, part;
+	unsigned room = loop->gate ? pe_gate_room(loop->gate) : PE_BURST_MAX;
+	unsigned share = room / all->source_count, count = 0, part;
 
 	for (unsigned i = 0; i < all->source_count; i++) {
 		struct pe_source *source = all->sources[(turn + i) % all->source_count];
@@ -140,11 +143,12 @@ int pe_worker_run(void *context)
 	struct pe_loop *loop = context;
 	const struct pe_workers *all = loop->all;
 	struct pe_counters *counters = pe_worker_counters(loop->worker);
-	const struct pe_sink sink = {.context = loop,
+	const struct pe_sink sources = {.context = loop,
 		.reserve = sink_reserve,
 		.commit = sink_commit,
 		.keep = sink_keep,
 		.drop = sink_drop};
+	const struct pe_sink *sink = loop->gate ? pe_gate_sink(loop->gate, &sources) : &sources;
 	struct pe_message messages[PE_BURST_MAX];
 	unsigned phase = PE_PHASE_RUN;
 	uint32_t idle_turns = 0;
@@ -156,7 +160,11 @@ int pe_worker_run(void *context)
 		count = take_burst(loop, phase <= PE_PHASE_DRAIN, messages, turn, &seen);
 		if (phase >= PE_PHASE_SETTLE)
 			pe_worker_end_subscriptions(loop->worker);
-		done = pe_worker_turn(loop->worker, now(), messages, count, &sink);
+		if (loop->gate)
+			count = pe_gate_take(loop->gate, now(), messages, count);
+		done = pe_worker_turn(loop->worker, now(), messages, count, sink);
+		if (loop->gate)
+			done += pe_gate_waiting(loop->gate);
 		for (unsigned i = 0; i < all->source_count; i++) {
 			all->sources[i]->ops->flush(all->sources[i], loop->index, counters);
 			all->sources[i]->ops->release(all->sources[i], loop->index);

@@ -3,6 +3,7 @@
 // pe_workers_join; the functions here are the main thread's.
 #pragma once
 
+#include "gate.h"
 #include "source.h"
 
 #include <pthread.h>
@@ -23,7 +24,8 @@ struct pe_loop { // one worker's
 	struct pe_workers *all;
 	unsigned index;
 	struct pe_worker *worker;
-	int wake_fd; // written: main thread, to end a sleep; read: the worker
+	struct pe_gate *gate; // NULL: there are no sessions
+	int wake_fd;          // written: main thread, to end a sleep; read: the worker
 	// written: the worker, release; read: main thread, acquire. The phase in which the worker last found nothing
 	// left to do; it pairs with `phase`, so that what main sees of "quiet" is later than its change of phase.
 	_Alignas(64) _Atomic unsigned quiet_phase;
@@ -33,17 +35,21 @@ struct pe_workers {
 	const struct pe_config *config;
 	struct pe_engine *engine;
 	struct pe_source *sources[PE_SOURCES_MAX];
+	struct pe_trust *trust; // NULL: there are no sessions
 	unsigned source_count, loop_count;
 	_Atomic unsigned phase; // written: main thread, release; read: workers and control, acquire
 	pthread_t control;
 	struct pe_loop loops[PE_WORKERS_MAX];
 };
 
-// config, engine and sources are filled in by the caller.
+// config, engine, trust and sources are filled in by the caller.
 [[nodiscard]] enum pe_status pe_workers_start(struct pe_workers *workers, struct pe_error *error);
 // Takes what is queued, waits until nothing is in flight and ends the threads. Each step is bounded by limit_ms; false
 // = a bound was hit and something may still have been in flight. The sources are still open afterwards.
 bool pe_workers_drain(struct pe_workers *workers, uint32_t limit_ms);
+
+// Ends the sleep of those who sleep.
+void pe_workers_wake(struct pe_workers *workers);
 
 // The body of a worker's lcore, until PE_PHASE_STOP. context = its struct pe_loop. Returns 0.
 int pe_worker_run(void *context);

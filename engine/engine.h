@@ -149,6 +149,9 @@ void pe_worker_end_subscriptions(struct pe_worker *worker);
 
 // *peer has gone, and nothing reaches it any more: its subscriptions on this worker end. Not within a turn.
 void pe_worker_depart(struct pe_worker *worker, const struct pe_peer *peer);
+// What a link that the sink has kept leads to is over: the subscription that it was kept for ends with the next turns, like one whose
+// lease has run out.
+void pe_worker_end_link(struct pe_worker *worker, uint32_t link);
 
 // Before and after the thread sleeps or blocks.
 void pe_worker_offline(struct pe_worker *worker);

@@ -441,6 +441,7 @@ void pe_watch_gone(struct pe_worker *w, uint32_t handle);
 unsigned pe_watch_begin_turn(struct pe_worker *w);
 void pe_watch_leave(struct pe_worker *w); // pe_worker_end_subscriptions
 void pe_watch_depart(struct pe_worker *w, const struct pe_peer *peer); // pe_worker_depart
+void pe_watch_end_link(struct pe_worker *w, uint32_t link);            // pe_worker_end_link
 void pe_watch_start_clock(struct pe_worker *w);                        // before the first one
 unsigned pe_watch_turn(struct pe_worker *w);
 uint32_t pe_watch_idle_ms(const struct pe_worker *w, uint32_t tick, uint32_t cap);

@@ -235,6 +235,21 @@ void pe_watch_depart(struct pe_worker *w, const struct pe_peer *peer)
 	}
 }
 
+void pe_watch_end_link(struct pe_worker *w, uint32_t link)
+{
+	struct pe_watch *x = w->watch;
+
+	for (uint32_t i = 0; i < x->subscription_count_max; i++) {
+		struct pe_subscription *s = &x->subscriptions[i];
+
+		if (s->state == PE_SUBSCRIPTION_FREE || s->state == PE_SUBSCRIPTION_ENDING ||
+			s->peer.link != link)
+			continue;
+		s->lease_tick = w->tick;
+		pe_watch_set_timer(w, s);
+	}
+}
+
 static uint32_t lease_of(uint32_t expiration_ms)
 {
 	if (!expiration_ms)

@@ -436,6 +436,12 @@ void pe_worker_depart(struct pe_worker *worker, const struct pe_peer *peer)
 		pe_watch_depart(worker, peer);
 }
 
+void pe_worker_end_link(struct pe_worker *worker, uint32_t link)
+{
+	if (worker->watch)
+		pe_watch_end_link(worker, link);
+}
+
 void pe_worker_offline(struct pe_worker *worker)
 {
 	(void)worker;

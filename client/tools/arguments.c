@@ -211,3 +211,24 @@ int exit_code(enum presence_result result, struct presence_refusal refusal)
 	}
 	return EX_OSERR;
 }
+
+bool argument_session(
+	int key, char *text, struct presence_session *session, struct presence_options *options)
+{
+	options->session = session;
+	switch (key) {
+	case ARGUMENT_KEY:
+		session->key_file = text;
+		return true;
+	case ARGUMENT_ENGINE_KEY:
+		return presence_key_parse(text, session->engine_key);
+	case ARGUMENT_PSK:
+		session->psk_file = text;
+		return true;
+	default:
+		session->level = strcmp(text, "sign") == 0 ? PRESENCE_SIGN :
+			strcmp(text, "encrypt") == 0       ? PRESENCE_ENCRYPT :
+							     0;
+		return session->level != 0;
+	}
+}

@@ -23,6 +23,20 @@ bool argument_state(const char *text, uint8_t *state, uint8_t *custom);
 bool argument_power(const char *text, uint8_t *mode);
 bool argument_mask(const char *text, bool states, uint16_t *mask); // "mobile,static"
 
+// The options --key, --engine-key, --psk and --level of the tools: false when a text is none of theirs. The session is made known to the
+// options with the first of them.
+enum { ARGUMENT_KEY = 0x1000, ARGUMENT_ENGINE_KEY, ARGUMENT_PSK, ARGUMENT_LEVEL };
+#define ARGUMENT_SESSION_OPTIONS \
+	{"key", ARGUMENT_KEY, "FILE", 0, "speak in a session: the file with our secret key", 0}, \
+		{"engine-key", ARGUMENT_ENGINE_KEY, "HEX", 0, \
+			"the engine's public key; it prints it when it starts", 0}, \
+		{"psk", ARGUMENT_PSK, "FILE", 0, "the pre-shared key, where there is one", 0}, \
+	{ \
+		"level", ARGUMENT_LEVEL, "LEVEL", 0, "sign (default) or encrypt", 0 \
+	}
+bool argument_session(
+	int key, char *text, struct presence_session *session, struct presence_options *options);
+
 // Negative numbers look like options: an argument that starts with a minus sign and a digit or a point gets a blank in
 // front, which the parsers above skip. The copies live as long as the program.
 void argument_protect(int argc, char **argv);

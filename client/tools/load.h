@@ -16,6 +16,7 @@
 
 struct load_config {
 	struct presence_options engine;
+	struct presence_session session; // where the options name one
 	uint8_t space[16], geo_space[16];
 	uint32_t counts[LOAD_CROWDS_MAX]; // by enum load_motion
 	const char *replay;

@@ -39,6 +39,7 @@ static const struct argp_option options[] = {
 	{"uri", 'u', "URI", 0,
 		"instead of both: udp://host:port, or shm://PATH for memory shared with an engine here",
 		0},
+	ARGUMENT_SESSION_OPTIONS,
 	{"space", 's', "UUID", 0,
 		"CARTESIAN space of the crowds (the built-in configuration's \"local\")", 0},
 	{"geo-space", KEY_GEO_SPACE, "UUID", 0, "GEODETIC space of the recording (its \"world\")",
@@ -135,6 +136,12 @@ static error_t parse(int key, char *text, struct argp_state *state)
 	case 'p':
 		good = argument_u64(text, 65535, &n) && n;
 		c->engine.port = (uint16_t)n;
+		break;
+	case ARGUMENT_KEY:
+	case ARGUMENT_ENGINE_KEY:
+	case ARGUMENT_PSK:
+	case ARGUMENT_LEVEL:
+		good = argument_session(key, text, &c->session, &c->engine);
 		break;
 	case 's':
 		good = presence_id_parse(text, c->space);

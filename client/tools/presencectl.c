@@ -423,6 +423,7 @@ static const struct {
 struct common {
 	struct ctl ctl;
 	struct presence_options options;
+	struct presence_session session;
 	int command; // index in argv
 };
 
@@ -436,6 +437,7 @@ static const struct argp_option common_options[] = {
 	{"json", 'j', NULL, 0, "print JSON; also behind the command", 0},
 	{"timeout", 't', "TIME", 0, "wait for an answer before a retry (250ms)", 0},
 	{"attempts", 'a', "N", 0, "sendings of one request (4)", 0},
+	ARGUMENT_SESSION_OPTIONS,
 	{0},
 };
 
@@ -469,6 +471,12 @@ static error_t parse_common(int key, char *text, struct argp_state *state)
 		good = argument_u64(text, 16, &n) && n;
 		c->options.attempts = (uint32_t)n;
 		break;
+	case ARGUMENT_KEY:
+	case ARGUMENT_ENGINE_KEY:
+	case ARGUMENT_PSK:
+	case ARGUMENT_LEVEL:
+		good = argument_session(key, text, &c->session, &c->options);
+		break;
 	case ARGP_KEY_ARG:
 		c->command = state->next - 1;
 		state->next = state->argc;
@@ -496,7 +504,8 @@ int main(int argc, char **argv)
 		"  explain ID point|sphere|box|…, explain ID --subscription N --fence N\n"
 		"  heat point|sphere|box|--polygon|… [--cells SIZE]\n"
 		"  watch sphere|box|--polygon|--oriented-box|--frustum …, or --fences FILE\n"
-		"  stats\n\n"
+		"  stats\n"
+		"  keygen FILE\n\n"
 		"Exit codes: 0 done, 64 usage, 65 refused, 68 unknown host, 69 no answer, 71 system error, 75 try again, "
 		"77 not permitted.",
 		NULL, NULL, NULL};
@@ -506,6 +515,8 @@ int main(int argc, char **argv)
 	argp_err_exit_status = EX_USAGE;
 	argument_protect(argc, argv);
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &c);
+	if (strcmp(argv[c.command], "keygen") == 0)
+		return ctl_keygen(&c.ctl, argc - c.command, argv + c.command);
 	for (unsigned i = 0; i < sizeof commands / sizeof commands[0]; i++) {
 		enum presence_result result;
 		int code;

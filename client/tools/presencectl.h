@@ -24,6 +24,8 @@ int ctl_explain(struct ctl *ctl, int argc, char **argv);
 int ctl_heat(struct ctl *ctl, int argc, char **argv);
 int ctl_stats(struct ctl *ctl, int argc, char **argv);
 int ctl_watch(struct ctl *ctl, int argc, char **argv);
+// Without an engine.
+int ctl_keygen(struct ctl *ctl, int argc, char **argv);
 
 // An id and the words of a query, or the names of a fence (then query is NULL); lives as long as the program. Ends the program where they
 // are none.

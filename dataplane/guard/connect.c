@@ -1,5 +1,5 @@
 #include "connect.h"
-#include "secret.h"
+#include "seal/secret.h"
 
 #include <string.h>
 

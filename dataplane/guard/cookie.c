@@ -1,5 +1,5 @@
 #include "cookie.h"
-#include "secret.h"
+#include "seal/secret.h"
 
 #include <sodium.h>
 #include <string.h>

@@ -1,28 +1,6 @@
 #include "keyring_internal.h"
 
-#include <sodium.h>
 #include <stdlib.h>
-
-void pe_keyring_public_id(const uint8_t public[32], uint8_t id[8])
-{
-	static const char what[] = "presenced key id";
-	uint8_t text[sizeof what - 1 + 32], hash[32];
-
-	memcpy(text, what, sizeof what - 1);
-	memcpy(text + sizeof what - 1, public, 32);
-	(void)crypto_hash_sha256(hash, text, sizeof text);
-	memcpy(id, hash, 8);
-}
-
-void pe_keyring_mac_key(const uint8_t public[32], uint8_t mac_key[32])
-{
-	static const char what[] = "presenced mac key";
-	uint8_t text[sizeof what - 1 + 32];
-
-	memcpy(text, what, sizeof what - 1);
-	memcpy(text + sizeof what - 1, public, 32);
-	(void)crypto_hash_sha256(mac_key, text, sizeof text);
-}
 
 void pe_keyring_destroy(struct pe_keyring *keyring)
 {
@@ -129,5 +107,15 @@ unsigned pe_keyring_roles(
 		if (grant->every_space || memcmp(grant->space_id, space_id, 16) == 0)
 			roles |= grant->roles;
 	}
+	return roles;
+}
+
+unsigned pe_keyring_roles_any(const struct pe_keyring *keyring, uint32_t principal)
+{
+	const struct pe_principal *p = &keyring->principals[principal];
+	unsigned roles = 0;
+
+	for (uint32_t i = 0; i < p->grant_count; i++)
+		roles |= keyring->grants[p->first_grant + i].roles;
 	return roles;
 }

@@ -46,6 +46,7 @@ struct pe_principal {
 	char name[64];
 	uint8_t level; // enum pe_seal_level: the least that is accepted
 	uint32_t first_grant, grant_count;
+	uint32_t number; // stays the principal's from keyring to keyring (roster.h)
 };
 
 // A principal's key. Sorted by `public`.
@@ -100,12 +101,10 @@ const struct pe_keyring_key *pe_keyring_find(
 const uint8_t *pe_keyring_psk(
 	const struct pe_keyring *keyring, const struct pe_keyring_key *key); // 32 bytes
 
+// What the principal may do somewhere at all: roles or'ed over all its grants.
+unsigned pe_keyring_roles_any(const struct pe_keyring *keyring, uint32_t principal);
 // Whose entity it is by the keyring; PE_PRINCIPAL_NONE: nobody's.
 uint32_t pe_keyring_owner(const struct pe_keyring *keyring, const uint8_t entity_id[16]);
 // What the principal may do somewhere in this space: roles or'ed over its grants, areas left aside.
 unsigned pe_keyring_roles(
 	const struct pe_keyring *keyring, uint32_t principal, const uint8_t space_id[16]);
-
-// What is derived from a public key of an engine; also for those who talk to it.
-void pe_keyring_public_id(const uint8_t public[32], uint8_t id[8]);
-void pe_keyring_mac_key(const uint8_t public[32], uint8_t mac_key[32]);

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "keyring.h"
-#include "secret.h"
+#include "seal/secret.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 #include "keyring_internal.h"
 #include "keyring_read.h"
-#include "seal.h"
+#include "seal/chain.h"
 
 #include <errno.h>
 #include <sodium.h>
@@ -53,8 +53,8 @@ static bool read_engine(
 				&key->until_ms))
 			return false;
 		(void)crypto_scalarmult_base(key->public, key->secret);
-		pe_keyring_public_id(key->public, key->id);
-		pe_keyring_mac_key(key->public, key->mac_key);
+		pe_chain_key_id(key->public, key->id);
+		pe_chain_mac_key(key->public, key->mac_key);
 		k->engine_key_count = i + 1;
 		for (unsigned j = 0; j < i; j++)
 			if (memcmp(k->engine_keys[j].id, key->id, sizeof key->id) == 0) {

@@ -1,6 +1,6 @@
 #include "keyring_read.h"
-#include "seal.h"
-#include "secret.h"
+#include "seal/seal.h"
+#include "seal/secret.h"
 
 #include <errno.h>
 #include <fcntl.h>

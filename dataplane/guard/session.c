@@ -1,5 +1,6 @@
 #include "session.h"
-#include "secret.h"
+#include "seal/chain.h"
+#include "seal/secret.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -28,22 +29,6 @@ struct pe_session_table {
 	uint64_t slot_mask;
 	uint32_t key_mask, count, free, sweep_at, keyring_number;
 };
-
-void pe_session_chain_start(const uint8_t split[32], uint8_t chain[32])
-{
-	pe_noise_mac(split, "presenced chain", 15, chain);
-}
-
-void pe_session_chain_step(uint8_t chain[32], uint8_t secret[PE_SEAL_SECRET_BYTES])
-{
-	uint8_t out[32];
-
-	pe_noise_mac(chain, "presenced seal", 14, out);
-	memcpy(secret, out, PE_SEAL_SECRET_BYTES);
-	pe_noise_mac(chain, "presenced next", 14, out);
-	memcpy(chain, out, 32);
-	pe_secret_wipe(out, sizeof out);
-}
 
 static uint64_t power_of_two(uint64_t least)
 {
@@ -169,6 +154,7 @@ static bool in_keyring(struct pe_session_table *t, struct pe_session *s, struct 
 	left = key->until_ms - now.wall_ms;
 	s->ends_ms = left < life && now.mono_ms + left < life ? now.mono_ms + left : life;
 	s->principal = key->principal;
+	s->principal_number = pe_keyring_principal(t->keyring, key->principal)->number;
 	s->keyring_number = t->keyring_number;
 	return true;
 }
@@ -239,6 +225,7 @@ enum pe_status pe_session_begin(struct pe_session_table *table, const uint8_t st
 		.heard_ms = now.mono_ms,
 		.epoch_ms = now.mono_ms,
 		.peer = *peer,
+		.first = *peer,
 		.level = level,
 		.proved = true};
 	memcpy(s->static_key, static_key, 32);
@@ -261,13 +248,13 @@ void pe_session_key(struct pe_session_table *table, struct pe_session *session, 
 	struct pe_session *s = session;
 	uint8_t secret[PE_SEAL_SECRET_BYTES];
 
-	pe_session_chain_start(first, s->receive_secrets.chain);
-	pe_session_chain_step(s->receive_secrets.chain, s->current);
-	pe_session_chain_step(s->receive_secrets.chain, s->receive_secrets.next);
+	pe_chain_start(first, s->receive_secrets.chain);
+	pe_chain_step(s->receive_secrets.chain, s->current);
+	pe_chain_step(s->receive_secrets.chain, s->receive_secrets.next);
 	pe_seal_expand(table->seal, s->current, &s->receive);
-	pe_session_chain_start(second, s->send_secrets.chain);
-	pe_session_chain_step(s->send_secrets.chain, secret);
-	pe_session_chain_step(s->send_secrets.chain, s->send_secrets.next);
+	pe_chain_start(second, s->send_secrets.chain);
+	pe_chain_step(s->send_secrets.chain, secret);
+	pe_chain_step(s->send_secrets.chain, s->send_secrets.next);
 	pe_seal_expand(table->seal, secret, &s->send);
 	pe_secret_wipe(secret, sizeof secret);
 	pe_secret_wipe(first, 32);
@@ -283,19 +270,32 @@ void pe_session_times(const struct pe_session_table *table, const struct pe_sess
 	*idle_s = table->config.idle_ms / 1000;
 }
 
-static struct pe_session *find(struct pe_session_table *t, uint64_t session_id)
+struct pe_session *pe_session_find(struct pe_session_table *table, uint64_t session_id)
 {
-	const struct slot *slot = slot_of(t, session_id);
+	const struct slot *slot = slot_of(table, session_id);
 
 	return slot->id && slot->id == (session_id & ~(uint64_t)0xFF) ?
-		&t->entries[slot->entry - 1] :
+		&table->entries[slot->entry - 1] :
 		NULL;
+}
+
+struct pe_session *pe_session_alive(
+	struct pe_session_table *table, uint64_t session_id, struct pe_now now)
+{
+	struct pe_session *s = pe_session_find(table, session_id);
+
+	return s && !has_ended(table, s, now) ? s : NULL;
+}
+
+uint32_t pe_session_number(const struct pe_session_table *table, const struct pe_session *session)
+{
+	return (uint32_t)(session - table->entries);
 }
 
 enum pe_session_verdict pe_session_admit(struct pe_session_table *table, uint64_t session_id,
 	uint64_t sequence, unsigned index, struct pe_now now, struct pe_session_opening *opening)
 {
-	struct pe_session *s = find(table, session_id);
+	struct pe_session *s = pe_session_find(table, session_id);
 	uint8_t ahead;
 
 	assert(index < PE_BURST_MAX);
@@ -334,9 +334,9 @@ static void next_epoch(struct pe_session_table *t, struct pe_session *s, struct 
 	memcpy(s->previous, s->current, sizeof s->previous);
 	memcpy(s->current, s->receive_secrets.next, sizeof s->current);
 	pe_seal_expand(t->seal, s->current, &s->receive);
-	pe_session_chain_step(s->receive_secrets.chain, s->receive_secrets.next);
+	pe_chain_step(s->receive_secrets.chain, s->receive_secrets.next);
 	pe_seal_expand(t->seal, s->send_secrets.next, &s->send);
-	pe_session_chain_step(s->send_secrets.chain, s->send_secrets.next);
+	pe_chain_step(s->send_secrets.chain, s->send_secrets.next);
 	s->epoch++;
 	s->epoch_ms = now.mono_ms;
 	s->received = s->sent = 0;

@@ -18,9 +18,9 @@
 
 #include "engine.h"
 #include "keyring.h"
-#include "noise.h"
-#include "replay.h"
-#include "seal.h"
+#include "seal/noise.h"
+#include "seal/replay.h"
+#include "seal/seal.h"
 
 #define PE_SESSIONS_MAX              (1u << 20) // a worker; some 2.9 KB each
 #define PE_SESSIONS_PER_KEY          16         // live ones of one principal's key, on one worker
@@ -61,15 +61,19 @@ struct pe_session {
 	uint64_t send_sequence;                 // the last one
 	uint64_t moves;                         // to other addresses
 	struct pe_peer peer;                    // where answers go
+	struct pe_peer first;                   // where it was opened from
 	uint8_t static_key[32];                 // the client's
 	uint32_t principal;                     // in the table's keyring, as of `keyring_number`
 	uint32_t keyring_number;
+	uint32_t principal_number; // that stays from keyring to keyring
 	uint32_t epoch;
 	// entry + 1 of the next session of this bucket of keys, or of the next free entry
 	uint32_t next_of_key;
-	uint8_t level; // enum pe_seal_level
-	bool live;     // a message of the client was right
-	bool proved;   // the client receives at peer: a cookie showed it
+	uint32_t links;       // the caller's: kept for what is sent in later turns,
+	uint64_t links_moves; // as of so many moves
+	uint8_t level;        // enum pe_seal_level
+	bool live;            // a message of the client was right
+	bool proved;          // the client receives at peer: a cookie showed it
 };
 
 struct pe_session_config {
@@ -134,6 +138,14 @@ struct pe_session_opening {
 [[nodiscard]] enum pe_session_verdict pe_session_commit(struct pe_session_table *table,
 	const struct pe_session_opening *opening, const struct pe_peer *peer, struct pe_now now);
 
+// By its id, with any epoch; NULL: there is none. What has to end is still found until it is swept, or a message of it is looked at.
+struct pe_session *pe_session_find(struct pe_session_table *table, uint64_t session_id);
+// The same, but NULL where it has to end.
+struct pe_session *pe_session_alive(
+	struct pe_session_table *table, uint64_t session_id, struct pe_now now);
+// Its number among the table's, below session_count_max: no other living session has it.
+uint32_t pe_session_number(const struct pe_session_table *table, const struct pe_session *session);
+
 // For an answer: the id and sequence of its header, and the key. False: this epoch may not send any more; the client
 // has to begin the next.
 [[nodiscard]] bool pe_session_answer(struct pe_session *session, struct pe_now now,
@@ -144,7 +156,3 @@ void pe_session_prove(struct pe_session *session, const struct pe_peer *peer);
 
 // Looks at the next `count` entries and ends what has to; for each turn a few. Returns how many ended.
 unsigned pe_session_sweep(struct pe_session_table *table, unsigned count, struct pe_now now);
-
-// What both sides derive: the secret of the epoch that a chain is at, and the chain behind it.
-void pe_session_chain_start(const uint8_t split[32], uint8_t chain[32]);
-void pe_session_chain_step(uint8_t chain[32], uint8_t secret[PE_SEAL_SECRET_BYTES]);

@@ -82,7 +82,11 @@
 	PE_COUNTER(events_repeated, "events", "events sent again since a subscriber asked for them") \
 	PE_COUNTER(events_lost, "events", "events that found no room on their way (a GAP follows)") \
 	PE_COUNTER(members_refused, "entities", "entries into fences for which there was no membership free") \
-	PE_COUNTER(notices, "messages", "notices handed to a source for sending")
+	PE_COUNTER(notices, "messages", "notices handed to a source for sending") \
+	PE_COUNTER(carried_session, "packets", "CONNECTs answered and DISCONNECTs done") \
+	PE_COUNTER(sessions_opened, "sessions", "sessions opened") \
+	PE_COUNTER(messages_opened, "packets", "messages taken out of their seals (not an outcome)") \
+	PE_COUNTER(messages_sealed, "messages", "messages sealed for sending")
 // clang-format on
 
 enum pe_counter {

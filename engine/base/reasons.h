@@ -100,7 +100,23 @@
 	PE_REASON(explain_fence, QUERY, REFUSED, STATE_CONFLICT, "explanation of a fence that the asker does not have, or more than once") \
 	PE_REASON(scope_bounds, RECORD, REFUSED, OUT_OF_BOUNDS, "scope whose bounds are none of its space, or that would round a RELATIVE entity") \
 	/* A shared-memory ring. */ \
-	PE_REASON(ring_record, PACKET, REFUSED, INVALID_MESSAGE, "what lies in a client's ring is no record; the client is let go")
+	PE_REASON(ring_record, PACKET, REFUSED, INVALID_MESSAGE, "what lies in a client's ring is no record; the client is let go") \
+	/* Sessions (dataplane/gate.h). */ \
+	PE_REASON(unsealed, PACKET, REFUSED, AUTH_FAILED, "message outside of a session from a source that demands one") \
+	PE_REASON(seal_level, PACKET, REFUSED, AUTH_FAILED, "session of a lower level than its source demands") \
+	PE_REASON(session_elsewhere, PACKET, REFUSED, AUTH_FAILED, "session of another worker, to which it cannot be handed") \
+	PE_REASON(session_epoch, PACKET, REFUSED, TOKEN_EXPIRED, "epoch of a session that is over, or not to be begun yet") \
+	PE_REASON(session_replay, PACKET, REFUSED, AUTH_FAILED, "sequence of a session that was taken, or is behind the window") \
+	PE_REASON(seal, PACKET, REFUSED, INVALID_SIGNATURE, "tag of a session's message that is wrong") \
+	PE_REASON(connect_rate, PACKET, REFUSED, RATE_LIMITED, "more CONNECT messages than its source may send") \
+	PE_REASON(connect_form, PACKET, REFUSED, INVALID_MESSAGE, "CONNECT whose length, fields or step are not sound") \
+	PE_REASON(connect_key, PACKET, REFUSED, AUTH_FAILED, "CONNECT to a key that is none of the engine's now") \
+	PE_REASON(connect_mac, PACKET, REFUSED, INVALID_SIGNATURE, "CONNECT from who does not know the engine's public key, or altered") \
+	PE_REASON(connect_handshake, PACKET, REFUSED, AUTH_FAILED, "HELLO that was not made with the keys that it claims") \
+	PE_REASON(connect_level, PACKET, REFUSED, INVALID_MESSAGE, "HELLO for a level that is not defined") \
+	PE_REASON(connect_stranger, PACKET, REFUSED, AUTH_FAILED, "HELLO with a key that is not in the keyring now") \
+	PE_REASON(connect_full, PACKET, DROPPED, OUT_OF_MEMORY, "no room for another session") \
+	PE_REASON(connect_busy, PACKET, DROPPED, CPU_EXCEEDED, "too many handshakes at once, no buffer for an answer, or no cookies yet")
 // clang-format on
 
 enum pe_reason {

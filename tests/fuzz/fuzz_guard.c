@@ -60,8 +60,8 @@ static void start(void)
 	client.grant.session_id = session->id;
 	client.grant.level = PE_SEAL_ENCRYPT;
 	for (unsigned d = 0; d < 2; d++) {
-		pe_session_chain_start(split[d], client.chain[d]);
-		pe_session_chain_step(client.chain[d], client.epoch_secret[d]);
+		pe_chain_start(split[d], client.chain[d]);
+		pe_chain_step(client.chain[d], client.epoch_secret[d]);
 	}
 	pe_session_key(table, session, split[0], split[1]);
 }

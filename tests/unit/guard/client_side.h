@@ -4,7 +4,8 @@
 #pragma once
 
 #include "dataplane/guard/connect.h"
-#include "dataplane/guard/secret.h"
+#include "seal/chain.h"
+#include "seal/secret.h"
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -35,7 +36,7 @@ static inline void client_mac(const struct client_side *c, struct pe_wire_connec
 {
 	uint8_t key[32], mac[32];
 
-	pe_keyring_mac_key(c->engine_public, key);
+	pe_chain_mac_key(c->engine_public, key);
 	pe_noise_mac(key, m, offsetof(struct pe_wire_connect, mac), mac);
 	memcpy(m->mac, mac, sizeof m->mac);
 }
@@ -49,7 +50,7 @@ static inline struct pe_wire_connect client_knock(const struct client_side *c, u
 					    .count = 1},
 		.step = PE_CONNECT_KNOCK};
 
-	pe_keyring_public_id(c->engine_public, m.key_id);
+	pe_chain_key_id(c->engine_public, m.key_id);
 	client_mac(c, &m);
 	return m;
 }
@@ -85,8 +86,8 @@ static inline bool client_welcome(struct client_side *c, const struct pe_wire_we
 		return false;
 	pe_noise_split(&c->noise, split[0], split[1]);
 	for (unsigned d = 0; d < 2; d++) {
-		pe_session_chain_start(split[d], c->chain[d]);
-		pe_session_chain_step(c->chain[d], c->epoch_secret[d]);
+		pe_chain_start(split[d], c->chain[d]);
+		pe_chain_step(c->chain[d], c->epoch_secret[d]);
 	}
 	c->epoch = 0;
 	c->sequence = 0;
@@ -96,7 +97,7 @@ static inline bool client_welcome(struct client_side *c, const struct pe_wire_we
 static inline void client_next_epoch(struct client_side *c)
 {
 	for (unsigned d = 0; d < 2; d++)
-		pe_session_chain_step(c->chain[d], c->epoch_secret[d]);
+		pe_chain_step(c->chain[d], c->epoch_secret[d]);
 	c->epoch++;
 }
 

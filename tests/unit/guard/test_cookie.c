@@ -1,6 +1,6 @@
 // Cookies: whom they hold for, for how long, and that workers agree without sharing.
 #include "dataplane/guard/cookie.h"
-#include "dataplane/guard/secret.h"
+#include "seal/secret.h"
 #include "tests/testing.h"
 
 #include <string.h>

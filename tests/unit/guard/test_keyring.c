@@ -1,8 +1,8 @@
 // The keyring: what is taken, what is found in it, and that every refusal names file, line and key and no secret.
 #include "dataplane/guard/keyring.h"
-#include "dataplane/guard/noise.h"
-#include "dataplane/guard/seal.h"
-#include "dataplane/guard/secret.h"
+#include "seal/noise.h"
+#include "seal/seal.h"
+#include "seal/secret.h"
 #include "keyring_files.h"
 #include "tests/testing.h"
 

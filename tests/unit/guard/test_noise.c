@@ -1,6 +1,6 @@
 // The handshake: the published known answer, and what breaks it.
-#include "dataplane/guard/noise.h"
-#include "dataplane/guard/secret.h"
+#include "seal/noise.h"
+#include "seal/secret.h"
 #include "tests/testing.h"
 
 #include <sodium.h>

@@ -1,5 +1,5 @@
 // The replay window: a numbered table of edge cases, and random sequences against a plain set.
-#include "dataplane/guard/replay.h"
+#include "seal/replay.h"
 #include "tests/testing.h"
 
 #include <assert.h>

@@ -1,6 +1,6 @@
 // Sealing: known answers of both backends, that they agree byte for byte, and that no bit of a message may change.
-#include "dataplane/guard/seal.h"
-#include "dataplane/guard/secret.h"
+#include "seal/seal.h"
+#include "seal/secret.h"
 #include "tests/testing.h"
 
 #include <sodium.h>

@@ -77,8 +77,8 @@ static struct pe_session *begin(struct pe_session_table *t, struct client_side *
 	c->grant.level = level;
 	pe_secret_random(split, sizeof split);
 	for (unsigned d = 0; d < 2; d++) {
-		pe_session_chain_start(split[d], c->chain[d]);
-		pe_session_chain_step(c->chain[d], c->epoch_secret[d]);
+		pe_chain_start(split[d], c->chain[d]);
+		pe_chain_step(c->chain[d], c->epoch_secret[d]);
 	}
 	pe_session_key(t, s, split[0], split[1]);
 	CU_ASSERT(split[0][0] == 0 && split[1][31] == 0);
@@ -199,8 +199,8 @@ static void test_page(void)
 			.seal = seal, .grant = {.session_id = 0x1122334455660500, .level = level}};
 
 		for (unsigned d = 0; d < 2; d++) {
-			pe_session_chain_start(split, c.chain[d]);
-			pe_session_chain_step(c.chain[d], c.epoch_secret[d]);
+			pe_chain_start(split, c.chain[d]);
+			pe_chain_step(c.chain[d], c.epoch_secret[d]);
 		}
 		for (unsigned epoch = 0; epoch < 2; epoch++) {
 			struct pe_wire_header h = {.version = 1,

@@ -32,8 +32,8 @@ static struct pe_session *begin(
 	c->grant.level = s->level;
 	pe_secret_random(split, sizeof split);
 	for (unsigned d = 0; d < 2; d++) {
-		pe_session_chain_start(split[d], c->chain[d]);
-		pe_session_chain_step(c->chain[d], c->epoch_secret[d]);
+		pe_chain_start(split[d], c->chain[d]);
+		pe_chain_step(c->chain[d], c->epoch_secret[d]);
 	}
 	pe_session_key(t, s, split[0], split[1]);
 	return s;

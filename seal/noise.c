@@ -1,5 +1,5 @@
-#include "noise.h"
-#include "secret.h"
+#include "seal/noise.h"
+#include "seal/secret.h"
 
 #include <assert.h>
 #include <sodium.h>
@@ -24,6 +24,11 @@ void pe_noise_mac(const uint8_t key[32], const void *data, uint32_t bytes, uint8
 void pe_noise_public(const uint8_t secret[32], uint8_t out[32])
 {
 	(void)crypto_scalarmult_base(out, secret);
+}
+
+bool pe_noise_product(const uint8_t secret[32], const uint8_t public[32], uint8_t product[32])
+{
+	return crypto_scalarmult(product, secret, public) == 0;
 }
 
 static void mix_hash(struct pe_noise *n, const void *data, uint32_t bytes)

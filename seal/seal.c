@@ -1,6 +1,6 @@
-#include "seal.h"
-#include "seal_backend.h"
-#include "secret.h"
+#include "seal/seal.h"
+#include "seal/seal_backend.h"
+#include "seal/secret.h"
 
 #include <assert.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "secret.h"
+#include "seal/secret.h"
 
 #include <sodium.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "seal_backend.h"
+#include "seal/seal_backend.h"
 
 #include <assert.h>
 #include <openssl/evp.h>

@@ -29,6 +29,9 @@ struct pe_noise {
 };
 
 void pe_noise_public(const uint8_t secret[32], uint8_t out[32]);
+// The product of a secret and somebody's public key. False: that is no public key.
+[[nodiscard]] bool pe_noise_product(
+	const uint8_t secret[32], const uint8_t public[32], uint8_t product[32]);
 
 // remote_static: the responder's key, known to the initiator; NULL on the responder's side. ephemeral_secret NULL
 // draws one, and anything else is for tests with known answers. The secrets are copied; pe_noise_wipe ends them.

@@ -1,7 +1,7 @@
 // What a backend of seal.c is made of. One operation at a time; the loop over a burst is seal.c's.
 #pragma once
 
-#include "seal.h"
+#include "seal/seal.h"
 
 struct pe_seal_ops {
 	const char *name;

@@ -1,5 +1,5 @@
-#include "seal_backend.h"
-#include "secret.h"
+#include "seal/seal_backend.h"
+#include "seal/secret.h"
 
 #ifdef PE_HAVE_IPSEC_MB
 #include <intel-ipsec-mb.h>

@@ -1,0 +1,132 @@
+"""The tools and libpresence in sessions: keys made by presencectl keygen, everything that presencectl does under --key at both levels, a
+watch, presence-load, an engine that is started again under a running watch, and what goes wrong in words."""
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import uuid
+
+from engine_process import Engine, free_port
+
+CTL, LOAD = sys.argv[2], sys.argv[3]
+YAML = """
+memory: {entities: 5000, socket_mem_mb: 32}
+sources:
+  - socket: {address: 127.0.0.1, port: {port}, level: sign}
+security: {keyring: {keyring}, sessions: 64, connects_per_second: 0}
+"""
+KEYRING = """
+engine: {psk_file: shared.psk, keys: [{secret_file: engine.key}]}
+principals:
+  - {id: {id}, name: tools, keys: [{public_key: {public}}], grants: [{allow: [publish, query, subscribe, admin]}]}
+"""
+
+
+class Tools(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="presence-tools-")
+        self.path = pathlib.Path(self.folder.name)
+        self.engine_key = self.keygen("engine.key")
+        self.public = self.keygen("own.key")
+        self.keygen("shared.psk")
+        text = KEYRING.replace("{id}", str(uuid.uuid4())).replace("{public}", self.public)
+        (self.path / "keyring.yaml").write_text(text)
+        self.yaml = YAML.replace("{keyring}", str(self.path / "keyring.yaml"))
+
+    def tearDown(self):
+        self.folder.cleanup()
+
+    def keygen(self, name):
+        out = subprocess.run([CTL, "keygen", str(self.path / name)], capture_output=True, text=True, timeout=20)
+        self.assertEqual(out.returncode, 0, out.stderr)
+        self.assertEqual((self.path / name).stat().st_mode & 0o777, 0o600)
+        return out.stdout.strip()
+
+    def session(self, level="sign", **other):
+        given = {"--key": self.path / "own.key", "--engine-key": self.engine_key, "--psk": self.path / "shared.psk", "--level": level}
+        given.update({"--" + k.replace("_", "-"): v for k, v in other.items()})
+        return [str(x) for k, v in given.items() if v is not None for x in (k, v)]
+
+    def ctl(self, port, *arguments, expect=0, session=None):
+        out = subprocess.run([CTL, "--port", str(port), *(self.session() if session is None else session), *arguments],
+                             capture_output=True, text=True, timeout=60)
+        self.assertEqual(out.returncode, expect, f"{arguments}: {out.stdout}{out.stderr}")
+        return out
+
+    def settled(self, engine):
+        counters, identity = engine.stop()
+        self.assertEqual(engine.exit, 0, engine.log)
+        for what in ("packets", "records", "queries", "subscribes"):
+            self.assertEqual(identity[what, "difference"], 0, engine.log)
+        return counters
+
+    def test_keygen(self):
+        again = subprocess.run([CTL, "keygen", str(self.path / "own.key")], capture_output=True, text=True, timeout=20)
+        self.assertEqual(again.returncode, 73, again)  # a key is never overwritten
+        shown = subprocess.run([CTL, "keygen", "--public", str(self.path / "own.key")], capture_output=True, text=True, timeout=20)
+        self.assertEqual(shown.stdout.strip(), self.public)
+        self.assertNotIn((self.path / "own.key").read_text().strip(), shown.stdout + shown.stderr)
+
+    def test_everything(self):
+        with Engine(self.yaml) as e:
+            self.assertIn(self.engine_key, e.log)
+            for i, level in enumerate(("sign", "encrypt")):
+                s, x = self.session(level), f"{i * 100},0"
+                self.ctl(e.port, "ping", session=s)
+                self.ctl(e.port, "publish", f"t:{i + 1}", x, "--ttl", "60s", session=s)
+                found = json.loads(self.ctl(e.port, "--json", "query", "sphere", x, "5", session=s).stdout)
+                self.assertEqual(len(found["results"] if "results" in found else found["found"]), 1, found)
+                self.ctl(e.port, "explain", f"t:{i + 1}", "sphere", x, "5", session=s)
+                self.ctl(e.port, "stats", session=s)
+                self.ctl(e.port, "withdraw", f"t:{i + 1}", session=s)
+            # Without a session, with another engine's key, with a key that is in no keyring, without the pre-shared one.
+            self.ctl(e.port, "--attempts", "1", "ping", session=[], expect=69)
+            self.keygen("other.key")
+            fast = ["--attempts", "1", "--timeout", "400ms"]
+            for wrong in (self.session(engine_key=self.public), self.session(key=self.path / "other.key"), self.session(psk=None)):
+                out = self.ctl(e.port, *fast, "ping", session=wrong, expect=69)
+                self.assertIn("opens no session", out.stderr)
+            (self.path / "own.key").chmod(0o640)
+            self.assertIn("chmod 600", self.ctl(e.port, "ping", expect=64).stderr)
+            (self.path / "own.key").chmod(0o600)
+            counters = self.settled(e)
+            self.assertGreater(counters["messages_opened"], 10)
+            self.assertGreater(counters["refused_unsealed"], 0)
+
+    def test_watch_and_restart(self):
+        port = free_port()
+        with Engine(self.yaml, port=port) as e:
+            watch = subprocess.Popen([CTL, "--port", str(port), *self.session("encrypt"), "watch", "--lease", "10s", "sphere", "0,0", "10"],
+                                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            self.assertIn("SNAPSHOT_END", watch.stdout.readline())
+            self.ctl(port, "publish", "t:1", "1,0", "--ttl", "60s")
+            self.assertIn("ENTER", watch.stdout.readline())
+            e.process.kill()
+        # Nothing is known of its session any more: it opens another one, in which its subscription is not known.
+        with Engine(self.yaml, port=port) as e:
+            try:
+                self.assertEqual(watch.wait(timeout=60), 69)
+            finally:
+                watch.kill()
+            self.assertIn("unknown", watch.stdout.read())
+            watch.stdout.close()
+            counters = self.settled(e)
+            self.assertGreater(counters["refused_session"], 0)
+            self.assertEqual(counters["sessions_opened"], 1)
+
+    def test_load(self):
+        with Engine(self.yaml) as e:
+            out = subprocess.run([LOAD, "--port", str(e.port), *self.session("encrypt"), "--walkers", "500", "--rate", "5000", "--queries", "50",
+                                  "--for", "3s", "--quiet"], capture_output=True, text=True, timeout=90)
+            self.assertEqual(out.returncode, 0, out.stdout + out.stderr)
+            counters = self.settled(e)
+            self.assertGreater(counters["records_applied"], 1000)
+            self.assertEqual(counters.get("refused_session_replay", 0), 0)
+            self.assertEqual(counters.get("refused_seal", 0), 0)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1], verbosity=2)
