@@ -82,7 +82,10 @@
 	PE_COUNTER(events_repeated, "events", "events sent again since a subscriber asked for them") \
 	PE_COUNTER(events_lost, "events", "events that found no room on their way (a GAP follows)") \
 	PE_COUNTER(members_refused, "entities", "entries into fences for which there was no membership free") \
-	PE_COUNTER(notices, "messages", "notices handed to a source for sending")
+	PE_COUNTER(notices, "messages", "notices handed to a source for sending") \
+	PE_COUNTER(carried_erase, "packets", "erase packets carried on; each is one of the records") \
+	PE_COUNTER(erased, "entities", "entities that were there and were erased, among records_applied") \
+	PE_COUNTER(believed, "records", "records among those taken that were quarantined before, and confirmed")
 // clang-format on
 
 enum pe_counter {

@@ -98,7 +98,16 @@
 	PE_REASON(fences_full, SUBSCRIBE, REFUSED, OUT_OF_MEMORY, "no room for another fence, its shape or its cells") \
 	/* Explanations of fences; scopes. */ \
 	PE_REASON(explain_fence, QUERY, REFUSED, STATE_CONFLICT, "explanation of a fence that the asker does not have, or more than once") \
-	PE_REASON(scope_bounds, RECORD, REFUSED, OUT_OF_BOUNDS, "scope whose bounds are none of its space, or that would round a RELATIVE entity")
+	PE_REASON(scope_bounds, RECORD, REFUSED, OUT_OF_BOUNDS, "scope whose bounds are none of its space, or that would round a RELATIVE entity") \
+	/* Who may say what (authorize.h), and what is believed (plausible.h). */ \
+	PE_REASON(role, RECORD, REFUSED, UNAUTHORIZED, "space in which the sender has not the role for this") \
+	PE_REASON(area, RECORD, REFUSED, UNAUTHORIZED, "position outside of the area that the sender may publish in") \
+	PE_REASON(owner, RECORD, REFUSED, UNAUTHORIZED, "entity that is not the sender's") \
+	PE_REASON(implausible, RECORD, REFUSED, SPATIAL_CONFLICT, "faster than an entity of its type may be") \
+	PE_REASON(query_role, QUERY, REFUSED, UNAUTHORIZED, "space in which the asker may not ask") \
+	PE_REASON(query_area, QUERY, REFUSED, UNAUTHORIZED, "volume that is not within the area that the asker may ask about") \
+	PE_REASON(subscribe_role, SUBSCRIBE, REFUSED, UNAUTHORIZED, "space in which the sender may not subscribe") \
+	PE_REASON(subscribe_area, SUBSCRIBE, REFUSED, UNAUTHORIZED, "fence that is not within the area that the sender may subscribe to")
 // clang-format on
 
 enum pe_reason {
