@@ -102,8 +102,8 @@ void pe_note_precision(struct pe_space_entry *s, float precision_m)
 		;
 }
 
-// The velocities in the space bound the walk of queries about a later moment. Only ever grow, an axis at a time. What is known then.
-__attribute__((noinline, cold)) static uint64_t note_speed(struct pe_space_entry *s, uint64_t lanes)
+// The velocities in the space bound the walk of queries about a later moment. Only ever grow, an axis at a time.
+__attribute__((noinline, cold)) static void note_speed(struct pe_space_entry *s, uint64_t lanes)
 {
 	uint64_t seen = atomic_load_explicit(&s->speed_seen, memory_order_relaxed), wider;
 
@@ -117,7 +117,6 @@ __attribute__((noinline, cold)) static uint64_t note_speed(struct pe_space_entry
 		wider |= PE_WIRE_SPEED_LANES;
 	} while (!atomic_compare_exchange_weak_explicit(
 		&s->speed_seen, &seen, wider, memory_order_relaxed, memory_order_relaxed));
-	return wider;
 }
 
 // What the records of a packet have in common.
@@ -128,6 +127,22 @@ struct packet {
 	uint32_t ack; // of the first record; or PE_ACK_NONE
 	const struct pe_peer *peer;
 };
+
+// A record that is not ordinary; in a space that is guarded none is.
+__attribute__((noinline)) static enum pe_reason check_rare(struct pe_worker *w,
+	struct pe_space_entry *s, const struct pe_peer *peer, struct pe_change *c)
+{
+	uint64_t lanes = pe_wire_speed_lanes(c->update.velocity);
+	enum pe_reason reason = pe_wire_check_update(&c->update, &s->limits);
+
+	if (!reason && s->guarded)
+		reason = pe_authorize_change(w, s, peer, c, false);
+	if (!reason &&
+		pe_wire_speed_above(
+			lanes, atomic_load_explicit(&s->speed_seen, memory_order_relaxed)))
+		note_speed(s, lanes);
+	return reason;
+}
 
 // Inlined where it is called: the ordinary packet's acknowledgement that is not asked for then costs nothing.
 __attribute__((always_inline)) static inline void take_updates(
@@ -150,13 +165,8 @@ __attribute__((always_inline)) static inline void take_updates(
 			pe_wire_event_ms(packet.sent_ms, c->update.time_offset_ms, wall_ms),
 			packet.incarnation, ack);
 		if (!pe_wire_ordinary_record(&c->update, &s->ordinary, speeds)) {
-			uint64_t lanes = pe_wire_speed_lanes(c->update.velocity);
-
-			reason = pe_wire_check_update(&c->update, &s->limits);
-			if (!reason && s->guarded)
-				reason = pe_authorize_change(w, s, packet.peer, c, false);
-			if (!reason && pe_wire_speed_above(lanes, speeds))
-				speeds = note_speed(s, lanes);
+			reason = check_rare(w, s, packet.peer, c);
+			speeds = atomic_load_explicit(&s->speed_seen, memory_order_relaxed);
 		}
 		if (!reason)
 			reason = check_time(w, c->time_ms);
@@ -241,7 +251,7 @@ static void take_detailed(struct pe_worker *w, const struct pe_peer *peer,
 		pe_note_precision(s, c.update.precision_m);
 		if (pe_wire_speed_above(
 			    lanes, atomic_load_explicit(&s->speed_seen, memory_order_relaxed)))
-			(void)note_speed(s, lanes);
+			note_speed(s, lanes);
 		pe_apply_detailed(w, &c);
 	}
 }
