@@ -445,6 +445,8 @@ static void leave_index(struct pe_worker *w, uint32_t handle)
 	}
 	if (e->owners.of && owner_remembered(w, handle))
 		return;
+	// The handle will be another entity's, which is no suspect for this one's sake.
+	(void)pe_plausible_forget(w, handle);
 	// Of a first state that waited in vain.
 	pe_details_drop(w, handle);
 	if (partition == w->index) {

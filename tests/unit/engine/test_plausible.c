@@ -309,6 +309,34 @@ static void more_suspects_than_places(void)
 	stop();
 }
 
+// What takes the place of a suspect that is gone and forgotten is none.
+static void the_next_in_its_place(void)
+{
+	struct pe_engine_config config = slow();
+	struct pe_wire_update u;
+
+	config.entity_count_max = 1;
+	begin(&config);
+	h.now.wall_ms += 100000;
+	u = harness_update(1, 1, 0, 0, 0);
+	u.ttl_ms = 1000;
+	ASSERT_STATUS(send(&u), PE_ACK_APPLIED);
+	u.sequence = 2;
+	u.position[0] = 5000;
+	ASSERT_REFUSED(send(&u), implausible);
+	harness_advance(&h, 1000);
+	harness_settle(&h);
+	harness_advance(&h, PE_TOMBSTONE_MS);
+	harness_settle(&h);
+	u = harness_update(2, 1, 0, 0, 0);
+	ASSERT_STATUS(send(&u), PE_ACK_APPLIED);
+	h.now.wall_ms += 1000;
+	u.sequence = 3;
+	u.position[0] = 5000;
+	ASSERT_REFUSED(send(&u), implausible);
+	stop();
+}
+
 static void at_the_wrong_worker(void)
 {
 	struct pe_engine_config config = slow();
@@ -363,5 +391,6 @@ TESTING_MAIN("engine: plausible", {"a jump is quarantined", a_jump_is_quarantine
 	{"types and their own word", types_and_their_own_word}, {"on Earth", on_earth},
 	{"from what is held back", from_what_is_held_back},
 	{"more suspects than places", more_suspects_than_places},
+	{"the next in its place", the_next_in_its_place},
 	{"at the wrong worker", at_the_wrong_worker},
 	{"frames are no way around", frames_are_no_way_around})
