@@ -70,6 +70,19 @@ static void refusals_tell_nothing(void)
 	stop();
 }
 
+static unsigned why(uint64_t n)
+{
+	struct pe_wire_query q = harness_sphere(0, 0, 0, 1e6);
+	struct pe_wire_explanation e;
+	uint8_t id[16];
+
+	harness_id(id, n);
+	as(CLERK);
+	CU_ASSERT(harness_explain(&h, 0, PLANE, id, &q, NULL, 0, &e));
+	CU_ASSERT_EQUAL(e.reason, 0);
+	return e.first_cause;
+}
+
 static void who_comes_first(void)
 {
 	struct pe_engine_config config = guarded(PE_AUTHORIZATION_FIRST);
@@ -88,9 +101,12 @@ static void who_comes_first(void)
 	ASSERT_STATUS(withdraw(5, 2), PE_ACK_APPLIED);
 	as(BOB);
 	ASSERT_REFUSED(say(5, 3, 2), owner); // remembered with its pair
+	CU_ASSERT_EQUAL(why(5), PE_WHY_GONE);
 	harness_settle(&h);
 	harness_advance(&h, PE_TOMBSTONE_MS);
 	harness_settle(&h);
+	CU_ASSERT_EQUAL(why(5), PE_WHY_UNKNOWN);
+	as(BOB);
 	ASSERT_REFUSED(say(5, 3, 2), owner); // and without it
 	ASSERT_REFUSED(withdraw(5, 3), unknown_entity);
 	as(ANN);
