@@ -701,6 +701,8 @@ static void empty(void)
 		HARNESS_CHECK(pe_engine_entity_count(h->engine) == 0);
 		h->now.mono_ms += 2 * TOMBSTONE_MS;
 		harness_settle(h);
+		h->now.mono_ms += TOMBSTONE_MS; // owners are remembered longer
+		harness_settle(h);
 		check_empty();
 	}
 	end_subscriptions();

@@ -342,7 +342,10 @@ static enum pe_reason expect_fix(struct track *t, const struct fix *f, unsigned 
 	return PE_REASON_none;
 }
 
-static void tracks_with(unsigned fixes, float threshold_m, unsigned seed)
+// held: what keeps states back that are accepted all the same: a threshold of distance, a course, a frequency, an interval.
+enum held { NOTHING, DISTANCE, COURSE, FREQUENCY, INTERVAL };
+
+static void tracks_with(unsigned fixes, enum held held, unsigned seed)
 {
 	struct pe_engine_config config = harness_config();
 	struct track tracks[1 + TRACKS] = {0};
@@ -352,7 +355,10 @@ static void tracks_with(unsigned fixes, float threshold_m, unsigned seed)
 
 	config.spaces[0].speed_max_mps[PE_ENTITY_MOBILE] = (float)SPEED;
 	config.spaces[0].plausible_fixes = fixes;
-	config.spaces[0].coalesce_distance_m = threshold_m;
+	config.spaces[0].coalesce_distance_m = held == DISTANCE || held == INTERVAL ? 15 : 0;
+	config.spaces[0].predict_distance_m = held == COURSE ? 15 : 0;
+	config.spaces[0].frequency_default = held == FREQUENCY ? 10 : 0;
+	config.spaces[0].coalesce_interval_ms = held == INTERVAL ? 5000 : 0;
 	start(&config, seed);
 	zero_ms = h.now.wall_ms;
 	for (uint64_t i = 0; i < testing_amount(30000); i++) {
@@ -396,7 +402,7 @@ static void tracks_with(unsigned fixes, float threshold_m, unsigned seed)
 		}
 		seen[got]++;
 		harness_settle(&h);
-		if (threshold_m == 0 && tracks[n].known) {
+		if (held == NOTHING && tracks[n].known) {
 			struct pe_wire_query q = harness_sphere(0, 0, 0, 1e7);
 			struct pe_wire_result r = {0};
 
@@ -406,6 +412,7 @@ static void tracks_with(unsigned fixes, float threshold_m, unsigned seed)
 		}
 	}
 	believed = (unsigned)HARNESS_COUNTER(&h, believed);
+	CU_ASSERT((HARNESS_COUNTER(&h, records_coalesced) > 100) == (held != NOTHING));
 	printf("(%u taken, %u quarantined, %u believed) ", seen[PE_REASON_none],
 		seen[PE_REASON_implausible], believed);
 	CU_ASSERT(seen[PE_REASON_none] > 100 && seen[PE_REASON_implausible] > 100);
@@ -415,9 +422,12 @@ static void tracks_with(unsigned fixes, float threshold_m, unsigned seed)
 
 static void tracks(void)
 {
-	tracks_with(2, 0, 20260714);
-	tracks_with(3, 0, 20260715);
-	tracks_with(2, 15, 20260716);
+	tracks_with(2, NOTHING, 20260714);
+	tracks_with(3, NOTHING, 20260715);
+	tracks_with(2, DISTANCE, 20260716);
+	tracks_with(2, COURSE, 20260718);
+	tracks_with(2, FREQUENCY, 20260719);
+	tracks_with(2, INTERVAL, 20260720);
 }
 
 // ---- areas ----
