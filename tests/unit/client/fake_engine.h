@@ -43,7 +43,7 @@ struct fake_engine {
 	struct pe_wire_update last_update;
 	struct pe_wire_query last_query; // or the one to be explained
 	uint8_t last_explained[16];
-	uint64_t last_subject;                     // of its explanation
+	uint64_t last_subject; // of its explanation
 	struct pe_wire_erase last_erase;
 	uint8_t last_extension[PE_WIRE_BYTES_MAX]; // of the first query
 	uint8_t last_space[16];
