@@ -442,6 +442,31 @@ enum presence_result presence_explain_fence(struct presence_client *client, cons
 const char *presence_cause_name(unsigned cause); // "VOLUME"; "?" for what is not defined
 const char *presence_cause_text(unsigned cause);
 
+// Takes an entity away for good, with what the engine remembers of it: for its owner, an administrator, or a trusted source in an open
+// space. Lives up to `incarnation` (0: the one that is known) cannot bring it back by what is still under way.
+enum presence_erased_place {
+	PRESENCE_ERASED_RECORD = 1,     // it was there
+	PRESENCE_ERASED_TOMBSTONE = 2,  // it was gone, but remembered
+	PRESENCE_ERASED_DETAILS = 4,    // what it said beside its state
+	PRESENCE_ERASED_WAITING = 8,    // a newer state that was held back or waited
+	PRESENCE_ERASED_FENCES = 16,    // it was inside of fences
+	PRESENCE_ERASED_FRAMES = 32,    // it was in another entity's frame, or others in its own
+	PRESENCE_ERASED_QUARANTINE = 64 // a jump that was not believed
+};
+struct presence_erased {
+	// PRESENCE_APPLIED, or PRESENCE_ACCEPTED: its owner on the engine does it
+	enum presence_status status;
+	unsigned where; // presence_erased_place, or'ed; 0 when it is not told
+	// an answer was lost: it had been erased by the first attempt, perhaps
+	bool repeated;
+};
+// *erased is written in every case; *refusal (may be NULL) says why with PRESENCE_REFUSED.
+enum presence_result presence_erase(struct presence_client *client, const uint8_t *space,
+	const uint8_t id[16], uint32_t incarnation, struct presence_erased *erased,
+	struct presence_refusal *refusal);
+// Of one bit: "record"; "?" for what is not defined.
+const char *presence_erased_name(unsigned place);
+
 // Round trip of the attempt that was answered.
 enum presence_result presence_ping(struct presence_client *client, uint64_t *round_trip_us);
 

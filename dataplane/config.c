@@ -489,6 +489,34 @@ static bool read_sources(const struct reader *r, const struct raw_config *raw, s
 	return true;
 }
 
+// Whose word is taken, and what is believed. path: of the space.
+static bool read_trust(const struct reader *r, const char *path, const struct raw_space *raw,
+	struct pe_space_policy *p)
+{
+	static const char *const rules[] = {"open", "first", "keyring", NULL};
+	unsigned rule = PE_AUTHORIZATION_OPEN;
+	char at[112];
+
+#define AT(key) (snprintf(at, sizeof at, "%s.%s", path, key), at)
+	if (!read_word(r, AT("authorization"), raw->authorization, rules, &rule) ||
+		!read_u32(r, AT("owner_memory_ms"), raw->owner_memory_ms, 1, PE_OWNER_MEMORY_MAX_MS,
+			&p->owner_memory_ms) ||
+		!read_float(r, AT("speed_max_mobile_mps"), raw->speed_max_mobile_mps, 0, 1e9,
+			&p->speed_max_mps[PE_ENTITY_MOBILE]) ||
+		!read_float(r, AT("speed_max_temporary_mps"), raw->speed_max_temporary_mps, 0, 1e9,
+			&p->speed_max_mps[PE_ENTITY_TEMPORARY]) ||
+		!read_float(r, AT("speed_max_recurring_mps"), raw->speed_max_recurring_mps, 0, 1e9,
+			&p->speed_max_mps[PE_ENTITY_RECURRING]) ||
+		!read_float(r, AT("speed_max_custom_mps"), raw->speed_max_custom_mps, 0, 1e9,
+			&p->speed_max_mps[4]) ||
+		!read_u32(r, AT("plausible_fixes"), raw->plausible_fixes, 2, PE_PLAUSIBLE_FIXES_MAX,
+			&p->plausible_fixes))
+		return false;
+#undef AT
+	p->authorization = (uint8_t)rule;
+	return true;
+}
+
 static bool read_space(
 	const struct reader *r, unsigned index, const struct raw_space *raw, struct pe_config *c)
 {
@@ -500,7 +528,9 @@ static bool read_space(
 	struct pe_error reason = {0};
 	struct pe_space space;
 
-	*p = (struct pe_space_policy){.stale_intervals = PE_STALE_INTERVALS};
+	*p = (struct pe_space_policy){.stale_intervals = PE_STALE_INTERVALS,
+		.owner_memory_ms = PE_OWNER_MEMORY_MS,
+		.plausible_fixes = PE_PLAUSIBLE_FIXES};
 	snprintf(path, sizeof path, "spaces[%u]", index);
 #define AT(key) (snprintf(at, sizeof at, "%s.%s", path, key), at)
 	if (!raw->id || !raw->kind) {
@@ -548,7 +578,8 @@ static bool read_space(
 		!read_u32(r, AT("decay_recurring_ms"), raw->decay_recurring_ms, 0, PE_TTL_MAX_MS,
 			&p->decay_ms[PE_ENTITY_RECURRING]) ||
 		!read_u32(r, AT("decay_custom_ms"), raw->decay_custom_ms, 0, PE_TTL_MAX_MS,
-			&p->decay_ms[4]))
+			&p->decay_ms[4]) ||
+		!read_trust(r, path, raw, p))
 		return false;
 	if ((p->ttl_default_ms ? p->ttl_default_ms : PE_TTL_DEFAULT_MS) >
 		(p->ttl_max_ms ? p->ttl_max_ms : PE_TTL_MAX_MS)) {

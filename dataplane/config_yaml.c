@@ -122,6 +122,13 @@ static const cyaml_schema_field_t space_fields[] = {
 	TEXT(raw_space, decay_temporary_ms),
 	TEXT(raw_space, decay_recurring_ms),
 	TEXT(raw_space, decay_custom_ms),
+	TEXT(raw_space, authorization),
+	TEXT(raw_space, owner_memory_ms),
+	TEXT(raw_space, speed_max_mobile_mps),
+	TEXT(raw_space, speed_max_temporary_mps),
+	TEXT(raw_space, speed_max_recurring_mps),
+	TEXT(raw_space, speed_max_custom_mps),
+	TEXT(raw_space, plausible_fixes),
 	CYAML_FIELD_END,
 };
 

@@ -59,6 +59,9 @@ struct raw_space {
 	char *predict_distance_m, *predict_horizon_ms;
 	char *stale_after_intervals, *decay_mobile_ms, *decay_temporary_ms, *decay_recurring_ms,
 		*decay_custom_ms;
+	char *authorization, *owner_memory_ms, *plausible_fixes;
+	char *speed_max_mobile_mps, *speed_max_temporary_mps, *speed_max_recurring_mps,
+		*speed_max_custom_mps;
 	char **home;
 	unsigned home_count;
 };

@@ -1,5 +1,6 @@
 #include "trust.h"
 
+#include "guard/directory.h"
 #include "guard/roster.h"
 #include "seal/secret.h"
 
@@ -10,9 +11,11 @@
 
 #define RETIRED_MAX  4    // keyrings that some worker may still read
 #define USED_WAIT_MS 3000 // for the workers to take another keyring up
+#define BUSY_WAIT_MS 1000 // for the directory before the last to go
 
 struct pe_trust {
 	const struct pe_config *config;
+	struct pe_engine *engine;
 	struct pe_roster *roster;
 	struct pe_keyring *keyring;
 	struct pe_keyring *retired[RETIRED_MAX];
@@ -23,13 +26,55 @@ struct pe_trust {
 
 enum pe_status pe_trust_check(const struct pe_config *config, struct pe_error *error)
 {
+	struct pe_principals *directory = NULL;
 	struct pe_keyring *keyring = NULL;
 	enum pe_status status = PE_OK;
 
 	if (config->keyring[0])
 		status = pe_keyring_load(config->keyring, &keyring, error);
+	if (keyring)
+		status = pe_guard_directory(keyring, NULL, &config->engine, &directory, error);
+	pe_principals_destroy(directory);
 	pe_keyring_destroy(keyring);
 	return status;
+}
+
+// What the keyring's principals may do, under the numbers that their messages carry.
+static enum pe_status make_directory(const struct pe_trust *t, const struct pe_keyring *keyring,
+	struct pe_principals **directory, struct pe_error *error)
+{
+	uint32_t count = pe_keyring_principal_count(keyring);
+	uint32_t *numbers = calloc(count ? count : 1, sizeof *numbers);
+	enum pe_status status;
+
+	*directory = NULL;
+	if (!numbers) {
+		snprintf(error->text, sizeof error->text, "keyring: no memory");
+		return error->status = PE_NO_MEMORY;
+	}
+	for (uint32_t i = 0; i < count; i++)
+		numbers[i] = 1 + pe_keyring_principal(keyring, i)->number;
+	status = pe_guard_directory(keyring, numbers, &t->config->engine, directory, error);
+	free(numbers);
+	return status;
+}
+
+// The engine's from now on. At start nothing is there that it could wait for.
+static enum pe_status give_directory(
+	struct pe_trust *t, struct pe_principals *directory, struct pe_error *error)
+{
+	const struct timespec little = {.tv_nsec = 1000000};
+
+	for (uint32_t ms = 0; pe_engine_principals(t->engine, directory) != PE_OK; ms++) {
+		if (ms >= BUSY_WAIT_MS) {
+			pe_principals_destroy(directory);
+			snprintf(error->text, sizeof error->text,
+				"the engine has not given up the directory before the last yet");
+			return error->status = PE_BUSY;
+		}
+		nanosleep(&little, NULL);
+	}
+	return PE_OK;
 }
 
 static enum pe_status load(struct pe_trust *t, struct pe_keyring **keyring, struct pe_error *error)
@@ -95,6 +140,7 @@ static enum pe_status make_gates(
 enum pe_status pe_trust_open(const struct pe_config *config, struct pe_engine *engine,
 	struct pe_trust **trust, struct pe_error *error)
 {
+	struct pe_principals *directory;
 	struct pe_trust *t;
 	enum pe_status status;
 
@@ -110,7 +156,12 @@ enum pe_status pe_trust_open(const struct pe_config *config, struct pe_engine *e
 		return error->status = PE_NO_MEMORY;
 	}
 	t->config = config;
+	t->engine = engine;
 	status = load(t, &t->keyring, error);
+	if (status == PE_OK)
+		status = make_directory(t, t->keyring, &directory, error);
+	if (status == PE_OK)
+		status = give_directory(t, directory, error);
 	if (status == PE_OK)
 		status = make_gates(t, engine, error);
 	if (status == PE_OK)
@@ -191,6 +242,7 @@ static bool give_back(struct pe_trust *t, uint32_t wait_ms)
 enum pe_status pe_trust_reload(
 	struct pe_trust *trust, void (*wake)(void *context), void *context, struct pe_error *error)
 {
+	struct pe_principals *directory;
 	struct pe_keyring *keyring;
 	enum pe_status status;
 
@@ -203,6 +255,13 @@ enum pe_status pe_trust_reload(
 	status = load(trust, &keyring, error);
 	if (status != PE_OK)
 		return status;
+	status = make_directory(trust, keyring, &directory, error);
+	if (status == PE_OK)
+		status = give_directory(trust, directory, error);
+	if (status != PE_OK) {
+		pe_keyring_destroy(keyring);
+		return status;
+	}
 	trust->retired[trust->retired_count++] = trust->keyring;
 	trust->keyring = keyring;
 	for (unsigned w = 0; w < trust->gate_count; w++)

@@ -266,7 +266,8 @@ static const uint8_t *extensions_of(const struct pe_wire_view *view)
 // Prepares a query in the next slot. False: it needs room that the queries prepared before have taken. *extension: where its extension
 // begins, if it has one; then where that of the message's next does.
 ALWAYS_INLINE bool prepare_query(struct pe_worker *w, const struct pe_space_entry *s,
-	const struct pe_wire_view *view, unsigned query, bool trusted, const uint8_t **extension)
+	const struct pe_wire_view *view, unsigned query, const struct pe_peer *peer,
+	const uint8_t **extension)
 {
 	static const struct pe_asker askers[2] = {{.trusted = false}, {.trusted = true}};
 	struct pe_wire_query *q = pe_query_next(&w->query);
@@ -277,11 +278,13 @@ ALWAYS_INLINE bool prepare_query(struct pe_worker *w, const struct pe_space_entr
 	if (!pe_query_next_fits(&w->query))
 		return false;
 	reason = pe_wire_check_query(q, s->limits.geodetic);
+	if (__builtin_expect(s->authorizes, 0) && !reason)
+		reason = pe_authorize_query(w, s, peer, q, *extension, false);
 	known = pe_predict_known(s, q);
 	if (reason)
 		pe_query_refuse(&w->query, reason);
 	else
-		pe_query_prepare(&w->query, &s->space, &s->rules, &askers[trusted],
+		pe_query_prepare(&w->query, &s->space, &s->rules, &askers[peer->trusted],
 			(struct pe_instant){w->tick, w->wall_ms}, &known, *extension);
 	if (q->flags & PE_QUERY_HAS_EXTENSION)
 		*extension += q->extension_bytes;
@@ -312,7 +315,7 @@ __attribute__((noinline, noclone)) void pe_answer_queries(struct pe_worker *w,
 				extension = extensions_of(&views[m]);
 			}
 			if (!prepare_query(w, &w->engine->spaces[spaces[m]], &views[m], query,
-				    messages[m].peer.trusted, &extension))
+				    &messages[m].peer, &extension))
 				break;
 			if (++query == views[m].count || asks) {
 				query = 0;
@@ -380,6 +383,24 @@ void pe_answer_ack(struct pe_worker *w, const struct pe_message *m, const struct
 			pe_wire_put_ack(buffer, PE_WIRE_BYTES_MAX, &header, view->header.type,
 				view->body.update.broadcast_id, view->header.sequence,
 				PE_REASON_none, records, view->count));
+}
+
+void pe_answer_erased(struct pe_worker *w, const struct pe_message *m,
+	const struct pe_wire_view *view, const struct pe_wire_ack_record *record)
+{
+	struct pe_wire_header header = pe_answer_header(w, &view->header);
+	struct pe_wire_erased e = {.request_sequence = view->header.sequence,
+		.status = record->status,
+		.code = record->code,
+		.reason = record->reason};
+	uint8_t *buffer = pe_answer_reserve(w, m);
+
+	memcpy(e.entity_id, view->body.erase.entity_id, sizeof e.entity_id);
+	if (record->status == PE_ACK_APPLIED)
+		e.where = record->known_sequence;
+	if (buffer)
+		pe_answer_send(
+			w, m, buffer, pe_wire_put_erased(buffer, PE_WIRE_BYTES_MAX, &header, &e));
 }
 
 void pe_answer_pong(
@@ -456,6 +477,16 @@ void pe_answer_refusal(struct pe_worker *w, const struct pe_message *m,
 
 		memcpy(e.entity_id, view->body.explain.entity_id, sizeof e.entity_id);
 		bytes = pe_wire_put_explanation(buffer, PE_WIRE_BYTES_MAX, &header, reason, &e);
+		break;
+	}
+	case PE_REPLY_ERASED: {
+		struct pe_wire_erased e = {.request_sequence = view->header.sequence,
+			.status = PE_ACK_REFUSED,
+			.code = pe_reason_info[reason].code,
+			.reason = (uint8_t)reason};
+
+		memcpy(e.entity_id, view->body.erase.entity_id, sizeof e.entity_id);
+		bytes = pe_wire_put_erased(buffer, PE_WIRE_BYTES_MAX, &header, &e);
 		break;
 	}
 	case PE_REPLY_SUBSCRIBED: {

@@ -66,6 +66,10 @@ static enum pe_reason explain(struct pe_worker *w, const struct pe_message *m,
 	if (view->body.explain.selector == PE_EXPLAIN_FENCE) {
 		if (pe_wire_id_nil(subject.id))
 			return PE_REASON_explain_id;
+		reason = s->authorizes ? pe_authorize_query(w, s, &m->peer, NULL, NULL, true) :
+					 PE_REASON_none;
+		if (reason)
+			return reason;
 		find(w, &subject);
 		return pe_watch_explain(
 			w, &m->peer, view->body.explain.subject, s->space.index, &subject, e);
@@ -76,6 +80,8 @@ static enum pe_reason explain(struct pe_worker *w, const struct pe_message *m,
 	if (pe_wire_id_nil(subject.id))
 		return PE_REASON_explain_id;
 	reason = pe_wire_check_query(q, s->limits.geodetic);
+	if (!reason && s->authorizes)
+		reason = pe_authorize_query(w, s, &m->peer, q, view->records + sizeof *q, true);
 	if (reason)
 		return reason;
 	known = pe_predict_known(s, q);

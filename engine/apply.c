@@ -17,7 +17,7 @@ static void acknowledge(struct pe_worker *w, const struct pe_change *c, enum pe_
 	if (!a)
 		return;
 	*a = pe_wire_ack_record(status, PE_REASON_none);
-	if (c->kind != PE_CHANGE_WITHDRAW)
+	if (c->kind != PE_CHANGE_WITHDRAW && c->kind != PE_CHANGE_ERASE)
 		a->silence_ms = pe_predict_silence_ms(c, x);
 }
 
@@ -43,6 +43,11 @@ static void applied(struct pe_worker *w, const struct pe_change *c, const struct
 {
 	pe_count(&w->counters, PE_COUNTER_records_applied, 1);
 	acknowledge(w, c, PE_ACK_APPLIED, x);
+}
+
+void pe_apply_applied(struct pe_worker *w, const struct pe_change *c)
+{
+	applied(w, c, NULL);
 }
 
 static void coalesced(struct pe_worker *w, const struct pe_change *c, const struct pe_prediction *x)
@@ -144,6 +149,8 @@ static uint32_t make_entity(struct pe_worker *w, const struct pe_change *c)
 	r->key = 0;
 	r->pending = PE_HANDLE_NONE;
 	pe_wheel_link_init(&r->wheel);
+	if (w->engine->owners.of)
+		w->engine->owners.of[pe_handle_number(handle)] = 0;
 	// LIFE: release, after line 0 was filled in for the owner
 	atomic_store_explicit(&r->status, pe_status_make(PE_LIFE_EMPTY, c->owner, c->space, 0),
 		memory_order_release);
@@ -214,6 +221,15 @@ static bool corrects(const struct pe_record *r, const struct pe_change *c)
 			(int32_t)((uint32_t)c->time_ms - r->time_low) < 0);
 }
 
+// Of an owned space, or beside one: an update was taken.
+__attribute__((noinline)) static void taken_owned(
+	struct pe_worker *w, const struct pe_change *c, uint32_t handle, bool believed)
+{
+	pe_authorize_taken(w, c, handle);
+	(void)pe_plausible_forget(w, handle);
+	pe_count(&w->counters, PE_COUNTER_believed, believed);
+}
+
 static void own(struct pe_worker *w, const struct pe_change *c, const struct pe_place *place,
 	uint32_t handle, bool superseded)
 {
@@ -231,16 +247,28 @@ static void own(struct pe_worker *w, const struct pe_change *c, const struct pe_
 	struct pe_prediction x = {0};
 	const bool keeps = w->engine->table.details.entries != NULL;
 	struct pe_next_details next = {0};
+	const bool owned = s->owned || w->engine->owners.of;
+	bool believed = false;
 	struct pe_published p;
 	enum pe_publish published;
 
+	// Before what is known of it is told to anyone.
+	if (owned)
+		reason = pe_authorize_owner(w, c, handle);
+	if (reason) {
+		pe_apply_refuse(w, c, reason, NULL);
+		return;
+	}
 	// A first state that still waits for its cell is known already.
-	if (PE_STATUS_LIFE(status) != PE_LIFE_EMPTY || r->pending != PE_HANDLE_NONE)
+	if ((PE_STATUS_LIFE(status) != PE_LIFE_EMPTY || r->pending != PE_HANDLE_NONE) &&
+		!(status & PE_STATUS_FORGOTTEN))
 		reason = pe_apply_check_order(r, c);
 	if (!reason && there && PE_STATUS_SPACE(status) != c->space)
 		reason = PE_REASON_space_differs;
 	if (!reason && there && c->update.entity_type == PE_ENTITY_STATIC)
 		reason = check_static(w, r, c, place);
+	if (!reason && s->limits_speed)
+		reason = pe_plausible_check(w, c, handle, &believed);
 	if (reason) {
 		pe_apply_refuse(w, c, reason, r);
 		return;
@@ -279,6 +307,8 @@ static void own(struct pe_worker *w, const struct pe_change *c, const struct pe_
 				interval_ms)) {
 			pe_apply_remember(r, c);
 			coalesced(w, c, &x);
+			if (owned)
+				taken_owned(w, c, handle, believed);
 			if (keeps || c->kind == PE_CHANGE_DETAILED)
 				pe_details_settle(w, c, handle, &next, p.attributes);
 			return;
@@ -308,6 +338,8 @@ static void own(struct pe_worker *w, const struct pe_change *c, const struct pe_
 		break;
 	}
 	pe_apply_remember(r, c);
+	if (owned)
+		taken_owned(w, c, handle, believed);
 	if (!there) {
 		status = atomic_load_explicit(&r->status, memory_order_relaxed);
 		status = pe_status_make(
@@ -363,8 +395,10 @@ static uint32_t place_unknown(struct pe_worker *w, const struct pe_change *c)
 	handle = pe_index_find(&t->index, t->records, c->hash, c->update.entity_id);
 	if (handle != PE_HANDLE_NONE)
 		return handle;
-	if (c->kind == PE_CHANGE_WITHDRAW) {
-		pe_apply_refuse(w, c, PE_REASON_unknown_entity, NULL);
+	if (c->kind == PE_CHANGE_WITHDRAW || c->kind == PE_CHANGE_ERASE) {
+		pe_apply_refuse(w, c,
+			c->kind == PE_CHANGE_ERASE ? pe_erase_unknown(c) : PE_REASON_unknown_entity,
+			NULL);
 		return PE_HANDLE_NONE;
 	}
 	return make_entity(w, c);
@@ -414,8 +448,14 @@ void pe_apply_withdraw(struct pe_worker *w, const struct pe_change *c)
 	r = pe_apply_record(w, handle);
 	status = atomic_load_explicit(&r->status, memory_order_relaxed);
 	life = PE_STATUS_LIFE(status);
-	if (life == PE_LIFE_EMPTY && r->pending == PE_HANDLE_NONE) {
+	if ((life == PE_LIFE_EMPTY && r->pending == PE_HANDLE_NONE) ||
+		(status & PE_STATUS_FORGOTTEN)) {
 		pe_apply_refuse(w, c, PE_REASON_unknown_entity, NULL);
+		return;
+	}
+	reason = pe_authorize_owner(w, c, handle);
+	if (reason) {
+		pe_apply_refuse(w, c, reason, NULL);
 		return;
 	}
 	reason = pe_apply_check_order(r, c);
@@ -489,6 +529,10 @@ unsigned pe_apply_rings(struct pe_worker *w)
 			case PE_CHANGE_WITHDRAW:
 				pe_apply_flush(w);
 				pe_apply_withdraw(w, c);
+				break;
+			case PE_CHANGE_ERASE:
+				pe_apply_flush(w);
+				pe_apply_erase(w, c);
 				break;
 			case PE_CHANGE_REMOVE:
 				pe_apply_flush(w);

@@ -78,6 +78,10 @@ void pe_apply_refuse(struct pe_worker *w, const struct pe_change *c, enum pe_rea
 	const struct pe_record *known);
 // Finds whose business a change is. The handle when it is this worker's; PE_HANDLE_NONE when it has been seen to.
 uint32_t pe_apply_route(struct pe_worker *w, const struct pe_change *c, uint32_t handle);
+// An entity of this worker is withdrawn, erased or expired at the sender's word: the record counts as applied.
+void pe_apply_applied(struct pe_worker *w, const struct pe_change *c);
+// erase.c. What the sender of an ERASE of what is not known is told.
+enum pe_reason pe_erase_unknown(const struct pe_change *c);
 // An update of an entity that this worker owns. superseded: a later one of its batch covers it.
 void pe_apply_own(struct pe_worker *w, const struct pe_change *c, const struct pe_place *place,
 	uint32_t handle, bool superseded);

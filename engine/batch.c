@@ -81,7 +81,8 @@ static void supersede(struct pe_worker *w, struct pe_batch *b, unsigned later, u
 		if (r->shown.attributes & PE_PUBLISHED_ROUNDED)
 			return; // where they go is not known yet
 	}
-	if ((status & PE_STATUS_FRAMES) || !covers(b, later, earlier, known_key))
+	if ((status & PE_STATUS_FRAMES) || w->engine->spaces[b->change[earlier].space].owned ||
+		!covers(b, later, earlier, known_key))
 		return;
 	b->superseded[earlier] = true;
 	b->change[earlier].way = PE_WAY_GENERAL;

@@ -24,6 +24,8 @@ static void own_detailed(struct pe_worker *w, struct pe_change *c, uint32_t hand
 	reason = blocks.bytes[PE_DETAILS_FRAME] ?
 		pe_frame_place(w, c, blocks.content[PE_DETAILS_FRAME], &w->placed, &w->parent) :
 		PE_REASON_none;
+	if (!reason && blocks.bytes[PE_DETAILS_FRAME] && w->engine->spaces[c->space].guarded)
+		reason = pe_authorize_placed(w, &w->engine->spaces[c->space], c);
 	if (!reason)
 		reason = pe_space_locate(
 			&w->engine->spaces[c->space].space, c->update.position, &place);

@@ -98,10 +98,37 @@ static void fill_defaults(struct pe_engine_config *c)
 		DEFAULT(spaces[i].ttl_max_ms, PE_TTL_MAX_MS);
 		DEFAULT(spaces[i].predict_horizon_ms, PE_PREDICT_HORIZON_MS);
 		DEFAULT(spaces[i].stale_intervals, PE_STALE_INTERVALS);
+		DEFAULT(spaces[i].owner_memory_ms, PE_OWNER_MEMORY_MS);
+		DEFAULT(spaces[i].plausible_fixes, PE_PLAUSIBLE_FIXES);
 		if (!(c->spaces[i].precision_max_m > 0))
 			c->spaces[i].precision_max_m = PE_PRECISION_MAX_M;
 	}
 #undef DEFAULT
+}
+
+// Whose word is taken in it, and how fast its entities may be.
+static enum pe_status prepare_guard(struct pe_space_entry *s, const struct pe_space_policy *p,
+	unsigned i, struct pe_error *error)
+{
+	if (p->authorization > PE_AUTHORIZATION_KEYRING ||
+		p->owner_memory_ms > PE_OWNER_MEMORY_MAX_MS || p->plausible_fixes < 2 ||
+		p->plausible_fixes > PE_PLAUSIBLE_FIXES_MAX)
+		return fail(error, PE_INVALID,
+			"space %u: authorization, its owner memory (at most %u ms) or plausible fixes (2 to %u)",
+			i + 1, PE_OWNER_MEMORY_MAX_MS, PE_PLAUSIBLE_FIXES_MAX);
+	for (unsigned type = 0; type < 5; type++) {
+		if (!(p->speed_max_mps[type] >= 0 && p->speed_max_mps[type] <= 1e9f))
+			return fail(error, PE_INVALID,
+				"space %u: the greatest speed of a type must be 0 to 1e9 m/s",
+				i + 1);
+		s->limits_speed |= p->speed_max_mps[type] > 0;
+	}
+	s->authorizes = p->authorization != PE_AUTHORIZATION_OPEN;
+	s->guarded = s->authorizes || s->limits_speed;
+	s->owned = s->limits_speed || p->authorization == PE_AUTHORIZATION_FIRST;
+	if (s->guarded)
+		s->ordinary.position_max[0] = -1; // so that every record is looked at
+	return PE_OK;
 }
 
 static enum pe_status prepare_spaces(struct pe_engine *e, struct pe_error *error)
@@ -157,7 +184,10 @@ static enum pe_status prepare_spaces(struct pe_engine *e, struct pe_error *error
 			s->covered_square[mode] = units * units;
 			pe_predict_hidden(p, mode, s->hidden_m);
 		}
-		if (!p->frequency_default && !p->coalesce_interval_ms)
+		status = prepare_guard(s, p, i, error);
+		if (status != PE_OK)
+			return status;
+		if (!p->frequency_default && !p->coalesce_interval_ms && !s->owned)
 			s->way = p->predict_distance_m > 0 ? PE_WAY_COURSE :
 				s->thresholds              ? PE_WAY_COVERED :
 							     PE_WAY_PLAIN;
@@ -180,6 +210,7 @@ static void destroy_worker(struct pe_worker *w)
 	pe_memory_unmap(&w->held_memory);
 	pe_memory_unmap(&w->parcels.memory);
 	pe_frames_destroy(&w->frames);
+	pe_suspects_destroy(&w->suspects);
 	free(w);
 }
 
@@ -222,6 +253,10 @@ static enum pe_status create_worker(struct pe_engine *e, unsigned index, struct 
 		if (!pe_frames_create(&w->frames))
 			return fail(error, PE_NO_MEMORY, "no memory for a worker's frames");
 	}
+	for (unsigned i = 0; i < c->space_count && !w->suspects.set_count; i++)
+		if (e->spaces[i].limits_speed &&
+			!pe_suspects_create(&w->suspects, c->entity_count_max / c->worker_count))
+			return fail(error, PE_NO_MEMORY, "no memory for a worker's quarantine");
 	if (c->worker_count > 1) {
 		if (pe_memory_map(PE_PARCELS * sizeof(struct pe_parcel), c->huge_pages,
 			    &w->parcels.memory) != PE_OK)
@@ -234,6 +269,21 @@ static enum pe_status create_worker(struct pe_engine *e, unsigned index, struct 
 		pe_outbox_create(w) != PE_OK)
 		return fail(error, PE_NO_MEMORY, "no memory for a worker's answers");
 	return pe_watch_create(w, error);
+}
+
+static enum pe_status create_owners(struct pe_engine *e, struct pe_error *error)
+{
+	bool wanted = false;
+
+	for (unsigned i = 0; i < e->config.space_count; i++)
+		wanted |= e->spaces[i].policy.authorization == PE_AUTHORIZATION_FIRST;
+	if (wanted &&
+		pe_memory_map((size_t)e->config.entity_count_max * sizeof *e->owners.of,
+			e->config.huge_pages, &e->owners.memory) != PE_OK)
+		return fail(error, PE_NO_MEMORY, "no memory for the owners of %u entities",
+			e->config.entity_count_max);
+	e->owners.of = e->owners.memory.base;
+	return PE_OK;
 }
 
 static enum pe_status create_rings(struct pe_engine *e, struct pe_error *error)
@@ -292,6 +342,9 @@ enum pe_status pe_engine_create(
 			e->config.details_bytes);
 		goto failed;
 	}
+	status = create_owners(e, error);
+	if (status != PE_OK)
+		goto failed;
 	struct pe_grid_config grid = {
 		.entity_count_max = e->config.entity_count_max,
 		.leaf_count_max = e->config.cell_count_max,
@@ -334,6 +387,11 @@ void pe_engine_destroy(struct pe_engine *engine)
 		pe_grid_destroy(engine->grid);
 	pe_details_destroy(&engine->table.details);
 	pe_table_destroy(&engine->table);
+	pe_memory_unmap(&engine->owners.memory);
+	pe_principals_destroy(
+		atomic_load_explicit(&engine->directory.retired, memory_order_relaxed));
+	pe_principals_destroy(
+		atomic_load_explicit(&engine->directory.current, memory_order_relaxed));
 	free(engine);
 }
 
@@ -349,13 +407,15 @@ uint64_t pe_engine_memory_bytes(const struct pe_engine *engine)
 		engine->table.index_memory.mapped_bytes + pe_grid_plan(engine->grid).total_bytes +
 		engine->table.details.entry_memory.mapped_bytes +
 		engine->table.details.unit_memory.mapped_bytes + engine->ring_memory.mapped_bytes +
-		engine->other_bytes + pe_watch_memory_bytes(engine);
+		engine->owners.memory.mapped_bytes + engine->other_bytes +
+		pe_watch_memory_bytes(engine);
 
 	for (unsigned i = 0; i < engine->config.worker_count; i++)
 		bytes += engine->workers[i]->pending_memory.mapped_bytes +
 			engine->workers[i]->held_memory.mapped_bytes +
 			engine->workers[i]->parcels.memory.mapped_bytes +
 			engine->workers[i]->frames.memory.mapped_bytes +
+			engine->workers[i]->suspects.memory.mapped_bytes +
 			engine->workers[i]->query.memory.mapped_bytes +
 			engine->workers[i]->outbox_memory.mapped_bytes;
 	return bytes;
@@ -373,13 +433,14 @@ void pe_engine_print_plan(const struct pe_engine *engine, FILE *out)
 	const struct pe_engine_config *c = &engine->config;
 	const struct pe_table *t = &engine->table;
 	struct pe_grid_plan g = pe_grid_plan(engine->grid);
-	uint64_t pending = 0, held = 0, held_states = 0, workers = engine->other_bytes,
-		 total = pe_engine_memory_bytes(engine);
+	uint64_t pending = 0, held = 0, held_states = 0, suspects = 0,
+		 workers = engine->other_bytes, total = pe_engine_memory_bytes(engine);
 
 	for (unsigned i = 0; i < c->worker_count; i++) {
 		pending += engine->workers[i]->pending_memory.mapped_bytes;
 		held += engine->workers[i]->held_memory.mapped_bytes;
 		held_states += engine->workers[i]->held.count_max;
+		suspects += engine->workers[i]->suspects.memory.mapped_bytes;
 		workers += engine->workers[i]->query.memory.mapped_bytes +
 			engine->workers[i]->parcels.memory.mapped_bytes +
 			engine->workers[i]->frames.memory.mapped_bytes +
@@ -405,6 +466,12 @@ void pe_engine_print_plan(const struct pe_engine *engine, FILE *out)
 		print_pool(out, "", c->entity_count_max, "entries",
 			t->details.entry_memory.mapped_bytes, "");
 	}
+	if (engine->owners.of)
+		print_pool(out, "owners", c->entity_count_max, "entities",
+			engine->owners.memory.mapped_bytes, "");
+	if (suspects)
+		print_pool(out, "quarantine", suspects / sizeof(struct pe_suspect), "suspects",
+			suspects, "");
 	print_pool(out, "rings", (uint64_t)c->worker_count * (c->worker_count - 1), "rings",
 		engine->ring_memory.mapped_bytes, "");
 	if (engine->watch)
@@ -435,7 +502,8 @@ uint64_t pe_engine_entity_count(const struct pe_engine *engine)
 	uint64_t v[PE_COUNTER_COUNT];
 
 	pe_engine_counters(engine, v);
-	return v[PE_COUNTER_created] - v[PE_COUNTER_expired] - v[PE_COUNTER_withdrawn];
+	return v[PE_COUNTER_created] - v[PE_COUNTER_expired] - v[PE_COUNTER_withdrawn] -
+		v[PE_COUNTER_erased];
 }
 
 bool pe_engine_control(struct pe_engine *engine)
@@ -443,6 +511,7 @@ bool pe_engine_control(struct pe_engine *engine)
 	bool wanted = atomic_exchange_explicit(&engine->control_wanted, 0, memory_order_relaxed);
 	bool grid = pe_grid_control(engine->grid) != 0;
 
+	wanted |= pe_authorize_control(&engine->directory);
 	if (!wanted && !grid)
 		return false;
 	pe_rcu_synchronize();

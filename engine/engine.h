@@ -44,6 +44,22 @@ struct pe_space_policy {
 	// time constants of position_confidence by type (the first is not looked at, the last is CUSTOM's); 0 = three announced
 	// intervals, or no decay where none are announced
 	uint32_t decay_ms[5];
+	// who may say what in it; docs/authorization.md
+	uint8_t authorization; // enum pe_authorization
+	// FIRST: how long the owner of an entity that is gone is remembered; 0 = PE_OWNER_MEMORY_MS
+	uint32_t owner_memory_ms;
+	// m/s that no entity of a type exceeds, by type, the last CUSTOM's; 0 = any speed is believed
+	float speed_max_mps[5];
+	// fixes that have to agree before a jump is believed; 0 = PE_PLAUSIBLE_FIXES, at least 2
+	uint32_t plausible_fixes;
+};
+
+// Whose word about an entity is taken.
+enum pe_authorization {
+	PE_AUTHORIZATION_OPEN, // anybody's
+	// by the directory; what it gives nobody is whose broadcast it first
+	PE_AUTHORIZATION_FIRST,
+	PE_AUTHORIZATION_KEYRING, // by the directory alone
 };
 
 struct pe_engine_config {
@@ -84,6 +100,13 @@ void pe_engine_destroy(struct pe_engine *engine);
 // The fixed memory plan, a line a pool, as printed at start. Any thread.
 void pe_engine_print_plan(const struct pe_engine *engine, FILE *out);
 uint64_t pe_engine_memory_bytes(const struct pe_engine *engine);
+
+// Who may do what from now on: takes the place of the directory before, which is destroyed when nobody reads it any more. The engine
+// owns it from then on; NULL = nobody is known. PE_BUSY: the one before the last has still to go; nothing was done, ask again after a few
+// steps of pe_engine_control. One thread at a time.
+struct pe_principals; // policy/principals.h
+[[nodiscard]] enum pe_status pe_engine_principals(
+	struct pe_engine *engine, struct pe_principals *directory);
 
 // Where a message came from and an answer goes.
 struct pe_peer {

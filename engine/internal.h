@@ -4,6 +4,7 @@
 
 #include "engine.h"
 
+#include "authorize.h"
 #include "base/ring_spsc.h"
 #include "discover/query.h"
 #include "entity/change.h"
@@ -13,6 +14,7 @@
 #include "frame.h"
 #include "grid/grid.h"
 #include "parcel.h"
+#include "plausible.h"
 #include "wire/decode.h"
 #include "wire/encode.h"
 #include "wire/half.h"
@@ -34,7 +36,11 @@ struct pe_space_entry {
 	struct pe_wire_limits limits;
 	struct pe_wire_ordinary ordinary;
 	struct pe_view_rules rules;
-	bool thresholds;      // one of space or time is set
+	bool thresholds; // one of space or time is set
+	bool authorizes; // it is not OPEN
+	bool guarded;    // its records are looked at at the door: no record is ordinary
+	bool owned;      // and on the owner's worker (authorize.h): its way is the general one
+	bool limits_speed;
 	uint32_t frequencies; // those of pe_wire_frequencies that make an update more than plain
 	uint8_t way;          // enum pe_change_way: of an update that asks for nothing else
 	// the spatial threshold by power mode, squared, in units across
@@ -94,6 +100,7 @@ struct pe_worker {
 	struct pe_details_arena arena;
 	struct pe_parcels parcels;
 	struct pe_frames frames;
+	struct pe_suspects suspects;
 	// of the change with details that is worked: its FRAME, if it has one, and the parent's handle or PE_FRAME_NONE
 	struct pe_wire_placed placed;
 	uint32_t parent;
@@ -134,6 +141,8 @@ struct pe_engine {
 	bool covers;   // the way of one of them is PE_WAY_COVERED or PE_WAY_COURSE
 	bool holds;    // one of them may hold states back by it
 	bool predicts; // one of them does
+	struct pe_directory directory;
+	struct pe_owners owners;
 	struct pe_worker **workers;
 	struct pe_ring_spsc *rings; // [from × worker_count + to]
 	struct pe_memory ring_memory;
@@ -163,6 +172,8 @@ static inline void pe_apply_add(struct pe_worker *w)
 }
 // A withdrawal, in order after the updates of its burst.
 void pe_apply_withdraw(struct pe_worker *w, const struct pe_change *change);
+// erase.c. An ERASE, in order after them. What was erased is in its acknowledgement record's known_sequence (PE_ERASED_…).
+void pe_apply_erase(struct pe_worker *w, const struct pe_change *change);
 // Drains the rings towards this worker; returns elements taken.
 unsigned pe_apply_rings(struct pe_worker *w);
 void pe_apply_flush_rings(struct pe_worker *w);
@@ -385,6 +396,9 @@ void pe_answer_refusal(struct pe_worker *w, const struct pe_message *m,
 	const struct pe_wire_view *view, enum pe_reason reason);
 void pe_answer_ack(struct pe_worker *w, const struct pe_message *m, const struct pe_wire_view *view,
 	const struct pe_wire_ack_record *records);
+// Of an ERASE.
+void pe_answer_erased(struct pe_worker *w, const struct pe_message *m,
+	const struct pe_wire_view *view, const struct pe_wire_ack_record *record);
 void pe_answer_pong(
 	struct pe_worker *w, const struct pe_message *m, const struct pe_wire_view *view);
 void pe_answer_state(
@@ -435,6 +449,8 @@ static inline void pe_watch_changed(struct pe_worker *w, uint32_t handle)
 }
 // watch_payload.c: to the subscriptions that ask for payloads and have a fence that the entity is inside of.
 void pe_watch_payload(struct pe_worker *w, uint32_t handle, const uint8_t *payload, uint32_t bytes);
+// Is an entity inside of a fence, or on its way into one or out of it? Where there are fences.
+bool pe_watch_inside_any(const struct pe_worker *w, uint32_t handle);
 // An entity that is there is about to be taken away.
 void pe_watch_gone(struct pe_worker *w, uint32_t handle);
 // Before a turn's updates: what dwell times have ended. After its messages: everything else. Both return what was done.

@@ -218,8 +218,9 @@ static void set_life(struct pe_record *r, enum pe_life life)
 	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
 
 	// LIFE: release, after the fields that the step has written. What was held back is over.
-	atomic_store_explicit(
-		&r->status, (status & ~(0xFFu | PE_STATUS_FLAGS)) | life, memory_order_release);
+	atomic_store_explicit(&r->status,
+		(status & ~(0xFFu | PE_STATUS_FLAGS | PE_STATUS_FORGOTTEN)) | life,
+		memory_order_release);
 }
 
 void pe_own_refresh(struct pe_worker *w, uint32_t handle, uint32_t expiry_tick)
@@ -399,6 +400,25 @@ void pe_own_take_away(struct pe_worker *w, uint32_t handle)
 	pe_wheel_add(&w->wheel, handle, w->tick + w->engine->config.tombstone_ms);
 }
 
+// The pair of a gone entity has been remembered for long enough. Is whose it was to be remembered longer?
+static bool owner_remembered(struct pe_worker *w, uint32_t handle)
+{
+	const struct pe_engine *e = w->engine;
+	struct pe_record *r = &e->table.records[handle];
+	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
+	uint32_t memory_ms = e->spaces[PE_STATUS_SPACE(status)].policy.owner_memory_ms;
+
+	if (!e->owners.of || !e->owners.of[pe_handle_number(handle)] ||
+		PE_STATUS_LIFE(status) != PE_LIFE_GONE || (status & PE_STATUS_FORGOTTEN) ||
+		memory_ms <= e->config.tombstone_ms)
+		return false;
+	r->incarnation = r->sequence = r->time_low = 0;
+	atomic_store_explicit(&r->status, status | PE_STATUS_FORGOTTEN, memory_order_relaxed);
+	// From when the tombstone was due, however late that is seen.
+	pe_wheel_add(&w->wheel, handle, r->wheel.tick + memory_ms - e->config.tombstone_ms);
+	return true;
+}
+
 void pe_own_unindex(struct pe_worker *w, uint32_t handle, uint64_t hash)
 {
 	struct pe_table *t = &w->engine->table;
@@ -423,6 +443,10 @@ static void leave_index(struct pe_worker *w, uint32_t handle)
 		pe_wheel_add(&w->wheel, handle, w->tick + 1);
 		return;
 	}
+	if (e->owners.of && owner_remembered(w, handle))
+		return;
+	// The handle will be another entity's, which is no suspect for this one's sake.
+	(void)pe_plausible_forget(w, handle);
 	// Of a first state that waited in vain.
 	pe_details_drop(w, handle);
 	if (partition == w->index) {

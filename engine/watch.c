@@ -558,6 +558,11 @@ void pe_watch_start(struct pe_worker *w, struct pe_watch_fence *f, uint32_t hand
 	(void)status; // no room: it enters with its next update, if there is some then
 }
 
+bool pe_watch_inside_any(const struct pe_worker *w, uint32_t handle)
+{
+	return pe_member_some(w->watch->members, handle);
+}
+
 // ---- turns ----
 
 static void count_refused(struct pe_worker *w)
@@ -597,6 +602,7 @@ unsigned pe_watch_turn(struct pe_worker *w)
 		return 0;
 	if (x->touched_count)
 		pe_watch_look(w);
+	pe_watch_review(w);
 	did += pe_watch_take_rings(w);
 	did += pe_watch_order_all(w);
 	did += pe_watch_work(w);

@@ -247,6 +247,7 @@ struct pe_watch {
 	uint32_t waiting_mask;
 	const struct pe_hash_key *key; // of the index of entities
 	uint32_t kept;                 // subscriptions that are not free
+	uint32_t reviewed;             // the directory by which they may go on, by its generation
 	bool leaving;                  // the engine ends: its last word has been said
 	struct pe_memory memory;
 };
@@ -353,6 +354,8 @@ void pe_watch_last_words(struct pe_worker *w, struct pe_subscription *s);
 void pe_watch_set_lease(struct pe_worker *w, struct pe_subscription *s, uint32_t expiration_ms);
 void pe_watch_set_timer(struct pe_worker *w, struct pe_subscription *s);
 unsigned pe_watch_keep(struct pe_worker *w); // leases, timers, fences that follow
+// If the directory of principals was swapped: who may not subscribe any more is ended.
+void pe_watch_review(struct pe_worker *w);
 // A request's one outcome is counted, and told.
 void pe_watch_outcome(struct pe_worker *w, enum pe_reason reason);
 void pe_watch_acknowledge(struct pe_worker *w, const struct pe_peer *peer,

@@ -30,6 +30,8 @@ static enum pe_reason make_fence(struct pe_worker *w, struct pe_subscription *s,
 
 	pe_wire_get_fence(ask->view, index, &wire);
 	*reason = pe_wire_check_fence(&wire, space->limits.geodetic);
+	if (!*reason && space->authorizes)
+		*reason = pe_authorize_fence(w, space, &ask->message->peer, &wire, *extension);
 	if (*reason)
 		return counted_as(*reason);
 	f = pe_watch_find_fence(w->watch, s, wire.fence_id);
@@ -205,6 +207,12 @@ static enum pe_reason do_it(struct pe_worker *w, struct ask *ask, bool *later)
 	// It may be reached another way since.
 	if (s && w->sink->keep)
 		s->peer.link = w->sink->keep(w->sink->context, &ask->message->peer, s->peer.link);
+	if (w->engine->spaces[ask->space].authorizes &&
+		(a->op == PE_SUBSCRIBE_OPEN || a->op == PE_SUBSCRIBE_ADD))
+		reason = pe_authorize_subscription(
+			w, &w->engine->spaces[ask->space], &ask->message->peer);
+	if (reason)
+		return reason;
 	if (a->op == PE_SUBSCRIBE_OPEN)
 		return open_it(w, s, ask, later);
 	if (!s || s->epoch != a->epoch)
@@ -253,8 +261,11 @@ void pe_watch_subscribe(struct pe_worker *w, const struct pe_message *m,
 		.epoch = ask.subscribe.epoch,
 		.op = ask.subscribe.op,
 		.fault_index = PE_FAULT_NONE};
-	if (w->watch)
+	if (w->watch) {
+		// Before it, so that what it asks for is judged once.
+		pe_watch_review(w);
 		reason = do_it(w, &ask, &later);
+	}
 	if (reason != PENDING)
 		pe_watch_outcome(w, reason);
 	if (later)

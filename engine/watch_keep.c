@@ -286,6 +286,26 @@ unsigned pe_watch_keep(struct pe_worker *w)
 	return count + (x->follows ? pe_watch_look_after_all(w) : 0);
 }
 
+void pe_watch_review(struct pe_worker *w)
+{
+	struct pe_watch *x = w->watch;
+	// PRINCIPALS: acquire: the directory that the number belongs to is looked at.
+	uint32_t generation =
+		atomic_load_explicit(&w->engine->directory.generation, memory_order_acquire);
+
+	if (x->reviewed == generation)
+		return;
+	x->reviewed = generation;
+	for (uint32_t i = 0; i < x->subscription_count_max; i++) {
+		struct pe_subscription *s = &x->subscriptions[i];
+		const struct pe_space_entry *space = &w->engine->spaces[s->space];
+
+		if ((s->state == PE_SUBSCRIPTION_OPENING || s->state == PE_SUBSCRIPTION_LIVE) &&
+			space->authorizes && !pe_authorize_keeps(w, space, s->peer.principal))
+			pe_watch_end(w, s, PE_ENDED_CLOSED);
+	}
+}
+
 void pe_watch_set_lease(struct pe_worker *w, struct pe_subscription *s, uint32_t expiration_ms)
 {
 	s->lease_tick = w->tick + lease_of(expiration_ms);

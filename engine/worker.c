@@ -32,6 +32,11 @@ static enum pe_reason check_message(
 		if (view->body.update.incarnation * 1000ull > w->newest_ms)
 			return PE_REASON_incarnation_future;
 		break;
+	case PE_TYPE_ERASE:
+		// It would lock them as well.
+		if (view->body.erase.incarnation * 1000ull > w->newest_ms)
+			return PE_REASON_incarnation_future;
+		break;
 	case PE_TYPE_SPATIAL_QUERY:
 		break;
 	case PE_TYPE_EXPLAIN:
@@ -97,8 +102,8 @@ void pe_note_precision(struct pe_space_entry *s, float precision_m)
 		;
 }
 
-// The velocities in the space bound the walk of queries about a later moment. Only ever grow, an axis at a time. What is known then.
-__attribute__((noinline, cold)) static uint64_t note_speed(struct pe_space_entry *s, uint64_t lanes)
+// The velocities in the space bound the walk of queries about a later moment. Only ever grow, an axis at a time.
+__attribute__((noinline, cold)) static void note_speed(struct pe_space_entry *s, uint64_t lanes)
 {
 	uint64_t seen = atomic_load_explicit(&s->speed_seen, memory_order_relaxed), wider;
 
@@ -112,7 +117,6 @@ __attribute__((noinline, cold)) static uint64_t note_speed(struct pe_space_entry
 		wider |= PE_WIRE_SPEED_LANES;
 	} while (!atomic_compare_exchange_weak_explicit(
 		&s->speed_seen, &seen, wider, memory_order_relaxed, memory_order_relaxed));
-	return wider;
 }
 
 // What the records of a packet have in common.
@@ -121,7 +125,24 @@ struct packet {
 	uint32_t incarnation;
 	unsigned space;
 	uint32_t ack; // of the first record; or PE_ACK_NONE
+	const struct pe_peer *peer;
 };
+
+// A record that is not ordinary; in a space that is guarded none is.
+__attribute__((noinline)) static enum pe_reason check_rare(struct pe_worker *w,
+	struct pe_space_entry *s, const struct pe_peer *peer, struct pe_change *c)
+{
+	uint64_t lanes = pe_wire_speed_lanes(c->update.velocity);
+	enum pe_reason reason = pe_wire_check_update(&c->update, &s->limits);
+
+	if (!reason && s->guarded)
+		reason = pe_authorize_change(w, s, peer, c, false);
+	if (!reason &&
+		pe_wire_speed_above(
+			lanes, atomic_load_explicit(&s->speed_seen, memory_order_relaxed)))
+		note_speed(s, lanes);
+	return reason;
+}
 
 // Inlined where it is called: the ordinary packet's acknowledgement that is not asked for then costs nothing.
 __attribute__((always_inline)) static inline void take_updates(
@@ -144,11 +165,8 @@ __attribute__((always_inline)) static inline void take_updates(
 			pe_wire_event_ms(packet.sent_ms, c->update.time_offset_ms, wall_ms),
 			packet.incarnation, ack);
 		if (!pe_wire_ordinary_record(&c->update, &s->ordinary, speeds)) {
-			uint64_t lanes = pe_wire_speed_lanes(c->update.velocity);
-
-			reason = pe_wire_check_update(&c->update, &s->limits);
-			if (!reason && pe_wire_speed_above(lanes, speeds))
-				speeds = note_speed(s, lanes);
+			reason = check_rare(w, s, packet.peer, c);
+			speeds = atomic_load_explicit(&s->speed_seen, memory_order_relaxed);
 		}
 		if (!reason)
 			reason = check_time(w, c->time_ms);
@@ -168,9 +186,10 @@ __attribute__((always_inline)) static inline void take_updates(
 }
 
 // An ordinary packet, without a view of it. False: it is not ordinary, and nothing was done.
-static inline bool take_ordinary(struct pe_worker *w, const uint8_t *data, uint32_t bytes)
+static inline bool take_ordinary(struct pe_worker *w, const struct pe_message *m)
 {
-	unsigned count = pe_wire_ordinary_packet(data, bytes);
+	const uint8_t *data = m->data;
+	unsigned count = pe_wire_ordinary_packet(data, m->bytes);
 	struct pe_wire_update_preamble preamble;
 	struct packet packet;
 
@@ -182,6 +201,7 @@ static inline bool take_ordinary(struct pe_worker *w, const uint8_t *data, uint3
 		.incarnation = preamble.incarnation,
 		.space = space_of(w->engine, data + offsetof(struct pe_wire_header, space_id)),
 		.ack = PE_ACK_NONE,
+		.peer = &m->peer,
 	};
 	if (packet.space == PE_SPACES_MAX || packet.incarnation * 1000ull > w->newest_ms)
 		return false;
@@ -190,8 +210,8 @@ static inline bool take_ordinary(struct pe_worker *w, const uint8_t *data, uint3
 }
 
 // One by one: each is in order behind what came before it, and none covers another.
-static void take_detailed(
-	struct pe_worker *w, const struct pe_wire_view *view, unsigned space, uint32_t ack)
+static void take_detailed(struct pe_worker *w, const struct pe_peer *peer,
+	const struct pe_wire_view *view, unsigned space, uint32_t ack)
 {
 	struct pe_space_entry *s = &w->engine->spaces[space];
 	const uint8_t *record = view->records;
@@ -217,6 +237,9 @@ static void take_detailed(
 		limits.geodetic &= !blocks.bytes[PE_DETAILS_FRAME];
 		if (!reason)
 			reason = pe_wire_check_update(&c.update, &limits);
+		if (!reason && s->guarded)
+			reason = pe_authorize_change(
+				w, s, peer, &c, blocks.bytes[PE_DETAILS_FRAME] != 0);
 		if (!reason)
 			reason = check_time(w, c.time_ms);
 		if (reason) {
@@ -228,14 +251,16 @@ static void take_detailed(
 		pe_note_precision(s, c.update.precision_m);
 		if (pe_wire_speed_above(
 			    lanes, atomic_load_explicit(&s->speed_seen, memory_order_relaxed)))
-			(void)note_speed(s, lanes);
+			note_speed(s, lanes);
 		pe_apply_detailed(w, &c);
 	}
 }
 
-static void take_withdrawals(
-	struct pe_worker *w, const struct pe_wire_view *view, unsigned space, uint32_t ack)
+static void take_withdrawals(struct pe_worker *w, const struct pe_peer *peer,
+	const struct pe_wire_view *view, unsigned space, uint32_t ack)
 {
+	const struct pe_space_entry *s = &w->engine->spaces[space];
+
 	pe_count(&w->counters, PE_COUNTER_records_carried, view->count);
 	for (unsigned i = 0; i < view->count; i++) {
 		uint32_t at = ack == PE_ACK_NONE ? ack : ack + i;
@@ -250,6 +275,8 @@ static void take_withdrawals(
 		describe(w, &c, PE_CHANGE_WITHDRAW, space,
 			pe_wire_event_ms(view->header.timestamp_ms, x.time_offset_ms, w->wall_ms),
 			view->body.update.incarnation, at);
+		if (!reason && s->authorizes)
+			reason = pe_authorize_change(w, s, peer, &c, false);
 		if (!reason)
 			reason = check_time(w, c.time_ms);
 		if (reason)
@@ -257,6 +284,25 @@ static void take_withdrawals(
 		else
 			pe_apply_withdraw(w, &c);
 	}
+}
+
+static void take_erase(struct pe_worker *w, const struct pe_peer *peer,
+	const struct pe_wire_view *view, unsigned space, uint32_t ack)
+{
+	const struct pe_wire_erase *erase = &view->body.erase;
+	struct pe_change c = {0};
+	enum pe_reason reason;
+
+	pe_count(&w->counters, PE_COUNTER_records_carried, 1);
+	memcpy(c.update.entity_id, erase->entity_id, sizeof c.update.entity_id);
+	describe(w, &c, PE_CHANGE_ERASE, space, w->wall_ms, erase->incarnation, ack);
+	reason = pe_wire_id_nil(erase->entity_id) ?
+		PE_REASON_id_nil :
+		pe_authorize_erase(w, &w->engine->spaces[space], peer, &c);
+	if (reason)
+		refuse_record(w, ack, reason);
+	else
+		pe_apply_erase(w, &c);
 }
 
 static void count_carried(struct pe_worker *w, uint8_t type)
@@ -274,6 +320,9 @@ static void count_carried(struct pe_worker *w, uint8_t type)
 		break;
 	case PE_TYPE_EXPLAIN:
 		pe_count(&w->counters, PE_COUNTER_carried_explain, 1);
+		break;
+	case PE_TYPE_ERASE:
+		pe_count(&w->counters, PE_COUNTER_carried_erase, 1);
 		break;
 	case PE_TYPE_PING:
 		pe_count(&w->counters, PE_COUNTER_carried_ping, 1);
@@ -312,7 +361,7 @@ static void take_messages(struct pe_worker *w, const struct pe_message *messages
 
 		kind[i] = 0;
 		w->view_acks[i] = PE_ACK_NONE;
-		if (take_ordinary(w, messages[i].data, messages[i].bytes)) {
+		if (take_ordinary(w, &messages[i])) {
 			ordinary++;
 			continue;
 		}
@@ -327,17 +376,17 @@ static void take_messages(struct pe_worker *w, const struct pe_message *messages
 		count_carried(w, kind[i]);
 		if (kind[i] == PE_TYPE_SPATIAL_QUERY)
 			classes |= note_queries(w, v);
-		if (v->header.flags & PE_FLAG_ACK) {
+		if ((v->header.flags & PE_FLAG_ACK) || kind[i] == PE_TYPE_ERASE) {
 			w->view_acks[i] = acks;
 			acks += v->count;
 		}
 		if (kind[i] == PE_TYPE_SPATIAL_UPDATE)
 			take_updates(w,
 				(struct packet){v->header.timestamp_ms, v->body.update.incarnation,
-					s, w->view_acks[i]},
+					s, w->view_acks[i], &messages[i].peer},
 				v->records, v->count);
 		else if (kind[i] == PE_TYPE_DETAILED_UPDATE)
-			take_detailed(w, v, s, w->view_acks[i]);
+			take_detailed(w, &messages[i].peer, v, s, w->view_acks[i]);
 	}
 	pe_count(&w->counters, PE_COUNTER_carried_update, ordinary);
 	pe_apply_flush(w);
@@ -345,11 +394,17 @@ static void take_messages(struct pe_worker *w, const struct pe_message *messages
 		return;
 	for (unsigned i = 0; i < count; i++)
 		if (kind[i] == PE_TYPE_WITHDRAW)
-			take_withdrawals(w, &w->views[i], space[i], w->view_acks[i]);
+			take_withdrawals(
+				w, &messages[i].peer, &w->views[i], space[i], w->view_acks[i]);
+	for (unsigned i = 0; i < count; i++)
+		if (kind[i] == PE_TYPE_ERASE)
+			take_erase(w, &messages[i].peer, &w->views[i], space[i], w->view_acks[i]);
 	if (classes)
 		pe_priority_answer(w, messages, kind, space, count);
 	for (unsigned i = 0; i < count; i++) {
-		if (w->view_acks[i] != PE_ACK_NONE)
+		if (kind[i] == PE_TYPE_ERASE)
+			pe_answer_erased(w, &messages[i], &w->views[i], &w->acks[w->view_acks[i]]);
+		else if (w->view_acks[i] != PE_ACK_NONE)
 			pe_answer_ack(w, &messages[i], &w->views[i], &w->acks[w->view_acks[i]]);
 		else if (kind[i] == PE_TYPE_SPATIAL_QUERY && !classes) {
 			unsigned first = i;

@@ -216,7 +216,8 @@ void harness_queue(struct harness *h, const uint8_t *data, uint32_t bytes)
 	if (!m->data)
 		abort();
 	memcpy(m->data, data, bytes);
-	m->peer = (struct pe_peer){.port = h->port, .trusted = !h->untrusted};
+	m->peer = (struct pe_peer){
+		.port = h->port, .trusted = !h->untrusted, .principal = h->principal};
 	m->peer.address[15] = 1;
 	h->sent_packets++;
 }
@@ -399,6 +400,22 @@ uint64_t harness_queue_withdraws(struct harness *h, unsigned space, uint32_t inc
 	return header.sequence;
 }
 
+uint64_t harness_queue_erase(struct harness *h, unsigned space, uint64_t n, uint32_t incarnation)
+{
+	uint8_t buffer[PE_WIRE_BYTES_MAX];
+	struct pe_wire_header header = harness_header(h, space, 0);
+	struct pe_wire_erase erase = {.incarnation = incarnation};
+	uint32_t bytes;
+
+	if (n)
+		harness_id(erase.entity_id, n);
+	bytes = pe_wire_put_erase(buffer, sizeof buffer, &header, &erase);
+	HARNESS_CHECK(bytes > 0);
+	harness_queue(h, buffer, bytes);
+	h->sent_records++;
+	return header.sequence;
+}
+
 uint64_t harness_queue_queries(
 	struct harness *h, unsigned space, const struct pe_wire_query *queries, unsigned count)
 {
@@ -484,6 +501,34 @@ struct pe_wire_ack_record harness_withdraw(
 	packet = harness_queue_withdraws(h, space, incarnation, &x, 1, true);
 	harness_turn(h);
 	return only_ack(h, packet);
+}
+
+struct pe_wire_erased harness_erased(struct harness *h, uint64_t sequence)
+{
+	struct pe_wire_erased e;
+
+	for (unsigned i = 0; i < h->reply_count; i++) {
+		struct pe_wire_view v;
+
+		if (pe_wire_check_reply(h->replies[i].data, h->replies[i].bytes, &v) !=
+				PE_REASON_none ||
+			v.header.type != PE_TYPE_ERASED)
+			continue;
+		pe_wire_get_erased(&v, &e);
+		if (e.request_sequence == sequence)
+			return e;
+	}
+	memset(&e, 0xFF, sizeof e);
+	return e;
+}
+
+struct pe_wire_erased harness_erase(
+	struct harness *h, unsigned space, uint64_t n, uint32_t incarnation)
+{
+	uint64_t sequence = harness_queue_erase(h, space, n, incarnation);
+
+	harness_turn(h);
+	return harness_erased(h, sequence);
 }
 
 // ---- answers ----

@@ -53,6 +53,8 @@ struct harness {
 	uint64_t sequence; // of the harness's own packets
 	uint16_t port;     // of the next message's peer; the same unless a test changes it
 	bool untrusted;    // peers of the next messages
+	// who they are; 0 = nobody that is known
+	uint32_t principal;
 
 	// The sender's own counts: what the engine's must agree with.
 	uint64_t sent_packets, sent_records, sent_queries;
@@ -107,6 +109,7 @@ struct pe_wire_update_preamble harness_preamble(uint64_t sequence, uint32_t inca
 // Queue a message of records; returns the packet's sequence.
 uint64_t harness_queue_updates(struct harness *h, unsigned space, uint32_t incarnation,
 	const struct pe_wire_update *updates, unsigned count, bool ack);
+uint64_t harness_queue_erase(struct harness *h, unsigned space, uint64_t n, uint32_t incarnation);
 // Records of wire/details.h, one behind the other.
 uint64_t harness_queue_detailed(struct harness *h, unsigned space, uint32_t incarnation,
 	const uint8_t *records, uint32_t bytes, unsigned count, bool ack);
@@ -131,6 +134,11 @@ struct pe_wire_ack_record harness_send_detailed(
 	struct harness *h, unsigned space, uint32_t incarnation, const uint8_t *record);
 struct pe_wire_ack_record harness_withdraw(
 	struct harness *h, unsigned space, uint32_t incarnation, uint64_t n, uint32_t sequence);
+
+// What answers an ERASE among the last turn's replies (all bits set without one); and one in a packet of its own, one turn of worker 0.
+struct pe_wire_erased harness_erased(struct harness *h, uint64_t sequence);
+struct pe_wire_erased harness_erase(
+	struct harness *h, unsigned space, uint64_t n, uint32_t incarnation);
 
 // An answer put together from its numbered parts.
 struct harness_answer {

@@ -418,7 +418,8 @@ static const struct {
 	const char *name;
 	int (*run)(struct ctl *ctl, int argc, char **argv);
 } commands[] = {{"ping", ping}, {"publish", publish}, {"withdraw", withdraw}, {"query", ctl_query},
-	{"explain", ctl_explain}, {"heat", ctl_heat}, {"stats", ctl_stats}, {"watch", ctl_watch}};
+	{"erase", ctl_erase}, {"explain", ctl_explain}, {"heat", ctl_heat}, {"stats", ctl_stats},
+	{"watch", ctl_watch}};
 
 struct common {
 	struct ctl ctl;
@@ -500,6 +501,7 @@ int main(int argc, char **argv)
 		"  ping\n"
 		"  publish ID X,Y[,Z]\n"
 		"  withdraw ID…\n"
+		"  erase ID\n"
 		"  query point|sphere|box|--polygon|--oriented-box|--frustum …\n"
 		"  explain ID point|sphere|box|…, explain ID --subscription N --fence N\n"
 		"  heat point|sphere|box|--polygon|… [--cells SIZE]\n"

@@ -20,6 +20,7 @@ static inline const uint8_t *ctl_space(const struct ctl *ctl)
 }
 
 int ctl_query(struct ctl *ctl, int argc, char **argv);
+int ctl_erase(struct ctl *ctl, int argc, char **argv);
 int ctl_explain(struct ctl *ctl, int argc, char **argv);
 int ctl_heat(struct ctl *ctl, int argc, char **argv);
 int ctl_stats(struct ctl *ctl, int argc, char **argv);

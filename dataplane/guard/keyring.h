@@ -10,6 +10,7 @@
 #pragma once
 
 #include "base/status.h"
+#include "policy/principals.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,13 +24,6 @@
 #define PE_PRINCIPAL_OWNS_MAX   4096u
 #define PE_KEYRING_OWNS_MAX     262144u // of all principals
 #define PE_PRINCIPAL_NONE       UINT32_MAX
-
-enum pe_role {
-	PE_ROLE_PUBLISH = 1,
-	PE_ROLE_QUERY = 2,
-	PE_ROLE_SUBSCRIBE = 4,
-	PE_ROLE_ADMIN = 8,
-};
 
 // What a principal may do in a space, or in an area of it. The area is data: whether a position is inside is for the
 // space to say.

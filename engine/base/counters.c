@@ -66,7 +66,8 @@ struct pe_identity pe_identity_check(const uint64_t values[PE_COUNTER_COUNT])
 			values[PE_COUNTER_carried_withdraw] + values[PE_COUNTER_carried_query] +
 			values[PE_COUNTER_carried_ping] + values[PE_COUNTER_carried_state] +
 			values[PE_COUNTER_carried_explain] + values[PE_COUNTER_carried_link] +
-			values[PE_COUNTER_carried_subscribe] + values[PE_COUNTER_carried_session],
+			values[PE_COUNTER_carried_subscribe] + values[PE_COUNTER_carried_session] +
+			values[PE_COUNTER_carried_erase],
 		.records_carried = values[PE_COUNTER_records_carried],
 		.records_applied = values[PE_COUNTER_records_applied],
 		.records_coalesced = values[PE_COUNTER_records_coalesced],

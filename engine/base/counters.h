@@ -86,7 +86,10 @@
 	PE_COUNTER(carried_session, "packets", "CONNECTs answered and DISCONNECTs done") \
 	PE_COUNTER(sessions_opened, "sessions", "sessions opened") \
 	PE_COUNTER(messages_opened, "packets", "messages taken out of their seals (not an outcome)") \
-	PE_COUNTER(messages_sealed, "messages", "messages sealed for sending")
+	PE_COUNTER(messages_sealed, "messages", "messages sealed for sending") \
+	PE_COUNTER(carried_erase, "packets", "erase packets carried on; each is one of the records") \
+	PE_COUNTER(erased, "entities", "entities that were there and were erased, among records_applied") \
+	PE_COUNTER(believed, "records", "records among those taken that were quarantined before, and confirmed")
 // clang-format on
 
 enum pe_counter {

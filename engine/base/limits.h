@@ -46,3 +46,10 @@
 #define PE_NOTICE_BATCH_MS           100u    // events of who wants them packed wait so long at most
 #define PE_FENCE_MARGIN_MAX_M        50000.0 // so that a cell and its margin are seen as nearly flat
 #define PE_FENCE_DWELL_MAX_MS        3600000u // an hour: far below half of the 32-bit tick range
+// Who broadcast an entity first is remembered so long after it is gone, by default and at most: it keeps its place in the table
+#define PE_OWNER_MEMORY_MS     600000u
+#define PE_OWNER_MEMORY_MAX_MS 86400000u
+// Quarantine: fixes that agree before a jump is believed, by default and at most; suspects of a worker, at most
+#define PE_PLAUSIBLE_FIXES     2u
+#define PE_PLAUSIBLE_FIXES_MAX 16u
+#define PE_SUSPECTS_MAX        65536u

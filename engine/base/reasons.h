@@ -116,7 +116,16 @@
 	PE_REASON(connect_level, PACKET, REFUSED, INVALID_MESSAGE, "HELLO for a level that is not defined") \
 	PE_REASON(connect_stranger, PACKET, REFUSED, AUTH_FAILED, "HELLO with a key that is not in the keyring now") \
 	PE_REASON(connect_full, PACKET, DROPPED, OUT_OF_MEMORY, "no room for another session") \
-	PE_REASON(connect_busy, PACKET, DROPPED, CPU_EXCEEDED, "too many handshakes at once, no buffer for an answer, or no cookies yet")
+	PE_REASON(connect_busy, PACKET, DROPPED, CPU_EXCEEDED, "too many handshakes at once, no buffer for an answer, or no cookies yet") \
+	/* Who may say what (authorize.h), and what is believed (plausible.h). */ \
+	PE_REASON(role, RECORD, REFUSED, UNAUTHORIZED, "space in which the sender has not the role for this") \
+	PE_REASON(area, RECORD, REFUSED, UNAUTHORIZED, "position outside of the area that the sender may publish in") \
+	PE_REASON(owner, RECORD, REFUSED, UNAUTHORIZED, "entity that is not the sender's") \
+	PE_REASON(implausible, RECORD, REFUSED, SPATIAL_CONFLICT, "faster than an entity of its type may be") \
+	PE_REASON(query_role, QUERY, REFUSED, UNAUTHORIZED, "space in which the asker may not ask") \
+	PE_REASON(query_area, QUERY, REFUSED, UNAUTHORIZED, "volume that is not within the area that the asker may ask about") \
+	PE_REASON(subscribe_role, SUBSCRIBE, REFUSED, UNAUTHORIZED, "space in which the sender may not subscribe") \
+	PE_REASON(subscribe_area, SUBSCRIBE, REFUSED, UNAUTHORIZED, "fence that is not within the area that the sender may subscribe to")
 // clang-format on
 
 enum pe_reason {

@@ -39,7 +39,8 @@ static enum seen look(const struct pe_query_context *c, const struct pe_asker *a
 	// LIFE: acquire: whoever sees that it is there sees what was published of it.
 	status = atomic_load_explicit(&r->status, memory_order_acquire);
 	life = PE_STATUS_LIFE(status);
-	if (life == PE_LIFE_FREE || life == PE_LIFE_EMPTY)
+	// Of what is forgotten nothing is left but whose it was.
+	if (life == PE_LIFE_FREE || life == PE_LIFE_EMPTY || (status & PE_STATUS_FORGOTTEN))
 		return SEEN_NOT;
 	if (!pe_record_read(r, c->table->drafts, &p, LATCH_TRIES)) {
 		pe_count(c->counters, PE_COUNTER_latch_retries, LATCH_TRIES);

@@ -13,6 +13,13 @@ enum pe_change_kind {
 	PE_CHANGE_REMOVE = 4,   // owner → partition's worker: take `handle` out of the index
 	PE_CHANGE_DETAILED = 5, // an update with details: as UPDATE, one by one
 	PE_CHANGE_ADOPT_DETAILED = 6, // … as ADOPT
+	PE_CHANGE_ERASE = 7,          // as WITHDRAW; incarnation: of lives that are over
+};
+
+// What the sender of a change may do, found where it was received.
+enum pe_change_power {
+	PE_POWER_ERASE = 1,    // whatever it is and whose
+	PE_POWER_RELOCATE = 2, // say that a jump is none, if the entity is its own
 };
 
 // What an update may be spared.
@@ -40,7 +47,9 @@ struct pe_change {
 	uint8_t owner;     // the worker that received it: who shall own what is created
 	uint8_t way;       // enum pe_change_way
 	uint8_t parcelled; // DETAILED: `record` is in a parcel (parcel.h), else in the message
-	uint8_t reserved[6];
+	uint8_t powers;    // enum pe_change_power; ERASE, or a space that is guarded
+	uint8_t reserved;
+	uint32_t principal;    // who says so; likewise
 	const uint8_t *record; // DETAILED: a record of wire/details.h, checked
 };
 static_assert(sizeof(struct pe_change) == 128, "two lines");

@@ -64,6 +64,8 @@ enum pe_life {
 	(1u << 26) // … by a prediction: its timer is the record's own, at pe_record_due
 #define PE_STATUS_FLAGS   (PE_STATUS_HELD | PE_STATUS_OLDER | PE_STATUS_COURSE)
 #define PE_STATUS_DETAILS (1u << 28) // it has details, which every update passes on
+// GONE: its pair is forgotten, only whose it was is still remembered
+#define PE_STATUS_FORGOTTEN (1u << 31)
 // Not for updates that are spared anything:
 #define PE_STATUS_FRAMED   (1u << 29) // it is placed in another entity's frame
 #define PE_STATUS_PARENT   (1u << 27) // others are placed in its frame

@@ -39,6 +39,7 @@ static const struct shape engine_shapes[256] = {
 		PE_QUERY_COUNT_MAX, 0, 0, PE_REPLY_ANSWER},
 	[PE_TYPE_EXPLAIN] = {FIXED(pe_wire_explain), sizeof(struct pe_wire_query), 1, 1, 0, 0,
 		PE_REPLY_EXPLANATION},
+	[PE_TYPE_ERASE] = {HEADER_BYTES, sizeof(struct pe_wire_erase), 1, 1, 0, 0, PE_REPLY_ERASED},
 	[PE_TYPE_PING] = {HEADER_BYTES, sizeof(struct pe_wire_ping), 1, 1, 0, 0, PE_REPLY_PONG},
 	[PE_TYPE_STATE_REQUEST] = {HEADER_BYTES, sizeof(struct pe_wire_state_request), 1, 1, 0, 0,
 		PE_REPLY_STATE},
@@ -61,6 +62,7 @@ static const struct shape client_shapes[256] = {
 		0, 0, PE_REPLY_NONE},
 	[PE_TYPE_EXPLAIN] = {HEADER_BYTES, sizeof(struct pe_wire_explanation), 1, 1,
 		PE_FLAG_RESPONSE, PE_FLAG_RESPONSE, PE_REPLY_NONE},
+	[PE_TYPE_ERASED] = {HEADER_BYTES, sizeof(struct pe_wire_erased), 1, 1, 0, 0, PE_REPLY_NONE},
 	[PE_TYPE_PONG] = {HEADER_BYTES, sizeof(struct pe_wire_ping), 1, 1, 0, 0, PE_REPLY_NONE},
 	[PE_TYPE_REGION_SUBSCRIBE] = {FIXED(pe_wire_subscribed), 0, 0, 1, PE_FLAG_RESPONSE,
 		PE_FLAG_RESPONSE, PE_REPLY_NONE},
@@ -82,6 +84,7 @@ static inline void copy_body(void *to, const uint8_t *from, uint32_t bytes)
 }
 static_assert(FIXED(pe_wire_update_preamble) == 80 + 24 && FIXED(pe_wire_ack_preamble) == 80 + 32 &&
 		FIXED(pe_wire_state_preamble) == 80 + 16 && FIXED(pe_wire_explain) == 80 + 32 &&
+		sizeof(struct pe_wire_erase) == 32 && sizeof(struct pe_wire_erased) == 32 &&
 		sizeof(struct pe_wire_ping) == 16 && sizeof(struct pe_wire_state_request) == 16,
 	"the sizes that copy_body knows");
 
@@ -213,6 +216,10 @@ enum pe_reason pe_wire_check(const uint8_t *data, uint32_t bytes, struct pe_wire
 	case PE_TYPE_STATE_REQUEST:
 		if (view->body.state_request.selector != PE_STATE_COUNTERS ||
 			(view->body.state_request.reserved0 | view->body.state_request.reserved1))
+			return refuse(view, PE_REASON_body_reserved);
+		break;
+	case PE_TYPE_ERASE:
+		if (view->body.erase.reserved0 || view->body.erase.reserved1)
 			return refuse(view, PE_REASON_body_reserved);
 		break;
 	case PE_TYPE_EXPLAIN:
@@ -616,6 +623,7 @@ enum pe_reason pe_wire_check_reply(const uint8_t *data, uint32_t bytes, struct p
 {
 	enum pe_reason reason = check_envelope(data, bytes, client_shapes, view);
 	struct pe_wire_explanation explanation;
+	struct pe_wire_erased erased;
 
 	if (reason != PE_REASON_none)
 		return reason;
@@ -631,6 +639,10 @@ enum pe_reason pe_wire_check_reply(const uint8_t *data, uint32_t bytes, struct p
 	case PE_TYPE_EXPLAIN:
 		pe_wire_get_explanation(view, &explanation);
 		reason = pe_wire_check_explanation(&explanation);
+		break;
+	case PE_TYPE_ERASED:
+		pe_wire_get_erased(view, &erased);
+		reason = pe_wire_check_erased(&erased);
 		break;
 	case PE_TYPE_STATE_RESPONSE:
 		reason = check_state(view);

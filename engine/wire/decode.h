@@ -10,6 +10,7 @@
 #pragma once
 
 #include "base/reasons.h"
+#include "wire/erase.h"
 #include "wire/explain.h"
 #include "wire/wire.h"
 
@@ -27,6 +28,7 @@ enum pe_wire_reply {
 	PE_REPLY_STATE, // STATE_RESPONSE
 	PE_REPLY_EXPLANATION,
 	PE_REPLY_SUBSCRIBED, // acknowledgement of REGION_SUBSCRIBE
+	PE_REPLY_ERASED,
 };
 
 // A checked message. records points into the caller's data, which must outlive the view; the rest is copied.
@@ -37,6 +39,7 @@ struct pe_wire_view {
 		struct pe_wire_ping ping;              // PING, PONG
 		struct pe_wire_state_request state_request;
 		struct pe_wire_explain explain;
+		struct pe_wire_erase erase;
 		struct pe_wire_ack_preamble ack;     // acknowledgements
 		struct pe_wire_state_preamble state; // STATE_RESPONSE
 	} body;
@@ -49,12 +52,12 @@ struct pe_wire_view {
 	// header.{sequence, stream_id, space_id} and body.update.broadcast_id are valid
 };
 
-// An engine's side: SPATIAL_UPDATE, DETAILED_UPDATE, SPATIAL_QUERY, WITHDRAW, EXPLAIN, PING, STATE_REQUEST, REGION_SUBSCRIBE. Types that only an engine
+// An engine's side: SPATIAL_UPDATE, DETAILED_UPDATE, SPATIAL_QUERY, WITHDRAW, EXPLAIN, ERASE, PING, STATE_REQUEST, REGION_SUBSCRIBE. Types that only an engine
 // sends are type_unknown here, and an acknowledgement is header_flags. *view is written in every case.
 [[nodiscard]] enum pe_reason pe_wire_check(
 	const uint8_t *data, uint32_t bytes, struct pe_wire_view *view);
 
-// A client's side: PONG, acknowledgements, SPATIAL_RESPONSE, explanations, STATE_RESPONSE, NOTICE, each validated to its
+// A client's side: PONG, acknowledgements, SPATIAL_RESPONSE, explanations, ERASED, STATE_RESPONSE, NOTICE, each validated to its
 // last byte, answers and
 // results included. Further faults of records are told by the reasons named at the checks below.
 [[nodiscard]] enum pe_reason pe_wire_check_reply(
@@ -89,6 +92,12 @@ static inline void pe_wire_get_explanation(
 	const struct pe_wire_view *view, struct pe_wire_explanation *explanation)
 {
 	memcpy(explanation, view->records, sizeof *explanation);
+}
+
+static inline void pe_wire_get_erased(
+	const struct pe_wire_view *view, struct pe_wire_erased *erased)
+{
+	memcpy(erased, view->records, sizeof *erased);
 }
 
 static inline void pe_wire_get_counter(

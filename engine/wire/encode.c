@@ -135,6 +135,22 @@ uint32_t pe_wire_put_explain(uint8_t *buffer, uint32_t size, const struct pe_wir
 	return bytes ? bytes + extension_bytes : 0;
 }
 
+uint32_t pe_wire_put_erase(uint8_t *buffer, uint32_t size, const struct pe_wire_header *header,
+	const struct pe_wire_erase *erase)
+{
+	if (!request_sound(header, 0, 1, 1))
+		return 0;
+	return put_message(
+		buffer, size, header, PE_TYPE_ERASE, 0, NULL, 0, erase, sizeof *erase, 1);
+}
+
+uint32_t pe_wire_put_erased(uint8_t *buffer, uint32_t size, const struct pe_wire_header *header,
+	const struct pe_wire_erased *erased)
+{
+	return put_message(
+		buffer, size, header, PE_TYPE_ERASED, 0, NULL, 0, erased, sizeof *erased, 1);
+}
+
 uint32_t pe_wire_put_ping(uint8_t *buffer, uint32_t size, const struct pe_wire_header *header,
 	const struct pe_wire_ping *ping)
 {

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "base/reasons.h"
+#include "wire/erase.h"
 #include "wire/explain.h"
 #include "wire/wire.h"
 
@@ -35,6 +36,8 @@
 [[nodiscard]] uint32_t pe_wire_put_explain(uint8_t *buffer, uint32_t size,
 	const struct pe_wire_header *header, const struct pe_wire_explain *explain,
 	const struct pe_wire_query *query, const uint8_t *extension);
+[[nodiscard]] uint32_t pe_wire_put_erase(uint8_t *buffer, uint32_t size,
+	const struct pe_wire_header *header, const struct pe_wire_erase *erase);
 [[nodiscard]] uint32_t pe_wire_put_ping(uint8_t *buffer, uint32_t size,
 	const struct pe_wire_header *header, const struct pe_wire_ping *ping);
 [[nodiscard]] uint32_t pe_wire_put_state_request(uint8_t *buffer, uint32_t size,
@@ -47,6 +50,9 @@ struct pe_wire_header pe_wire_reply_header(
 // An engine's messages. The writers of replies set the flags themselves.
 [[nodiscard]] uint32_t pe_wire_put_pong(uint8_t *buffer, uint32_t size,
 	const struct pe_wire_header *header, const struct pe_wire_ping *ping);
+
+[[nodiscard]] uint32_t pe_wire_put_erased(uint8_t *buffer, uint32_t size,
+	const struct pe_wire_header *header, const struct pe_wire_erased *erased);
 
 // type: PE_TYPE_SPATIAL_UPDATE, PE_TYPE_DETAILED_UPDATE or PE_TYPE_WITHDRAW, as in the request. Code and reason are made from `refused`:
 // PE_REASON_none with a record each, any other with count 0.

@@ -29,6 +29,8 @@ enum pe_type {
 	PE_TYPE_NOTICE = 0x16,
 	PE_TYPE_EXPLAIN = 0x17,         // wire/explain.h
 	PE_TYPE_DETAILED_UPDATE = 0x18, // wire/details.h
+	PE_TYPE_ERASE = 0x19,           // wire/erase.h
+	PE_TYPE_ERASED = 0x1A,
 	PE_TYPE_STATE_REQUEST = 0x21,
 	PE_TYPE_STATE_RESPONSE = 0x22,
 };

@@ -132,6 +132,16 @@ def by_hand(tools):
     assert tools.ctl("withdraw", "test:1")["records"][0]["status"] == "APPLIED"
     assert tools.ctl("query", "sphere", "0,0", "20")["count"] == 0
     assert tools.ctl("explain", "test:1", "sphere", "0,0", "20")["first_cause"] == "GONE"
+    # Erased: what it was, and that it was.
+    tools.ctl("publish", "test:9", "1,1", "--tag", "ferry")
+    assert tools.ctl("erase", "test:9") | {"id": ""} == {"id": "", "status": "APPLIED", "where": ["record", "details"], "repeated": False}
+    assert tools.ctl("query", "sphere", "0,0", "20")["count"] == 0
+    assert tools.ctl("erase", "test:9")["where"] == ["tombstone"]
+    assert tools.ctl("erase", "test:10", expect=65)["reason"] == "unknown_entity"
+    shown = subprocess.run([tools.ctl_path, "-p", tools.port, "erase", "test:9"], capture_output=True, text=True, timeout=30).stdout
+    assert "APPLIED, from " in shown, shown
+    tools.ctl("erase", expect=64)
+    tools.ctl("erase", "test:1", "test:2", expect=64)
 
 
 def with_details(tools):
@@ -184,7 +194,7 @@ def with_details(tools):
 
 
 def helps(tools):
-    for command in ("ping", "publish", "withdraw", "query", "explain", "heat", "stats"):
+    for command in ("ping", "publish", "withdraw", "query", "erase", "explain", "heat", "stats"):
         done = subprocess.run([tools.ctl_path, command, "--help"], capture_output=True, text=True, timeout=30)
         assert done.returncode == 0 and f"presencectl {command}" in done.stdout, (command, done)
 

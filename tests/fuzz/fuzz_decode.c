@@ -215,6 +215,9 @@ static void engine_side(const uint8_t *data, uint32_t bytes, const struct pe_wir
 		out_bytes = pe_wire_put_explain(out, sizeof out, &view->header, &view->body.explain,
 			&queries[0], extension);
 		break;
+	case PE_TYPE_ERASE:
+		out_bytes = pe_wire_put_erase(out, sizeof out, &view->header, &view->body.erase);
+		break;
 	case PE_TYPE_REGION_SUBSCRIBE:
 		out_bytes = subscribe_again(out, data, view);
 		break;
@@ -306,6 +309,7 @@ static void client_side(const uint8_t *data, uint32_t bytes, const struct pe_wir
 	struct pe_wire_state_request request = {.selector = PE_STATE_COUNTERS};
 
 	struct pe_wire_explanation e;
+	struct pe_wire_erased erased;
 
 	switch (view->header.type) {
 	case PE_TYPE_EXPLAIN:
@@ -334,6 +338,10 @@ static void client_side(const uint8_t *data, uint32_t bytes, const struct pe_wir
 	case PE_TYPE_REGION_SUBSCRIBE:
 	case PE_TYPE_NOTICE:
 		same(data, bytes, out, told_again(out, data, view));
+		break;
+	case PE_TYPE_ERASED:
+		pe_wire_get_erased(view, &erased);
+		same(data, bytes, out, pe_wire_put_erased(out, sizeof out, &view->header, &erased));
 		break;
 	case PE_TYPE_PONG:
 		same(data, bytes, out,
@@ -495,6 +503,8 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t size_max, unsi
 		{PE_TYPE_STATE_REQUEST, 0, 80, 16},
 		{PE_TYPE_EXPLAIN, 0, 112, 128},
 		{PE_TYPE_EXPLAIN, PE_FLAG_RESPONSE, 80, 128},
+		{PE_TYPE_ERASE, 0, 80, 32},
+		{PE_TYPE_ERASED, 0, 80, 32},
 		{PE_TYPE_PONG, 0, 80, 16},
 		{PE_TYPE_SPATIAL_UPDATE, PE_FLAG_RESPONSE, 112, 16},
 		{PE_TYPE_WITHDRAW, PE_FLAG_RESPONSE, 112, 16},
@@ -530,7 +540,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t size_max, unsi
 		h.count = (uint16_t)(1 + h.count % 4);
 	} else {
 		h.count = (uint16_t)((size - kinds[k].fixed) / kinds[k].record);
-		if ((kinds[k].fixed == 80 && kinds[k].record == 16) || h.type == PE_TYPE_EXPLAIN)
+		if ((kinds[k].fixed == 80 && kinds[k].record <= 32) || h.type == PE_TYPE_EXPLAIN)
 			h.count = h.count ? 1 : 0;
 		// One time in two what follows the first query is its extension.
 		if (h.type == PE_TYPE_SPATIAL_QUERY && h.count && seed & 0x20000)

@@ -7,6 +7,7 @@
 #include "harness.h"
 #include "wire/extension.h"
 #include "internal.h"
+#include "policy/principals.h"
 #include "watch.h"
 #include "wire/subscribe.h"
 
@@ -193,6 +194,13 @@ static void put_withdraws(struct reader *r, unsigned space)
 		x[i].time_offset_ms = head & 128 ? (int32_t)take(r, 4) : 0;
 	}
 	(void)harness_queue_withdraws(h, space, incarnations[head >> 5 & 3], x, count, head & 16);
+}
+
+static void put_erase(struct reader *r, unsigned space)
+{
+	uint8_t head = (uint8_t)take(r, 1);
+
+	(void)harness_queue_erase(h, space, take(r, 1), head & 1 ? incarnations[head >> 1 & 3] : 0);
 }
 
 static uint64_t last_cursor[2];
@@ -509,6 +517,7 @@ static void step(struct reader *r)
 		turn();
 	h->port = (uint16_t)(1 + (op >> 4 & 3));
 	h->untrusted = op >> 6 & 1;
+	h->principal = op >> 4 & 3;
 	switch (op & 7) {
 	case 0:
 		if (op & 128)
@@ -526,7 +535,10 @@ static void step(struct reader *r)
 			put_updates(r, space);
 		return;
 	case 3:
-		put_withdraws(r, space);
+		if (op & 128)
+			put_erase(r, space);
+		else
+			put_withdraws(r, space);
 		return;
 	case 4:
 		put_queries(r, space);
@@ -582,17 +594,46 @@ static struct pe_engine_config small(uint8_t kind)
 		c.spaces[0].predict_distance_m = c.spaces[1].predict_distance_m = 5;
 		c.spaces[0].predict_horizon_ms = 5000;
 	}
+	if (kind & 8) {
+		c.spaces[0].authorization = PE_AUTHORIZATION_FIRST;
+		c.spaces[0].owner_memory_ms = TOMBSTONE_MS * 3 / 2;
+		c.spaces[0].speed_max_mps[PE_ENTITY_MOBILE] = 100;
+		c.spaces[1].authorization =
+			kind & 1 ? PE_AUTHORIZATION_OPEN : PE_AUTHORIZATION_KEYRING;
+		c.spaces[1].speed_max_mps[PE_ENTITY_MOBILE] = kind & 4 ? 100 : 0;
+	}
 	return c;
+}
+
+// Principal 1 may everything, 2 within areas, 3 is an administrator; a few entities are 1's and 2's.
+static void know(struct harness *e)
+{
+	const struct pe_directory_grant grants[] = {
+		{1, 7, PE_DIRECTORY_EVERY_SPACE, {0}},
+		{2, 7, 0, {2, {-1000, -1000}, {1000, 1000}}},
+		{2, 15, 1, {3, {-45, 170, -100}, {80, -10, 1000}}},
+		{3, 8, PE_DIRECTORY_EVERY_SPACE, {0}},
+	};
+	struct pe_directory_owned owned[16];
+	struct pe_principals *directory;
+	struct pe_error error;
+
+	for (unsigned i = 0; i < 16; i++) {
+		owned[i] = (struct pe_directory_owned){.bits = 128, .principal = 1 + (i & 1)};
+		harness_id(owned[i].prefix, 1 + i);
+	}
+	HARNESS_CHECK(pe_principals_create(grants, 4, owned, 16, &directory, &error) == PE_OK);
+	HARNESS_CHECK(pe_engine_principals(e->engine, directory) == PE_OK);
 }
 
 // Making an engine takes far longer than running an input, so that there is one of each kind, which
 // is emptied after each input.
-static struct harness engines[8];
-static uint64_t records_seen[8]; // when it was emptied: without a record there is nothing to empty
+static struct harness engines[16];
+static uint64_t records_seen[16]; // when it was emptied: without a record there is nothing to empty
 
 static struct harness *engine_of(uint8_t kind)
 {
-	struct harness *e = &engines[kind & 7];
+	struct harness *e = &engines[kind & 15];
 
 	if (e->engine) {
 		pe_worker_attach(pe_engine_worker(e->engine, 0));
@@ -600,7 +641,9 @@ static struct harness *engine_of(uint8_t kind)
 		struct pe_engine_config config = small(kind);
 
 		harness_start(e, &config);
+		know(e);
 	}
+	e->principal = 0;
 	e->now.wall_ms = (uint64_t)HARNESS_INCARNATION * 1000 + 500000;
 	// Raw messages carry records that the harness does not know of.
 	e->sent_records = e->sent_queries = 1ull << 60;
@@ -618,6 +661,8 @@ static void check_empty(void)
 				memory_order_relaxed)) == PE_LIFE_FREE);
 	HARNESS_CHECK(w->pending.used == 0 && w->pending.owed == 0);
 	HARNESS_CHECK(w->handles.retired_count == 0);
+	for (uint32_t i = 0; i < w->suspects.set_count * PE_SUSPECT_WAYS; i++)
+		HARNESS_CHECK(w->suspects.suspects[i].handle == PE_HANDLE_NONE);
 	HARNESS_CHECK(w->arena.used == 0 && w->arena.retired_count == 0);
 	HARNESS_CHECK(pe_grid_deferred(h->engine->grid, 0) == 0);
 	HARNESS_CHECK(fuzz_grid_in_use(h->engine->grid) == 0);
@@ -655,6 +700,8 @@ static void empty(void)
 		harness_settle(h);
 		HARNESS_CHECK(pe_engine_entity_count(h->engine) == 0);
 		h->now.mono_ms += 2 * TOMBSTONE_MS;
+		harness_settle(h);
+		h->now.mono_ms += TOMBSTONE_MS; // owners are remembered longer
 		harness_settle(h);
 		check_empty();
 	}

@@ -63,6 +63,9 @@ EXPLANATION = [("request_sequence", "Q", 1), ("selector", "I", 1), ("query_id", 
                ("distance", "d", 1), ("edge", "d", 1), ("beyond", "d", 1), ("asker", "d", 1), ("held", "d", 1),
                ("radius", "f", 1), ("age", "i", 1), ("ttl_left", "I", 1), ("held_ms", "I", 1), ("due", "I", 1),
                ("filter_step", "H", 1), ("state", "B", 1), ("entity_type", "B", 1)]
+ERASE = [("entity_id", "id", 1), ("incarnation", "I", 1), ("_", "I", 1), ("_", "Q", 1)]
+ERASED = [("entity_id", "id", 1), ("request_sequence", "Q", 1), ("where", "I", 1), ("status", "B", 1), ("code", "B", 1),
+          ("reason", "B", 1), ("_", "B", 1)]
 SUBSCRIBE = [("subscription_id", "I", 1), ("epoch", "I", 1), ("op", "B", 1), ("priority", "B", 1), ("flags", "H", 1),
              ("update_frequency", "H", 1), ("window", "H", 1), ("resolution", "f", 1), ("expiration", "I", 1),
              ("sequence", "Q", 1), ("message", "I", 1), ("_", "I", 1), ("_", "Q", 1)]
@@ -77,13 +80,13 @@ EVENT = [("fence_id", "I", 1), ("kind", "B", 1), ("cause", "B", 1), ("flags", "H
 COUNTER = [("index", "H", 1), ("_", "H", 1), ("_", "I", 1), ("value", "Q", 1)]
 
 TYPES = {"PING": 0x03, "PONG": 0x04, "SPATIAL_UPDATE": 0x10, "SPATIAL_QUERY": 0x11, "SPATIAL_RESPONSE": 0x12,
-         "REGION_SUBSCRIBE": 0x14, "WITHDRAW": 0x15, "NOTICE": 0x16, "DETAILED_UPDATE": 0x18, "EXPLAIN": 0x17, "EXPLANATION": 0x17, "STATE_REQUEST": 0x21, "STATE_RESPONSE": 0x22}
+         "REGION_SUBSCRIBE": 0x14, "WITHDRAW": 0x15, "NOTICE": 0x16, "DETAILED_UPDATE": 0x18, "EXPLAIN": 0x17, "EXPLANATION": 0x17, "ERASE": 0x19, "ERASED": 0x1A, "STATE_REQUEST": 0x21, "STATE_RESPONSE": 0x22}
 ACK_FLAG, RESPONSE_FLAG = 1, 2
 PREAMBLES = {"SPATIAL_UPDATE": UPDATE_PREAMBLE, "WITHDRAW": UPDATE_PREAMBLE, "DETAILED_UPDATE": UPDATE_PREAMBLE, "STATE_RESPONSE": STATE_PREAMBLE,
              "EXPLAIN": EXPLAIN_PREAMBLE, "REGION_SUBSCRIBE": SUBSCRIBE, "NOTICE": NOTICE}
 ACK_PREAMBLES = {"REGION_SUBSCRIBE": SUBSCRIBED}
 RECORDS = {"SPATIAL_UPDATE": UPDATE, "WITHDRAW": WITHDRAW, "DETAILED_UPDATE": UPDATE, "PING": PING, "PONG": PING, "SPATIAL_QUERY": QUERY,
-           "EXPLAIN": QUERY, "EXPLANATION": EXPLANATION, "STATE_REQUEST": STATE_REQUEST, "STATE_RESPONSE": COUNTER,
+           "EXPLAIN": QUERY, "EXPLANATION": EXPLANATION, "ERASE": ERASE, "ERASED": ERASED, "STATE_REQUEST": STATE_REQUEST, "STATE_RESPONSE": COUNTER,
            "REGION_SUBSCRIBE": FENCE, "NOTICE": EVENT}
 
 
@@ -210,7 +213,7 @@ def vector(file, name, about, side, data, reason="none", **more):
 
 
 def sound(file, name, about, kind, header, preamble, records, space="geodetic", record_reasons=None):
-    client = kind in ("PONG", "SPATIAL_RESPONSE", "STATE_RESPONSE", "NOTICE") or header.get("flags", 0) & RESPONSE_FLAG
+    client = kind in ("PONG", "SPATIAL_RESPONSE", "STATE_RESPONSE", "NOTICE", "ERASED") or header.get("flags", 0) & RESPONSE_FLAG
     data, fields = message(kind, header, preamble, records)
     word = {"SPATIAL_RESPONSE": "answers"}.get(kind, "records")
     return vector(file, name, about, "client" if client else "engine", data, kind=kind, space=space, header=fields,
@@ -424,6 +427,14 @@ explain_examples = [
 ]
 for name, about, e in explain_examples:
     sound("explain", name, about, "EXPLANATION", dict(REPLY, flags=RESPONSE_FLAG), {}, [e])
+sound("erase", "erase", "whatever it is", "ERASE", HEAD, {}, [dict(entity_id=ID[1])])
+sound("erase", "erase-incarnation", "and all lives up to one", "ERASE", HEAD, {}, [dict(entity_id=ID[1], incarnation=1732290000)])
+erased = dict(entity_id=ID[1], request_sequence=42)
+sound("erase", "erased", "it was there, with details, inside of fences", "ERASED", REPLY, {}, [dict(erased, where=1 | 4 | 16)])
+sound("erase", "erased-accepted", "its owner does it", "ERASED", REPLY, {}, [dict(erased, status=1)])
+for name in ("owner", "role", "unknown_entity"):
+    sound("erase", "erased-" + name, "", "ERASED", REPLY, {}, [dict(erased, status=3, **REASONS[name])])
+sound("erase", "erased-ring-full", "", "ERASED", REPLY, {}, [dict(erased, status=4, **REASONS["ring_full"])])
 watch = dict(subscription_id=7, epoch=1732290000)
 berth = dict(fence_id=1, margin=25.0, enter_ms=2000, leave_ms=5000, kind=2, a=[60.1675, 24.9625, 0.0], b=[500.0, 0.0, 0.0])
 sound("subscribe", "subscribe-open", "a sphere with a margin and dwell times, a polygon with a filter", "REGION_SUBSCRIBE", HEAD,
@@ -521,6 +532,18 @@ broken("explain-sphere", "subject", "a query has none", "body_reserved", (104, "
 broken("explain-sphere", "no-query", "", "length", cut=112)
 broken("explain-sphere", "two-queries", "", "count", (32, "H", 2))
 broken("explain-filter", "extension-longer", "more than the message holds", "length", (112 + 112, "H", 0x1000))
+broken("erase", "reserved-100", "", "body_reserved", (100, "I", 1))
+broken("erase", "reserved-104", "", "body_reserved", (104, "Q", 1 << 63))
+broken("erase", "ack", "it is answered in any case", "header_flags", (2, "H", 1))
+broken("erase", "count-2", "one at a time", "count", (32, "H", 2), add=bytes(32))
+broken("erase", "short", "", "length", cut=111)
+broken("erase", "long", "", "length", add=bytes(1))
+broken("erased", "from-nowhere", "APPLIED, and nothing was there", "state", (80 + 24, "I", 0))
+broken("erased", "undefined-place", "", "record_reserved", (80 + 24, "I", 1 << 7))
+broken("erased", "coalesced", "", "state", (80 + 28, "B", 2))
+broken("erased-accepted", "with-places", "", "state", (80 + 24, "I", 1))
+broken("erased-owner", "code-alone", "", "state", (80 + 30, "B", 0))
+broken("erased", "reserved-111", "", "record_reserved", (80 + 31, "B", 1))
 broken("explained-in", "verdict-3", "", "body_reserved", (80 + 18, "B", 3))
 broken("explained-in", "in-with-a-cause", "", "body_reserved", (80 + 20, "I", 1 << 4))
 broken("explained-in", "undefined-cause", "", "body_reserved", (80 + 20, "I", 1 << 31))

@@ -268,6 +268,26 @@ static void explain(struct fake_engine *e, const struct asker *to, const struct 
 	reply(e, to, data, pe_wire_put_explanation(data, sizeof data, &header, reason, &told));
 }
 
+static void erase(struct fake_engine *e, const struct asker *to, const struct pe_wire_view *view)
+{
+	struct pe_wire_header header = pe_wire_reply_header(&view->header, 1, 1);
+	struct pe_wire_erased told = e->erased;
+	uint8_t data[PE_WIRE_BYTES_MAX];
+
+	e->last_erase = view->body.erase;
+	memcpy(told.entity_id, view->body.erase.entity_id, sizeof told.entity_id);
+	for (unsigned wrong = e->wrong_sequence ? 2 : 0; wrong; wrong--) {
+		struct pe_wire_erased other = told;
+
+		// Another request's, and another entity's.
+		other.request_sequence = view->header.sequence + wrong - 1;
+		other.entity_id[0] ^= (uint8_t)(wrong == 1);
+		reply(e, to, data, pe_wire_put_erased(data, sizeof data, &header, &other));
+	}
+	told.request_sequence = view->header.sequence;
+	reply(e, to, data, pe_wire_put_erased(data, sizeof data, &header, &told));
+}
+
 static void serve(struct fake_engine *e, const struct asker *to, const struct pe_wire_view *view)
 {
 	struct pe_wire_header header = pe_wire_reply_header(&view->header, 1, 1);
@@ -317,6 +337,9 @@ static void serve(struct fake_engine *e, const struct asker *to, const struct pe
 		break;
 	case PE_TYPE_EXPLAIN:
 		explain(e, to, view);
+		break;
+	case PE_TYPE_ERASE:
+		erase(e, to, view);
 		break;
 	case PE_TYPE_STATE_REQUEST:
 		answer_state(e, to, view);

@@ -3,6 +3,7 @@
 // Threads: fake_start and fake_stop from one thread; the engine's thread owns everything in between.
 #pragma once
 
+#include "wire/erase.h"
 #include "wire/explain.h"
 #include "wire/wire.h"
 
@@ -34,13 +35,16 @@ struct fake_engine {
 	bool state_short, state_wrong_index, state_refused;
 	// what it explains, but for what names the request
 	struct pe_wire_explanation told;
+	// how it erases, but for what names the request
+	struct pe_wire_erased erased;
 	uint16_t port; // written by fake_start
 	// counts
 	unsigned packets, updates, withdrawals, queries;
 	struct pe_wire_update last_update;
 	struct pe_wire_query last_query; // or the one to be explained
 	uint8_t last_explained[16];
-	uint64_t last_subject;                     // of its explanation
+	uint64_t last_subject; // of its explanation
+	struct pe_wire_erase last_erase;
 	uint8_t last_extension[PE_WIRE_BYTES_MAX]; // of the first query
 	uint8_t last_space[16];
 	// the engine's own

@@ -73,7 +73,9 @@ static void test_all_keys(void)
 		"extent_m: 100000, leaf_edge_m: 32, leaf_height_m: 512, ttl_default_ms: 1, ttl_max_ms: 2, "
 		"frequency_default: 3, coalesce_distance_m: 1.5, coalesce_interval_ms: 4, coalesce_attribute: 0.5, "
 		"predict_distance_m: 2.5, predict_horizon_ms: 1001, precision_max_m: 10, stale_after_intervals: 5, "
-		"decay_mobile_ms: 11, decay_temporary_ms: 12, decay_recurring_ms: 13, decay_custom_ms: 14}\n";
+		"decay_mobile_ms: 11, decay_temporary_ms: 12, decay_recurring_ms: 13, decay_custom_ms: 14, "
+		"authorization: first, owner_memory_ms: 15, speed_max_mobile_mps: 16.5, speed_max_temporary_mps: 17, "
+		"speed_max_recurring_mps: 18, speed_max_custom_mps: 19, plausible_fixes: 3}\n";
 	static struct pe_config c;
 	struct pe_error error = {0};
 	enum pe_status status = load(text, &c, &error);
@@ -112,6 +114,11 @@ static void test_all_keys(void)
 	CU_ASSERT(p->predict_distance_m > 2.4f && p->predict_horizon_ms == 1001);
 	CU_ASSERT(p->stale_intervals == 5 && p->decay_ms[1] == 11 && p->decay_ms[2] == 12 &&
 		p->decay_ms[3] == 13 && p->decay_ms[4] == 14);
+	CU_ASSERT(p->authorization == PE_AUTHORIZATION_FIRST && p->owner_memory_ms == 15 &&
+		p->plausible_fixes == 3);
+	CU_ASSERT(p->speed_max_mps[0] == 0 && p->speed_max_mps[1] == 16.5f &&
+		p->speed_max_mps[2] == 17 && p->speed_max_mps[3] == 18 &&
+		p->speed_max_mps[4] == 19);
 	pe_config_free(&c);
 }
 
@@ -223,6 +230,14 @@ static void test_spaces(void)
 		"t.yaml:2: spaces[0].predict_distance_m: ", "from 0 to 10000");
 	expect_error("spaces:\n  - {id: " ID1 ", kind: cartesian, predict_horizon_ms: 999}\n",
 		"t.yaml:2: spaces[0].predict_horizon_ms: ", "from 1000 to 600000");
+	expect_error("spaces:\n  - {id: " ID1 ", kind: cartesian, authorization: closed}\n",
+		"t.yaml:2: spaces[0].authorization: ", "open or first or keyring");
+	expect_error("spaces:\n  - {id: " ID1 ", kind: cartesian, owner_memory_ms: 86400001}\n",
+		"t.yaml:2: spaces[0].owner_memory_ms: ", "from 1 to 86400000");
+	expect_error("spaces:\n  - {id: " ID1 ", kind: cartesian, speed_max_mobile_mps: -1}\n",
+		"t.yaml:2: spaces[0].speed_max_mobile_mps: ", "from 0 to 1e+09");
+	expect_error("spaces:\n  - {id: " ID1 ", kind: cartesian, plausible_fixes: 1}\n",
+		"t.yaml:2: spaces[0].plausible_fixes: ", "from 2 to 16");
 	expect_error("spaces:\n  - {id: " ID1 ", kind: cartesian, coalesce_attribute: 2}\n",
 		"t.yaml:2: spaces[0].coalesce_attribute: ", "from 0 to 1");
 	expect_error("spaces:\n  - {id: " ID1

@@ -25,6 +25,8 @@ enum {
 	PING,
 	STATE_REQUEST,
 	EXPLAIN,
+	ERASE,
+	ERASED,
 	EXPLANATION,
 	ACK_UPDATE,
 	ACK_WITHDRAW,
@@ -82,6 +84,13 @@ static void make_samples(void)
 	s[EXPLANATION].bytes = pe_wire_put_explanation(s[EXPLANATION].data, PE_WIRE_BYTES_MAX,
 		&plain, PE_REASON_none,
 		&(struct pe_wire_explanation){.verdict = PE_EXPLAIN_IN, .entity_id = {1}});
+	s[ERASE] = (struct sample){"erase", false, 80, PE_REPLY_ERASED};
+	s[ERASE].bytes = pe_wire_put_erase(s[ERASE].data, PE_WIRE_BYTES_MAX, &plain,
+		&(struct pe_wire_erase){.entity_id = {1}, .incarnation = 5});
+	s[ERASED] = (struct sample){"erased", true, 80};
+	s[ERASED].bytes = pe_wire_put_erased(s[ERASED].data, PE_WIRE_BYTES_MAX, &plain,
+		&(struct pe_wire_erased){
+			.entity_id = {1}, .request_sequence = 9, .where = PE_ERASED_RECORD});
 	s[ACK_UPDATE] = (struct sample){"acknowledgement of updates", true, 112};
 	s[ACK_UPDATE].bytes = pe_wire_put_ack(s[ACK_UPDATE].data, PE_WIRE_BYTES_MAX, &plain,
 		PE_TYPE_SPATIAL_UPDATE, id, 9, PE_REASON_none, acks, 2);
@@ -206,12 +215,12 @@ static void test_types(void)
 			type == PE_TYPE_SPATIAL_QUERY || type == PE_TYPE_WITHDRAW ||
 			type == PE_TYPE_DETAILED_UPDATE || type == PE_TYPE_PING ||
 			type == PE_TYPE_STATE_REQUEST || type == PE_TYPE_EXPLAIN ||
-			type == PE_TYPE_REGION_SUBSCRIBE;
+			type == PE_TYPE_REGION_SUBSCRIBE || type == PE_TYPE_ERASE;
 		bool client_takes = type == PE_TYPE_SPATIAL_UPDATE || type == PE_TYPE_WITHDRAW ||
 			type == PE_TYPE_DETAILED_UPDATE || type == PE_TYPE_SPATIAL_RESPONSE ||
 			type == PE_TYPE_PONG || type == PE_TYPE_STATE_RESPONSE ||
 			type == PE_TYPE_EXPLAIN || type == PE_TYPE_REGION_SUBSCRIBE ||
-			type == PE_TYPE_NOTICE;
+			type == PE_TYPE_NOTICE || type == PE_TYPE_ERASED;
 		struct sample s = samples[PING];
 
 		s.data[1] = (uint8_t)type;
@@ -283,6 +292,8 @@ static void test_counts(void)
 		{STATE_REQUEST, 80, 16, 1, 1},
 		{EXPLAIN, 112, 128, 1, 1},
 		{EXPLANATION, 80, 128, 1, 1},
+		{ERASE, 80, 32, 1, 1},
+		{ERASED, 80, 32, 1, 1},
 		{ACK_UPDATE, 112, 16, 0, 16},
 		{ACK_WITHDRAW, 112, 16, 0, 48},
 		{PONG, 80, 16, 1, 1},
@@ -356,6 +367,10 @@ static void test_body_reserved(void)
 	each_bit(STATE_REQUEST, 80, 2, PE_REASON_body_reserved); // a selector that is not served
 	each_bit(EXPLAIN, 96, 4, PE_REASON_body_reserved);       // a selector that is not served
 	each_bit(EXPLAIN, 100, 12, PE_REASON_body_reserved);
+	each_bit(ERASE, 100, 12, PE_REASON_body_reserved);
+	each_bit(ERASED, 80 + 31, 1, PE_REASON_record_reserved);
+	each_bit(ERASED, 80 + 25, 3, PE_REASON_record_reserved); // undefined places
+	each_bit(ERASED, 80 + 28, 3, PE_REASON_state); // status, code, reason against each other
 	each_bit(EXPLANATION, 80 + 16, 3, PE_REASON_body_reserved); // code, reason, verdict
 	each_bit(EXPLANATION, 80 + 19, 1, PE_REASON_body_reserved); // a cause without its bit
 	each_bit(ACK_UPDATE, 106, 6, PE_REASON_body_reserved);

@@ -247,6 +247,20 @@ static const struct field state_preamble_fields[] = {
 	FIELD(pe_wire_state_preamble, request_sequence, "request_sequence", U64, 1),
 	END,
 };
+static const struct field erase_fields[] = {
+	FIELD(pe_wire_erase, entity_id, "entity_id", ID, 1),
+	FIELD(pe_wire_erase, incarnation, "incarnation", U32, 1),
+	END,
+};
+static const struct field erased_fields[] = {
+	FIELD(pe_wire_erased, entity_id, "entity_id", ID, 1),
+	FIELD(pe_wire_erased, request_sequence, "request_sequence", U64, 1),
+	FIELD(pe_wire_erased, where, "where", U32, 1),
+	FIELD(pe_wire_erased, status, "status", U8, 1),
+	FIELD(pe_wire_erased, code, "code", U8, 1),
+	FIELD(pe_wire_erased, reason, "reason", U8, 1),
+	END,
+};
 static const struct field explain_fields[] = {
 	FIELD(pe_wire_explain, entity_id, "entity_id", ID, 1),
 	FIELD(pe_wire_explain, selector, "selector", U32, 1),
@@ -645,6 +659,8 @@ static void check_fields(
 		struct pe_wire_ping ping;
 		struct pe_wire_state_request state_request;
 		struct pe_wire_explanation explanation;
+		struct pe_wire_erase erase;
+		struct pe_wire_erased erased;
 	} r;
 	const char *kind = json_string_value(json_object_get(v, "kind"));
 	const json_t *preamble = json_object_get(v, "preamble");
@@ -698,6 +714,13 @@ static void check_fields(
 		same_bytes(&view->body.ping, &r.ping, sizeof r.ping, "opaque");
 		got = strcmp(kind, "PING") == 0 ? pe_wire_put_ping(out, sizeof out, &h, &r.ping) :
 						  pe_wire_put_pong(out, sizeof out, &h, &r.ping);
+	} else if (strcmp(kind, "ERASE") == 0) {
+		check_records(v, view, erase_fields, sizeof r.erase, &r);
+		same_bytes(&view->body.erase, &r.erase, sizeof r.erase, "erase");
+		got = pe_wire_put_erase(out, sizeof out, &h, &r.erase);
+	} else if (strcmp(kind, "ERASED") == 0) {
+		check_records(v, view, erased_fields, sizeof r.erased, &r);
+		got = pe_wire_put_erased(out, sizeof out, &h, &r.erased);
 	} else if (strcmp(kind, "STATE_REQUEST") == 0) {
 		check_records(v, view, state_request_fields, sizeof r.state_request, &r);
 		same_bytes(&view->body.state_request, &r.state_request, sizeof r.state_request,
