@@ -514,14 +514,17 @@ static bool read_eal(const struct reader *r, const struct raw_eal *raw, struct p
 static bool read_all(const struct reader *r, const struct raw_config *raw, struct pe_config *c)
 {
 	static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
-	unsigned level = c->log_level;
+	static const char *const switches[] = {"off", "on", NULL};
+	unsigned level = c->log_level, sandbox = c->sandbox;
 
 	if (!read_workers(r, &raw->workers, c) || !read_memory(r, &raw->memory, c) ||
 		!read_limits(r, &raw->limits, c) || !read_eal(r, &raw->eal, c) ||
+		!read_word(r, "security.sandbox", raw->security.sandbox, switches, &sandbox) ||
 		!read_bool(r, "telemetry", raw->telemetry, &c->telemetry) ||
 		!read_word(r, "log", raw->log, levels, &level))
 		return false;
 	c->log_level = (enum pe_log_level)level;
+	c->sandbox = sandbox;
 	c->engine.worker_count = c->worker_count;
 	if (raw_has(r->file, "trusted") &&
 		!read_prefixes(r, "trusted", raw->trusted, raw->trusted_count, true, c->trusted,
@@ -550,6 +553,7 @@ static void set_defaults(struct pe_config *c)
 		.dpdk_mb = 64,
 		.trusted_count = 2,
 		.admitted_count = 2,
+		.sandbox = true,
 		.log_level = PE_LOG_INFO,
 		.engine = {.entity_count_max = 200000, .fence_count_max = 1024},
 	};

@@ -60,6 +60,7 @@ struct pe_config {
 	struct pe_prefix trusted[PE_PREFIXES_MAX];
 	struct pe_prefix admitted[PE_PREFIXES_MAX];
 
+	bool sandbox; // give up rights when all is opened (privilege.h)
 	bool telemetry;
 	enum pe_log_level log_level;
 

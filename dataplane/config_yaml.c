@@ -47,6 +47,11 @@ static const cyaml_schema_field_t eal_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t security_fields[] = {
+	TEXT(raw_security, sandbox),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t socket_fields[] = {
 	TEXT(raw_socket, address),
 	TEXT(raw_socket, port),
@@ -114,6 +119,8 @@ static const cyaml_schema_field_t config_fields[] = {
 	CYAML_FIELD_MAPPING(
 		"limits", CYAML_FLAG_OPTIONAL, struct raw_config, limits, limits_fields),
 	CYAML_FIELD_MAPPING("eal", CYAML_FLAG_OPTIONAL, struct raw_config, eal, eal_fields),
+	CYAML_FIELD_MAPPING(
+		"security", CYAML_FLAG_OPTIONAL, struct raw_config, security, security_fields),
 	TEXT(raw_config, telemetry),
 	TEXT(raw_config, log),
 	CYAML_FIELD_SEQUENCE("sources", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw_config,

@@ -52,11 +52,16 @@ struct raw_space {
 	unsigned home_count;
 };
 
+struct raw_security {
+	char *sandbox;
+};
+
 struct raw_config {
 	struct raw_workers workers;
 	struct raw_memory memory;
 	struct raw_limits limits;
 	struct raw_eal eal;
+	struct raw_security security;
 	char *telemetry, *log;
 	struct raw_source *sources;
 	char **trusted, **admitted;

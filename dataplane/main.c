@@ -2,6 +2,7 @@
 // signal, drains. Exit codes are those of sysexits.h.
 #include "doctor.h"
 #include "eal.h"
+#include "privilege.h"
 #include "stats.h"
 #include "telemetry.h"
 
@@ -127,6 +128,65 @@ static enum pe_status open_sources(struct pe_workers *workers, struct pe_error *
 	return PE_OK;
 }
 
+// What the devices of DPDK still make or remove: the socket of a memif port.
+static const char *device_directory(const struct pe_source_config *s, char directory[256])
+{
+	const char *at = s->kind == PE_SOURCE_ETHDEV ? strstr(s->device, ",socket=/") : NULL;
+	char *last;
+
+	if (!at)
+		return NULL;
+	snprintf(directory, 256, "%s", at + strlen(",socket="));
+	directory[strcspn(directory, ",")] = '\0';
+	last = strrchr(directory, '/');
+	last[last == directory] = '\0';
+	return directory;
+}
+
+static enum pe_status drop_privileges(const struct pe_workers *workers, struct pe_error *error)
+{
+	static char parent[256], sockets[PE_SOURCES_MAX][256];
+	const struct pe_config *config = workers->config;
+	struct pe_privilege keep = {.path_count = 2,
+		.paths = {{pe_eal_directory(), PE_PRIVILEGE_EMPTY}, {parent, PE_PRIVILEGE_RMDIR}}};
+	struct pe_privilege_left left;
+	enum pe_status status;
+	char *last;
+
+	if (!config->sandbox) {
+		pe_log(PE_LOG_WARNING,
+			"security.sandbox is off: capabilities, files and system calls stay open to whoever takes the process over");
+		return PE_OK;
+	}
+	snprintf(parent, sizeof parent, "%s", pe_eal_directory());
+	last = strrchr(parent, '/');
+	if (last && last != parent)
+		*last = '\0';
+	for (unsigned i = 0; i < config->source_count; i++) {
+		keep.paths[keep.path_count].path =
+			device_directory(&config->sources[i], sockets[i]);
+		keep.paths[keep.path_count].use = PE_PRIVILEGE_SOCKET;
+		keep.path_count += keep.paths[keep.path_count].path != NULL;
+	}
+	status = pe_privilege_drop(&keep, &left, error);
+	if (status != PE_OK) {
+		size_t used = strlen(error->text);
+
+		snprintf(error->text + used, sizeof error->text - used,
+			"; `security: {sandbox: off}` runs without");
+		return status;
+	}
+	if (!left.landlock)
+		pe_log(PE_LOG_WARNING,
+			"this kernel has no Landlock: files stay open to whoever takes the process over");
+	if (!left.filtered)
+		pe_log(PE_LOG_WARNING,
+			"no filter of system calls (libseccomp when built, CONFIG_SECCOMP_FILTER in the kernel)");
+	pe_log(PE_LOG_INFO, "rights given up on %u threads: capabilities%s%s", left.thread_count,
+		left.landlock ? ", files" : "", left.filtered ? ", system calls" : "");
+	return PE_OK;
+}
+
 static void say_ready(const struct pe_workers *workers)
 {
 	char line[900] = "";
@@ -190,9 +250,11 @@ static int run(const struct pe_config *config, const struct options *options)
 		pe_telemetry_register(&workers);
 		pe_log(PE_LOG_INFO, "telemetry: %s/dpdk_telemetry.v2", pe_eal_directory());
 	}
-	say_ready(&workers);
-
-	wait_for_the_end(&workers, &signals, options->duration_s);
+	status = drop_privileges(&workers, &error);
+	if (status == PE_OK) {
+		say_ready(&workers);
+		wait_for_the_end(&workers, &signals, options->duration_s);
+	}
 	if (!pe_workers_drain(&workers, DRAIN_MS))
 		pe_log(PE_LOG_WARNING, "not everything had come to its end after %u ms", DRAIN_MS);
 	pe_stats_print(&workers);
