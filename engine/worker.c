@@ -54,7 +54,7 @@ static enum pe_reason check_message(
 
 static inline void describe(const struct pe_worker *w, struct pe_change *c,
 	enum pe_change_kind kind, unsigned space, uint64_t time_ms, uint32_t incarnation,
-	uint32_t ack)
+	uint32_t ack, uint16_t publisher)
 {
 	c->time_ms = time_ms;
 	c->hash = pe_hash_id(&w->engine->table.index.key, c->update.entity_id);
@@ -65,6 +65,7 @@ static inline void describe(const struct pe_worker *w, struct pe_change *c,
 	c->space = (uint8_t)space;
 	c->hops = 0;
 	c->owner = (uint8_t)w->index;
+	c->publisher = publisher;
 	c->way = PE_WAY_GENERAL;
 }
 
@@ -121,7 +122,16 @@ struct packet {
 	uint32_t incarnation;
 	unsigned space;
 	uint32_t ack; // of the first record; or PE_ACK_NONE
+	uint16_t publisher;
 };
+
+static inline uint16_t publisher_of(const struct pe_worker *w, const struct pe_message *m)
+{
+	const struct pe_places *places = &w->engine->places;
+
+	return __builtin_expect(places->of != NULL, 0) ? pe_places_publisher(places, &m->peer) :
+							 PE_PUBLISHER_NONE;
+}
 
 // Inlined where it is called: the ordinary packet's acknowledgement that is not asked for then costs nothing.
 __attribute__((always_inline)) static inline void take_updates(
@@ -142,7 +152,7 @@ __attribute__((always_inline)) static inline void take_updates(
 		memcpy(&c->update, records, sizeof c->update);
 		describe(w, c, PE_CHANGE_UPDATE, packet.space,
 			pe_wire_event_ms(packet.sent_ms, c->update.time_offset_ms, wall_ms),
-			packet.incarnation, ack);
+			packet.incarnation, ack, packet.publisher);
 		if (!pe_wire_ordinary_record(&c->update, &s->ordinary, speeds)) {
 			uint64_t lanes = pe_wire_speed_lanes(c->update.velocity);
 
@@ -168,9 +178,10 @@ __attribute__((always_inline)) static inline void take_updates(
 }
 
 // An ordinary packet, without a view of it. False: it is not ordinary, and nothing was done.
-static inline bool take_ordinary(struct pe_worker *w, const uint8_t *data, uint32_t bytes)
+static inline bool take_ordinary(struct pe_worker *w, const struct pe_message *m)
 {
-	unsigned count = pe_wire_ordinary_packet(data, bytes);
+	const uint8_t *data = m->data;
+	unsigned count = pe_wire_ordinary_packet(data, m->bytes);
 	struct pe_wire_update_preamble preamble;
 	struct packet packet;
 
@@ -182,6 +193,7 @@ static inline bool take_ordinary(struct pe_worker *w, const uint8_t *data, uint3
 		.incarnation = preamble.incarnation,
 		.space = space_of(w->engine, data + offsetof(struct pe_wire_header, space_id)),
 		.ack = PE_ACK_NONE,
+		.publisher = publisher_of(w, m),
 	};
 	if (packet.space == PE_SPACES_MAX || packet.incarnation * 1000ull > w->newest_ms)
 		return false;
@@ -190,8 +202,8 @@ static inline bool take_ordinary(struct pe_worker *w, const uint8_t *data, uint3
 }
 
 // One by one: each is in order behind what came before it, and none covers another.
-static void take_detailed(
-	struct pe_worker *w, const struct pe_wire_view *view, unsigned space, uint32_t ack)
+static void take_detailed(struct pe_worker *w, const struct pe_message *m,
+	const struct pe_wire_view *view, unsigned space, uint32_t ack)
 {
 	struct pe_space_entry *s = &w->engine->spaces[space];
 	const uint8_t *record = view->records;
@@ -211,7 +223,7 @@ static void take_detailed(
 		describe(w, &c, PE_CHANGE_DETAILED, space,
 			pe_wire_event_ms(
 				view->header.timestamp_ms, c.update.time_offset_ms, w->wall_ms),
-			view->body.update.incarnation, at);
+			view->body.update.incarnation, at, publisher_of(w, m));
 		reason = pe_wire_check_detailed(record, &blocks);
 		// Metres in a parent's frame, on Earth too.
 		limits.geodetic &= !blocks.bytes[PE_DETAILS_FRAME];
@@ -249,7 +261,7 @@ static void take_withdrawals(
 		c.update.sequence = x.sequence;
 		describe(w, &c, PE_CHANGE_WITHDRAW, space,
 			pe_wire_event_ms(view->header.timestamp_ms, x.time_offset_ms, w->wall_ms),
-			view->body.update.incarnation, at);
+			view->body.update.incarnation, at, PE_PUBLISHER_NONE);
 		if (!reason)
 			reason = check_time(w, c.time_ms);
 		if (reason)
@@ -312,7 +324,7 @@ static void take_messages(struct pe_worker *w, const struct pe_message *messages
 
 		kind[i] = 0;
 		w->view_acks[i] = PE_ACK_NONE;
-		if (take_ordinary(w, messages[i].data, messages[i].bytes)) {
+		if (take_ordinary(w, &messages[i])) {
 			ordinary++;
 			continue;
 		}
@@ -334,10 +346,10 @@ static void take_messages(struct pe_worker *w, const struct pe_message *messages
 		if (kind[i] == PE_TYPE_SPATIAL_UPDATE)
 			take_updates(w,
 				(struct packet){v->header.timestamp_ms, v->body.update.incarnation,
-					s, w->view_acks[i]},
+					s, w->view_acks[i], publisher_of(w, &messages[i])},
 				v->records, v->count);
 		else if (kind[i] == PE_TYPE_DETAILED_UPDATE)
-			take_detailed(w, v, s, w->view_acks[i]);
+			take_detailed(w, &messages[i], v, s, w->view_acks[i]);
 	}
 	pe_count(&w->counters, PE_COUNTER_carried_update, ordinary);
 	pe_apply_flush(w);
@@ -410,6 +422,36 @@ unsigned pe_worker_turn(struct pe_worker *worker, struct pe_now now,
 		atomic_store_explicit(&worker->engine->control_wanted, 1, memory_order_relaxed);
 	pe_rcu_quiescent();
 	return did;
+}
+
+void pe_worker_refuse(struct pe_worker *worker, struct pe_now now, const struct pe_message *message,
+	enum pe_reason reason, const struct pe_sink *sink)
+{
+	struct pe_wire_view view;
+
+	pe_count_reason(&worker->counters, reason, 1);
+	if (!sink || pe_wire_check(message->data, message->bytes, &view))
+		return;
+	worker->wall_ms = now.wall_ms;
+	worker->sink = sink;
+	pe_answer_refused(worker, message, &view, reason);
+}
+
+void pe_worker_set_load(struct pe_worker *worker, uint32_t coarse, bool refuse_new)
+{
+	const struct pe_engine *e = worker->engine;
+
+	assert(coarse >= 1 && coarse <= e->config.coarse_max);
+	worker->coarse = (float)coarse;
+	worker->refuse_new = refuse_new;
+	for (unsigned i = 0; i < e->config.space_count; i++)
+		for (unsigned mode = 0; mode < 4; mode++) {
+			float m = e->config.spaces[i].coalesce_distance_m *
+				(float)pe_coalesce_factor((uint16_t)(mode << 5)) * worker->coarse;
+			double units = (double)m * e->spaces[i].space.units_per_m;
+
+			worker->covered_square[i][mode] = units * units;
+		}
 }
 
 void pe_worker_attach(struct pe_worker *worker)

@@ -82,7 +82,10 @@
 	PE_COUNTER(events_repeated, "events", "events sent again since a subscriber asked for them") \
 	PE_COUNTER(events_lost, "events", "events that found no room on their way (a GAP follows)") \
 	PE_COUNTER(members_refused, "entities", "entries into fences for which there was no membership free") \
-	PE_COUNTER(notices, "messages", "notices handed to a source for sending")
+	PE_COUNTER(notices, "messages", "notices handed to a source for sending") \
+	PE_COUNTER(evicted, "entities", "entities taken away to make room for new ones") \
+	PE_COUNTER(load_raised, "steps", "steps of a worker's load state towards shedding") \
+	PE_COUNTER(load_lowered, "steps", "steps of a worker's load state towards normal")
 // clang-format on
 
 enum pe_counter {

@@ -98,7 +98,16 @@
 	PE_REASON(fences_full, SUBSCRIBE, REFUSED, OUT_OF_MEMORY, "no room for another fence, its shape or its cells") \
 	/* Explanations of fences; scopes. */ \
 	PE_REASON(explain_fence, QUERY, REFUSED, STATE_CONFLICT, "explanation of a fence that the asker does not have, or more than once") \
-	PE_REASON(scope_bounds, RECORD, REFUSED, OUT_OF_BOUNDS, "scope whose bounds are none of its space, or that would round a RELATIVE entity")
+	PE_REASON(scope_bounds, RECORD, REFUSED, OUT_OF_BOUNDS, "scope whose bounds are none of its space, or that would round a RELATIVE entity") \
+	/* Budgets and load. */ \
+	PE_REASON(rate_source, PACKET, REFUSED, RATE_LIMITED, "more updates or queries than a network of unknown sources may send") \
+	PE_REASON(rate_principal, PACKET, REFUSED, RATE_LIMITED, "more updates or queries than a principal may send") \
+	PE_REASON(rate_total, PACKET, DROPPED, RATE_LIMITED, "more updates or queries than all sources together may send") \
+	PE_REASON(bandwidth, PACKET, DROPPED, BANDWIDTH_EXCEEDED, "the bytes that may be sent to this source, or to all, are used up") \
+	PE_REASON(shed_query, PACKET, DROPPED, CPU_EXCEEDED, "question of a class that is not answered under this load") \
+	PE_REASON(shed_new, RECORD, DROPPED, CPU_EXCEEDED, "no new entities are taken under this load") \
+	PE_REASON(entity_budget, RECORD, REFUSED, OUT_OF_MEMORY, "as many entities as this principal, or network, may have") \
+	PE_REASON(subscription_budget, SUBSCRIBE, REFUSED, OUT_OF_MEMORY, "as many subscriptions as this principal, or address, may have")
 // clang-format on
 
 enum pe_reason {

@@ -36,11 +36,12 @@ struct pe_change {
 	uint32_t ack;
 	uint8_t kind; // enum pe_change_kind
 	uint8_t space;
-	uint8_t hops;      // hand-overs so far
-	uint8_t owner;     // the worker that received it: who shall own what is created
-	uint8_t way;       // enum pe_change_way
-	uint8_t parcelled; // DETAILED: `record` is in a parcel (parcel.h), else in the message
-	uint8_t reserved[6];
+	uint8_t hops;       // hand-overs so far
+	uint8_t owner;      // the worker that received it: who shall own what is created
+	uint8_t way;        // enum pe_change_way
+	uint8_t parcelled;  // DETAILED: `record` is in a parcel (parcel.h), else in the message
+	uint16_t publisher; // who has it made, if it is new (places.h)
+	uint8_t reserved[4];
 	const uint8_t *record; // DETAILED: a record of wire/details.h, checked
 };
 static_assert(sizeof(struct pe_change) == 128, "two lines");
