@@ -4,7 +4,9 @@
 // A loaded configuration is immutable.
 #pragma once
 
+#include "door.h"
 #include "engine.h"
+#include "load.h"
 #include "log.h"
 #include "prefix.h"
 
@@ -64,6 +66,8 @@ struct pe_config {
 	bool telemetry;
 	enum pe_log_level log_level;
 
+	struct pe_door_config door;
+	struct pe_load_rules load;
 	struct pe_engine_config engine;
 };
 

@@ -199,10 +199,27 @@ static void say_ready(const struct pe_workers *workers)
 		workers->loop_count == 1 ? "" : "s", line);
 }
 
+// Workers tell nobody of their load: it is looked at, and a change is a line.
+static void tell_load(const struct pe_workers *workers, unsigned told[PE_WORKERS_MAX])
+{
+	for (unsigned w = 0; w < workers->loop_count; w++) {
+		unsigned step =
+			atomic_load_explicit(&workers->loops[w].load_step, memory_order_relaxed);
+
+		if (step == told[w])
+			continue;
+		pe_log(step > told[w] ? PE_LOG_WARNING : PE_LOG_INFO, "worker %u: load %s", w,
+			pe_load_name(step));
+		told[w] = step;
+	}
+}
+
 static void wait_for_the_end(
 	const struct pe_workers *workers, const sigset_t *set, unsigned duration_s)
 {
-	struct timespec limit = {.tv_sec = duration_s ? duration_s : 3600};
+	const bool weighs = pe_load_wanted(&workers->config->load);
+	struct timespec limit = {.tv_sec = weighs ? 1 : duration_s ? duration_s : 3600};
+	unsigned told[PE_WORKERS_MAX] = {0};
 	struct timespec start, at;
 
 	clock_gettime(CLOCK_MONOTONIC, &start);
@@ -215,12 +232,15 @@ static void wait_for_the_end(
 		}
 		if (got == SIGUSR1)
 			pe_stats_print(workers);
+		if (weighs)
+			tell_load(workers, told);
 		if (duration_s == 0)
 			continue;
 		clock_gettime(CLOCK_MONOTONIC, &at);
 		if (at.tv_sec - start.tv_sec >= (time_t)duration_s)
 			return;
-		limit.tv_sec = start.tv_sec + (time_t)duration_s - at.tv_sec;
+		if (!weighs)
+			limit.tv_sec = start.tv_sec + (time_t)duration_s - at.tv_sec;
 	}
 }
 
@@ -243,6 +263,16 @@ static int run(const struct pe_config *config, const struct options *options)
 	status = open_sources(&workers, &error);
 	if (status != PE_OK)
 		goto close_sources;
+	if (pe_door_wanted(&config->door)) {
+		status = pe_door_create(&config->door, config->worker_count, &workers.door);
+		if (status != PE_OK) {
+			error.status = status;
+			snprintf(error.text, sizeof error.text,
+				status == PE_RANGE ? "limits: a rate that no bucket holds" :
+						     "no memory for the budgets of sources");
+			goto close_sources;
+		}
+	}
 	status = pe_workers_start(&workers, &error);
 	if (status != PE_OK)
 		goto close_sources;
@@ -263,6 +293,7 @@ close_sources:
 	pe_telemetry_forget();
 	for (unsigned i = 0; i < workers.source_count; i++)
 		workers.sources[i]->ops->close(workers.sources[i]);
+	pe_door_destroy(workers.door);
 	pe_engine_destroy(workers.engine);
 stop_eal:
 	pe_eal_stop();

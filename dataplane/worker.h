@@ -23,6 +23,10 @@ struct pe_loop { // one worker's
 	struct pe_workers *all;
 	unsigned index;
 	struct pe_worker *worker;
+	uint64_t mono_ms; // of this turn
+	struct pe_load load;
+	// written: the worker, relaxed; read: main and telemetry. enum pe_load_step
+	_Atomic unsigned load_step;
 	int wake_fd; // written: main thread, to end a sleep; read: the worker
 	// written: the worker, release; read: main thread, acquire. The phase in which the worker last found nothing
 	// left to do; it pairs with `phase`, so that what main sees of "quiet" is later than its change of phase.
@@ -32,6 +36,7 @@ struct pe_loop { // one worker's
 struct pe_workers {
 	const struct pe_config *config;
 	struct pe_engine *engine;
+	struct pe_door *door; // NULL: all may come in and go out
 	struct pe_source *sources[PE_SOURCES_MAX];
 	unsigned source_count, loop_count;
 	_Atomic unsigned phase; // written: main thread, release; read: workers and control, acquire
@@ -39,7 +44,7 @@ struct pe_workers {
 	struct pe_loop loops[PE_WORKERS_MAX];
 };
 
-// config, engine and sources are filled in by the caller.
+// config, engine, door and sources are filled in by the caller.
 [[nodiscard]] enum pe_status pe_workers_start(struct pe_workers *workers, struct pe_error *error);
 // Takes what is queued, waits until nothing is in flight and ends the threads. Each step is bounded by limit_ms; false
 // = a bound was hit and something may still have been in flight. The sources are still open afterwards.
