@@ -133,7 +133,7 @@ class Behaves:
         self.updater = pc.Client("127.0.0.1", port)
         self.updater.socket.setblocking(False)
         self.entity_sequence = 0
-        self.lost = 0
+        self.lost = self.turned_away = 0
 
     def send_update(self):
         c = self.updater
@@ -150,7 +150,9 @@ class Behaves:
                 message = self.updater.socket.recv(2048)
             except OSError:
                 return count
-            count += len(message) == 128 and message[112] in (pc.APPLIED, pc.ACCEPTED)
+            taken = len(message) == 128 and message[112] in (pc.APPLIED, pc.ACCEPTED)
+            count += taken
+            self.turned_away += not taken
 
     def ask(self):
         start = time.monotonic()
@@ -253,6 +255,7 @@ def round_of(kind, seconds, keep):
         keep(f"flood_{kind}_back_ms", back_after_ms(after, end, 3 * calm_p99), "ms")
         keep(f"flood_{kind}_memory_grown", memory_kb(e.process.pid) - memory, "kB")
         _, identity = e.stop(60)
+        keep(f"flood_{kind}_turned_away", good.turned_away, "messages")
         keep(f"flood_{kind}_uncounted", abs(identity["packets", "difference"]), "packets")
         good.client.close()
         good.updater.close()
@@ -260,7 +263,8 @@ def round_of(kind, seconds, keep):
 
 
 WANTED = {"updates_kept": (">=", 0.9), "p99_ratio": ("<=", 3), "back_ms": ("<=", 1000), "bytes_back": ("<=", 1.0),
-          "memory_grown": ("<=", 1024), "uncounted": ("<=", 0)}
+          "memory_grown": ("<=", 1024),
+          "turned_away": ("<=", 0), "uncounted": ("<=", 0)}
 
 
 def judge(figures):

@@ -18,7 +18,9 @@ struct lane { // a worker's
 
 struct pe_door {
 	struct pe_rate source[KINDS], principal[KINDS], total[KINDS], replies;
-	bool by_source, by_principal;
+	// the total for strangers: not as deep, so that what they leave is the others'
+	struct pe_rate total_low[KINDS];
+	bool by_principal;
 	unsigned lane_count;
 	struct lane *lanes;
 	// written and read: all workers, relaxed
@@ -37,13 +39,14 @@ bool pe_door_wanted(const struct pe_door_config *config)
 		config->sheds;
 }
 
-static enum pe_status make_rates(
-	const struct pe_door_budget *b, double burst_s, struct pe_rate rates[KINDS])
+static enum pe_status make_rates(const struct pe_door_budget *b, double burst_s, double least_times,
+	struct pe_rate rates[KINDS])
 {
 	const double per_second[KINDS] = {b->updates, b->queries, b->bytes_out};
 
 	for (unsigned k = 0; k < KINDS; k++) {
-		double least = k == BYTES_OUT ? PE_DOOR_BYTES_MIN : PE_DOOR_RECORDS_MIN;
+		double least =
+			least_times * (k == BYTES_OUT ? PE_DOOR_BYTES_MIN : PE_DOOR_RECORDS_MIN);
 		double burst = per_second[k] * burst_s;
 
 		if (pe_rate_make(per_second[k], burst > least ? burst : least, &rates[k]) != PE_OK)
@@ -89,15 +92,18 @@ enum pe_status pe_door_create(
 		return PE_NO_MEMORY;
 	memset(d, 0, sizeof *d);
 	d->lane_count = worker_count;
-	d->by_source = limits(&config->source);
 	d->by_principal = limits(&config->principal);
-	if (make_rates(&config->source, burst_s, d->source) != PE_OK ||
-		make_rates(&config->principal, burst_s, d->principal) != PE_OK ||
-		make_rates(&config->total, burst_s, d->total) != PE_OK ||
+	if (make_rates(&config->source, burst_s, 1, d->source) != PE_OK ||
+		make_rates(&config->principal, burst_s, 1, d->principal) != PE_OK ||
+		make_rates(&config->total, burst_s, 2, d->total) != PE_OK ||
 		pe_rate_make(PE_DOOR_REPLIES, PE_DOOR_REPLIES / 10, &d->replies) != PE_OK) {
 		status = PE_RANGE;
 		goto fail;
 	}
+	for (unsigned k = 0; k < KINDS; k++)
+		// Bytes may go into debt by as much again.
+		d->total_low[k] = (struct pe_rate){
+			d->total[k].period, d->total[k].depth / (k == BYTES_OUT ? 4 : 2)};
 	if (d->by_principal) {
 		// cold: start
 		d->principals = calloc((size_t)PRINCIPALS * KINDS, sizeof *d->principals);
@@ -151,6 +157,12 @@ static uint64_t *of_network(struct pe_door *d, unsigned worker, const struct pe_
 	return pe_bucket_table_find(&d->lanes[worker].networks[kind], peer->address, now_ns);
 }
 
+static const struct pe_rate *of_all(
+	const struct pe_door *d, const struct pe_peer *peer, enum kind kind)
+{
+	return peer->trusted || peer->principal ? &d->total[kind] : &d->total_low[kind];
+}
+
 static enum pe_reason take(struct pe_door *d, unsigned worker, const struct pe_peer *peer,
 	enum kind kind, uint32_t cost, uint64_t now_ns)
 {
@@ -162,7 +174,7 @@ static enum pe_reason take(struct pe_door *d, unsigned worker, const struct pe_p
 	if (principal && !pe_bucket_take_shared(principal, &d->principal[kind], now_ns, cost))
 		return PE_REASON_rate_principal;
 	if (d->total[kind].period &&
-		!pe_bucket_take_shared(&d->all[kind], &d->total[kind], now_ns, cost))
+		!pe_bucket_take_shared(&d->all[kind], of_all(d, peer, kind), now_ns, cost))
 		return PE_REASON_rate_total;
 	return PE_REASON_none;
 }
@@ -180,7 +192,7 @@ static bool owes(struct pe_door *d, unsigned worker, const struct pe_peer *peer,
 		(d->total[BYTES_OUT].period &&
 			pe_bucket_owes(
 				atomic_load_explicit(&d->all[BYTES_OUT], memory_order_relaxed),
-				&d->total[BYTES_OUT], now_ns, debts));
+				of_all(d, peer, BYTES_OUT), now_ns, debts));
 }
 
 bool pe_door_may_send(

@@ -22,6 +22,7 @@ struct pe_door_config {
 	// of a network whose sources are neither trusted nor anyone that is known
 	struct pe_door_budget source;
 	struct pe_door_budget principal;
+	// Half of it, as it fills up, is never a stranger's: those that are trusted or known come before the others
 	struct pe_door_budget total;
 	double burst_s;        // seconds' worth that may come at once; 0 = 1
 	uint32_t network_sets; // of four networks each, a power of two; 0 = 4,096

@@ -190,7 +190,39 @@ static void test_principals_and_total(void)
 	CU_ASSERT_EQUAL(let, (600 - 32) / 8);
 	CU_ASSERT_EQUAL(refused[0].reason, PE_REASON_rate_total);
 	CU_ASSERT_EQUAL(one(stranger(1, 1), PE_TYPE_SPATIAL_UPDATE, 8, t), 0);
-	CU_ASSERT_EQUAL(one(stranger(1, 1), PE_TYPE_SPATIAL_UPDATE, 8, t + 5), 1);
+	CU_ASSERT_EQUAL(one(stranger(1, 1), PE_TYPE_SPATIAL_UPDATE, 8, t + 5), 0);
+	CU_ASSERT_EQUAL(one(trusted(), PE_TYPE_SPATIAL_UPDATE, 8, t + 5), 1);
+	end();
+}
+
+// However many strangers there are, half of what all together may send at once is left to the others, and all that they need of the rate.
+static void test_strangers_come_last(void)
+{
+	uint64_t t = 50000;
+	unsigned let = 0, ours = 0;
+
+	begin(
+		(struct pe_door_config){
+			.total = {.updates = 1600, .queries = 1600, .bytes_out = 1e6}},
+		1);
+	for (unsigned i = 0; i < 1000; i++)
+		let += one(stranger((uint8_t)i, 1), PE_TYPE_SPATIAL_UPDATE, 8, t);
+	CU_ASSERT_EQUAL(let, 100);
+	for (unsigned i = 0; i < 200; i++)
+		ours += one(i % 2 ? trusted() : known(i + 1), PE_TYPE_SPATIAL_UPDATE, 8, t);
+	CU_ASSERT_EQUAL(ours, 100);
+	// A second in which both want all of it.
+	for (ours = let = 0; t < 51000; t += 5) {
+		for (unsigned i = 0; i < 10; i++)
+			let += one(stranger((uint8_t)i, 1), PE_TYPE_SPATIAL_UPDATE, 8, t);
+		ours += one(trusted(), PE_TYPE_SPATIAL_UPDATE, 8, t);
+	}
+	CU_ASSERT(ours >= 199 && let == 0);
+	while (pe_door_may_send(door, 0, &(struct pe_peer){.port = 1}, t))
+		pe_door_sent(door, 0, &(struct pe_peer){.port = 1}, 1000, t);
+	CU_ASSERT_EQUAL(one(stranger(1, 1), PE_TYPE_SPATIAL_QUERY, 1, t), 0);
+	CU_ASSERT(pe_door_may_send(door, 0, &(struct pe_peer){.trusted = true}, t));
+	CU_ASSERT_EQUAL(one(trusted(), PE_TYPE_SPATIAL_QUERY, 1, t), 1);
 	end();
 }
 
@@ -398,6 +430,7 @@ int main(void)
 		{"networks", test_networks},
 		{"what a message costs", test_costs},
 		{"principals and the total", test_principals_and_total},
+		{"strangers come last", test_strangers_come_last},
 		{"bytes out", test_bytes_out},
 		{"shedding", test_shedding},
 		{"order and replies", test_order},
