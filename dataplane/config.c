@@ -205,8 +205,14 @@ static bool read_workers(const struct reader *r, const struct raw_workers *raw, 
 
 static bool read_memory(const struct reader *r, const struct raw_memory *raw, struct pe_config *c)
 {
+	static const char *const policies[] = {
+		"refuse", "least_recently_seen", "lowest_priority", NULL};
 	uint32_t details_mb = (uint32_t)(c->engine.details_bytes >> 20);
+	unsigned when_full = c->engine.when_full;
 
+	if (!read_word(r, "memory.when_full", raw->when_full, policies, &when_full))
+		return false;
+	c->engine.when_full = (enum pe_when_full)when_full;
 	if (!read_u32(r, "memory.details_mb", raw->details_mb, 0,
 		    (uint32_t)(PE_DETAILS_BYTES_TOTAL_MAX >> 20), &details_mb))
 		return false;
@@ -232,6 +238,66 @@ static bool read_memory(const struct reader *r, const struct raw_memory *raw, st
 		read_u32(r, "memory.socket_mem_mb", raw->socket_mem_mb, 16, 1u << 20, &c->dpdk_mb);
 }
 
+// Rates of one kind of sender; 0 or left out = no limit.
+static bool read_budget(const struct reader *r, const char *key, const struct raw_budget *raw,
+	struct pe_door_budget *b)
+{
+	const struct {
+		const char *name, *text;
+		double *value;
+	} rates[] = {{"updates", raw->updates, &b->updates}, {"queries", raw->queries, &b->queries},
+		{"bytes_out", raw->bytes_out, &b->bytes_out}};
+	char path[64];
+
+	for (unsigned i = 0; i < sizeof rates / sizeof rates[0]; i++) {
+		snprintf(path, sizeof path, "limits.%s.%s", key, rates[i].name);
+		if (!read_double(r, path, rates[i].text, 0, 1e10, rates[i].value))
+			return false;
+		if (*rates[i].value > 0 && *rates[i].value < 0.01)
+			return fail(r, path, "must be 0 or at least 0.01 a second", rates[i].text);
+	}
+	return true;
+}
+
+static bool read_budgets(const struct reader *r, const struct raw_limits *raw, struct pe_config *c)
+{
+	uint32_t burst_ms = (uint32_t)(c->door.burst_s * 1000);
+
+	if (!read_budget(r, "network", &raw->network, &c->door.source) ||
+		!read_budget(r, "principal", &raw->principal, &c->door.principal) ||
+		!read_budget(r, "total", &raw->total, &c->door.total) ||
+		!read_u32(r, "limits.network.entities", raw->network.entities, 0, PE_ENTITIES_MAX,
+			&c->engine.network_entity_max) ||
+		!read_u32(r, "limits.principal.entities", raw->principal.entities, 0,
+			PE_ENTITIES_MAX, &c->engine.principal_entity_max) ||
+		!read_u32(r, "limits.principal.subscriptions", raw->principal.subscriptions, 0,
+			PE_SUBSCRIPTIONS_MAX, &c->engine.principal_subscription_max) ||
+		!read_u32(r, "limits.burst_ms", raw->burst_ms, 10, 60000, &burst_ms))
+		return false;
+	c->door.burst_s = burst_ms / 1000.0;
+	return true;
+}
+
+static bool read_load(const struct reader *r, const struct raw_load *raw, struct pe_config *c)
+{
+	struct pe_load_rules *rules = &c->load;
+
+	if (!read_u32(r, "load.coarser_percent", raw->coarser_percent, 0, 100,
+		    &rules->coarser_percent) ||
+		!read_u32(r, "load.shedding_percent", raw->shedding_percent, 0, 100,
+			&rules->shedding_percent) ||
+		!read_u32(r, "load.factor", raw->factor, 1, PE_COARSE_MAX, &rules->factor))
+		return false;
+	if (rules->shedding_percent && rules->shedding_percent < rules->coarser_percent)
+		return fail(r,
+			raw->shedding_percent ? "load.shedding_percent" : "load.coarser_percent",
+			"shedding_percent must not be below coarser_percent",
+			raw->shedding_percent ? raw->shedding_percent : raw->coarser_percent);
+	c->door.sheds = rules->shedding_percent != 0;
+	c->engine.coarse_max = pe_load_wanted(rules) ? rules->factor : 1;
+	return true;
+}
+
 static bool read_limits(const struct reader *r, const struct raw_limits *raw, struct pe_config *c)
 {
 	if (!read_u32(r, "limits.tombstone_ms", raw->tombstone_ms, 0, 3600000,
@@ -245,7 +311,8 @@ static bool read_limits(const struct reader *r, const struct raw_limits *raw, st
 		!read_u32(r, "limits.query_cells", raw->query_cells, 1, PE_QUERY_CELLS_MAX,
 			&c->engine.query_cells_max) ||
 		!read_u32(r, "limits.query_candidates", raw->query_candidates, 64,
-			PE_QUERY_CANDIDATES_MAX, &c->engine.query_candidates_max))
+			PE_QUERY_CANDIDATES_MAX, &c->engine.query_candidates_max) ||
+		!read_budgets(r, raw, c))
 		return false;
 	if (c->engine.ring_records & (c->engine.ring_records - 1))
 		return fail(r, "limits.ring_records", "must be a power of two", raw->ring_records);
@@ -674,15 +741,18 @@ static bool read_eal(const struct reader *r, const struct raw_eal *raw, struct p
 static bool read_all(const struct reader *r, const struct raw_config *raw, struct pe_config *c)
 {
 	static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
-	unsigned level = c->log_level;
+	static const char *const switches[] = {"off", "on", NULL};
+	unsigned level = c->log_level, sandbox = c->sandbox;
 
 	if (!read_security(r, &raw->security, c) || !read_workers(r, &raw->workers, c) ||
 		!read_memory(r, &raw->memory, c) || !read_limits(r, &raw->limits, c) ||
-		!read_eal(r, &raw->eal, c) ||
+		!read_load(r, &raw->load, c) || !read_eal(r, &raw->eal, c) ||
+		!read_word(r, "security.sandbox", raw->security.sandbox, switches, &sandbox) ||
 		!read_bool(r, "telemetry", raw->telemetry, &c->telemetry) ||
 		!read_word(r, "log", raw->log, levels, &level))
 		return false;
 	c->log_level = (enum pe_log_level)level;
+	c->sandbox = sandbox;
 	c->engine.worker_count = c->worker_count;
 	if (raw_has(r->file, "trusted") &&
 		!read_prefixes(r, "trusted", raw->trusted, raw->trusted_count, true, c->trusted,
@@ -716,6 +786,9 @@ static void set_defaults(struct pe_config *c)
 		.session_count_max = 4096,
 		.connects_per_second = 20,
 		.connects_burst = 60,
+		.sandbox = true,
+		.door = {.burst_s = 1},
+		.load = {.factor = 4},
 		.log_level = PE_LOG_INFO,
 		.engine = {.entity_count_max = 200000, .fence_count_max = 1024},
 	};

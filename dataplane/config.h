@@ -4,7 +4,9 @@
 // A loaded configuration is immutable.
 #pragma once
 
+#include "door.h"
 #include "engine.h"
+#include "load.h"
 #include "log.h"
 #include "prefix.h"
 
@@ -74,10 +76,12 @@ struct pe_config {
 	uint8_t level;              // of sources that name none
 	// CONNECT messages of an address prefix, a second and at once
 	double connects_per_second, connects_burst;
-
+	bool sandbox; // give up rights when all is opened (privilege.h)
 	bool telemetry;
 	enum pe_log_level log_level;
 
+	struct pe_door_config door;
+	struct pe_load_rules load;
 	struct pe_engine_config engine;
 };
 

@@ -29,6 +29,31 @@ static const cyaml_schema_field_t memory_fields[] = {
 	TEXT(raw_memory, huge_pages),
 	TEXT(raw_memory, no_huge),
 	TEXT(raw_memory, socket_mem_mb),
+	TEXT(raw_memory, when_full),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t network_fields[] = {
+	TEXT(raw_budget, updates),
+	TEXT(raw_budget, queries),
+	TEXT(raw_budget, bytes_out),
+	TEXT(raw_budget, entities),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t principal_fields[] = {
+	TEXT(raw_budget, updates),
+	TEXT(raw_budget, queries),
+	TEXT(raw_budget, bytes_out),
+	TEXT(raw_budget, entities),
+	TEXT(raw_budget, subscriptions),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t total_fields[] = {
+	TEXT(raw_budget, updates),
+	TEXT(raw_budget, queries),
+	TEXT(raw_budget, bytes_out),
 	CYAML_FIELD_END,
 };
 
@@ -39,6 +64,19 @@ static const cyaml_schema_field_t limits_fields[] = {
 	TEXT(raw_limits, query_results),
 	TEXT(raw_limits, query_cells),
 	TEXT(raw_limits, query_candidates),
+	TEXT(raw_limits, burst_ms),
+	CYAML_FIELD_MAPPING(
+		"network", CYAML_FLAG_OPTIONAL, struct raw_limits, network, network_fields),
+	CYAML_FIELD_MAPPING(
+		"principal", CYAML_FLAG_OPTIONAL, struct raw_limits, principal, principal_fields),
+	CYAML_FIELD_MAPPING("total", CYAML_FLAG_OPTIONAL, struct raw_limits, total, total_fields),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t load_fields[] = {
+	TEXT(raw_load, coarser_percent),
+	TEXT(raw_load, shedding_percent),
+	TEXT(raw_load, factor),
 	CYAML_FIELD_END,
 };
 
@@ -48,6 +86,7 @@ static const cyaml_schema_field_t security_fields[] = {
 	TEXT(raw_security, sessions),
 	TEXT(raw_security, connects_per_second),
 	TEXT(raw_security, connects_burst),
+	TEXT(raw_security, sandbox),
 	CYAML_FIELD_END,
 };
 
@@ -143,9 +182,10 @@ static const cyaml_schema_field_t config_fields[] = {
 		"memory", CYAML_FLAG_OPTIONAL, struct raw_config, memory, memory_fields),
 	CYAML_FIELD_MAPPING(
 		"limits", CYAML_FLAG_OPTIONAL, struct raw_config, limits, limits_fields),
+	CYAML_FIELD_MAPPING("eal", CYAML_FLAG_OPTIONAL, struct raw_config, eal, eal_fields),
 	CYAML_FIELD_MAPPING(
 		"security", CYAML_FLAG_OPTIONAL, struct raw_config, security, security_fields),
-	CYAML_FIELD_MAPPING("eal", CYAML_FLAG_OPTIONAL, struct raw_config, eal, eal_fields),
+	CYAML_FIELD_MAPPING("load", CYAML_FLAG_OPTIONAL, struct raw_config, load, load_fields),
 	TEXT(raw_config, telemetry),
 	TEXT(raw_config, log),
 	CYAML_FIELD_SEQUENCE("sources", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw_config,

@@ -13,11 +13,11 @@ struct raw_workers {
 
 struct raw_memory {
 	char *entities, *pending, *cells, *nodes, *chunks, *details_mb, *fences, *memberships,
-		*subscriptions, *huge_pages, *no_huge, *socket_mem_mb;
+		*subscriptions, *huge_pages, *no_huge, *socket_mem_mb, *when_full;
 };
 
 struct raw_security {
-	char *keyring, *level, *sessions, *connects_per_second, *connects_burst;
+	char *keyring, *level, *sessions, *connects_per_second, *connects_burst, *sandbox;
 };
 
 struct raw_socket {
@@ -47,9 +47,18 @@ struct raw_eal {
 	unsigned arguments_count;
 };
 
+struct raw_budget {
+	char *updates, *queries, *bytes_out, *entities, *subscriptions;
+};
+
 struct raw_limits {
 	char *tombstone_ms, *clock_ahead_ms, *ring_records, *query_results, *query_cells,
-		*query_candidates;
+		*query_candidates, *burst_ms;
+	struct raw_budget network, principal, total;
+};
+
+struct raw_load {
+	char *coarser_percent, *shedding_percent, *factor;
 };
 
 struct raw_space {
@@ -70,8 +79,9 @@ struct raw_config {
 	struct raw_workers workers;
 	struct raw_memory memory;
 	struct raw_limits limits;
-	struct raw_security security;
 	struct raw_eal eal;
+	struct raw_security security;
+	struct raw_load load;
 	char *telemetry, *log;
 	struct raw_source *sources;
 	char **trusted, **admitted;

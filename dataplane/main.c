@@ -2,6 +2,7 @@
 // signal, drains. Exit codes are those of sysexits.h.
 #include "doctor.h"
 #include "eal.h"
+#include "privilege.h"
 #include "stats.h"
 #include "telemetry.h"
 #include "trust.h"
@@ -132,6 +133,80 @@ static enum pe_status open_sources(struct pe_workers *workers, struct pe_error *
 	return PE_OK;
 }
 
+// What the devices of DPDK still make or remove: the socket of a memif port.
+static const char *device_directory(const struct pe_source_config *s, char directory[256])
+{
+	const char *at = s->kind == PE_SOURCE_ETHDEV ? strstr(s->device, ",socket=/") : NULL;
+	char *last;
+
+	if (s->kind == PE_SOURCE_RING) {
+		snprintf(directory, 256, "%s", s->path);
+	} else if (at) {
+		snprintf(directory, 256, "%s", at + strlen(",socket="));
+		directory[strcspn(directory, ",")] = '\0';
+	} else {
+		return NULL;
+	}
+	last = strrchr(directory, '/');
+	last[last == directory] = '\0';
+	return directory;
+}
+
+static enum pe_status drop_privileges(const struct pe_workers *workers, struct pe_error *error)
+{
+	static char parent[256], sockets[PE_SOURCES_MAX][256], keys[512];
+	const struct pe_config *config = workers->config;
+	struct pe_privilege keep = {.path_count = 2,
+		.paths = {{pe_eal_directory(), PE_PRIVILEGE_EMPTY}, {parent, PE_PRIVILEGE_RMDIR}}};
+	struct pe_privilege_left left;
+	enum pe_status status;
+	char *last;
+
+	keep.secrets = config->keyring[0] != '\0';
+
+	if (!config->sandbox) {
+		pe_log(PE_LOG_WARNING,
+			"security.sandbox is off: capabilities, files and system calls stay open to whoever takes the process over");
+		return PE_OK;
+	}
+	snprintf(parent, sizeof parent, "%s", pe_eal_directory());
+	last = strrchr(parent, '/');
+	if (last && last != parent)
+		*last = '\0';
+	for (unsigned i = 0; i < config->source_count; i++) {
+		keep.paths[keep.path_count].path =
+			device_directory(&config->sources[i], sockets[i]);
+		keep.paths[keep.path_count].use = PE_PRIVILEGE_SOCKET;
+		keep.path_count += keep.paths[keep.path_count].path != NULL;
+	}
+	// The keyring, and what it names beside it, are read again when asked to.
+	if (config->keyring[0]) {
+		snprintf(keys, sizeof keys, "%s", config->keyring);
+		last = strrchr(keys, '/');
+		if (last)
+			last[last == keys] = '\0';
+		keep.paths[keep.path_count].path = last ? keys : ".";
+		keep.paths[keep.path_count++].use = PE_PRIVILEGE_READ;
+	}
+	status = pe_privilege_drop(&keep, &left, error);
+	if (status != PE_OK) {
+		size_t used = strlen(error->text);
+
+		snprintf(error->text + used, sizeof error->text - used,
+			"; `security: {sandbox: off}` runs without");
+		return status;
+	}
+	if (!left.landlock)
+		pe_log(PE_LOG_WARNING,
+			"this kernel has no Landlock: files stay open to whoever takes the process over");
+	if (!left.filtered)
+		pe_log(PE_LOG_WARNING,
+			"no filter of system calls (libseccomp when built, CONFIG_SECCOMP_FILTER in the kernel)");
+	pe_log(PE_LOG_INFO, "rights given up on %u threads: capabilities%s%s", left.thread_count,
+		left.landlock ? ", files" : "", left.filtered ? ", system calls" : "");
+	return PE_OK;
+}
+
 static void say_ready(const struct pe_workers *workers)
 {
 	char line[900] = "";
@@ -159,9 +234,26 @@ static void reload(struct pe_workers *workers)
 		pe_log(PE_LOG_INFO, "the keyring was read again");
 }
 
+// Workers tell nobody of their load: it is looked at, and a change is a line.
+static void tell_load(const struct pe_workers *workers, unsigned told[PE_WORKERS_MAX])
+{
+	for (unsigned w = 0; w < workers->loop_count; w++) {
+		unsigned step =
+			atomic_load_explicit(&workers->loops[w].load_step, memory_order_relaxed);
+
+		if (step == told[w])
+			continue;
+		pe_log(step > told[w] ? PE_LOG_WARNING : PE_LOG_INFO, "worker %u: load %s", w,
+			pe_load_name(step));
+		told[w] = step;
+	}
+}
+
 static void wait_for_the_end(struct pe_workers *workers, const sigset_t *set, unsigned duration_s)
 {
-	struct timespec limit = {.tv_sec = duration_s ? duration_s : 3600};
+	const bool weighs = pe_load_wanted(&workers->config->load);
+	struct timespec limit = {.tv_sec = weighs ? 1 : duration_s ? duration_s : 3600};
+	unsigned told[PE_WORKERS_MAX] = {0};
 	struct timespec start, at;
 
 	clock_gettime(CLOCK_MONOTONIC, &start);
@@ -176,12 +268,15 @@ static void wait_for_the_end(struct pe_workers *workers, const sigset_t *set, un
 			pe_stats_print(workers);
 		if (got == SIGHUP)
 			reload(workers);
+		if (weighs)
+			tell_load(workers, told);
 		if (duration_s == 0)
 			continue;
 		clock_gettime(CLOCK_MONOTONIC, &at);
 		if (at.tv_sec - start.tv_sec >= (time_t)duration_s)
 			return;
-		limit.tv_sec = start.tv_sec + (time_t)duration_s - at.tv_sec;
+		if (!weighs)
+			limit.tv_sec = start.tv_sec + (time_t)duration_s - at.tv_sec;
 	}
 }
 
@@ -209,6 +304,16 @@ static int run(const struct pe_config *config, const struct options *options)
 	status = open_sources(&workers, &error);
 	if (status != PE_OK)
 		goto close_sources;
+	if (pe_door_wanted(&config->door)) {
+		status = pe_door_create(&config->door, config->worker_count, &workers.door);
+		if (status != PE_OK) {
+			error.status = status;
+			snprintf(error.text, sizeof error.text,
+				status == PE_RANGE ? "limits: a rate that no bucket holds" :
+						     "no memory for the budgets of sources");
+			goto close_sources;
+		}
+	}
 	status = pe_workers_start(&workers, &error);
 	if (status != PE_OK)
 		goto close_sources;
@@ -216,9 +321,11 @@ static int run(const struct pe_config *config, const struct options *options)
 		pe_telemetry_register(&workers);
 		pe_log(PE_LOG_INFO, "telemetry: %s/dpdk_telemetry.v2", pe_eal_directory());
 	}
-	say_ready(&workers);
-
-	wait_for_the_end(&workers, &signals, options->duration_s);
+	status = drop_privileges(&workers, &error);
+	if (status == PE_OK) {
+		say_ready(&workers);
+		wait_for_the_end(&workers, &signals, options->duration_s);
+	}
 	if (!pe_workers_drain(&workers, DRAIN_MS))
 		pe_log(PE_LOG_WARNING, "not everything had come to its end after %u ms", DRAIN_MS);
 	pe_stats_print(&workers);
@@ -228,6 +335,7 @@ close_sources:
 	for (unsigned i = 0; i < workers.source_count; i++)
 		workers.sources[i]->ops->close(workers.sources[i]);
 	pe_trust_close(workers.trust);
+	pe_door_destroy(workers.door);
 	pe_engine_destroy(workers.engine);
 stop_eal:
 	pe_eal_stop();

@@ -23,6 +23,10 @@ void pe_stats_print(const struct pe_workers *workers)
 	for (unsigned s = 0; s < workers->source_count; s++)
 		workers->sources[s]->ops->report(
 			workers->sources[s], print_report, workers->sources[s]);
+	for (unsigned w = 0; pe_load_wanted(&workers->config->load) && w < workers->loop_count; w++)
+		pe_log(PE_LOG_INFO, "worker %u: load %s", w,
+			pe_load_name(atomic_load_explicit(
+				&workers->loops[w].load_step, memory_order_relaxed)));
 	pe_log(PE_LOG_INFO, "entities %" PRIu64, pe_engine_entity_count(workers->engine));
 	pe_log(PE_LOG_INFO,
 		"packets received %" PRIu64 " = refused %" PRIu64 " + dropped %" PRIu64

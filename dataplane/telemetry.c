@@ -89,6 +89,15 @@ static int answer(const char *command, const char *params, struct rte_tel_data *
 		add_counters(reply, PE_COUNTER_REASON(1), PE_COUNTER_COUNT);
 	} else if (strcmp(command, "/presence/identity") == 0) {
 		add_identity(reply);
+	} else if (strcmp(command, "/presence/load") == 0) {
+		for (unsigned w = 0; w < shown->loop_count; w++) {
+			char name[RTE_TEL_MAX_STRING_LEN];
+
+			snprintf(name, sizeof name, "worker%u", w);
+			rte_tel_data_add_dict_u64(reply, name,
+				atomic_load_explicit(
+					&shown->loops[w].load_step, memory_order_relaxed));
+		}
 	} else {
 		for (unsigned i = 0; i < shown->source_count; i++) {
 			struct listing listing = {reply, i};
@@ -108,6 +117,8 @@ void pe_telemetry_register(const struct pe_workers *workers)
 		{"/presence/stats", "Counters, summed over the workers. Takes no parameters"},
 		{"/presence/drops", "What was refused and dropped, by reason. Takes no parameters"},
 		{"/presence/identity", "Both identities: received = outcomes. Takes no parameters"},
+		{"/presence/load",
+			"Load of each worker: 0 normal, 1 coarser, 2 to 5 shedding. Takes no parameters"},
 		{"/presence/sources",
 			"What the layers below the sources lost. Takes no parameters"},
 	};

@@ -25,6 +25,8 @@ static uint8_t *sink_reserve(void *context, const struct pe_peer *peer)
 	const struct pe_loop *loop = context;
 	struct pe_source *source = loop->all->sources[peer->source];
 
+	if (loop->all->door && !pe_door_may_send(loop->all->door, loop->index, peer, loop->mono_ms))
+		return NULL;
 	return source->ops->reserve(source, loop->index, peer);
 }
 
@@ -33,6 +35,8 @@ static void sink_commit(void *context, const struct pe_peer *peer, uint8_t *data
 	const struct pe_loop *loop = context;
 	struct pe_source *source = loop->all->sources[peer->source];
 
+	if (loop->all->door && bytes)
+		pe_door_sent(loop->all->door, loop->index, peer, bytes, loop->mono_ms);
 	source->ops->commit(
 		source, loop->index, peer, data, bytes, pe_worker_counters(loop->worker));
 }
@@ -121,8 +125,9 @@ static bool housekeep(struct pe_loop *loop, unsigned *phase, bool quiet)
 	return *phase != PE_PHASE_STOP;
 }
 
+// *full: a source had as much as could be taken.
 static unsigned take_burst(struct pe_loop *loop, bool fresh, struct pe_message *messages,
-	unsigned turn, unsigned *seen)
+	unsigned turn, unsigned *seen, bool *full)
 {
 	const struct pe_workers *all = loop->all;
 	unsigned room = loop->gate ? pe_gate_room(loop->gate) : PE_BURST_MAX;
@@ -134,8 +139,45 @@ static unsigned take_burst(struct pe_loop *loop, bool fresh, struct pe_message *
 		count += source->ops->receive(source, loop->index, fresh, messages + count, share,
 			&part, pe_worker_counters(loop->worker));
 		*seen += part;
+		*full |= part >= share;
 	}
 	return count;
+}
+
+// What the door refuses of a burst is refused here; returns what remains of it.
+static unsigned admit(struct pe_loop *loop, struct pe_now at, struct pe_message *messages,
+	unsigned count, const struct pe_sink *sink)
+{
+	struct pe_door_refused refused[PE_BURST_MAX];
+	unsigned refused_count, kept;
+
+	kept = pe_door_admit(
+		loop->all->door, loop->index, messages, count, at.mono_ms, refused, &refused_count);
+	for (unsigned i = 0; i < refused_count; i++)
+		pe_worker_refuse(loop->worker, at, &refused[i].message, refused[i].reason,
+			refused[i].reply ? sink : NULL);
+	return kept;
+}
+
+// A turn more for the state of load; what a step means begins with the next turn.
+static void weigh_load(struct pe_loop *loop, bool full)
+{
+	const struct pe_load_rules *rules = &loop->all->config->load;
+	enum pe_load_step before = loop->load.step, step;
+	struct pe_counters *counters = pe_worker_counters(loop->worker);
+
+	if (!pe_load_turn(&loop->load, rules, loop->mono_ms, full))
+		return;
+	step = loop->load.step;
+	if (step > before)
+		pe_count(counters, PE_COUNTER_load_raised, step - before);
+	else
+		pe_count(counters, PE_COUNTER_load_lowered, before - step);
+	pe_worker_set_load(
+		loop->worker, step == PE_LOAD_NORMAL ? 1 : rules->factor, step == PE_LOAD_SHED_NEW);
+	if (loop->all->door)
+		pe_door_shed(loop->all->door, loop->index, pe_load_sheds(step));
+	atomic_store_explicit(&loop->load_step, (unsigned)step, memory_order_relaxed);
 }
 
 int pe_worker_run(void *context)
@@ -149,6 +191,7 @@ int pe_worker_run(void *context)
 		.keep = sink_keep,
 		.drop = sink_drop};
 	const struct pe_sink *sink = loop->gate ? pe_gate_sink(loop->gate, &sources) : &sources;
+	const bool weighs = pe_load_wanted(&all->config->load);
 	struct pe_message messages[PE_BURST_MAX];
 	unsigned phase = PE_PHASE_RUN;
 	uint32_t idle_turns = 0;
@@ -156,15 +199,24 @@ int pe_worker_run(void *context)
 	pe_worker_attach(loop->worker);
 	for (unsigned turn = 0;; turn++) {
 		unsigned seen = 0, count, done;
+		bool full = false;
+		struct pe_now at;
 
-		count = take_burst(loop, phase <= PE_PHASE_DRAIN, messages, turn, &seen);
+		count = take_burst(loop, phase <= PE_PHASE_DRAIN, messages, turn, &seen, &full);
+		at = now();
+		loop->mono_ms = at.mono_ms;
+		// Who speaks is known behind the gate.
+		if (loop->gate)
+			count = pe_gate_take(loop->gate, at, messages, count);
+		if (all->door && count)
+			count = admit(loop, at, messages, count, sink);
 		if (phase >= PE_PHASE_SETTLE)
 			pe_worker_end_subscriptions(loop->worker);
-		if (loop->gate)
-			count = pe_gate_take(loop->gate, now(), messages, count);
-		done = pe_worker_turn(loop->worker, now(), messages, count, sink);
+		done = pe_worker_turn(loop->worker, at, messages, count, sink);
 		if (loop->gate)
 			done += pe_gate_waiting(loop->gate);
+		if (weighs)
+			weigh_load(loop, full);
 		for (unsigned i = 0; i < all->source_count; i++) {
 			all->sources[i]->ops->flush(all->sources[i], loop->index, counters);
 			all->sources[i]->ops->release(all->sources[i], loop->index);

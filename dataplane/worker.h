@@ -25,7 +25,11 @@ struct pe_loop { // one worker's
 	unsigned index;
 	struct pe_worker *worker;
 	struct pe_gate *gate; // NULL: there are no sessions
-	int wake_fd;          // written: main thread, to end a sleep; read: the worker
+	uint64_t mono_ms;     // of this turn
+	struct pe_load load;
+	// written: the worker, relaxed; read: main and telemetry. enum pe_load_step
+	_Atomic unsigned load_step;
+	int wake_fd; // written: main thread, to end a sleep; read: the worker
 	// written: the worker, release; read: main thread, acquire. The phase in which the worker last found nothing
 	// left to do; it pairs with `phase`, so that what main sees of "quiet" is later than its change of phase.
 	_Alignas(64) _Atomic unsigned quiet_phase;
@@ -34,6 +38,7 @@ struct pe_loop { // one worker's
 struct pe_workers {
 	const struct pe_config *config;
 	struct pe_engine *engine;
+	struct pe_door *door; // NULL: all may come in and go out
 	struct pe_source *sources[PE_SOURCES_MAX];
 	struct pe_trust *trust; // NULL: there are no sessions
 	unsigned source_count, loop_count;
@@ -42,7 +47,7 @@ struct pe_workers {
 	struct pe_loop loops[PE_WORKERS_MAX];
 };
 
-// config, engine, trust and sources are filled in by the caller.
+// config, engine, trust, door and sources are filled in by the caller.
 [[nodiscard]] enum pe_status pe_workers_start(struct pe_workers *workers, struct pe_error *error);
 // Takes what is queued, waits until nothing is in flight and ends the threads. Each step is bounded by limit_ms; false
 // = a bound was hit and something may still have been in flight. The sources are still open afterwards.

@@ -439,12 +439,20 @@ void pe_answer_state(
 void pe_answer_refusal(struct pe_worker *w, const struct pe_message *m,
 	const struct pe_wire_view *view, enum pe_reason reason)
 {
+	// Junk from strangers gets silence.
+	if (m->peer.trusted)
+		pe_answer_refused(w, m, view, reason);
+}
+
+void pe_answer_refused(struct pe_worker *w, const struct pe_message *m,
+	const struct pe_wire_view *view, enum pe_reason reason)
+{
 	struct pe_wire_header header;
 	uint8_t *buffer;
 	uint32_t bytes = 0;
 
-	// What cannot be answered, and junk from strangers, gets silence.
-	if (view->reply == PE_REPLY_NONE || !m->peer.trusted)
+	// What cannot be answered.
+	if (view->reply == PE_REPLY_NONE)
 		return;
 	buffer = pe_answer_reserve(w, m);
 	if (!buffer)

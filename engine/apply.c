@@ -132,6 +132,12 @@ static uint32_t make_entity(struct pe_worker *w, const struct pe_change *c)
 		pe_apply_refuse(w, c, PE_REASON_ring_full, NULL);
 		return PE_HANDLE_NONE;
 	}
+	if (w->refuse_new) {
+		pe_apply_refuse(w, c, PE_REASON_shed_new, NULL);
+		return PE_HANDLE_NONE;
+	}
+	if (w->engine->config.when_full != PE_FULL_REFUSE)
+		pe_places_evict(w);
 	handle = pe_handles_take(t, &w->handles);
 	if (foreign && handle != PE_HANDLE_NONE && !pack(w, c, &record)) {
 		pe_handles_give(t, &w->handles, handle);
@@ -140,6 +146,13 @@ static uint32_t make_entity(struct pe_worker *w, const struct pe_change *c)
 	}
 	if (handle == PE_HANDLE_NONE) {
 		pe_apply_refuse(w, c, PE_REASON_table_full, NULL);
+		return PE_HANDLE_NONE;
+	}
+	if (w->engine->places.of && !pe_places_take(&w->engine->places, handle, c->publisher)) {
+		pe_handles_give(t, &w->handles, handle);
+		if (foreign)
+			unpack_refused(w, c, record);
+		pe_apply_refuse(w, c, PE_REASON_entity_budget, NULL);
 		return PE_HANDLE_NONE;
 	}
 	r = &t->records[handle];
@@ -157,6 +170,8 @@ static uint32_t make_entity(struct pe_worker *w, const struct pe_change *c)
 	if (!pe_index_add(&t->index, c->hash, handle)) {
 		atomic_store_explicit(
 			&r->status, pe_status_make(PE_LIFE_FREE, 0, 0, 0), memory_order_relaxed);
+		if (w->engine->places.of)
+			pe_places_give(&w->engine->places, handle);
 		pe_handles_give(t, &w->handles, handle);
 		if (foreign)
 			unpack_refused(w, c, record);
@@ -240,8 +255,7 @@ static void own(struct pe_worker *w, const struct pe_change *c, const struct pe_
 	uint32_t frequency =
 		c->update.frequency ? c->update.frequency : s->policy.frequency_default;
 	uint32_t cap_ms = frequency ? 60000u / frequency : 0;
-	uint32_t interval_ms =
-		s->policy.coalesce_interval_ms * pe_coalesce_factor(c->update.attributes);
+	uint32_t interval_ms = pe_coalesce_interval_ms(w, s, c->update.attributes);
 	enum pe_reason reason = PE_REASON_none;
 	uint64_t words[PE_PUBLISHED_WORDS];
 	struct pe_prediction x = {0};

@@ -96,7 +96,7 @@ static inline enum pe_covered near(const struct pe_worker *w, const struct pe_re
 
 	return pe_coalesce_in_cell(&s->space, r->shown.word, place->word,
 		       c->update.position[2] - r->shown.position[2]) <=
-			s->covered_square[PE_ATTRIBUTE_POWER_MODE(c->update.attributes)] ?
+			w->covered_square[c->space][PE_ATTRIBUTE_POWER_MODE(c->update.attributes)] ?
 		PE_COVERED_YES :
 		PE_COVERED_NO;
 }

@@ -54,7 +54,8 @@ bool pe_coalesce_below(struct pe_worker *w, const struct pe_space_entry *s,
 	const struct pe_place *place, const struct pe_prediction *x)
 {
 	const struct pe_published *own = &r->shown;
-	float distance = s->policy.coalesce_distance_m * (float)pe_coalesce_factor(p->attributes);
+	float distance = s->policy.coalesce_distance_m * (float)pe_coalesce_factor(p->attributes) *
+		w->coarse;
 
 	if (!attributes_near(own, p, s->policy.coalesce_attribute))
 		return false;

@@ -45,6 +45,9 @@ static enum pe_status check_config(const struct pe_engine_config *c, struct pe_e
 	if (c->tombstone_ms > PE_TTL_MAX_MS || c->clock_ahead_ms > PE_TTL_MAX_MS)
 		return fail(error, PE_INVALID, "tombstone and clock_ahead: at most %u ms",
 			PE_TTL_MAX_MS);
+	if (c->coarse_max > PE_COARSE_MAX)
+		return fail(error, PE_INVALID, "thresholds under load: at most %u times as wide",
+			PE_COARSE_MAX);
 	if (c->details_bytes > PE_DETAILS_BYTES_TOTAL_MAX)
 		return fail(error, PE_INVALID, "details: at most %llu bytes",
 			PE_DETAILS_BYTES_TOTAL_MAX);
@@ -93,6 +96,7 @@ static void fill_defaults(struct pe_engine_config *c)
 		c->fence_count_max * 16 < 1u << 30 ? c->fence_count_max * 16 : 1u << 29);
 	DEFAULT(subscription_count_max, PE_SUBSCRIPTIONS_DEFAULT);
 	DEFAULT(event_count_max, 1024);
+	DEFAULT(coarse_max, 1);
 	for (unsigned i = 0; i < c->space_count; i++) {
 		DEFAULT(spaces[i].ttl_default_ms, PE_TTL_DEFAULT_MS);
 		DEFAULT(spaces[i].ttl_max_ms, PE_TTL_MAX_MS);
@@ -177,12 +181,9 @@ static enum pe_status prepare_spaces(struct pe_engine *e, struct pe_error *error
 		}
 		s->frequencies = e->config.details_bytes ? UINT32_MAX : UINT16_MAX;
 		for (unsigned mode = 0; mode < 4; mode++) {
-			double units = (double)(p->coalesce_distance_m *
-					       (float)pe_coalesce_factor((uint16_t)(mode << 5))) *
-				s->space.units_per_m;
-
-			s->covered_square[mode] = units * units;
 			pe_predict_hidden(p, mode, s->hidden_m);
+			s->hidden_m[0][mode] *= (float)e->config.coarse_max;
+			s->hidden_m[1][mode] *= (float)e->config.coarse_max;
 		}
 		status = prepare_guard(s, p, i, error);
 		if (status != PE_OK)
@@ -238,6 +239,9 @@ static enum pe_status create_worker(struct pe_engine *e, unsigned index, struct 
 	w->engine = e;
 	w->index = index;
 	w->priority_room.messages = UINT32_MAX;
+	w->evict_seed = 0x9E3779B97F4A7C15u * (index + 1);
+	w->parent = PE_FRAME_NONE;
+	pe_worker_set_load(w, 1, false);
 	pe_handles_init(&w->handles);
 	if (pe_memory_map((size_t)pending * sizeof(struct pe_pending), c->huge_pages,
 		    &w->pending_memory) != PE_OK)
@@ -345,6 +349,12 @@ enum pe_status pe_engine_create(
 	status = create_owners(e, error);
 	if (status != PE_OK)
 		goto failed;
+	status = pe_places_create(&e->places, &e->config);
+	if (status != PE_OK) {
+		status = fail(error, status, "no memory for whose %u entities are",
+			e->config.entity_count_max);
+		goto failed;
+	}
 	struct pe_grid_config grid = {
 		.entity_count_max = e->config.entity_count_max,
 		.leaf_count_max = e->config.cell_count_max,
@@ -385,6 +395,7 @@ void pe_engine_destroy(struct pe_engine *engine)
 	free(engine->rings);
 	if (engine->grid)
 		pe_grid_destroy(engine->grid);
+	pe_places_destroy(&engine->places);
 	pe_details_destroy(&engine->table.details);
 	pe_table_destroy(&engine->table);
 	pe_memory_unmap(&engine->owners.memory);
@@ -406,7 +417,8 @@ uint64_t pe_engine_memory_bytes(const struct pe_engine *engine)
 	uint64_t bytes = engine->table.record_memory.mapped_bytes +
 		engine->table.index_memory.mapped_bytes + pe_grid_plan(engine->grid).total_bytes +
 		engine->table.details.entry_memory.mapped_bytes +
-		engine->table.details.unit_memory.mapped_bytes + engine->ring_memory.mapped_bytes +
+		engine->table.details.unit_memory.mapped_bytes +
+		engine->places.memory.mapped_bytes + engine->ring_memory.mapped_bytes +
 		engine->owners.memory.mapped_bytes + engine->other_bytes +
 		pe_watch_memory_bytes(engine);
 
@@ -503,7 +515,7 @@ uint64_t pe_engine_entity_count(const struct pe_engine *engine)
 
 	pe_engine_counters(engine, v);
 	return v[PE_COUNTER_created] - v[PE_COUNTER_expired] - v[PE_COUNTER_withdrawn] -
-		v[PE_COUNTER_erased];
+		v[PE_COUNTER_erased] - v[PE_COUNTER_evicted];
 }
 
 bool pe_engine_control(struct pe_engine *engine)

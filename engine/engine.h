@@ -62,6 +62,15 @@ enum pe_authorization {
 	PE_AUTHORIZATION_KEYRING, // by the directory alone
 };
 
+// Who gives way when the table is full. What is gone already always goes first.
+enum pe_when_full {
+	PE_FULL_REFUSE,       // nobody: new entities are refused
+	PE_FULL_LEAST_RECENT, // whoever was seen longest ago, by event time
+	// whoever ranks lowest: those of sources that nobody knows before others, INACTIVE and AWAY before others, TEMPORARY before MOBILE and
+	// CUSTOM before RECURRING before STATIC; among equals whoever was seen longest ago
+	PE_FULL_LOWEST_PRIORITY,
+};
+
 struct pe_engine_config {
 	unsigned worker_count;     // 1 … PE_WORKERS_MAX
 	uint32_t entity_count_max; // handles; the bill follows from it
@@ -89,6 +98,13 @@ struct pe_engine_config {
 	// of a subscription that can be resumed; a power of two; 0 = 1,024
 	uint32_t event_count_max;
 	bool huge_pages;
+	enum pe_when_full when_full;
+	// Budgets; 0 = none. Entities of one principal, and of one network of sources that are neither trusted nor known (places.h)
+	uint32_t principal_entity_max, network_entity_max;
+	// subscriptions of one principal, or of one address of nobody in particular, on each worker
+	uint32_t principal_subscription_max;
+	// the most that pe_worker_set_load may multiply thresholds by, 1 … PE_COARSE_MAX; 0 = 1. Questions about a moment look as much further
+	uint32_t coarse_max;
 	unsigned space_count;
 	struct pe_space_policy spaces[PE_SPACES_MAX];
 };
@@ -165,6 +181,15 @@ void pe_worker_detach(struct pe_worker *worker);
 // messages (0 = the worker may idle). rx_packets and rx_bytes are the caller's to count.
 unsigned pe_worker_turn(struct pe_worker *worker, struct pe_now now,
 	const struct pe_message *messages, unsigned count, const struct pe_sink *sink);
+
+// A message that is not taken, for a reason of the caller's; scope PACKET. Counted; and told where sink is not NULL, the message can be
+// answered and the answer is no longer than the peer is owed. Outside a turn; the message is readable until this returns.
+void pe_worker_refuse(struct pe_worker *worker, struct pe_now now, const struct pe_message *message,
+	enum pe_reason reason, const struct pe_sink *sink);
+
+// From the next turn on: spatial, temporal and predicted thresholds of coalescing on this worker are `coarse` times what their spaces say
+// (1 … coarse_max; what is 0 stays off), and with refuse_new no entities are made by it (shed_new).
+void pe_worker_set_load(struct pe_worker *worker, uint32_t coarse, bool refuse_new);
 
 // Nothing new is received any more: with the next turns every subscription of this worker is told that the engine ends, as far as
 // there are buffers, and nothing else.

@@ -14,6 +14,7 @@
 #include "frame.h"
 #include "grid/grid.h"
 #include "parcel.h"
+#include "places.h"
 #include "plausible.h"
 #include "wire/decode.h"
 #include "wire/encode.h"
@@ -43,8 +44,6 @@ struct pe_space_entry {
 	bool limits_speed;
 	uint32_t frequencies; // those of pe_wire_frequencies that make an update more than plain
 	uint8_t way;          // enum pe_change_way: of an update that asks for nothing else
-	// the spatial threshold by power mode, squared, in units across
-	double covered_square[4];
 	// bits of the largest precision seen; written: any worker, growing; read: queries
 	_Atomic uint32_t precision_seen;
 	// the largest velocity seen along each axis, in lanes (wire/ordinary.h); written: any worker, growing; read: queries
@@ -104,7 +103,8 @@ struct pe_worker {
 	// of the change with details that is worked: its FRAME, if it has one, and the parent's handle or PE_FRAME_NONE
 	struct pe_wire_placed placed;
 	uint32_t parent;
-	bool parcel_passed; // the change that is worked has handed its parcel on
+	uint64_t evict_seed; // places_evict.c
+	bool parcel_passed;  // the change that is worked has handed its parcel on
 
 	struct pe_batch batch;
 	// by handle's low bits, where in the batch such a handle was last; older answers do no harm, since whoever
@@ -124,8 +124,12 @@ struct pe_worker {
 	uint32_t answers_left;
 	struct pe_priority_room priority_room;
 	bool attached;
-	bool started;           // had its first turn: the timers know the time
-	bool watching;          // there are fences on this worker, or members of some
+	bool started;    // had its first turn: the timers know the time
+	bool watching;   // there are fences on this worker, or members of some
+	bool refuse_new; // under load
+	float coarse;    // what thresholds are multiplied by under load; 1 otherwise
+	// the spatial threshold by space and power mode, squared, in units across, so multiplied
+	double covered_square[PE_SPACES_MAX][4];
 	bool correcting;        // what is being published corrects what was told
 	struct pe_watch *watch; // NULL: standing queries are off
 
@@ -137,6 +141,7 @@ struct pe_engine {
 	struct pe_engine_config config;
 	struct pe_table table;
 	struct pe_grid *grid;
+	struct pe_places places;
 	struct pe_space_entry spaces[PE_SPACES_MAX];
 	bool covers;   // the way of one of them is PE_WAY_COVERED or PE_WAY_COURSE
 	bool holds;    // one of them may hold states back by it
@@ -224,6 +229,15 @@ static inline unsigned pe_coalesce_factor(uint16_t attributes)
 	static const uint8_t factor[4] = {1, 2, 8, 1};
 
 	return factor[PE_ATTRIBUTE_POWER_MODE(attributes)];
+}
+// For how long the temporal threshold of its space holds an entity's states back; below half of the 32-bit tick range.
+static inline uint32_t pe_coalesce_interval_ms(
+	const struct pe_worker *w, const struct pe_space_entry *s, uint16_t attributes)
+{
+	uint64_t ms = (uint64_t)s->policy.coalesce_interval_ms * pe_coalesce_factor(attributes) *
+		(uint32_t)w->coarse;
+
+	return ms < 8ull * PE_TTL_MAX_MS ? (uint32_t)ms : 8u * PE_TTL_MAX_MS;
 }
 // Squared distance, in units across, between two positions in one cell: the words of their places, and how far their heights are
 // apart in metres, which counts where it is not in the word. Exact but for that.
@@ -393,6 +407,9 @@ void pe_answer_queries(struct pe_worker *w, const struct pe_message *messages,
 	const struct pe_wire_view *views, const uint8_t *spaces, const struct pe_ask *asks,
 	unsigned count);
 void pe_answer_refusal(struct pe_worker *w, const struct pe_message *m,
+	const struct pe_wire_view *view, enum pe_reason reason);
+// The same to anyone who asked soundly, within what a stranger is owed.
+void pe_answer_refused(struct pe_worker *w, const struct pe_message *m,
 	const struct pe_wire_view *view, enum pe_reason reason);
 void pe_answer_ack(struct pe_worker *w, const struct pe_message *m, const struct pe_wire_view *view,
 	const struct pe_wire_ack_record *records);

@@ -427,6 +427,8 @@ void pe_own_unindex(struct pe_worker *w, uint32_t handle, uint64_t hash)
 	assert(was_there);
 	(void)was_there;
 	set_life(&t->records[handle], PE_LIFE_FREE);
+	if (w->engine->places.of)
+		pe_places_give(&w->engine->places, handle);
 	pe_handles_retire(t, &w->handles, handle);
 }
 

@@ -29,8 +29,8 @@ double pe_predict_needed_m(const struct pe_worker *w, uint32_t handle)
 	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
 	const struct pe_space_policy *p = &w->engine->spaces[PE_STATUS_SPACE(status)].policy;
 
-	double needed_m =
-		(double)(p->predict_distance_m * (float)pe_coalesce_factor(r->shown.attributes));
+	double needed_m = (double)(p->predict_distance_m *
+		(float)pe_coalesce_factor(r->shown.attributes) * w->coarse);
 
 	return w->watching ? fmin(needed_m, pe_watch_needed_m(w, handle)) : needed_m;
 }

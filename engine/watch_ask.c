@@ -104,6 +104,21 @@ static enum pe_reason make_fences(struct pe_worker *w, struct pe_subscription *s
 	return PENDING;
 }
 
+// Has whoever asks as many subscriptions on this worker as one may have?
+static bool over_budget(const struct pe_worker *w, const struct pe_peer *peer)
+{
+	const struct pe_watch *x = w->watch;
+	uint32_t most = w->engine->config.principal_subscription_max, has = 0;
+
+	for (uint32_t i = 0; most && i < x->subscription_count_max; i++) {
+		const struct pe_subscription *s = &x->subscriptions[i];
+
+		has += s->named && s->peer.principal == peer->principal &&
+			(peer->principal || memcmp(s->peer.address, peer->address, 16) == 0);
+	}
+	return most && has >= most;
+}
+
 // *later: the acknowledgement waits.
 static enum pe_reason open_it(
 	struct pe_worker *w, struct pe_subscription *old, struct ask *ask, bool *later)
@@ -124,6 +139,8 @@ static enum pe_reason open_it(
 	}
 	if (old)
 		pe_watch_end(w, old, PE_ENDED_REPLACED);
+	if (over_budget(w, &ask->message->peer))
+		return PE_REASON_subscription_budget;
 	s = pe_watch_take(w, &ask->message->peer);
 	if (!s)
 		return PE_REASON_subscriptions_full;

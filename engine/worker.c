@@ -59,7 +59,7 @@ static enum pe_reason check_message(
 
 static inline void describe(const struct pe_worker *w, struct pe_change *c,
 	enum pe_change_kind kind, unsigned space, uint64_t time_ms, uint32_t incarnation,
-	uint32_t ack)
+	uint32_t ack, uint16_t publisher)
 {
 	c->time_ms = time_ms;
 	c->hash = pe_hash_id(&w->engine->table.index.key, c->update.entity_id);
@@ -70,6 +70,7 @@ static inline void describe(const struct pe_worker *w, struct pe_change *c,
 	c->space = (uint8_t)space;
 	c->hops = 0;
 	c->owner = (uint8_t)w->index;
+	c->publisher = publisher;
 	c->way = PE_WAY_GENERAL;
 }
 
@@ -126,6 +127,7 @@ struct packet {
 	unsigned space;
 	uint32_t ack; // of the first record; or PE_ACK_NONE
 	const struct pe_peer *peer;
+	uint16_t publisher;
 };
 
 // A record that is not ordinary; in a space that is guarded none is.
@@ -142,6 +144,14 @@ __attribute__((noinline)) static enum pe_reason check_rare(struct pe_worker *w,
 			lanes, atomic_load_explicit(&s->speed_seen, memory_order_relaxed)))
 		note_speed(s, lanes);
 	return reason;
+}
+
+static inline uint16_t publisher_of(const struct pe_worker *w, const struct pe_message *m)
+{
+	const struct pe_places *places = &w->engine->places;
+
+	return __builtin_expect(places->of != NULL, 0) ? pe_places_publisher(places, &m->peer) :
+							 PE_PUBLISHER_NONE;
 }
 
 // Inlined where it is called: the ordinary packet's acknowledgement that is not asked for then costs nothing.
@@ -163,7 +173,7 @@ __attribute__((always_inline)) static inline void take_updates(
 		memcpy(&c->update, records, sizeof c->update);
 		describe(w, c, PE_CHANGE_UPDATE, packet.space,
 			pe_wire_event_ms(packet.sent_ms, c->update.time_offset_ms, wall_ms),
-			packet.incarnation, ack);
+			packet.incarnation, ack, packet.publisher);
 		if (!pe_wire_ordinary_record(&c->update, &s->ordinary, speeds)) {
 			reason = check_rare(w, s, packet.peer, c);
 			speeds = atomic_load_explicit(&s->speed_seen, memory_order_relaxed);
@@ -202,6 +212,7 @@ static inline bool take_ordinary(struct pe_worker *w, const struct pe_message *m
 		.space = space_of(w->engine, data + offsetof(struct pe_wire_header, space_id)),
 		.ack = PE_ACK_NONE,
 		.peer = &m->peer,
+		.publisher = publisher_of(w, m),
 	};
 	if (packet.space == PE_SPACES_MAX || packet.incarnation * 1000ull > w->newest_ms)
 		return false;
@@ -210,7 +221,7 @@ static inline bool take_ordinary(struct pe_worker *w, const struct pe_message *m
 }
 
 // One by one: each is in order behind what came before it, and none covers another.
-static void take_detailed(struct pe_worker *w, const struct pe_peer *peer,
+static void take_detailed(struct pe_worker *w, const struct pe_message *m,
 	const struct pe_wire_view *view, unsigned space, uint32_t ack)
 {
 	struct pe_space_entry *s = &w->engine->spaces[space];
@@ -231,7 +242,7 @@ static void take_detailed(struct pe_worker *w, const struct pe_peer *peer,
 		describe(w, &c, PE_CHANGE_DETAILED, space,
 			pe_wire_event_ms(
 				view->header.timestamp_ms, c.update.time_offset_ms, w->wall_ms),
-			view->body.update.incarnation, at);
+			view->body.update.incarnation, at, publisher_of(w, m));
 		reason = pe_wire_check_detailed(record, &blocks);
 		// Metres in a parent's frame, on Earth too.
 		limits.geodetic &= !blocks.bytes[PE_DETAILS_FRAME];
@@ -239,7 +250,7 @@ static void take_detailed(struct pe_worker *w, const struct pe_peer *peer,
 			reason = pe_wire_check_update(&c.update, &limits);
 		if (!reason && s->guarded)
 			reason = pe_authorize_change(
-				w, s, peer, &c, blocks.bytes[PE_DETAILS_FRAME] != 0);
+				w, s, &m->peer, &c, blocks.bytes[PE_DETAILS_FRAME] != 0);
 		if (!reason)
 			reason = check_time(w, c.time_ms);
 		if (reason) {
@@ -274,7 +285,7 @@ static void take_withdrawals(struct pe_worker *w, const struct pe_peer *peer,
 		c.update.sequence = x.sequence;
 		describe(w, &c, PE_CHANGE_WITHDRAW, space,
 			pe_wire_event_ms(view->header.timestamp_ms, x.time_offset_ms, w->wall_ms),
-			view->body.update.incarnation, at);
+			view->body.update.incarnation, at, PE_PUBLISHER_NONE);
 		if (!reason && s->authorizes)
 			reason = pe_authorize_change(w, s, peer, &c, false);
 		if (!reason)
@@ -295,7 +306,8 @@ static void take_erase(struct pe_worker *w, const struct pe_peer *peer,
 
 	pe_count(&w->counters, PE_COUNTER_records_carried, 1);
 	memcpy(c.update.entity_id, erase->entity_id, sizeof c.update.entity_id);
-	describe(w, &c, PE_CHANGE_ERASE, space, w->wall_ms, erase->incarnation, ack);
+	describe(w, &c, PE_CHANGE_ERASE, space, w->wall_ms, erase->incarnation, ack,
+		PE_PUBLISHER_NONE);
 	reason = pe_wire_id_nil(erase->entity_id) ?
 		PE_REASON_id_nil :
 		pe_authorize_erase(w, &w->engine->spaces[space], peer, &c);
@@ -383,10 +395,11 @@ static void take_messages(struct pe_worker *w, const struct pe_message *messages
 		if (kind[i] == PE_TYPE_SPATIAL_UPDATE)
 			take_updates(w,
 				(struct packet){v->header.timestamp_ms, v->body.update.incarnation,
-					s, w->view_acks[i], &messages[i].peer},
+					s, w->view_acks[i], &messages[i].peer,
+					publisher_of(w, &messages[i])},
 				v->records, v->count);
 		else if (kind[i] == PE_TYPE_DETAILED_UPDATE)
-			take_detailed(w, &messages[i].peer, v, s, w->view_acks[i]);
+			take_detailed(w, &messages[i], v, s, w->view_acks[i]);
 	}
 	pe_count(&w->counters, PE_COUNTER_carried_update, ordinary);
 	pe_apply_flush(w);
@@ -465,6 +478,36 @@ unsigned pe_worker_turn(struct pe_worker *worker, struct pe_now now,
 		atomic_store_explicit(&worker->engine->control_wanted, 1, memory_order_relaxed);
 	pe_rcu_quiescent();
 	return did;
+}
+
+void pe_worker_refuse(struct pe_worker *worker, struct pe_now now, const struct pe_message *message,
+	enum pe_reason reason, const struct pe_sink *sink)
+{
+	struct pe_wire_view view;
+
+	pe_count_reason(&worker->counters, reason, 1);
+	if (!sink || pe_wire_check(message->data, message->bytes, &view))
+		return;
+	worker->wall_ms = now.wall_ms;
+	worker->sink = sink;
+	pe_answer_refused(worker, message, &view, reason);
+}
+
+void pe_worker_set_load(struct pe_worker *worker, uint32_t coarse, bool refuse_new)
+{
+	const struct pe_engine *e = worker->engine;
+
+	assert(coarse >= 1 && coarse <= e->config.coarse_max);
+	worker->coarse = (float)coarse;
+	worker->refuse_new = refuse_new;
+	for (unsigned i = 0; i < e->config.space_count; i++)
+		for (unsigned mode = 0; mode < 4; mode++) {
+			float m = e->config.spaces[i].coalesce_distance_m *
+				(float)pe_coalesce_factor((uint16_t)(mode << 5)) * worker->coarse;
+			double units = (double)m * e->spaces[i].space.units_per_m;
+
+			worker->covered_square[i][mode] = units * units;
+		}
 }
 
 void pe_worker_attach(struct pe_worker *worker)

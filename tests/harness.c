@@ -219,6 +219,9 @@ void harness_queue(struct harness *h, const uint8_t *data, uint32_t bytes)
 	m->peer = (struct pe_peer){
 		.port = h->port, .trusted = !h->untrusted, .principal = h->principal};
 	m->peer.address[15] = 1;
+	if (h->network)
+		memcpy(m->peer.address + 10, (const uint8_t[]){0xFF, 0xFF, 198, 51, h->network, 1},
+			6);
 	h->sent_packets++;
 }
 

@@ -50,11 +50,11 @@ struct harness {
 	unsigned buffers_given;  // in this turn
 	unsigned reserved, reserved_most;
 
-	uint64_t sequence; // of the harness's own packets
-	uint16_t port;     // of the next message's peer; the same unless a test changes it
-	bool untrusted;    // peers of the next messages
-	// who they are; 0 = nobody that is known
-	uint32_t principal;
+	uint64_t sequence;  // of the harness's own packets
+	uint16_t port;      // of the next message's peer; the same unless a test changes it
+	bool untrusted;     // peers of the next messages
+	uint32_t principal; // theirs
+	uint8_t network;    // 0, or they come from 198.51.network.1
 
 	// The sender's own counts: what the engine's must agree with.
 	uint64_t sent_packets, sent_records, sent_queries;

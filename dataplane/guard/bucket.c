@@ -55,8 +55,8 @@ static void prefix_of(const uint8_t address[16], uint8_t prefix[16])
 	memcpy(prefix, address, bytes);
 }
 
-bool pe_bucket_table_take(
-	struct pe_bucket_table *table, const uint8_t address[16], uint64_t now_ns, uint32_t cost)
+uint64_t *pe_bucket_table_find(
+	struct pe_bucket_table *table, const uint8_t address[16], uint64_t now_ns)
 {
 	struct pe_bucket_set *set;
 	uint8_t prefix[16];
@@ -69,11 +69,18 @@ bool pe_bucket_table_take(
 	hash |= (uint64_t)1 << 63; // 0 means free
 	for (unsigned i = 0; i < PE_BUCKET_WAYS; i++) {
 		if (set->prefix[i] == hash)
-			return pe_bucket_take(&set->bucket[i], &table->rate, now_ns, cost);
+			return &set->bucket[i];
 		if (set->bucket[i] < set->bucket[way])
 			way = i;
 	}
 	table->taken_over += set->prefix[way] != 0 && set->bucket[way] > now_ns << 4;
 	set->prefix[way] = hash;
-	return pe_bucket_take(&set->bucket[way], &table->rate, now_ns, cost);
+	return &set->bucket[way];
+}
+
+bool pe_bucket_table_take(
+	struct pe_bucket_table *table, const uint8_t address[16], uint64_t now_ns, uint32_t cost)
+{
+	return pe_bucket_take(
+		pe_bucket_table_find(table, address, now_ns), &table->rate, now_ns, cost);
 }

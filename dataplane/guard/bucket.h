@@ -14,6 +14,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -45,6 +46,58 @@ static inline bool pe_bucket_take(
 	return true;
 }
 
+// What was used without asking before, as an answer's bytes are: it may leave the bucket in debt, of at most
+// PE_RATE_DEBTS_MAX times its depth.
+#define PE_RATE_DEBTS_MAX 4
+static inline void pe_bucket_draw(
+	uint64_t *bucket, const struct pe_rate *rate, uint64_t now_ns, uint32_t cost)
+{
+	uint64_t now = now_ns << 4, full_at = *bucket > now ? *bucket : now;
+	uint64_t after = full_at + rate->period * cost,
+		 most = now + PE_RATE_DEBTS_MAX * rate->depth;
+
+	*bucket = after < most ? after : most;
+}
+
+// Is it in debt by more than `debts` times its depth? 0: is it empty?
+static inline bool pe_bucket_owes(
+	uint64_t bucket, const struct pe_rate *rate, uint64_t now_ns, unsigned debts)
+{
+	return rate->period && bucket >= (now_ns << 4) + (1 + debts) * rate->depth;
+}
+
+// The same of a bucket that several threads draw from. Relaxed: a bucket says nothing of other memory. Beside so many others that
+// each of its attempts met one of them, a draw is lost: in favour of who came.
+#define PE_BUCKET_TRIES 16
+static inline bool pe_bucket_take_shared(
+	_Atomic uint64_t *bucket, const struct pe_rate *rate, uint64_t now_ns, uint32_t cost)
+{
+	uint64_t seen = atomic_load_explicit(bucket, memory_order_relaxed), next;
+
+	for (unsigned i = 0; i < PE_BUCKET_TRIES; i++) {
+		next = seen;
+		if (!pe_bucket_take(&next, rate, now_ns, cost))
+			return false;
+		if (atomic_compare_exchange_weak_explicit(
+			    bucket, &seen, next, memory_order_relaxed, memory_order_relaxed))
+			return true;
+	}
+	return true;
+}
+static inline void pe_bucket_draw_shared(
+	_Atomic uint64_t *bucket, const struct pe_rate *rate, uint64_t now_ns, uint32_t cost)
+{
+	uint64_t seen = atomic_load_explicit(bucket, memory_order_relaxed), next;
+
+	for (unsigned i = 0; i < PE_BUCKET_TRIES; i++) {
+		next = seen;
+		pe_bucket_draw(&next, rate, now_ns, cost);
+		if (atomic_compare_exchange_weak_explicit(
+			    bucket, &seen, next, memory_order_relaxed, memory_order_relaxed))
+			return;
+	}
+}
+
 #define PE_BUCKET_WAYS 4
 
 struct pe_bucket_set {
@@ -72,3 +125,6 @@ void pe_bucket_table_destroy(struct pe_bucket_table *table);
 // For the source with this address (IPv6, or IPv4 mapped).
 bool pe_bucket_table_take(
 	struct pe_bucket_table *table, const uint8_t address[16], uint64_t now_ns, uint32_t cost);
+// Its bucket, until the next call; table->rate is that of all of them.
+uint64_t *pe_bucket_table_find(
+	struct pe_bucket_table *table, const uint8_t address[16], uint64_t now_ns);

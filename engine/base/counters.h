@@ -89,7 +89,10 @@
 	PE_COUNTER(messages_sealed, "messages", "messages sealed for sending") \
 	PE_COUNTER(carried_erase, "packets", "erase packets carried on; each is one of the records") \
 	PE_COUNTER(erased, "entities", "entities that were there and were erased, among records_applied") \
-	PE_COUNTER(believed, "records", "records among those taken that were quarantined before, and confirmed")
+	PE_COUNTER(believed, "records", "records among those taken that were quarantined before, and confirmed") \
+	PE_COUNTER(evicted, "entities", "entities taken away to make room for new ones") \
+	PE_COUNTER(load_raised, "steps", "steps of a worker's load state towards shedding") \
+	PE_COUNTER(load_lowered, "steps", "steps of a worker's load state towards normal")
 // clang-format on
 
 enum pe_counter {

@@ -34,7 +34,9 @@
 #define PE_PREDICT_DISTANCE_MAX_M 10000.0f
 // m/s: a walk that looks for what will be somewhere is as much wider as the fastest gets
 #define PE_PREDICT_SPEED_MAX_MPS 350.0
-#define PE_FENCES_MAX            (1u << 24) // standing volumes of one index: 128 bytes each
+// of thresholds under load: beyond it an entity is not where it is said to be
+#define PE_COARSE_MAX 16u
+#define PE_FENCES_MAX (1u << 24) // standing volumes of one index: 128 bytes each
 // cells of one standing volume: its edge is placed on coarser ones rather than on more
 #define PE_FENCE_CELLS_MAX           1024
 #define PE_FENCE_STACK_MAX           4096 // standing volumes on one cell: an update may have to test each

@@ -125,7 +125,16 @@
 	PE_REASON(query_role, QUERY, REFUSED, UNAUTHORIZED, "space in which the asker may not ask") \
 	PE_REASON(query_area, QUERY, REFUSED, UNAUTHORIZED, "volume that is not within the area that the asker may ask about") \
 	PE_REASON(subscribe_role, SUBSCRIBE, REFUSED, UNAUTHORIZED, "space in which the sender may not subscribe") \
-	PE_REASON(subscribe_area, SUBSCRIBE, REFUSED, UNAUTHORIZED, "fence that is not within the area that the sender may subscribe to")
+	PE_REASON(subscribe_area, SUBSCRIBE, REFUSED, UNAUTHORIZED, "fence that is not within the area that the sender may subscribe to") \
+	/* Budgets and load. */ \
+	PE_REASON(rate_source, PACKET, REFUSED, RATE_LIMITED, "more updates or queries than a network of unknown sources may send") \
+	PE_REASON(rate_principal, PACKET, REFUSED, RATE_LIMITED, "more updates or queries than a principal may send") \
+	PE_REASON(rate_total, PACKET, DROPPED, RATE_LIMITED, "more updates or queries than all sources together may send") \
+	PE_REASON(bandwidth, PACKET, DROPPED, BANDWIDTH_EXCEEDED, "the bytes that may be sent to this source, or to all, are used up") \
+	PE_REASON(shed_query, PACKET, DROPPED, CPU_EXCEEDED, "question of a class that is not answered under this load") \
+	PE_REASON(shed_new, RECORD, DROPPED, CPU_EXCEEDED, "no new entities are taken under this load") \
+	PE_REASON(entity_budget, RECORD, REFUSED, OUT_OF_MEMORY, "as many entities as this principal, or network, may have") \
+	PE_REASON(subscription_budget, SUBSCRIBE, REFUSED, OUT_OF_MEMORY, "as many subscriptions as this principal, or address, may have")
 // clang-format on
 
 enum pe_reason {

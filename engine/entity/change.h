@@ -43,14 +43,14 @@ struct pe_change {
 	uint32_t ack;
 	uint8_t kind; // enum pe_change_kind
 	uint8_t space;
-	uint8_t hops;      // hand-overs so far
-	uint8_t owner;     // the worker that received it: who shall own what is created
-	uint8_t way;       // enum pe_change_way
-	uint8_t parcelled; // DETAILED: `record` is in a parcel (parcel.h), else in the message
-	uint8_t powers;    // enum pe_change_power; ERASE, or a space that is guarded
-	uint8_t reserved;
-	uint32_t principal;    // who says so; likewise
-	const uint8_t *record; // DETAILED: a record of wire/details.h, checked
+	uint8_t hops;       // hand-overs so far
+	uint8_t owner;      // the worker that received it: who shall own what is created
+	uint8_t way;        // enum pe_change_way
+	uint8_t parcelled;  // DETAILED: `record` is in a parcel (parcel.h), else in the message
+	uint16_t publisher; // who has it made, if it is new (places.h)
+	uint32_t principal : 24; // who says so; ERASE, or a space that is guarded
+	uint32_t powers : 8;     // enum pe_change_power; likewise
+	const uint8_t *record;   // DETAILED: a record of wire/details.h, checked
 };
 static_assert(sizeof(struct pe_change) == 128, "two lines");
 #define PE_ACK_NONE 0xFFFFFFFFu

@@ -35,6 +35,13 @@ struct pe_handles {
 	unsigned partition_count, bool huge_pages);
 void pe_table_destroy(struct pe_table *table);
 
+// Are all free handles in the hands of workers?
+static inline bool pe_table_store_empty(const struct pe_table *table)
+{
+	return (uint32_t)atomic_load_explicit(&table->store, memory_order_relaxed) ==
+		PE_HANDLE_NONE;
+}
+
 void pe_handles_init(struct pe_handles *handles);
 // A free handle, or PE_HANDLE_NONE: the table is full.
 uint32_t pe_handles_take(struct pe_table *table, struct pe_handles *handles);

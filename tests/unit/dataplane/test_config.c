@@ -122,6 +122,55 @@ static void test_all_keys(void)
 	pe_config_free(&c);
 }
 
+static void test_budgets(void)
+{
+	static const char text[] =
+		"memory: {when_full: lowest_priority}\n"
+		"limits:\n"
+		"  network: {updates: 10, queries: 20.5, bytes_out: 30000, entities: 40}\n"
+		"  principal: {updates: 11, queries: 21, bytes_out: 31000, entities: 41, subscriptions: 5}\n"
+		"  total: {updates: 12, queries: 22, bytes_out: 32000}\n"
+		"  burst_ms: 250\n"
+		"load: {coarser_percent: 40, shedding_percent: 70, factor: 3}\n"
+		"security: {sandbox: off}\n";
+	static struct pe_config c;
+	struct pe_error error = {0};
+
+	CU_ASSERT_EQUAL_FATAL(load("# the default\n", &c, &error), PE_OK);
+	CU_ASSERT_FALSE(pe_door_wanted(&c.door) || pe_load_wanted(&c.load));
+	CU_ASSERT(c.sandbox && c.engine.when_full == PE_FULL_REFUSE && c.engine.coarse_max == 1);
+	pe_config_free(&c);
+	CU_ASSERT_EQUAL_FATAL(load(text, &c, &error), PE_OK);
+	CU_ASSERT(c.door.source.updates == 10 && c.door.source.queries == 20.5 &&
+		c.door.source.bytes_out == 30000 && c.engine.network_entity_max == 40);
+	CU_ASSERT(c.door.principal.updates == 11 && c.door.principal.queries == 21 &&
+		c.door.principal.bytes_out == 31000 && c.engine.principal_entity_max == 41 &&
+		c.engine.principal_subscription_max == 5);
+	CU_ASSERT(c.door.total.updates == 12 && c.door.total.queries == 22 &&
+		c.door.total.bytes_out == 32000 && c.door.burst_s == 0.25 && c.door.sheds);
+	CU_ASSERT(c.load.coarser_percent == 40 && c.load.shedding_percent == 70 &&
+		c.load.factor == 3 && c.engine.coarse_max == 3);
+	CU_ASSERT(c.engine.when_full == PE_FULL_LOWEST_PRIORITY && !c.sandbox);
+	pe_config_free(&c);
+	expect_error("limits: {network: {updates: -1}}\n",
+		"t.yaml:1: limits.network.updates: ", "from 0");
+	expect_error("limits: {total: {bytes_out: 0.001}}\n",
+		"t.yaml:1: limits.total.bytes_out: ", "0.01");
+	expect_error("limits: {total: {entities: 5}}\n",
+		"t.yaml:1: limits.total.entities: ", "no such key");
+	expect_error("limits: {network: {queries: lots}}\n",
+		"t.yaml:1: limits.network.queries: ", "a number");
+	expect_error("limits:\n  burst_ms: 5\n", "t.yaml:2: limits.burst_ms: ", "from 10");
+	expect_error("memory: {when_full: lru}\n",
+		"t.yaml:1: memory.when_full: ", "least_recently_seen");
+	expect_error(
+		"load: {coarser_percent: 101}\n", "t.yaml:1: load.coarser_percent: ", "from 0");
+	expect_error("load: {factor: 17}\n", "t.yaml:1: load.factor: ", "from 1");
+	expect_error("load: {coarser_percent: 50, shedding_percent: 40}\n",
+		"t.yaml:1: load.shedding_percent: ", "below");
+	expect_error("security: {sandbox: true}\n", "t.yaml:1: security.sandbox: ", "off or on");
+}
+
 static void test_keys(void)
 {
 	expect_error("workers: {count: 1}\nworkres: 1\n", "t.yaml:2: workres: ", "no such key");
@@ -476,6 +525,7 @@ int main(int argc, char **argv)
 	static const struct testing_case cases[] = {
 		{"the embedded default", test_default},
 		{"every key", test_all_keys},
+		{"budgets, load and rights", test_budgets},
 		{"keys that are not", test_keys},
 		{"values", test_values},
 		{"addresses and sources", test_addresses},
