@@ -88,8 +88,8 @@ FAULTS = [
     {
         "name": "answers: strangers are told why they are refused",
         "file": "engine/answer.c",
-        "from": "if (view->reply == PE_REPLY_NONE || !m->peer.trusted)",
-        "to": "if (view->reply == PE_REPLY_NONE)",
+        "from": "\tif (m->peer.trusted)\n\t\tpe_answer_refused(w, m, view, reason);",
+        "to": "\tpe_answer_refused(w, m, view, reason);",
         "tests": ["engine-limits"],
     },
     {
@@ -158,8 +158,8 @@ FAULTS = [
     {
         "name": "coalescing: a power mode widens the distance alone",
         "file": "engine/apply.c",
-        "from": "s->policy.coalesce_interval_ms * pe_coalesce_factor(c->update.attributes);",
-        "to": "s->policy.coalesce_interval_ms;",
+        "from": "pe_coalesce_interval_ms(w, s, c->update.attributes);",
+        "to": "pe_coalesce_interval_ms(w, s, 0);",
         "tests": ["coalesce-model"],
     },
     {
