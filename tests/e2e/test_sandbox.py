@@ -132,7 +132,7 @@ class Sandbox(unittest.TestCase):
         self.assertLessEqual(float(re.search(r"exposure level for \S+: ([\d.]+)", rated.stdout)[1]), 2.0)
         with tempfile.TemporaryDirectory() as folder:
             copy = pathlib.Path(folder) / "presenced.service"
-            copy.write_text(unit.read_text().replace("/usr/local/bin/presenced", BINARY).replace(
+            copy.write_text(unit.read_text().replace("/usr/local/bin/presenced", str(pathlib.Path(BINARY).resolve())).replace(
                 "Documentation=", "# "))
             checked = subprocess.run(["systemd-analyze", "verify", "--man=no", copy], capture_output=True, text=True,
                                      timeout=60, check=False)
