@@ -1,6 +1,7 @@
 #include "client/internal.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -27,7 +28,7 @@ uint64_t client_now_us(void)
 enum presence_result presence_open_over(const struct presence_transport *transport, void *context,
 	const struct presence_options *options, struct presence_client **client)
 {
-	struct presence_client *c = calloc(1, sizeof *c);
+	struct presence_client *c = aligned_alloc(alignof(struct presence_client), sizeof *c);
 	uint64_t random[2];
 
 	*client = NULL;
@@ -35,6 +36,7 @@ enum presence_result presence_open_over(const struct presence_transport *transpo
 		transport->close(context);
 		return PRESENCE_MEMORY;
 	}
+	memset(c, 0, sizeof *c);
 	// Names of packets, not secrets: without entropy the clock will do.
 	if (getrandom(random, sizeof random, GRND_NONBLOCK) != sizeof random) {
 		random[0] = clock_us(CLOCK_REALTIME) * 0x9E3779B97F4A7C15u;
@@ -68,8 +70,19 @@ enum presence_result presence_open(const struct presence_options *options,
 		error_bytes = sizeof unused;
 	}
 	*error = 0;
-	if (options->timeout_ms > TIMEOUT_MAX_MS || options->attempts > ATTEMPTS_MAX)
+	if (options->timeout_ms > TIMEOUT_MAX_MS || options->attempts > ATTEMPTS_MAX) {
+		snprintf(error, error_bytes, "timeout_ms may be %d at most, attempts %d",
+			TIMEOUT_MAX_MS, ATTEMPTS_MAX);
 		return PRESENCE_BAD_ARGUMENT;
+	}
+	for (unsigned i = 0; i < sizeof options->reserved / sizeof options->reserved[0]; i++)
+		if (options->reserved[i]) {
+			snprintf(error, error_bytes,
+				"an option that libpresence %s does not know: zero the options before "
+				"they are set, or install the library that the program was built with",
+				presence_version());
+			return PRESENCE_BAD_ARGUMENT;
+		}
 	result = presence_udp_open(options, &context, error, error_bytes);
 	return result ? result : presence_open_over(&presence_udp, context, options, client);
 }
@@ -79,7 +92,7 @@ void presence_close(struct presence_client *client)
 	if (!client)
 		return;
 	for (unsigned i = 0; i < client->watch_count; i++)
-		free(client->watches[i]);
+		client_watch_free(client->watches[i]);
 	client->transport->close(client->transport_context);
 	free(client);
 }
@@ -177,7 +190,7 @@ static enum presence_result send_one(struct presence_client *client, const struc
 		if (sent > 0)
 			break;
 		if (sent < 0 && errno != ECONNREFUSED)
-			return PRESENCE_SYSTEM;
+			return client_failed(client, PRESENCE_SYSTEM);
 		if (client_now_us() >= deadline_us)
 			return PRESENCE_TIMED_OUT;
 		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
@@ -209,17 +222,18 @@ enum presence_result client_exchange(struct presence_client *client,
 		while (!*exchange->done && (now_us = client_now_us()) < deadline_us)
 			if (client_receive(client, taker, CLIENT_IN_MAX,
 				    (int)((deadline_us - now_us + 999) / 1000)) < 0)
-				return PRESENCE_SYSTEM;
+				return client_failed(client, PRESENCE_SYSTEM);
 		if (*exchange->done)
 			return PRESENCE_OK;
 	}
 	exchange->attempts = client->attempts;
-	return PRESENCE_TIMED_OUT;
+	return client_failed(client, PRESENCE_TIMED_OUT);
 }
 
 uint8_t *client_reserve(struct presence_client *client, enum presence_result *result)
 {
 	*result = PRESENCE_OK;
+	client->bulk = NULL;
 	if (client->out_count == CLIENT_OUT_MAX)
 		*result = presence_flush(client, NULL);
 	return client->out_count < CLIENT_OUT_MAX ? client->out_data[client->out_count] : NULL;
@@ -238,12 +252,14 @@ enum presence_result presence_flush(struct presence_client *client, unsigned *pa
 	enum presence_result result = PRESENCE_OK;
 	unsigned done = 0;
 
+	client->bulk = NULL;
 	while (done < client->out_count && !result) {
 		int sent = client->transport->send(
 			client->transport_context, client->out + done, client->out_count - done);
 
 		if (sent <= 0)
-			result = sent < 0 ? PRESENCE_SYSTEM : PRESENCE_WOULD_BLOCK;
+			result = client_failed(
+				client, sent < 0 ? PRESENCE_SYSTEM : PRESENCE_WOULD_BLOCK);
 		for (int i = 0; i < sent; i++, done++) {
 			client->traffic.packets_sent++;
 			client->traffic.records_sent += client->out_records[done];

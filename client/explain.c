@@ -77,14 +77,14 @@ static enum presence_result ask(struct presence_client *client, const uint8_t *s
 	exchange.bytes =
 		pe_wire_put_explain(packet, sizeof packet, &header, &a.explain, query, extension);
 	if (!exchange.bytes)
-		return PRESENCE_BAD_ARGUMENT;
+		return client_bad(client, "a volume and a filter that together have no room in one message: shorten the filter");
 	result = client_exchange(client, &exchange, &taker);
 	if (result)
 		return result;
 	if (a.told.code != PE_CODE_SUCCESS) {
 		if (refusal)
 			*refusal = (struct presence_refusal){a.told.code, a.told.reason};
-		return PRESENCE_REFUSED;
+		return client_refused(client, a.told.code, a.told.reason);
 	}
 	from_wire(&a.told, explanation);
 	return PRESENCE_OK;

@@ -1,4 +1,4 @@
-// How a client's datagrams travel: a table of four calls, so that the same client runs over a UDP socket or over
+// How a client's datagrams travel: a table of five calls, so that the same client runs over a UDP socket or over
 // whatever else carries whole datagrams. Tuned for batches: many messages a call. A transport belongs to
 // its client and to the client's thread.
 #pragma once
@@ -16,6 +16,8 @@ struct presence_transport {
 	int (*receive)(void *context, struct iovec *messages, unsigned count, int timeout_ms);
 	int (*descriptor)(const void *context); // to poll on; −1 = there is none
 	void (*close)(void *context);
+	// Who is at the other end, as a person would name it; true: lately the system said that nobody is. May be NULL.
+	bool (*describe)(const void *context, char *text, size_t size);
 };
 
 // Opens a connected, non-blocking UDP socket.
