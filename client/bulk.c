@@ -32,51 +32,69 @@ static_assert(PRESENCE_RECORD_HEIGHT_UNKNOWN == PE_ATTRIBUTE_HEIGHT_UNKNOWN &&
 	"attributes");
 static_assert(PRESENCE_BATCH_MAX == PE_UPDATE_COUNT_MAX, "records of a packet");
 
-#define RECORDS_AT (sizeof(struct pe_wire_header) + sizeof(struct pe_wire_update_preamble))
-static_assert(RECORDS_AT % alignof(struct presence_record) == 0 &&
-		CLIENT_OUT_BYTES % alignof(struct presence_record) == 0,
-	"records are filled where they lie");
+// The packet as it is made, where it is sent from. The engine's writers (wire/encode.h) copy records; these are there already.
+struct packet {
+	struct pe_wire_header header;
+	struct pe_wire_update_preamble preamble;
+	struct presence_record records[PRESENCE_BATCH_MAX];
+};
+static_assert(offsetof(struct packet, records) ==
+			sizeof(struct pe_wire_header) + sizeof(struct pe_wire_update_preamble) &&
+		sizeof(struct packet) <= PE_WIRE_BYTES_MAX &&
+		CLIENT_OUT_BYTES % alignof(struct packet) == 0,
+	"no padding, and aligned wherever it lies among the others");
 
 enum presence_result presence_reserve(
 	struct presence_client *client, const uint8_t *space, struct presence_record **records)
 {
 	enum presence_result result;
-	uint8_t *buffer = client_reserve(client, &result);
+	struct packet *packet = (struct packet *)client_reserve(client, &result);
 
 	*records = NULL;
-	if (!buffer)
+	if (!packet)
 		return result;
+	packet->header = (struct pe_wire_header){.version = PE_WIRE_VERSION,
+		.type = PE_TYPE_SPATIAL_UPDATE,
+		.stream_id = client->stream_id};
 	if (space)
-		memcpy(client->bulk_space, space, sizeof client->bulk_space);
-	else
-		memset(client->bulk_space, 0, sizeof client->bulk_space);
-	client->bulk = buffer;
-	*records = (struct presence_record *)(buffer + RECORDS_AT);
+		memcpy(packet->header.space_id, space, sizeof packet->header.space_id);
+	client->bulk = (uint8_t *)packet;
+	*records = packet->records;
+	return PRESENCE_OK;
+}
+
+// What is not a packet, told apart from the way of those that are.
+static enum presence_result no_packet(
+	struct presence_client *client, const struct packet *packet, unsigned count)
+{
+	if (!packet)
+		return client_bad(
+			client, "no room is reserved; call presence_reserve before each commit");
+	if (count)
+		return client_bad(
+			client, "more than PRESENCE_BATCH_MAX records; commit several packets");
 	return PRESENCE_OK;
 }
 
 enum presence_result presence_commit(
 	struct presence_client *client, unsigned count, bool ack, uint64_t *sequence)
 {
-	uint8_t *buffer = client->bulk;
-	struct pe_wire_update_preamble preamble;
-	struct pe_wire_header header;
+	struct packet *packet = (struct packet *)client->bulk;
 
 	client->bulk = NULL;
-	if (count == 0 && buffer)
-		return PRESENCE_OK;
-	if (!buffer)
-		return client_bad(
-			client, "no room is reserved; call presence_reserve before each commit");
-	if (count > PRESENCE_BATCH_MAX)
-		return client_bad(
-			client, "more than PRESENCE_BATCH_MAX records; commit several packets");
-	header = client_header(client, client->bulk_space, ack ? PE_FLAG_ACK : 0);
-	preamble = client_preamble(client, header.sequence);
+	if (!packet || count - 1 >= PRESENCE_BATCH_MAX)
+		return no_packet(client, packet, count);
+	packet->header.flags = ack ? PE_FLAG_ACK : 0;
+	packet->header.sequence = ++client->sequence;
+	packet->header.timestamp_ms = client_wall_ms();
+	packet->header.count = (uint16_t)count;
+	packet->preamble = (struct pe_wire_update_preamble){.incarnation = client->incarnation};
+	memcpy(packet->preamble.broadcast_id, &client->key, sizeof client->key);
+	memcpy(packet->preamble.broadcast_id + 8, &client->sequence, sizeof client->sequence);
 	if (sequence)
-		*sequence = header.sequence;
+		*sequence = client->sequence;
 	client_commit(client,
-		pe_wire_put_update_head(buffer, CLIENT_OUT_BYTES, &header, &preamble, count),
+		(uint32_t)(offsetof(struct packet, records) + count * sizeof packet->records[0]),
 		count);
 	return PRESENCE_OK;
 }

@@ -119,7 +119,7 @@ struct pe_wire_header client_header(
 		.flags = flags,
 		.stream_id = client->stream_id,
 		.sequence = ++client->sequence,
-		.timestamp_ms = clock_us(CLOCK_REALTIME) / 1000,
+		.timestamp_ms = client_wall_ms(),
 	};
 
 	if (space)

@@ -12,6 +12,7 @@
 
 #include <stdalign.h>
 #include <sys/uio.h>
+#include <time.h>
 
 #define CLIENT_OUT_MAX 32 // packets gathered for one call into the kernel
 #define CLIENT_IN_MAX  32 // datagrams taken at once
@@ -46,7 +47,6 @@ struct presence_client {
 	uint8_t out_records[CLIENT_OUT_MAX]; // records in each packet
 	struct iovec out[CLIENT_OUT_MAX];
 	uint8_t *bulk; // room that presence_reserve gave away in the next of out_data; NULL = none
-	uint8_t bulk_space[16];
 	alignas(64) uint8_t out_data[CLIENT_OUT_MAX][CLIENT_OUT_BYTES];
 	uint8_t in_data[CLIENT_IN_MAX][CLIENT_IN_BYTES];
 };
@@ -95,6 +95,14 @@ struct pe_wire_update_preamble client_preamble(
 bool client_owns_broadcast(
 	const struct presence_client *client, const uint8_t broadcast_id[16], uint64_t sequence);
 uint64_t client_now_us(void); // monotonic
+// Unix
+static inline uint64_t client_wall_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
 
 void client_watch_free(struct presence_watch *watch); // and what it keeps
 // Standing queries (watch_row.c). Takes a notice or an answer of one of the client's watches; false: it is of none.

@@ -100,8 +100,11 @@ static bool udp_describe(const void *context, char *text, size_t size)
 	return udp->refused;
 }
 
-const struct presence_transport presence_udp = {
-	udp_send, udp_receive, udp_descriptor, udp_close, udp_describe};
+const struct presence_transport presence_udp = {.send = udp_send,
+	.receive = udp_receive,
+	.descriptor = udp_descriptor,
+	.close = udp_close,
+	.describe = udp_describe};
 
 enum presence_result presence_udp_open(
 	const struct presence_options *options, void **context, char *error, size_t error_bytes)

@@ -60,20 +60,6 @@ uint32_t pe_wire_put_update(uint8_t *buffer, uint32_t size, const struct pe_wire
 		sizeof *preamble, records, sizeof *records, count);
 }
 
-uint32_t pe_wire_put_update_head(uint8_t *buffer, uint32_t size,
-	const struct pe_wire_header *header, const struct pe_wire_update_preamble *preamble,
-	unsigned count)
-{
-	uint32_t bytes = HEADER_BYTES + (uint32_t)sizeof *preamble +
-		count * (uint32_t)sizeof(struct pe_wire_update);
-
-	if (!request_sound(header, PE_FLAG_ACK, count, PE_UPDATE_COUNT_MAX) || size < bytes)
-		return 0;
-	put_header(buffer, header, PE_TYPE_SPATIAL_UPDATE, header->flags, count);
-	memcpy(buffer + HEADER_BYTES, preamble, sizeof *preamble);
-	return bytes;
-}
-
 uint32_t pe_wire_put_detailed(uint8_t *buffer, uint32_t size, const struct pe_wire_header *header,
 	const struct pe_wire_update_preamble *preamble, const uint8_t *records,
 	uint32_t records_bytes, unsigned count)

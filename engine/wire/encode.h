@@ -18,10 +18,6 @@
 [[nodiscard]] uint32_t pe_wire_put_update(uint8_t *buffer, uint32_t size,
 	const struct pe_wire_header *header, const struct pe_wire_update_preamble *preamble,
 	const struct pe_wire_update *records, unsigned count);
-// The same but for the records, which the caller has put where they belong.
-[[nodiscard]] uint32_t pe_wire_put_update_head(uint8_t *buffer, uint32_t size,
-	const struct pe_wire_header *header, const struct pe_wire_update_preamble *preamble,
-	unsigned count);
 [[nodiscard]] uint32_t pe_wire_put_withdraw(uint8_t *buffer, uint32_t size,
 	const struct pe_wire_header *header, const struct pe_wire_update_preamble *preamble,
 	const struct pe_wire_withdraw *records, unsigned count);

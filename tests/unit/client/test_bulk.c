@@ -59,7 +59,7 @@ static void way_close(void *context)
 }
 
 static const struct presence_transport transport = {
-	way_send, way_receive, way_descriptor, way_close, NULL};
+	way_send, way_receive, way_descriptor, way_close};
 static struct presence_client *client;
 
 static void begin(unsigned room)
