@@ -50,6 +50,7 @@ enum presence_result presence_open_over(const struct presence_transport *transpo
 						(uint32_t)(clock_us(CLOCK_REALTIME) / 1000000);
 	c->stream_id = options->stream_id ? options->stream_id : (uint32_t)random[1];
 	c->key = random[0] | 1;
+	c->pack = options->pack && pe_wire_pack_able();
 	*client = c;
 	return PRESENCE_OK;
 }
@@ -144,6 +145,16 @@ bool client_owns_broadcast(
 		memcmp(broadcast_id + 8, &sequence, 8) == 0;
 }
 
+// A message to its last byte; one that came packed where that was asked for.
+static enum pe_reason check(struct presence_client *client, const uint8_t *data, uint32_t bytes,
+	struct pe_wire_view *view)
+{
+	if (!client->pack || !pe_wire_is_packed(data, bytes))
+		return pe_wire_check_reply(data, bytes, view);
+	client->traffic.packed++;
+	return pe_wire_unpack(data, bytes, client->unpacked, view, &client->scratch);
+}
+
 int client_receive(struct presence_client *client, const struct client_taker *taker,
 	unsigned messages_max, int timeout_ms)
 {
@@ -166,8 +177,8 @@ int client_receive(struct presence_client *client, const struct client_taker *ta
 
 			client->traffic.packets_received++;
 			if (in[i].iov_len > PE_WIRE_BYTES_MAX ||
-				pe_wire_check_reply(client->in_data[i], (uint32_t)in[i].iov_len,
-					&view) != PE_REASON_none)
+				check(client, client->in_data[i], (uint32_t)in[i].iov_len, &view) !=
+					PE_REASON_none)
 				client->traffic.malformed++;
 			else if (!client_watch_take(client, client->in_data[i], &view) &&
 				!taker->take(taker->context, &view))

@@ -9,6 +9,7 @@
 #include "wire/details.h"
 #include "wire/encode.h"
 #include "wire/extension.h"
+#include "wire/pack.h"
 
 #include <stdalign.h>
 #include <sys/uio.h>
@@ -38,6 +39,7 @@ struct presence_client {
 	uint64_t sequence; // of the last packet made
 	uint64_t key;      // random: first half of broadcast ids and of pings
 	struct presence_traffic traffic;
+	bool pack; // answers may come packed
 	struct client_error error;
 	char error_text[640];
 	struct presence_watch *watches[PRESENCE_WATCHES_MAX];
@@ -49,6 +51,8 @@ struct presence_client {
 	uint8_t *bulk; // room that presence_reserve gave away in the next of out_data; NULL = none
 	alignas(64) uint8_t out_data[CLIENT_OUT_MAX][CLIENT_OUT_BYTES];
 	uint8_t in_data[CLIENT_IN_MAX][CLIENT_IN_BYTES];
+	uint8_t unpacked[PE_UNPACKED_BYTES_MAX];
+	struct pe_pack_scratch scratch;
 };
 
 // What a call failed of is kept, and returned.

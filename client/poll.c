@@ -2,9 +2,8 @@
 
 #include <string.h>
 
-// The most that a message has room for, of any kind.
-#define RESULTS_MAX \
-	((PE_WIRE_BYTES_MAX - sizeof(struct pe_wire_header)) / sizeof(struct pe_wire_short))
+// The most that a message has room for, of any kind, also one that came packed.
+#define RESULTS_MAX (PE_PACKED_PLAIN_MAX / sizeof(struct pe_wire_short))
 
 struct polling {
 	const struct presence_client *client;

@@ -110,6 +110,9 @@ struct presence_options {
 	// wished size of the socket's buffers; 0 = 4 MiB. The system may give less
 	uint32_t buffer_bytes;
 	uint32_t stream_id; // 0 = random
+	// Large answers may come packed (LZ4) where the engine can and trusts this client: a third to a half of the datagrams less, for work at both
+	// ends. Nothing else changes. Engines before 0.1 don't answer a query that says so
+	bool pack;
 	uint64_t reserved[16];
 };
 
@@ -519,6 +522,7 @@ struct presence_traffic {
 	uint64_t malformed;  // messages that were not sound
 	uint64_t unexpected; // sound messages that answer nothing that is waited for
 	uint64_t retries;
+	uint64_t packed; // messages that came packed, among packets_received
 };
 struct presence_traffic presence_traffic(const struct presence_client *client);
 

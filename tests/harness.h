@@ -10,6 +10,7 @@
 #include "wire/decode.h"
 #include "wire/details.h"
 #include "wire/encode.h"
+#include "wire/pack.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -53,6 +54,7 @@ struct harness {
 	uint64_t sequence; // of the harness's own packets
 	uint16_t port;     // of the next message's peer; the same unless a test changes it
 	bool untrusted;    // peers of the next messages
+	bool packed;       // answers to the next queries may come packed
 
 	// The sender's own counts: what the engine's must agree with.
 	uint64_t sent_packets, sent_records, sent_queries;

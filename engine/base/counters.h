@@ -82,7 +82,8 @@
 	PE_COUNTER(events_repeated, "events", "events sent again since a subscriber asked for them") \
 	PE_COUNTER(events_lost, "events", "events that found no room on their way (a GAP follows)") \
 	PE_COUNTER(members_refused, "entities", "entries into fences for which there was no membership free") \
-	PE_COUNTER(notices, "messages", "notices handed to a source for sending")
+	PE_COUNTER(notices, "messages", "notices handed to a source for sending") \
+	PE_COUNTER(tx_packed, "packets", "parts of answers that were packed, among tx_packets")
 // clang-format on
 
 enum pe_counter {
