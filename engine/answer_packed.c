@@ -7,7 +7,7 @@
 struct pe_packing {
 	struct pe_pack_scratch scratch;
 	uint8_t plain[PE_UNPACKED_BYTES_MAX]; // a part before it is packed; its header is not used
-	uint32_t left; // bytes of results that may be packed in this turn
+	uint32_t left;                        // bytes of results that may be packed in this turn
 };
 
 enum pe_status pe_packing_create(struct pe_worker *w)
@@ -77,8 +77,9 @@ uint32_t pe_answer_packed(struct pe_worker *w, const struct pe_message *m,
 {
 	const uint32_t result_bytes = pe_answer_result_bytes(form);
 	// What a message holds plain, and what it must hold packed to be worth the work.
-	const unsigned plain = (PE_WIRE_BYTES_MAX - (uint32_t)(sizeof(struct pe_wire_header) +
-						  sizeof(struct pe_wire_answer))) /
+	const unsigned plain =
+		(PE_WIRE_BYTES_MAX -
+			(uint32_t)(sizeof(struct pe_wire_header) + sizeof(struct pe_wire_answer))) /
 		result_bytes;
 	const unsigned least = plain + plain / 8 + 1, most = PE_PACKED_PLAIN_MAX / result_bytes;
 	unsigned guess = plain + plain / 2;

@@ -359,7 +359,7 @@ uint64_t pe_engine_memory_bytes(const struct pe_engine *engine)
 			engine->workers[i]->frames.memory.mapped_bytes +
 			engine->workers[i]->query.memory.mapped_bytes +
 			engine->workers[i]->outbox_memory.mapped_bytes +
-				engine->workers[i]->packing_memory.mapped_bytes;
+			engine->workers[i]->packing_memory.mapped_bytes;
 	return bytes;
 }
 
@@ -386,7 +386,7 @@ void pe_engine_print_plan(const struct pe_engine *engine, FILE *out)
 			engine->workers[i]->parcels.memory.mapped_bytes +
 			engine->workers[i]->frames.memory.mapped_bytes +
 			engine->workers[i]->outbox_memory.mapped_bytes +
-				engine->workers[i]->packing_memory.mapped_bytes;
+			engine->workers[i]->packing_memory.mapped_bytes;
 	}
 	fprintf(out, "memory plan (taken at start, never grows):\n");
 	print_pool(out, "records", c->entity_count_max, "entities", t->record_memory.mapped_bytes,

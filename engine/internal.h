@@ -65,7 +65,7 @@ struct pe_batch {
 
 struct pe_outbox; // answer.c
 struct pe_packing;
-struct pe_watch;  // watch.h
+struct pe_watch; // watch.h
 struct pe_watch_shared;
 
 // What the classes of queries are owed of the messages that a source takes, from turn to turn.

@@ -198,8 +198,7 @@ static void check_replies(struct harness *h)
 
 	HARNESS_CHECK(h->reserved == 0);
 	for (unsigned i = 0; i < h->reply_count; i++)
-		HARNESS_CHECK(check_reply(h, i, &view) ==
-			PE_REASON_none);
+		HARNESS_CHECK(check_reply(h, i, &view) == PE_REASON_none);
 	// What went to each peer that is not trusted against what came from it.
 	for (unsigned i = 0; i < h->reply_count; i++) {
 		uint64_t in = 0, out = 0;
@@ -439,8 +438,7 @@ int harness_acks(struct harness *h, uint64_t sequence, struct pe_wire_ack_record
 	for (unsigned i = 0; i < h->reply_count; i++) {
 		struct pe_wire_view v;
 
-		if (check_reply(h, i, &v) !=
-			PE_REASON_none)
+		if (check_reply(h, i, &v) != PE_REASON_none)
 			continue;
 		if ((v.header.type != PE_TYPE_SPATIAL_UPDATE &&
 			    v.header.type != PE_TYPE_DETAILED_UPDATE &&
@@ -552,8 +550,7 @@ void harness_answer(
 		const uint8_t *results;
 		uint32_t offset = 0;
 
-		if (check_reply(h, i, &v) !=
-				PE_REASON_none ||
+		if (check_reply(h, i, &v) != PE_REASON_none ||
 			v.header.type != PE_TYPE_SPATIAL_RESPONSE)
 			continue;
 		while (pe_wire_next_answer(&v, &offset, &a, &results)) {
@@ -665,9 +662,7 @@ bool harness_explain(struct harness *h, unsigned worker, unsigned space, const u
 	for (unsigned i = 0; i < h->reply_count; i++) {
 		struct pe_wire_view v;
 
-		if (check_reply(h, i, &v) !=
-				PE_REASON_none ||
-			v.header.type != PE_TYPE_EXPLAIN)
+		if (check_reply(h, i, &v) != PE_REASON_none || v.header.type != PE_TYPE_EXPLAIN)
 			continue;
 		pe_wire_get_explanation(&v, explanation);
 		if (explanation->request_sequence == header.sequence)

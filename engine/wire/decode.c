@@ -651,8 +651,8 @@ enum pe_reason pe_wire_check_reply(const uint8_t *data, uint32_t bytes, struct p
 enum pe_reason pe_wire_check_unpacked(
 	const uint8_t *data, uint32_t bytes, struct pe_wire_view *view)
 {
-	enum pe_reason reason = check_envelope(data,
-		bytes < PE_WIRE_BYTES_MAX ? bytes : PE_WIRE_BYTES_MAX, client_shapes, view);
+	enum pe_reason reason = check_envelope(
+		data, bytes < PE_WIRE_BYTES_MAX ? bytes : PE_WIRE_BYTES_MAX, client_shapes, view);
 
 	if (reason == PE_REASON_none && view->header.type != PE_TYPE_SPATIAL_RESPONSE)
 		reason = PE_REASON_type_unknown;

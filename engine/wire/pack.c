@@ -15,13 +15,14 @@ static_assert(sizeof((struct pe_pack_scratch *)0)->state >= sizeof(LZ4_stream_t)
 // 0: it has no room.
 static uint32_t compress(uint8_t *to, uint32_t room, uint32_t bytes, struct pe_pack_scratch *s)
 {
-	int n = LZ4_compress_fast_extState(s->state, (const char *)s->lanes, (char *)to, (int)bytes,
-		(int)room, 1);
+	int n = LZ4_compress_fast_extState(
+		s->state, (const char *)s->lanes, (char *)to, (int)bytes, (int)room, 1);
 
 	return n > 0 ? (uint32_t)n : 0;
 }
 
-static bool decompress(struct pe_pack_scratch *s, uint32_t plain, const uint8_t *from, uint32_t bytes)
+static bool decompress(
+	struct pe_pack_scratch *s, uint32_t plain, const uint8_t *from, uint32_t bytes)
 {
 	return LZ4_decompress_safe((const char *)from, (char *)s->lanes, (int)bytes, (int)plain) ==
 		(int)plain;
@@ -32,7 +33,8 @@ static uint32_t compress(uint8_t *to, uint32_t room, uint32_t bytes, struct pe_p
 	return 0;
 }
 
-static bool decompress(struct pe_pack_scratch *s, uint32_t plain, const uint8_t *from, uint32_t bytes)
+static bool decompress(
+	struct pe_pack_scratch *s, uint32_t plain, const uint8_t *from, uint32_t bytes)
 {
 	return false;
 }

@@ -384,7 +384,8 @@ static void unpack(const uint8_t *data, uint32_t bytes)
 		pe_wire_unpack(data, bytes, plain, &view, &scratch) != PE_REASON_none)
 		return;
 	EXPECT(pe_wire_next_answer(&view, &offset, &answer, &results));
-	EXPECT(offset == view.records_bytes && results + offset - sizeof answer <= plain + sizeof plain);
+	EXPECT(offset == view.records_bytes &&
+		results + offset - sizeof answer <= plain + sizeof plain);
 	bytes = pe_wire_put_packed(message, sizeof message, &view.header, &answer, results,
 		answer.result_count, &scratch);
 	// Another packer may have made less of it.

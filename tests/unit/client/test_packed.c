@@ -54,16 +54,16 @@ static void answer(const struct pe_wire_view *view)
 				.position = {n}, .entity_type = PE_ENTITY_MOBILE};
 			memcpy(results[i].entity_id, &n, sizeof n);
 		}
-		bytes = pe_wire_put_packed(data, sizeof data, &header, &a,
-			(const uint8_t *)results, way.each, &scratch);
+		bytes = pe_wire_put_packed(data, sizeof data, &header, &a, (const uint8_t *)results,
+			way.each, &scratch);
 		if (way.spoil && way.asked == 1)
 			data[bytes / 2 + 60] ^= 0x55;
 		if (!(way.lose_first && way.asked == 1 && part == 1))
 			queue(data, bytes);
 	}
 	pe_wire_response_begin(&r, data, sizeof data);
-	CU_ASSERT(pe_wire_response_open(
-		&r, 1, view->header.stream_id, view->header.sequence, part));
+	CU_ASSERT(
+		pe_wire_response_open(&r, 1, view->header.stream_id, view->header.sequence, part));
 	pe_wire_response_close(&r, PE_REASON_none, PE_ANSWER_LAST, NULL);
 	queue(data, pe_wire_response_finish(&r, &header));
 }
@@ -74,8 +74,8 @@ static int way_send(void *context, const struct iovec *messages, unsigned count)
 	for (unsigned i = 0; i < count; i++) {
 		struct pe_wire_view view;
 
-		CU_ASSERT_EQUAL_FATAL(pe_wire_check(messages[i].iov_base,
-					      (uint32_t)messages[i].iov_len, &view),
+		CU_ASSERT_EQUAL_FATAL(
+			pe_wire_check(messages[i].iov_base, (uint32_t)messages[i].iov_len, &view),
 			PE_REASON_none);
 		answer(&view);
 	}
@@ -117,8 +117,7 @@ static void begin(bool pack)
 	memset(&way, 0, sizeof way);
 	way.parts = 4;
 	way.each = 50;
-	CU_ASSERT_EQUAL_FATAL(
-		presence_open_over(&transport, NULL, &options, &client), PRESENCE_OK);
+	CU_ASSERT_EQUAL_FATAL(presence_open_over(&transport, NULL, &options, &client), PRESENCE_OK);
 }
 
 static void expect_all(const struct presence_answer *a)

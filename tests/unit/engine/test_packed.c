@@ -71,8 +71,9 @@ static unsigned ask_both(const struct pe_wire_query *q, const uint8_t *extension
 	CU_ASSERT_EQUAL(memcmp(plain.cursor, packed.cursor, sizeof plain.cursor), 0);
 	CU_ASSERT_EQUAL(
 		memcmp(plain.results, packed.results, plain.count * sizeof plain.results[0]), 0);
-	CU_ASSERT_EQUAL(memcmp(plain.cells, packed.cells,
-				plain.form == PE_ANSWER_CELLS ? plain.count * sizeof plain.cells[0] : 0),
+	CU_ASSERT_EQUAL(
+		memcmp(plain.cells, packed.cells,
+			plain.form == PE_ANSWER_CELLS ? plain.count * sizeof plain.cells[0] : 0),
 		0);
 	CU_ASSERT(n == 0 || packed_bytes < plain_bytes);
 	CU_ASSERT(h.reply_count <= before);

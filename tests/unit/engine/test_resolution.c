@@ -284,5 +284,4 @@ static void faults(void)
 
 TESTING_MAIN("engine resolution", {"temporal", temporal}, {"attribute", attribute},
 	{"refused", refused}, {"cells", cells}, {"cells of a full table", full_table},
-	{"cells on earth", cells_on_earth},
-	{"strangers", strangers}, {"faults of filters", faults})
+	{"cells on earth", cells_on_earth}, {"strangers", strangers}, {"faults of filters", faults})

@@ -45,8 +45,10 @@ static void make_short(unsigned count)
 static void make_cells(unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {
-		struct pe_wire_cell c = {
-			.centre = {64.0 * i, 32, 0}, .count = 1 + i, .size_m = 64, .height_m = 1024};
+		struct pe_wire_cell c = {.centre = {64.0 * i, 32, 0},
+			.count = 1 + i,
+			.size_m = 64,
+			.height_m = 1024};
 
 		memcpy(results + i * sizeof c, &c, sizeof c);
 	}
@@ -54,11 +56,8 @@ static void make_cells(unsigned count)
 
 static struct pe_wire_answer head(uint16_t flags)
 {
-	return (struct pe_wire_answer){.query_id = 7,
-		.flags = flags,
-		.request_sequence = 99,
-		.stream_id = 5,
-		.part = 3};
+	return (struct pe_wire_answer){
+		.query_id = 7, .flags = flags, .request_sequence = 99, .stream_id = 5, .part = 3};
 }
 
 static uint32_t pack(uint16_t flags, unsigned count, uint32_t size)

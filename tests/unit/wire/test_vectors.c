@@ -736,8 +736,7 @@ static void check_fields(
 static unsigned checked_count, encoded_count;
 
 // What it says plain, of the same results by another packer.
-static void check_packed(
-	const json_t *v, const uint8_t *data, uint32_t bytes, enum pe_reason want)
+static void check_packed(const json_t *v, const uint8_t *data, uint32_t bytes, enum pe_reason want)
 {
 	static uint8_t plain[PE_UNPACKED_BYTES_MAX], expected[PE_UNPACKED_BYTES_MAX];
 	static struct pe_pack_scratch scratch;
