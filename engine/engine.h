@@ -95,7 +95,7 @@ struct pe_peer {
 	// who it is shown to be, by a number that stays the principal's while the engine runs; 0 = nobody that is known. Two
 	// principals at one address are two peers
 	uint32_t principal;
-	uint32_t link;  // the dataplane's own; not read by the engine, and not compared
+	uint32_t link; // the dataplane's own; not read by the engine, and not compared
 };
 
 // The same place to answer to, for the same principal.
