@@ -78,6 +78,12 @@ with tempfile.TemporaryDirectory(prefix="presence-install-") as name:
     assert exported(place) == declared(place) and len(declared(place)) > 60, exported(place) ^ declared(place)
     print("ok what is exported is what the headers declare")
 
+    # A word of the C library's own in each of them.
+    sizes = subprocess.run(["size", "-A", next(place.libraries.glob("libpresence.so.0.*"))], capture_output=True, text=True, check=True).stdout
+    kept = {m[1]: int(m[2]) for m in re.finditer(r"^\.(data|bss) +(\d+)", sizes, re.M)}
+    assert kept.get("data", 0) <= 8 and kept.get("bss", 0) <= 8, sizes
+    print("ok nothing global that changes")
+
     engine_process.BINARY = str(place.prefix / "bin/presenced")
     with engine_process.Engine(YAML) as engine:
         said = []

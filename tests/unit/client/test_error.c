@@ -58,6 +58,9 @@ static void opening(void)
 		presence_open(&options, &client, error, sizeof error), PRESENCE_BAD_ARGUMENT);
 	CU_ASSERT_PTR_NULL(client);
 	CU_ASSERT_PTR_NOT_NULL(strstr(error, "60000"));
+	snprintf(error, sizeof error, "%d.%d.%d", PRESENCE_VERSION_MAJOR, PRESENCE_VERSION_MINOR,
+		PRESENCE_VERSION_PATCH);
+	CU_ASSERT_STRING_EQUAL(error, presence_version());
 	// An option of a later version.
 	for (unsigned i = 0; i < sizeof options.reserved / sizeof options.reserved[0]; i++) {
 		memset(&options, 0, sizeof options);
