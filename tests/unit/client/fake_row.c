@@ -157,6 +157,8 @@ static enum pe_reason act(
 		f->fences += s->op == PE_SUBSCRIBE_ADD ? view->count : 0u - view->count;
 		return PE_REASON_none;
 	case PE_SUBSCRIBE_RESUME:
+		if (s->sequence > (f->told > f->count ? f->told : f->count) + 1)
+			return PE_REASON_subscribe_order;
 		f->acknowledged = s->sequence > f->acknowledged ? s->sequence : f->acknowledged;
 		resume(f, s->sequence);
 		return PE_REASON_none;
