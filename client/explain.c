@@ -77,7 +77,8 @@ static enum presence_result ask(struct presence_client *client, const uint8_t *s
 	exchange.bytes =
 		pe_wire_put_explain(packet, sizeof packet, &header, &a.explain, query, extension);
 	if (!exchange.bytes)
-		return client_bad(client, "a volume and a filter that together have no room in one message: shorten the filter");
+		return client_bad(client,
+			"a volume and a filter that together have no room in one message: shorten the filter");
 	result = client_exchange(client, &exchange, &taker);
 	if (result)
 		return result;
@@ -109,7 +110,7 @@ enum presence_result presence_explain(struct presence_client *client, const uint
 	begin(explanation, refusal);
 	if (!client_query_to_wire(query, 1, &wire) ||
 		!client_query_extend(query, &wire, extension, sizeof extension))
-		return PRESENCE_BAD_ARGUMENT;
+		return client_bad(client, client_query_fault(query));
 	return ask(client, space, id, &explain, &wire, extension, explanation, refusal);
 }
 
