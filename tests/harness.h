@@ -10,6 +10,7 @@
 #include "wire/decode.h"
 #include "wire/details.h"
 #include "wire/encode.h"
+#include "wire/pack.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -55,6 +56,7 @@ struct harness {
 	bool untrusted;    // peers of the next messages
 	// who they are; 0 = nobody that is known
 	uint32_t principal;
+	bool packed; // answers to the next queries may come packed
 
 	// The sender's own counts: what the engine's must agree with.
 	uint64_t sent_packets, sent_records, sent_queries;

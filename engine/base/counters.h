@@ -89,7 +89,8 @@
 	PE_COUNTER(messages_sealed, "messages", "messages sealed for sending") \
 	PE_COUNTER(carried_erase, "packets", "erase packets carried on; each is one of the records") \
 	PE_COUNTER(erased, "entities", "entities that were there and were erased, among records_applied") \
-	PE_COUNTER(believed, "records", "records among those taken that were quarantined before, and confirmed")
+	PE_COUNTER(believed, "records", "records among those taken that were quarantined before, and confirmed") \
+	PE_COUNTER(tx_packed, "packets", "parts of answers that were packed, among tx_packets")
 // clang-format on
 
 enum pe_counter {
