@@ -29,7 +29,7 @@ uint64_t client_now_us(void)
 enum presence_result presence_open_over(const struct presence_transport *transport, void *context,
 	const struct presence_options *options, struct presence_client **client)
 {
-	struct presence_client *c = calloc(1, sizeof *c);
+	struct presence_client *c = aligned_alloc(alignof(struct presence_client), sizeof *c);
 	uint64_t random[2];
 
 	*client = NULL;
@@ -37,6 +37,7 @@ enum presence_result presence_open_over(const struct presence_transport *transpo
 		transport->close(context);
 		return PRESENCE_MEMORY;
 	}
+	memset(c, 0, sizeof *c);
 	// Names of packets, not secrets: without entropy the clock will do.
 	if (getrandom(random, sizeof random, GRND_NONBLOCK) != sizeof random) {
 		random[0] = clock_us(CLOCK_REALTIME) * 0x9E3779B97F4A7C15u;
@@ -52,6 +53,7 @@ enum presence_result presence_open_over(const struct presence_transport *transpo
 	c->key = random[0] | 1;
 	if (transport->attached)
 		c->traffic.attached = transport->attached(context);
+	c->pack = options->pack && pe_wire_pack_able();
 	*client = c;
 	return PRESENCE_OK;
 }
@@ -94,8 +96,19 @@ enum presence_result presence_open(const struct presence_options *options,
 		error_bytes = sizeof unused;
 	}
 	*error = 0;
-	if (options->timeout_ms > TIMEOUT_MAX_MS || options->attempts > ATTEMPTS_MAX)
+	if (options->timeout_ms > TIMEOUT_MAX_MS || options->attempts > ATTEMPTS_MAX) {
+		snprintf(error, error_bytes, "timeout_ms may be %d at most, attempts %d",
+			TIMEOUT_MAX_MS, ATTEMPTS_MAX);
 		return PRESENCE_BAD_ARGUMENT;
+	}
+	for (unsigned i = 0; i < sizeof options->reserved / sizeof options->reserved[0]; i++)
+		if (options->reserved[i]) {
+			snprintf(error, error_bytes,
+				"an option that libpresence %s does not know: zero the options before "
+				"they are set, or install the library that the program was built with",
+				presence_version());
+			return PRESENCE_BAD_ARGUMENT;
+		}
 	if (options->uri) {
 		struct presence_options named = *options;
 		struct presence_address address;
@@ -124,7 +137,7 @@ void presence_close(struct presence_client *client)
 	if (!client)
 		return;
 	for (unsigned i = 0; i < client->watch_count; i++)
-		free(client->watches[i]);
+		client_watch_free(client->watches[i]);
 	client->transport->close(client->transport_context);
 	free(client);
 }
@@ -151,7 +164,7 @@ struct pe_wire_header client_header(
 		.flags = flags,
 		.stream_id = client->stream_id,
 		.sequence = ++client->sequence,
-		.timestamp_ms = clock_us(CLOCK_REALTIME) / 1000,
+		.timestamp_ms = client_wall_ms(),
 	};
 
 	if (space)
@@ -190,12 +203,23 @@ static void look_for_another(struct presence_client *client)
 	client->traffic.attached = attached;
 }
 
+// A message to its last byte; one that came packed where that was asked for.
+static enum pe_reason check(struct presence_client *client, const uint8_t *data, uint32_t bytes,
+	struct pe_wire_view *view)
+{
+	if (!client->pack || !pe_wire_is_packed(data, bytes))
+		return pe_wire_check_reply(data, bytes, view);
+	client->traffic.packed++;
+	return pe_wire_unpack(data, bytes, client->unpacked, view, &client->scratch);
+}
+
 int client_receive(struct presence_client *client, const struct client_taker *taker,
 	unsigned messages_max, int timeout_ms)
 {
 	struct iovec in[CLIENT_IN_MAX];
 	unsigned taken = 0;
 
+	client->bulk = NULL; // a transport may have let go of what it reserved
 	while (taken < messages_max) {
 		unsigned room =
 			messages_max - taken < CLIENT_IN_MAX ? messages_max - taken : CLIENT_IN_MAX;
@@ -213,8 +237,8 @@ int client_receive(struct presence_client *client, const struct client_taker *ta
 
 			client->traffic.packets_received++;
 			if (in[i].iov_len > PE_WIRE_BYTES_MAX ||
-				pe_wire_check_reply(client->in_data[i], (uint32_t)in[i].iov_len,
-					&view) != PE_REASON_none)
+				check(client, client->in_data[i], (uint32_t)in[i].iov_len, &view) !=
+					PE_REASON_none)
 				client->traffic.malformed++;
 			else {
 				client_rename(client, client->in_data[i], &view);
@@ -234,13 +258,14 @@ int client_receive(struct presence_client *client, const struct client_taker *ta
 static enum presence_result send_one(struct presence_client *client, const struct iovec *packet,
 	unsigned records, uint64_t deadline_us)
 {
+	client->bulk = NULL;
 	for (;;) {
 		int sent = client->transport->send(client->transport_context, packet, 1);
 
 		if (sent > 0)
 			break;
 		if (sent < 0 && errno != ECONNREFUSED)
-			return PRESENCE_SYSTEM;
+			return client_failed(client, PRESENCE_SYSTEM);
 		if (client_now_us() >= deadline_us)
 			return PRESENCE_TIMED_OUT;
 		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
@@ -272,20 +297,26 @@ enum presence_result client_exchange(struct presence_client *client,
 		while (!*exchange->done && (now_us = client_now_us()) < deadline_us)
 			if (client_receive(client, taker, CLIENT_IN_MAX,
 				    (int)((deadline_us - now_us + 999) / 1000)) < 0)
-				return PRESENCE_SYSTEM;
+				return client_failed(client, PRESENCE_SYSTEM);
 		if (*exchange->done)
 			return PRESENCE_OK;
 	}
 	exchange->attempts = client->attempts;
-	return PRESENCE_TIMED_OUT;
+	return client_failed(client, PRESENCE_TIMED_OUT);
 }
 
 uint8_t *client_reserve(struct presence_client *client, enum presence_result *result)
 {
 	*result = PRESENCE_OK;
+	client->bulk = NULL;
 	if (client->transport->reserve) {
 		client->reserved = client->transport->reserve(client->transport_context);
-		*result = client->reserved ? PRESENCE_OK : PRESENCE_WOULD_BLOCK;
+		if (!client->reserved) {
+			*result = client_failed(client, PRESENCE_WOULD_BLOCK);
+			client->error.what =
+				"flush, and wait until the engine has read on; a larger ring "
+				"(buffer_bytes) holds more";
+		}
 		return client->reserved;
 	}
 	if (client->out_count == CLIENT_OUT_MAX)
@@ -316,6 +347,7 @@ enum presence_result presence_flush(struct presence_client *client, unsigned *pa
 	enum presence_result result = PRESENCE_OK;
 	unsigned done = 0;
 
+	client->bulk = NULL;
 	if (client->transport->flush) {
 		client->transport->flush(client->transport_context);
 		if (packets)
@@ -328,7 +360,8 @@ enum presence_result presence_flush(struct presence_client *client, unsigned *pa
 			client->transport_context, client->out + done, client->out_count - done);
 
 		if (sent <= 0)
-			result = sent < 0 ? PRESENCE_SYSTEM : PRESENCE_WOULD_BLOCK;
+			result = client_failed(
+				client, sent < 0 ? PRESENCE_SYSTEM : PRESENCE_WOULD_BLOCK);
 		for (int i = 0; i < sent; i++, done++) {
 			client->traffic.packets_sent++;
 			client->traffic.records_sent += client->out_records[done];

@@ -89,6 +89,38 @@ bool client_update_to_wire(const struct presence_update *u, struct pe_wire_updat
 	return true;
 }
 
+const char *client_update_fault(const struct presence_update *u)
+{
+	if (pe_wire_id_nil(u->id))
+		return "an update with the nil id: name its entity (presence_id_from_u64, presence_id_parse)";
+	if (u->state > PRESENCE_STATE_CUSTOM)
+		return "an update whose state is none of enum presence_state";
+	if (u->power_mode > PRESENCE_ADAPTIVE)
+		return "an update whose power_mode is none of enum presence_power";
+	for (unsigned i = 0; i < 3; i++)
+		if (!isfinite(u->position[i]) || !isfinite(u->velocity[i]))
+			return "an update whose position or velocity is not a finite number: leave it out";
+	if (u->age_ms == INT32_MIN)
+		return "an update whose age_ms has no negative: state a smaller age";
+	return "no update, or more than PRESENCE_BATCH_MAX in one packet";
+}
+
+const char *client_query_fault(const struct presence_query *q)
+{
+	if (q->volume < PRESENCE_POINT || q->volume > PRESENCE_NEAREST)
+		return "a query without a volume: set it to one of enum presence_volume";
+	if (q->priority > PRESENCE_CRITICAL)
+		return "a query whose priority is none of enum presence_priority";
+	if (q->has_time && q->ahead_ms > PRESENCE_AHEAD_MAX_MS)
+		return "a query about a moment later than PRESENCE_AHEAD_MAX_MS";
+	if (!(q->cell_m >= 0) || isinf(q->cell_m))
+		return "a query whose cell_m is negative or not a number";
+	if (q->volume == PRESENCE_POLYGON)
+		return "a polygon with rings of less than 3 vertices, or too many for a message: `rounded` takes "
+		       "PRESENCE_VERTICES_MAX; and its filter needs room, too";
+	return "a volume and a filter that together have no room in one message: shorten the filter";
+}
+
 bool client_query_to_wire(
 	const struct presence_query *q, uint32_t query_id, struct pe_wire_query *wire)
 {
@@ -304,7 +336,7 @@ uint32_t client_put_query(struct presence_client *client, uint8_t *buffer, const
 	if (!client_query_to_wire(query, 1, &wire) ||
 		!client_query_extend(query, &wire, extension, sizeof extension))
 		return 0;
-	header = client_header(client, space, 0);
+	header = client_header(client, space, client->pack ? PE_FLAG_PACKED : 0);
 	*sequence = header.sequence;
 	return pe_wire_put_query_extended(
 		buffer, PE_WIRE_BYTES_MAX, &header, &wire, 1, extension, wire.extension_bytes);

@@ -51,13 +51,14 @@ enum presence_result presence_erase(struct presence_client *client, const uint8_
 	if (refusal)
 		*refusal = (struct presence_refusal){0};
 	if (pe_wire_id_nil(id))
-		return PRESENCE_BAD_ARGUMENT;
+		return client_bad(
+			client, "the nil id names no entity; name the one that is erased");
 	header = client_header(client, space, 0);
 	e.sequence = header.sequence;
 	memcpy(e.erase.entity_id, id, sizeof e.erase.entity_id);
 	exchange.bytes = pe_wire_put_erase(packet, sizeof packet, &header, &e.erase);
 	if (!exchange.bytes)
-		return PRESENCE_BAD_ARGUMENT;
+		return client_bad(client, "it cannot be said; check its arguments");
 	result = client_exchange(client, &exchange, &taker);
 	if (result)
 		return result;
@@ -67,7 +68,7 @@ enum presence_result presence_erase(struct presence_client *client, const uint8_
 			e.erased.status == PE_ACK_DROPPED ? PRESENCE_DROPPED : PRESENCE_NOT_TAKEN;
 		if (refusal)
 			*refusal = (struct presence_refusal){e.erased.code, e.erased.reason};
-		return PRESENCE_REFUSED;
+		return client_refused(client, e.erased.code, e.erased.reason);
 	}
 	erased->status = e.erased.status == PE_ACK_APPLIED ? PRESENCE_APPLIED : PRESENCE_ACCEPTED;
 	erased->where = e.erased.where;

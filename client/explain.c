@@ -77,14 +77,15 @@ static enum presence_result ask(struct presence_client *client, const uint8_t *s
 	exchange.bytes =
 		pe_wire_put_explain(packet, sizeof packet, &header, &a.explain, query, extension);
 	if (!exchange.bytes)
-		return PRESENCE_BAD_ARGUMENT;
+		return client_bad(client,
+			"a volume and a filter that together have no room in one message: shorten the filter");
 	result = client_exchange(client, &exchange, &taker);
 	if (result)
 		return result;
 	if (a.told.code != PE_CODE_SUCCESS) {
 		if (refusal)
 			*refusal = (struct presence_refusal){a.told.code, a.told.reason};
-		return PRESENCE_REFUSED;
+		return client_refused(client, a.told.code, a.told.reason);
 	}
 	from_wire(&a.told, explanation);
 	return PRESENCE_OK;
@@ -109,7 +110,7 @@ enum presence_result presence_explain(struct presence_client *client, const uint
 	begin(explanation, refusal);
 	if (!client_query_to_wire(query, 1, &wire) ||
 		!client_query_extend(query, &wire, extension, sizeof extension))
-		return PRESENCE_BAD_ARGUMENT;
+		return client_bad(client, client_query_fault(query));
 	return ask(client, space, id, &explain, &wire, extension, explanation, refusal);
 }
 

@@ -9,6 +9,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 #define PRESENCE_FILTER_BYTES_MAX 512  // of a program
 #define PRESENCE_FILTER_TEXT_MAX  4096 // bytes of text that are read
@@ -31,6 +32,7 @@ size_t presence_filter_print(const uint8_t *program, unsigned bytes, char *text,
 size_t presence_filter_print_step(
 	const uint8_t *program, unsigned bytes, unsigned step, char *text, size_t size);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -9,13 +9,26 @@
 #include "wire/details.h"
 #include "wire/encode.h"
 #include "wire/extension.h"
+#include "wire/pack.h"
 
+#include <stdalign.h>
 #include <sys/uio.h>
+#include <time.h>
 
 #define CLIENT_OUT_MAX 32 // packets gathered for one call into the kernel
 #define CLIENT_IN_MAX  32 // datagrams taken at once
 // room for one: more than any sound message, so that a longer one shows
 #define CLIENT_IN_BYTES 2048
+// of one that is gathered: a record in it is aligned wherever the packet lies
+#define CLIENT_OUT_BYTES 1456
+
+// The last failure, of which presence_error makes a sentence.
+struct client_error {
+	enum presence_result result;
+	uint8_t code, reason; // REFUSED
+	int system;           // SYSTEM: errno
+	const char *what;     // BAD_ARGUMENT, and where there is more to say; lives for ever
+};
 
 struct presence_client {
 	const struct presence_transport *transport;
@@ -28,18 +41,33 @@ struct presence_client {
 	struct presence_traffic traffic;
 	uint8_t *reserved;    // in the transport's own memory: being filled
 	unsigned sent_unseen; // packets committed there since the last flush
+	bool pack;            // answers may come packed
+	struct client_error error;
+	char error_text[640];
 	struct presence_watch *watches[PRESENCE_WATCHES_MAX];
 	unsigned watch_count;
 	uint32_t watch_id, watch_epoch; // of the last one that was opened
 	unsigned out_count;
 	uint8_t out_records[CLIENT_OUT_MAX]; // records in each packet
 	struct iovec out[CLIENT_OUT_MAX];
-	uint8_t out_data[CLIENT_OUT_MAX][PE_WIRE_BYTES_MAX];
+	uint8_t *bulk; // room that presence_reserve gave away in the next of out_data; NULL = none
+	alignas(64) uint8_t out_data[CLIENT_OUT_MAX][CLIENT_OUT_BYTES];
 	uint8_t in_data[CLIENT_IN_MAX][CLIENT_IN_BYTES];
+	uint8_t unpacked[PE_UNPACKED_BYTES_MAX];
+	struct pe_pack_scratch scratch;
 };
 
 // rename.c. A sound answer: the requests that it names get back the sequences that the client gave them.
 void client_rename(const struct presence_client *client, uint8_t *data, struct pe_wire_view *view);
+// What a call failed of is kept, and returned.
+[[nodiscard]] enum presence_result client_bad(struct presence_client *client, const char *what);
+[[nodiscard]] enum presence_result client_refused(
+	struct presence_client *client, uint8_t code, uint8_t reason);
+[[nodiscard]] enum presence_result client_failed(
+	struct presence_client *client, enum presence_result result); // with errno
+// What cannot be said of an update or a query; never NULL.
+const char *client_update_fault(const struct presence_update *update);
+const char *client_query_fault(const struct presence_query *query);
 
 // Called for each sound message; returns true when it was waited for.
 struct client_taker {
@@ -75,7 +103,16 @@ struct pe_wire_update_preamble client_preamble(
 bool client_owns_broadcast(
 	const struct presence_client *client, const uint8_t broadcast_id[16], uint64_t sequence);
 uint64_t client_now_us(void); // monotonic
+// Unix
+static inline uint64_t client_wall_ms(void)
+{
+	struct timespec t;
 
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+void client_watch_free(struct presence_watch *watch); // and what it keeps
 // Standing queries (watch_row.c). Takes a notice or an answer of one of the client's watches; false: it is of none.
 bool client_watch_take(
 	struct presence_client *client, const uint8_t *data, const struct pe_wire_view *view);
@@ -83,8 +120,10 @@ bool client_watch_take(
 unsigned client_watch_turn(struct presence_client *client, const struct presence_events *events);
 // It asks at its next turn where it stands.
 void client_watch_ask_now(struct presence_watch *watch);
-// Milliseconds to wait for datagrams at most, as far as watches go; timeout_ms < 0 = for ever.
-int client_watch_wait(const struct presence_client *client, int timeout_ms);
+// Milliseconds to wait for datagrams at most, as far as watches go; timeout_ms < 0 = for ever. `only`: what others have to hand on
+// waits, NULL = nothing does.
+int client_watch_wait(
+	const struct presence_client *client, const struct presence_watch *only, int timeout_ms);
 
 // False when a field cannot be said on the wire.
 bool client_update_to_wire(const struct presence_update *update, struct pe_wire_update *wire);

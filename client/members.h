@@ -3,11 +3,12 @@
 // creator. Threads: a set belongs to one thread at a time.
 #pragma once
 
-#include "client/watch.h"
+#include "watch.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 struct presence_member {
 	uint32_t fence;
@@ -34,6 +35,7 @@ const struct presence_member *presence_members_find(
 void presence_members_each(const struct presence_members *members,
 	void (*each)(void *context, const struct presence_member *member), void *context);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -140,9 +140,13 @@ const char *presence_told_cause_name(unsigned kind, unsigned cause)
 
 	if (kind == PRESENCE_LEAVE)
 		return cause < sizeof left / sizeof left[0] ? left[cause] : "?";
+	if (kind == PRESENCE_GAP)
+		return cause == PRESENCE_GAP_ANEW ? "anew" : "";
 	if (kind != PRESENCE_ENDED)
 		return "";
 	if (cause == PRESENCE_END_UNKNOWN)
 		return "unknown";
+	if (cause == PRESENCE_END_REFUSED)
+		return "refused";
 	return cause < sizeof ended / sizeof ended[0] ? ended[cause] : "?";
 }

@@ -2,9 +2,8 @@
 
 #include <string.h>
 
-// The most that a message has room for, of any kind.
-#define RESULTS_MAX \
-	((PE_WIRE_BYTES_MAX - sizeof(struct pe_wire_header)) / sizeof(struct pe_wire_short))
+// The most that a message has room for, of any kind, also one that came packed.
+#define RESULTS_MAX (PE_PACKED_PLAIN_MAX / sizeof(struct pe_wire_short))
 
 struct polling {
 	const struct presence_client *client;
@@ -120,7 +119,7 @@ enum presence_result presence_submit_query(struct presence_client *client, const
 		return result;
 	bytes = client_put_query(client, buffer, space, query, sequence);
 	if (!bytes)
-		return PRESENCE_BAD_ARGUMENT;
+		return client_bad(client, client_query_fault(query));
 	client_commit(client, bytes, 0);
 	return PRESENCE_OK;
 }
@@ -141,10 +140,12 @@ int presence_poll(struct presence_client *client, const struct presence_events *
 			left_ms -= (int64_t)((looked_us - begin_us) / 1000);
 			left_ms = left_ms > 0 ? left_ms : 0;
 		}
-		wait_ms = client_watch_wait(client, (int)left_ms);
+		wait_ms = client_watch_wait(client, NULL, (int)left_ms);
 		came = client_receive(client, &taker, messages_max, wait_ms);
-		if (came < 0)
+		if (came < 0) {
+			(void)client_failed(client, PRESENCE_SYSTEM);
 			return -1;
+		}
 		if (client_watch_turn(client, events) || came || wait_ms == left_ms)
 			return came;
 		// A signal ends the waiting, as it does without watches.

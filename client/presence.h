@@ -1,11 +1,16 @@
-// libpresence: publishes, withdraws and finds entities over a presence engine's UDP protocol (docs/protocol.md).
+// libpresence: publishes, withdraws and finds entities over a presence engine's UDP protocol (docs/protocol.md). Programs
+// include <presence/presence.h> and link as pkg-config says of libpresence; docs/integrate.md begins at the beginning.
 // Tuned for programs that send many updates and ask a query now and then: updates are packed 16 to a datagram and
 // handed to the kernel in batches; every wait is bounded by a time-out and a number of retries. Whatever the
 // other side sends is checked to its last byte before any of it is used, and what does not answer a request of this
 // client is counted and left aside.
 //
-// Threads: a client belongs to one thread at a time; there is no lock and no thread inside. Several clients are
-// independent of one another. Functions that take no client may be called from any thread.
+// Threads: a client belongs to one thread at a time; there is no lock and no thread inside, and nothing global that changes. Several
+// clients are independent of one another. Functions that take no client may be called from any thread.
+//
+// ABI: what is exported is what these headers declare, under the version PRESENCE_0; a test compares them with a record
+// (client/abi). `reserved` fields are zero until a later version gives them a meaning: zero the struct, then set what you mean, and
+// a program built today runs with that version. Structs without any do not grow under one soname.
 //
 // Units: metres, metres a second, milliseconds, degrees. Vectors are x, y, z in a CARTESIAN space, and latitude,
 // longitude, height (positions) or east, north, up (velocities) in a GEODETIC one. `space` is a pointer to 16 bytes,
@@ -19,6 +24,11 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
+
+#define PRESENCE_VERSION_MAJOR 0
+#define PRESENCE_VERSION_MINOR 1
+#define PRESENCE_VERSION_PATCH 0
 
 #define PRESENCE_PORT         10202
 #define PRESENCE_BATCH_MAX    16    // updates in one packet
@@ -117,12 +127,20 @@ struct presence_options {
 	uint32_t buffer_bytes;
 	uint32_t stream_id;                     // 0 = random
 	const struct presence_session *session; // messages are sealed; NULL = they are not
+	// Large answers may come packed (LZ4) where the engine can and trusts this client: a third to a half of the datagrams less, for work at both
+	// ends. Nothing else changes. Engines before 0.1 don't answer a query that says so
+	bool pack;
+	uint64_t reserved[16];
 };
 
 // Resolves the host and opens a socket. On failure *client is NULL and `error` (may be NULL), of error_bytes, says
 // what was tried and what was found.
 enum presence_result presence_open(const struct presence_options *options,
 	struct presence_client **client, char *error, size_t error_bytes);
+// What the last call on this client that failed ran into and what mends it, as one line of English; "" when none has failed. Its text is
+// the client's, valid until the next call.
+const char *presence_error(struct presence_client *client);
+const char *presence_version(void);
 void presence_close(struct presence_client *client);
 // to wait on with poll; for reading only through presence_poll
 int presence_socket(const struct presence_client *client);
@@ -314,6 +332,7 @@ struct presence_query {
 	double cell_m;
 	uint32_t age_max_ms; // what is older is left out; 0 = of any age
 	bool brief;          // id and position only, so that more fit a packet
+	uint64_t reserved[8];
 };
 
 struct presence_found {
@@ -493,6 +512,8 @@ const char *presence_result_text(enum presence_result result);
 const char *presence_code_name(unsigned code); // "VERSION_CONFLICT"; "?" for what is not defined
 const char *presence_reason_name(unsigned reason); // "stale"
 const char *presence_reason_text(unsigned reason);
+// What the sender or the operator can do about it; never empty.
+const char *presence_reason_remedy(unsigned reason);
 const char *presence_status_name(unsigned status);
 const char *presence_state_name(unsigned state);
 const char *presence_priority_name(unsigned priority);
@@ -537,6 +558,7 @@ struct presence_events {
 	// of standing queries (client/watch.h): the next event of a watch's row
 	void (*watched)(void *context, struct presence_watch *watch,
 		const struct presence_watch_event *event);
+	void (*reserved[4])(void);
 };
 
 // Takes what has come, at most messages_max datagrams; waits at most timeout_ms (0 = not at all) for the first, and less where
@@ -555,9 +577,11 @@ struct presence_traffic {
 	// shared memory: times that a ring was attached. Above 1: the engine was started anew, or let this client go; what lay in the
 	// ring then is lost, and watches ask at once where they stand
 	uint64_t attached;
+	uint64_t packed; // messages that came packed, among packets_received
 };
 struct presence_traffic presence_traffic(const struct presence_client *client);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

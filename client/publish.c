@@ -3,6 +3,17 @@
 #include <assert.h>
 #include <string.h>
 
+// The first one that cannot be said.
+static const char *updates_fault(const struct presence_update *updates, unsigned count)
+{
+	struct pe_wire_update unused;
+
+	for (unsigned i = 0; i < count && i < PE_UPDATE_COUNT_MAX; i++)
+		if (!client_update_to_wire(&updates[i], &unused))
+			return client_update_fault(&updates[i]);
+	return "no update, or more than PRESENCE_BATCH_MAX in one packet";
+}
+
 enum presence_result presence_submit_updates(struct presence_client *client, const uint8_t *space,
 	const struct presence_update *updates, unsigned count, bool ack, uint64_t *sequence)
 {
@@ -16,7 +27,7 @@ enum presence_result presence_submit_updates(struct presence_client *client, con
 	bytes = client_put_updates(
 		client, buffer, space, updates, count, ack, sequence ? sequence : &unused);
 	if (!bytes)
-		return PRESENCE_BAD_ARGUMENT;
+		return client_bad(client, updates_fault(updates, count));
 	client_commit(client, bytes, count);
 	return PRESENCE_OK;
 }
@@ -112,7 +123,7 @@ static enum presence_result exchange(struct presence_client *client, struct wait
 	enum presence_result result;
 
 	if (!bytes)
-		return PRESENCE_BAD_ARGUMENT;
+		return client_bad(client, "records that have no room in a message: publish fewer");
 	result = client_exchange(client, &e, &taker);
 	if (result)
 		return result;
@@ -123,7 +134,7 @@ static enum presence_result exchange(struct presence_client *client, struct wait
 				.reason = w->refusal.reason};
 		if (refusal)
 			*refusal = w->refusal;
-		return PRESENCE_REFUSED;
+		return client_refused(client, w->refusal.code, w->refusal.reason);
 	}
 	if (e.attempts > 1)
 		mend_repeats(client, w, sequences);
@@ -162,6 +173,8 @@ enum presence_result presence_publish(struct presence_client *client, const uint
 			sequences[i] = updates[done + i].sequence;
 		bytes = client_put_updates(
 			client, packet, space, updates + done, n, true, &w.sequence);
+		if (!bytes)
+			return client_bad(client, updates_fault(updates + done, n));
 		result = exchange(client, &w, packet, bytes, sequences, refusal);
 		worst = worst ? worst : result;
 		if (result && result != PRESENCE_REFUSED)
@@ -183,7 +196,12 @@ static enum presence_result publish_detailed(struct presence_client *client, con
 	uint32_t bytes = client_details_to_wire(update, details, record);
 
 	if (!bytes)
-		return PRESENCE_BAD_ARGUMENT;
+		return client_bad(client,
+			pe_wire_id_nil(update->id) ?
+				client_update_fault(update) :
+				"an update or its details that cannot be said: a number that "
+				"is not finite, a name, tag or text that is empty, too long or "
+				"not UTF-8, or more than an entity may have");
 	header = client_header(client, space, PE_FLAG_ACK);
 	preamble = client_preamble(client, header.sequence);
 	w.sequence = header.sequence;
@@ -235,7 +253,8 @@ enum presence_result presence_withdraw(struct presence_client *client, const uin
 			const struct presence_withdrawal *from = &withdrawals[done + i];
 
 			if (pe_wire_id_nil(from->id) || from->age_ms == INT32_MIN)
-				return PRESENCE_BAD_ARGUMENT;
+				return client_bad(client,
+					"a withdrawal with the nil id, or whose age has no negative");
 			records[i] = (struct pe_wire_withdraw){
 				.sequence = from->sequence, .time_offset_ms = -from->age_ms};
 			memcpy(records[i].entity_id, from->id, sizeof records[i].entity_id);

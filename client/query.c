@@ -215,7 +215,7 @@ enum presence_result presence_query(struct presence_client *client, const uint8_
 
 	*answer = (struct presence_answer){.pages = 1};
 	if (!g)
-		return PRESENCE_MEMORY;
+		return client_failed(client, PRESENCE_MEMORY);
 	g->client = client;
 	g->space = space;
 	g->query = query;
@@ -227,7 +227,8 @@ enum presence_result presence_query(struct presence_client *client, const uint8_
 	g->item_bytes =
 		query->cell_m > 0 ? sizeof(struct presence_cell) : sizeof(struct presence_found);
 	e.bytes = client_put_query(client, packet, space, query, &g->sequence);
-	result = e.bytes ? client_exchange(client, &e, &taker) : PRESENCE_BAD_ARGUMENT;
+	result = e.bytes ? client_exchange(client, &e, &taker) :
+			   client_bad(client, client_query_fault(query));
 	answer->attempts = e.attempts;
 	answer->elapsed_us = client_now_us() - begin_us;
 	answer->parts = g->part_count;
@@ -241,11 +242,11 @@ enum presence_result presence_query(struct presence_client *client, const uint8_
 	answer->truncated = g->last.flags & PE_ANSWER_TRUNCATED;
 	memcpy(answer->cursor, g->last.cursor, sizeof answer->cursor);
 	if (result == PRESENCE_TIMED_OUT && g->part_count)
-		result = PRESENCE_INCOMPLETE;
+		result = client_failed(client, PRESENCE_INCOMPLETE);
 	else if (!result && g->last.code != PE_CODE_SUCCESS)
-		result = PRESENCE_REFUSED;
+		result = client_refused(client, g->last.code, g->last.reason);
 	if (g->no_memory || ((!result || result == PRESENCE_INCOMPLETE) && !arrange(g, answer)))
-		result = PRESENCE_MEMORY;
+		result = client_failed(client, PRESENCE_MEMORY);
 	free(g->details);
 	free(g->items);
 	free(g);
@@ -361,7 +362,7 @@ enum presence_result presence_query_all(struct presence_client *client, const ui
 		}
 		if (!(query->cell_m > 0 ? add_cells(answer, &page) : add_found(answer, &page))) {
 			presence_answer_free(&page);
-			return PRESENCE_MEMORY;
+			return client_failed(client, PRESENCE_MEMORY);
 		}
 		answer->pages++;
 		answer->truncated = page.truncated;

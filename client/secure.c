@@ -223,6 +223,13 @@ static int secure_descriptor(const void *context)
 	return s->below->descriptor(s->below_context);
 }
 
+static bool secure_describe(const void *context, char *text, size_t size)
+{
+	const struct secure *s = context;
+
+	return s->below->describe && s->below->describe(s->below_context, text, size);
+}
+
 static void secure_close(void *context)
 {
 	struct secure *s = context;
@@ -253,6 +260,7 @@ const struct presence_transport presence_secure = {
 	.receive = secure_receive,
 	.descriptor = secure_descriptor,
 	.close = secure_close,
+	.describe = secure_describe,
 	.original = secure_original,
 };
 

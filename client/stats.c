@@ -117,14 +117,14 @@ enum presence_result presence_stats(struct presence_client *client, struct prese
 		if (p.refusal.code != PE_CODE_SUCCESS) {
 			if (refusal)
 				*refusal = p.refusal;
-			return PRESENCE_REFUSED;
+			return client_refused(client, p.refusal.code, p.refusal.reason);
 		}
 		stats->count = p.total;
 		first += p.count;
 		if (first >= p.total)
 			break;
 		if (p.count == 0)
-			return PRESENCE_INCOMPLETE;
+			return client_failed(client, PRESENCE_INCOMPLETE);
 	}
 	if (stats->count == PE_COUNTER_COUNT) {
 		struct pe_identity i = pe_identity_check(stats->value);

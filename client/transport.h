@@ -1,4 +1,4 @@
-// How a client's datagrams travel: a table of four calls, so that the same client runs over a UDP socket or over
+// How a client's datagrams travel: a table of five calls, so that the same client runs over a UDP socket or over
 // whatever else carries whole datagrams. Tuned for batches: many messages a call. A transport belongs to
 // its client and to the client's thread.
 #pragma once
@@ -16,7 +16,11 @@ struct presence_transport {
 	int (*receive)(void *context, struct iovec *messages, unsigned count, int timeout_ms);
 	int (*descriptor)(const void *context); // to poll on; −1 = there is none
 	void (*close)(void *context);
-	// What follows may be NULL, all four of them: datagrams are then gathered by the client and sent in batches.
+	// Who is at the other end, as a person would name it; true: lately the system said that nobody is. May be NULL.
+	bool (*describe)(const void *context, char *text, size_t size);
+	// What the client called the message that left with this sequence; NULL: just so.
+	uint64_t (*original)(const void *context, uint64_t sequence);
+	// What follows may be NULL, all four of them together: datagrams are then gathered by the client and sent in batches.
 	//
 	// Where the next datagram of at most PE_WIRE_BYTES_MAX bytes may be written in place; NULL: no room now. One at a time; one that
 	// isn't committed is as if it had not been reserved.
@@ -27,8 +31,6 @@ struct presence_transport {
 	void (*flush)(void *context);
 	// How many times the other end was found: a higher number than before says that it isn't the one that was there
 	uint64_t (*attached)(const void *context);
-	// What the client called the message that left with this sequence; NULL: just so.
-	uint64_t (*original)(const void *context, uint64_t sequence);
 };
 
 // Which of them a URI means. False: none; error says what is understood.

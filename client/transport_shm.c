@@ -478,6 +478,14 @@ static uint64_t shm_attached(const void *context)
 	return ((const struct shm *)context)->attached;
 }
 
+static bool shm_describe(const void *context, char *text, size_t size)
+{
+	const struct shm *s = context;
+
+	snprintf(text, size, "shm://%s", s->at.sun_path);
+	return s->fd < 0;
+}
+
 const struct presence_transport presence_shm = {
 	.send = shm_send,
 	.receive = shm_receive,
@@ -487,6 +495,7 @@ const struct presence_transport presence_shm = {
 	.commit = shm_commit,
 	.flush = shm_flush,
 	.attached = shm_attached,
+	.describe = shm_describe,
 };
 
 enum presence_result presence_shm_open(const char *path, const struct presence_options *options,

@@ -14,6 +14,8 @@
 
 struct udp {
 	int fd;
+	bool refused; // by the last datagram's destination, which has said nothing since
+	char peer[80];
 };
 
 static int udp_send(void *context, const struct iovec *messages, unsigned count)
@@ -35,6 +37,7 @@ static int udp_send(void *context, const struct iovec *messages, unsigned count)
 		sent = sendmmsg(udp->fd, headers, count, MSG_NOSIGNAL);
 		if (sent >= 0)
 			return sent;
+		udp->refused |= errno == ECONNREFUSED;
 		if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS)
 			return 0;
 		if (errno != ECONNREFUSED && errno != EINTR)
@@ -65,12 +68,14 @@ static int udp_receive(void *context, struct iovec *messages, unsigned count, in
 		came = recvmmsg(udp->fd, headers, count, MSG_DONTWAIT | MSG_TRUNC, NULL);
 	}
 	if (came < 0) {
+		udp->refused |= errno == ECONNREFUSED;
 		// Refused: nobody listens at the moment. To the caller that is silence: the next attempt may be luckier.
 		return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ||
 				errno == ECONNREFUSED ?
 			0 :
 			-1;
 	}
+	udp->refused &= came == 0;
 	for (int i = 0; i < came; i++)
 		messages[i].iov_len = headers[i].msg_len;
 	return came;
@@ -87,11 +92,20 @@ static void udp_close(void *context)
 	free(context);
 }
 
+static bool udp_describe(const void *context, char *text, size_t size)
+{
+	const struct udp *udp = context;
+
+	snprintf(text, size, "%s", udp->peer);
+	return udp->refused;
+}
+
 const struct presence_transport presence_udp = {
 	.send = udp_send,
 	.receive = udp_receive,
 	.descriptor = udp_descriptor,
 	.close = udp_close,
+	.describe = udp_describe,
 };
 
 enum presence_result presence_udp_open(
@@ -108,8 +122,9 @@ enum presence_result presence_udp_open(
 	snprintf(port, sizeof port, "%u", options->port ? options->port : PRESENCE_PORT);
 	code = getaddrinfo(host, port, &wish, &list);
 	if (code) {
-		snprintf(error, error_bytes, "cannot resolve %s: %s", host,
-			code == EAI_SYSTEM ? strerror(errno) : gai_strerror(code));
+		snprintf(error, error_bytes,
+			"cannot resolve %s: %s; name a host that `getent hosts` knows, or an address",
+			host, code == EAI_SYSTEM ? strerror(errno) : gai_strerror(code));
 		return PRESENCE_SYSTEM;
 	}
 	for (const struct addrinfo *a = list; a && fd < 0; a = a->ai_next) {
@@ -124,8 +139,10 @@ enum presence_result presence_udp_open(
 	}
 	freeaddrinfo(list);
 	if (fd < 0) {
-		snprintf(error, error_bytes, "cannot open a UDP socket to %s port %s: %s", host,
-			port, strerror(failure));
+		snprintf(error, error_bytes,
+			"cannot open a UDP socket to %s port %s: %s; see that `ip route get` knows a way "
+			"there, and that `ulimit -n` leaves room",
+			host, port, strerror(failure));
 		errno = failure;
 		return PRESENCE_SYSTEM;
 	}
@@ -139,6 +156,8 @@ enum presence_result presence_udp_open(
 		return PRESENCE_MEMORY;
 	}
 	udp->fd = fd;
+	udp->refused = false;
+	snprintf(udp->peer, sizeof udp->peer, "%s port %s", host, port);
 	*context = udp;
 	return PRESENCE_OK;
 }

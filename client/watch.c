@@ -4,8 +4,6 @@
 #include <string.h>
 #include <time.h>
 
-// of fences and their extensions in a message
-#define ROOM         (PE_WIRE_BYTES_MAX - sizeof(struct pe_wire_header) - sizeof(struct pe_wire_subscribe))
 #define HEADER_BYTES (uint32_t)sizeof(struct pe_wire_header)
 #define BUSY_MS      5 // before an engine that still works on the last message is asked again
 
@@ -22,7 +20,7 @@ struct content {
 	};
 	unsigned count;
 	uint32_t extensions_bytes;
-	uint8_t extensions[ROOM];
+	uint8_t extensions[WATCH_ROOM];
 };
 
 static uint32_t put(struct presence_watch *watch, uint8_t *buffer,
@@ -73,7 +71,8 @@ static enum presence_result ask(
 	enum presence_result result;
 
 	if (!bytes)
-		return PRESENCE_BAD_ARGUMENT;
+		return client_bad(
+			client, "fences that have no room in a message: shorten their filters");
 	for (;;) {
 		watch->request = (struct watch_request){.sequence = sequence};
 		result = client_exchange(client, &e, &taker);
@@ -85,8 +84,22 @@ static enum presence_result ask(
 	// Late answers find nobody waiting.
 	watch->request.sequence = 0;
 	if (!result && watch->request.code != PE_CODE_SUCCESS)
-		return PRESENCE_REFUSED;
+		return client_refused(client, watch->request.code, watch->request.reason);
 	return result;
+}
+
+static const char *fence_fault(const struct presence_fence *fence)
+{
+	const struct presence_query *q = fence->query;
+
+	if (!q)
+		return "a fence without a query: it says which volume the fence is";
+	if (q->volume == PRESENCE_POINT || q->volume == PRESENCE_NEAREST || q->has_cursor)
+		return "a query that cannot stand: use a sphere, a box, a polygon, an oriented box or a frustum, and "
+		       "no cursor";
+	if (fence->follow && q->volume != PRESENCE_SPHERE)
+		return "a fence that follows an entity and is no sphere";
+	return client_query_fault(q);
 }
 
 // A fence, its extension behind those of the ones before it; false when it cannot be said or has no room.
@@ -126,7 +139,7 @@ static unsigned say_fences(
 	memset(content, 0, sizeof *content);
 	while (content->count < count && content->count < PE_SUBSCRIBE_FENCES_MAX &&
 		say_fence(&fences[content->count], content,
-			(uint32_t)(ROOM - (content->count + 1) * sizeof content->fences[0])))
+			(uint32_t)(WATCH_ROOM - (content->count + 1) * sizeof content->fences[0])))
 		;
 	return content->count;
 }
@@ -147,6 +160,18 @@ static enum presence_result exchange(struct presence_watch *watch,
 	return result;
 }
 
+static bool keep(struct presence_watch *watch, const struct content *content)
+{
+	return client_watch_keep(watch, content->fences, content->count, content->extensions);
+}
+
+static enum presence_result is_opening(const struct presence_watch *watch)
+{
+	watch->client->error = (struct client_error){.result = PRESENCE_WOULD_BLOCK,
+		.what = "the watch is being subscribed anew; poll until its snapshot has ended"};
+	return PRESENCE_WOULD_BLOCK;
+}
+
 // One message that changes the set. One whose fate nobody knows must be sent again before anything else: its number may have been
 // taken.
 static enum presence_result change(struct presence_watch *watch, enum pe_subscribe_op op,
@@ -160,15 +185,25 @@ static enum presence_result change(struct presence_watch *watch, enum pe_subscri
 	};
 	uint8_t said[PE_WIRE_BYTES_MAX];
 	uint64_t sequence;
-	uint32_t bytes = put(watch, said, &preamble, content, &sequence);
+	uint32_t bytes;
 	enum presence_result result;
 
+	if (watch->anew)
+		return is_opening(watch);
+	bytes = put(watch, said, &preamble, content, &sequence);
 	if (watch->doubt_bytes &&
 		(watch->doubt_bytes != bytes - HEADER_BYTES ||
 			memcmp(watch->doubt, said + HEADER_BYTES, watch->doubt_bytes) != 0))
-		return PRESENCE_BAD_ARGUMENT;
+		return client_bad(watch->client,
+			"another change than the one that was not answered: repeat that one first");
+	if (op == PE_SUBSCRIBE_ADD && !keep(watch, content))
+		return client_failed(watch->client, PRESENCE_MEMORY);
 	result = exchange(watch, &preamble, content, done, refusal);
 	watch->doubt_bytes = 0;
+	if (result && op == PE_SUBSCRIBE_ADD)
+		client_watch_unkeep(watch, content->count);
+	else if (!result && op == PE_SUBSCRIBE_REMOVE)
+		client_watch_unkeep_named(watch, content->names, content->count);
 	if (result == PRESENCE_OK) {
 		watch->message++;
 	} else if (result != PRESENCE_REFUSED && bytes) {
@@ -195,7 +230,7 @@ enum presence_result presence_watch_add(struct presence_watch *watch,
 
 		if (!n) {
 			refusal->fence = (int)*done;
-			return PRESENCE_BAD_ARGUMENT;
+			return client_bad(watch->client, fence_fault(&fences[*done]));
 		}
 		result = change(watch, PE_SUBSCRIBE_ADD, &content, *done, refusal);
 		if (result)
@@ -234,10 +269,16 @@ enum presence_result presence_watch_renew(
 {
 	uint8_t packet[PE_WIRE_BYTES_MAX];
 	uint64_t sequence;
-	uint32_t bytes = client_watch_put(watch, packet, PE_SUBSCRIBE_RENEW, 0,
-		lease_ms ? lease_ms : watch->preamble.expiration_ms, &sequence);
-	enum presence_result result = ask(watch, sequence, packet, bytes);
+	enum presence_result result;
+	uint32_t bytes;
 
+	if (watch->anew) {
+		result = is_opening(watch);
+	} else {
+		bytes = client_watch_put(watch, packet, PE_SUBSCRIBE_RENEW, 0,
+			lease_ms ? lease_ms : watch->preamble.expiration_ms, &sequence);
+		result = ask(watch, sequence, packet, bytes);
+	}
 	if (refusal)
 		*refusal = result == PRESENCE_REFUSED ?
 			refused(watch->request.code, watch->request.reason, -1) :
@@ -252,7 +293,7 @@ static void forget(struct presence_watch *watch)
 	for (unsigned i = 0; i < client->watch_count; i++)
 		if (client->watches[i] == watch)
 			client->watches[i] = client->watches[--client->watch_count];
-	free(watch);
+	client_watch_free(watch);
 }
 
 enum presence_result presence_watch_close(struct presence_watch *watch)
@@ -281,12 +322,9 @@ static struct presence_watch *begin(struct presence_client *client, const uint8_
 	const struct presence_watch_options *options)
 {
 	struct presence_watch *watch = calloc(1, sizeof *watch);
-	uint32_t now_s = (uint32_t)time(NULL);
 
 	if (!watch)
 		return NULL;
-	// Each watch has a life of its own, so that what is late of an earlier one is never taken for it.
-	client->watch_epoch = now_s > client->watch_epoch ? now_s : client->watch_epoch + 1;
 	if (!options->id)
 		client->watch_id += client->watch_id ? 1 : client->stream_id | 1;
 	watch->client = client;
@@ -294,7 +332,7 @@ static struct presence_watch *begin(struct presence_client *client, const uint8_
 		memcpy(watch->space, space, sizeof watch->space);
 	watch->preamble = (struct pe_wire_subscribe){
 		.subscription_id = options->id ? options->id : client->watch_id,
-		.epoch = client->watch_epoch,
+		.epoch = client_watch_epoch(client),
 		.op = PE_SUBSCRIBE_OPEN,
 		.priority = options->priority,
 		.flags = (uint16_t)((options->moves ? PE_SUBSCRIBE_MOVES : 0) |
@@ -307,6 +345,7 @@ static struct presence_watch *begin(struct presence_client *client, const uint8_
 		.expiration_ms = options->lease_ms,
 	};
 	watch->expire = options->expire;
+	watch->resubscribe = options->resubscribe;
 	watch->next = watch->end = watch->acked = 1;
 	watch->heard_us = client_now_us();
 	watch->ask_ms = client->timeout_ms;
@@ -330,15 +369,19 @@ enum presence_result presence_watch_open(struct presence_client *client, const u
 	refusal = refusal ? refusal : &unused;
 	*refusal = refused(0, 0, -1);
 	if (client->watch_count == PRESENCE_WATCHES_MAX)
-		return PRESENCE_BAD_ARGUMENT;
+		return client_bad(client,
+			"PRESENCE_WATCHES_MAX watches are open: put several fences into one, or close some");
 	first = say_fences(fences, count, &content);
 	if (count && !first) {
 		refusal->fence = 0;
-		return PRESENCE_BAD_ARGUMENT;
+		return client_bad(client, fence_fault(&fences[0]));
 	}
 	w = begin(client, space, options ? options : &none);
-	if (!w)
-		return PRESENCE_MEMORY;
+	if (!w || !keep(w, &content)) {
+		if (w)
+			forget(w);
+		return client_failed(client, PRESENCE_MEMORY);
+	}
 	result = exchange(w, &w->preamble, &content, 0, refusal);
 	if (result == PRESENCE_REFUSED) {
 		forget(w);
@@ -350,7 +393,10 @@ enum presence_result presence_watch_open(struct presence_client *client, const u
 			refusal->fence += (int)first;
 	}
 	if (result) {
+		struct client_error error = client->error;
+
 		(void)presence_watch_close(w);
+		client->error = error;
 		return result;
 	}
 	*watch = w;

@@ -10,11 +10,12 @@
 // Threads: a watch belongs to its client's thread. A callback must not call the client or a watch.
 #pragma once
 
-#include "client/presence.h"
+#include "presence.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 #define PRESENCE_WATCHES_MAX 16 // of one client
 // events of a watch that wait for one before them; those beyond are left aside and asked for again
@@ -44,8 +45,17 @@ enum presence_end_cause {
 	PRESENCE_END_EXPIRED = 2, // the lease
 	PRESENCE_END_REPLACED = 3,
 	PRESENCE_END_ENGINE = 4,
-	// Said by this library: the engine doesn't know the subscription. It was started again, or its own word was lost.
+	// Said by this library: the engine refuses what is to be subscribed anew; presence_error says why.
+	PRESENCE_END_REFUSED = 254,
+	// Likewise: the engine doesn't know the subscription. It was started again, or its own word was lost.
 	PRESENCE_END_UNKNOWN = 255,
+};
+
+enum presence_gap_cause {
+	PRESENCE_GAP_BEHIND = 0, // the subscriber could not be told everything
+	// Said by this library, of a watch with `resubscribe`: the engine's part of it is gone and is asked for anew. Sequences begin with 1
+	// again.
+	PRESENCE_GAP_ANEW = 1,
 };
 
 struct presence_fence {
@@ -75,12 +85,16 @@ struct presence_watch_options {
 	// Lease; 0 = the engine's default. It is renewed by presence_poll unless `expire`.
 	uint32_t lease_ms;
 	bool expire;
+	// When the engine doesn't know the subscription any more — it was started again, ended, or the lease was over — presence_poll
+	// subscribes anew, for as long as it takes: a GAP (PRESENCE_GAP_ANEW) is told, then the snapshot. The fences are kept for it.
+	bool resubscribe;
+	uint64_t reserved[8];
 };
 
 struct presence_watch;
 
 struct presence_watch_event {
-	// in the watch's one row, from 1; 0 with END_UNKNOWN. A PAYLOAD takes up to 11 numbers, of which it has the last
+	// in the watch's one row, from 1; 0 with what this library says itself. A PAYLOAD takes up to 11 numbers, of which it has the last
 	uint64_t sequence;
 	uint64_t time_ms; // Unix, the engine's: when it came about
 	uint32_t fence;
@@ -109,12 +123,21 @@ enum presence_result presence_watch_open(struct presence_client *client, const u
 
 // Add and remove fences, likewise. A message is taken whole or refused whole: *done (may be NULL) is how many fences were taken,
 // from the first on. After PRESENCE_TIMED_OUT nobody knows whether the next ones were: the same call with what is left of
-// its array goes on, whichever it was; any other is PRESENCE_BAD_ARGUMENT until it has.
+// its array goes on, whichever it was; any other is PRESENCE_BAD_ARGUMENT until it has. PRESENCE_WOULD_BLOCK, of these and of
+// presence_watch_renew: it is being subscribed anew, poll first.
 enum presence_result presence_watch_add(struct presence_watch *watch,
 	const struct presence_fence *fences, size_t count, size_t *done,
 	struct presence_watch_refusal *refusal);
 enum presence_result presence_watch_remove(struct presence_watch *watch, const uint32_t *fences,
 	size_t count, size_t *done, struct presence_watch_refusal *refusal);
+
+// Events one by one, for who would rather ask than be called: the next one of this watch, waited for at most timeout_ms (0 = not at all; −1 =
+// for ever). Returns 1 with *event, whose payload is valid until the next call on the client; 0: none came, a signal did, or the watch has
+// ended; −1 with errno. The clocks of all of
+// the client's watches are looked after meanwhile; what comes for others of them waits in their rows, and what
+// answers submitted requests is left aside: take those with presence_poll.
+int presence_watch_next(
+	struct presence_watch *watch, struct presence_watch_event *event, int timeout_ms);
 
 // Begins the lease anew; 0 = as it was opened.
 enum presence_result presence_watch_renew(
@@ -140,6 +163,8 @@ struct presence_watch_status {
 	uint64_t beyond;          // events left aside, for they were too far ahead
 	uint64_t halves; // payloads, or pieces of some, that were dropped for want of the others
 	uint64_t gaps, resumes, acknowledgements, renewals;
+	bool opening;  // is being subscribed anew
+	uint64_t anew; // times it was
 };
 struct presence_watch_status presence_watch_status(const struct presence_watch *watch);
 
@@ -147,6 +172,7 @@ const char *presence_event_name(unsigned kind); // "ENTER"; "?" for what is not 
 // "moved"; "" where there is none
 const char *presence_told_cause_name(unsigned kind, unsigned cause);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -1,5 +1,6 @@
 #include "client/watch_internal.h"
 
+#include <limits.h>
 #include <string.h>
 
 #define ASK_AFTER_MS 20   // what is overtaken on the way has come by then
@@ -73,6 +74,8 @@ static void take_answer(struct presence_watch *watch, const struct pe_wire_subsc
 {
 	struct watch_request *request = &watch->request;
 
+	if (watch->anew && ack->request_sequence == watch->anew_sequence)
+		client_watch_anew_answered(watch, ack);
 	if (ack->code == PE_CODE_SUCCESS) {
 		watch->counts.fences = ack->fence_count;
 		if (ack->next_sequence > watch->end)
@@ -80,6 +83,10 @@ static void take_answer(struct presence_watch *watch, const struct pe_wire_subsc
 		watch->lease_us = watch->heard_us + ack->lease_ms * 1000ull;
 		watch->renew_us = watch->heard_us + ack->lease_ms * 500ull;
 	} else if (ack->reason == PE_REASON_subscription_unknown && ack->op != PE_SUBSCRIBE_OPEN) {
+		watch->unknown = true;
+	} else if (ack->reason == PE_REASON_subscribe_order && ack->op == PE_SUBSCRIBE_RESUME) {
+		// Of events that it has told it says that they don't exist: it was started again, and a message that was on its way
+		// opened the subscription anew.
 		watch->unknown = true;
 	}
 	if (!request->done && request->sequence && ack->request_sequence == request->sequence) {
@@ -113,8 +120,12 @@ bool client_watch_take(
 			continue;
 		watch->heard_us = client_now_us();
 		watch->counts.unanswered = 0;
-		if (notice)
+		// What comes before the answer to an OPEN may be of an engine that is gone when it is sent again: it is asked for
+		// when there is one.
+		if (notice && watch->anew != WATCH_OPENING)
 			take_notice(watch, &preamble, view);
+		else if (notice)
+			watch->counts.notices++;
 		else
 			take_answer(watch, &answer);
 		return true;
@@ -158,24 +169,43 @@ static bool hand_on(struct presence_watch *watch, const struct presence_events *
 	return true;
 }
 
-static unsigned hand_on_all(struct presence_watch *watch, const struct presence_events *events)
+// Said by this library.
+static unsigned say(struct presence_watch *watch, const struct presence_events *events,
+	uint8_t kind, uint8_t cause)
+{
+	return hand_on(watch, events, 0, &(struct pe_wire_event){.kind = kind, .cause = cause});
+}
+
+unsigned client_watch_hand(
+	struct presence_watch *watch, const struct presence_events *events, unsigned most)
 {
 	unsigned count = 0;
+	bool again = false;
 
 	// What is missing will not come any more.
 	if (watch->unknown && watch->final)
 		drop_before(watch, watch->final);
-	while (!watch->ended && watch->held_count && held(watch, watch->next)) {
+	while (count < most && !again && !watch->ended && watch->held_count &&
+		held(watch, watch->next)) {
 		struct pe_wire_event event = watch->row[watch->next % ROW];
 		uint64_t sequence = watch->next;
 
 		drop_before(watch, sequence + 1);
-		count += hand_on(watch, events, sequence, &event);
+		if (event.kind == PE_EVENT_ENDED && client_watch_comes_again(watch, event.cause))
+			again = true;
+		else
+			count += hand_on(watch, events, sequence, &event);
 	}
-	if (watch->unknown && !watch->ended) {
-		count += hand_on(watch, events, 0,
-			&(struct pe_wire_event){
-				.kind = PE_EVENT_ENDED, .cause = PRESENCE_END_UNKNOWN});
+	if (count == most || watch->ended)
+		return count;
+	if (watch->anew_refused) {
+		count += say(watch, events, PE_EVENT_ENDED, PRESENCE_END_REFUSED);
+	} else if (again ||
+		(watch->unknown && client_watch_comes_again(watch, PRESENCE_END_UNKNOWN))) {
+		client_watch_begin_anew(watch);
+		count += say(watch, events, PE_EVENT_GAP, PRESENCE_GAP_ANEW);
+	} else if (watch->unknown) {
+		count += say(watch, events, PE_EVENT_ENDED, PRESENCE_END_UNKNOWN);
 	}
 	return count;
 }
@@ -210,6 +240,8 @@ static void ask(struct presence_watch *watch, uint64_t now_us)
 	}
 	if (now_us < watch->ask_us)
 		return;
+	// One that doesn't answer may be starting again: it is noticed soon.
+	missing |= watch->counts.unanswered > 1;
 	watch->counts.resumes++;
 	watch->counts.unanswered++;
 	send_now(watch, PE_SUBSCRIBE_RESUME, watch->next, 0);
@@ -219,8 +251,12 @@ static void ask(struct presence_watch *watch, uint64_t now_us)
 		watch->ask_ms = missing ? ASK_MAX_MS : QUIET_MAX_MS;
 }
 
-static void look_at_clocks(struct presence_watch *watch, uint64_t now_us)
+void client_watch_clocks(struct presence_watch *watch, uint64_t now_us)
 {
+	if (watch->anew)
+		client_watch_anew_turn(watch, now_us);
+	if (watch->anew == WATCH_OPENING)
+		return;
 	if (watch->preamble.window && watch->next != watch->acked) {
 		watch->acked = watch->next;
 		watch->counts.acknowledgements++;
@@ -247,14 +283,15 @@ unsigned client_watch_turn(struct presence_client *client, const struct presence
 	for (unsigned i = 0; i < client->watch_count; i++) {
 		struct presence_watch *watch = client->watches[i];
 
-		count += hand_on_all(watch, events);
+		count += client_watch_hand(watch, events, UINT_MAX);
 		if (!watch->ended)
-			look_at_clocks(watch, now_us);
+			client_watch_clocks(watch, now_us);
 	}
 	return count;
 }
 
-int client_watch_wait(const struct presence_client *client, int timeout_ms)
+int client_watch_wait(
+	const struct presence_client *client, const struct presence_watch *only, int timeout_ms)
 {
 	uint64_t now_us = client_now_us(), next_us = UINT64_MAX, left_ms;
 
@@ -263,8 +300,14 @@ int client_watch_wait(const struct presence_client *client, int timeout_ms)
 
 		if (watch->ended)
 			continue;
-		if (watch->unknown || (watch->held_count && held(watch, watch->next)))
+		if ((!only || only == watch) &&
+			(watch->unknown || watch->anew_refused ||
+				(watch->held_count && held(watch, watch->next))))
 			return 0;
+		if (watch->anew && watch->anew_us < next_us)
+			next_us = watch->anew_us;
+		if (watch->anew == WATCH_OPENING)
+			continue;
 		if (watch->ask_us < next_us)
 			next_us = watch->ask_us;
 		if (!watch->expire && watch->renew_us && watch->renew_us < next_us)
@@ -290,5 +333,6 @@ struct presence_watch_status presence_watch_status(const struct presence_watch *
 		watch->lease_us > now_us ? (uint32_t)((watch->lease_us - now_us) / 1000) : 0;
 	status.silent_ms = (uint32_t)((now_us - watch->heard_us) / 1000);
 	status.ended = watch->ended;
+	status.opening = watch->anew;
 	return status;
 }

@@ -62,6 +62,7 @@ void pe_outbox_flush(struct pe_worker *w)
 	for (unsigned i = 0; i < PE_OUTBOX_MAX - 1; i++)
 		if (w->outbox->open[i].used)
 			send_open(w, &w->outbox->open[i]);
+	pe_packing_begin_turn(w);
 }
 
 // Opens a message; NULL: no buffer.
@@ -169,6 +170,8 @@ static bool put_answer(struct pe_worker *w, const struct pe_message *m,
 	bool truncated = answer->truncated;
 	const uint64_t *cursor = answer->cursor;
 
+	if (__builtin_expect(view->header.flags & PE_FLAG_PACKED, 0) && m->peer.trusted)
+		sent = pe_answer_packed(w, m, view, query_id, form, answer, &part);
 	for (;;) {
 		struct pe_wire_response *response;
 

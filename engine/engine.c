@@ -206,6 +206,7 @@ static void destroy_worker(struct pe_worker *w)
 		return;
 	pe_watch_destroy(w);
 	pe_outbox_destroy(w);
+	pe_packing_destroy(w);
 	pe_query_destroy(&w->query);
 	pe_memory_unmap(&w->pending_memory);
 	pe_memory_unmap(&w->held_memory);
@@ -270,7 +271,7 @@ static enum pe_status create_worker(struct pe_engine *e, unsigned index, struct 
 	pe_wheel_init(&w->wheel, &e->table.records[0].wheel, sizeof(struct pe_record), 0);
 	if (pe_query_create(&w->query, e->grid, &e->table, &w->counters, c->query_results_max,
 		    c->query_cells_max, c->query_candidates_max) != PE_OK ||
-		pe_outbox_create(w) != PE_OK)
+		pe_outbox_create(w) != PE_OK || pe_packing_create(w) != PE_OK)
 		return fail(error, PE_NO_MEMORY, "no memory for a worker's answers");
 	return pe_watch_create(w, error);
 }
@@ -429,7 +430,8 @@ uint64_t pe_engine_memory_bytes(const struct pe_engine *engine)
 			engine->workers[i]->frames.memory.mapped_bytes +
 			engine->workers[i]->suspects.memory.mapped_bytes +
 			engine->workers[i]->query.memory.mapped_bytes +
-			engine->workers[i]->outbox_memory.mapped_bytes;
+			engine->workers[i]->outbox_memory.mapped_bytes +
+			engine->workers[i]->packing_memory.mapped_bytes;
 	return bytes;
 }
 
@@ -456,7 +458,8 @@ void pe_engine_print_plan(const struct pe_engine *engine, FILE *out)
 		workers += engine->workers[i]->query.memory.mapped_bytes +
 			engine->workers[i]->parcels.memory.mapped_bytes +
 			engine->workers[i]->frames.memory.mapped_bytes +
-			engine->workers[i]->outbox_memory.mapped_bytes;
+			engine->workers[i]->outbox_memory.mapped_bytes +
+			engine->workers[i]->packing_memory.mapped_bytes;
 	}
 	fprintf(out, "memory plan (taken at start, never grows):\n");
 	print_pool(out, "records", c->entity_count_max, "entities", t->record_memory.mapped_bytes,

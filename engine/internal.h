@@ -69,7 +69,8 @@ struct pe_batch {
 };
 
 struct pe_outbox; // answer.c
-struct pe_watch;  // watch.h
+struct pe_packing;
+struct pe_watch; // watch.h
 struct pe_watch_shared;
 
 // What the classes of queries are owed of the messages that a source takes, from turn to turn.
@@ -117,6 +118,8 @@ struct pe_worker {
 	struct pe_query_context query;
 	struct pe_outbox *outbox;
 	struct pe_memory outbox_memory;
+	struct pe_packing *packing; // answer_packed.c
+	struct pe_memory packing_memory;
 	uint64_t tx_sequence;
 	// of the queries that are answered: their class, messages that it may begin, and whether the source refused one
 	uint8_t answers_class; // enum pe_priority
@@ -421,6 +424,14 @@ void pe_answer_pong(
 void pe_answer_state(
 	struct pe_worker *w, const struct pe_message *m, const struct pe_wire_view *view);
 void pe_outbox_flush(struct pe_worker *w);
+// answer_packed.c
+enum pe_status pe_packing_create(struct pe_worker *w);
+void pe_packing_destroy(struct pe_worker *w);
+void pe_packing_begin_turn(struct pe_worker *w);
+// Sends as many of an answer's results in packed parts as are worth it; their number. *part goes on behind them.
+uint32_t pe_answer_packed(struct pe_worker *w, const struct pe_message *m,
+	const struct pe_wire_view *view, uint32_t query_id, uint16_t form,
+	const struct pe_query_answer *answer, uint16_t *part);
 // A reply that stands alone: its header, its buffer (NULL: none, which is counted), and its sending, unless it is longer than
 // the request of who isn't trusted.
 struct pe_wire_header pe_answer_header(struct pe_worker *w, const struct pe_wire_header *request);

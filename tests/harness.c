@@ -179,14 +179,26 @@ static void sink_commit(void *context, const struct pe_peer *peer, uint8_t *data
 	free(data);
 }
 
+// The view of a packed one is of `unpacked`, until the next.
+static enum pe_reason check_reply(struct harness *h, unsigned i, struct pe_wire_view *view)
+{
+	static uint8_t unpacked[PE_UNPACKED_BYTES_MAX];
+	static struct pe_pack_scratch scratch;
+	const struct harness_reply *r = &h->replies[i];
+
+	if (!pe_wire_is_packed(r->data, r->bytes))
+		return pe_wire_check_reply(r->data, r->bytes, view);
+	HARNESS_CHECK(r->peer.trusted);
+	return pe_wire_unpack(r->data, r->bytes, unpacked, view, &scratch);
+}
+
 static void check_replies(struct harness *h)
 {
 	struct pe_wire_view view;
 
 	HARNESS_CHECK(h->reserved == 0);
 	for (unsigned i = 0; i < h->reply_count; i++)
-		HARNESS_CHECK(pe_wire_check_reply(h->replies[i].data, h->replies[i].bytes, &view) ==
-			PE_REASON_none);
+		HARNESS_CHECK(check_reply(h, i, &view) == PE_REASON_none);
 	// What went to each peer that is not trusted against what came from it.
 	for (unsigned i = 0; i < h->reply_count; i++) {
 		uint64_t in = 0, out = 0;
@@ -430,7 +442,7 @@ uint64_t harness_queue_extended(struct harness *h, unsigned space,
 	uint32_t extensions_bytes)
 {
 	uint8_t buffer[PE_WIRE_BYTES_MAX];
-	struct pe_wire_header header = harness_header(h, space, 0);
+	struct pe_wire_header header = harness_header(h, space, h->packed ? PE_FLAG_PACKED : 0);
 	uint32_t bytes = pe_wire_put_query_extended(
 		buffer, sizeof buffer, &header, queries, count, extensions, extensions_bytes);
 
@@ -446,8 +458,7 @@ int harness_acks(struct harness *h, uint64_t sequence, struct pe_wire_ack_record
 	for (unsigned i = 0; i < h->reply_count; i++) {
 		struct pe_wire_view v;
 
-		if (pe_wire_check_reply(h->replies[i].data, h->replies[i].bytes, &v) !=
-			PE_REASON_none)
+		if (check_reply(h, i, &v) != PE_REASON_none)
 			continue;
 		if ((v.header.type != PE_TYPE_SPATIAL_UPDATE &&
 			    v.header.type != PE_TYPE_DETAILED_UPDATE &&
@@ -587,8 +598,7 @@ void harness_answer(
 		const uint8_t *results;
 		uint32_t offset = 0;
 
-		if (pe_wire_check_reply(h->replies[i].data, h->replies[i].bytes, &v) !=
-				PE_REASON_none ||
+		if (check_reply(h, i, &v) != PE_REASON_none ||
 			v.header.type != PE_TYPE_SPATIAL_RESPONSE)
 			continue;
 		while (pe_wire_next_answer(&v, &offset, &a, &results)) {
@@ -700,9 +710,7 @@ bool harness_explain(struct harness *h, unsigned worker, unsigned space, const u
 	for (unsigned i = 0; i < h->reply_count; i++) {
 		struct pe_wire_view v;
 
-		if (pe_wire_check_reply(h->replies[i].data, h->replies[i].bytes, &v) !=
-				PE_REASON_none ||
-			v.header.type != PE_TYPE_EXPLAIN)
+		if (check_reply(h, i, &v) != PE_REASON_none || v.header.type != PE_TYPE_EXPLAIN)
 			continue;
 		pe_wire_get_explanation(&v, explanation);
 		if (explanation->request_sequence == header.sequence)

@@ -10,6 +10,7 @@
 #include "wire/decode.h"
 #include "wire/details.h"
 #include "wire/encode.h"
+#include "wire/pack.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -55,6 +56,7 @@ struct harness {
 	bool untrusted;     // peers of the next messages
 	uint32_t principal; // theirs
 	uint8_t network;    // 0, or they come from 198.51.network.1
+	bool packed;        // answers to the next queries may come packed
 
 	// The sender's own counts: what the engine's must agree with.
 	uint64_t sent_packets, sent_records, sent_queries;

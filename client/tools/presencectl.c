@@ -436,6 +436,7 @@ static const struct argp_option common_options[] = {
 		0},
 	{"space", 's', "UUID", 0, "space (the engine's first)", 0},
 	{"json", 'j', NULL, 0, "print JSON; also behind the command", 0},
+	{"pack", 'z', NULL, 0, "large answers may come packed", 0},
 	{"timeout", 't', "TIME", 0, "wait for an answer before a retry (250ms)", 0},
 	{"attempts", 'a', "N", 0, "sendings of one request (4)", 0},
 	ARGUMENT_SESSION_OPTIONS,
@@ -464,6 +465,9 @@ static error_t parse_common(int key, char *text, struct argp_state *state)
 		break;
 	case 'j':
 		c->ctl.json = true;
+		break;
+	case 'z':
+		c->options.pack = true;
 		break;
 	case 't':
 		good = argument_duration_ms(text, &c->options.timeout_ms) && c->options.timeout_ms;

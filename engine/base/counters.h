@@ -92,7 +92,8 @@
 	PE_COUNTER(believed, "records", "records among those taken that were quarantined before, and confirmed") \
 	PE_COUNTER(evicted, "entities", "entities taken away to make room for new ones") \
 	PE_COUNTER(load_raised, "steps", "steps of a worker's load state towards shedding") \
-	PE_COUNTER(load_lowered, "steps", "steps of a worker's load state towards normal")
+	PE_COUNTER(load_lowered, "steps", "steps of a worker's load state towards normal") \
+	PE_COUNTER(tx_packed, "packets", "parts of answers that were packed, among tx_packets")
 // clang-format on
 
 enum pe_counter {

@@ -19,9 +19,11 @@
 #define PE_CLOCK_AHEAD_MS          2000u   // event times and incarnations further ahead are refused
 #define PE_PRECISION_MAX_M         1000.0f // bounds the walk of a point query
 #define PE_QUERY_RESULTS_MAX       4096    // results of one answer, all its parts together
-#define PE_QUERY_NEAREST_MAX       1000    // the nearest that one query may ask for: kept in a heap
-#define PE_QUERY_CELLS_MAX         65536   // leaf cells one query may visit
-#define PE_QUERY_CANDIDATES_MAX    1048576 // positions one query may test
+// of results that a worker packs in a turn: one answer of the most there may be, 0.25 ms
+#define PE_PACK_TURN_BYTES      262144
+#define PE_QUERY_NEAREST_MAX    1000    // the nearest that one query may ask for: kept in a heap
+#define PE_QUERY_CELLS_MAX      65536   // leaf cells one query may visit
+#define PE_QUERY_CANDIDATES_MAX 1048576 // positions one query may test
 // spheres and boxes larger than this are refused on a GEODETIC space
 #define PE_QUERY_RADIUS_MAX_M 2000000.0
 #define PE_TURN_QUERIES       2 // whole queries' worth of walking in one turn: tens of ms at worst

@@ -33,7 +33,9 @@ enum pe_status pe_query_create(struct pe_query_context *context, const struct pe
 	size_t result_bytes = results_max * sizeof(struct pe_wire_result);
 	size_t handle_bytes = results_max * sizeof(uint32_t);
 	// Whole lines of 512 handles, and words of 64 lines; eight words are a line.
-	size_t lines = ((size_t)table->entity_count_max + 511) / 512, words = (lines + 63) / 64;
+	// Numbers of handles have gaps.
+	size_t handles = pe_handle_nth(table->entity_count_max - 1) + 1ull;
+	size_t lines = (handles + 511) / 512, words = (lines + 63) / 64;
 	size_t counted_bytes = lines * 64 + (words + 7) / 8 * 64;
 	size_t details_bytes = results_max * sizeof(const uint8_t *);
 	uint8_t *base;

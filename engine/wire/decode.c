@@ -36,7 +36,7 @@ static const struct shape engine_shapes[256] = {
 	[PE_TYPE_DETAILED_UPDATE] = {FIXED(pe_wire_update_preamble), PE_DETAILED_RECORD_BYTES_MIN,
 		1, PE_DETAILED_COUNT_MAX, PE_FLAG_ACK, 0, PE_REPLY_ACK},
 	[PE_TYPE_SPATIAL_QUERY] = {HEADER_BYTES, sizeof(struct pe_wire_query), 1,
-		PE_QUERY_COUNT_MAX, 0, 0, PE_REPLY_ANSWER},
+		PE_QUERY_COUNT_MAX, PE_FLAG_PACKED, 0, PE_REPLY_ANSWER},
 	[PE_TYPE_EXPLAIN] = {FIXED(pe_wire_explain), sizeof(struct pe_wire_query), 1, 1, 0, 0,
 		PE_REPLY_EXPLANATION},
 	[PE_TYPE_ERASE] = {HEADER_BYTES, sizeof(struct pe_wire_erase), 1, 1, 0, 0, PE_REPLY_ERASED},
@@ -656,5 +656,20 @@ enum pe_reason pe_wire_check_reply(const uint8_t *data, uint32_t bytes, struct p
 	default:
 		break;
 	}
+	return reason == PE_REASON_none ? reason : refuse(view, reason);
+}
+
+// All that the envelope tells of lengths is that an answer has room.
+enum pe_reason pe_wire_check_unpacked(
+	const uint8_t *data, uint32_t bytes, struct pe_wire_view *view)
+{
+	enum pe_reason reason = check_envelope(
+		data, bytes < PE_WIRE_BYTES_MAX ? bytes : PE_WIRE_BYTES_MAX, client_shapes, view);
+
+	if (reason == PE_REASON_none && view->header.type != PE_TYPE_SPATIAL_RESPONSE)
+		reason = PE_REASON_type_unknown;
+	view->records_bytes = bytes - HEADER_BYTES;
+	if (reason == PE_REASON_none)
+		reason = check_response(view);
 	return reason == PE_REASON_none ? reason : refuse(view, reason);
 }

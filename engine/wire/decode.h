@@ -63,6 +63,10 @@ struct pe_wire_view {
 [[nodiscard]] enum pe_reason pe_wire_check_reply(
 	const uint8_t *data, uint32_t bytes, struct pe_wire_view *view);
 
+// The same of an answer that came packed and is not any more (wire/pack.h): a SPATIAL_RESPONSE of whatever length.
+[[nodiscard]] enum pe_reason pe_wire_check_unpacked(
+	const uint8_t *data, uint32_t bytes, struct pe_wire_view *view);
+
 // Record i of a sound view, copied out. i < view->count.
 static inline void pe_wire_get_update(
 	const struct pe_wire_view *view, unsigned i, struct pe_wire_update *update)

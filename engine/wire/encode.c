@@ -102,14 +102,14 @@ uint32_t pe_wire_put_query_extended(uint8_t *buffer, uint32_t size,
 {
 	uint32_t bytes;
 
-	if (!request_sound(header, 0, count, PE_QUERY_COUNT_MAX) ||
+	if (!request_sound(header, PE_FLAG_PACKED, count, PE_QUERY_COUNT_MAX) ||
 		pe_wire_extensions_bytes((const uint8_t *)queries, count) != extensions_bytes)
 		return 0;
 	size = size < PE_WIRE_BYTES_MAX ? size : PE_WIRE_BYTES_MAX;
 	if (size < extensions_bytes)
 		return 0;
-	bytes = put_message(buffer, size - extensions_bytes, header, PE_TYPE_SPATIAL_QUERY, 0, NULL,
-		0, queries, sizeof *queries, count);
+	bytes = put_message(buffer, size - extensions_bytes, header, PE_TYPE_SPATIAL_QUERY,
+		header->flags, NULL, 0, queries, sizeof *queries, count);
 	if (!bytes)
 		return 0;
 	if (extensions_bytes)

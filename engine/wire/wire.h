@@ -39,7 +39,9 @@ enum pe_type {
 #define PE_FLAG_ACK 0x0001u // update, withdraw: acknowledge each record
 // update, withdraw, subscribe: this *is* the acknowledgement; explain: the answer
 #define PE_FLAG_RESPONSE 0x0002u
-#define PE_FLAGS_DEFINED (PE_FLAG_ACK | PE_FLAG_RESPONSE)
+// query: parts of the answers may come packed; response: this one is (wire/pack.h)
+#define PE_FLAG_PACKED   0x0004u
+#define PE_FLAGS_DEFINED (PE_FLAG_ACK | PE_FLAG_RESPONSE | PE_FLAG_PACKED)
 
 struct pe_wire_header {
 	uint8_t version; // PE_WIRE_VERSION

@@ -9,6 +9,7 @@
 #include "wire/encode.h"
 #include "wire/extension.h"
 #include "wire/half.h"
+#include "wire/pack.h"
 #include "wire/subscribe.h"
 
 #include <stddef.h>
@@ -376,6 +377,33 @@ static void check_view(
 	EXPECT(view->records + view->records_bytes == data + bytes);
 }
 
+// What unpacks is sound like what came plain, and is packed and unpacked to the same again where it is all of one message.
+static void unpack(const uint8_t *data, uint32_t bytes)
+{
+	static uint8_t plain[PE_UNPACKED_BYTES_MAX], again[PE_UNPACKED_BYTES_MAX];
+	static struct pe_pack_scratch scratch;
+	uint8_t message[PE_WIRE_BYTES_MAX];
+	struct pe_wire_view view, second;
+	struct pe_wire_answer answer;
+	const uint8_t *results;
+	uint32_t offset = 0;
+
+	if (!pe_wire_is_packed(data, bytes) ||
+		pe_wire_unpack(data, bytes, plain, &view, &scratch) != PE_REASON_none)
+		return;
+	EXPECT(pe_wire_next_answer(&view, &offset, &answer, &results));
+	EXPECT(offset == view.records_bytes &&
+		results + offset - sizeof answer <= plain + sizeof plain);
+	bytes = pe_wire_put_packed(message, sizeof message, &view.header, &answer, results,
+		answer.result_count, &scratch);
+	// Another packer may have made less of it.
+	if (!bytes)
+		return;
+	EXPECT(pe_wire_unpack(message, bytes, again, &second, &scratch) == PE_REASON_none);
+	EXPECT(second.records_bytes == view.records_bytes &&
+		memcmp(second.records, view.records, view.records_bytes) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 {
@@ -401,6 +429,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 		client_side(data, bytes, &client);
 		EXPECT(pe_wire_check_reply(data, bytes - 1, &shorter) != PE_REASON_none);
 	}
+	unpack(data, bytes);
 	free(block);
 	return 0;
 }
@@ -510,6 +539,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t size_max, unsi
 		{PE_TYPE_WITHDRAW, PE_FLAG_RESPONSE, 112, 16},
 		{PE_TYPE_DETAILED_UPDATE, PE_FLAG_RESPONSE, 112, 16},
 		{PE_TYPE_SPATIAL_RESPONSE, 0, 80, 48},
+		{PE_TYPE_SPATIAL_RESPONSE, PE_FLAG_PACKED, 136, 1},
 		{PE_TYPE_STATE_RESPONSE, 0, 96, 16},
 		{PE_TYPE_REGION_SUBSCRIBE, 0, 128, 168},
 		{PE_TYPE_REGION_SUBSCRIBE, PE_FLAG_RESPONSE, 128, 168},
@@ -536,7 +566,13 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t size_max, unsi
 	h.reserved2 = 0;
 	h.session_id = 0;
 	memset(h.tag, 0, sizeof h.tag);
-	if (h.type == PE_TYPE_SPATIAL_RESPONSE) {
+	if (h.flags == PE_FLAG_PACKED) {
+		const struct pe_wire_packed packed = {
+			.method = PE_PACKED_LZ4, .packed_bytes = (uint16_t)(size - 136)};
+
+		h.count = 1;
+		memcpy(data + 128, &packed, sizeof packed);
+	} else if (h.type == PE_TYPE_SPATIAL_RESPONSE) {
 		h.count = (uint16_t)(1 + h.count % 4);
 	} else {
 		h.count = (uint16_t)((size - kinds[k].fixed) / kinds[k].record);

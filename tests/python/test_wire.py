@@ -26,7 +26,8 @@ def vectors(side, *files):
     for path in sorted((ROOT / "tests" / "vectors").glob("*.json")):
         if not files or path.stem in files:
             for v in json.loads(path.read_text())["vectors"]:
-                if v["side"] == side:
+                # The package doesn't erase: to it those messages are of an unknown type.
+                if v["side"] == side and not v["name"].startswith("erase"):
                     yield v
 
 

@@ -1,5 +1,6 @@
 // The ring source from both sides: who may attach and who may not, what a client says and hears, and what becomes of those who break their ring, don't
 // read, don't speak, or leave.
+#include "client/bulk.h"
 #include "client/watch.h"
 #include "tests/rings/ring_rig.h"
 #include "tests/testing.h"
@@ -258,6 +259,52 @@ static void test_last_words(void)
 	rest_ms(50);
 	CU_ASSERT_EQUAL(RIG_COUNTER(&rig, records_applied), 20 * 640);
 	rig_stop(&rig);
+	rig_remove(&rig);
+}
+
+// Records are filled in the ring itself; what else uses the ring meanwhile, or the ring's end, takes the room away.
+static void test_bulk(void)
+{
+	struct presence_record *records;
+	struct presence_client *c;
+	struct presence_update u;
+	enum presence_result result;
+	uint64_t us;
+	unsigned packets;
+	struct rig rig;
+
+	rig_prepare(&rig);
+	rig_start(&rig);
+	c = rig_open(&rig, NULL);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(c);
+	for (unsigned m = 0; m < 200; m++) {
+		// 64 KiB are full now and then
+		while ((result = presence_reserve(c, NULL, &records)) == PRESENCE_WOULD_BLOCK) {
+			CU_ASSERT_PTR_NULL(records);
+			CU_ASSERT_PTR_NOT_NULL(strstr(presence_error(c), rig.uri));
+			rest_ms(1);
+		}
+		CU_ASSERT_EQUAL_FATAL(result, PRESENCE_OK);
+		for (unsigned i = 0; i < PRESENCE_BATCH_MAX; i++) {
+			u = update(m * PRESENCE_BATCH_MAX + i, 1);
+			CU_ASSERT_TRUE(presence_record_from(&records[i], &u));
+		}
+		CU_ASSERT_EQUAL(presence_commit(c, PRESENCE_BATCH_MAX, false, NULL), PRESENCE_OK);
+	}
+	CU_ASSERT_EQUAL(presence_flush(c, &packets), PRESENCE_OK);
+	CU_ASSERT_EQUAL(packets, 200);
+	CU_ASSERT_EQUAL(presence_ping(c, &us), PRESENCE_OK);
+	CU_ASSERT_EQUAL(presence_reserve(c, NULL, &records), PRESENCE_OK);
+	CU_ASSERT_EQUAL(presence_ping(c, &us), PRESENCE_OK);
+	CU_ASSERT_EQUAL(presence_commit(c, 1, false, NULL), PRESENCE_BAD_ARGUMENT);
+	CU_ASSERT_EQUAL(RIG_COUNTER(&rig, records_applied), 200 * PRESENCE_BATCH_MAX);
+	CU_ASSERT_EQUAL(presence_reserve(c, NULL, &records), PRESENCE_OK);
+	rig_stop(&rig);
+	while (presence_poll(c, &(struct presence_events){0}, 1000, 0) > 0 || rig_mappings())
+		;
+	CU_ASSERT_EQUAL(presence_commit(c, 1, false, NULL), PRESENCE_BAD_ARGUMENT);
+	CU_ASSERT_EQUAL(presence_reserve(c, NULL, &records), PRESENCE_WOULD_BLOCK);
+	presence_close(c);
 	rig_remove(&rig);
 }
 
@@ -527,6 +574,6 @@ static void test_no_engine(void)
 }
 
 TESTING_MAIN("ring-source", {"life", test_life}, {"sleep", test_sleep}, {"refusals", test_refusals},
-	{"silent", test_silent}, {"last words", test_last_words},
+	{"silent", test_silent}, {"last words", test_last_words}, {"bulk", test_bulk},
 	{"back-pressure", test_back_pressure}, {"broken rings", test_broken},
 	{"subscriptions", test_subscriptions}, {"no engine", test_no_engine})

@@ -82,6 +82,7 @@ COUNTER = [("index", "H", 1), ("_", "H", 1), ("_", "I", 1), ("value", "Q", 1)]
 TYPES = {"PING": 0x03, "PONG": 0x04, "SPATIAL_UPDATE": 0x10, "SPATIAL_QUERY": 0x11, "SPATIAL_RESPONSE": 0x12,
          "REGION_SUBSCRIBE": 0x14, "WITHDRAW": 0x15, "NOTICE": 0x16, "DETAILED_UPDATE": 0x18, "EXPLAIN": 0x17, "EXPLANATION": 0x17, "ERASE": 0x19, "ERASED": 0x1A, "STATE_REQUEST": 0x21, "STATE_RESPONSE": 0x22}
 ACK_FLAG, RESPONSE_FLAG = 1, 2
+PACKED_FLAG = 4
 PREAMBLES = {"SPATIAL_UPDATE": UPDATE_PREAMBLE, "WITHDRAW": UPDATE_PREAMBLE, "DETAILED_UPDATE": UPDATE_PREAMBLE, "STATE_RESPONSE": STATE_PREAMBLE,
              "EXPLAIN": EXPLAIN_PREAMBLE, "REGION_SUBSCRIBE": SUBSCRIBE, "NOTICE": NOTICE}
 ACK_PREAMBLES = {"REGION_SUBSCRIBE": SUBSCRIBED}
@@ -347,6 +348,7 @@ for name, about, header, records, space in query_examples:
 
 found = dict(entity_id=ID[1], position=[60.1675, 24.9625, 0.0], age=1203, distance=0.0, velocity=[3.5, -1.25, 0.0], precision=10.0,
              ttl_left=91, state=0x08, entity_type=1, position_confidence=255)
+sound("query", "query-packed", "answers may come packed", "SPATIAL_QUERY", dict(HEAD, flags=PACKED_FLAG), {}, [dict(area)])
 response_examples = [
     ("example-response", "one answer with one result", [dict(query_id=1, flags=1, request_sequence=42, stream_id=7, results=[found])]),
     ("response-empty", "nothing found", [dict(query_id=9, flags=1, request_sequence=42, stream_id=7, results=[])]),
@@ -378,6 +380,99 @@ response_examples = [
 ]
 for name, about, answers in response_examples:
     sound("response", name, about, "SPATIAL_RESPONSE", REPLY, {}, answers)
+
+
+
+# ---- packed answers ------------------------------------------------------------------------------
+def lz4_block(plain):
+    """An LZ4 block by the format's page, of the plainest kind: the nearest earlier four bytes that are equal."""
+    out, last, at, seen = bytearray(), 0, 0, {}
+
+    def length(n):
+        while n >= 255:
+            out.append(255)
+            n -= 255
+        out.append(n)
+
+    def sequence(literals, distance=0, match=0):
+        m = match - 4 if match else 0
+        out.append(min(len(literals), 15) << 4 | min(m, 15))
+        if len(literals) >= 15:
+            length(len(literals) - 15)
+        out.extend(literals)
+        if match:
+            out.extend(struct.pack("<H", distance))
+            if m >= 15:
+                length(m - 15)
+
+    # The last match begins twelve bytes before the end at the latest, and the last five bytes are literals.
+    while at < len(plain) - 12:
+        before = seen.get(plain[at:at + 4])
+        seen[plain[at:at + 4]] = at
+        if before is None or at - before > 65535:
+            at += 1
+            continue
+        end = at + 4
+        while end < len(plain) - 5 and plain[before + end - at] == plain[end]:
+            end += 1
+        sequence(plain[last:at], at - before, end - at)
+        at = last = end
+    sequence(plain[last:])
+    return bytes(out)
+
+
+def packed(data, result_bytes):
+    """The message of one answer, packed."""
+    results = data[128:]
+    n = len(results) // result_bytes
+    lanes = b"".join(results[b::result_bytes] for b in range(result_bytes))
+    assert len(lanes) == n * result_bytes
+    block = lz4_block(lanes)
+    return data[:2] + struct.pack("<H", PACKED_FLAG) + data[4:128] + struct.pack("<BBHI", 1, 0, len(block), 0) + block
+
+
+def packed_vector(name, about, answer, result_bytes):
+    data, _ = message("SPATIAL_RESPONSE", REPLY, {}, [answer])
+    vector("packed", name, about, "packed", packed(data, result_bytes), plain=data.hex())
+
+
+def packed_answer(results, flags=0):
+    return dict(query_id=1, request_sequence=42, stream_id=7, part=2, flags=flags, results=results)
+
+
+packed_results = [dict(found, entity_id=ID[i + 1], position=[60.0 + i / 64, 24.9625, 0.0], age=1000 + i, distance=float(i)) for i in range(60)]
+packed_vector("packed-whole", "60 whole results, of which 20 fit a plain message", packed_answer(packed_results), 64)
+packed_vector("packed-short", "100 SHORT ones",
+              packed_answer([dict(entity_id=ID[i % 63 + 1], position=[float(i), 2.0, 3.0]) for i in range(100)], 8), 40)
+packed_vector("packed-cells", "CELLS",
+              packed_answer([dict(centre=[64.0 * i, 32.0, 0.0], count=1 + i, size=64.0, height=1024.0) for i in range(50)], 16), 48)
+packed_vector("packed-one", "one result", packed_answer(packed_results[:1]), 64)
+packed_sound = bytes.fromhex(FILES["packed"][0]["bytes"])
+
+
+def packed_broken(name, about, reason, *changes, cut=None, add=b""):
+    data = bytearray(packed_sound)
+    for offset, code, value in changes:
+        struct.pack_into("<" + code, data, offset, value)
+    vector("packed", "packed-whole: " + name, about, "packed", bytes(data[:cut]) + add, reason)
+
+
+packed_broken("method-0", "", "body_reserved", (128, "B", 0))
+packed_broken("method-2", "not defined", "body_reserved", (128, "B", 2))
+packed_broken("reserved-129", "", "body_reserved", (129, "B", 1))
+packed_broken("reserved-132", "", "body_reserved", (132, "I", 1 << 31))
+packed_broken("detailed", "results of so many lengths are not packed", "body_reserved", (86, "H", 32))
+packed_broken("no-results", "", "length", (102, "H", 0))
+packed_broken("more-results", "than are in the block", "length", (102, "H", 61))
+packed_broken("fewer-results", "", "length", (102, "H", 59))
+packed_broken("too-many-results", "257 of 64 bytes are above 16,384", "length", (102, "H", 257))
+packed_broken("byte-less", "", "length", cut=-1)
+packed_broken("byte-more", "", "length", add=b"\0")
+packed_broken("cut-block", "packed_bytes says so", "length", (130, "H", len(packed_sound) - 136 - 9), cut=-9)
+packed_broken("cut-head", "", "length", cut=135)
+packed_broken("two-answers", "", "length", (32, "H", 2))
+packed_broken("session", "", "session", (24, "Q", 1))
+packed_broken("refused-with-results", "the unpacked answer is checked as a plain one", "body_reserved", (84, "B", 2))
 
 ack_head = dict(REPLY, flags=RESPONSE_FLAG)
 ack_pre = dict(broadcast_id=BROADCAST, request_sequence=42)
@@ -462,7 +557,7 @@ sound("subscribe", "notice-full", "16 events: 1392 bytes", "NOTICE", REPLY, row,
       [dict(found, fence_id=i, kind=1, time=NOW) for i in range(16)])
 
 # ---- broken messages: sound ones with one thing changed -----------------------------------------
-BY_NAME = {v["name"]: v for vs in list(FILES.values()) for v in vs}
+BY_NAME = {v["name"]: v for file, vs in FILES.items() if file != "packed" for v in vs}
 
 
 def broken(base, name, about, reason, *changes, cut=None, add=b""):
@@ -483,7 +578,7 @@ for base, v in sorted(BY_NAME.items()):
     broken(base, "version-0", "", "version", (0, "B", 0))
     broken(base, "version-2", "", "version", (0, "B", 2))
     broken(base, "type-connect", "", "type_unknown", (1, "B", 0x00))
-    broken(base, "flag-undefined", "", "header_flags", (2, "H", struct.unpack_from("<H", data, 2)[0] | 4))
+    broken(base, "flag-undefined", "", "header_flags", (2, "H", struct.unpack_from("<H", data, 2)[0] | 8))
     broken(base, "reserved-34", "", "header_reserved", (34, "H", 0x8000))
     broken(base, "reserved-36", "", "header_reserved", (36, "I", 1))
     broken(base, "reserved-56", "", "header_reserved", (56, "Q", 1 << 63))

@@ -201,6 +201,7 @@ COUNTERS: Final = (
     "evicted",
     "load_raised",
     "load_lowered",
+    "tx_packed",
     "none",
     "refused_not_ip",
     "refused_ip_header",

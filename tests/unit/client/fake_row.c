@@ -57,6 +57,16 @@ void fake_event(struct fake_row *f, uint8_t kind, uint8_t cause, uint32_t fence,
 	e->result.position[0] = f->count;
 }
 
+void fake_restart(struct fake_row *f)
+{
+	f->unknown = true;
+	f->count = f->told = f->fences = 0;
+	f->message = 0;
+	memset(&f->open, 0, sizeof f->open);
+	f->log_count = 0;
+	f->queued = 0;
+}
+
 static uint32_t put(struct fake_row *f, uint8_t *data, uint64_t from, unsigned count)
 {
 	struct pe_wire_header header = pe_wire_reply_header(&f->header, 1, 1);
@@ -125,6 +135,8 @@ static enum pe_reason act(
 	if (f->refuse_op == s->op)
 		f->refuse_later = false;
 	if (s->op == PE_SUBSCRIBE_OPEN) {
+		f->message = s->epoch == f->open.epoch ? f->message : 0;
+		f->unknown = false;
 		f->header = view->header;
 		f->open = *s;
 		f->fences = view->count;
@@ -145,6 +157,8 @@ static enum pe_reason act(
 		f->fences += s->op == PE_SUBSCRIBE_ADD ? view->count : 0u - view->count;
 		return PE_REASON_none;
 	case PE_SUBSCRIBE_RESUME:
+		if (s->sequence > (f->told > f->count ? f->told : f->count) + 1)
+			return PE_REASON_subscribe_order;
 		f->acknowledged = s->sequence > f->acknowledged ? s->sequence : f->acknowledged;
 		resume(f, s->sequence);
 		return PE_REASON_none;

@@ -60,6 +60,8 @@ extern const struct presence_transport fake_transport;
 // Puts an event into the row, and tells nobody yet.
 void fake_event(
 	struct fake_row *fake, uint8_t kind, uint8_t cause, uint32_t fence, unsigned entity);
+// Forgets everything but how the way is: the subscription, its row, what was on the way.
+void fake_restart(struct fake_row *fake);
 // Sends what was not told yet.
 void fake_tell(struct fake_row *fake);
 // Sends events from number `from` on, `count` of them, in one notice, whatever the way.

@@ -28,6 +28,25 @@ static void put(unsigned space, uint64_t n, double x, double y, double z, int32_
 	CU_ASSERT_EQUAL(harness_send(&h, space, HARNESS_INCARNATION, &u).status, PE_ACK_APPLIED);
 }
 
+// Every entity that the table has room for, whatever its handle, is counted once, and leaves alone what was counted.
+static void full_table(void)
+{
+	const struct pe_wire_query q = harness_sphere(0, 0, 0, 1000);
+	uint32_t total = 0;
+
+	start();
+	for (unsigned n = 1; n <= 1000; n++)
+		put(PLANE, n, n * 0.5, 3, 0, 0);
+	for (unsigned again = 0; again < 2; again++) {
+		ask(PLANE, &q, 64, 0, 0.5f);
+		total = 0;
+		for (unsigned i = 0; i < a.count; i++)
+			total += a.cells[i].count;
+		CU_ASSERT_EQUAL(total, 1000);
+	}
+	stop();
+}
+
 static void temporal(void)
 {
 	const struct pe_wire_query q = harness_sphere(0, 0, 0, 1000);
@@ -264,5 +283,5 @@ static void faults(void)
 }
 
 TESTING_MAIN("engine resolution", {"temporal", temporal}, {"attribute", attribute},
-	{"refused", refused}, {"cells", cells}, {"cells on earth", cells_on_earth},
-	{"strangers", strangers}, {"faults of filters", faults})
+	{"refused", refused}, {"cells", cells}, {"cells of a full table", full_table},
+	{"cells on earth", cells_on_earth}, {"strangers", strangers}, {"faults of filters", faults})

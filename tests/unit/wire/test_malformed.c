@@ -247,7 +247,8 @@ static void test_flags(void)
 			bool carries = i == UPDATE || i == WITHDRAW,
 			     ack = i == ACK_UPDATE || i == ACK_WITHDRAW || i == EXPLANATION;
 			bool legal = ack ? flags == PE_FLAG_RESPONSE :
-					   flags == 0 || (carries && flags == PE_FLAG_ACK);
+					   flags == 0 || (carries && flags == PE_FLAG_ACK) ||
+					((i == QUERY || i == EXTENDED) && flags == PE_FLAG_PACKED);
 			struct sample s;
 			uint16_t word = (uint16_t)flags;
 

@@ -10,6 +10,7 @@
 #include "wire/details.h"
 #include "wire/extension.h"
 #include "wire/subscribe.h"
+#include "wire/pack.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -757,6 +758,30 @@ static void check_fields(
 
 static unsigned checked_count, encoded_count;
 
+// What it says plain, of the same results by another packer.
+static void check_packed(const json_t *v, const uint8_t *data, uint32_t bytes, enum pe_reason want)
+{
+	static uint8_t plain[PE_UNPACKED_BYTES_MAX], expected[PE_UNPACKED_BYTES_MAX];
+	static struct pe_pack_scratch scratch;
+	struct pe_wire_view view;
+	enum pe_reason got;
+	size_t n;
+
+	if (!pe_wire_pack_able())
+		return;
+	CU_ASSERT(bytes < 136 || pe_wire_is_packed(data, bytes));
+	got = pe_wire_unpack(data, bytes, plain, &view, &scratch);
+	if (got != want)
+		fail(pe_reason_info[got].name);
+	CU_ASSERT_EQUAL(got, want);
+	checked_count++;
+	if (got)
+		return;
+	n = unhex(json_string_value(json_object_get(v, "plain")), expected, sizeof expected);
+	CU_ASSERT_EQUAL(n, sizeof(struct pe_wire_header) + view.records_bytes);
+	same_bytes(plain, expected, (uint32_t)n, "unpacked");
+}
+
 static void check_vector(const json_t *v)
 {
 	uint8_t raw[4096], *data;
@@ -768,6 +793,11 @@ static void check_vector(const json_t *v)
 	bytes = (uint32_t)unhex(json_string_value(json_object_get(v, "bytes")), raw, sizeof raw);
 	data = copy_exact(raw, bytes);
 	want = reason_named(json_string_value(json_object_get(v, "reason")));
+	if (strcmp(json_string_value(json_object_get(v, "side")), "packed") == 0) {
+		check_packed(v, data, bytes, want);
+		free_exact(data);
+		return;
+	}
 	got = strcmp(json_string_value(json_object_get(v, "side")), "client") == 0 ?
 		pe_wire_check_reply(data, bytes, &view) :
 		pe_wire_check(data, bytes, &view);

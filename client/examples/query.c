@@ -1,0 +1,41 @@
+// Lists who is within so many metres of a point, the nearest first: query HOST PORT X Y METRES
+#include <presence/presence.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+int main(int argc, char **argv)
+{
+	struct presence_options options = {
+		.host = argc > 1 ? argv[1] : NULL,
+		.port = argc > 2 ? (uint16_t)atoi(argv[2]) : 0,
+	};
+	struct presence_query query = {
+		.volume = PRESENCE_NEAREST,
+		.a = {argc > 3 ? atof(argv[3]) : 0, argc > 4 ? atof(argv[4]) : 0},
+		.radius_m = argc > 5 ? atof(argv[5]) : 50,
+		.results_max = 100,
+	};
+	struct presence_client *client;
+	struct presence_answer answer;
+	char error[256];
+	int failed;
+
+	if (presence_open(&options, &client, error, sizeof error)) {
+		fprintf(stderr, "%s\n", error);
+		return 1;
+	}
+	failed = presence_query(client, NULL, &query, &answer) != PRESENCE_OK;
+	if (failed)
+		fprintf(stderr, "%s\n", presence_error(client));
+	for (size_t i = 0; i < answer.count; i++) {
+		const struct presence_found *found = &answer.found[i];
+		char id[37];
+
+		presence_id_print(found->id, id);
+		printf("%s %8.1f m  %s, %d ms ago\n", id, found->distance_m,
+			presence_state_name(found->state), found->age_ms);
+	}
+	presence_answer_free(&answer);
+	presence_close(client);
+	return failed;
+}

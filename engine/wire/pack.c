@@ -1,0 +1,139 @@
+#include "wire/pack.h"
+
+#include <string.h>
+#ifdef PE_LZ4
+#include <lz4.h>
+#endif
+
+#define HEAD_BYTES \
+	((uint32_t)(sizeof(struct pe_wire_header) + sizeof(struct pe_wire_answer) + \
+		sizeof(struct pe_wire_packed)))
+
+#ifdef PE_LZ4
+static_assert(sizeof((struct pe_pack_scratch *)0)->state >= sizeof(LZ4_stream_t), "LZ4's state");
+
+// 0: it has no room.
+static uint32_t compress(uint8_t *to, uint32_t room, uint32_t bytes, struct pe_pack_scratch *s)
+{
+	int n = LZ4_compress_fast_extState(
+		s->state, (const char *)s->lanes, (char *)to, (int)bytes, (int)room, 1);
+
+	return n > 0 ? (uint32_t)n : 0;
+}
+
+static bool decompress(
+	struct pe_pack_scratch *s, uint32_t plain, const uint8_t *from, uint32_t bytes)
+{
+	return LZ4_decompress_safe((const char *)from, (char *)s->lanes, (int)bytes, (int)plain) ==
+		(int)plain;
+}
+#else
+static uint32_t compress(uint8_t *to, uint32_t room, uint32_t bytes, struct pe_pack_scratch *s)
+{
+	return 0;
+}
+
+static bool decompress(
+	struct pe_pack_scratch *s, uint32_t plain, const uint8_t *from, uint32_t bytes)
+{
+	return false;
+}
+#endif
+
+bool pe_wire_pack_able(void)
+{
+#ifdef PE_LZ4
+	return true;
+#else
+	return false;
+#endif
+}
+
+// Eight lanes at a time, so that a result's cache line is read a few times and not once a byte. Results are multiples of 8 bytes.
+static void to_lanes(uint8_t *lanes, const uint8_t *results, unsigned count, uint32_t bytes)
+{
+	for (uint32_t b = 0; b < bytes; b += 8)
+		for (unsigned i = 0; i < count; i++) {
+			uint64_t word;
+
+			memcpy(&word, results + i * bytes + b, sizeof word);
+			for (unsigned k = 0; k < 8; k++)
+				lanes[(b + k) * count + i] = (uint8_t)(word >> 8 * k);
+		}
+}
+
+static void from_lanes(uint8_t *results, const uint8_t *lanes, unsigned count, uint32_t bytes)
+{
+	for (uint32_t b = 0; b < bytes; b += 8)
+		for (unsigned i = 0; i < count; i++) {
+			uint64_t word = 0;
+
+			for (unsigned k = 0; k < 8; k++)
+				word |= (uint64_t)lanes[(b + k) * count + i] << 8 * k;
+			memcpy(results + i * bytes + b, &word, sizeof word);
+		}
+}
+static_assert(sizeof(struct pe_wire_result) % 8 == 0 && sizeof(struct pe_wire_short) % 8 == 0 &&
+		sizeof(struct pe_wire_cell) % 8 == 0,
+	"words");
+
+uint32_t pe_wire_put_packed(uint8_t *buffer, uint32_t size, const struct pe_wire_header *header,
+	const struct pe_wire_answer *answer, const uint8_t *results, unsigned count,
+	struct pe_pack_scratch *scratch)
+{
+	uint32_t bytes = pe_answer_result_bytes(answer->flags);
+	struct pe_wire_packed packed = {.method = PE_PACKED_LZ4};
+	struct pe_wire_header h = *header;
+	struct pe_wire_answer a = *answer;
+	uint32_t n;
+
+	if (!count || count > PE_PACKED_PLAIN_MAX / bytes || size <= HEAD_BYTES ||
+		(answer->flags & PE_ANSWER_DETAILED))
+		return 0;
+	size = size < PE_WIRE_BYTES_MAX ? size : PE_WIRE_BYTES_MAX;
+	to_lanes(scratch->lanes, results, count, bytes);
+	n = compress(buffer + HEAD_BYTES, size - HEAD_BYTES, count * bytes, scratch);
+	if (!n)
+		return 0;
+	h.version = PE_WIRE_VERSION;
+	h.type = PE_TYPE_SPATIAL_RESPONSE;
+	h.flags = PE_FLAG_PACKED;
+	h.count = 1;
+	a.result_count = (uint16_t)count;
+	packed.packed_bytes = (uint16_t)n;
+	memcpy(buffer, &h, sizeof h);
+	memcpy(buffer + sizeof h, &a, sizeof a);
+	memcpy(buffer + sizeof h + sizeof a, &packed, sizeof packed);
+	return HEAD_BYTES + n;
+}
+
+enum pe_reason pe_wire_unpack(const uint8_t *data, uint32_t bytes,
+	uint8_t plain[PE_UNPACKED_BYTES_MAX], struct pe_wire_view *view,
+	struct pe_pack_scratch *scratch)
+{
+	struct pe_wire_packed packed;
+	struct pe_wire_answer answer;
+	uint32_t result_bytes, results_bytes;
+
+	*view = (struct pe_wire_view){0};
+	if (bytes < HEAD_BYTES || bytes > PE_WIRE_BYTES_MAX)
+		return PE_REASON_length;
+	memcpy(&answer, data + sizeof(struct pe_wire_header), sizeof answer);
+	memcpy(&packed, data + sizeof(struct pe_wire_header) + sizeof answer, sizeof packed);
+	result_bytes = pe_answer_result_bytes(answer.flags);
+	results_bytes = answer.result_count * result_bytes;
+	if (packed.method != PE_PACKED_LZ4 || packed.reserved0 | packed.reserved1 ||
+		(answer.flags & PE_ANSWER_DETAILED))
+		return PE_REASON_body_reserved;
+	if (!results_bytes || results_bytes > PE_PACKED_PLAIN_MAX ||
+		packed.packed_bytes != bytes - HEAD_BYTES)
+		return PE_REASON_length;
+	if (!decompress(scratch, results_bytes, data + HEAD_BYTES, packed.packed_bytes))
+		return PE_REASON_length;
+	memcpy(plain, data, sizeof(struct pe_wire_header) + sizeof answer);
+	memset(plain + offsetof(struct pe_wire_header, flags), 0, sizeof(uint16_t));
+	from_lanes(plain + sizeof(struct pe_wire_header) + sizeof answer, scratch->lanes,
+		answer.result_count, result_bytes);
+	return pe_wire_check_unpacked(plain,
+		(uint32_t)(sizeof(struct pe_wire_header) + sizeof answer) + results_bytes, view);
+}

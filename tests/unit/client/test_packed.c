@@ -1,0 +1,215 @@
+// Packed answers as a client takes them: by its waiting calls and by poll, mixed with plain ones, and never unasked.
+#include "client/transport.h"
+#include "testing.h"
+#include "wire/encode.h"
+#include "wire/pack.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+// Answers a query with `parts` packed parts of `each` results and a plain one without; what is wrong with it is told.
+static struct {
+	unsigned parts, each;
+	bool spoil, unasked, lose_first;
+	unsigned asked;
+	bool flagged; // the last query was
+	unsigned queued, taken;
+	struct {
+		uint32_t bytes;
+		uint8_t data[PE_WIRE_BYTES_MAX];
+	} queue[64];
+} way;
+
+static struct pe_pack_scratch scratch;
+
+static void queue(const uint8_t *data, uint32_t bytes)
+{
+	CU_ASSERT_FATAL(bytes > 0 && way.queued < 64);
+	memcpy(way.queue[way.queued].data, data, bytes);
+	way.queue[way.queued++].bytes = bytes;
+}
+
+static void answer(const struct pe_wire_view *view)
+{
+	struct pe_wire_header header = pe_wire_reply_header(&view->header, 1, 1);
+	struct pe_wire_result results[64];
+	struct pe_wire_response r;
+	uint8_t data[PE_WIRE_BYTES_MAX];
+	uint16_t part = 0;
+
+	way.flagged = view->header.flags == PE_FLAG_PACKED;
+	way.asked++;
+	way.queued = way.taken = 0;
+	for (; part < way.parts; part++) {
+		const struct pe_wire_answer a = {.query_id = 1,
+			.request_sequence = view->header.sequence,
+			.stream_id = view->header.stream_id,
+			.part = part};
+		uint32_t bytes;
+
+		for (unsigned i = 0; i < way.each; i++) {
+			unsigned n = part * way.each + i + 1;
+
+			results[i] = (struct pe_wire_result){
+				.position = {n}, .entity_type = PE_ENTITY_MOBILE};
+			memcpy(results[i].entity_id, &n, sizeof n);
+		}
+		bytes = pe_wire_put_packed(data, sizeof data, &header, &a, (const uint8_t *)results,
+			way.each, &scratch);
+		if (way.spoil && way.asked == 1)
+			data[bytes / 2 + 60] ^= 0x55;
+		if (!(way.lose_first && way.asked == 1 && part == 1))
+			queue(data, bytes);
+	}
+	pe_wire_response_begin(&r, data, sizeof data);
+	CU_ASSERT(
+		pe_wire_response_open(&r, 1, view->header.stream_id, view->header.sequence, part));
+	pe_wire_response_close(&r, PE_REASON_none, PE_ANSWER_LAST, NULL);
+	queue(data, pe_wire_response_finish(&r, &header));
+}
+
+static int way_send(void *context, const struct iovec *messages, unsigned count)
+{
+	(void)context;
+	for (unsigned i = 0; i < count; i++) {
+		struct pe_wire_view view;
+
+		CU_ASSERT_EQUAL_FATAL(
+			pe_wire_check(messages[i].iov_base, (uint32_t)messages[i].iov_len, &view),
+			PE_REASON_none);
+		answer(&view);
+	}
+	return (int)count;
+}
+
+static int way_receive(void *context, struct iovec *messages, unsigned count, int timeout_ms)
+{
+	unsigned n = 0;
+
+	(void)context, (void)timeout_ms;
+	for (; n < count && way.taken < way.queued; n++, way.taken++) {
+		memcpy(messages[n].iov_base, way.queue[way.taken].data, way.queue[way.taken].bytes);
+		messages[n].iov_len = way.queue[way.taken].bytes;
+	}
+	return (int)n;
+}
+
+static int way_descriptor(const void *context)
+{
+	(void)context;
+	return -1;
+}
+
+static void way_close(void *context)
+{
+	(void)context;
+}
+
+static const struct presence_transport transport = {
+	.send = way_send, .receive = way_receive, .descriptor = way_descriptor, .close = way_close};
+static struct presence_client *client;
+static const struct presence_query sphere = {.volume = PRESENCE_SPHERE, .radius_m = 9};
+
+static void begin(bool pack)
+{
+	const struct presence_options options = {.timeout_ms = 20, .attempts = 3, .pack = pack};
+
+	memset(&way, 0, sizeof way);
+	way.parts = 4;
+	way.each = 50;
+	CU_ASSERT_EQUAL_FATAL(presence_open_over(&transport, NULL, &options, &client), PRESENCE_OK);
+}
+
+static void expect_all(const struct presence_answer *a)
+{
+	CU_ASSERT_EQUAL_FATAL(a->count, 200);
+	for (unsigned i = 0; i < 200; i++) {
+		unsigned n = i + 1;
+
+		CU_ASSERT_EQUAL(memcmp(a->found[i].id, &n, sizeof n), 0);
+		CU_ASSERT_EQUAL(a->found[i].position[0], n);
+	}
+}
+
+static void waited_for(void)
+{
+	struct presence_answer a;
+
+	begin(true);
+	CU_ASSERT_EQUAL(presence_query(client, NULL, &sphere, &a), PRESENCE_OK);
+	CU_ASSERT(way.flagged);
+	expect_all(&a);
+	CU_ASSERT_EQUAL(a.parts, 5);
+	CU_ASSERT_EQUAL(presence_traffic(client).packed, 4);
+	presence_answer_free(&a);
+	presence_close(client);
+}
+
+static void lost_and_spoilt(void)
+{
+	struct presence_answer a;
+
+	for (unsigned spoil = 0; spoil < 2; spoil++) {
+		begin(true);
+		way.spoil = spoil;
+		way.lose_first = !spoil;
+		CU_ASSERT_EQUAL(presence_query(client, NULL, &sphere, &a), PRESENCE_OK);
+		CU_ASSERT_EQUAL(a.attempts, 2);
+		expect_all(&a);
+		CU_ASSERT_EQUAL(presence_traffic(client).malformed > 0, spoil);
+		presence_answer_free(&a);
+		presence_close(client);
+	}
+}
+
+// To who didn't ask it is no message.
+static void unasked(void)
+{
+	struct presence_answer a;
+
+	begin(false);
+	CU_ASSERT_EQUAL(presence_query(client, NULL, &sphere, &a), PRESENCE_INCOMPLETE);
+	CU_ASSERT_FALSE(way.flagged);
+	CU_ASSERT_EQUAL(presence_traffic(client).malformed, 12);
+	CU_ASSERT_EQUAL(presence_traffic(client).packed, 0);
+	presence_answer_free(&a);
+	presence_close(client);
+}
+
+static unsigned found_count;
+
+static void answered(
+	void *context, const struct presence_part *part, const struct presence_found *found)
+{
+	(void)context;
+	for (unsigned i = 0; i < part->result_count; i++) {
+		unsigned n = part->part * 50 + i + 1;
+
+		CU_ASSERT_EQUAL(memcmp(found[i].id, &n, sizeof n), 0);
+		found_count++;
+	}
+}
+
+static void polled(void)
+{
+	const struct presence_events events = {.answered = answered};
+	uint64_t sequence;
+
+	begin(true);
+	found_count = 0;
+	CU_ASSERT_EQUAL(presence_submit_query(client, NULL, &sphere, &sequence), PRESENCE_OK);
+	CU_ASSERT_EQUAL(presence_flush(client, NULL), PRESENCE_OK);
+	CU_ASSERT_EQUAL(presence_poll(client, &events, 100, 0), 5);
+	CU_ASSERT_EQUAL(found_count, 200);
+	presence_close(client);
+}
+
+int main(void)
+{
+	static const struct testing_case cases[] = {{"waited for", waited_for},
+		{"lost and spoilt", lost_and_spoilt}, {"unasked", unasked}, {"polled", polled}};
+
+	if (!pe_wire_pack_able())
+		testing_skip("this build has no LZ4");
+	return testing_main("client-packed", cases, sizeof cases / sizeof cases[0]);
+}
