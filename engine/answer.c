@@ -266,9 +266,10 @@ static const uint8_t *extensions_of(const struct pe_wire_view *view)
 // Prepares a query in the next slot. False: it needs room that the queries prepared before have taken. *extension: where its extension
 // begins, if it has one; then where that of the message's next does.
 ALWAYS_INLINE bool prepare_query(struct pe_worker *w, const struct pe_space_entry *s,
-	const struct pe_wire_view *view, unsigned query, bool trusted, const uint8_t **extension)
+	const struct pe_wire_view *view, unsigned query, const struct pe_peer *peer,
+	const uint8_t **extension)
 {
-	static const struct pe_asker askers[2] = {{.trusted = false}, {.trusted = true}};
+	const struct pe_asker asker = pe_asker_of(w->engine, s, peer, w->wall_ms);
 	struct pe_wire_query *q = pe_query_next(&w->query);
 	struct pe_query_known known;
 	enum pe_reason reason;
@@ -277,11 +278,11 @@ ALWAYS_INLINE bool prepare_query(struct pe_worker *w, const struct pe_space_entr
 	if (!pe_query_next_fits(&w->query))
 		return false;
 	reason = pe_wire_check_query(q, s->limits.geodetic);
-	known = pe_predict_known(s, q);
+	known = pe_predict_known(s, q, &asker);
 	if (reason)
 		pe_query_refuse(&w->query, reason);
 	else
-		pe_query_prepare(&w->query, &s->space, &s->rules, &askers[trusted],
+		pe_query_prepare(&w->query, &s->space, &s->rules, &asker,
 			(struct pe_instant){w->tick, w->wall_ms}, &known, *extension);
 	if (q->flags & PE_QUERY_HAS_EXTENSION)
 		*extension += q->extension_bytes;
@@ -312,7 +313,7 @@ __attribute__((noinline, noclone)) void pe_answer_queries(struct pe_worker *w,
 				extension = extensions_of(&views[m]);
 			}
 			if (!prepare_query(w, &w->engine->spaces[spaces[m]], &views[m], query,
-				    messages[m].peer.trusted, &extension))
+				    &messages[m].peer, &extension))
 				break;
 			if (++query == views[m].count || asks) {
 				query = 0;

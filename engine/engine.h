@@ -9,6 +9,7 @@
 #include "base/counters.h"
 #include "base/limits.h"
 #include "base/status.h"
+#include "policy/views.h"
 #include "space/space.h"
 #include "wire/wire.h"
 
@@ -73,6 +74,7 @@ struct pe_engine_config {
 	// of a subscription that can be resumed; a power of two; 0 = 1,024
 	uint32_t event_count_max;
 	bool huge_pages;
+	struct pe_views_config views; // read while the engine is created
 	unsigned space_count;
 	struct pe_space_policy spaces[PE_SPACES_MAX];
 };
@@ -95,7 +97,7 @@ struct pe_peer {
 	// who it is shown to be, by a number that stays the principal's while the engine runs; 0 = nobody that is known. Two
 	// principals at one address are two peers
 	uint32_t principal;
-	uint32_t link;  // the dataplane's own; not read by the engine, and not compared
+	uint32_t link; // the dataplane's own; not read by the engine, and not compared
 };
 
 // The same place to answer to, for the same principal.

@@ -2,6 +2,7 @@
 // decides between the first two whatever their order, and a query may as well see what came beside it — then the
 // rings, what time does, and what goes back.
 #include "internal.h"
+#include "veil.h"
 
 #include "base/rcu.h"
 
@@ -115,12 +116,41 @@ __attribute__((noinline, cold)) static uint64_t note_speed(struct pe_space_entry
 	return wider;
 }
 
+// A record that is not ordinary: is it sound, who may see it, how fast is it? True: it has been seen to, since it was refused, or
+// veiled: such a one is spared nothing, and what is known of it bounds only the walks of those who may see it.
+__attribute__((noinline)) static bool take_rare(struct pe_worker *w, struct pe_space_entry *s,
+	struct pe_change *c, uint32_t principal, uint32_t ack)
+{
+	uint64_t lanes = pe_wire_speed_lanes(c->update.velocity);
+	enum pe_reason reason = pe_wire_check_update(&c->update, &s->limits);
+
+	if (!reason && (s->veils | (c->update.attributes & PE_ATTRIBUTES_VEIL)))
+		reason = pe_veil_update(w, s, c, principal, false);
+	if (!reason && !(c->update.attributes & PE_PUBLISHED_VEILED)) {
+		if (pe_wire_speed_above(
+			    lanes, atomic_load_explicit(&s->speed_seen, memory_order_relaxed)))
+			(void)note_speed(s, lanes);
+		return false;
+	}
+	if (!reason)
+		reason = check_time(w, c->time_ms);
+	if (reason) {
+		refuse_record(w, ack, reason);
+		return true;
+	}
+	if (!c->update.ttl_ms)
+		c->update.ttl_ms = s->policy.ttl_default_ms;
+	pe_apply_add(w);
+	return true;
+}
+
 // What the records of a packet have in common.
 struct packet {
 	uint64_t sent_ms; // header timestamp
 	uint32_t incarnation;
 	unsigned space;
 	uint32_t ack; // of the first record; or PE_ACK_NONE
+	uint32_t principal;
 };
 
 // Inlined where it is called: the ordinary packet's acknowledgement that is not asked for then costs nothing.
@@ -137,21 +167,18 @@ __attribute__((always_inline)) static inline void take_updates(
 	for (unsigned i = 0; i < count;
 		i++, records += sizeof(struct pe_wire_update), ack += ack != PE_ACK_NONE) {
 		struct pe_change *c = pe_apply_next(w);
-		enum pe_reason reason = PE_REASON_none;
+		enum pe_reason reason;
 
 		memcpy(&c->update, records, sizeof c->update);
 		describe(w, c, PE_CHANGE_UPDATE, packet.space,
 			pe_wire_event_ms(packet.sent_ms, c->update.time_offset_ms, wall_ms),
 			packet.incarnation, ack);
 		if (!pe_wire_ordinary_record(&c->update, &s->ordinary, speeds)) {
-			uint64_t lanes = pe_wire_speed_lanes(c->update.velocity);
-
-			reason = pe_wire_check_update(&c->update, &s->limits);
-			if (!reason && pe_wire_speed_above(lanes, speeds))
-				speeds = note_speed(s, lanes);
+			if (take_rare(w, s, c, packet.principal, ack))
+				continue;
+			speeds = atomic_load_explicit(&s->speed_seen, memory_order_relaxed);
 		}
-		if (!reason)
-			reason = check_time(w, c->time_ms);
+		reason = check_time(w, c->time_ms);
 		if (reason) {
 			refuse_record(w, ack, reason);
 			continue;
@@ -168,7 +195,8 @@ __attribute__((always_inline)) static inline void take_updates(
 }
 
 // An ordinary packet, without a view of it. False: it is not ordinary, and nothing was done.
-static inline bool take_ordinary(struct pe_worker *w, const uint8_t *data, uint32_t bytes)
+static inline bool take_ordinary(
+	struct pe_worker *w, const uint8_t *data, uint32_t bytes, uint32_t principal)
 {
 	unsigned count = pe_wire_ordinary_packet(data, bytes);
 	struct pe_wire_update_preamble preamble;
@@ -182,6 +210,7 @@ static inline bool take_ordinary(struct pe_worker *w, const uint8_t *data, uint3
 		.incarnation = preamble.incarnation,
 		.space = space_of(w->engine, data + offsetof(struct pe_wire_header, space_id)),
 		.ack = PE_ACK_NONE,
+		.principal = principal,
 	};
 	if (packet.space == PE_SPACES_MAX || packet.incarnation * 1000ull > w->newest_ms)
 		return false;
@@ -190,8 +219,8 @@ static inline bool take_ordinary(struct pe_worker *w, const uint8_t *data, uint3
 }
 
 // One by one: each is in order behind what came before it, and none covers another.
-static void take_detailed(
-	struct pe_worker *w, const struct pe_wire_view *view, unsigned space, uint32_t ack)
+static void take_detailed(struct pe_worker *w, const struct pe_wire_view *view, unsigned space,
+	uint32_t ack, uint32_t principal)
 {
 	struct pe_space_entry *s = &w->engine->spaces[space];
 	const uint8_t *record = view->records;
@@ -219,12 +248,19 @@ static void take_detailed(
 			reason = pe_wire_check_update(&c.update, &limits);
 		if (!reason)
 			reason = check_time(w, c.time_ms);
+		if (!reason && (s->veils | (c.update.attributes & PE_ATTRIBUTES_VEIL)))
+			reason = pe_veil_update(
+				w, s, &c, principal, blocks.bytes[PE_DETAILS_FRAME] != 0);
 		if (reason) {
 			refuse_record(w, at, reason);
 			continue;
 		}
 		if (!c.update.ttl_ms)
 			c.update.ttl_ms = s->policy.ttl_default_ms;
+		if (c.update.attributes & PE_PUBLISHED_VEILED) {
+			pe_apply_detailed(w, &c);
+			continue;
+		}
 		pe_note_precision(s, c.update.precision_m);
 		if (pe_wire_speed_above(
 			    lanes, atomic_load_explicit(&s->speed_seen, memory_order_relaxed)))
@@ -312,7 +348,8 @@ static void take_messages(struct pe_worker *w, const struct pe_message *messages
 
 		kind[i] = 0;
 		w->view_acks[i] = PE_ACK_NONE;
-		if (take_ordinary(w, messages[i].data, messages[i].bytes)) {
+		if (take_ordinary(
+			    w, messages[i].data, messages[i].bytes, messages[i].peer.principal)) {
 			ordinary++;
 			continue;
 		}
@@ -334,10 +371,10 @@ static void take_messages(struct pe_worker *w, const struct pe_message *messages
 		if (kind[i] == PE_TYPE_SPATIAL_UPDATE)
 			take_updates(w,
 				(struct packet){v->header.timestamp_ms, v->body.update.incarnation,
-					s, w->view_acks[i]},
+					s, w->view_acks[i], messages[i].peer.principal},
 				v->records, v->count);
 		else if (kind[i] == PE_TYPE_DETAILED_UPDATE)
-			take_detailed(w, v, s, w->view_acks[i]);
+			take_detailed(w, v, s, w->view_acks[i], messages[i].peer.principal);
 	}
 	pe_count(&w->counters, PE_COUNTER_carried_update, ordinary);
 	pe_apply_flush(w);

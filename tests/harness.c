@@ -216,7 +216,8 @@ void harness_queue(struct harness *h, const uint8_t *data, uint32_t bytes)
 	if (!m->data)
 		abort();
 	memcpy(m->data, data, bytes);
-	m->peer = (struct pe_peer){.port = h->port, .trusted = !h->untrusted};
+	m->peer = (struct pe_peer){
+		.port = h->port, .trusted = !h->untrusted, .principal = h->principal};
 	m->peer.address[15] = 1;
 	h->sent_packets++;
 }

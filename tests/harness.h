@@ -50,9 +50,10 @@ struct harness {
 	unsigned buffers_given;  // in this turn
 	unsigned reserved, reserved_most;
 
-	uint64_t sequence; // of the harness's own packets
-	uint16_t port;     // of the next message's peer; the same unless a test changes it
-	bool untrusted;    // peers of the next messages
+	uint64_t sequence;  // of the harness's own packets
+	uint16_t port;      // of the next message's peer; the same unless a test changes it
+	bool untrusted;     // peers of the next messages
+	uint32_t principal; // of the next messages' peers
 
 	// The sender's own counts: what the engine's must agree with.
 	uint64_t sent_packets, sent_records, sent_queries;
