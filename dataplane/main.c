@@ -225,6 +225,8 @@ int main(int argc, char **argv)
 	if (options.doctor)
 		return pe_doctor(stdout);
 	status = pe_config_load(options.config, &config, &error);
+	if (status == PE_OK) // there is no keyring yet, and so nobody to be named
+		status = pe_config_number_principals(&config, NULL, NULL, &error);
 	if (status != PE_OK) {
 		pe_log(PE_LOG_ERROR, "%s", error.text);
 		code = status == PE_IO ? EX_NOINPUT : exit_code(status);
