@@ -78,6 +78,10 @@ static void model_change(const struct core_worker *w, struct pe_change *c, uint6
 		.owner = (uint8_t)w->index,
 		.way = w->core->engine->spaces[0].way};
 	c->update.entity_type = PE_ENTITY_MOBILE;
+	if (w->core->options.restricted) {
+		c->way = PE_WAY_GENERAL;
+		c->update.attributes = pe_audience_put(0, PE_AUDIENCE_POLICY);
+	}
 	c->update.ttl_ms = w->core->engine->spaces[0].policy.ttl_default_ms;
 }
 
@@ -194,7 +198,8 @@ double core_source_ns(struct core *core, const struct core_work *work)
 
 // ---- queries ----
 
-static const struct pe_peer own_peer = {.address = {[15] = 1}, .port = 40000, .trusted = true};
+static const struct pe_peer own_peer = {
+	.address = {[15] = 1}, .port = 40000, .trusted = true, .principal = 1};
 
 static unsigned queries_a_message(enum core_volume volume)
 {
@@ -509,6 +514,14 @@ static enum pe_status fail(struct pe_error *error, enum pe_status status, const 
 	return status;
 }
 
+// Who asks is the one that may.
+static const uint32_t allowed[] = {1};
+static const struct pe_policy restricted = {.name = "restricted",
+	.space = PE_POLICY_EVERY_SPACE,
+	.visibility = 1u << PE_RESTRICTED,
+	.allow = allowed,
+	.allow_count = 1};
+
 static struct pe_engine_config config_of(const struct core_options *o)
 {
 	struct pe_engine_config c = {.worker_count = o->workers,
@@ -528,6 +541,8 @@ static struct pe_engine_config config_of(const struct core_options *o)
 		c.spaces[0].predict_distance_m = (float)THRESHOLD_M;
 	else if (o->thresholds)
 		c.spaces[0].coalesce_distance_m = (float)THRESHOLD_M;
+	if (o->restricted)
+		c.views = (struct pe_views_config){.policies = &restricted, .policy_count = 1};
 	return c;
 }
 
@@ -632,6 +647,8 @@ enum pe_status core_start(
 		memset(&core->engine->table.index.key, 0x5A, sizeof core->engine->table.index.key);
 		core_grid_fix_secret(core->engine->grid);
 	}
+	if (options->restricted) // which an update's door would have noted
+		atomic_store(&core->engine->spaces[0].rules.present, 1u << PE_AUDIENCE_POLICY);
 	core->create_s = tool_seconds() - from;
 	status = start_workers(core, error);
 	if (status == PE_OK)
