@@ -45,7 +45,16 @@ void pe_view_id(const struct pe_view_rules *rules, const struct pe_record *recor
 		memcpy(id, record->id, 16);
 }
 
-static void veil(const struct pe_view_rules *rules, uint32_t now_tick, uint64_t wall_ms,
+static bool scoped(const uint8_t *details)
+{
+	struct pe_details_blocks blocks;
+
+	pe_wire_get_details(details, &blocks);
+	return blocks.content[PE_DETAILS_SCOPE];
+}
+
+// False: nobody is shown it: to whom its scope lets it be told stands in details that are not told.
+static bool veil(const struct pe_view_rules *rules, uint32_t now_tick, uint64_t wall_ms,
 	struct pe_view *view)
 {
 	const struct pe_views *v = rules->views;
