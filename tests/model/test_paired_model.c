@@ -476,11 +476,11 @@ static void paired_worlds(void)
 	comparing = false;
 	run_world(true);
 	CU_ASSERT(alice_saw > 0);
-	CU_ASSERT(notices > 100);
+	CU_ASSERT(notices > 10);
 	printf("\n    seed %" PRIu64 ": %" PRIu64 " replies, %" PRIu64 " results, %" PRIu64
 	       " truncated, %" PRIu64 " notices; Alice saw %" PRIu64 " of what others may not ",
 		seed, digest_count, results, truncated, notices, alice_saw);
-	CU_ASSERT(truncated > 1000 && results > 10000);
+	CU_ASSERT(truncated > 100 && results > 1000);
 	alice_saw = 0;
 	comparing = true;
 	run_world(false);
@@ -499,10 +499,10 @@ static void rounded_worlds(void)
 	printf("\n    seed %" PRIu64 ": %" PRIu64 " replies, %" PRIu64 " results, %" PRIu64
 	       " notices ",
 		seed, digest_count, results, notices);
-	CU_ASSERT(truncated > 1000 && results > 10000 && notices > 100);
+	CU_ASSERT(truncated > 100 && results > 1000 && notices > 10);
 	comparing = elsewhere = true;
 	run_world(false);
-	CU_ASSERT(moved_within > 1000);
+	CU_ASSERT(moved_within > 100);
 	CU_ASSERT_EQUAL(compared, digest_count);
 	CU_ASSERT_EQUAL(wrong, 0);
 	coarse = elsewhere = false;

@@ -667,6 +667,162 @@ static void names_change_behind_a_gap(void)
 	stop();
 }
 
+// ---- anything at all ----
+
+static uint64_t random_state;
+
+static unsigned below(unsigned n)
+{
+	return (unsigned)(testing_random(&random_state) % n);
+}
+
+static void random_update(uint32_t sequence)
+{
+	_Alignas(8) uint8_t record[512];
+	struct pe_wire_update u = update(1 + below(25), sequence, below(400) - 200.0,
+		below(400) - 200.0, (uint16_t)(testing_random(&random_state) & 0x0FFFu));
+	uint8_t parent[16];
+	uint32_t bytes = 0;
+
+	u.entity_type = (uint8_t)(below(6) ? below(4) : 128 + below(3));
+	u.ttl_ms = below(2) ? below(90000) : 0;
+	u.duration_ms = below(4) ? 0 : below(5000);
+	u.radius_m = (float)below(3) * 100;
+	u.velocity[0] = below(2) ? 0x4500 : 0;
+	u.update_frequency = (uint16_t)below(60);
+	u.frequency = (uint16_t)(below(4) ? 0 : 60);
+	if (below(3)) {
+		harness_queue_updates(
+			&h, below(8) ? PLANE : EARTH, HARNESS_INCARNATION, &u, 1, false);
+		return;
+	}
+	bytes = pe_wire_begin_details(record, sizeof record, &u);
+	if (below(2)) {
+		harness_id(parent, 1 + below(25));
+		bytes = pe_wire_put_details(record, sizeof record, PE_DETAILS_FRAME, parent, 16);
+	}
+	if (below(2))
+		bytes = pe_wire_put_details(
+			record, sizeof record, PE_DETAILS_PAYLOAD, "whatever", 8);
+	harness_queue_detailed(&h, PLANE, HARNESS_INCARNATION, record, bytes, 1, false);
+}
+
+static void random_question(void)
+{
+	struct pe_wire_query q =
+		harness_sphere(below(300) - 150.0, below(300) - 150.0, 0, below(300));
+
+	if (below(4) == 0)
+		q = harness_point(below(300) - 150.0, below(300) - 150.0, 0);
+	if (below(4) == 0) {
+		q.flags |= PE_QUERY_HAS_CURSOR;
+		q.cursor[0] = testing_random(&random_state);
+		q.cursor[1] = testing_random(&random_state);
+		q.cursor[below(2)] = below(2) ? a.cursor[0] : a.cursor[1];
+	}
+	if (below(3) == 0)
+		q.max_results = (uint16_t)(1 + below(3));
+	harness_ask(&h, below(2), PLANE, &q, &a);
+}
+
+// Every wish, every policy, moves, ends, frames, payloads, time; subscribers check their rows of events, the harness its identities.
+static void anything(void)
+{
+	static const uint32_t allow[] = {ALICE, EVE}, deny[] = {EVE};
+	struct pe_policy policies[] = {
+		{.name = "crowd",
+			.space = PLANE,
+			.type_mask = 1,
+			.everyone = true,
+			.k = 2,
+			.area_m = 50},
+		{.name = "noise",
+			.space = PLANE,
+			.type_mask = 4,
+			.everyone = true,
+			.laplace_m = 30},
+		{.name = "grid",
+			.space = PLANE,
+			.type_mask = 16,
+			.everyone = true,
+			.cloak_m = 70,
+			.anonymous = true,
+			.no_details = true},
+		{.name = "hours",
+			.space = PE_POLICY_EVERY_SPACE,
+			.visibility = 12,
+			.allow = allow,
+			.allow_count = 2,
+			.deny = deny,
+			.deny_count = 1,
+			.until_minute = 720},
+	};
+	struct pe_engine_config c = harness_config();
+	struct pe_wire_fence f[2] = {
+		watching_sphere(5, 0, 0, 0, 120), watching_sphere(6, 50, 50, 0, 90)};
+	struct watching s[2];
+	uint64_t amount = testing_amount(40000);
+
+	c.worker_count = 2;
+	c.views = (struct pe_views_config){
+		.policies = policies, .policy_count = 4, .epoch_ms = PE_EPOCH_MIN_MS};
+	c.details_bytes = 1 << 20;
+	c.fence_count_max = 64;
+	c.member_count_max = 4096;
+	c.subscription_count_max = 8;
+	harness_failed = failed;
+	harness_start(&h, &c);
+	random_state = 1;
+	for (unsigned i = 0; i < 2; i++) {
+		watching_init(&s[i], &h, PLANE, 11 + i);
+		s[i].port = (uint16_t)(5000 + i);
+		s[i].subscribe.flags = PE_SUBSCRIBE_MOVES | PE_SUBSCRIBE_PAYLOADS;
+		s[i].subscribe.expiration_ms = PE_SUBSCRIPTION_LEASE_MAX_MS;
+		f[1].leave_ms = f[1].enter_ms = 700;
+		h.principal = i;
+		watching_send(&s[i], PE_SUBSCRIBE_OPEN, f, 2, NULL, 0);
+		harness_turn_worker(&h, i);
+		watching_take(&s[i]);
+	}
+	for (uint32_t i = 1; i < amount; i++) {
+		h.principal = below(4);
+		if (below(3))
+			random_update(i);
+		else
+			random_question();
+		h.principal = 0;
+		for (unsigned k = 0; k < 2; k++)
+			watching_take(&s[k]);
+		if (below(20) == 0) {
+			struct pe_wire_withdraw gone = {.sequence = i};
+
+			harness_id(gone.entity_id, 1 + below(25));
+			harness_queue_withdraws(&h, PLANE, HARNESS_INCARNATION, &gone, 1, false);
+		}
+		if (below(3) == 0) {
+			h.now.mono_ms += below(60);
+			h.now.wall_ms += below(60);
+		}
+		for (unsigned w = 0; w < 2; w++) {
+			harness_turn_worker(&h, w);
+			for (unsigned k = 0; k < 2; k++)
+				watching_take(&s[k]);
+		}
+		if (below(2))
+			harness_control(&h);
+		if (i % 4000 == 0) {
+			// Subscribers renew, and a morning may become an afternoon.
+			h.now.mono_ms += 600000;
+			h.now.wall_ms += 3600000;
+		}
+	}
+	CU_ASSERT(s[0].gaps > 2 && s[0].missed == 0 && s[1].missed == 0);
+	CU_ASSERT(s[0].count > 100);
+	for (unsigned i = 0; i < 2; i++)
+		watching_free(&s[i]);
+	stop();
+}
+
 TESTING_MAIN("engine/veil", {"hidden is absent", hidden_is_absent},
 	{"restricted by lists", restricted_by_lists},
 	{"by id, type and area", policies_by_id_type_and_area}, {"by time of day", by_time_of_day},
@@ -675,7 +831,7 @@ TESTING_MAIN("engine/veil", {"hidden is absent", hidden_is_absent},
 	{"anonymous names", anonymous_ones_have_other_names},
 	{"parents", parents_are_not_given_away}, {"two workers", two_workers},
 	{"noise", noise_has_its_distribution}, {"noise is held", noise_is_held},
-	{"order is not a name", order_is_not_a_name},
+	{"order is not a name", order_is_not_a_name}, {"anything at all", anything},
 	{"subscribers", subscribers_see_what_they_may}, {"who hides is gone", who_hides_is_gone},
 	{"edges are of what is published", edges_are_of_what_is_published},
 	{"names change behind a gap", names_change_behind_a_gap})
