@@ -3,7 +3,7 @@
 #include "config_read.h"
 
 #include "policy/crowd.h"
-#include "space/round.h"
+#include "space/coarse.h"
 
 struct pe_config_views {
 	struct pe_policy policies[PE_POLICIES_MAX];

@@ -7,7 +7,7 @@
 // makes it ten times as long.
 #include "harness.h"
 #include "internal.h"
-#include "space/round.h"
+#include "space/coarse.h"
 #include "testing.h"
 #include "watching.h"
 #include "wire/extension.h"
@@ -152,7 +152,7 @@ static void move_within(struct pe_wire_update *u, unsigned space, double edge_m)
 {
 	double cell[3], other[3], at[3];
 
-	(void)pe_space_round(&spaces[space], edge_m, u->position, true, cell);
+	(void)pe_space_coarse(&spaces[space], edge_m, u->position, true, cell);
 	for (unsigned i = 0; i < 100; i++) {
 		for (unsigned k = 0; k < 3; k++) {
 			double metres = (unit(&hidden_state) - 0.5) * edge_m;
@@ -161,7 +161,7 @@ static void move_within(struct pe_wire_update *u, unsigned space, double edge_m)
 				metres /= 111000 * (k ? 0.7 : 1);
 			at[k] = cell[k] + metres;
 		}
-		(void)pe_space_round(&spaces[space], edge_m, at, true, other);
+		(void)pe_space_coarse(&spaces[space], edge_m, at, true, other);
 		if (memcmp(cell, other, sizeof cell) == 0) {
 			memcpy(u->position, at, sizeof at);
 			moved_within++;
