@@ -816,8 +816,8 @@ static void anything(void)
 			h.now.wall_ms += 3600000;
 		}
 	}
-	CU_ASSERT(s[0].gaps > 2 && s[0].missed == 0 && s[1].missed == 0);
-	CU_ASSERT(s[0].count > 100);
+	CU_ASSERT(s[0].gaps > 0 && s[0].missed == 0 && s[1].missed == 0);
+	CU_ASSERT(s[0].count > 20);
 	for (unsigned i = 0; i < 2; i++)
 		watching_free(&s[i]);
 	stop();
