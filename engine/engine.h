@@ -9,6 +9,7 @@
 #include "base/counters.h"
 #include "base/limits.h"
 #include "base/status.h"
+#include "policy/views.h"
 #include "space/space.h"
 #include "wire/wire.h"
 
@@ -89,6 +90,7 @@ struct pe_engine_config {
 	// of a subscription that can be resumed; a power of two; 0 = 1,024
 	uint32_t event_count_max;
 	bool huge_pages;
+	struct pe_views_config views; // read while the engine is created
 	unsigned space_count;
 	struct pe_space_policy spaces[PE_SPACES_MAX];
 };
