@@ -68,6 +68,13 @@ static unsigned owner_of(const struct core *core, uint32_t number)
 	return core->options.divided ? (number ^ number >> 1) & 1 : 0;
 }
 
+// Apart, so that the others' instructions stay what they were.
+__attribute__((noinline, cold)) static void restrict_change(struct pe_change *c)
+{
+	c->way = PE_WAY_GENERAL;
+	c->update.attributes = pe_audience_put(0, PE_AUDIENCE_POLICY);
+}
+
 static void model_change(const struct core_worker *w, struct pe_change *c, uint64_t wall_ms)
 {
 	*c = (struct pe_change){.time_ms = wall_ms,
@@ -78,6 +85,8 @@ static void model_change(const struct core_worker *w, struct pe_change *c, uint6
 		.owner = (uint8_t)w->index,
 		.way = w->core->engine->spaces[0].way};
 	c->update.entity_type = PE_ENTITY_MOBILE;
+	if (__builtin_expect(w->core->options.restricted, 0))
+		restrict_change(c);
 	c->update.ttl_ms = w->core->engine->spaces[0].policy.ttl_default_ms;
 }
 
@@ -194,7 +203,8 @@ double core_source_ns(struct core *core, const struct core_work *work)
 
 // ---- queries ----
 
-static const struct pe_peer own_peer = {.address = {[15] = 1}, .port = 40000, .trusted = true};
+static const struct pe_peer own_peer = {
+	.address = {[15] = 1}, .port = 40000, .trusted = true, .principal = 1};
 
 static unsigned queries_a_message(enum core_volume volume)
 {
@@ -509,6 +519,14 @@ static enum pe_status fail(struct pe_error *error, enum pe_status status, const 
 	return status;
 }
 
+// Who asks is the one that may.
+static const uint32_t allowed[] = {1};
+static const struct pe_policy restricted = {.name = "restricted",
+	.space = PE_POLICY_EVERY_SPACE,
+	.visibility = 1u << PE_RESTRICTED,
+	.allow = allowed,
+	.allow_count = 1};
+
 static struct pe_engine_config config_of(const struct core_options *o)
 {
 	struct pe_engine_config c = {.worker_count = o->workers,
@@ -528,6 +546,8 @@ static struct pe_engine_config config_of(const struct core_options *o)
 		c.spaces[0].predict_distance_m = (float)THRESHOLD_M;
 	else if (o->thresholds)
 		c.spaces[0].coalesce_distance_m = (float)THRESHOLD_M;
+	if (o->restricted)
+		c.views = (struct pe_views_config){.policies = &restricted, .policy_count = 1};
 	return c;
 }
 
@@ -632,6 +652,8 @@ enum pe_status core_start(
 		memset(&core->engine->table.index.key, 0x5A, sizeof core->engine->table.index.key);
 		core_grid_fix_secret(core->engine->grid);
 	}
+	if (options->restricted) // which an update's door would have noted
+		atomic_store(&core->engine->spaces[0].rules.present, 1u << PE_AUDIENCE_POLICY);
 	core->create_s = tool_seconds() - from;
 	status = start_workers(core, error);
 	if (status == PE_OK)

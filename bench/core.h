@@ -31,6 +31,7 @@ struct core_options {
 	// of 5 km about the middle, with one worker: subscribed to when the crowd is there. Between them lie 10 km, so that most of the
 	// crowd is in one; none is told of a MOVE
 	uint32_t fences;
+	bool restricted;                           // every entity is, to who asks
 	bool moves;                                // of those inside of fences are told
 	int cores[CORE_WORKERS_MAX], control_core; // −1: not pinned
 };

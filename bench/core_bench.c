@@ -53,6 +53,7 @@ enum key {
 	KEY_THRESHOLDS,
 	KEY_FENCES,
 	KEY_MOVES,
+	KEY_RESTRICTED,
 	KEY_DIVIDED,
 	KEY_WORKERS,
 	KEY_JSON
@@ -73,6 +74,7 @@ static const struct argp_option option_list[] = {
 	{"thresholds", KEY_THRESHOLDS, NULL, 0, "the space has a spatial threshold", 0},
 	{"fences", KEY_FENCES, "N", 0, "circles of 5 km that are subscribed to (0)", 0},
 	{"moves", KEY_MOVES, NULL, 0, "moves of those inside of the circles are told, each", 0},
+	{"restricted", KEY_RESTRICTED, NULL, 0, "every entity is shown to who asks alone", 0},
 	{"divided", KEY_DIVIDED, NULL, 0, "two workers own half of the entities each", 0},
 	{"no-huge", 'n', NULL, 0, "ordinary pages", 0},
 	{"json", KEY_JSON, NULL, 0, "print JSON (it always does)", 0},
@@ -144,6 +146,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		return 0;
 	case KEY_MOVES:
 		o->core.moves = true;
+		return 0;
+	case KEY_RESTRICTED:
+		o->core.restricted = true;
 		return 0;
 	case KEY_DIVIDED:
 		o->core.divided = true;

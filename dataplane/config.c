@@ -1,4 +1,5 @@
 #include "config.h"
+#include "config_read.h"
 #include "config_yaml.h"
 #include "wire/shm_ring.h"
 
@@ -19,129 +20,6 @@ static const char embedded[] =
 	"spaces:\n"
 	"  - {id: 6c6f6361-6c00-4000-8000-000000000001, name: local, kind: cartesian}\n"
 	"  - {id: 776f726c-6400-4000-8000-000000000001, name: world, kind: geodetic, worldwide: true}\n";
-
-// Reading a value: NULL keeps what *value holds already. The first failure wins and ends the load.
-struct reader {
-	const struct raw_file *file;
-	struct pe_error *error;
-};
-
-static bool fail(const struct reader *r, const char *path, const char *what, const char *text)
-{
-	raw_fail(r->file, r->error, path, "%s, not \"%.60s\"", what, text);
-	return false;
-}
-
-static bool read_u32(const struct reader *r, const char *path, const char *text, uint32_t least,
-	uint32_t most, uint32_t *value)
-{
-	char *end;
-	unsigned long long v;
-
-	if (!text)
-		return true;
-	errno = 0;
-	v = strtoull(text, &end, 10);
-	if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0)
-		return fail(r, path, "must be a whole number", text);
-	if (v < least || v > most) {
-		raw_fail(r->file, r->error, path, "must be from %u to %u, not %.40s", least, most,
-			text);
-		return false;
-	}
-	*value = (uint32_t)v;
-	return true;
-}
-
-static bool read_double(const struct reader *r, const char *path, const char *text, double least,
-	double most, double *value)
-{
-	char *end;
-	double v;
-
-	if (!text)
-		return true;
-	v = strtod(text, &end);
-	if (end == text || *end != '\0' || !isfinite(v) || strpbrk(text, "xXpP \t"))
-		return fail(r, path, "must be a number", text);
-	if (v < least || v > most) {
-		raw_fail(r->file, r->error, path, "must be from %g to %g, not %.40s", least, most,
-			text);
-		return false;
-	}
-	*value = v;
-	return true;
-}
-
-static bool read_float(const struct reader *r, const char *path, const char *text, double least,
-	double most, float *value)
-{
-	double v = (double)*value;
-
-	if (!read_double(r, path, text, least, most, &v))
-		return false;
-	*value = (float)v;
-	return true;
-}
-
-static bool read_bool(const struct reader *r, const char *path, const char *text, bool *value)
-{
-	if (!text)
-		return true;
-	if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0)
-		return fail(r, path, "must be true or false", text);
-	*value = strcmp(text, "true") == 0;
-	return true;
-}
-
-static bool read_word(const struct reader *r, const char *path, const char *text,
-	const char *const *words, unsigned *value)
-{
-	char choice[160] = "must be";
-
-	if (!text)
-		return true;
-	for (unsigned i = 0; words[i]; i++) {
-		if (strcmp(text, words[i]) == 0) {
-			*value = i;
-			return true;
-		}
-		snprintf(choice + strlen(choice), sizeof choice - strlen(choice), "%s %s",
-			i ? " or" : "", words[i]);
-	}
-	return fail(r, path, choice, text);
-}
-
-static bool read_uuid(const struct reader *r, const char *path, const char *text, uint8_t id[16])
-{
-	static const char shape[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
-	static const uint8_t nil[16];
-	unsigned digits = 0;
-
-	memset(id, 0, 16);
-	for (unsigned i = 0; i < sizeof shape; i++) {
-		int c = text[i], digit;
-
-		if (shape[i] != 'x') {
-			if (c != shape[i])
-				return fail(r, path,
-					"must be a uuid (8-4-4-4-12 hexadecimal digits)", text);
-			continue;
-		}
-		digit = c >= '0' && c <= '9' ? c - '0' :
-			c >= 'a' && c <= 'f' ? c - 'a' + 10 :
-			c >= 'A' && c <= 'F' ? c - 'A' + 10 :
-					       -1;
-		if (digit < 0)
-			return fail(
-				r, path, "must be a uuid (8-4-4-4-12 hexadecimal digits)", text);
-		id[digits / 2] = (uint8_t)(id[digits / 2] << 4 | digit);
-		digits++;
-	}
-	if (memcmp(id, nil, 16) == 0)
-		return fail(r, path, "must not be the nil uuid, which names the first space", text);
-	return true;
-}
 
 static bool read_prefixes(const struct reader *r, const char *key, char **texts, unsigned count,
 	bool host_bits_zero, struct pe_prefix *prefixes, unsigned most, unsigned *prefix_count)
@@ -765,7 +643,8 @@ static bool read_all(const struct reader *r, const struct raw_config *raw, struc
 	for (unsigned i = 0; i < c->source_count; i++)
 		c->sources[i].level = c->level;
 	return (!raw_has(r->file, "sources") || read_sources(r, raw, c)) &&
-		(!raw_has(r->file, "spaces") || read_spaces(r, raw, c));
+		(!raw_has(r->file, "spaces") || read_spaces(r, raw, c)) &&
+		(!raw_has(r->file, "views") || pe_config_read_views(r, &raw->views, c));
 }
 
 static void set_defaults(struct pe_config *c)
@@ -790,7 +669,9 @@ static void set_defaults(struct pe_config *c)
 		.door = {.burst_s = 1},
 		.load = {.factor = 4},
 		.log_level = PE_LOG_INFO,
-		.engine = {.entity_count_max = 200000, .fence_count_max = 1024},
+		.engine = {.entity_count_max = 200000,
+			.fence_count_max = 1024,
+			.views = {.epoch_ms = PE_EPOCH_MS}},
 	};
 	(void)pe_prefix_parse("127.0.0.0/8", true, &loopback[0]);
 	(void)pe_prefix_parse("::1/128", true, &loopback[1]);
@@ -862,4 +743,5 @@ void pe_config_free(struct pe_config *config)
 	for (unsigned i = 0; i < config->eal_argument_count; i++)
 		free(config->eal_arguments[i]);
 	config->eal_argument_count = 0;
+	pe_config_free_views(config);
 }

@@ -83,7 +83,13 @@ struct pe_config {
 	struct pe_door_config door;
 	struct pe_load_rules load;
 	struct pe_engine_config engine;
+	struct pe_config_views *views; // owned; NULL: no policies
 };
+
+// Gives the principals that policies name their numbers (pe_peer.principal), before the engine is created. number: of a name, 0 =
+// there is nobody of that name; NULL: nobody has a number. PE_INVALID: "file:line: key: what".
+[[nodiscard]] enum pe_status pe_config_number_principals(struct pe_config *config,
+	uint32_t (*number)(void *context, const char *name), void *context, struct pe_error *error);
 
 // path NULL = the embedded default. On failure error->status is PE_INVALID (the configuration) or PE_IO (the file
 // cannot be read) and error->text is "file:line: key: what". Free with pe_config_free, also after a failure.

@@ -1,4 +1,5 @@
 #include "config_yaml.h"
+#include "policy/views.h"
 #include "yaml_schema.h"
 
 #define LIST_MAX 64
@@ -175,7 +176,49 @@ static const cyaml_schema_value_t space_value = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_space, space_fields),
 };
 
+static const cyaml_schema_field_t view_area_fields[] = {
+	TEXTS_MAX(raw_view_area, low, 3),
+	TEXTS_MAX(raw_view_area, high, 3),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t view_policy_fields[] = {
+	TEXT(raw_view_policy, name),
+	TEXT(raw_view_policy, space),
+	TEXTS_MAX(raw_view_policy, visibility, 4),
+	TEXTS_MAX(raw_view_policy, types, 5),
+	TEXT(raw_view_policy, id_prefix),
+	CYAML_FIELD_MAPPING_PTR("area", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+		struct raw_view_policy, area, view_area_fields),
+	TEXT(raw_view_policy, everyone),
+	TEXTS_MAX(raw_view_policy, allow, PE_POLICY_PRINCIPALS_MAX),
+	TEXTS_MAX(raw_view_policy, deny, PE_POLICY_PRINCIPALS_MAX),
+	TEXT(raw_view_policy, from),
+	TEXT(raw_view_policy, until),
+	TEXT(raw_view_policy, anonymous),
+	TEXT(raw_view_policy, details),
+	TEXT(raw_view_policy, velocity),
+	TEXT(raw_view_policy, grid_m),
+	TEXT(raw_view_policy, planar_laplace_m),
+	TEXT(raw_view_policy, k_anonymity),
+	TEXT(raw_view_policy, area_m),
+	TEXT(raw_view_policy, ttl_max_ms),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t view_policy_value = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_view_policy, view_policy_fields),
+};
+
+static const cyaml_schema_field_t views_fields[] = {
+	TEXT(raw_views, epoch_ms),
+	CYAML_FIELD_SEQUENCE("policies", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw_views,
+		policies, &view_policy_value, 0, LIST_MAX),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t config_fields[] = {
+	CYAML_FIELD_MAPPING("views", CYAML_FLAG_OPTIONAL, struct raw_config, views, views_fields),
 	CYAML_FIELD_MAPPING(
 		"workers", CYAML_FLAG_OPTIONAL, struct raw_config, workers, workers_fields),
 	CYAML_FIELD_MAPPING(

@@ -75,7 +75,27 @@ struct raw_space {
 	unsigned home_count;
 };
 
+struct raw_view_area {
+	char **low, **high;
+	unsigned low_count, high_count;
+};
+
+struct raw_view_policy {
+	char *name, *space, *id_prefix, *everyone, *from, *until, *anonymous, *details, *velocity,
+		*grid_m, *planar_laplace_m, *k_anonymity, *area_m, *ttl_max_ms;
+	char **visibility, **types, **allow, **deny;
+	unsigned visibility_count, types_count, allow_count, deny_count;
+	struct raw_view_area *area;
+};
+
+struct raw_views {
+	char *epoch_ms;
+	struct raw_view_policy *policies;
+	unsigned policies_count;
+};
+
 struct raw_config {
+	struct raw_views views;
 	struct raw_workers workers;
 	struct raw_memory memory;
 	struct raw_limits limits;

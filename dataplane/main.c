@@ -280,7 +280,8 @@ static void wait_for_the_end(struct pe_workers *workers, const sigset_t *set, un
 	}
 }
 
-static int run(const struct pe_config *config, const struct options *options)
+static int run(
+	const struct pe_config *config, struct pe_trust *trust, const struct options *options)
 {
 	static struct pe_workers workers;
 	struct pe_error error = {0};
@@ -288,6 +289,7 @@ static int run(const struct pe_config *config, const struct options *options)
 	sigset_t signals;
 
 	workers.config = config;
+	workers.trust = trust;
 	block_signals(&signals);
 	status = pe_eal_start(config, &error);
 	if (status != PE_OK)
@@ -296,7 +298,7 @@ static int run(const struct pe_config *config, const struct options *options)
 	if (status != PE_OK)
 		goto stop_eal;
 	pe_engine_print_plan(workers.engine, stderr);
-	status = pe_trust_open(config, workers.engine, &workers.trust, &error);
+	status = pe_trust_open(workers.trust, workers.engine, &error);
 	if (status != PE_OK)
 		goto close_sources;
 	if (workers.trust)
@@ -336,10 +338,12 @@ close_sources:
 		workers.sources[i]->ops->close(workers.sources[i]);
 	pe_trust_close(workers.trust);
 	pe_door_destroy(workers.door);
+	workers.trust = NULL;
 	pe_engine_destroy(workers.engine);
 stop_eal:
 	pe_eal_stop();
 end:
+	pe_trust_close(workers.trust);
 	if (status != PE_OK)
 		pe_log(PE_LOG_ERROR, "%s", error.text);
 	else
@@ -350,6 +354,7 @@ end:
 int main(int argc, char **argv)
 {
 	static struct pe_config config;
+	struct pe_trust *trust = NULL;
 	struct options options = {0};
 	struct pe_error error = {0};
 	enum pe_status status;
@@ -360,16 +365,19 @@ int main(int argc, char **argv)
 	if (options.doctor)
 		return pe_doctor(stdout);
 	status = pe_config_load(options.config, &config, &error);
+	if (status == PE_OK)
+		status = pe_trust_load(&config, &trust, &error);
 	if (status == PE_OK && options.check_config)
-		status = pe_trust_check(&config, &error);
+		status = pe_trust_check(trust, &error);
 	if (status != PE_OK) {
 		pe_log(PE_LOG_ERROR, "%s", error.text);
 		code = status == PE_IO ? EX_NOINPUT : exit_code(status);
 	} else if (options.check_config) {
 		printf("%s: ok\n", config.file);
+		pe_trust_close(trust);
 	} else {
 		pe_log_set_level(config.log_level);
-		code = run(&config, &options);
+		code = run(&config, trust, &options);
 	}
 	pe_config_free(&config);
 	return code;

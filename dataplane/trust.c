@@ -24,21 +24,6 @@ struct pe_trust {
 	struct pe_gate_mail *mail; // NULL: one worker
 };
 
-enum pe_status pe_trust_check(const struct pe_config *config, struct pe_error *error)
-{
-	struct pe_principals *directory = NULL;
-	struct pe_keyring *keyring = NULL;
-	enum pe_status status = PE_OK;
-
-	if (config->keyring[0])
-		status = pe_keyring_load(config->keyring, &keyring, error);
-	if (keyring)
-		status = pe_guard_directory(keyring, NULL, &config->engine, &directory, error);
-	pe_principals_destroy(directory);
-	pe_keyring_destroy(keyring);
-	return status;
-}
-
 // What the keyring's principals may do, under the numbers that their messages carry.
 static enum pe_status make_directory(const struct pe_trust *t, const struct pe_keyring *keyring,
 	struct pe_principals **directory, struct pe_error *error)
@@ -137,16 +122,33 @@ static enum pe_status make_gates(
 	return status;
 }
 
-enum pe_status pe_trust_open(const struct pe_config *config, struct pe_engine *engine,
-	struct pe_trust **trust, struct pe_error *error)
+// For pe_config_number_principals. A name that several go by is nobody's: it must not let in the wrong one.
+static uint32_t number_of(void *context, const char *name)
 {
-	struct pe_principals *directory;
+	const struct pe_keyring *keyring = context;
+	uint32_t number = 0;
+
+	for (uint32_t i = 0; i < pe_keyring_principal_count(keyring); i++) {
+		const struct pe_principal *p = pe_keyring_principal(keyring, i);
+
+		if (strcmp(p->name, name) != 0)
+			continue;
+		if (number)
+			return 0;
+		number = 1 + p->number;
+	}
+	return number;
+}
+
+enum pe_status pe_trust_load(
+	struct pe_config *config, struct pe_trust **trust, struct pe_error *error)
+{
 	struct pe_trust *t;
 	enum pe_status status;
 
 	*trust = NULL;
 	if (!config->keyring[0])
-		return PE_OK;
+		return pe_config_number_principals(config, NULL, NULL, error);
 	t = calloc(1, sizeof *t);
 	if (t)
 		t->roster = pe_roster_create();
@@ -156,18 +158,41 @@ enum pe_status pe_trust_open(const struct pe_config *config, struct pe_engine *e
 		return error->status = PE_NO_MEMORY;
 	}
 	t->config = config;
-	t->engine = engine;
 	status = load(t, &t->keyring, error);
 	if (status == PE_OK)
-		status = make_directory(t, t->keyring, &directory, error);
-	if (status == PE_OK)
-		status = give_directory(t, directory, error);
-	if (status == PE_OK)
-		status = make_gates(t, engine, error);
+		status = pe_config_number_principals(config, number_of, t->keyring, error);
 	if (status == PE_OK)
 		*trust = t;
 	else
 		pe_trust_close(t);
+	return status;
+}
+
+enum pe_status pe_trust_check(const struct pe_trust *t, struct pe_error *error)
+{
+	struct pe_principals *directory;
+	enum pe_status status;
+
+	if (!t)
+		return PE_OK;
+	status = make_directory(t, t->keyring, &directory, error);
+	pe_principals_destroy(directory);
+	return status;
+}
+
+enum pe_status pe_trust_open(struct pe_trust *t, struct pe_engine *engine, struct pe_error *error)
+{
+	struct pe_principals *directory;
+	enum pe_status status;
+
+	if (!t)
+		return PE_OK;
+	t->engine = engine;
+	status = make_directory(t, t->keyring, &directory, error);
+	if (status == PE_OK)
+		status = give_directory(t, directory, error);
+	if (status == PE_OK)
+		status = make_gates(t, engine, error);
 	return status;
 }
 

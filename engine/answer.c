@@ -272,7 +272,7 @@ ALWAYS_INLINE bool prepare_query(struct pe_worker *w, const struct pe_space_entr
 	const struct pe_wire_view *view, unsigned query, const struct pe_peer *peer,
 	const uint8_t **extension)
 {
-	static const struct pe_asker askers[2] = {{.trusted = false}, {.trusted = true}};
+	const struct pe_asker asker = pe_asker_of(w->engine, s, peer, w->wall_ms);
 	struct pe_wire_query *q = pe_query_next(&w->query);
 	struct pe_query_known known;
 	enum pe_reason reason;
@@ -283,11 +283,11 @@ ALWAYS_INLINE bool prepare_query(struct pe_worker *w, const struct pe_space_entr
 	reason = pe_wire_check_query(q, s->limits.geodetic);
 	if (__builtin_expect(s->authorizes, 0) && !reason)
 		reason = pe_authorize_query(w, s, peer, q, *extension, false);
-	known = pe_predict_known(s, q);
+	known = pe_predict_known(s, q, &asker);
 	if (reason)
 		pe_query_refuse(&w->query, reason);
 	else
-		pe_query_prepare(&w->query, &s->space, &s->rules, &askers[peer->trusted],
+		pe_query_prepare(&w->query, &s->space, &s->rules, &asker,
 			(struct pe_instant){w->tick, w->wall_ms}, &known, *extension);
 	if (q->flags & PE_QUERY_HAS_EXTENSION)
 		*extension += q->extension_bytes;

@@ -55,7 +55,7 @@ static enum pe_reason explain(struct pe_worker *w, const struct pe_message *m,
 	const struct pe_wire_view *view, const struct pe_space_entry *s,
 	struct pe_wire_explanation *e)
 {
-	static const struct pe_asker askers[2] = {{.trusted = false}, {.trusted = true}};
+	const struct pe_asker asker = pe_asker_of(w->engine, s, &m->peer, w->wall_ms);
 	struct pe_explain_subject subject = {.handle = PE_HANDLE_NONE};
 	struct pe_query_known known;
 	struct pe_wire_query *q;
@@ -84,9 +84,9 @@ static enum pe_reason explain(struct pe_worker *w, const struct pe_message *m,
 		reason = pe_authorize_query(w, s, &m->peer, q, view->records + sizeof *q, true);
 	if (reason)
 		return reason;
-	known = pe_predict_known(s, q);
+	known = pe_predict_known(s, q, &asker);
 	find(w, &subject);
-	return pe_explain(&w->query, &s->space, &s->rules, &askers[m->peer.trusted],
+	return pe_explain(&w->query, &s->space, &s->rules, &asker,
 		(struct pe_instant){w->tick, w->wall_ms}, &known, view->records + sizeof *q,
 		&subject, e);
 }

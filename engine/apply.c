@@ -2,6 +2,7 @@
 // those that come from other workers. Every record that enters leaves by exactly one of applied, coalesced,
 // refused(reason), dropped(reason) — here, in batch.c, on the worker that it is handed to, or when what it waits for has happened.
 #include "apply.h"
+#include "veil.h"
 
 static struct pe_wire_ack_record *ack_of(struct pe_worker *w, const struct pe_change *c)
 {
@@ -245,8 +246,9 @@ __attribute__((noinline)) static void taken_owned(
 	pe_count(&w->counters, PE_COUNTER_believed, believed);
 }
 
+// stands: its place is that of an epoch of noise.
 static void own(struct pe_worker *w, const struct pe_change *c, const struct pe_place *place,
-	uint32_t handle, bool superseded)
+	uint32_t handle, bool superseded, bool stands)
 {
 	const struct pe_space_entry *s = &w->engine->spaces[c->space];
 	struct pe_record *r = pe_apply_record(w, handle);
@@ -309,7 +311,11 @@ static void own(struct pe_worker *w, const struct pe_change *c, const struct pe_
 	memcpy(&p, words, sizeof p);
 	if (keeps)
 		p.attributes |= pe_details_bits(w, c, handle, &next);
-	if (there && (cap_ms || s->thresholds)) {
+	if (stands)
+		p.time_ms = pe_veil_epoch_ms(w);
+	// Who sees it is never held back.
+	if (there && !stands && !pe_audience_differs(p.attributes, r->shown.attributes) &&
+		(cap_ms || s->thresholds)) {
 		struct pe_pending *node = pe_own_node(w, handle, false);
 		bool capped = cap_ms && node && (node->flags & PE_PENDING_CAP) &&
 			(int32_t)(node->cap_until - w->tick) > 0;
@@ -378,21 +384,51 @@ __attribute__((noinline)) static void own_scoped(struct pe_worker *w, const stru
 	if (reason && !superseded)
 		pe_apply_refuse(w, c, reason, NULL);
 	else if (rounded && !reason)
-		own(w, &copy, &at, handle, superseded);
+		own(w, &copy, &at, handle, superseded, false);
 	else
-		own(w, c, place, handle, superseded);
+		own(w, c, place, handle, superseded, false);
+}
+
+static bool detailed(const struct pe_worker *w, const struct pe_change *c, uint32_t handle)
+{
+	uint32_t status =
+		atomic_load_explicit(&pe_apply_record(w, handle)->status, memory_order_relaxed);
+
+	return (c->kind == PE_CHANGE_DETAILED) | !!(status & PE_STATUS_DETAILS);
+}
+
+// First what its audience may know of the place, then its scope.
+__attribute__((noinline)) static void own_veiled(struct pe_worker *w, const struct pe_change *c,
+	const struct pe_place *place, uint32_t handle, bool superseded)
+{
+	struct pe_change veiled = *c;
+	struct pe_place at = *place;
+	bool rounded, stands;
+	enum pe_reason reason;
+
+	stands = pe_veil_own(w, handle, &veiled, &at, &reason);
+	if (!reason && detailed(w, c, handle))
+		reason = pe_scope_round(w, &veiled, &at, handle, &rounded);
+	if (!reason)
+		pe_veil_note(&w->engine->spaces[c->space], pe_audience_of(c->update.attributes),
+			&veiled.update);
+	// The place that a scope has found is one of the space's own layer.
+	at.key = pe_views_key(&w->engine->views, c->space, c->update.attributes, at.key);
+	if (reason)
+		pe_apply_refuse(w, c, reason, NULL);
+	else
+		own(w, &veiled, &at, handle, superseded, stands);
 }
 
 void pe_apply_own(struct pe_worker *w, const struct pe_change *c, const struct pe_place *place,
 	uint32_t handle, bool superseded)
 {
-	uint32_t status =
-		atomic_load_explicit(&pe_apply_record(w, handle)->status, memory_order_relaxed);
-
-	if (__builtin_expect((c->kind == PE_CHANGE_DETAILED) | !!(status & PE_STATUS_DETAILS), 0))
+	if (__builtin_expect(c->update.attributes & PE_PUBLISHED_VEILED, 0))
+		own_veiled(w, c, place, handle, superseded);
+	else if (__builtin_expect(detailed(w, c, handle), 0))
 		own_scoped(w, c, place, handle, superseded);
 	else
-		own(w, c, place, handle, superseded);
+		own(w, c, place, handle, superseded, false);
 }
 
 // Where a change belongs that no record here answers for: to its partition's worker; on it, to a new entity.

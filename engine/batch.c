@@ -62,6 +62,7 @@ static bool covers(const struct pe_batch *b, unsigned later, unsigned earlier, u
 
 	return l->incarnation == e->incarnation && l->update.sequence > e->update.sequence &&
 		l->time_ms >= e->time_ms && l->space == e->space &&
+		!pe_audience_differs(l->update.attributes, e->update.attributes) &&
 		l->update.entity_type != PE_ENTITY_STATIC &&
 		l->update.entity_type != PE_ENTITY_RECURRING &&
 		e->update.entity_type != PE_ENTITY_STATIC &&

@@ -10,14 +10,13 @@ double pe_coalesce_moved_square(const struct pe_space *space, const struct pe_re
 	struct pe_units a, b;
 	double d[3], square = 0;
 
-	if (r->key == place->key)
+	// Whichever the layers: the caller knows that it is one space.
+	if (((r->key ^ place->key) & ~PE_KEY_LAYER_MASK) == 0)
 		return pe_coalesce_in_cell(
 			       space, own->word, place->word, position[2] - own->position[2]) *
 			space->unit_m * space->unit_m;
 	a = pe_place_units(r->key, own->word);
 	b = pe_place_units(place->key, place->word);
-	if (PE_KEY_SPACE(r->key) != PE_KEY_SPACE(place->key))
-		return INFINITY;
 	if (a.frame != b.frame) { // rare: across a border between frames
 		d[0] = pe_space_distance(space, own->position, position, true);
 		return d[0] * d[0];

@@ -137,6 +137,11 @@ static enum pe_status prepare_guard(struct pe_space_entry *s, const struct pe_sp
 
 static enum pe_status prepare_spaces(struct pe_engine *e, struct pe_error *error)
 {
+	e->seen = calloc(
+		// cold: at start
+		(size_t)e->config.space_count * PE_AUDIENCES_MAX, sizeof *e->seen);
+	if (!e->seen)
+		return fail(error, PE_NO_MEMORY, "no memory for %u spaces", e->config.space_count);
 	for (unsigned i = 0; i < e->config.space_count; i++) {
 		struct pe_space_entry *s = &e->spaces[i];
 		const struct pe_space_policy *p = &e->config.spaces[i];
@@ -175,6 +180,13 @@ static enum pe_status prepare_spaces(struct pe_engine *e, struct pe_error *error
 			.precision_max_m = p->precision_max_m,
 		};
 		s->ordinary = pe_wire_ordinary_make(&s->limits);
+		s->rules.views = &e->views;
+		s->veils = pe_views_watch_all(&e->views, i);
+		if (s->veils) // no coordinate is within it: each update is looked at
+			s->ordinary.position_max[0] = -1;
+		s->audience = &e->seen[(size_t)i * PE_AUDIENCES_MAX];
+		for (unsigned a = 0; a < PE_AUDIENCES_MAX; a++)
+			atomic_init(&s->audience[a].speed_seen, PE_WIRE_SPEED_LANES);
 		for (unsigned type = 0; type < 5; type++) {
 			s->rules.decay_ms[type] = p->decay_ms[type];
 			s->rules.decays |= type && p->decay_ms[type];
@@ -331,6 +343,14 @@ enum pe_status pe_engine_create(
 		goto failed;
 	e->config = *config;
 	fill_defaults(&e->config);
+	status = pe_views_make(&e->views, &config->views, config->space_count, error);
+	if (status != PE_OK)
+		goto failed;
+	if (e->views.crowds)
+		status = pe_crowd_make(&e->crowd, error);
+	if (status != PE_OK)
+		goto failed;
+	e->other_bytes += e->crowd.memory.mapped_bytes;
 	status = prepare_spaces(e, error);
 	if (status != PE_OK)
 		goto failed;
@@ -391,6 +411,9 @@ void pe_engine_destroy(struct pe_engine *engine)
 	for (unsigned i = 0; engine->workers && i < engine->config.worker_count; i++)
 		destroy_worker(engine->workers[i]);
 	free(engine->workers);
+	pe_crowd_unmake(&engine->crowd);
+	pe_views_unmake(&engine->views);
+	free(engine->seen);
 	pe_watch_destroy_shared(engine);
 	pe_memory_unmap(&engine->ring_memory);
 	free(engine->rings);
@@ -527,6 +550,8 @@ bool pe_engine_control(struct pe_engine *engine)
 	bool grid = pe_grid_control(engine->grid) != 0;
 
 	wanted |= pe_authorize_control(&engine->directory);
+	if (engine->views.crowds)
+		pe_crowd_prepare(&engine->crowd, engine->views.epoch_ms);
 	if (!wanted && !grid)
 		return false;
 	pe_rcu_synchronize();

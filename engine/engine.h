@@ -9,6 +9,7 @@
 #include "base/counters.h"
 #include "base/limits.h"
 #include "base/status.h"
+#include "policy/views.h"
 #include "space/space.h"
 #include "wire/wire.h"
 
@@ -105,6 +106,7 @@ struct pe_engine_config {
 	uint32_t principal_subscription_max;
 	// the most that pe_worker_set_load may multiply thresholds by, 1 … PE_COARSE_MAX; 0 = 1. Questions about a moment look as much further
 	uint32_t coarse_max;
+	struct pe_views_config views; // read while the engine is created
 	unsigned space_count;
 	struct pe_space_policy spaces[PE_SPACES_MAX];
 };

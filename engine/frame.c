@@ -219,6 +219,8 @@ static uint32_t find(
 	status = atomic_load_explicit(&r->status, memory_order_acquire);
 	if (PE_STATUS_LIFE(status) != PE_LIFE_THERE || PE_STATUS_SPACE(status) != space ||
 		!pe_record_read(r, t->drafts, shown, LATCH_TRIES) ||
+		// Where its children are would tell where it is, and that it is.
+		(shown->attributes & PE_PUBLISHED_VEILED) ||
 		(int32_t)(w->tick - shown->expiry_tick) >= 0)
 		return PE_HANDLE_NONE;
 	return handle;

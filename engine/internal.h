@@ -16,6 +16,7 @@
 #include "parcel.h"
 #include "places.h"
 #include "plausible.h"
+#include "policy/crowd.h"
 #include "wire/decode.h"
 #include "wire/encode.h"
 #include "wire/half.h"
@@ -31,6 +32,12 @@
 #define PE_HELD_BATCH (PE_BURST_MAX * PE_UPDATE_COUNT_MAX)
 #define PE_ACKS_MAX   (PE_BURST_MAX * PE_WITHDRAW_COUNT_MAX)
 
+// The largest that was seen of the veiled ones, by audience; written: any worker, growing; read: queries
+struct pe_audience_seen {
+	_Atomic uint64_t speed_seen;
+	_Atomic uint32_t precision_seen;
+};
+
 struct pe_space_entry {
 	struct pe_space space;
 	struct pe_space_policy policy; // defaults filled in
@@ -44,10 +51,13 @@ struct pe_space_entry {
 	bool limits_speed;
 	uint32_t frequencies; // those of pe_wire_frequencies that make an update more than plain
 	uint8_t way;          // enum pe_change_way: of an update that asks for nothing else
+	// a policy may concern an update that asks for nothing: none is ordinary
+	bool veils;
 	// bits of the largest precision seen; written: any worker, growing; read: queries
 	_Atomic uint32_t precision_seen;
 	// the largest velocity seen along each axis, in lanes (wire/ordinary.h); written: any worker, growing; read: queries
 	_Atomic uint64_t speed_seen;
+	struct pe_audience_seen *audience; // PE_AUDIENCES_MAX
 	// how far from where it is seen a STATIC entity, and another, may be for a threshold, by power mode
 	float hidden_m[2][4];
 };
@@ -145,6 +155,9 @@ struct pe_engine {
 	struct pe_table table;
 	struct pe_grid *grid;
 	struct pe_places places;
+	struct pe_views views;
+	struct pe_crowd crowd;
+	struct pe_audience_seen *seen; // of all spaces, PE_AUDIENCES_MAX each
 	struct pe_space_entry spaces[PE_SPACES_MAX];
 	bool covers;   // the way of one of them is PE_WAY_COVERED or PE_WAY_COURSE
 	bool holds;    // one of them may hold states back by it
@@ -209,9 +222,22 @@ double pe_predict_needed_m(const struct pe_worker *w, uint32_t handle);
 uint32_t pe_predict_silence_ms(const struct pe_change *c, const struct pe_prediction *x);
 // The fastest that is in a space, at most PE_PREDICT_SPEED_MAX_MPS. Any thread.
 float pe_predict_fastest(const struct pe_space_entry *s);
-// What a query of a space has to know of all that is in it. Any thread.
+// The asker that a peer is in a space. Any thread.
+static inline struct pe_asker pe_asker_of(const struct pe_engine *e, const struct pe_space_entry *s,
+	const struct pe_peer *peer, uint64_t wall_ms)
+{
+	struct pe_asker asker = {.trusted = peer->trusted, .principal = peer->principal};
+
+	if (__builtin_expect(atomic_load_explicit(&s->rules.present, memory_order_relaxed) != 0, 0))
+		asker.sees = pe_views_sees(&e->views, peer->principal, wall_ms);
+	return asker;
+}
+// The audiences of a space that an asker has to look at, and what he then has to know besides.
+void pe_predict_known_veiled(const struct pe_space_entry *s, const struct pe_wire_query *q,
+	uint32_t audiences, struct pe_query_known *known);
+// What a query of a space has to know of all that is in it that the asker may see. Any thread.
 static inline struct pe_query_known pe_predict_known(
-	const struct pe_space_entry *s, const struct pe_wire_query *q)
+	const struct pe_space_entry *s, const struct pe_wire_query *q, const struct pe_asker *asker)
 {
 	uint32_t seen_bits = atomic_load_explicit(&s->precision_seen, memory_order_relaxed);
 	struct pe_query_known known = {
@@ -220,6 +246,10 @@ static inline struct pe_query_known pe_predict_known(
 	memcpy(&known.precision_max_m, &seen_bits, sizeof known.precision_max_m);
 	if (q->flags & PE_QUERY_HAS_EXTENSION)
 		known.speed_max_mps = pe_predict_fastest(s);
+	if (__builtin_expect(asker->sees != 0, 0))
+		pe_predict_known_veiled(s, q,
+			asker->sees & atomic_load_explicit(&s->rules.present, memory_order_relaxed),
+			&known);
 	return known;
 }
 // How far apart from what is seen thresholds may hold a STATIC entity, and another, with a power mode.
@@ -269,7 +299,7 @@ static inline double pe_coalesce_in_cell(
 	}
 	return square;
 }
-// Squared metres between what is published and a new place; infinity across spaces.
+// Squared metres between what is published and a new place in the same space.
 double pe_coalesce_moved_square(const struct pe_space *space, const struct pe_record *r,
 	const struct pe_published *own, const struct pe_place *place, const double position[3]);
 // Is the state below every threshold that its space sets? node: the entity's, or NULL. x: what the prediction said of it, where

@@ -231,6 +231,11 @@ void pe_own_refresh(struct pe_worker *w, uint32_t handle, uint32_t expiry_tick)
 
 static void publish_record(struct pe_worker *w, uint32_t handle, const struct pe_published *state)
 {
+	// To those who see it no more it is gone, whatever it is to others.
+	if (__builtin_expect(w->watching, 0) &&
+		pe_audience_differs(
+			w->engine->table.records[handle].shown.attributes, state->attributes))
+		pe_watch_gone(w, handle);
 	pe_record_publish(&w->engine->table.records[handle], pe_own_draft(w), state);
 	pe_own_forget_held(w, handle);
 	pe_watch_shown(w, handle);
@@ -587,6 +592,8 @@ static void publish_held(struct pe_worker *w, uint32_t handle)
 	assert(reason == PE_REASON_none); // it was found when it was held
 	(void)reason;
 	state.word = place.word;
+	place.key = pe_views_key(
+		&w->engine->views, PE_STATUS_SPACE(status), state.attributes, place.key);
 	if (place.key != r->key) {
 		publish_held_elsewhere(w, handle, &state, place.key, status & PE_STATUS_COURSE);
 		return;

@@ -1,4 +1,4 @@
-#include "internal.h"
+#include "veil.h"
 
 #include <math.h>
 
@@ -119,6 +119,15 @@ static bool possible(
 		       !from.height_unknown && !to.height_unknown) <= way_m;
 }
 
+// By how much a place that was published, or is about to be, may lie beside the true one: precision has it in it. What is above what a
+// result can say is not known.
+static float veil_slack(uint16_t attributes, float precision_m)
+{
+	if (!(attributes & (PE_PUBLISHED_ROUNDED | PE_PUBLISHED_VEILED)))
+		return 0;
+	return precision_m < PE_VEIL_PRECISION_MOST_M ? precision_m : INFINITY;
+}
+
 static bool unknown_height(uint16_t attributes)
 {
 	return attributes & PE_ATTRIBUTE_HEIGHT_UNKNOWN;
@@ -140,7 +149,7 @@ static struct fix newest(
 	if (r->pending != PE_HANDLE_NONE && (w->pending.nodes[r->pending].flags & PE_PENDING_STATE))
 		p = &w->pending.nodes[r->pending].state;
 	fix = (struct fix){p->position, p->entity_type, unknown_height(p->attributes),
-		p->attributes & PE_PUBLISHED_ROUNDED ? p->precision_m : 0};
+		veil_slack(p->attributes, p->precision_m)};
 	if (status & PE_STATUS_HELD)
 		fix.position = pe_record_held(r)->position;
 	return fix;
@@ -194,8 +203,10 @@ enum pe_reason pe_plausible_check(
 	if ((c->update.attributes & PE_ATTRIBUTE_RELOCATION) && (c->powers & PE_POWER_RELOCATE))
 		return PE_REASON_none;
 	from = newest(w, c, handle, &elapsed_ms);
-	// Of an entity whose scope rounds, the precision of a place says by how much: it has it in it.
-	to.slack_m = from.slack_m > 0 ? c->update.precision_m : 0;
+	// A scope that rounded what is published rounded this, too.
+	to.slack_m = veil_slack(c->update.attributes |
+			(w->engine->table.records[handle].shown.attributes & PE_PUBLISHED_ROUNDED),
+		c->update.precision_m);
 	if (possible(s, from, to, elapsed_ms))
 		return PE_REASON_none;
 	suspect = find(&w->suspects, handle);

@@ -114,14 +114,37 @@ uint32_t pe_predict_silence_ms(const struct pe_change *c, const struct pe_predic
 	return ms < 1 ? 1 : (uint32_t)ms;
 }
 
-float pe_predict_fastest(const struct pe_space_entry *s)
+static float fastest(uint64_t lanes)
 {
-	uint64_t lanes = atomic_load_explicit(&s->speed_seen, memory_order_relaxed);
 	double v[3];
 
 	for (unsigned i = 0; i < 3; i++)
 		v[i] = (double)pe_half_to_float((uint16_t)(lanes >> 16 * i & 0x7FFF));
 	return (float)pe_motion_speed(v);
+}
+
+void pe_predict_known_veiled(const struct pe_space_entry *s, const struct pe_wire_query *q,
+	uint32_t audiences, struct pe_query_known *known)
+{
+	for (; audiences; audiences &= audiences - 1) {
+		unsigned a = (unsigned)__builtin_ctz(audiences);
+		uint32_t bits =
+			atomic_load_explicit(&s->audience[a].precision_seen, memory_order_relaxed);
+		float precision_m,
+			speed_mps = fastest(atomic_load_explicit(
+				&s->audience[a].speed_seen, memory_order_relaxed));
+
+		memcpy(&precision_m, &bits, sizeof precision_m);
+		if (precision_m > known->veiled_precision_max_m)
+			known->veiled_precision_max_m = precision_m;
+		if ((q->flags & PE_QUERY_HAS_EXTENSION) && speed_mps > known->speed_max_mps)
+			known->speed_max_mps = speed_mps;
+	}
+}
+
+float pe_predict_fastest(const struct pe_space_entry *s)
+{
+	return fastest(atomic_load_explicit(&s->speed_seen, memory_order_relaxed));
 }
 
 void pe_predict_hidden(const struct pe_space_policy *p, unsigned mode, float hidden_m[2][4])

@@ -43,9 +43,12 @@ enum pe_reason pe_scope_round(struct pe_worker *w, struct pe_change *c, struct p
 	within_m = (float)pe_space_round(&s->space, (double)resolution_m,
 		!(c->update.attributes & PE_ATTRIBUTE_HEIGHT_UNKNOWN), c->update.position);
 	c->update.precision_m += within_m;
-	if (c->update.precision_m > s->limits.precision_max_m)
-		return PE_REASON_precision;
-	pe_note_precision(s, c->update.precision_m);
+	// Of the veiled ones nothing bounds the walks of those who may not see them; and what their audience is told may be rougher.
+	if (!(c->update.attributes & PE_PUBLISHED_VEILED)) {
+		if (c->update.precision_m > s->limits.precision_max_m)
+			return PE_REASON_precision;
+		pe_note_precision(s, c->update.precision_m);
+	}
 	return pe_space_locate(&s->space, c->update.position, place);
 }
 

@@ -259,12 +259,13 @@ static struct pe_instant now_of(const struct pe_worker *w)
 	return (struct pe_instant){w->tick, w->wall_ms};
 }
 
-// The view of an entity that this worker owns and that is there.
+// The view of an entity that this worker owns and that is there, of those audiences.
 enum seen { SEEN_NOT, SEEN_HIDDEN, SEEN };
 
-static enum seen view_of(const struct pe_worker *w, uint32_t handle, struct pe_view *view)
+static enum seen view_of(
+	const struct pe_worker *w, uint32_t sees, uint32_t handle, struct pe_view *view)
 {
-	static const struct pe_asker asker = {.trusted = true};
+	const struct pe_asker asker = {.trusted = true, .sees = sees};
 	const struct pe_table *t = &w->engine->table;
 	const struct pe_record *r = &t->records[handle];
 	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
@@ -275,7 +276,7 @@ static enum seen view_of(const struct pe_worker *w, uint32_t handle, struct pe_v
 		!pe_view_build(&asker, r, &r->shown, w->tick, view))
 		return SEEN_NOT;
 	rules = &w->engine->spaces[PE_STATUS_SPACE(status)].rules;
-	if (!(r->shown.attributes & PE_PUBLISHED_MORE) && !rules->decays)
+	if (!(r->shown.attributes & PE_PUBLISHED_REST) && !rules->decays)
 		return SEEN;
 	return pe_view_complete(&t->details, handle, rules, w->tick, w->wall_ms, view) ?
 		SEEN :
@@ -314,6 +315,7 @@ static void tell(void *context, const struct pe_member_event *event)
 		(struct pe_watch_fence *)(uintptr_t)pe_fence_id(x->index, event->fence);
 	struct pe_watch_part *part = pe_watch_part(w, f);
 	struct pe_watch_message message = {.fence = f, .order = PE_WATCH_EVENT};
+	const struct pe_record *r;
 	struct pe_view view;
 	bool shown;
 
@@ -327,15 +329,20 @@ static void tell(void *context, const struct pe_member_event *event)
 		message.flags |= PE_EVENT_IN_SNAPSHOT;
 	if (x->in_correction)
 		message.flags |= PE_EVENT_CORRECTED;
+	r = &w->engine->table.records[event->handle];
+	if (__builtin_expect(r->shown.attributes & PE_PUBLISHED_VEILED, 0) &&
+		!pe_watch_shows(f, r->shown.attributes))
+		return; // whose hour is over: all is told anew behind a GAP
 	shown = event->cause != PE_CAUSE_GONE && event->cause != PE_CAUSE_ENDED &&
-		view_of(w, event->handle, &view) == SEEN;
+		view_of(w, pe_watch_sees(f), event->handle, &view) == SEEN;
 	if (shown) {
 		// Ages are of the moment that is told, which dwell times may have put off.
 		pe_stand_result(&f->stand, centre_of(f, part), &view,
 			(struct pe_instant){w->tick, message.time_ms}, &message.u.result);
 	} else {
 		memset(&message.u.result, 0, sizeof message.u.result);
-		memcpy(message.u.result.entity_id, w->engine->table.records[event->handle].id, 16);
+		pe_view_id(&w->engine->spaces[f->stand.space->index].rules, r, r->shown.attributes,
+			w->wall_ms, message.u.result.entity_id);
 	}
 	if (!pe_watch_send(w, &message))
 		pe_watch_lose(w, f);
@@ -378,9 +385,10 @@ static inline bool is_safe(const struct pe_worker *w, uint32_t handle)
 	const struct pe_safe_region *s = safe_of(w, handle);
 	const struct pe_record *r = &w->engine->table.records[handle];
 
-	return pe_safe_holds(s, w->watch->epoch, r->shown.word,
-		       w->engine->spaces[PE_KEY_SPACE(r->key)].space.z_shift) &&
-		r->shown.radius_m == 0.0f && !(r->shown.attributes & PE_PUBLISHED_MORE);
+	// What has no more than its record is in its space's own layer, too.
+	return !(r->shown.attributes & PE_PUBLISHED_REST) && r->shown.radius_m == 0.0f &&
+		pe_safe_holds(s, w->watch->epoch, r->shown.word,
+			w->engine->spaces[PE_KEY_SPACE(r->key)].space.z_shift);
 }
 
 // Another worker's record and region are its own to read.
@@ -413,9 +421,10 @@ struct look {
 	bool corrected;
 };
 
-// Drops the hits that the view does not pass. *plain: none of them may change its mind as long as the entity's reach is not limited.
-static unsigned take_hits(
-	struct pe_worker *w, const struct pe_view *view, unsigned count, bool *plain)
+// Drops the hits that the view does not pass. attributes: that are published. *plain: none of them may change its mind as long as the
+// entity's reach is not limited.
+static unsigned take_hits(struct pe_worker *w, const struct pe_view *view, uint16_t attributes,
+	unsigned count, bool *plain)
 {
 	struct pe_watch *x = w->watch;
 	unsigned kept = 0;
@@ -426,12 +435,15 @@ static unsigned take_hits(
 
 		*plain = *plain && x->hits[i].plain;
 		// Whatever is asked for: a scope may be among details.
-		if (x->hits[i].plain && view->shows.radius_m == 0.0f && !view->details) {
+		if (x->hits[i].plain && view->shows.radius_m == 0.0f && !view->details &&
+			!(attributes & PE_PUBLISHED_VEILED)) {
 			x->hits[kept++] = x->hits[i];
 			continue;
 		}
 		f = (struct pe_watch_fence *)(uintptr_t)pe_fence_id(x->index, x->hits[i].fence);
 		if (f->follows && memcmp(f->follow_id, view->id, 16) == 0)
+			continue;
+		if (!pe_watch_shows(f, attributes))
 			continue;
 		if (pe_stand_takes(&f->stand, centre_of(f, pe_watch_part(w, f)), view, now_of(w)))
 			x->hits[kept++] = x->hits[i];
@@ -452,6 +464,7 @@ static void look_one(struct pe_worker *w, const struct look *l, const struct pe_
 	struct pe_safe_region *safe = safe_of(w, l->handle);
 	double position[3], room = INFINITY;
 	struct pe_view view;
+	const uint16_t attributes = w->engine->table.records[l->handle].shown.attributes;
 	bool plain, all, refused = pe_safe_refused(safe, x->epoch);
 	unsigned count;
 
@@ -461,7 +474,7 @@ static void look_one(struct pe_worker *w, const struct look *l, const struct pe_
 	}
 	if (!refused)
 		pe_safe_forget(safe);
-	switch (view_of(w, l->handle, &view)) {
+	switch (view_of(w, UINT32_MAX, l->handle, &view)) {
 	case SEEN_NOT:
 		return;
 	case SEEN_HIDDEN:
@@ -474,13 +487,13 @@ static void look_one(struct pe_worker *w, const struct look *l, const struct pe_
 	count = seek->count ? pe_fence_look(x->index, seek, view.shows.word, position, x->hits,
 				      refused ? NULL : &room) :
 			      0;
-	count = take_hits(w, &view, count, &plain);
+	count = take_hits(w, &view, attributes, count, &plain);
 	x->in_correction = l->corrected;
 	all = pe_member_update(
 		x->members, l->handle, seek->key, view.shows.word, x->hits, count, w->tick);
 	x->in_correction = false;
 	if (refused || !all || !plain || view.shows.radius_m != 0.0f ||
-		w->engine->table.records[l->handle].shown.attributes & PE_PUBLISHED_MORE)
+		(attributes & PE_PUBLISHED_REST))
 		return;
 	room = fmin(room, pe_member_room(x->members, l->handle, seek->key, view.shows.word));
 	if (room == -INFINITY)
@@ -507,7 +520,7 @@ void pe_watch_look(struct pe_worker *w)
 		if (is_safe(w, x->touched[i]))
 			continue;
 		looks[count] = (struct look){x->touched[i], x->corrected[i]};
-		seeks[count].key = r->key;
+		seeks[count].key = pe_watch_open_key(r, status);
 		handles[count++] = x->touched[i];
 	}
 	x->touched_count = 0;
@@ -542,18 +555,19 @@ void pe_watch_start(struct pe_worker *w, struct pe_watch_fence *f, uint32_t hand
 	struct pe_view view;
 	double position[3];
 	enum pe_status status;
+	uint64_t key;
 
-	if (view_of(w, handle, &view) != SEEN ||
+	if (view_of(w, pe_watch_sees(f), handle, &view) != SEEN ||
 		(f->follows && memcmp(f->follow_id, view.id, 16) == 0))
 		return;
 	place_of(&view, position);
-	if (pe_fence_test(x->index, part->number, r->key, view.shows.word, position) !=
+	key = pe_watch_open_key(r, atomic_load_explicit(&r->status, memory_order_relaxed));
+	if (pe_fence_test(x->index, part->number, key, view.shows.word, position) !=
 			PE_FENCE_INSIDE ||
 		!pe_stand_takes(&f->stand, centre_of(f, part), &view, now_of(w)))
 		return;
 	x->in_snapshot = true;
-	status =
-		pe_member_start(x->members, part->number, handle, r->key, view.shows.word, w->tick);
+	status = pe_member_start(x->members, part->number, handle, key, view.shows.word, w->tick);
 	x->in_snapshot = false;
 	(void)status; // no room: it enters with its next update, if there is some then
 }

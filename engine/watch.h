@@ -90,6 +90,8 @@ struct pe_watch_fence {
 	bool follows;
 	bool payloads; // are told
 	uint8_t follow_id[16];
+	// audiences that its subscriber belongs to; written: the keeper, and then all begins anew; read: any worker
+	_Atomic uint32_t sees;
 	struct pe_member_rule rule;
 	uint32_t bytes; // of this piece of memory
 
@@ -172,6 +174,7 @@ struct pe_subscription {
 	uint32_t subscription_id, epoch, stream_id;
 	uint8_t space_id[16];
 	uint32_t next_named, next_free;
+	uint32_t sees; // audiences that the peer belongs to
 	float resolution_m;
 	uint32_t move_interval_ms, moves_tick; // MOVEs not before that
 	uint32_t lease_tick, linger_tick;
@@ -248,7 +251,8 @@ struct pe_watch {
 	const struct pe_hash_key *key; // of the index of entities
 	uint32_t kept;                 // subscriptions that are not free
 	uint32_t reviewed;             // the directory by which they may go on, by its generation
-	bool leaving;                  // the engine ends: its last word has been said
+	uint64_t sees_from_ms, sees_until_ms; // who sees what is known for that time
+	bool leaving;                         // the engine ends: its last word has been said
 	struct pe_memory memory;
 };
 
@@ -288,6 +292,22 @@ static inline uint64_t pe_watch_mix(uint64_t a, uint64_t b)
 	a = (a ^ (a >> 32) ^ b) * 0x9E3779B97F4A7C15ull;
 	a = (a ^ (a >> 29)) * 0xBF58476D1CE4E5B9ull;
 	return a ^ a >> 32;
+}
+static inline uint32_t pe_watch_sees(const struct pe_watch_fence *f)
+{
+	return atomic_load_explicit(&f->sees, memory_order_relaxed);
+}
+// Is what has these attributes shown to the fence's subscriber?
+static inline bool pe_watch_shows(const struct pe_watch_fence *f, uint16_t attributes)
+{
+	const struct pe_asker asker = {.sees = pe_watch_sees(f)};
+
+	return pe_view_shown(&asker, attributes);
+}
+// Fences stand in their space, whichever layer of it an entity lies in.
+static inline uint64_t pe_watch_open_key(const struct pe_record *r, uint32_t status)
+{
+	return (r->key & ~PE_KEY_LAYER_MASK) | (uint64_t)PE_STATUS_SPACE(status) << 56;
 }
 static inline bool pe_watch_reached(uint32_t tick, uint32_t now)
 {

@@ -55,6 +55,7 @@ static enum pe_reason make_fence(struct pe_worker *w, struct pe_subscription *s,
 	f->keeper = (uint8_t)w->index;
 	f->fault_index = (uint8_t)index;
 	f->follows = wire.flags & PE_FENCE_FOLLOW;
+	atomic_store_explicit(&f->sees, s->sees, memory_order_relaxed);
 	f->payloads = s->flags & PE_SUBSCRIBE_PAYLOADS;
 	memcpy(f->follow_id, wire.follow_id, 16);
 	f->rule = (struct pe_member_rule){.enter_ms = wire.enter_ms,
@@ -149,6 +150,7 @@ static enum pe_reason open_it(
 	s->space = (uint8_t)ask->space;
 	s->priority = a->priority;
 	s->flags = a->flags;
+	s->sees = pe_views_sees(&w->engine->views, s->peer.principal, w->wall_ms);
 	s->window = a->window < events_max ? a->window : (uint16_t)events_max;
 	if (s->window == 1)
 		s->window = 2; // a LEAVE and an ENTER go together

@@ -38,14 +38,15 @@ bool pe_watch_same_sides(
 {
 	const struct pe_watch *x = w->watch;
 	const struct pe_record *r = &w->engine->table.records[handle];
-	const struct pe_space *space = &w->engine->spaces[PE_KEY_SPACE(r->key)].space;
+	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
+	const struct pe_space *space = &w->engine->spaces[PE_STATUS_SPACE(status)].space;
 	struct pe_fence_hit seen[SIDES_MAX];
-	struct pe_fence_seek seek = {.key = r->key};
+	struct pe_fence_seek seek = {.key = pe_watch_open_key(r, status)};
 	struct pe_place place;
 	unsigned count;
 
 	if (pe_space_locate(space, update->position, &place) != PE_REASON_none ||
-		place.key != r->key)
+		place.key != seek.key)
 		return false;
 	if (pe_safe_holds(&w->engine->watch->safe[pe_handle_number(handle)], x->epoch, place.word,
 		    space->z_shift))

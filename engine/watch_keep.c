@@ -258,12 +258,46 @@ static uint32_t lease_of(uint32_t expiration_ms)
 							      PE_SUBSCRIPTION_LEASE_MAX_MS;
 }
 
+// What a subscriber sees depends on the time, and the names of anonymous ones on their epoch. When either has changed all is told anew,
+// of everybody at once: told one by one, an old name and the new one would come together.
+__attribute__((noinline)) static void see_anew(struct pe_worker *w)
+{
+	struct pe_watch *x = w->watch;
+	const struct pe_views *v = &w->engine->views;
+	uint64_t minute_ms = (w->wall_ms / 60000 + 1) * 60000;
+	uint64_t epoch = pe_views_epoch(v, w->wall_ms);
+	bool renamed = x->sees_until_ms && pe_views_epoch(v, x->sees_from_ms) != epoch;
+
+	for (uint32_t i = 0; i < x->subscription_count_max; i++) {
+		struct pe_subscription *s = &x->subscriptions[i];
+		uint32_t sees, present;
+
+		if (s->state != PE_SUBSCRIPTION_LIVE && s->state != PE_SUBSCRIPTION_OPENING)
+			continue;
+		sees = pe_views_sees(v, s->peer.principal, w->wall_ms);
+		present = atomic_load_explicit(
+			&w->engine->spaces[s->space].rules.present, memory_order_relaxed);
+		if (sees == s->sees && !(renamed && (present & v->anonymous & sees)))
+			continue;
+		s->sees = sees;
+		for (struct pe_watch_fence *f = s->fences; f; f = f->next)
+			atomic_store_explicit(&f->sees, sees, memory_order_relaxed);
+		pe_watch_gap(w, s);
+	}
+	x->sees_from_ms = w->wall_ms;
+	x->sees_until_ms = (epoch + 1) * v->epoch_ms;
+	if (v->timed && x->sees_until_ms > minute_ms)
+		x->sees_until_ms = minute_ms;
+}
+
 unsigned pe_watch_keep(struct pe_worker *w)
 {
 	struct pe_watch *x = w->watch;
 	uint32_t due[64];
 	unsigned count = pe_wheel_due(&x->timers, w->tick, due, 64, PE_WHEEL_WORK);
 
+	if (w->wall_ms >= x->sees_until_ms || w->wall_ms < x->sees_from_ms)
+		see_anew(w);
 	for (unsigned i = 0; i < count; i++) {
 		struct pe_subscription *s = &x->subscriptions[due[i]];
 

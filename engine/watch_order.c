@@ -178,7 +178,10 @@ bool pe_watch_look_after(struct pe_worker *w, struct pe_watch_fence *f)
 		there = PE_STATUS_LIFE(status) == PE_LIFE_THERE &&
 			PE_STATUS_SPACE(status) == f->stand.space->index &&
 			pe_record_read(r, t->drafts, &p, 1000) &&
-			!pe_watch_reached(p.expiry_tick, w->tick);
+			!pe_watch_reached(p.expiry_tick, w->tick) &&
+			// an anonymous one goes by another name
+			pe_watch_shows(f, p.attributes) &&
+			!(w->engine->views.anonymous >> pe_audience_of(p.attributes) & 1);
 	}
 	f->somewhere = there;
 	if (!there)

@@ -37,6 +37,10 @@ void pe_watch_payload(struct pe_worker *w, uint32_t handle, const uint8_t *paylo
 {
 	struct pe_watch *x = w->watch;
 	uint32_t cursor = PE_MEMBER_LIST_START, number;
+	const struct pe_record *r = &w->engine->table.records[handle];
+	bool anonymous = (w->engine->views.anonymous | w->engine->views.no_details) >>
+			pe_audience_of(r->shown.attributes) &
+		1;
 
 	// What the update brings about is told before what it carries.
 	if (x->touched_count)
@@ -46,8 +50,9 @@ void pe_watch_payload(struct pe_worker *w, uint32_t handle, const uint8_t *paylo
 		struct pe_watch_fence *f =
 			(struct pe_watch_fence *)(uintptr_t)pe_fence_id(x->index, number);
 
-		if (f->payloads)
-			tell_fence(w, f, w->engine->table.records[handle].id, payload, bytes);
+		// Of an anonymous one it may say who it is.
+		if (f->payloads && pe_watch_shows(f, r->shown.attributes) && !anonymous)
+			tell_fence(w, f, r->id, payload, bytes);
 	}
 	pe_watch_hear(w);
 }

@@ -2,6 +2,7 @@
 // decides between the first two whatever their order, and a query may as well see what came beside it — then the
 // rings, what time does, and what goes back.
 #include "internal.h"
+#include "veil.h"
 
 #include "base/rcu.h"
 
@@ -130,20 +131,35 @@ struct packet {
 	uint16_t publisher;
 };
 
-// A record that is not ordinary; in a space that is guarded none is.
-__attribute__((noinline)) static enum pe_reason check_rare(struct pe_worker *w,
-	struct pe_space_entry *s, const struct pe_peer *peer, struct pe_change *c)
+// A record that is not ordinary: is it sound, may its sender say it, who may see it, how fast is it? In a space that is guarded none is
+// ordinary; what is judged there is what was said, before anything of it is veiled. True: it has been seen to, since it was refused, or
+// veiled: such a one is spared nothing, and what is known of it bounds only the walks of those who may see it.
+__attribute__((noinline)) static bool take_rare(struct pe_worker *w, struct pe_space_entry *s,
+	const struct pe_peer *peer, struct pe_change *c, uint32_t ack)
 {
 	uint64_t lanes = pe_wire_speed_lanes(c->update.velocity);
 	enum pe_reason reason = pe_wire_check_update(&c->update, &s->limits);
 
 	if (!reason && s->guarded)
 		reason = pe_authorize_change(w, s, peer, c, false);
-	if (!reason &&
-		pe_wire_speed_above(
-			lanes, atomic_load_explicit(&s->speed_seen, memory_order_relaxed)))
-		note_speed(s, lanes);
-	return reason;
+	if (!reason)
+		reason = check_time(w, c->time_ms);
+	if (!reason && (s->veils | (c->update.attributes & PE_ATTRIBUTES_VEIL)))
+		reason = pe_veil_update(w, s, c, peer->principal, false);
+	if (reason) {
+		refuse_record(w, ack, reason);
+		return true;
+	}
+	if (!(c->update.attributes & PE_PUBLISHED_VEILED)) {
+		if (pe_wire_speed_above(
+			    lanes, atomic_load_explicit(&s->speed_seen, memory_order_relaxed)))
+			note_speed(s, lanes);
+		return false;
+	}
+	if (!c->update.ttl_ms)
+		c->update.ttl_ms = s->policy.ttl_default_ms;
+	pe_apply_add(w);
+	return true;
 }
 
 static inline uint16_t publisher_of(const struct pe_worker *w, const struct pe_message *m)
@@ -168,18 +184,18 @@ __attribute__((always_inline)) static inline void take_updates(
 	for (unsigned i = 0; i < count;
 		i++, records += sizeof(struct pe_wire_update), ack += ack != PE_ACK_NONE) {
 		struct pe_change *c = pe_apply_next(w);
-		enum pe_reason reason = PE_REASON_none;
+		enum pe_reason reason;
 
 		memcpy(&c->update, records, sizeof c->update);
 		describe(w, c, PE_CHANGE_UPDATE, packet.space,
 			pe_wire_event_ms(packet.sent_ms, c->update.time_offset_ms, wall_ms),
 			packet.incarnation, ack, packet.publisher);
 		if (!pe_wire_ordinary_record(&c->update, &s->ordinary, speeds)) {
-			reason = check_rare(w, s, packet.peer, c);
+			if (take_rare(w, s, packet.peer, c, ack))
+				continue;
 			speeds = atomic_load_explicit(&s->speed_seen, memory_order_relaxed);
 		}
-		if (!reason)
-			reason = check_time(w, c->time_ms);
+		reason = check_time(w, c->time_ms);
 		if (reason) {
 			refuse_record(w, ack, reason);
 			continue;
@@ -253,12 +269,19 @@ static void take_detailed(struct pe_worker *w, const struct pe_message *m,
 				w, s, &m->peer, &c, blocks.bytes[PE_DETAILS_FRAME] != 0);
 		if (!reason)
 			reason = check_time(w, c.time_ms);
+		if (!reason && (s->veils | (c.update.attributes & PE_ATTRIBUTES_VEIL)))
+			reason = pe_veil_update(
+				w, s, &c, peer->principal, blocks.bytes[PE_DETAILS_FRAME] != 0);
 		if (reason) {
 			refuse_record(w, at, reason);
 			continue;
 		}
 		if (!c.update.ttl_ms)
 			c.update.ttl_ms = s->policy.ttl_default_ms;
+		if (c.update.attributes & PE_PUBLISHED_VEILED) {
+			pe_apply_detailed(w, &c);
+			continue;
+		}
 		pe_note_precision(s, c.update.precision_m);
 		if (pe_wire_speed_above(
 			    lanes, atomic_load_explicit(&s->speed_seen, memory_order_relaxed)))

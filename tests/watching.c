@@ -104,12 +104,12 @@ static unsigned find(const struct watching *s, uint64_t pair)
 
 bool watching_is_member(const struct watching *s, uint32_t fence_id, uint64_t n)
 {
-	return find(s, (uint64_t)fence_id << 32 | n) < s->member_count;
+	return find(s, (uint64_t)fence_id << 32 ^ n) < s->member_count;
 }
 
 static void take_event(struct watching *s, const struct pe_wire_event *e)
 {
-	uint64_t pair = (uint64_t)e->fence_id << 32 | harness_id_number(e->result.entity_id);
+	uint64_t pair = (uint64_t)e->fence_id << 32 ^ harness_id_number(e->result.entity_id);
 	unsigned at = find(s, pair);
 
 	HARNESS_CHECK(!s->ended);

@@ -26,7 +26,7 @@ struct watching {
 	unsigned ended_cause, gaps;
 	unsigned missed; // events that did not follow
 	uint64_t *lose;  // NULL, or random numbers: notices are lost, and taken in another order
-	// members: pairs (fence << 32 | entity's number)
+	// members: pairs (fence << 32 ^ entity's number)
 	uint64_t *members;
 	unsigned member_count;
 };

@@ -43,7 +43,7 @@
 	PE_REASON(entity_type, RECORD, REFUSED, INVALID_MESSAGE, "entity type that is not defined") \
 	PE_REASON(schedule_missing, RECORD, REFUSED, INVALID_STATE, "RECURRING entity without its schedule") \
 	PE_REASON(state, RECORD, REFUSED, INVALID_STATE, "activity state that is not defined") \
-	PE_REASON(visibility, RECORD, REFUSED, UNAUTHORIZED, "visibility or precision level that is not enforced yet") \
+	PE_REASON(visibility, RECORD, REFUSED, UNAUTHORIZED, "visibility that nothing provides, or an undefined precision level") \
 	PE_REASON(coordinates, RECORD, REFUSED, INVALID_COORDINATES, "position or velocity that is not a number or not on Earth") \
 	PE_REASON(out_of_bounds, RECORD, REFUSED, OUT_OF_BOUNDS, "position outside the space") \
 	PE_REASON(precision, RECORD, REFUSED, PRECISION_ERROR, "precision that is negative, not finite or above the space's cap") \

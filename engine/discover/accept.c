@@ -14,8 +14,8 @@
 // How exact the index is: a unit an axis, the coarser one 1 mm up.
 #define INDEX_ERROR_M 0.0025
 
-// PE_PUBLISHED_MORE in the word that it is published in.
-#define MORE ((uint64_t)PE_PUBLISHED_MORE << 8 * (offsetof(struct pe_published, attributes) % 8))
+// PE_PUBLISHED_REST in the word that it is published in.
+#define MORE ((uint64_t)PE_PUBLISHED_REST << 8 * (offsetof(struct pe_published, attributes) % 8))
 static_assert(offsetof(struct pe_published, attributes) / 8 == PE_PUBLISHED_EXPIRY_WORD, "MORE");
 
 #define ALWAYS_INLINE __attribute__((always_inline)) static inline
@@ -209,11 +209,14 @@ ALWAYS_INLINE bool test_view(const struct pe_test *t, struct pe_ways ways, const
 	double centre_m, origin_m;
 	bool met, centred;
 
-	if (!pe_view_build(t->asker, record, published, t->now.tick, &view) ||
-		(complete &&
+	if (complete) {
+		if (!pe_view_build(t->asker, record, published, t->now.tick, &view) ||
 			!pe_view_complete(&t->table->details, hit->handle, t->rules, t->now.tick,
-				t->now.wall_ms, &view)))
+				t->now.wall_ms, &view))
+			return false;
+	} else if (!pe_view_build_open(record, published, t->now.tick, &view)) {
 		return false;
+	}
 	if (PE_STATUS_SPACE(atomic_load_explicit(&record->status, memory_order_relaxed)) !=
 		t->space_index)
 		return false; // it came back in another space meanwhile
@@ -257,7 +260,7 @@ __attribute__((noinline)) static bool take_any(const struct pe_test *t, const st
 		return false;
 	}
 	return test_view(t, t->ways, hit, r, &p, result,
-		t->ways.complete || (p.attributes & PE_PUBLISHED_MORE), details);
+		t->ways.complete || (p.attributes & PE_PUBLISHED_REST), details);
 }
 
 #define NO_ROOM 2u

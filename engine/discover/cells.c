@@ -18,7 +18,8 @@
 #define PLACE_CANDIDATES 4u
 #define CENTRE_CELLS     3u
 #define LATE_A_CANDIDATE 8u
-static_assert(PE_FRAMES_MAX <= 8, "a region's number and a path fit a word");
+static_assert(PE_FRAMES_MAX * PE_AUDIENCES_MAX <= 1 << (64 - PE_PATH_BITS - 1),
+	"a region's number and a path fit a word");
 
 // A place in the order of the whole query: the region's number above the path.
 struct cells {
@@ -208,13 +209,17 @@ static bool turn_to(struct cells *n, uint64_t next)
 
 // ---- the walk ----
 
-static unsigned region_of_frame(const struct pe_test *t, unsigned frame)
+// In the layer that is gone through: what is in another one by now is met there, too.
+static unsigned region_of_frame(const struct pe_query_slot *s, unsigned frame)
 {
-	unsigned region = 0;
+	const struct pe_test *t = &s->test;
+	bool veiled = s->region >= t->region_count;
+	const struct pe_region *regions = veiled ? t->veiled_region : t->region;
+	unsigned count = veiled ? t->veiled_count : t->region_count, region = 0;
 
-	while (region < t->region_count && t->region[region].frame != frame)
+	while (region < count && regions[region].frame != frame)
 		region++;
-	return region;
+	return region < count ? pe_query_layer_first(t, s->region) + region : t->region_total;
 }
 
 // One whose slot may not be where it is by now: it belongs to the cell of what is published.
@@ -230,9 +235,10 @@ static void take_moved(
 		return; // it was located when it was published
 	if (t->ways.geodetic)
 		n->s->walk.candidates += PLACE_CANDIDATES;
-	region = region_of_frame(t, PE_KEY_FRAME(at.key));
+	at.key = (at.key & ~PE_KEY_LAYER_MASK) | (leaf_key & PE_KEY_LAYER_MASK);
+	region = region_of_frame(n->s, PE_KEY_FRAME(at.key));
 	place = (uint64_t)region << REGION_SHIFT | pe_walk_path(at.key);
-	if (region < t->region_count && at.key != leaf_key) {
+	if (region < t->region_total && at.key != leaf_key) {
 		if (place < n->start)
 			return; // of an earlier page
 		if (place > n->place && keep_for_later(n, place, &at, handle, result->age_ms))
@@ -294,13 +300,13 @@ static void cut(struct cells *n, struct pe_query_answer *answer)
 		// The cell that is not whole comes on the next page, with what was kept for it.
 		struct pe_cursor from = pe_walk_cursor_at(n->group << n->shift & PE_PATH_MASK);
 
-		pe_query_set_cursor(
-			answer, &from, (unsigned)(n->group << n->shift >> REGION_SHIFT), 0);
+		pe_query_set_cursor(&s->test, answer, &from,
+			(unsigned)(n->group << n->shift >> REGION_SHIFT), 0);
 		return;
 	}
 	// Room there is: nothing was put yet.
 	(void)put_cell(n, PE_CELL_MORE);
-	pe_query_set_cursor(answer, &s->walk.cursor, s->region, 0);
+	pe_query_set_cursor(&s->test, answer, &s->walk.cursor, s->region, 0);
 }
 
 // True: all of it was walked and has room.
@@ -309,7 +315,7 @@ static bool walk_all(struct cells *n, struct pe_query_answer *answer)
 	struct pe_query_context *c = n->c;
 	struct pe_query_slot *s = n->s;
 
-	if (s->region >= s->test.region_count)
+	if (s->region >= s->test.region_total)
 		return true;
 	for (;;) {
 		if (pe_query_walked_out(s)) {
@@ -323,7 +329,7 @@ static bool walk_all(struct cells *n, struct pe_query_answer *answer)
 			break;
 		if (!pe_walk_ended(&s->walk))
 			continue;
-		if (s->region + 1 == s->test.region_count) {
+		if (s->region + 1 == s->test.region_total) {
 			if (turn_to(n, NO_GROUP))
 				return true;
 			break;
@@ -337,7 +343,8 @@ static bool walk_all(struct cells *n, struct pe_query_answer *answer)
 	// No room for the next cell: the next page begins with it.
 	struct pe_cursor from = pe_walk_cursor_at(n->stop << n->shift & PE_PATH_MASK);
 
-	pe_query_set_cursor(answer, &from, (unsigned)(n->stop << n->shift >> REGION_SHIFT), 0);
+	pe_query_set_cursor(
+		&s->test, answer, &from, (unsigned)(n->stop << n->shift >> REGION_SHIFT), 0);
 	return false;
 }
 
@@ -384,7 +391,7 @@ void pe_query_run_cells(struct pe_query_context *c, struct pe_query_slot *s, uin
 		answer->truncated = !walk_all(&n, answer);
 		forget_counted(c);
 	} else {
-		pe_query_set_cursor(answer, &s->walk.cursor, s->region, 0);
+		pe_query_set_cursor(&s->test, answer, &s->walk.cursor, s->region, 0);
 	}
 	c->hits_end = c->asked = 0;
 	pe_query_end_walk(c, s);

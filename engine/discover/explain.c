@@ -51,11 +51,15 @@ static enum seen look(const struct pe_query_context *c, const struct pe_asker *a
 		return SEEN_BUSY;
 	*space = PE_STATUS_SPACE(status);
 	if (life == PE_LIFE_THERE && pe_view_build(asker, r, &p, now.tick, view))
-		// Who is closed is nothing that anyone may know of.
+		// Who is closed is nothing that anyone may know of; nor that an id is that of one who goes by another name.
 		return pe_view_complete(
-			       &c->table->details, handle, rules, now.tick, now.wall_ms, view) ?
+			       &c->table->details, handle, rules, now.tick, now.wall_ms, view) &&
+				pe_id_equal(view->id, r->id) ?
 			SEEN :
 			SEEN_NOT;
+	// Of what is veiled, even those who see it are not told that it was there.
+	if (p.attributes & PE_PUBLISHED_VEILED)
+		return SEEN_NOT;
 	// It isn't there, or may not be seen. Only who could see it while it was there is told that it is gone; and only who is
 	// trusted, or hiding could be told from going.
 	if (asker->trusted && (life != PE_LIFE_THERE || (int32_t)(now.tick - p.expiry_tick) >= 0) &&
@@ -197,7 +201,8 @@ static void explain_own(const struct pe_query_context *c, const struct pe_test *
 		e->causes |= 1u << PE_WHY_ELSEWHERE;
 		return;
 	}
-	if (!(own->coalesced || own->pending) ||
+	// What is about to be shown to others, or under another name, is not told with what is shown now.
+	if (!(own->coalesced || own->pending) || (own->newest.attributes & PE_PUBLISHED_VEILED) ||
 		!pe_view_build(t->asker, &c->table->records[subject->handle], &own->newest,
 			t->now.tick, &newest))
 		return;

@@ -50,6 +50,7 @@ static void set_sphere(struct pe_test *t, double radius_m)
 
 	t->radius_m = radius_m;
 	t->region_count = pe_query_sphere_regions(t, t->centre, walk_m, t->region);
+	pe_query_set_layers(t);
 }
 
 enum pe_reason pe_query_prepare_nearest(struct pe_query_slot *s)
@@ -218,7 +219,7 @@ static bool walk_round(struct nearest *n, double radius_m, bool first)
 		t->radius_m = radius_m;
 	else
 		set_sphere(t, radius_m);
-	for (unsigned region = 0; region < t->region_count; region++) {
+	for (unsigned region = 0; region < t->region_total; region++) {
 		if (!first || region > 0) {
 			s->walk.cursor = (struct pe_cursor){{0, 0}};
 			s->walk.resume = 0;

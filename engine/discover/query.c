@@ -7,7 +7,10 @@
 // Where a cursor's second word keeps ours, above the walk's own: results of the piece that were given already, and the region.
 #define CURSOR_SKIP_SHIFT   48
 #define CURSOR_REGION_SHIFT 60
-#define CURSOR_WALK_MASK    ((1ull << CURSOR_SKIP_SHIFT) - 1)
+// the audience, where the walk has nothing; 0 is the space's own layer
+#define CURSOR_LAYER_SHIFT 40
+#define CURSOR_LAYER_MASK  0x1Full
+#define CURSOR_WALK_MASK   ((1ull << CURSOR_LAYER_SHIFT) - 1)
 // Always set, so that no cursor is zero: an answer may be cut before its first result.
 #define CURSOR_MARK     (1ull << 63)
 #define CURSOR_SKIP_MAX 0xFFFu
@@ -191,12 +194,14 @@ void pe_query_begin_turn(struct pe_query_context *c)
 	c->charged = false;
 }
 
-void pe_query_set_cursor(struct pe_query_answer *answer, const struct pe_cursor *walk,
-	unsigned region, uint32_t skip)
+void pe_query_set_cursor(const struct pe_test *t, struct pe_query_answer *answer,
+	const struct pe_cursor *walk, unsigned number, uint32_t skip)
 {
+	unsigned region = number, audience = pe_query_layer_audience(t, number, &region);
+
 	answer->cursor[0] = walk->word[0];
 	answer->cursor[1] = walk->word[1] | CURSOR_MARK | (uint64_t)region << CURSOR_REGION_SHIFT |
-		(uint64_t)skip << CURSOR_SKIP_SHIFT;
+		(uint64_t)audience << CURSOR_LAYER_SHIFT | (uint64_t)skip << CURSOR_SKIP_SHIFT;
 }
 
 // Where details are wanted: the results from *count on with theirs, as far as they have room; what is passed over has no bound.
@@ -278,7 +283,10 @@ void pe_query_enter_region(struct pe_query_slot *s, unsigned region)
 	struct pe_test *t = &s->test;
 
 	s->region = region;
-	s->walk.region = t->region[region];
+	if (__builtin_expect(region < t->region_count, 1))
+		s->walk.region = t->region[region];
+	else
+		pe_query_layer_region(t, region, &s->walk.region);
 	pe_space_frame_metres(t->space, s->walk.region.frame, t->origin, t->origin_metres);
 	if (s->query.kind != PE_QUERY_BOX)
 		pe_space_frame_metres(t->space, s->walk.region.frame, s->query.a, t->centre_metres);
@@ -293,22 +301,27 @@ static enum pe_reason prepare(struct pe_query_context *c, struct pe_query_slot *
 
 	if (reason)
 		return reason;
+	if (__builtin_expect(s->asker.sees != 0, 0))
+		pe_query_add_layers(&s->test, known);
+	pe_query_set_layers(&s->test);
 	s->walk.cursor = (struct pe_cursor){{0, 0}};
 	s->walk.cells = s->walk.candidates = s->walk.passed = s->walk.resume = 0;
 	s->walk.flagged = s->opened = s->walked = s->over = false;
 	s->skip = 0;
 	s->region = 0;
 	if (q->flags & PE_QUERY_HAS_CURSOR) {
-		region = (unsigned)(q->cursor[1] >> CURSOR_REGION_SHIFT) & 7u;
+		region = pe_query_layer_number(&s->test,
+			(unsigned)(q->cursor[1] >> CURSOR_LAYER_SHIFT & CURSOR_LAYER_MASK),
+			(unsigned)(q->cursor[1] >> CURSOR_REGION_SHIFT) & 7u);
 		s->skip = (uint32_t)(q->cursor[1] >> CURSOR_SKIP_SHIFT) & CURSOR_SKIP_MAX;
 		s->walk.cursor =
 			(struct pe_cursor){{q->cursor[0], q->cursor[1] & CURSOR_WALK_MASK}};
-		if (!(q->cursor[1] & CURSOR_MARK) || region >= s->test.region_count ||
+		if (!(q->cursor[1] & CURSOR_MARK) || region >= s->test.region_total ||
 			s->skip > PE_QUERY_PIECE_HITS)
 			return PE_REASON_query_cursor;
 	}
 	pe_query_set_bounds(c, s);
-	if (region < s->test.region_count) {
+	if (region < s->test.region_total) {
 		pe_query_enter_region(s, region);
 		if (s->form != PE_QUERY_CELLS) // which are not walked ahead
 			open_walk(c, s);
@@ -339,7 +352,9 @@ void pe_query_prepare(struct pe_query_context *c, const struct pe_space *space,
 {
 	struct pe_query_slot *s = &c->slots[c->prepared++];
 
-	s->test.asker = asker;
+	s->asker = *asker;
+	s->test.asker = &s->asker;
+	s->test.layer_count = 0;
 	s->test.rules = rules;
 	s->test.table = c->table;
 	s->test.counters = c->counters;
@@ -420,6 +435,10 @@ void pe_query_scan_piece(struct pe_query_context *c, struct pe_query_slot *s)
 	// Where courses lead says no place of the index.
 	if (s->query.kind == PE_QUERY_POLYGON && !s->test.ways.timed)
 		s->to = pe_query_polygon_sieve(&s->test, c->hits, s->from, s->to);
+	// Names and order are as dear as courses.
+	if (__builtin_expect(s->region >= s->test.region_count, 0) &&
+		pe_query_shuffle(&s->test, s->region, c->hits, s->from, s->to))
+		s->walk.candidates += (s->to - s->from) * PE_QUERY_TIME_CANDIDATES;
 	c->hits_end = s->to;
 	if (s->test.ways.timed)
 		s->walk.candidates += (s->to - s->from) * PE_QUERY_TIME_CANDIDATES;
@@ -434,7 +453,7 @@ void pe_query_scan_piece(struct pe_query_context *c, struct pe_query_slot *s)
 static void walk_piece(struct pe_query_context *c, struct pe_query_slot *s)
 {
 	pe_query_scan_piece(c, s);
-	if (pe_walk_ended(&s->walk) && s->region + 1 == s->test.region_count)
+	if (pe_walk_ended(&s->walk) && s->region + 1 == s->test.region_total)
 		pe_query_end_walk(c, s);
 }
 
@@ -461,10 +480,10 @@ static bool next_piece(
 {
 	if (s->walked)
 		return true;
-	if (s->over || s->region >= s->test.region_count)
+	if (s->over || s->region >= s->test.region_total)
 		return false;
 	if (pe_walk_ended(&s->walk)) {
-		if (s->region + 1 == s->test.region_count)
+		if (s->region + 1 == s->test.region_total)
 			return false;
 		s->walk.cursor = (struct pe_cursor){{0, 0}};
 		s->walk.resume = 0;
@@ -490,7 +509,7 @@ __attribute__((noinline)) static void run_otherwise(struct pe_query_context *c,
 	if (s->query.flags & PE_QUERY_HAS_CURSOR)
 		memcpy(answer->cursor, s->query.cursor, sizeof answer->cursor);
 	else
-		pe_query_set_cursor(answer, &(struct pe_cursor){{0, 0}}, 0, 0);
+		pe_query_set_cursor(&s->test, answer, &(struct pe_cursor){{0, 0}}, 0, 0);
 }
 
 enum pe_reason pe_query_run(struct pe_query_context *c, unsigned slot, uint32_t results_max,
@@ -531,12 +550,12 @@ enum pe_reason pe_query_run(struct pe_query_context *c, unsigned slot, uint32_t 
 		if (take_piece(c, s, skip, results_max, &count, &given)) {
 			// The next query walks the piece again and leaves out what was given.
 			full = true;
-			pe_query_set_cursor(answer, &s->before, s->region, given);
+			pe_query_set_cursor(&s->test, answer, &s->before, s->region, given);
 		}
 		skip = 0;
 	}
 	if (full && !answer->cursor[1])
-		pe_query_set_cursor(answer, &s->walk.cursor, s->region, skip);
+		pe_query_set_cursor(&s->test, answer, &s->walk.cursor, s->region, skip);
 	if (!s->over)
 		pe_query_end_walk(c, s);
 	if (s->walk.flagged)

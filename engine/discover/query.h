@@ -25,9 +25,10 @@ struct pe_instant {
 
 // What is known of all that is in a space, and bounds the walks of its queries.
 struct pe_query_known {
-	float precision_max_m; // the largest stated
-	float speed_max_mps;   // of the fastest, at most PE_PREDICT_SPEED_MAX_MPS
-	uint32_t horizon_ms;   // how far a course is followed
+	float precision_max_m;        // the largest stated
+	float veiled_precision_max_m; // of the veiled ones that the asker may see
+	float speed_max_mps;          // of the fastest, at most PE_PREDICT_SPEED_MAX_MPS
+	uint32_t horizon_ms;          // how far a course is followed
 	// how far apart from where it is seen a STATIC entity, and another, may be by the space's thresholds, by power mode
 	const float (*hidden_m)[4];
 };
@@ -107,7 +108,7 @@ void pe_query_begin(struct pe_query_context *context);
 struct pe_wire_query *pe_query_next(struct pe_query_context *context);
 // False: it has a polygon, and there is no more room for one before the next pe_query_begin.
 bool pe_query_next_fits(const struct pe_query_context *context);
-// The query passed pe_wire_check_query. extension: its extension_bytes, as they came, not needed afterwards. space, rules, asker and
+// The query passed pe_wire_check_query. extension: its extension_bytes, as they came, not needed afterwards. space, rules and
 // known->hidden_m outlive the run.
 void pe_query_prepare(struct pe_query_context *context, const struct pe_space *space,
 	const struct pe_view_rules *rules, const struct pe_asker *asker, struct pe_instant now,

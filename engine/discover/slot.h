@@ -23,6 +23,7 @@ struct pe_query_slot {
 	float cell_size_m;   // CELLS: that is asked for
 	uint64_t detail;     // of its answer when it is refused
 	struct pe_cursor before; // where it began
+	struct pe_asker asker;
 	struct pe_test test;
 	struct pe_walk walk;
 	struct pe_walker walker;
@@ -84,8 +85,30 @@ static inline bool pe_query_walked_out(const struct pe_query_slot *s)
 }
 
 // Where an answer that is cut goes on.
-void pe_query_set_cursor(struct pe_query_answer *answer, const struct pe_cursor *walk,
-	unsigned region, uint32_t skip);
+void pe_query_set_cursor(const struct pe_test *test, struct pe_query_answer *answer,
+	const struct pe_cursor *walk, unsigned region, uint32_t skip);
+
+// layers.c: the layers of the grid that the asker may see besides the space's own. After the test's regions were set, and again
+// whenever they change.
+void pe_query_add_layers(struct pe_test *test, const struct pe_query_known *known);
+void pe_query_spread_layers(struct pe_test *test);
+static inline void pe_query_set_layers(struct pe_test *t)
+{
+	t->region_total = t->region_count;
+	if (__builtin_expect(t->layer_count != 0, 0))
+		pe_query_spread_layers(t);
+}
+// A region by its number, and back: an audience and one of its regions. The audience's number is the cursor's: OPEN for the space's own.
+void pe_query_layer_region(const struct pe_test *test, unsigned number, struct pe_region *region);
+unsigned pe_query_layer_audience(const struct pe_test *test, unsigned number, unsigned *region);
+// Of what none is: region_total.
+unsigned pe_query_layer_number(const struct pe_test *test, unsigned audience, unsigned region);
+// The first region of the layer that has this number's.
+unsigned pe_query_layer_first(const struct pe_test *test, unsigned number);
+// In a layer of anonymous ones, where the order of slots is that of last epoch's, hits of a leaf are put into one of this epoch's. True:
+// they were.
+bool pe_query_shuffle(const struct pe_test *test, unsigned region, struct pe_hit *hits,
+	unsigned from, unsigned to);
 
 // extension.c: the slot's volume, filter and form, out of its query's extension. A polygon's preparation is part of the turn's work, or
 // the form is POSTPONED. For pe_query_prepare.

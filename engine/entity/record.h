@@ -39,10 +39,14 @@ struct pe_published {
 };
 // Bits of `attributes` that are the engine's own, and zero on the wire. What is published of an entity that has one of them is more than
 // stands here: entity/details.h.
-#define PE_PUBLISHED_DETAILS     0x1000u // it has details
-#define PE_PUBLISHED_ANNOUNCED   0x2000u // its sender announced how often it updates
-#define PE_PUBLISHED_ROUNDED     0x8000u // its scope rounds its places: its owner's
-#define PE_PUBLISHED_MORE        (PE_PUBLISHED_DETAILS | PE_PUBLISHED_ANNOUNCED)
+#define PE_PUBLISHED_DETAILS   0x1000u // it has details
+#define PE_PUBLISHED_ANNOUNCED 0x2000u // its sender announced how often it updates
+#define PE_PUBLISHED_ROUNDED   0x8000u // its scope rounds its places: its owner's
+#define PE_PUBLISHED_MORE      (PE_PUBLISHED_DETAILS | PE_PUBLISHED_ANNOUNCED)
+// It belongs to an audience (policy/views.h), which the bits for visibility and precision level then name.
+#define PE_PUBLISHED_VEILED 0x4000u
+#define PE_PUBLISHED_REST \
+	(PE_PUBLISHED_MORE | PE_PUBLISHED_VEILED) // a view of it has to be completed
 #define PE_PUBLISHED_WORDS       8
 #define PE_PUBLISHED_EXPIRY_WORD 4 // its upper half
 static_assert(sizeof(struct pe_published) == 8 * PE_PUBLISHED_WORDS &&

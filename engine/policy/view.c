@@ -32,6 +32,54 @@ static uint8_t decayed(uint8_t confidence, uint64_t time_ms, uint64_t wall_ms, u
 	return (uint8_t)(1.5 + (confidence - 1) * exp(-age_ms / tau_ms));
 }
 
+// Times of anonymous ones are told in such steps: to the millisecond they would be as good as a name.
+#define ANONYMOUS_STEP_MS 10000u
+
+void pe_view_id(const struct pe_view_rules *rules, const struct pe_record *record,
+	uint16_t attributes, uint64_t wall_ms, uint8_t id[16])
+{
+	if ((attributes & PE_PUBLISHED_VEILED) &&
+		(rules->views->anonymous >> pe_audience_of(attributes) & 1))
+		pe_views_name(rules->views, record->id, pe_views_epoch(rules->views, wall_ms), id);
+	else
+		memcpy(id, record->id, 16);
+}
+
+static bool scoped(const uint8_t *details)
+{
+	struct pe_details_blocks blocks;
+
+	pe_wire_get_details(details, &blocks);
+	return blocks.content[PE_DETAILS_SCOPE];
+}
+
+// False: nobody is shown it: to whom its scope lets it be told stands in details that are not told.
+static bool veil(const struct pe_view_rules *rules, uint32_t now_tick, uint64_t wall_ms,
+	struct pe_view *view)
+{
+	const struct pe_views *v = rules->views;
+	struct pe_published *p = &view->shows;
+	unsigned audience = pe_audience_of(p->attributes);
+	uint8_t id[16];
+
+	if ((v->no_details | v->anonymous) >> audience & 1) {
+		if (view->details && scoped(view->details))
+			return false;
+		view->details = NULL;
+	}
+	if (v->anonymous >> audience & 1) {
+		uint32_t left_ms = p->expiry_tick - now_tick;
+
+		memcpy(id, view->id, sizeof id);
+		pe_views_name(v, id, pe_views_epoch(v, wall_ms), view->id);
+		p->time_ms -= p->time_ms % ANONYMOUS_STEP_MS;
+		left_ms += ANONYMOUS_STEP_MS - 1;
+		p->expiry_tick = now_tick + left_ms - left_ms % ANONYMOUS_STEP_MS;
+	}
+	p->attributes = pe_audience_put(p->attributes, PE_AUDIENCE_OPEN);
+	return true;
+}
+
 bool pe_view_complete(const struct pe_details_store *store, uint32_t handle,
 	const struct pe_view_rules *rules, uint32_t now_tick, uint64_t wall_ms,
 	struct pe_view *view)
@@ -57,6 +105,8 @@ bool pe_view_complete(const struct pe_details_store *store, uint32_t handle,
 	if (p->entity_type != PE_ENTITY_STATIC)
 		p->position_confidence =
 			decayed(p->position_confidence, p->time_ms, wall_ms, tau_ms);
+	if ((p->attributes & PE_PUBLISHED_VEILED) && !veil(rules, now_tick, wall_ms, view))
+		return false;
 	p->attributes &= (uint16_t)~PE_PUBLISHED_MORE;
 	return true;
 }

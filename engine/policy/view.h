@@ -1,15 +1,18 @@
 // The one builder of what leaves the engine about an entity. Every answer, count and notice is made from a view, never from a
-// record; filters and limits are applied to the view. There are no policies yet, so that a view shows the whole published
-// state — entities that ask for more than PUBLIC and EXACT are refused at the door — but this is where they will act.
+// record; filters and limits are applied to the view. What may not be told of a place is not in what is published (engine/veil.c); whom
+// an entity is shown to, and under which name, is decided here, by the audience that its published attributes name (policy/views.h).
 // Pure; any RCU reader.
 #pragma once
 
 #include "entity/details.h"
 #include "entity/record.h"
+#include "policy/views.h"
 
 struct pe_asker {
 	bool trusted;       // by configuration
 	uint32_t principal; // of the peer; 0 = nobody that is known
+	// pe_views_sees; may be 0 (the open ones alone) while there is nothing veiled
+	uint32_t sees;
 };
 
 // What a space makes of what its entities state.
@@ -18,22 +21,30 @@ struct pe_view_rules {
 	// announced. STATIC is not looked at.
 	uint32_t decay_ms[5];
 	bool decays; // one of them is set
+	const struct pe_views *views;
+	// Audiences that an entity of the space has ever belonged to, a bit each but OPEN's; written: any worker, growing; read: anyone
+	_Atomic uint32_t present;
 };
 
 struct pe_view {
 	uint8_t id[16];
-	struct pe_published shows; // attributes without PE_PUBLISHED_MORE
+	struct pe_published shows; // attributes without PE_PUBLISHED_REST once it is completed
 	const uint8_t *
 		details; // as in results (wire/details.h), until the next quiescent state; NULL = none
 	bool stale;      // announced updates have not come
 };
 
-// False: the asker is shown nothing of this entity. `published` is a whole copy (pe_record_read). Where its attributes have one of
-// PE_PUBLISHED_MORE or the space decays, it has to be completed.
-static inline bool pe_view_build(const struct pe_asker *asker, const struct pe_record *record,
+// May the asker see what has these attributes?
+static inline bool pe_view_shown(const struct pe_asker *asker, uint16_t attributes)
+{
+	return !(attributes & PE_PUBLISHED_VEILED) ||
+		(asker->sees >> pe_audience_of(attributes) & 1);
+}
+
+// Of what has none of PE_PUBLISHED_REST: everybody is shown it, and it is whole. False: it is past its ttl.
+static inline bool pe_view_build_open(const struct pe_record *record,
 	const struct pe_published *published, uint32_t now_tick, struct pe_view *view)
 {
-	(void)asker;
 	// Nothing past its ttl is in any answer, however late its owner's timer runs.
 	if ((int32_t)(now_tick - published->expiry_tick) >= 0)
 		return false;
@@ -44,8 +55,21 @@ static inline bool pe_view_build(const struct pe_asker *asker, const struct pe_r
 	return true;
 }
 
+// False: the asker is shown nothing of this entity. `published` is a whole copy (pe_record_read). Where its attributes have one of
+// PE_PUBLISHED_REST or the space decays, it has to be completed.
+static inline bool pe_view_build(const struct pe_asker *asker, const struct pe_record *record,
+	const struct pe_published *published, uint32_t now_tick, struct pe_view *view)
+{
+	return pe_view_shown(asker, published->attributes) &&
+		pe_view_build_open(record, published, now_tick, view);
+}
+
+// The id that an entity with these published attributes is told under.
+void pe_view_id(const struct pe_view_rules *rules, const struct pe_record *record,
+	uint16_t attributes, uint64_t wall_ms, uint8_t id[16]);
+
 // Adds what is not in the record: details, whether a RECURRING entity is open (false: it is not), staleness, what age has left of its
-// confidence. wall_ms: of the engine.
+// confidence; and takes away what its audience is not told. wall_ms: of the engine.
 [[nodiscard]] bool pe_view_complete(const struct pe_details_store *store, uint32_t handle,
 	const struct pe_view_rules *rules, uint32_t now_tick, uint64_t wall_ms,
 	struct pe_view *view);

@@ -278,9 +278,8 @@ enum pe_reason pe_wire_check_update(
 		return PE_REASON_entity_type;
 	if (state > PE_STATE_CUSTOM || (u->custom_state && state != PE_STATE_CUSTOM))
 		return PE_REASON_state;
-	// Not enforced yet, so not taken: an entity that asks to be hidden must not be shown.
-	if (PE_ATTRIBUTE_VISIBILITY(u->attributes) != PE_PUBLIC ||
-		PE_ATTRIBUTE_PRECISION_LEVEL(u->attributes))
+	// Undefined, so not taken: an entity that asks to be shown less must not be shown as it is.
+	if (PE_ATTRIBUTE_PRECISION_LEVEL(u->attributes) > PE_PRECISION_LEVEL_MAX)
 		return PE_REASON_visibility;
 	if (!position_sound(u->position, limits->geodetic) || !halves_finite(u->velocity))
 		return PE_REASON_coordinates;

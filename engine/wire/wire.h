@@ -114,6 +114,8 @@ enum pe_visibility { PE_PUBLIC = 0, PE_ANONYMOUS = 1, PE_RESTRICTED = 2, PE_HIDD
 #define PE_POWER_ADAPTIVE               3u
 #define PE_ATTRIBUTE_POWER_MODE(a)      (((unsigned)(a) >> 5) & 3u)
 #define PE_ATTRIBUTE_PRECISION_LEVEL(a) (((unsigned)(a) >> 7) & 7u)
+#define PE_PRECISION_LEVEL_MAX          5u
+#define PE_ATTRIBUTES_VEIL              0x0398u // visibility and precision level
 #define PE_ATTRIBUTE_HEIGHT_UNKNOWN     0x0400u // GEODETIC only
 #define PE_ATTRIBUTE_RELOCATION         0x0800u
 #define PE_ATTRIBUTES_RESERVED          0xF000u

@@ -40,7 +40,7 @@ static void use_update(const struct pe_wire_update *u, const struct pe_wire_limi
 	EXPECT(u->position[0] - u->position[0] == 0.0 && u->position[1] - u->position[1] == 0.0);
 	EXPECT(!l->geodetic || (u->position[0] >= -90 && u->position[0] <= 90));
 	EXPECT(u->precision_m >= 0 && u->precision_m <= l->precision_max_m);
-	EXPECT(PE_ATTRIBUTE_VISIBILITY(u->attributes) == PE_PUBLIC);
+	EXPECT(PE_ATTRIBUTE_PRECISION_LEVEL(u->attributes) <= PE_PRECISION_LEVEL_MAX);
 	for (int i = 0; i < 3; i++) {
 		float v = pe_half_to_float(u->velocity[i]);
 

@@ -42,7 +42,7 @@ REASONS: Final = (
     Reason("entity_type", 0x02, "entity type that is not defined"),
     Reason("schedule_missing", 0x21, "RECURRING entity without its schedule"),
     Reason("state", 0x21, "activity state that is not defined"),
-    Reason("visibility", 0x41, "visibility or precision level that is not enforced yet"),
+    Reason("visibility", 0x41, "visibility that nothing provides, or an undefined precision level"),
     Reason("coordinates", 0x10, "position or velocity that is not a number or not on Earth"),
     Reason("out_of_bounds", 0x11, "position outside the space"),
     Reason("precision", 0x12, "precision that is negative, not finite or above the space's cap"),

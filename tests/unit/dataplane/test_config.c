@@ -53,6 +53,89 @@ static void test_default(void)
 	pe_config_free(&c);
 }
 
+static uint32_t number_of(void *context, const char *name)
+{
+	return strcmp(name, "alice") == 0 ? 1 : strcmp(name, "bob") == 0 ? 2 : 0;
+}
+
+static void test_views(void)
+{
+	static const char text[] =
+		"views:\n"
+		"  epoch_ms: 120000\n"
+		"  policies:\n"
+		"  - {name: friends, space: world, visibility: [restricted, hidden], types: [mobile, custom], id_prefix: a1b, "
+		"area: {low: [-10, 170, 0], high: [10, -170, 0]}, allow: [alice, bob], deny: [bob], from: \"22:00\", "
+		"until: \"06:30\", anonymous: true, details: false, velocity: false, grid_m: 500, ttl_max_ms: 60000}\n"
+		"  - {name: noise, everyone: true, planar_laplace_m: 200}\n"
+		"  - {name: crowd, everyone: true, k_anonymity: 5, area_m: 250}\n";
+	static struct pe_config c;
+	struct pe_error error = {0};
+	const struct pe_policy *p;
+
+	CU_ASSERT_EQUAL_FATAL(load(text, &c, &error), PE_OK);
+	CU_ASSERT_EQUAL_FATAL(c.engine.views.policy_count, 3);
+	CU_ASSERT_EQUAL(c.engine.views.policies[2].k, 5);
+	CU_ASSERT_EQUAL(c.engine.views.policies[2].area_m, 250);
+	CU_ASSERT_EQUAL(c.engine.views.epoch_ms, 120000);
+	CU_ASSERT_EQUAL(pe_config_number_principals(&c, number_of, NULL, &error), PE_OK);
+	p = &c.engine.views.policies[0];
+	CU_ASSERT_STRING_EQUAL(p->name, "friends");
+	CU_ASSERT_EQUAL(p->space, 1);
+	CU_ASSERT_EQUAL(p->visibility, 1u << PE_RESTRICTED | 1u << PE_HIDDEN);
+	CU_ASSERT_EQUAL(p->type_mask, 1u << PE_ENTITY_MOBILE | 1u << 4);
+	CU_ASSERT(p->prefix[0] == 0xA1 && p->prefix[1] == 0xB0 && p->prefix_bits == 12);
+	CU_ASSERT(p->area && p->low[1] == 170 && p->high[1] == -170);
+	CU_ASSERT(p->allow_count == 2 && p->allow[0] == 1 && p->allow[1] == 2);
+	CU_ASSERT(p->deny_count == 1 && p->deny[0] == 2);
+	CU_ASSERT(p->from_minute == 22 * 60 && p->until_minute == 6 * 60 + 30);
+	CU_ASSERT(p->anonymous && p->no_details && p->no_velocity && !p->everyone);
+	CU_ASSERT(p->cloak_m == 500 && p->ttl_max_ms == 60000);
+	p = &c.engine.views.policies[1];
+	CU_ASSERT(p->space == PE_POLICY_EVERY_SPACE && p->everyone && p->laplace_m == 200);
+	CU_ASSERT_EQUAL(pe_config_number_principals(&c, NULL, NULL, &error), PE_INVALID);
+	CU_ASSERT_STRING_EQUAL(error.text,
+		"t.yaml:4: views.policies[0].allow: there is no principal \"alice\": there is no keyring");
+	pe_config_free(&c);
+}
+
+static void test_wrong_views(void)
+{
+#define POLICY(rest) "views:\n  policies:\n  - {name: n, " rest "}\n"
+#define EXPECT(rest, key, what) \
+	expect_error(POLICY(rest), "t.yaml:3: views.policies[0]" key ": ", what)
+	expect_error("views: {epoch_ms: 59999}\n", "t.yaml:1: views.epoch_ms: ", "from 60000");
+	expect_error("views: {policies: [{everyone: true}]}\n",
+		"t.yaml:1: views.policies[0]: ", "needs a name");
+	expect_error("views: {epochs: 1}\n", "t.yaml:1: ", "epochs");
+	EXPECT("space: nowhere", ".space", "name of a space");
+	EXPECT("visibility: [secret]", ".visibility[0]", "must be public or");
+	EXPECT("types: [ship]", ".types[0]", "must be static or");
+	EXPECT("id_prefix: xy", ".id_prefix", "hexadecimal");
+	EXPECT("id_prefix: \"000000000000000000000000000000000\"", ".id_prefix", "hexadecimal");
+	EXPECT("area: {low: [1, 2, 3], high: [1, 2, 3]}", ".area", "name it");
+	EXPECT("space: world, area: {low: [1, 2], high: [1, 2, 3]}", ".area", "three numbers");
+	EXPECT("space: world, area: {low: [1, 2, x], high: [1, 2, 3]}", ".area.low[2]", "a number");
+	EXPECT("everyone: maybe", ".everyone", "true or false");
+	EXPECT("everyone: true, allow: [alice]", "", "either everyone");
+	EXPECT("everyone: true, visibility: [hidden]", "", "not for everyone");
+	EXPECT("from: \"24:00\", until: \"01:00\"", ".from", "time of day");
+	EXPECT("from: \"7:00\", until: \"01:00\"", ".from", "time of day");
+	EXPECT("from: \"07:00\"", "", "both of from and until");
+	EXPECT("grid_m: 0.5", ".grid_m", "from 1");
+	EXPECT("planar_laplace_m: 1e9", ".planar_laplace_m", "from 1");
+	EXPECT("space: world, planar_laplace_m: 10, area: {low: [1, 2, 0], high: [1, 2, 3]}", "",
+		"on which side");
+	EXPECT("k_anonymity: 1, area_m: 100", ".k_anonymity", "from 2");
+	EXPECT("k_anonymity: 5, area_m: 1", ".area_m", "from 10");
+	EXPECT("k_anonymity: 5", "", "both of");
+	EXPECT("k_anonymity: 5, area_m: 100, grid_m: 100", "", "one of");
+	EXPECT("ttl_max_ms: 0", ".ttl_max_ms", "from 1");
+	EXPECT("colour: red", ".colour", "no such key");
+#undef EXPECT
+#undef POLICY
+}
+
 static void test_all_keys(void)
 {
 	static const char text[] =
@@ -526,6 +609,8 @@ int main(int argc, char **argv)
 		{"the embedded default", test_default},
 		{"every key", test_all_keys},
 		{"budgets, load and rights", test_budgets},
+		{"views", test_views},
+		{"wrong views", test_wrong_views},
 		{"keys that are not", test_keys},
 		{"values", test_values},
 		{"addresses and sources", test_addresses},

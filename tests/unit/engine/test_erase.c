@@ -339,9 +339,51 @@ static void its_place_in_a_turn(void)
 	stop();
 }
 
+// What is veiled goes as anything does, from its layer too, whoever may not see it.
+static void veiled(void)
+{
+	static const uint32_t ann[] = {ANN};
+	const struct pe_policy policy = {.name = "friends",
+		.space = PE_POLICY_EVERY_SPACE,
+		.visibility = 1u << PE_RESTRICTED,
+		.allow = ann,
+		.allow_count = 1};
+	static const uint16_t wishes[] = {3u << 7, PE_HIDDEN << 3, PE_RESTRICTED << 3};
+	struct pe_engine_config config = guarded(PE_AUTHORIZATION_FIRST);
+
+	config.views = (struct pe_views_config){.policies = &policy, .policy_count = 1};
+	config.spaces[PLANE].coalesce_distance_m = 50;
+	start_with(&config);
+	know_everyone();
+	for (unsigned i = 0; i < 3; i++) {
+		struct pe_wire_update u = harness_update(10 + i, 1, 5, 0, 0);
+
+		as(ANN);
+		u.attributes |= wishes[i];
+		ASSERT_STATUS(send(&u), PE_ACK_APPLIED);
+		u.sequence = 2;
+		u.position[0] = 6; // held back, but of the rounded one, which is where it is
+		ASSERT_STATUS(send(&u), PE_ACK_COALESCED);
+		CU_ASSERT_EQUAL(sees(10 + i, NULL), wishes[i] != PE_HIDDEN << 3);
+		as(BOB);
+		CU_ASSERT_EQUAL(sees(10 + i, NULL), i == 0);
+		CU_ASSERT_EQUAL(erase(10 + i, 0).reason, PE_REASON_owner);
+		as(i & 1 ? ANN : CLERK);
+		ASSERT_ERASED(erase(10 + i, 0), PE_ERASED_RECORD | PE_ERASED_WAITING);
+		as(ANN);
+		CU_ASSERT_EQUAL(sees(10 + i, NULL), 0);
+		harness_advance(&h, 2000);
+		CU_ASSERT_EQUAL(sees(10 + i, NULL), 0);
+	}
+	harness_settle(&h);
+	CU_ASSERT_EQUAL(pe_engine_entity_count(h.engine), 0);
+	CU_ASSERT_EQUAL(HARNESS_COUNTER(&h, erased), 3);
+	stop();
+}
+
 TESTING_MAIN("engine: erase", {"gone for good", gone_for_good},
 	{"nothing is left in memory", nothing_is_left_in_memory}, {"who may", who_may},
 	{"an administrator of an area", an_administrator_of_an_area},
 	{"the message as a whole", the_message_as_a_whole}, {"from everywhere", from_everywhere},
 	{"beside moves", beside_moves}, {"at the wrong worker", at_the_wrong_worker},
-	{"its place in a turn", its_place_in_a_turn})
+	{"its place in a turn", its_place_in_a_turn}, {"veiled", veiled})

@@ -383,6 +383,47 @@ static void frames_are_no_way_around(void)
 	stop();
 }
 
+// Of what is rounded no more is known than its cell: a step over a cell's edge is no jump, and a jump is one.
+static void veiled(void)
+{
+	static const uint16_t wishes[] = {2u << 7, PE_HIDDEN << 3 | 2u << 7};
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct pe_engine_config config = slow();
+		struct pe_wire_update u;
+
+		begin(&config);
+#define SAY(x_, n_) \
+	(u = harness_update(1, (n_), (x_), 0, 0), u.attributes |= wishes[i], \
+		u.time_offset_ms = 1000 * (int32_t)(n_)-100000, send(&u))
+		h.now.wall_ms += 100000;
+		ASSERT_STATUS(SAY(9.5, 1), PE_ACK_APPLIED);
+		ASSERT_STATUS(SAY(10.5, 2), PE_ACK_APPLIED); // the middles are 10 m apart
+		ASSERT_STATUS(SAY(19, 3), PE_ACK_APPLIED);
+		harness_settle(&h);
+		ASSERT_STATUS(SAY(29, 4), PE_ACK_APPLIED);
+		harness_settle(&h);
+		ASSERT_REFUSED(SAY(5000, 5), implausible);
+		CU_ASSERT_EQUAL(pe_engine_entity_count(h.engine), 1);
+		ASSERT_STATUS(SAY(5005, 6), PE_ACK_APPLIED);
+		harness_settle(&h);
+		// Shown as it is from now on: what is known is still the cell.
+		u = harness_update(1, 7, 5015, 0, 0);
+		u.time_offset_ms = 7000 - 100000;
+		ASSERT_STATUS(send(&u), PE_ACK_APPLIED);
+		ASSERT_AT(1, 5015);
+		CU_ASSERT_EQUAL(HARNESS_COUNTER(&h, believed), 1);
+		// What it says of its own speed is not veiled.
+		u = harness_update(1, 8, 5015, 0, 0);
+		u.attributes |= wishes[i];
+		u.time_offset_ms = 8000 - 100000;
+		u.velocity[0] = pe_half_from_float(100);
+		ASSERT_REFUSED(send(&u), implausible);
+#undef SAY
+		stop();
+	}
+}
+
 TESTING_MAIN("engine: plausible", {"a jump is quarantined", a_jump_is_quarantined},
 	{"a second fix is believed", a_second_fix_is_believed},
 	{"between two places", between_two_places}, {"more fixes", more_fixes},
@@ -393,4 +434,4 @@ TESTING_MAIN("engine: plausible", {"a jump is quarantined", a_jump_is_quarantine
 	{"more suspects than places", more_suspects_than_places},
 	{"the next in its place", the_next_in_its_place},
 	{"at the wrong worker", at_the_wrong_worker},
-	{"frames are no way around", frames_are_no_way_around})
+	{"frames are no way around", frames_are_no_way_around}, {"veiled", veiled})

@@ -88,7 +88,8 @@ static void test_visibility(void)
 
 			u.attributes |= (uint16_t)(visibility << 3 | level << 7);
 			CU_ASSERT_EQUAL(check(&u, true),
-				visibility || level ? PE_REASON_visibility : PE_REASON_none);
+				level > PE_PRECISION_LEVEL_MAX ? PE_REASON_visibility :
+								 PE_REASON_none);
 		}
 }
 

@@ -1,0 +1,108 @@
+// The layers of the grid that a query walks behind its space's own: one for each audience that its asker belongs to, and in which
+// something is or was (policy/views.h). They are walked alike, in the same volume; only a POINT looks as far as what is in them claims.
+#include "discover/slot.h"
+
+static unsigned audience_bits(const struct pe_test *t)
+{
+	return t->asker->sees & ~1u &
+		atomic_load_explicit(&t->rules->present, memory_order_relaxed);
+}
+
+void pe_query_spread_layers(struct pe_test *t)
+{
+	bool point = t->query->kind == PE_QUERY_POINT && !t->ways.timed;
+
+	if (point) {
+		t->veiled_count =
+			pe_query_sphere_regions(t, t->query->a, t->veiled_walk_m, t->veiled_region);
+	} else {
+		t->veiled_count = t->region_count;
+		memcpy(t->veiled_region, t->region, t->region_count * sizeof t->region[0]);
+	}
+	t->region_total = t->region_count + t->layer_count * t->veiled_count;
+}
+
+void pe_query_add_layers(struct pe_test *t, const struct pe_query_known *known)
+{
+	t->layer_count = 0;
+	for (uint32_t left = audience_bits(t); left; left &= left - 1)
+		t->layer[t->layer_count++] = (uint8_t)__builtin_ctz(left);
+	t->veiled_walk_m = (double)known->veiled_precision_max_m + 0.001;
+	if (t->ways.straight)
+		t->veiled_walk_m = pe_query_surface_reach(t->veiled_walk_m);
+}
+
+unsigned pe_query_layer_audience(const struct pe_test *t, unsigned number, unsigned *region)
+{
+	*region = number;
+	if (number < t->region_count || !t->veiled_count)
+		return PE_AUDIENCE_OPEN;
+	number -= t->region_count;
+	*region = number % t->veiled_count;
+	return t->layer[number / t->veiled_count];
+}
+
+unsigned pe_query_layer_number(const struct pe_test *t, unsigned audience, unsigned region)
+{
+	if (audience == PE_AUDIENCE_OPEN)
+		return region < t->region_count ? region : t->region_total;
+	for (unsigned i = 0; i < t->layer_count; i++)
+		if (t->layer[i] == audience && region < t->veiled_count)
+			return t->region_count + i * t->veiled_count + region;
+	return t->region_total;
+}
+
+unsigned pe_query_layer_first(const struct pe_test *t, unsigned number)
+{
+	unsigned region;
+
+	(void)pe_query_layer_audience(t, number, &region);
+	return number - region;
+}
+
+void pe_query_layer_region(const struct pe_test *t, unsigned number, struct pe_region *region)
+{
+	unsigned of, audience = pe_query_layer_audience(t, number, &of);
+
+	*region = t->veiled_region[of];
+	region->space = t->rules->views->layer[t->space_index][audience];
+}
+
+// ---- order ----
+
+static uint64_t place_of(const struct pe_test *t, uint64_t epoch, uint32_t handle)
+{
+	uint8_t name[16];
+	uint64_t place;
+
+	pe_views_name(t->rules->views, t->table->records[handle].id, epoch, name);
+	memcpy(&place, name, sizeof place);
+	return place;
+}
+
+bool pe_query_shuffle(
+	const struct pe_test *t, unsigned region, struct pe_hit *hits, unsigned from, unsigned to)
+{
+	const struct pe_views *v = t->rules->views;
+	uint64_t epoch = pe_views_epoch(v, t->now.wall_ms), places[PE_QUERY_PIECE_HITS];
+	unsigned of, audience = pe_query_layer_audience(t, region, &of), begin = from;
+
+	if (!(v->anonymous >> audience & 1))
+		return false;
+	// A piece has few hits of a leaf, and 512 in all.
+	for (unsigned i = from; i < to; i++) {
+		struct pe_hit hit = hits[i];
+		uint64_t place = place_of(t, epoch, hit.handle);
+		unsigned at = i;
+
+		if (hit.key != hits[begin].key)
+			begin = i;
+		for (; at > begin && places[at - 1 - from] > place; at--) {
+			hits[at] = hits[at - 1];
+			places[at - from] = places[at - 1 - from];
+		}
+		hits[at] = hit;
+		places[at - from] = place;
+	}
+	return true;
+}

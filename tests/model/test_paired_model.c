@@ -1,0 +1,513 @@
+// Two worlds, one with entities that the askers may not see and one without: byte for byte the same answers, counts, orders, cursors,
+// explanations and notices. And two worlds in which rounded entities are at other true places in the same cells, of every precision level and
+// of GRID: no combination of what is asked can tell them apart, so that nothing finer than the cell is to be had. Seeded: what everybody sees and what is asked comes from one row of random numbers, what is hidden does
+// and says from another, of which the second world knows nothing. Bounds of work are low, so that truncation and cursors
+// depend on everything that a walk meets. Hidden ones come close, claim wide precisions, run, change their policies, and go. The
+// worlds are run one after the other, and the digests of all replies of the first are kept. PE_TEST_SEED repeats a run, PE_TEST_LONG=1
+// makes it ten times as long.
+#include "harness.h"
+#include "internal.h"
+#include "space/coarse.h"
+#include "testing.h"
+#include "watching.h"
+#include "wire/extension.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+#define ENTITIES      240u
+#define HIDDEN        160u
+#define HIDDEN_FIRST  100000u // their numbers
+#define ROUND_QUERIES 256u
+#define QUERIES       110000u
+#define PLANE         0u
+#define EARTH         1u
+#define ALICE         1u // sees the secret ones
+#define BOB           2u // does not, but others that are restricted
+
+static struct harness h;
+static struct watching watcher[2];
+static uint64_t seed, state, hidden_state;
+static bool with_hidden, coarse, elsewhere, comparing;
+static struct pe_space spaces[2];
+static uint64_t *digests, digest_count, digest_max, compared;
+static uint64_t moved_within, truncated, results, notices, alice_saw, entity_sequence[1 + ENTITIES];
+static uint32_t hidden_sequence;
+static unsigned wrong;
+static char doing[160];
+
+static uint64_t next(void)
+{
+	return testing_random(&state);
+}
+
+static unsigned below(unsigned n)
+{
+	return (unsigned)(next() % n);
+}
+
+static double unit(uint64_t *from)
+{
+	return (double)(testing_random(from) >> 11) * 0x1p-53;
+}
+
+static void failed(const char *what, const char *file, int line)
+{
+	if (wrong++ < 20)
+		printf("\n%s:%d: %s (%s)", file, line, what, doing);
+}
+
+// ---- what is compared ----
+
+static uint64_t digest(const struct harness_reply *r)
+{
+	uint64_t d = 0xcbf29ce484222325ull ^ r->bytes ^ (uint64_t)r->peer.port << 32;
+
+	for (uint32_t i = 0; i < r->bytes; i++)
+		d = (d ^ r->data[i]) * 0x100000001b3ull;
+	return d;
+}
+
+// All replies of the last turn.
+static void gather(void)
+{
+	for (unsigned i = 0; i < h.reply_count; i++) {
+		uint64_t d = digest(&h.replies[i]);
+
+		notices += h.replies[i].data[1] == PE_TYPE_NOTICE;
+
+		if (!comparing) {
+			if (digest_count == digest_max) {
+				digest_max = digest_max ? 2 * digest_max : 1 << 16;
+				digests = realloc(digests, digest_max * sizeof *digests);
+				if (!digests)
+					abort();
+			}
+			digests[digest_count++] = d;
+			continue;
+		}
+		compared++;
+		if (compared > digest_count || digests[compared - 1] != d) {
+			if (wrong++ < 20)
+				printf("\nreply %" PRIu64 " differs: type %02x, %u bytes (%s)",
+					compared, h.replies[i].data[1], h.replies[i].bytes, doing);
+		}
+	}
+}
+
+static void turn(void)
+{
+	harness_turn(&h);
+	gather();
+}
+
+// ---- the worlds ----
+
+static void place(uint64_t *from, unsigned space, double p[3])
+{
+	double reach = unit(from) < 0.7 ? 300 : 3000;
+
+	p[0] = (unit(from) - 0.5) * reach;
+	p[1] = (unit(from) - 0.5) * reach;
+	p[2] = unit(from) < 0.5 ? 0 : unit(from) * 100;
+	if (space == EARTH) {
+		p[0] = 10 + p[0] / 111000;
+		p[1] = 45 + p[1] / 111000; // where two frames meet
+	}
+}
+
+static struct pe_wire_update make(
+	uint64_t *from, uint64_t n, uint32_t sequence, unsigned space, uint16_t attributes)
+{
+	struct pe_wire_update u = harness_update(n, sequence, 0, 0, 0);
+
+	place(from, space, u.position);
+	u.attributes |= attributes;
+	u.precision_m = unit(from) < 0.3 ? (float)(unit(from) * 50) : 0;
+	u.radius_m = unit(from) < 0.2 ? (float)(unit(from) * 500) : 0;
+	if (unit(from) < 0.3)
+		u.velocity[0] = u.velocity[1] = 0x4500; // 5 m/s
+	u.ttl_ms = 5000 + (uint32_t)(unit(from) * 60000);
+	return u;
+}
+
+static void queue(struct pe_wire_update *u, unsigned space)
+{
+	harness_queue_updates(&h, space, HARNESS_INCARNATION, u, 1, false);
+}
+
+// By its number: open, rounded, restricted to who asks, restricted and rounded, anonymous.
+static uint16_t attributes_of(unsigned n)
+{
+	static const uint16_t of[8] = {0, 0, 0, 3u << 7, PE_RESTRICTED << 3,
+		PE_RESTRICTED << 3 | 2u << 7, PE_ANONYMOUS << 3, PE_ANONYMOUS << 3 | 3u << 7};
+
+	return of[n % 8];
+}
+
+// Another true place in the same cell.
+static void move_within(struct pe_wire_update *u, unsigned space, double edge_m)
+{
+	double cell[3], other[3], at[3];
+
+	(void)pe_space_coarse(&spaces[space], edge_m, u->position, true, cell);
+	for (unsigned i = 0; i < 100; i++) {
+		for (unsigned k = 0; k < 3; k++) {
+			double metres = (unit(&hidden_state) - 0.5) * edge_m;
+
+			if (space == EARTH && k < 2)
+				metres /= 111000 * (k ? 0.7 : 1);
+			at[k] = cell[k] + metres;
+		}
+		(void)pe_space_coarse(&spaces[space], edge_m, at, true, other);
+		if (memcmp(cell, other, sizeof cell) == 0) {
+			memcpy(u->position, at, sizeof at);
+			moved_within++;
+			return;
+		}
+	}
+}
+
+static void move_visible(void)
+{
+	static const double edges[] = {0, 1, 10, 100, 1000, 10000};
+	unsigned n = 1 + below(ENTITIES), space = n % 3 == 0 ? EARTH : PLANE;
+	unsigned level = n % 7 < 6 ? n % 7 : 0;
+	uint16_t attributes = coarse ? (uint16_t)(level << 7) : attributes_of(n);
+	struct pe_wire_update u =
+		make(&state, n, (uint32_t)++entity_sequence[n], space, attributes);
+
+	if (coarse && n % 7 == 6) // of the policy GRID
+		u.entity_id[0] = 0xB2;
+	if (coarse && n % 14 > 7)
+		u.attributes |= PE_ANONYMOUS << 3;
+	if (elsewhere && (level || u.entity_id[0] == 0xB2))
+		move_within(
+			&u, space, u.entity_id[0] == 0xB2 ? fmax(edges[level], 250) : edges[level]);
+	queue(&u, space);
+}
+
+// One that Bob and strangers may not see: HIDDEN, or restricted to Alice by the prefix of its id.
+static void move_hidden(void)
+{
+	uint64_t *from = &hidden_state;
+	uint64_t n = HIDDEN_FIRST + testing_random(from) % HIDDEN;
+	unsigned space = n % 3 == 0 ? EARTH : PLANE;
+	bool alone = unit(from) < 0.5;
+	uint16_t wish = (uint16_t)((alone ? PE_HIDDEN : PE_RESTRICTED) << 3);
+	struct pe_wire_update u = make(from, n, ++hidden_sequence, space, wish);
+	struct pe_wire_withdraw gone = {.sequence = hidden_sequence};
+
+	if (unit(from) < 0.2)
+		u.attributes |= (uint16_t)(1u + testing_random(from) % 5) << 7;
+	if (unit(from) < 0.2)
+		u.precision_m = 900;
+	if (unit(from) < 0.2)
+		u.velocity[0] = 0x5c00; // 256 m/s
+	u.entity_id[0] = 0xA1;
+	if (unit(from) < 0.1) {
+		memcpy(gone.entity_id, u.entity_id, 16);
+		harness_queue_withdraws(&h, space, HARNESS_INCARNATION, &gone, 1, false);
+	} else {
+		queue(&u, space);
+	}
+}
+
+// The second world's numbers of packets stay those of the first.
+static void hidden_moves(unsigned count)
+{
+	uint64_t sequence = h.sequence;
+
+	for (unsigned i = 0; with_hidden && i < count; i++)
+		move_hidden();
+	h.sequence = sequence;
+}
+
+static void settle(void)
+{
+	for (unsigned i = 0; i < 6; i++) {
+		turn();
+		harness_control(&h);
+	}
+}
+
+// ---- what is asked ----
+
+static struct pe_wire_query random_query(unsigned *space, uint8_t *extension, uint32_t *bytes)
+{
+	static const double reaches[] = {20, 100, 400, 2000};
+	struct pe_wire_query q = {.query_id = below(1000)};
+	double at[3], reach = reaches[below(4)];
+
+	*space = below(3) ? PLANE : EARTH;
+	*bytes = 0;
+	place(&state, *space, at);
+	memcpy(q.a, at, sizeof at);
+	switch (below(5)) {
+	case 0:
+		q.kind = PE_QUERY_POINT;
+		break;
+	case 1:
+		q.kind = PE_QUERY_BOX;
+		for (unsigned i = 0; i < 2; i++) {
+			double half = *space == EARTH ? reach / 111000 : reach;
+
+			q.a[i] = at[i] - half;
+			q.b[i] = at[i] + half;
+		}
+		q.a[2] = q.b[2] = 0;
+		if (*space == PLANE) {
+			q.a[2] = -reach;
+			q.b[2] = reach;
+		}
+		break;
+	case 2:
+		q.kind = PE_QUERY_NEAREST;
+		q.max_results = (uint16_t)(1 + below(20));
+		q.b[0] = below(2) ? 0 : reach;
+		break;
+	default:
+		q.kind = PE_QUERY_SPHERE;
+		q.b[0] = reach;
+	}
+	if (q.kind != PE_QUERY_NEAREST && below(3) == 0)
+		q.max_results = (uint16_t)(1 + below(8));
+	if (below(6) == 0)
+		q.type_mask = (uint16_t)(1 + below(30));
+	if (below(8) == 0 && q.kind != PE_QUERY_NEAREST) {
+		struct pe_wire_resolution r = {
+			.spatial_m = (float)reaches[below(4)], .attribute = 0.5f};
+
+		*bytes = pe_wire_put_block(extension, 0, 64, PE_BLOCK_RESOLUTION, &r, sizeof r);
+	} else if (below(8) == 0) {
+		struct pe_wire_time t = {.offset_ms = (int32_t)below(30000)};
+
+		*bytes = pe_wire_put_block(extension, 0, 64, PE_BLOCK_TIME, &t, sizeof t);
+	}
+	return q;
+}
+
+static struct harness_answer answer;
+
+// One query, and the pages behind it.
+static uint64_t ask(void)
+{
+	_Alignas(8) uint8_t extension[64];
+	uint32_t bytes;
+	unsigned space;
+	struct pe_wire_query q = random_query(&space, extension, &bytes);
+	uint64_t asked = 0;
+
+	for (unsigned page = 0; page < 6; page++) {
+		snprintf(doing, sizeof doing,
+			"query %u kind %u page %u of %u at %g %g for %u, trusted %u, extension %u",
+			q.query_id, q.kind, page, space, q.a[0], q.a[1], h.principal, !h.untrusted,
+			bytes);
+		harness_ask_extended(&h, 0, space, &q, extension, bytes, &answer);
+		gather();
+		asked++;
+		results += answer.count;
+		truncated += answer.truncated;
+		if (!answer.truncated || q.kind == PE_QUERY_NEAREST)
+			break;
+		q.flags |= PE_QUERY_HAS_CURSOR;
+		memcpy(q.cursor, answer.cursor, sizeof q.cursor);
+	}
+	return asked;
+}
+
+static void explain(void)
+{
+	struct pe_wire_query q = harness_sphere(0, 0, 0, 1000);
+	struct pe_wire_explanation e;
+	uint8_t id[16];
+
+	// Of one that may be hidden, or of one that anyone may know.
+	harness_id(id, below(2) ? HIDDEN_FIRST + below(HIDDEN) : 1 + below(ENTITIES));
+	if (below(2))
+		id[0] = 0xA1;
+	snprintf(doing, sizeof doing, "explanation for %u", h.principal);
+	(void)harness_explain(&h, 0, PLANE, id, &q, NULL, 0, &e);
+	gather();
+}
+
+static void open_watchers(void)
+{
+	struct pe_wire_fence f[4];
+
+	for (unsigned i = 0; i < 2; i++) {
+		watching_init(&watcher[i], &h, PLANE, 7 + i);
+		watcher[i].port = (uint16_t)(6000 + i);
+		watcher[i].subscribe.flags = PE_SUBSCRIBE_MOVES;
+		watcher[i].subscribe.expiration_ms = PE_SUBSCRIPTION_LEASE_MAX_MS;
+		for (unsigned k = 0; k < 4; k++) {
+			f[k] = watching_sphere(k + 1, 40.0 * k, -30.0 * k, 0, 60 + 50 * k);
+			f[k].leave_ms = k == 2 ? 300 : 0;
+			f[k].enter_ms = k == 3 ? 200 : 0;
+		}
+		h.principal = i ? BOB : 0;
+		watching_send(&watcher[i], PE_SUBSCRIBE_OPEN, f, 4, NULL, 0);
+		h.principal = 0;
+		for (unsigned t = 0; t < 6; t++) {
+			turn();
+			watching_take(&watcher[i]);
+		}
+	}
+}
+
+static void alice_asks(void)
+{
+	struct pe_wire_query q = harness_sphere(0, 0, 0, 500);
+	uint64_t sequence = h.sequence;
+	// Her answers have packets' numbers too.
+	uint64_t *tx = &pe_engine_worker(h.engine, 0)->tx_sequence, sent = *tx;
+
+	h.principal = ALICE;
+	harness_ask(&h, 0, PLANE, &q, &answer);
+	h.principal = 0;
+	h.sequence = sequence;
+	*tx = sent;
+	for (unsigned i = 0; i < answer.count; i++)
+		alice_saw += answer.results[i].entity_id[0] == 0xA1 &&
+			answer.results[i].entity_id[2] == HIDDEN_FIRST >> 16 &&
+			answer.results[i].entity_id[7] == 0;
+}
+
+static void run_world(bool hidden)
+{
+	static const uint32_t alice[] = {ALICE}, bob[] = {BOB};
+	struct pe_policy policies[] = {
+		{.name = "secret",
+			.space = PE_POLICY_EVERY_SPACE,
+			.visibility = 1u << PE_RESTRICTED,
+			.prefix = {0xA1},
+			.prefix_bits = 8,
+			.allow = alice,
+			.allow_count = 1},
+		{.name = "known",
+			.space = PE_POLICY_EVERY_SPACE,
+			.visibility = 1u << PE_RESTRICTED,
+			.allow = bob,
+			.allow_count = 1},
+		{.name = "grid",
+			.space = PE_POLICY_EVERY_SPACE,
+			.visibility = 1u << PE_PUBLIC | 1u << PE_ANONYMOUS,
+			.prefix = {0xB2},
+			.prefix_bits = 8,
+			.everyone = true,
+			.cloak_m = 250},
+	};
+	struct pe_engine_config c = harness_config();
+	uint64_t amount = testing_amount(QUERIES), asked = 0;
+
+	c.views = (struct pe_views_config){.policies = policies, .policy_count = 3};
+	// States are held back in one space, by distance, and in the other one by time, every second time.
+	c.spaces[EARTH].coalesce_distance_m = seed % 2 ? 3 : 0;
+	c.spaces[PLANE].coalesce_interval_ms = seed % 2 ? 0 : 300;
+	c.query_cells_max = 24;
+	c.query_candidates_max = 160;
+	c.fence_count_max = 64;
+	c.subscription_count_max = 8;
+	state = seed;
+	hidden_state = seed + 1;
+	hidden_sequence = 0;
+	memset(entity_sequence, 0, sizeof entity_sequence);
+	with_hidden = hidden;
+	digest_count = comparing ? digest_count : 0;
+	harness_start(&h, &c);
+	for (unsigned i = 0; i < 2; i++) {
+		struct pe_error error;
+
+		if (pe_space_prepare(&spaces[i], &c.spaces[i].space, i, &error) != PE_OK)
+			abort();
+	}
+	// Names are random; here they are the same in both worlds.
+	memset(h.engine->views.key, 7, sizeof h.engine->views.key);
+	open_watchers();
+	while (asked < amount) {
+		for (unsigned i = 0; i < 12; i++) {
+			snprintf(doing, sizeof doing, "moves");
+			move_visible();
+			hidden_moves(2);
+			turn();
+		}
+		settle();
+		for (unsigned i = 0; i < ROUND_QUERIES; i++) {
+			h.principal = below(2) ? BOB : 0;
+			h.untrusted = below(8) == 0;
+			asked += ask();
+			if (below(10) == 0)
+				explain();
+			h.untrusted = false;
+			h.principal = 0;
+		}
+		// Beside each other in one turn.
+		snprintf(doing, sizeof doing, "moves between");
+		hidden_moves(4);
+		move_visible();
+		turn();
+		alice_asks();
+		h.now.mono_ms += 200;
+		h.now.wall_ms += 200;
+		settle();
+	}
+	for (unsigned i = 0; i < 2; i++)
+		watching_free(&watcher[i]);
+	harness_stop(&h);
+}
+
+static void begin(void)
+{
+	const char *text = getenv("PE_TEST_SEED");
+
+	harness_failed = failed;
+	seed = text ? strtoull(text, NULL, 0) : (uint64_t)time(NULL);
+	digests = NULL;
+	digest_count = digest_max = compared = 0;
+	truncated = results = notices = alice_saw = 0;
+	wrong = 0;
+}
+
+static void paired_worlds(void)
+{
+	begin();
+	comparing = false;
+	run_world(true);
+	CU_ASSERT(alice_saw > 0);
+	CU_ASSERT(notices > 10);
+	printf("\n    seed %" PRIu64 ": %" PRIu64 " replies, %" PRIu64 " results, %" PRIu64
+	       " truncated, %" PRIu64 " notices; Alice saw %" PRIu64 " of what others may not ",
+		seed, digest_count, results, truncated, notices, alice_saw);
+	CU_ASSERT(truncated > 100 && results > 1000);
+	alice_saw = 0;
+	comparing = true;
+	run_world(false);
+	CU_ASSERT_EQUAL(alice_saw, 0);
+	CU_ASSERT_EQUAL(compared, digest_count);
+	CU_ASSERT_EQUAL(wrong, 0);
+	free(digests);
+}
+
+static void rounded_worlds(void)
+{
+	begin();
+	coarse = true;
+	comparing = false;
+	run_world(false);
+	printf("\n    seed %" PRIu64 ": %" PRIu64 " replies, %" PRIu64 " results, %" PRIu64
+	       " notices ",
+		seed, digest_count, results, notices);
+	CU_ASSERT(truncated > 100 && results > 1000 && notices > 10);
+	comparing = elsewhere = true;
+	run_world(false);
+	CU_ASSERT(moved_within > 100);
+	CU_ASSERT_EQUAL(compared, digest_count);
+	CU_ASSERT_EQUAL(wrong, 0);
+	coarse = elsewhere = false;
+	free(digests);
+}
+
+TESTING_MAIN("model/paired", {"with and without what is hidden", paired_worlds},
+	{"elsewhere in the same cell", rounded_worlds})
