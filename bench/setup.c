@@ -104,9 +104,11 @@ void setup_open(struct pe_config *config, struct pe_workers *workers, uint8_t ma
 
 	workers->config = config;
 	workers->source_count = 1;
+	if (pe_trust_load(config, &workers->trust, &error) != PE_OK)
+		setup_fail("keyring", &error);
 	if (pe_engine_create(&config->engine, &workers->engine, &error) != PE_OK)
 		setup_fail("engine", &error);
-	if (pe_trust_open(config, workers->engine, &workers->trust, &error) != PE_OK)
+	if (pe_trust_open(workers->trust, workers->engine, &error) != PE_OK)
 		setup_fail("keyring", &error);
 	if (pe_ethdev_open(config, 0, &workers->sources[0], &error) != PE_OK)
 		setup_fail("port", &error);

@@ -287,7 +287,8 @@ __attribute__((noinline)) static enum spared update_crossing(struct pe_worker *w
 
 	if (atomic_load_explicit(&r->status, memory_order_relaxed) !=
 			pe_status_make(PE_LIFE_THERE, w->index, c->space, 0) ||
-		r->key == place->key || r->pending != PE_HANDLE_NONE || w->watching)
+		r->key == place->key || r->pending != PE_HANDLE_NONE ||
+		(r->shown.attributes & PE_PUBLISHED_VEILED) || w->watching)
 		return SPARED_NOT;
 	if (c->incarnation != r->incarnation || pe_apply_check_order(r, c) ||
 		r->wheel.prev == PE_WHEEL_NONE || (int32_t)(expiry_tick - r->wheel.tick) < 0)

@@ -271,7 +271,7 @@ static void take_detailed(struct pe_worker *w, const struct pe_message *m,
 			reason = check_time(w, c.time_ms);
 		if (!reason && (s->veils | (c.update.attributes & PE_ATTRIBUTES_VEIL)))
 			reason = pe_veil_update(
-				w, s, &c, peer->principal, blocks.bytes[PE_DETAILS_FRAME] != 0);
+				w, s, &c, m->peer.principal, blocks.bytes[PE_DETAILS_FRAME] != 0);
 		if (reason) {
 			refuse_record(w, at, reason);
 			continue;
