@@ -8,12 +8,19 @@ struct cursor {
 	uint32_t seek;
 };
 
+// By number, so that what an update tells does not depend on which chains the index's secret makes one.
 static void take(struct pe_fence_seek *s, const struct pe_fence_index *index, uint32_t fence)
 {
-	if (s->count < PE_FENCE_SOUGHT)
-		s->fence[s->count] = fence;
-	s->count += s->count <= PE_FENCE_SOUGHT;
-	pe_prefetch(&index->fences[fence & ~PE_PLACEMENT_WHOLE]);
+	uint32_t number = fence & ~PE_PLACEMENT_WHOLE, at = s->count;
+
+	pe_prefetch(&index->fences[number]);
+	if (s->count <= PE_FENCE_SOUGHT)
+		s->count++;
+	if (at >= PE_FENCE_SOUGHT)
+		return;
+	for (; at > 0 && (s->fence[at - 1] & ~PE_PLACEMENT_WHOLE) > number; at--)
+		s->fence[at] = s->fence[at - 1];
+	s->fence[at] = fence;
 }
 
 // The levels that bits of the filter's lines tell of: their buckets, which are asked for, into cursors[*used …].

@@ -347,8 +347,8 @@ FAULTS = [
     {
         "name": "scopes: a hit of a plain fence is taken without its scope",
         "file": "engine/watch.c",
-        "from": "view->shows.radius_m == 0.0f && !view->details) {",
-        "to": "view->shows.radius_m == 0.0f) {",
+        "from": "view->shows.radius_m == 0.0f && !view->details &&\n",
+        "to": "view->shows.radius_m == 0.0f &&\n",
         "tests": ["engine-scope"],
     },
     {
