@@ -54,9 +54,11 @@ void presence_id_print(const uint8_t id[16], char text[37])
 
 bool client_update_to_wire(const struct presence_update *u, struct pe_wire_update *wire)
 {
-	unsigned attributes = (u->state & 7u) | (u->power_mode & 3u) << 5;
+	unsigned attributes = (u->state & 7u) | (u->visibility & 3u) << 3 |
+		(u->power_mode & 3u) << 5 | (u->exactness & 7u) << 7;
 
 	if (u->state > PRESENCE_STATE_CUSTOM || u->power_mode > PRESENCE_ADAPTIVE ||
+		u->visibility > PRESENCE_HIDDEN || u->exactness > PRESENCE_WITHIN_10_KM ||
 		u->age_ms == INT32_MIN || pe_wire_id_nil(u->id))
 		return false;
 	for (unsigned i = 0; i < 3; i++)
@@ -97,6 +99,10 @@ const char *client_update_fault(const struct presence_update *u)
 		return "an update whose state is none of enum presence_state";
 	if (u->power_mode > PRESENCE_ADAPTIVE)
 		return "an update whose power_mode is none of enum presence_power";
+	if (u->visibility > PRESENCE_HIDDEN)
+		return "an update whose visibility is none of enum presence_visibility";
+	if (u->exactness > PRESENCE_WITHIN_10_KM)
+		return "an update whose exactness is none of enum presence_exactness";
 	for (unsigned i = 0; i < 3; i++)
 		if (!isfinite(u->position[i]) || !isfinite(u->velocity[i]))
 			return "an update whose position or velocity is not a finite number: leave it out";

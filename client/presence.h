@@ -78,6 +78,22 @@ enum presence_power {
 	PRESENCE_LOW_POWER,     // 8
 	PRESENCE_ADAPTIVE       // as long as its course is expected to hold
 };
+// Who is shown the entity, as far as the engine's policies provide for it (docs/privacy-model.md).
+enum presence_visibility {
+	PRESENCE_PUBLIC,
+	PRESENCE_ANONYMOUS,  // under a name that changes
+	PRESENCE_RESTRICTED, // by the engine's lists
+	PRESENCE_HIDDEN
+};
+// How exactly others are told where it is, at most: the middle of a fixed cell of that size.
+enum presence_exactness {
+	PRESENCE_EXACT,
+	PRESENCE_WITHIN_1_M,
+	PRESENCE_WITHIN_10_M,
+	PRESENCE_WITHIN_100_M,
+	PRESENCE_WITHIN_1_KM,
+	PRESENCE_WITHIN_10_KM
+};
 enum presence_status {
 	PRESENCE_APPLIED,
 	PRESENCE_ACCEPTED,
@@ -175,6 +191,8 @@ struct presence_update {
 	bool height_unknown;       // GEODETIC: position[2] is then not sent
 	bool relocation;           // a STATIC entity was moved on purpose
 	uint8_t power_mode;        // enum presence_power
+	uint8_t visibility;        // enum presence_visibility
+	uint8_t exactness;         // enum presence_exactness
 	uint32_t ttl_ms;           // 0 = the space's default
 	uint32_t duration_ms;      // of the state; 0 = until changed
 	int32_t age_ms;            // how old the state is now; 0 = now

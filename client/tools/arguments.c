@@ -122,16 +122,36 @@ bool argument_type(const char *text, uint8_t *type)
 	return true;
 }
 
+// The number of the word among those; false: none of them.
+static bool one_of(const char *text, const char *const *words, uint8_t count, uint8_t *number)
+{
+	for (uint8_t i = 0; i < count; i++)
+		if (strcasecmp(text, words[i]) == 0) {
+			*number = i;
+			return true;
+		}
+	return false;
+}
+
 bool argument_power(const char *text, uint8_t *mode)
 {
 	static const char *const words[] = {"high-accuracy", "balanced", "low-power", "adaptive"};
 
-	for (uint8_t m = PRESENCE_HIGH_ACCURACY; m <= PRESENCE_ADAPTIVE; m++)
-		if (strcasecmp(text, words[m]) == 0) {
-			*mode = m;
-			return true;
-		}
-	return false;
+	return one_of(text, words, PRESENCE_ADAPTIVE + 1, mode);
+}
+
+bool argument_visibility(const char *text, uint8_t *visibility)
+{
+	static const char *const words[] = {"public", "anonymous", "restricted", "hidden"};
+
+	return one_of(text, words, PRESENCE_HIDDEN + 1, visibility);
+}
+
+bool argument_exactness(const char *text, uint8_t *exactness)
+{
+	static const char *const words[] = {"exact", "1m", "10m", "100m", "1km", "10km"};
+
+	return one_of(text, words, PRESENCE_WITHIN_10_KM + 1, exactness);
 }
 
 bool argument_state(const char *text, uint8_t *state, uint8_t *custom)

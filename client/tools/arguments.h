@@ -21,6 +21,10 @@ bool argument_type(const char *text, uint8_t *type); // "mobile", or "custom:7"
 bool argument_state(const char *text, uint8_t *state, uint8_t *custom);
 // high-accuracy, balanced, low-power or adaptive, in any case.
 bool argument_power(const char *text, uint8_t *mode);
+// public, anonymous, restricted, hidden
+bool argument_visibility(const char *text, uint8_t *visibility);
+// exact, 1m, 10m, 100m, 1km, 10km
+bool argument_exactness(const char *text, uint8_t *exactness);
 bool argument_mask(const char *text, bool states, uint16_t *mask); // "mobile,static"
 
 // The options --key, --engine-key, --psk and --level of the tools: false when a text is none of theirs. The session is made known to the

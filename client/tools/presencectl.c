@@ -174,6 +174,8 @@ enum {
 	KEY_FREQUENCY,
 	KEY_ANNOUNCED,
 	KEY_POWER,
+	KEY_VISIBILITY,
+	KEY_EXACTNESS,
 	KEY_SEQUENCE,
 	KEY_HEIGHT_UNKNOWN,
 	KEY_RELOCATION,
@@ -203,6 +205,11 @@ static const struct argp_option publish_options[] = {
 	{"announced", KEY_ANNOUNCED, "N", 0, "updates a minute that are announced", 0},
 	{"power", KEY_POWER, "MODE", 0,
 		"high-accuracy, balanced, low-power or adaptive: how exact it must be known (high-accuracy)",
+		0},
+	{"visibility", KEY_VISIBILITY, "WORD", 0,
+		"who is shown it: public, anonymous, restricted or hidden (public)", 0},
+	{"exactness", KEY_EXACTNESS, "SIZE", 0,
+		"how exactly others are told where it is: exact, 1m, 10m, 100m, 1km or 10km (exact)",
 		0},
 	{"sequence", KEY_SEQUENCE, "N", 0, "of the record (default: grows with the clock)", 0},
 	{"height-unknown", KEY_HEIGHT_UNKNOWN, NULL, 0, "GEODETIC: the height is not known", 0},
@@ -277,6 +284,12 @@ static error_t parse_publish(int key, char *text, struct argp_state *state)
 		break;
 	case KEY_POWER:
 		good = argument_power(text, &u->power_mode);
+		break;
+	case KEY_VISIBILITY:
+		good = argument_visibility(text, &u->visibility);
+		break;
+	case KEY_EXACTNESS:
+		good = argument_exactness(text, &u->exactness);
 		break;
 	case KEY_SEQUENCE:
 		good = argument_u64(text, UINT32_MAX, &n);

@@ -193,6 +193,23 @@ def with_details(tools):
     tools.ctl("withdraw", "more:1", "more:2")
 
 
+def veiled(tools):
+    def found(name):
+        start, number = "veil".encode().hex(), f"{int(name[5:]):02x}"
+        return [r["position"] for r in tools.ctl("query", "sphere", "700,700", "2000")["found"] if r["id"].startswith(start) and r["id"].endswith(number)]
+
+    assert tools.ctl("publish", "veil:1", "700,710", "--ttl", "60s", "--visibility", "hidden")["records"][0]["status"] in ("APPLIED", "ACCEPTED")
+    assert tools.ctl("publish", "veil:2", "701,711", "--ttl", "60s", "--exactness", "1km")["records"][0]["status"] in ("APPLIED", "ACCEPTED")
+    assert tools.ctl("publish", "veil:3", "702,712", "--ttl", "60s")["records"][0]["status"] in ("APPLIED", "ACCEPTED")
+    time.sleep(0.05)
+    assert found("veil:1") == [] and len(found("veil:3")) == 1
+    rounded = found("veil:2")
+    assert len(rounded) == 1 and rounded[0][:2] != [701, 711], rounded
+    tools.ctl("publish", "veil:1", "1,1", "--visibility", "secret", expect=64)
+    tools.ctl("publish", "veil:1", "1,1", "--exactness", "7m", expect=64)
+    tools.ctl("withdraw", "veil:1", "veil:2", "veil:3")
+
+
 def helps(tools):
     for command in ("ping", "publish", "withdraw", "query", "erase", "explain", "heat", "stats"):
         done = subprocess.run([tools.ctl_path, command, "--help"], capture_output=True, text=True, timeout=30)
@@ -270,6 +287,7 @@ def main(presenced, ctl, load, recording):
                 tools = Tools(ctl, load, port)
                 by_hand(tools)
                 with_details(tools)
+                veiled(tools)
                 helps(tools)
                 mistakes(tools)
                 loads(tools, recording)

@@ -108,6 +108,8 @@ static void in_place(void)
 			.relocation = i == 3,
 			.height_unknown = i == 5,
 			.power_mode = (uint8_t)(i % 4),
+			.visibility = (uint8_t)((i + 1) % 4),
+			.exactness = (uint8_t)(i % 6),
 			.ttl_ms = 1000 * i,
 			.duration_ms = i,
 			.age_ms = (int32_t)i - 3,

@@ -59,6 +59,12 @@ static void names(void)
 	CU_ASSERT(argument_type("custom:127", &a) && a == 255);
 	CU_ASSERT(!argument_type("custom:128", &a) && !argument_type("ship", &a));
 	CU_ASSERT(argument_state("custom:255", &a, &b) && a == PRESENCE_STATE_CUSTOM && b == 255);
+	CU_ASSERT(argument_visibility("hidden", &a) && a == PRESENCE_HIDDEN &&
+		argument_visibility("Public", &a) && a == PRESENCE_PUBLIC &&
+		!argument_visibility("secret", &a));
+	CU_ASSERT(argument_exactness("10km", &a) && a == PRESENCE_WITHIN_10_KM &&
+		argument_exactness("1m", &a) && a == PRESENCE_WITHIN_1_M &&
+		!argument_exactness("10", &a));
 	CU_ASSERT(argument_power("Low-Power", &a) && a == PRESENCE_LOW_POWER);
 	CU_ASSERT(argument_power("adaptive", &a) && a == PRESENCE_ADAPTIVE &&
 		!argument_power("low", &a) && !argument_power("", &a));
