@@ -141,7 +141,7 @@ static enum pe_status ask(unsigned *fresh, struct pe_error *error)
 	for (unsigned i = atomic_load_explicit(&asked.count, memory_order_relaxed) - *fresh;
 		i < atomic_load_explicit(&asked.count, memory_order_relaxed); i++)
 		// A thread that has ended has no rights either.
-		if (syscall(SYS_tgkill, self, asked.threads[i].tid, SIGRTMAX - 1) != 0)
+		if (syscall(SYS_tgkill, self, asked.threads[i].tid, PE_PRIVILEGE_SIGNAL) != 0)
 			atomic_store_explicit(&asked.threads[i].state, 1, memory_order_relaxed);
 	return PE_OK;
 }
@@ -254,7 +254,7 @@ static enum pe_status drop_on_all_threads(struct pe_privilege_left *left, struct
 
 	sigfillset(&action.sa_mask);
 	atomic_store_explicit(&asked.count, 0, memory_order_relaxed);
-	sigaction(SIGRTMAX - 1, &action, &before);
+	sigaction(PE_PRIVILEGE_SIGNAL, &action, &before);
 	for (unsigned round = 0; status == PE_OK && fresh; round++) {
 		if (round == ROUNDS)
 			status =
@@ -270,7 +270,7 @@ static enum pe_status drop_on_all_threads(struct pe_privilege_left *left, struct
 		status = fail(error, PE_UNSUPPORTED,
 			"the main thread cannot give up its rights: %s", strerror(-state));
 	left->thread_count = atomic_load_explicit(&asked.count, memory_order_relaxed) + 1;
-	sigaction(SIGRTMAX - 1, &before, NULL);
+	sigaction(PE_PRIVILEGE_SIGNAL, &before, NULL);
 	return status;
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/status.h"
 
+#include <signal.h>
 #include <stdbool.h>
 
 enum pe_privilege_use {
@@ -18,6 +19,8 @@ enum pe_privilege_use {
 	PE_PRIVILEGE_READ,   // read what is in it, or the file
 };
 
+// Asks a thread to give up its own: no thread may block it.
+#define PE_PRIVILEGE_SIGNAL      (SIGRTMAX - 1)
 #define PE_PRIVILEGE_PATHS_MAX   16
 #define PE_PRIVILEGE_THREADS_MAX 128
 

@@ -1,5 +1,7 @@
 #include "dataplane/ring/ring.h"
 
+#include "dataplane/privilege.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -172,6 +174,7 @@ static int start(struct pe_ring *ring)
 	if (ring->call_fd < 0)
 		return errno;
 	sigfillset(&all);
+	sigdelset(&all, PE_PRIVILEGE_SIGNAL);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	failed = pthread_create(&ring->attach, NULL, pe_ring_attach_run, ring);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
