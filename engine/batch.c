@@ -172,6 +172,14 @@ static inline bool stays(const struct pe_worker *w, const struct pe_record *r,
 		r->key == place->key && r->pending == PE_HANDLE_NONE;
 }
 
+// The next of the same life, in order, whose timer may stay where it is.
+static inline bool goes_on(
+	const struct pe_record *r, const struct pe_change *c, uint32_t expiry_tick)
+{
+	return c->incarnation == r->incarnation && !pe_apply_check_order(r, c) &&
+		r->wheel.prev != PE_WHEEL_NONE && (int32_t)(expiry_tick - r->wheel.tick) >= 0;
+}
+
 enum judgement { COVERED, FAR, UNDECIDED };
 
 // A change of an entity that stays against the spatial threshold. Covered is what is the same but for its place, velocity and
@@ -230,8 +238,7 @@ __attribute__((always_inline)) static inline enum spared update_plain(struct pe_
 
 	if (!stays(w, r, c, place, detailed))
 		return SPARED_NOT;
-	if (c->incarnation != r->incarnation || pe_apply_check_order(r, c) ||
-		r->wheel.prev == PE_WHEEL_NONE || (int32_t)(expiry_tick - r->wheel.tick) < 0)
+	if (!goes_on(r, c, expiry_tick))
 		return SPARED_NOT;
 	if (covers && c->way == PE_WAY_COVERED) {
 		enum judgement judgement = judge(w, r, c, place, covered, detailed);
@@ -290,8 +297,7 @@ __attribute__((noinline)) static enum spared update_crossing(struct pe_worker *w
 		r->key == place->key || r->pending != PE_HANDLE_NONE ||
 		(r->shown.attributes & PE_PUBLISHED_VEILED) || w->watching)
 		return SPARED_NOT;
-	if (c->incarnation != r->incarnation || pe_apply_check_order(r, c) ||
-		r->wheel.prev == PE_WHEEL_NONE || (int32_t)(expiry_tick - r->wheel.tick) < 0)
+	if (!goes_on(r, c, expiry_tick))
 		return SPARED_NOT;
 	pe_apply_words(c, place->word, expiry_tick, words);
 	memcpy(&p, words, sizeof p);

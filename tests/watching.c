@@ -247,3 +247,14 @@ struct pe_wire_fence watching_sphere(uint32_t id, double x, double y, double z, 
 {
 	return (struct pe_wire_fence){.fence_id = id, .query = harness_sphere(x, y, z, radius_m)};
 }
+
+void watching_run(struct watching *s, unsigned turns)
+{
+	for (unsigned i = 0; i < turns; i++) {
+		for (unsigned k = 0; k < s->h->worker_count; k++) {
+			harness_turn_worker(s->h, k);
+			watching_take(s);
+		}
+		harness_control(s->h);
+	}
+}

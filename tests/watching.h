@@ -46,6 +46,8 @@ bool watching_explain(struct watching *s, unsigned worker, uint32_t fence_id, ui
 // The two halves of it: the question, whose sequence is returned, and what is among the last turn's replies.
 uint64_t watching_ask(struct watching *s, uint32_t fence_id, uint64_t n);
 bool watching_told(struct watching *s, uint64_t sequence, struct pe_wire_explanation *explanation);
+// Turns of all workers and of the control thread, each worker's replies taken.
+void watching_run(struct watching *s, unsigned turns);
 bool watching_is_member(const struct watching *s, uint32_t fence_id, uint64_t n);
 static inline void watching_clear(struct watching *s)
 {

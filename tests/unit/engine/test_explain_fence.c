@@ -40,13 +40,7 @@ static void stop(void)
 
 static void run(unsigned turns)
 {
-	for (unsigned i = 0; i < turns; i++) {
-		for (unsigned k = 0; k < h.worker_count; k++) {
-			harness_turn_worker(&h, k);
-			watching_take(&s);
-		}
-		harness_control(&h);
-	}
+	watching_run(&s, turns);
 }
 
 static void put_with(unsigned worker, struct pe_wire_update *u)

@@ -32,13 +32,7 @@ static void stop(struct watching *s)
 // Turns of all workers, and the clock a little on, until what is under way has come about.
 static void run(struct watching *s, unsigned turns)
 {
-	for (unsigned i = 0; i < turns; i++) {
-		for (unsigned k = 0; k < h.worker_count; k++) {
-			harness_turn_worker(&h, k);
-			watching_take(s);
-		}
-		harness_control(&h);
-	}
+	watching_run(s, turns);
 }
 
 static void put(struct watching *s, uint64_t n, uint32_t sequence, double x)
