@@ -178,6 +178,8 @@ MAIN = [
     ("update_kept_beside_queries", "of what it does while the other one is idle"),
     ("query_beside_updates", "those queries"),
     ("query_kept_beside_updates", "of what it does while the other one is idle"),
+    ("update_kept_beside_another_engine", "of what it does alone, while another engine answers queries on the other core"),
+    ("query_kept_beside_another_engine", "of what it does alone, while another engine takes updates on the other core"),
     ("fences_subscribed_23000", "subscribing to 23,000 circles of 5 km, with the snapshot of who is in them"),
     ("fences_subscribed_23000_bytes", "what they take besides"),
     ("update_without_fences", "updates of an engine without standing queries, beside"),

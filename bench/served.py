@@ -62,16 +62,19 @@ class Served:
         return self.errors.read()[-600:].decode(errors="replace").strip()
 
     def ask(self, line, limit_s=60):
+        return ask_together((self, line), limit_s=limit_s)[0]
+
+    def _begin(self, line):
         self.process.send_signal(signal.SIGCONT)
         try:
             self.process.stdin.write(line.encode() + b"\n")
             self.process.stdin.flush()
-            return self._line(limit_s)
         except BrokenPipeError:
             raise Failed(f"{self.name}: ended; {self._words()}") from None
-        finally:
-            if self.process.poll() is None:
-                self.process.send_signal(signal.SIGSTOP)
+
+    def _stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGSTOP)
 
     def close(self):
         """Lets it end by itself (its counters are checked then); the exit code. Once more does nothing."""
@@ -93,6 +96,17 @@ class Served:
             say(f"{self.name} ended with {code}: {self._words()}")
         self.errors.close()
         return code
+
+
+def ask_together(*asked, limit_s=60):
+    """One line each to several programs, which measure at the same time; their answers, in that order."""
+    try:
+        for served, line in asked:
+            served._begin(line)
+        return [served._line(limit_s) for served, _ in asked]
+    finally:
+        for served, _ in asked:
+            served._stop()
 
 
 class HugePages:

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 
-from served import Failed, HugePages, Served, say
+from served import Failed, HugePages, Served, ask_together, say
 
 PORT_BYTES = 160 << 20  # DPDK's own memory beside an engine
 MILLION = 1_000_000
@@ -200,14 +200,23 @@ def two_workers(run):
     if run.worker == run.other:
         run.trouble.append("two workers: there is one core only")
         return
-    pages = run.reserve(3 * run.engine_bytes(MILLION))
+    pages = run.reserve(5 * run.engine_bytes(MILLION))
     shares = [0, 25, 50, 75, 100] if run.full else [0, 50]
 
     def body(start):
         beside = run.core(start, MILLION, "--workers", "2", *pages)
         divided = run.core(start, MILLION, "--divided", *pages)
-        run.warm((beside, "update"), (divided, "foreign:0"))
+        # Two engines that have nothing in common but the machine: what it takes from one core when the other is busy.
+        writer = run.core(start, MILLION, *pages)
+        reader_of_own = start("presence-core-bench", "serve", "--entities", str(MILLION), "--core", str(run.other),
+                              "--control-core", str(run.other), *pages, ready_s=180)
+        run.warm((beside, "update"), (divided, "foreign:0"), (writer, "update"), (reader_of_own, "query:20"))
         for _ in range(run.rounds):
+            lone = {"update": writer.ask(f"update {run.window_s}"), "query": reader_of_own.ask(f"query:20 {run.window_s}")}
+            apart = ask_together((writer, f"update {run.window_s}"), (reader_of_own, f"query:20 {run.window_s}"))
+            run.keep("update_kept_beside_another_engine", apart[0]["updates"] / lone["update"]["updates"], "share",
+                     {**writer.ready, "beside": {**reader_of_own.ready, "scenario": "query:20"}})
+            run.keep("query_kept_beside_another_engine", apart[1]["queries"] / lone["query"]["queries"], "share")
             alone = run.core_window(beside, "update", "update_reader_idle", "updates", "records/s")
             both = run.core_window(beside, "beside:20", "update_beside_queries", "updates", "records/s")
             reader = run.core_window(beside, "reader:20", "query_writer_idle", "queries", "queries/s")
