@@ -24,6 +24,7 @@ static void add_identity(struct rte_tel_data *reply)
 {
 	uint64_t values[PE_COUNTER_COUNT];
 	struct pe_identity i;
+	struct pe_heap_use heap = pe_engine_heap_use(shown->engine);
 
 	pe_engine_counters(shown->engine, values);
 	i = pe_identity_check(values);
@@ -55,6 +56,9 @@ static void add_identity(struct rte_tel_data *reply)
 		{"subscribes_difference", (uint64_t)i.subscribes_difference},
 		{"entities", pe_engine_entity_count(shown->engine)},
 		{"memory_bytes", pe_engine_memory_bytes(shown->engine)},
+		{"heap_taken_bytes", heap.taken_bytes},
+		{"heap_max_bytes", heap.bytes_max},
+		{"heap_mapped_bytes", heap.mapped_bytes},
 	};
 
 	for (unsigned e = 0; e < sizeof entries / sizeof entries[0]; e++)

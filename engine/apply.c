@@ -2,6 +2,7 @@
 // those that come from other workers. Every record that enters leaves by exactly one of applied, coalesced,
 // refused(reason), dropped(reason) — here, in batch.c, on the worker that it is handed to, or when what it waits for has happened.
 #include "apply.h"
+#include "own.h"
 #include "veil.h"
 
 static struct pe_wire_ack_record *ack_of(struct pe_worker *w, const struct pe_change *c)

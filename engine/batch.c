@@ -1,6 +1,7 @@
 // Updates a batch at a time, in stages over arrays, so that each stage's cache misses overlap; and the short way of those that
 // are nothing but a newer state. What is more goes one by one (apply.c).
 #include "apply.h"
+#include "own.h"
 
 // PE_PUBLISHED_DETAILS in the word that it is published in.
 #define DETAILS_BIT ((uint32_t)PE_PUBLISHED_DETAILS << 16)

@@ -1,6 +1,7 @@
 // What decides whether an update reaches the grid at once or is held back: the spatial, temporal and attribute thresholds
 // of its space, its course (predict.c) and the frequency cap. The trailing edge is kept by the pending node (own.c).
 #include "internal.h"
+#include "own.h"
 
 #include <math.h>
 

@@ -2,6 +2,7 @@
 // announcements of updates. A change is worked out in a new block, which is published when the update is taken and given back when it is
 // refused, so that a refusal changes nothing.
 #include "apply.h"
+#include "own.h"
 
 #include "wire/metadata.h"
 

@@ -2,6 +2,7 @@
 
 #include "base/rcu.h"
 #include "internal.h"
+#include "watch.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -524,6 +525,21 @@ void pe_engine_print_plan(const struct pe_engine *engine, FILE *out)
 			"  %-16s %12s %-10s %10.1f MiB  shapes and logs, taken when they are asked for\n",
 			"at most besides", "", "",
 			(double)pe_watch_memory_more(engine) / (1 << 20));
+}
+
+struct pe_heap_use pe_engine_heap_use(const struct pe_engine *engine)
+{
+	struct pe_heap_use all = {0};
+
+	for (unsigned i = 0; engine->watch && i < engine->config.worker_count; i++) {
+		struct pe_heap_use one = pe_heap_read(engine->workers[i]->watch->heap);
+
+		all.taken_bytes += one.taken_bytes;
+		all.bytes_max = one.bytes_max; // what all of them may hold together
+		all.active_bytes += one.active_bytes;
+		all.mapped_bytes += one.mapped_bytes;
+	}
+	return all;
 }
 
 void pe_engine_counters(const struct pe_engine *engine, uint64_t values[PE_COUNTER_COUNT])

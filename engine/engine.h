@@ -7,6 +7,7 @@
 #pragma once
 
 #include "base/counters.h"
+#include "base/heap.h"
 #include "base/limits.h"
 #include "base/status.h"
 #include "policy/views.h"
@@ -118,6 +119,8 @@ void pe_engine_destroy(struct pe_engine *engine);
 // The fixed memory plan, a line a pool, as printed at start. Any thread.
 void pe_engine_print_plan(const struct pe_engine *engine, FILE *out);
 uint64_t pe_engine_memory_bytes(const struct pe_engine *engine);
+// What the workers' heaps hold beside that plan, together (base/heap.h). Any thread; it takes a lock of the allocator's.
+struct pe_heap_use pe_engine_heap_use(const struct pe_engine *engine);
 
 // Who may do what from now on: takes the place of the directory before, which is destroyed when nobody reads it any more. The engine
 // owns it from then on; NULL = nobody is known. PE_BUSY: the one before the last has still to go; nothing was done, ask again after a few

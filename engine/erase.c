@@ -1,6 +1,7 @@
 // ERASE: an entity and what is remembered of it, taken away for good. What is left is a tombstone that tells nothing but that lives up to
 // an incarnation are over, and whose the id is, for as long as tombstones and owners are remembered.
 #include "apply.h"
+#include "own.h"
 
 #include "wire/erase.h"
 

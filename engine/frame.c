@@ -1,4 +1,5 @@
 #include "frame.h"
+#include "own.h"
 
 #include "apply.h"
 #include "space/offset.h"

@@ -1,5 +1,6 @@
 // Who gives up a place. Lower goes first: the rank by the policy, then who was seen longest ago.
 #include "internal.h"
+#include "own.h"
 
 #include "base/rcu.h"
 

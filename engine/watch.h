@@ -1,12 +1,14 @@
 // Standing queries behind the façade: what the watch_*.c files share.
 //
-//   watch.c         memory; what an update, an expiry or a withdrawal means to the fences on its worker
+//   watch.c         what an update, an expiry or a withdrawal means to the fences on its worker
+//   watch_memory.c  memory
 //   watch_payload.c the payload of an update to the fences that its entity is inside of
 //   watch_fence.c   a fence on each worker: begun, walked, moved, ended; the rings between workers
 //   watch_ask.c     REGION_SUBSCRIBE on the worker that the subscription belongs to
 //   watch_keep.c    subscriptions: names, leases, ends
 //   watch_order.c   their fences: what is ordered of the workers, what they answer
-//   watch_tell.c    events that wait, their order, notices, resuming
+//   watch_wait.c    events that wait, and their order
+//   watch_tell.c    notices, resuming
 //   watch_explain.c EXPLAIN of a fence, on any worker
 //   watch_course.c  what is needed of an entity whose course covers its updates
 //
@@ -14,8 +16,8 @@
 // Every worker has the fence in an index of its own and tests the updates of the entities that it owns, on its own thread; what comes of it
 // goes to the keeper through a ring. So an update never leaves its worker for a fence's sake, and nothing is locked.
 //
-// Memory of fences varies in size and comes from the allocator, when a fence is asked for; all else is taken at start. Both are
-// bounded by the configuration. The keeper frees a fence when every worker has answered that it no longer has it.
+// Fences, and the logs of subscriptions, come from the keeper's heap (base/heap.h) when they are asked for; all else is taken at start.
+// Both are bounded by the configuration. The keeper frees a fence when every worker has answered that it no longer has it.
 #pragma once
 
 #include "internal.h"
@@ -254,6 +256,8 @@ struct pe_watch {
 	uint64_t sees_from_ms, sees_until_ms; // who sees what is known for that time
 	bool leaving;                         // the engine ends: its last word has been said
 	struct pe_memory memory;
+	struct pe_heap
+		*heap; // fences and logs of those subscriptions that this worker is the keeper of
 };
 
 // Shared by the workers.
@@ -314,7 +318,9 @@ static inline bool pe_watch_reached(uint32_t tick, uint32_t now)
 	return (int32_t)(now - tick) >= 0;
 }
 
-// watch.c. A find of a snapshot: a member at once, if it is inside.
+// watch.c. What the worker's member set tells; context: the worker.
+void pe_watch_tell_member(void *context, const struct pe_member_event *event);
+// A find of a snapshot: a member at once, if it is inside.
 void pe_watch_start(struct pe_worker *w, struct pe_watch_fence *fence, uint32_t handle);
 
 // The volumes of this worker are others, or who is to be told of what in them: there are no safe regions any more.
@@ -383,7 +389,7 @@ void pe_watch_acknowledge(struct pe_worker *w, const struct pe_peer *peer,
 void pe_watch_say_state(const struct pe_worker *w, const struct pe_subscription *s,
 	struct pe_wire_subscribed *done);
 
-// watch_tell.c. A keeper's: an event of a pair comes to wait; SNAPSHOT_END, ENDED. One that is heard waits for others, or for
+// watch_wait.c. A keeper's: an event of a pair comes to wait; SNAPSHOT_END, ENDED. One that is heard waits for others, or for
 // pe_watch_hear, which whoever brings about events calls in the end.
 void pe_watch_event(struct pe_worker *w, const struct pe_watch_message *message);
 void pe_watch_put_heard(struct pe_worker *w, const struct pe_watch_message *message);
@@ -401,7 +407,14 @@ bool pe_watch_waits(
 // What waits is forgotten and a GAP told instead.
 void pe_watch_gap(struct pe_worker *w, struct pe_subscription *s);
 void pe_watch_forget(struct pe_worker *w, struct pe_subscription *s);
-// From that number on again. False: it was not given yet.
+// The first of what leaves in order was told.
+void pe_watch_told(struct pe_watch *x, struct pe_subscription *s);
+static inline uint32_t pe_watch_number(const struct pe_watch *x, const struct pe_subscription *s)
+{
+	return (uint32_t)(s - x->subscriptions);
+}
+
+// watch_tell.c. From that number on again. False: it was not given yet.
 bool pe_watch_resume(struct pe_worker *w, struct pe_subscription *s, uint64_t sequence);
 // Puts it where it can be sent to, or takes it from there.
 void pe_watch_consider(struct pe_worker *w, struct pe_subscription *s);

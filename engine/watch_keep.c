@@ -116,8 +116,7 @@ struct pe_subscription *pe_watch_take(struct pe_worker *w, const struct pe_peer 
 	// Nobody looked at the clock while there were none.
 	if (!x->kept++)
 		x->timers.tick = w->tick;
-	// cold: a new subscription is no packet of the ordinary kind
-	s->log = malloc((size_t)shared->events_max * sizeof *s->log);
+	s->log = pe_heap_take(x->heap, (size_t)shared->events_max * sizeof *s->log);
 	if (!s->log) {
 		pe_watch_release(w, s);
 		return NULL;
@@ -134,7 +133,7 @@ void pe_watch_release(struct pe_worker *w, struct pe_subscription *s)
 	pe_wheel_remove(&x->timers, (uint32_t)(s - x->subscriptions));
 	if (w->sink->drop)
 		w->sink->drop(w->sink->context, &s->peer);
-	free(s->log); // cold: as rare as a new one
+	pe_heap_give(x->heap, s->log, (size_t)w->engine->watch->events_max * sizeof *s->log);
 	s->log = NULL;
 	s->state = PE_SUBSCRIPTION_FREE;
 	x->kept--;

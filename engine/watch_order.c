@@ -234,7 +234,7 @@ struct pe_watch_fence *pe_watch_take_fence(struct pe_worker *w, uint32_t parts_b
 	struct pe_watch_fence *f = NULL;
 
 	if (count < shared->fence_count_max && taken + bytes <= shared->fence_bytes_max)
-		f = aligned_alloc(64, bytes); // cold: a new fence is no packet of the ordinary kind
+		f = pe_heap_take(w->watch->heap, bytes);
 	if (!f) {
 		give_back(shared, bytes);
 		return NULL;
@@ -250,7 +250,7 @@ struct pe_watch_fence *pe_watch_take_fence(struct pe_worker *w, uint32_t parts_b
 static void give_fence(struct pe_worker *w, struct pe_watch_fence *f)
 {
 	give_back(w->engine->watch, f->bytes);
-	free(f); // cold: as rare as a new one
+	pe_heap_give(w->watch->heap, f, f->bytes);
 }
 
 void pe_watch_enlist(struct pe_watch *x, struct pe_watch_fence *f)

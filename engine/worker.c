@@ -2,6 +2,7 @@
 // decides between the first two whatever their order, and a query may as well see what came beside it — then the
 // rings, what time does, and what goes back.
 #include "internal.h"
+#include "own.h"
 #include "veil.h"
 
 #include "base/rcu.h"

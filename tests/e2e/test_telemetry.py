@@ -47,6 +47,9 @@ class Telemetry(unittest.TestCase):
                              identity["packets_refused"] + identity["packets_dropped"] + identity["packets_carried"])
             self.assertEqual((identity["packets_difference"], identity["records_difference"],
                               identity["queries_difference"], identity["entities"]), (0, 0, 0, 1))
+            # Nobody has subscribed.
+            self.assertEqual(identity["heap_taken_bytes"], 0)
+            self.assertGreater(identity["heap_max_bytes"], 1 << 20)
             self.assertEqual(self.ask(s, "/presence/sources"), {"source0_kernel_dropped": 0})
             c.close()
             e.stop()

@@ -304,7 +304,7 @@ FAULTS = [
     },
     {
         "name": "clock: who opens or closes is not looked at",
-        "file": "engine/own.c",
+        "file": "engine/own_due.c",
         "from": "\t\t\t\tpe_watch_changed(w, handle);\n",
         "to": "",
         "tests": ["engine-watch-details"],
@@ -395,7 +395,7 @@ FAULTS = [
     },
     {
         "name": "watch: an ENTER and a LEAVE that wait are both told",
-        "file": "engine/watch_tell.c",
+        "file": "engine/watch_wait.c",
         "from": "} else if (m->kind == PE_EVENT_LEAVE && p->waits == PE_WAITS_ENTER) {",
         "to": "} else if (false) {",
         "tests": ["engine-watch", "watch-model"],
