@@ -1,11 +1,9 @@
-#include "core.h"
+#include "core_ask.h"
 
 #include "base/rcu.h"
 #include "crowd.h"
 #include "internal.h"
 #include "tools.h"
-#include "wire/extension.h"
-#include "wire/subscribe.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -13,15 +11,12 @@
 #define ENTITIES_SPARE 1024u
 #define THRESHOLD_M    0.5
 // the far place of an entity whose small moves are covered by the threshold
-#define FAR_M          2.0
-#define TTL_MS         36000000u
-#define BUFFERS        (PE_OUTBOX_MAX + 1)
-#define QUERY_MESSAGES 2u  // of PE_QUERY_COUNT_MAX queries, a turn; of polygons, fewer fit
-#define POLYGONS       3u  // a message
-#define VERTICES       64u // of a polygon
-#define MESSAGES       32u // of updates, a turn
-#define FIXED_MS       (CROWD_INCARNATION * 1000ull + 500000)
-#define FILL_LIMIT_S   120
+#define FAR_M        2.0
+#define TTL_MS       36000000u
+#define BUFFERS      (PE_OUTBOX_MAX + 1)
+#define MESSAGES     32u // of updates, a turn
+#define FIXED_MS     (CROWD_INCARNATION * 1000ull + 500000)
+#define FILL_LIMIT_S 120
 
 static uint64_t clock_ms(clockid_t clock)
 {
@@ -201,115 +196,6 @@ double core_source_ns(struct core *core, const struct core_work *work)
 	return (tool_seconds() - from) * 1e9 / rounds / PE_BATCH_MAX;
 }
 
-// ---- queries ----
-
-static const struct pe_peer own_peer = {
-	.address = {[15] = 1}, .port = 40000, .trusted = true, .principal = 1};
-
-static unsigned queries_a_message(enum core_volume volume)
-{
-	return volume == CORE_POLYGON ? POLYGONS : PE_QUERY_COUNT_MAX;
-}
-
-// A star of VERTICES corners, by turns on two circles, about an origin that is set query by query; its outer radius is 1 m.
-static uint32_t write_star(uint8_t extension[PE_WIRE_BYTES_MAX], double *area_square)
-{
-	const unsigned count = VERTICES;
-	const double inner = 0.8;
-	double corners[VERTICES][2];
-
-	for (unsigned i = 0; i < VERTICES; i++) {
-		double angle = 2 * M_PI * i / VERTICES, r = i % 2 ? inner : 1;
-
-		corners[i][0] = r * cos(angle);
-		corners[i][1] = r * sin(angle);
-	}
-	*area_square = VERTICES * 0.5 * inner * sin(2 * M_PI / VERTICES);
-	return pe_wire_put_polygon(extension, 0, PE_WIRE_BYTES_MAX, PE_VERTICES_I16,
-		(const double(*)[2])corners, &count, 1, -INFINITY, INFINITY);
-}
-
-static void write_requests(struct core_worker *w, enum core_volume volume)
-{
-	static const uint8_t kind[] = {[CORE_SPHERE] = PE_QUERY_SPHERE,
-		[CORE_NEAREST] = PE_QUERY_NEAREST,
-		[CORE_POLYGON] = PE_QUERY_POLYGON};
-	struct pe_wire_header header = {.stream_id = w->index + 1};
-	struct pe_wire_query queries[PE_QUERY_COUNT_MAX] = {0};
-	unsigned count = queries_a_message(volume);
-	uint8_t star[PE_WIRE_BYTES_MAX], extensions[PE_WIRE_BYTES_MAX];
-	double area_square;
-	uint32_t bytes = volume == CORE_POLYGON ? write_star(star, &area_square) : 0;
-
-	for (unsigned q = 0; q < count; q++) {
-		queries[q].kind = kind[volume];
-		queries[q].query_id = q + 1;
-		queries[q].a[2] = CROWD_HEIGHT_M;
-		queries[q].flags = bytes ? PE_QUERY_HAS_EXTENSION : 0;
-		queries[q].extension_bytes = (uint16_t)bytes;
-		memcpy(extensions + q * bytes, star, bytes);
-	}
-	for (unsigned m = 0; m < QUERY_MESSAGES; m++)
-		w->request_bytes = pe_wire_put_query_extended(w->request + m * PE_WIRE_BYTES_MAX,
-			PE_WIRE_BYTES_MAX, &header, queries, count, extensions, count * bytes);
-	if (bytes)
-		w->outer_m = CROWD_CELL_M / sqrt(CROWD_A_CELL * area_square);
-	w->asked = volume;
-}
-
-// What a query's own numbers are: where, and how far or how many.
-static void write_query(const struct core_worker *w, uint8_t *query, uint8_t *star,
-	const double at[2], double reach, double hits)
-{
-	static const size_t scaled =
-		sizeof(struct pe_wire_block) + sizeof(struct pe_wire_polygon) + 8;
-	// Steps of the unit star, made the size that it shall have.
-	const double placed[4] = {at[0], at[1], reach / INT16_MAX, reach / INT16_MAX};
-	uint16_t count = (uint16_t)hits;
-
-	memcpy(query + offsetof(struct pe_wire_query, a), at, 2 * sizeof at[0]);
-	if (w->asked == CORE_SPHERE)
-		memcpy(query + offsetof(struct pe_wire_query, b), &reach, sizeof reach);
-	else if (w->asked == CORE_NEAREST)
-		memcpy(query + offsetof(struct pe_wire_query, max_results), &count, sizeof count);
-	else
-		memcpy(star + scaled, placed, sizeof placed);
-}
-
-static unsigned queries(struct core_worker *w, const struct core_work *work,
-	struct pe_message messages[QUERY_MESSAGES])
-{
-	unsigned count = queries_a_message(work->volume);
-	double reach, room;
-
-	if (w->asked != work->volume)
-		write_requests(w, work->volume);
-	reach = work->volume == CORE_POLYGON ? w->outer_m * sqrt(work->hits) :
-					       crowd_radius_m(work->hits);
-	room = w->core->side_m - 2 * reach;
-	for (unsigned m = 0; m < QUERY_MESSAGES; m++) {
-		uint8_t *at = w->request + m * PE_WIRE_BYTES_MAX;
-		uint32_t behind = (uint32_t)(sizeof(struct pe_wire_header) +
-			count * sizeof(struct pe_wire_query));
-		uint8_t *star = at + behind;
-
-		messages[m] = (struct pe_message){
-			.data = at, .bytes = w->request_bytes, .peer = own_peer};
-		at += sizeof(struct pe_wire_header);
-		for (unsigned q = 0; q < count; q++) {
-			uint64_t random = crowd_random(&w->random);
-			double a[2] = {reach + (double)(random >> 32) * 0x1p-32 * room,
-				reach + (double)(random & 0xFFFFFFFFu) * 0x1p-32 * room};
-
-			write_query(w, at, star, a, reach, work->hits);
-			at += sizeof(struct pe_wire_query);
-			star += (w->request_bytes - behind) / count;
-		}
-	}
-	pe_count(&w->worker->counters, PE_COUNTER_rx_packets, QUERY_MESSAGES);
-	return QUERY_MESSAGES * count;
-}
-
 // ---- updates as messages ----
 
 // What a source would hand over: messages whose records are of random entities.
@@ -335,7 +221,7 @@ static unsigned messages_of(
 	for (unsigned m = 0; m < MESSAGES; m++) {
 		uint8_t *at = w->messages + m * PE_WIRE_BYTES_MAX;
 
-		messages[m] = (struct pe_message){.data = at, .bytes = bytes, .peer = own_peer};
+		messages[m] = (struct pe_message){.data = at, .bytes = bytes, .peer = core_peer};
 		at += first;
 		for (unsigned r = 0; r < work->records; r++) {
 			struct pe_wire_update *u = (struct pe_wire_update *)at;
@@ -353,59 +239,6 @@ static unsigned messages_of(
 	}
 	pe_count(&w->worker->counters, PE_COUNTER_rx_packets, MESSAGES);
 	return MESSAGES * work->records;
-}
-
-// ---- standing queries ----
-
-#define FENCE_RADIUS_M  5000.0
-#define FENCE_SPACING_M 10000.0
-#define FENCE_MARGIN_M  100.0f
-
-static uint64_t counted(const struct core_worker *w, unsigned counter)
-{
-	return atomic_load_explicit(&w->worker->counters.value[counter], memory_order_relaxed);
-}
-
-// The next message of the one subscription, when the one before is done. Returns 1, or 0: it is not, or all were sent.
-static unsigned subscribe(struct core_worker *w, struct pe_message *message)
-{
-	uint32_t all = w->core->options.fences, across = (uint32_t)ceil(sqrt(all)), count = 0;
-	uint64_t busy = counted(w, PE_COUNTER_REASON(PE_REASON_subscribe_busy));
-	struct pe_wire_header header = {.stream_id = w->index + 1};
-	struct pe_wire_subscribe s = {.subscription_id = 1,
-		.op = w->subscribes ? PE_SUBSCRIBE_ADD : PE_SUBSCRIBE_OPEN,
-		.expiration_ms = w->subscribes ? 0 : PE_TTL_MAX_MS,
-		.flags = w->core->options.moves && !w->subscribes ? PE_SUBSCRIBE_MOVES : 0,
-		.message = w->subscribes};
-	struct pe_wire_fence fences[PE_SUBSCRIBE_FENCES_MAX];
-
-	if (counted(w, PE_COUNTER_subscribes_taken) < w->subscribes) {
-		if (busy == w->busy)
-			return 0;
-		w->busy = (uint32_t)busy; // once more, as it was
-	} else {
-		for (; count < PE_SUBSCRIBE_FENCES_MAX && w->subscribed < all; w->subscribed++) {
-			double x = w->subscribed % across - (across - 1) / 2.0;
-			double y = w->subscribed / across - (across - 1) / 2.0;
-
-			fences[count++] = (struct pe_wire_fence){.fence_id = w->subscribed + 1,
-				.margin_m = FENCE_MARGIN_M,
-				.query = {.kind = PE_QUERY_SPHERE,
-					.a = {w->core->side_m / 2 + x * FENCE_SPACING_M,
-						w->core->side_m / 2 + y * FENCE_SPACING_M,
-						CROWD_HEIGHT_M},
-					.b = {FENCE_RADIUS_M}}};
-		}
-		if (!count)
-			return 0;
-		w->subscribe_bytes = pe_wire_put_subscribe(
-			w->messages, PE_WIRE_BYTES_MAX, &header, &s, fences, count, NULL, 0);
-		w->subscribes++;
-	}
-	*message = (struct pe_message){
-		.data = w->messages, .bytes = w->subscribe_bytes, .peer = own_peer};
-	pe_count(&w->worker->counters, PE_COUNTER_rx_packets, 1);
-	return 1;
 }
 
 // ---- turns ----
@@ -431,13 +264,14 @@ __attribute__((noinline)) unsigned core_turn(struct core_worker *w, const struct
 	// Mixed: a turn's updates, and the queries that are due by now.
 	if (work->kind == CORE_MIXED)
 		w->queries_due += CORE_TURN_RECORDS * work->queries / (1 - work->queries);
-	if (work->kind == CORE_QUERIES || w->queries_due >= QUERY_MESSAGES * PE_QUERY_COUNT_MAX) {
-		done = queries(w, work, messages);
-		count = QUERY_MESSAGES;
+	if (work->kind == CORE_QUERIES ||
+		w->queries_due >= CORE_QUERY_MESSAGES * PE_QUERY_COUNT_MAX) {
+		done = core_queries(w, work, messages);
+		count = CORE_QUERY_MESSAGES;
 		w->queries_due = work->kind == CORE_MIXED ? w->queries_due - done : 0;
 	}
 	if (work->kind == CORE_SUBSCRIBE)
-		count = subscribe(w, messages);
+		count = core_subscribe(w, messages);
 	if (work->kind == CORE_MESSAGES && !behind(w)) {
 		done = messages_of(w, work, messages);
 		count = MESSAGES;
@@ -567,13 +401,14 @@ static enum pe_status start_workers(struct core *core, struct pe_error *error)
 		w->random = CROWD_RANDOM + i * 0x9E3779B97F4A7C15ull;
 		w->sequence = 1;
 		w->moved = calloc(o->entities / 64 + 1, sizeof *w->moved);
-		w->request = aligned_alloc(64, (QUERY_MESSAGES * PE_WIRE_BYTES_MAX + 63) / 64 * 64);
+		w->request =
+			aligned_alloc(64, (CORE_QUERY_MESSAGES * PE_WIRE_BYTES_MAX + 63) / 64 * 64);
 		w->messages = aligned_alloc(64, (MESSAGES * PE_WIRE_BYTES_MAX + 63) / 64 * 64);
 		w->buffers = aligned_alloc(64, BUFFERS * 2048);
 		if (!w->moved || !w->request || !w->messages || !w->buffers)
 			return fail(error, PE_NO_MEMORY, "no memory for a worker's source");
 		memset(w->buffers, 0, BUFFERS * 2048);
-		write_requests(w, CORE_SPHERE);
+		core_prepare_requests(w, CORE_SPHERE);
 		atomic_store_explicit(&w->work, &idle_work, memory_order_relaxed);
 		if (!o->fixed && pthread_create(&w->thread, NULL, run_worker, w))
 			return fail(error, PE_IO, "no thread for a worker");
@@ -615,17 +450,18 @@ static enum pe_status subscribe_all(struct core *core, struct pe_error *error)
 
 	core_set_work(core, 0, &subscribe_work);
 	while (quiet < 100 && tool_seconds() < limit) {
-		uint64_t now = counted(w, PE_COUNTER_events_enter);
+		uint64_t now = core_counted(w, PE_COUNTER_events_enter);
 
 		tool_sleep_s(0.01);
-		quiet = now == told && counted(w, PE_COUNTER_fences_added) == core->options.fences ?
+		quiet = now == told &&
+				core_counted(w, PE_COUNTER_fences_added) == core->options.fences ?
 			quiet + 1 :
 			0;
 		told = now;
 	}
 	core_set_work(core, 0, &idle_work);
-	if (quiet < 100 || counted(w, PE_COUNTER_events_gap) ||
-		counted(w, PE_COUNTER_members_refused))
+	if (quiet < 100 || core_counted(w, PE_COUNTER_events_gap) ||
+		core_counted(w, PE_COUNTER_members_refused))
 		return fail(error, PE_FULL, "the fences did not all come to stand");
 	core->subscribe_s -= 1; // the quiet second
 	return PE_OK;
