@@ -50,7 +50,7 @@ __attribute__((always_inline)) static inline void stage_probe(
 			continue;
 		// The other line of the record; its page is known by now.
 		pe_prefetch(&t->records[handle].key);
-		if (covers && b->change[i].way >= PE_WAY_COVERED)
+		if (covers && b->change[i].way > PE_WAY_COVERED)
 			pe_prefetch(pe_record_held(&t->records[handle]));
 	}
 }
@@ -134,7 +134,9 @@ __attribute__((always_inline)) static inline void stage_verify(
 			// What is covered leaves its slot alone.
 			if (covers && c->way == PE_WAY_COVERED && stays)
 				b->covered[i] = near(w, r, c, &b->place[i]);
-			if (!covers || b->covered[i] != PE_COVERED_YES)
+			if (covers && b->covered[i] == PE_COVERED_YES)
+				pe_prefetch(pe_record_held(&t->records[handle]));
+			else
 				pe_grid_prefetch_slot(w->engine->grid, r->slot);
 			b->insert[b->insert_count] = (uint8_t)i;
 			b->insert_count += !stays;
