@@ -80,7 +80,7 @@ static void note_sent(struct secure *s)
 	s->waiting = true;
 }
 
-static void ask(struct secure *s, uint64_t now_us)
+static void send_ping(struct secure *s, const uint64_t opaque[2])
 {
 	struct pe_seal_job job;
 	struct iovec packet = {s->out[0], sizeof(struct pe_wire_header) + sizeof s->ping};
@@ -90,12 +90,26 @@ static void ask(struct secure *s, uint64_t now_us)
 		.sequence = s->sequence + 1,
 		.count = 1};
 
-	s->asked_us = now_us;
 	memcpy(s->out[0], &header, sizeof header);
-	memcpy(s->out[0] + sizeof header, s->ping, sizeof s->ping);
+	memcpy(s->out[0] + sizeof header, opaque, sizeof s->ping);
 	seal_message(s, s->out[0], (uint32_t)packet.iov_len, &job);
 	pe_seal_close(s->seal, &job, 1);
 	(void)s->below->send(s->below_context, &packet, 1);
+}
+
+static void ask(struct secure *s, uint64_t now_us)
+{
+	s->asked_us = now_us;
+	send_ping(s, s->ping);
+}
+
+// A datagram that is no message of the session.
+static void take_other(struct secure *s, const uint8_t *data, uint32_t bytes)
+{
+	if (s->session_id && secure_prove_take(s, data, bytes))
+		send_ping(s, s->proof);
+	else
+		secure_connect_take(s, data, bytes);
 }
 
 // While there is no session: takes what may open one.
@@ -152,6 +166,7 @@ static bool open_message(struct secure *s, uint8_t *data, uint32_t bytes)
 {
 	struct pe_seal_job job = {.data = data, .bytes = bytes, .level = s->session_level};
 	uint64_t id, sequence;
+	uint16_t flags;
 
 	if (!s->session_id || bytes < sizeof(struct pe_wire_header) || bytes > PE_WIRE_BYTES_MAX)
 		return false;
@@ -169,6 +184,10 @@ static bool open_message(struct secure *s, uint8_t *data, uint32_t bytes)
 	if (!job.sound || !pe_replay_take(&s->replay, sequence))
 		return false;
 	memset(data + offsetof(struct pe_wire_header, session_id), 0, sizeof id);
+	memcpy(&flags, data + offsetof(struct pe_wire_header, flags), sizeof flags);
+	secure_prove_told(s, flags & PE_FLAG_UNPROVED);
+	flags &= (uint16_t)~PE_FLAG_UNPROVED;
+	memcpy(data + offsetof(struct pe_wire_header, flags), &flags, sizeof flags);
 	s->waiting = false;
 	return true;
 }
@@ -177,7 +196,9 @@ static bool is_own_pong(const struct secure *s, const uint8_t *data, uint32_t by
 {
 	return bytes == sizeof(struct pe_wire_header) + sizeof s->ping &&
 		data[offsetof(struct pe_wire_header, type)] == PE_TYPE_PONG &&
-		memcmp(data + sizeof(struct pe_wire_header), s->ping, sizeof s->ping) == 0;
+		(memcmp(data + sizeof(struct pe_wire_header), s->ping, sizeof s->ping) == 0 ||
+			memcmp(data + sizeof(struct pe_wire_header), s->proof, sizeof s->proof) ==
+				0);
 }
 
 static int secure_receive(void *context, struct iovec *messages, unsigned count, int timeout_ms)
@@ -195,7 +216,7 @@ static int secure_receive(void *context, struct iovec *messages, unsigned count,
 		if (messages[i].iov_len > PE_WIRE_BYTES_MAX)
 			continue;
 		if (!open_message(s, data, bytes)) {
-			secure_connect_take(s, data, bytes);
+			take_other(s, data, bytes);
 			continue;
 		}
 		if (is_own_pong(s, data, bytes))
@@ -294,6 +315,7 @@ static enum presence_result prepare(
 	}
 	pe_secret_random(&s->stream_id, sizeof s->stream_id);
 	pe_secret_random(s->ping, sizeof s->ping);
+	pe_secret_random(s->proof, sizeof s->proof); // none was shown yet
 	return PRESENCE_OK;
 }
 

@@ -22,21 +22,21 @@ static uint64_t wall_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-static void send_connect(struct secure *s)
+static void send_connect(struct secure *s, uint8_t step, uint64_t sequence)
 {
 	struct pe_wire_connect m = {.header = {.version = PE_WIRE_VERSION,
 					    .type = PE_TYPE_CONNECT,
 					    .stream_id = s->stream_id,
-					    .sequence = ++s->request_sequence,
+					    .sequence = sequence,
 					    .timestamp_ms = wall_ms(),
 					    .count = 1},
-		.step = s->step};
+		.step = step};
 	struct pe_wire_hello hello = {.level = s->level, .timestamp_ms = m.header.timestamp_ms};
 	struct iovec packet = {&m, sizeof m};
 	uint8_t key[32], mac[32];
 
 	pe_chain_key_id(s->engine_key, m.key_id);
-	if (s->step == PE_CONNECT_HELLO) {
+	if (step == PE_CONNECT_HELLO) {
 		memcpy(m.cookie, s->cookie, sizeof m.cookie);
 		pe_noise_start(&s->noise, true, &m, PE_CONNECT_PROLOGUE_BYTES, s->secret, s->public,
 			s->engine_key, NULL);
@@ -50,7 +50,17 @@ static void send_connect(struct secure *s)
 	memcpy(m.mac, mac, sizeof m.mac);
 	// What cannot be sent now is sent again like what was lost.
 	(void)s->below->send(s->below_context, &packet, 1);
+}
+
+static void request(struct secure *s)
+{
 	s->again_us = secure_now_us() + s->wait_us;
+	send_connect(s, s->step, ++s->request_sequence);
+}
+
+void secure_connect_knock(struct secure *s, uint64_t sequence)
+{
+	send_connect(s, PE_CONNECT_KNOCK, sequence);
 }
 
 static void go_to(struct secure *s, uint8_t step)
@@ -59,7 +69,7 @@ static void go_to(struct secure *s, uint8_t step)
 	s->wait_us = WAIT_FIRST_US;
 	// Nobody off the path can guess it.
 	pe_secret_random(&s->request_sequence, sizeof s->request_sequence);
-	send_connect(s);
+	request(s);
 }
 
 void secure_connect(struct secure *s)
@@ -74,7 +84,7 @@ void secure_connect_tick(struct secure *s)
 		return;
 	s->wait_us = 2 * s->wait_us < WAIT_MOST_US ? 2 * s->wait_us : WAIT_MOST_US;
 	// An engine that was started anew has another cookie, and gives it to this HELLO too.
-	send_connect(s);
+	request(s);
 }
 
 static void start_direction(struct secure *s, struct secure_direction *d, uint8_t split[32])
@@ -112,6 +122,7 @@ static void take_welcome(struct secure *s, const struct pe_wire_welcome *m)
 	s->replay = (struct pe_replay){0};
 	s->began_us = s->epoch_us = s->heard_us = secure_now_us();
 	s->waiting = false;
+	secure_prove_reset(s);
 	s->life_us = (uint64_t)grant.life_s * 1000000;
 	s->epoch_life_us = (uint64_t)grant.epoch_s * 1000000;
 	s->step = 0;

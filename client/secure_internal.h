@@ -48,6 +48,12 @@ struct secure {
 	struct pe_replay replay;
 	uint64_t ping[2]; // what is in such a PING
 
+	// that the engine is to be shown where we receive. A KNOCK is on its way while prove_sequence is not 0
+	uint64_t prove_sequence;
+	uint64_t prove_again_us; // not before
+	uint64_t prove_wait_us;  // 0: nothing to show
+	uint64_t proof[2];       // the cookie that was shown last, which comes back in a PONG
+
 	// the handshake; none is on its way while step is 0
 	uint8_t step; // the one that an answer is awaited to: PE_CONNECT_KNOCK, PE_CONNECT_HELLO
 	uint64_t request_sequence, again_us, wait_us;
@@ -62,7 +68,17 @@ struct secure {
 // secure_connect.c
 uint64_t secure_now_us(void);
 void secure_connect(struct secure *s); // begins; nothing when one is on its way
+// A KNOCK outside of the opening of a session.
+void secure_connect_knock(struct secure *s, uint64_t sequence);
 // Repeats what has had no answer for too long.
 void secure_connect_tick(struct secure *s);
 // A datagram that is no message of the session: it may be an answer to a CONNECT.
 void secure_connect_take(struct secure *s, const uint8_t *data, uint32_t bytes);
+
+// secure_prove.c
+// A right message of the engine's said so, or did not.
+void secure_prove_told(struct secure *s, bool unproved);
+// Another session, which begins where it was opened.
+void secure_prove_reset(struct secure *s);
+// A datagram that is no message of the session: true, and *shown is the cookie, where it answers our KNOCK.
+bool secure_prove_take(struct secure *s, const uint8_t *data, uint32_t bytes);

@@ -293,7 +293,7 @@ static bool admit(struct pe_gate *g, struct pe_message *m, const struct pe_seale
 		pe_count(g->counters, PE_COUNTER_carried_session, 1);
 		return false;
 	}
-	*t = (struct gate_turn){.at = m->peer, .session = s};
+	*t = (struct gate_turn){.at = m->peer, .session = s, .unproved = !(here && s->proved)};
 	memcpy(sealed->data + offsetof(struct pe_wire_header, session_id), none, sizeof none);
 	// An answer that is longer than its request goes only to where the client has shown that it receives it, and
 	// only to who may ask for something.
@@ -301,7 +301,7 @@ static bool admit(struct pe_gate *g, struct pe_message *m, const struct pe_seale
 	m->peer.source = t->at.source;
 	m->peer.port = (uint16_t)(1 + pe_session_number(g->table, s));
 	m->peer.principal = gate_principal(s);
-	m->peer.trusted = here && s->proved &&
+	m->peer.trusted = !t->unproved &&
 		pe_keyring_roles_any(g->connect.keyring, s->principal) &
 			(PE_ROLE_QUERY | PE_ROLE_SUBSCRIBE | PE_ROLE_ADMIN);
 	m->peer.link = PE_GATE_LINK | g->turn_count++;

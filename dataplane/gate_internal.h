@@ -8,6 +8,7 @@
 struct gate_turn {         // of a message that passed, for its answers
 	struct pe_peer at; // where it came from, with the source's link
 	struct pe_session *session;
+	bool unproved; // the client has not shown that it receives there
 };
 
 struct gate_kept { // of a subscription, for its notices

@@ -30,13 +30,22 @@ static uint8_t *reserve(void *context, const struct pe_peer *peer)
 }
 
 // False: its epoch may not send any more.
-static bool close_message(struct pe_gate *g, struct pe_session *s, uint8_t *data, uint32_t bytes)
+static bool close_message(
+	struct pe_gate *g, struct pe_session *s, uint8_t *data, uint32_t bytes, bool unproved)
 {
 	struct pe_seal_job job = {.data = data, .bytes = bytes, .level = s->level};
 	uint64_t id, sequence;
 
 	if (!pe_session_answer(s, g->now, &id, &sequence, &job.key))
 		return false;
+	// Whose address has changed does not know it by itself.
+	if (unproved) {
+		uint16_t flags;
+
+		memcpy(&flags, data + offsetof(struct pe_wire_header, flags), sizeof flags);
+		flags |= PE_FLAG_UNPROVED;
+		memcpy(data + offsetof(struct pe_wire_header, flags), &flags, sizeof flags);
+	}
 	memcpy(data + offsetof(struct pe_wire_header, session_id), &id, sizeof id);
 	memcpy(data + offsetof(struct pe_wire_header, sequence), &sequence, sizeof sequence);
 	pe_seal_close(g->seal, &job, 1);
@@ -49,6 +58,7 @@ static void commit(void *context, const struct pe_peer *peer, uint8_t *data, uin
 	struct pe_gate *g = context;
 	struct pe_session *s;
 	struct pe_peer at;
+	bool unproved = false;
 
 	if (!(peer->link & PE_GATE_LINK)) {
 		g->below->commit(g->below->context, peer, data, bytes);
@@ -69,8 +79,9 @@ static void commit(void *context, const struct pe_peer *peer, uint8_t *data, uin
 
 		at = t->at;
 		s = t->session;
+		unproved = t->unproved;
 	}
-	if (bytes && !(s && close_message(g, s, data, bytes))) {
+	if (bytes && !(s && close_message(g, s, data, bytes, unproved))) {
 		pe_count(g->counters, PE_COUNTER_tx_dropped, 1);
 		bytes = 0;
 	}

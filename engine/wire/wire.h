@@ -40,7 +40,10 @@ enum pe_type {
 // update, withdraw, subscribe: this *is* the acknowledgement; explain: the answer
 #define PE_FLAG_RESPONSE 0x0002u
 // query: parts of the answers may come packed; response: this one is (wire/pack.h)
-#define PE_FLAG_PACKED   0x0004u
+#define PE_FLAG_PACKED 0x0004u
+// what the engine says in a session, whatever the type: the client has not shown that it receives at the address which this answers.
+// The sealing sets it and takes it away (docs/sessions.md); no message is encoded or decoded with it
+#define PE_FLAG_UNPROVED 0x8000u
 #define PE_FLAGS_DEFINED (PE_FLAG_ACK | PE_FLAG_RESPONSE | PE_FLAG_PACKED)
 
 struct pe_wire_header {

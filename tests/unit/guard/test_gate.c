@@ -168,6 +168,8 @@ static void test_demands(void)
 	gated_stop(&g);
 }
 
+static bool told_unproved; // by the last answer: that nobody has shown to receive there
+
 // What the engine is told of who speaks: by a sealed query that would be answered at length.
 static uint32_t asked_at_length(struct client_side *c, const struct pe_peer *from)
 {
@@ -176,6 +178,7 @@ static uint32_t asked_at_length(struct client_side *c, const struct pe_peer *fro
 	(void)harness_queue_queries(&g.h, 0, &q, 1);
 	(void)gated_send_sealed(&g, c, from, NULL);
 	gated_turn(&g);
+	told_unproved = g.replies[0].data[3] == PE_FLAG_UNPROVED >> 8;
 	return g.reply_count == 1 && gated_opens(&g, c, 0) ? g.replies[0].bytes : 0;
 }
 
@@ -203,13 +206,16 @@ static void test_moves(void)
 	gated_turn(&g);
 	most = asked_at_length(&c, &home);
 	CU_ASSERT(most > 1000);
+	CU_ASSERT_FALSE(told_unproved);
 	CU_ASSERT(asked_at_length(&poor, &home) <= 208); // it may ask for nothing
+	CU_ASSERT_FALSE(told_unproved);
 	ping(7);
 	bytes = gated_send_sealed(&g, &c, &home, old); // held back on its way
 	g.count = 0;
 	// From another address: answered there, but at no greater length than it was asked.
 	CU_ASSERT(answers(&c, &away));
 	CU_ASSERT(asked_at_length(&c, &away) <= 208);
+	CU_ASSERT(told_unproved);
 	gated_send(&g, old, bytes, &home);
 	gated_turn(&g);
 	CU_ASSERT_EQUAL(g.reply_count, 1); // late, and true
@@ -232,6 +238,7 @@ static void test_moves(void)
 		gated_turn(&g);
 		CU_ASSERT_EQUAL(g.reply_count, 1);
 		CU_ASSERT_EQUAL(asked_at_length(&c, &away) == most, i == 1);
+		CU_ASSERT_EQUAL(told_unproved, i == 0);
 		gated_send(&g, &knock, sizeof knock, &away);
 		gated_send(&g, &knock, sizeof knock, &away);
 		gated_turn(&g);

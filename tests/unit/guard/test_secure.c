@@ -13,13 +13,16 @@
 #define QUEUE 64u
 
 static struct gated g;
-static const struct pe_peer from = {.address = {[10] = 0xFF, [11] = 0xFF, [15] = 8}, .port = 4000};
+static const struct pe_peer home = {.address = {[10] = 0xFF, [11] = 0xFF, [15] = 8}, .port = 4000};
+static struct pe_peer from; // where the client's datagrams come from, as the engine sees it
 
 // The link: what the client sends goes through a turn of the engine at once; what comes back waits here.
 static struct {
 	unsigned lose, repeat; // one of so many; 0 = none
 	unsigned carried;
 	bool down;
+	unsigned knocks;    // that were carried
+	uint16_t flags_set; // of what comes back, by somebody on the way
 	unsigned count;
 	uint32_t bytes[QUEUE];
 	uint8_t data[QUEUE][PE_WIRE_BYTES_MAX];
@@ -41,6 +44,7 @@ static int link_send(void *context, const struct iovec *messages, unsigned count
 	for (unsigned i = 0; i < count; i++) {
 		if (lost())
 			continue;
+		wire.knocks += ((const uint8_t *)messages[i].iov_base)[1] == PE_TYPE_CONNECT;
 		gated_send(&g, messages[i].iov_base, (uint32_t)messages[i].iov_len, &from);
 		if (wire.repeat && wire.carried % wire.repeat == 0)
 			gated_send(&g, messages[i].iov_base, (uint32_t)messages[i].iov_len, &from);
@@ -52,7 +56,9 @@ static int link_send(void *context, const struct iovec *messages, unsigned count
 			if (lost())
 				continue;
 			wire.bytes[wire.count] = g.replies[r].bytes;
-			memcpy(wire.data[wire.count++], g.replies[r].data, g.replies[r].bytes);
+			memcpy(wire.data[wire.count], g.replies[r].data, g.replies[r].bytes);
+			wire.data[wire.count][3] |= (uint8_t)(wire.flags_set >> 8);
+			wire.count++;
 			// Twice: the client's window lets one of them in.
 			if (wire.repeat && wire.count < QUEUE) {
 				wire.bytes[wire.count] = g.replies[r].bytes;
@@ -124,6 +130,7 @@ static struct presence_client *open_client(uint8_t level)
 	char error[300] = "";
 	void *secure;
 
+	from = home;
 	memcpy(session.engine_key, g.engine_public, 32);
 	write_key(key_path, "key", c.secret);
 	write_key(psk_path, "psk", c.psk);
@@ -233,6 +240,117 @@ static void test_restart(void)
 	stop();
 }
 
+static void publish_12(struct presence_client *client)
+{
+	static uint32_t sequence;
+
+	sequence++;
+	for (uint32_t i = 0; i < 12; i++) {
+		struct presence_update u = {.id = {2, (uint8_t)i},
+			.sequence = sequence,
+			.type = PRESENCE_MOBILE,
+			.position = {500 + i, 0, 0},
+			.position_confidence = -1,
+			.status_confidence = -1};
+		struct presence_refusal refusal;
+		struct presence_ack ack;
+
+		CU_ASSERT_EQUAL(presence_publish(client, NULL, &u, 1, &ack, &refusal), PRESENCE_OK);
+	}
+}
+
+// How many of 12 entities come, and whether the answer was cut.
+static unsigned asked(struct presence_client *client, bool *truncated)
+{
+	struct presence_query q = {.volume = PRESENCE_SPHERE, .a = {500, 0, 0}, .radius_m = 200};
+	struct presence_answer answer = {0};
+	unsigned count;
+
+	CU_ASSERT_EQUAL(presence_query(client, NULL, &q, &answer), PRESENCE_OK);
+	count = answer.count;
+	*truncated = answer.truncated;
+	presence_answer_free(&answer);
+	return count;
+}
+
+// Its address changes behind a NAT, which it doesn't see: the engine says so with the next answer, and after a cookie from there answers are as long
+// as they were.
+static void test_moves(void)
+{
+	gated_start(&g, PE_SEAL_SIGN, NULL);
+	for (uint8_t level = PRESENCE_SIGN; level <= PRESENCE_ENCRYPT; level++) {
+		struct presence_client *client = open_client(level);
+		unsigned opened = (unsigned)HARNESS_COUNTER(&g.h, sessions_opened);
+		bool truncated;
+		uint64_t us;
+
+		publish_12(client);
+		CU_ASSERT_EQUAL(asked(client, &truncated), 12);
+		wire.knocks = 0;
+		CU_ASSERT_EQUAL(presence_ping(client, &us), PRESENCE_OK);
+		CU_ASSERT_EQUAL(wire.knocks, 0);
+		for (unsigned move = 1; move <= 3; move++) {
+			from.port = (uint16_t)(4000 + 7 * move);
+			from.address[15] = (uint8_t)(8 + move % 2);
+			// The first is still held to the length of its request.
+			CU_ASSERT(asked(client, &truncated) < 12);
+			CU_ASSERT(truncated);
+			CU_ASSERT_EQUAL(presence_ping(client, &us), PRESENCE_OK);
+			CU_ASSERT_EQUAL(wire.knocks, move);
+			CU_ASSERT_EQUAL(asked(client, &truncated), 12);
+			CU_ASSERT_FALSE(truncated);
+			// It isn't shown twice, nor more than once a second.
+			CU_ASSERT_EQUAL(wire.knocks, move);
+			usleep(1050000);
+		}
+		// A PONG says so, too.
+		from.port = 4999;
+		CU_ASSERT_EQUAL(presence_ping(client, &us), PRESENCE_OK);
+		CU_ASSERT_EQUAL(wire.knocks, 4);
+		CU_ASSERT_EQUAL(presence_traffic(client).unexpected, 0);
+		CU_ASSERT_EQUAL(HARNESS_COUNTER(&g.h, sessions_opened), opened);
+		presence_close(client);
+		gated_turn(&g);
+		CU_ASSERT_EQUAL(pe_gate_session_count(g.gate), 0);
+	}
+	CU_ASSERT_EQUAL(HARNESS_REASON(&g.h, seal), 0);
+	stop();
+}
+
+// Knocks and cookies that are lost are asked for again; who alters the word of the engine alters a sealed message.
+static void test_moves_badly(void)
+{
+	struct presence_client *client;
+	bool truncated;
+	uint64_t us;
+
+	gated_start(&g, PE_SEAL_SIGN, NULL);
+	client = open_client(PRESENCE_SIGN);
+	publish_12(client);
+	wire.knocks = 0;
+	wire.flags_set = PE_FLAG_UNPROVED;
+	CU_ASSERT_NOT_EQUAL(presence_ping(client, &us), PRESENCE_OK);
+	wire.flags_set = 0;
+	CU_ASSERT_EQUAL(presence_ping(client, &us), PRESENCE_OK);
+	CU_ASSERT_EQUAL(wire.knocks, 0);
+	from.port = 4123;
+	(void)asked(client, &truncated);
+	CU_ASSERT(truncated);
+	wire.lose = 3;
+	for (unsigned i = 0; i < 300; i++) {
+		(void)asked(client, &truncated);
+		if (!truncated)
+			break;
+		usleep(20000);
+	}
+	wire.lose = 0;
+	CU_ASSERT(wire.knocks >= 1);
+	CU_ASSERT_EQUAL(HARNESS_COUNTER(&g.h, sessions_opened), 1);
+	presence_close(client);
+	gated_turn(&g);
+	stop();
+}
+
 static void test_wrong(void)
 {
 	struct client_side c;
@@ -242,6 +360,7 @@ static void test_wrong(void)
 	char error[300], text[65];
 	void *secure;
 
+	from = home;
 	gated_start(&g, PE_SEAL_SIGN, NULL);
 	c = gated_client(&g, 1);
 	memcpy(session.engine_key, g.engine_public, 32);
@@ -287,8 +406,8 @@ int main(void)
 {
 	static const struct testing_case cases[] = {{"everything, at both levels", test_plain},
 		{"losses and repeats", test_lossy},
-		{"an engine that was started again", test_restart},
-		{"what does not open", test_wrong}};
+		{"an engine that was started again", test_restart}, {"another address", test_moves},
+		{"another address, lossy", test_moves_badly}, {"what does not open", test_wrong}};
 
 	harness_failed = failed;
 	return testing_main("client-secure", cases, sizeof cases / sizeof cases[0]);
