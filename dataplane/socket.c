@@ -1,6 +1,10 @@
 // The socket source: ordinary UDP sockets of the kernel, one a worker on the same port (SO_REUSEPORT keeps a
 // sender's packets on one of them). Convenience, not speed: no privileges, no DPDK port. One system call
 // a burst each way, no allocation after open.
+//
+// Where strangers are admitted a worker has a socket for each class of senders (socket_steer.h), each with its own queues in the kernel, and every
+// class has its share of a burst: what a class leaves goes to those that have more. So neither a flood's backlog nor its turns are anybody else's.
+#include "socket_steer.h"
 #include "source.h"
 
 #include <errno.h>
@@ -8,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 // a message and enough more to see that a datagram is longer than any message
@@ -19,8 +24,10 @@
 static_assert(RX_BYTES > PE_WIRE_BYTES_MAX && TX_BYTES >= PE_WIRE_BYTES_MAX && TX_BYTES % 8 == 0,
 	"slots");
 
-struct lane { // one worker's; only its thread touches it, but for fd, which is constant
-	int fd;
+struct lane { // one worker's; only its thread touches it, but for fd and poll_fd, which are constant
+	int fd[PE_STEER_CLASSES];
+	int poll_fd; // readable when one of them is
+	unsigned class_count;
 	unsigned free_count, pending_count;
 	uint16_t free[TX_SLOTS], pending[TX_SLOTS];
 	struct mmsghdr rx[PE_BURST_MAX], tx[PE_BURST_MAX];
@@ -28,13 +35,14 @@ struct lane { // one worker's; only its thread touches it, but for fd, which is 
 	struct sockaddr_storage rx_from[PE_BURST_MAX], tx_to[TX_SLOTS];
 	socklen_t tx_to_bytes[TX_SLOTS];
 	uint32_t tx_bytes[TX_SLOTS];
+	uint8_t tx_class[TX_SLOTS]; // of the socket that it leaves by
 	_Alignas(64) uint8_t rx_data[PE_BURST_MAX][RX_BYTES];
 	_Alignas(64) uint8_t tx_data[TX_SLOTS][TX_BYTES];
 };
 
 struct socket_source {
 	struct pe_source source;
-	unsigned lane_count;
+	unsigned lane_count, class_count;
 	struct lane *lanes[PE_WORKERS_MAX];
 };
 
@@ -56,24 +64,57 @@ static bool admit(
 	return pe_prefixes_hold(config->admitted, config->admitted_count, peer->address);
 }
 
+// Up to max datagrams of a class, behind those of this turn that are there.
+static unsigned take(struct lane *lane, unsigned class, unsigned at, unsigned max)
+{
+	int got;
+
+	for (unsigned i = at; i < at + max; i++)
+		lane->rx[i].msg_hdr.msg_namelen = sizeof lane->rx_from[i];
+	// MSG_TRUNC in the call asks for the datagram's real length.
+	got = recvmmsg(lane->fd[class], lane->rx + at, max, MSG_DONTWAIT | MSG_TRUNC, NULL);
+	return got > 0 ? (unsigned)got : 0;
+}
+
+// Those that are known come first; each class has its part, whatever the others have, and then what they leave.
+static unsigned take_shares(struct lane *lane, unsigned max)
+{
+	static const uint8_t order[PE_STEER_CLASSES] = {
+		PE_STEER_KNOWN, PE_STEER_SEALED, PE_STEER_OTHER};
+	unsigned part[PE_STEER_CLASSES] = {[PE_STEER_OTHER] = max / 4}, count = 0;
+	bool more[PE_STEER_CLASSES] = {false};
+
+	if (lane->class_count > PE_STEER_SEALED)
+		part[PE_STEER_SEALED] = max / 4;
+	part[PE_STEER_KNOWN] = max - part[PE_STEER_SEALED] - part[PE_STEER_OTHER];
+	for (unsigned i = 0; i < PE_STEER_CLASSES; i++) {
+		unsigned class = order[i], got;
+
+		if (class >= lane->class_count || !part[class])
+			continue;
+		got = take(lane, class, count, part[class]);
+		more[class] = got == part[class];
+		count += got;
+	}
+	for (unsigned i = 0; i < PE_STEER_CLASSES && count < max; i++)
+		if (more[order[i]])
+			count += take(lane, order[i], count, max - count);
+	return count;
+}
+
 static unsigned receive(struct pe_source *source, unsigned worker, bool fresh,
 	struct pe_message *messages, unsigned max, unsigned *seen, struct pe_counters *counters)
 {
 	struct lane *lane = lane_of(source, worker);
 	unsigned count = 0, denied = 0, long_count = 0;
 	uint64_t bytes = 0;
-	int got;
+	unsigned got;
 
 	*seen = 0;
 	if (!fresh)
 		return 0;
-	for (unsigned i = 0; i < max; i++)
-		lane->rx[i].msg_hdr.msg_namelen = sizeof lane->rx_from[i];
-	// MSG_TRUNC in the call asks for the datagram's real length.
-	got = recvmmsg(lane->fd, lane->rx, max, MSG_DONTWAIT | MSG_TRUNC, NULL);
-	if (got <= 0)
-		return 0;
-	for (unsigned i = 0; i < (unsigned)got; i++) {
+	got = lane->class_count > 1 ? take_shares(lane, max) : take(lane, 0, 0, max);
+	for (unsigned i = 0; i < got; i++) {
 		struct pe_message *m = &messages[count];
 
 		bytes += lane->rx[i].msg_len;
@@ -87,8 +128,10 @@ static unsigned receive(struct pe_source *source, unsigned worker, bool fresh,
 			count++;
 		}
 	}
-	*seen = (unsigned)got;
-	pe_count(counters, PE_COUNTER_rx_packets, (unsigned)got);
+	if (!got)
+		return 0;
+	*seen = got;
+	pe_count(counters, PE_COUNTER_rx_packets, got);
 	pe_count(counters, PE_COUNTER_rx_bytes, bytes);
 	if (denied)
 		pe_count_reason(counters, PE_REASON_source_denied, denied);
@@ -114,19 +157,20 @@ static void flush(struct pe_source *source, unsigned worker, struct pe_counters 
 	unsigned done = 0, dropped = 0;
 
 	while (done < lane->pending_count) {
-		unsigned burst = lane->pending_count - done;
+		unsigned class = lane->tx_class[lane->pending[done]], burst = 0;
 		int sent;
 
-		burst = burst < PE_BURST_MAX ? burst : PE_BURST_MAX;
-		for (unsigned i = 0; i < burst; i++) {
-			unsigned slot = lane->pending[done + i];
+		for (; burst < PE_BURST_MAX && done + burst < lane->pending_count; burst++) {
+			unsigned i = burst, slot = lane->pending[done + i];
 
+			if (lane->tx_class[slot] != class)
+				break;
 			lane->tx_part[i] =
 				(struct iovec){lane->tx_data[slot], lane->tx_bytes[slot]};
 			lane->tx[i].msg_hdr.msg_name = &lane->tx_to[slot];
 			lane->tx[i].msg_hdr.msg_namelen = lane->tx_to_bytes[slot];
 		}
-		sent = sendmmsg(lane->fd, lane->tx, burst, MSG_DONTWAIT);
+		sent = sendmmsg(lane->fd[class], lane->tx, burst, MSG_DONTWAIT);
 		if (sent <= 0) { // the first of them cannot be sent; the others may
 			dropped++;
 			sent = 1;
@@ -154,6 +198,9 @@ static void commit(struct pe_source *source, unsigned worker, const struct pe_pe
 	lane->tx_to_bytes[slot] =
 		pe_address_to_kernel(peer->address, peer->port, &lane->tx_to[slot]);
 	lane->tx_bytes[slot] = bytes;
+	// A queue of their own to send from, too.
+	lane->tx_class[slot] =
+		lane->class_count > 1 && peer->trusted ? PE_STEER_KNOWN : PE_STEER_OTHER;
 	lane->pending[lane->pending_count++] = (uint16_t)slot;
 	// A turn may answer with more messages than there are slots.
 	if (lane->pending_count >= PE_BURST_MAX)
@@ -162,7 +209,7 @@ static void commit(struct pe_source *source, unsigned worker, const struct pe_pe
 
 static int wait_fd(const struct pe_source *source, unsigned worker)
 {
-	return ((const struct socket_source *)source)->lanes[worker]->fd;
+	return ((const struct socket_source *)source)->lanes[worker]->poll_fd;
 }
 
 // Datagrams that the kernel dropped since no worker took them in time. They never reached the source, so
@@ -171,17 +218,25 @@ static void report(const struct pe_source *source,
 	void (*add)(void *context, const char *name, uint64_t value), void *context)
 {
 	const struct socket_source *s = (const struct socket_source *)source;
-	uint64_t drops = 0;
+	static const char *const names[PE_STEER_CLASSES] = {
+		"kernel_dropped_other", "kernel_dropped_known", "kernel_dropped_sealed"};
+	uint64_t drops[PE_STEER_CLASSES] = {0}, all = 0;
 
-	for (unsigned w = 0; w < s->lane_count; w++) {
-		uint32_t info[SK_MEMINFO_VARS];
-		socklen_t bytes = sizeof info;
+	for (unsigned w = 0; w < s->lane_count; w++)
+		for (unsigned c = 0; c < s->lanes[w]->class_count; c++) {
+			uint32_t info[SK_MEMINFO_VARS];
+			socklen_t bytes = sizeof info;
 
-		if (getsockopt(s->lanes[w]->fd, SOL_SOCKET, SO_MEMINFO, info, &bytes) == 0 &&
-			bytes > SK_MEMINFO_DROPS * sizeof info[0])
-			drops += info[SK_MEMINFO_DROPS];
-	}
-	add(context, "kernel_dropped", drops);
+			if (getsockopt(s->lanes[w]->fd[c], SOL_SOCKET, SO_MEMINFO, info, &bytes) ==
+					0 &&
+				bytes > SK_MEMINFO_DROPS * sizeof info[0])
+				drops[c] += info[SK_MEMINFO_DROPS];
+		}
+	for (unsigned c = 0; c < PE_STEER_CLASSES; c++)
+		all += drops[c];
+	add(context, "kernel_dropped", all);
+	for (unsigned c = 0; s->class_count > 1 && c < s->class_count; c++)
+		add(context, names[c], drops[c]);
 }
 
 static void close_source(struct pe_source *source)
@@ -189,8 +244,11 @@ static void close_source(struct pe_source *source)
 	struct socket_source *s = (struct socket_source *)source;
 
 	for (unsigned w = 0; w < s->lane_count; w++) {
-		if (s->lanes[w]->fd >= 0)
-			close(s->lanes[w]->fd);
+		for (unsigned c = 0; c < s->lanes[w]->class_count; c++)
+			if (s->lanes[w]->fd[c] >= 0)
+				close(s->lanes[w]->fd[c]);
+		if (s->lanes[w]->class_count > 1 && s->lanes[w]->poll_fd >= 0)
+			close(s->lanes[w]->poll_fd);
 		free(s->lanes[w]); // cold: stop
 	}
 	free(s); // cold: stop
@@ -207,21 +265,62 @@ static const struct pe_source_ops ops = {
 	.close = close_source,
 };
 
-static int open_lane(struct lane *lane, const struct sockaddr_storage *at, socklen_t at_bytes)
+static int open_socket(const struct sockaddr_storage *at, socklen_t at_bytes, int *fd)
 {
 	int one = 1, queue = QUEUE_BYTES;
 
-	lane->fd = socket(at->ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_UDP);
-	if (lane->fd < 0)
+	*fd = socket(at->ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_UDP);
+	if (*fd < 0)
 		return -1;
-	if (setsockopt(lane->fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) != 0 ||
+	if (setsockopt(*fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) != 0 ||
 		(at->ss_family == AF_INET6 &&
-			setsockopt(lane->fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one) != 0))
+			setsockopt(*fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one) != 0))
 		return -1;
 	// Best effort: the kernel caps both at net.core.rmem_max and wmem_max.
-	(void)setsockopt(lane->fd, SOL_SOCKET, SO_RCVBUF, &queue, sizeof queue);
-	(void)setsockopt(lane->fd, SOL_SOCKET, SO_SNDBUF, &queue, sizeof queue);
-	return bind(lane->fd, (const struct sockaddr *)at, at_bytes);
+	(void)setsockopt(*fd, SOL_SOCKET, SO_RCVBUF, &queue, sizeof queue);
+	(void)setsockopt(*fd, SOL_SOCKET, SO_SNDBUF, &queue, sizeof queue);
+	return bind(*fd, (const struct sockaddr *)at, at_bytes);
+}
+
+// Who sleeps waits for one descriptor.
+static int join(struct lane *lane)
+{
+	lane->poll_fd = lane->fd[0];
+	if (lane->class_count == 1)
+		return 0;
+	lane->poll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (lane->poll_fd < 0)
+		return -1;
+	for (unsigned c = 0; c < lane->class_count; c++) {
+		struct epoll_event e = {.events = EPOLLIN};
+
+		if (epoll_ctl(lane->poll_fd, EPOLL_CTL_ADD, lane->fd[c], &e) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+// Sockets are numbered in their group as they are bound: class by class.
+static int open_lanes(
+	struct socket_source *s, const struct sockaddr_storage *at, socklen_t at_bytes)
+{
+	struct sock_filter program[PE_STEER_PROGRAM_MAX];
+
+	for (unsigned c = 0; c < s->class_count; c++)
+		for (unsigned w = 0; w < s->lane_count; w++)
+			if (open_socket(at, at_bytes, &s->lanes[w]->fd[c]) != 0)
+				return errno;
+	for (unsigned w = 0; w < s->lane_count; w++)
+		if (join(s->lanes[w]) != 0)
+			return errno;
+	if (s->class_count > 1 &&
+		!pe_steer_attach(s->lanes[0]->fd[0], program,
+			pe_steer_program(s->source.config, at->ss_family == AF_INET, s->class_count,
+				program)))
+		pe_log(PE_LOG_WARNING,
+			"%s: the kernel keeps strangers and others not apart (%s): what strangers send too much of, others lose too",
+			s->source.where, strerror(errno));
+	return 0;
 }
 
 static void prepare_lane(struct lane *lane)
@@ -278,6 +377,7 @@ enum pe_status pe_socket_open(const struct pe_config *config, unsigned number,
 		.beyond_loopback = !pe_address_is_loopback(own->bind.address),
 	};
 	snprintf(s->source.where, sizeof s->source.where, "%s", where);
+	s->class_count = pe_steer_class_count(config);
 	failed = claim_port(&at, at_bytes);
 	for (unsigned w = 0; !failed && w < config->worker_count; w++) {
 		struct lane *lane = aligned_alloc(64, (sizeof *lane + 63) / 64 * 64); // cold: start
@@ -285,11 +385,15 @@ enum pe_status pe_socket_open(const struct pe_config *config, unsigned number,
 		if (!lane)
 			goto fail;
 		memset(lane, 0, sizeof *lane);
+		lane->class_count = s->class_count;
+		lane->poll_fd = -1;
+		for (unsigned c = 0; c < s->class_count; c++)
+			lane->fd[c] = -1;
 		s->lanes[s->lane_count++] = lane;
 		prepare_lane(lane);
-		if (open_lane(lane, &at, at_bytes) != 0)
-			failed = errno;
 	}
+	if (!failed)
+		failed = open_lanes(s, &at, at_bytes);
 	if (!failed) {
 		*source = &s->source;
 		error->status = PE_OK;
