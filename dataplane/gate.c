@@ -138,6 +138,12 @@ static bool was_dear(enum pe_connect_verdict verdict)
 	return verdict == PE_CONNECT_WELCOMED || verdict >= PE_CONNECT_HANDSHAKE;
 }
 
+static bool handshake_now(const struct pe_gate *g)
+{
+	return g->handshakes < PE_GATE_HANDSHAKES &&
+		(g->others < PE_GATE_BUSY || g->now.mono_ms != g->handshake_ms);
+}
+
 static void connect_now(
 	struct pe_gate *g, const uint8_t *data, uint32_t bytes, const struct pe_peer *at)
 {
@@ -150,7 +156,10 @@ static void connect_now(
 		return;
 	}
 	verdict = pe_connect_receive(&g->connect, data, bytes, at, g->now, reply, &reply_bytes);
-	g->handshakes += was_dear(verdict);
+	if (was_dear(verdict)) {
+		g->handshakes++;
+		g->handshake_ms = g->now.mono_ms;
+	}
 	g->below->commit(g->below->context, at, reply, reply_bytes);
 	if (verdict > PE_CONNECT_WELCOMED) {
 		(void)refuse(g, connect_reason[verdict]);
@@ -184,7 +193,7 @@ static void connect_later(struct pe_gate *g, const uint8_t *data, const struct p
 
 static void connect_waiting(struct pe_gate *g)
 {
-	while (g->waiting_count && g->handshakes < PE_GATE_HANDSHAKES) {
+	while (g->waiting_count && handshake_now(g)) {
 		struct gate_waiting *w = &g->waiting[g->waiting_first];
 
 		g->waiting_first = (g->waiting_first + 1) % PE_GATE_WAITING_MAX;
@@ -197,11 +206,12 @@ static void connect_waiting(struct pe_gate *g)
 
 __attribute__((noinline)) static void take_connect(struct pe_gate *g, const struct pe_message *m)
 {
+	g->connects++;
 	if (!pe_bucket_table_take(&g->buckets, m->peer.address, g->now.mono_ms * 1000000, 1))
 		(void)refuse(g, PE_REASON_connect_rate);
 	else if (m->bytes == sizeof(struct pe_wire_connect) &&
 		m->data[offsetof(struct pe_wire_connect, step)] == PE_CONNECT_HELLO &&
-		(g->handshakes >= PE_GATE_HANDSHAKES || g->waiting_count))
+		(!handshake_now(g) || g->waiting_count))
 		connect_later(g, m->data, &m->peer);
 	else
 		connect_now(g, m->data, m->bytes, &m->peer);
@@ -329,7 +339,7 @@ unsigned pe_gate_take(
 	assert(count <= PE_BURST_MAX);
 	g->now = now;
 	g->turn_count = 0;
-	g->handshakes = 0;
+	g->handshakes = g->connects = 0;
 	end_leaving(g);
 	connect_waiting(g);
 	if (g->config.mail)
@@ -354,6 +364,7 @@ unsigned pe_gate_take(
 			messages[taken] = messages[i];
 		taken++;
 	}
+	g->others = count - g->connects;
 	return taken;
 }
 

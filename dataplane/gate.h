@@ -8,7 +8,8 @@
 //
 // Messages are refused in the order of what it costs to find out: length, version, what the source demands, the source's bucket, the
 // shape of a CONNECT and its cookie, session, epoch and window, tag, then all that the engine looks at. A handshake costs as
-// much as thousands of messages: one a turn, the others wait in a small ring, for which the messages are copied.
+// much as thousands of messages: one a turn, and one a millisecond while there is much else to do, so that they take a fifth of the worker's time at
+// most; the others wait in a small ring, for which the messages are copied.
 //
 // Threads: create, destroy and offer are the main thread's, the first two while the worker does not run; everything else is the
 // worker's. Memory is taken at create.
@@ -23,6 +24,7 @@
 #define PE_GATE_LINK        0x40000000u // in pe_peer.link: the gate's
 #define PE_GATE_KEPT        0x20000000u // beside it: good over turns
 #define PE_GATE_HANDSHAKES  1u          // with public-key work, a turn
+#define PE_GATE_BUSY        16u         // other messages in a turn: much else to do
 #define PE_GATE_WAITING_MAX 32u         // HELLOs that wait for a turn
 #define PE_GATE_SOURCES_MAX 256u
 

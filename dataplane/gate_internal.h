@@ -40,6 +40,8 @@ struct pe_gate {
 	struct gate_turn turn[PE_BURST_MAX];
 	unsigned turn_count;
 	unsigned handshakes;            // in this turn
+	uint64_t handshake_ms;          // of the last one
+	unsigned connects, others;      // of this turn's messages; of the last turn's
 	uint64_t leaving[PE_BURST_MAX]; // sessions that end when the turn is over
 	unsigned leaving_count;
 

@@ -1,8 +1,8 @@
 // How loaded a worker is, as a state that its turns are judged by: normal, coarser (thresholds of coalescing are multiplied) and
 // shedding (LOW questions are turned away, then NORMAL, then HIGH ones, then new entities; updates of known entities
 // never). What is measured is how many turns found as much as they could take, which is what a backlog looks like from inside, in
-// windows of 50 ms. A step up takes two windows in a row above a bound, a step down four in a row below half of it: so
-// a single burst moves nothing, and a load at a bound doesn't make the state swing. From the bottom to the top takes half a second, back one.
+// windows of 50 ms. A step up takes two windows in a row above a bound, a step down three in a row below half of it: so
+// a single burst moves nothing, and a load at a bound doesn't make the state swing. From the bottom to the top takes half a second, back three quarters of one.
 //
 // Pure; the worker's own. Time is given, so that a test decides what happens.
 #pragma once
@@ -12,7 +12,7 @@
 
 #define PE_LOAD_WINDOW_MS    50u
 #define PE_LOAD_UP_WINDOWS   2u
-#define PE_LOAD_DOWN_WINDOWS 4u
+#define PE_LOAD_DOWN_WINDOWS 3u
 
 struct pe_load_rules {
 	// percent of turns that are full; 0 = there is no such state. shedding ≥ coarser where both are set

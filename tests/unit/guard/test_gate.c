@@ -610,6 +610,55 @@ static void test_flood(void)
 	gated_stop(&g);
 }
 
+// While there is much else to do, handshakes have a fifth of the time: one a millisecond, and what is sealed is answered in every turn.
+static void test_flood_beside(void)
+{
+	struct pe_peer p = gated_peer(1, 4000, true), q = gated_peer(2, 4000, false);
+	struct client_side c, good;
+	struct pe_wire_connect m;
+	struct pe_wire_cookie cookie;
+	unsigned welcomed = 0, answered = 0;
+
+	gated_start(&g, PE_SEAL_SIGN, NULL);
+	c = gated_client(&g, 1);
+	good = gated_client(&g, 2);
+	CU_ASSERT_FATAL(gated_open(&g, &good, &p, PE_SEAL_SIGN));
+	m = client_knock(&c, 1);
+	gated_send(&g, &m, sizeof m, &q);
+	gated_turn(&g);
+	CU_ASSERT_EQUAL_FATAL(g.reply_count, 1);
+	memcpy(&cookie, g.replies[0].data, sizeof cookie);
+	g.h.now.mono_ms += 5;
+	for (unsigned turn = 0; turn < 40; turn++) {
+		for (unsigned i = 0; i < PE_GATE_BUSY; i++) {
+			ping(turn * 100 + i);
+			(void)gated_send_sealed(&g, &good, &p, NULL);
+		}
+		if (turn < 20) {
+			m = client_hello(&c, 100 + turn, cookie.cookie, PE_SEAL_SIGN);
+			gated_send(&g, &m, sizeof m, &q);
+		}
+		g.h.now.mono_ms += turn % 10 == 9; // ten turns a millisecond
+		gated_turn(&g);
+		for (unsigned i = 0; i < g.reply_count; i++)
+			if (g.replies[i].bytes == sizeof(struct pe_wire_welcome))
+				welcomed++;
+			else
+				answered += gated_opens(&g, &good, i);
+	}
+	CU_ASSERT_EQUAL(answered, 40 * PE_GATE_BUSY);
+	// One more, before it was known how much there is to do.
+	CU_ASSERT(welcomed >= 4 && welcomed <= 6);
+	CU_ASSERT_EQUAL(pe_gate_waiting(g.gate), 20 - welcomed);
+	// The others have their turn when there is less to do.
+	for (unsigned turn = 0; turn < 40 && pe_gate_waiting(g.gate); turn++) {
+		gated_turn(&g);
+		welcomed += g.reply_count;
+	}
+	CU_ASSERT_EQUAL(welcomed, 20);
+	gated_stop(&g);
+}
+
 static void test_keyrings(void)
 {
 	struct pe_peer p = gated_peer(1, 4000, false);
@@ -662,7 +711,9 @@ int main(void)
 		{"another address", test_moves}, {"notices", test_notices}, {"epochs", test_epochs},
 		{"another worker's session", test_elsewhere}, {"handed over", test_handed_over},
 		{"handshakes that fail", test_handshakes}, {"no room", test_room},
-		{"a flood of handshakes", test_flood}, {"another keyring", test_keyrings}};
+		{"a flood of handshakes", test_flood},
+		{"a flood of handshakes beside others", test_flood_beside},
+		{"another keyring", test_keyrings}};
 
 	harness_failed = failed;
 	return testing_main("guard-gate", cases, sizeof cases / sizeof cases[0]);
