@@ -410,6 +410,54 @@ static void test_model(void)
 	end();
 }
 
+// Ten times of what they may, of 64 networks, for three seconds, their answers sent: whoever is known does not notice, and within a second of its end
+// everybody has again what is his.
+static void test_after_a_flood(void)
+{
+	static const struct pe_door_config config = {
+		.source = {.updates = 200, .queries = 100, .bytes_out = 40000},
+		.total = {.updates = 20000, .queries = 8000, .bytes_out = 2e6}};
+	uint64_t t = 1000000, end_ms = t + 3 * SECOND;
+	unsigned let = 0, asked = 0, known_let = 0, known_asked = 0;
+
+	begin(config, 1);
+	for (; t < end_ms; t++) {
+		for (unsigned i = 0; i < 64; i++)
+			queue(stranger((uint8_t)i, 1),
+				(i + t) & 1 ? PE_TYPE_SPATIAL_QUERY : PE_TYPE_SPATIAL_UPDATE, 1,
+				PE_PRIORITY_NORMAL);
+		asked += queued;
+		let += admit(0, t);
+		for (unsigned i = 0; i < 64; i++) {
+			struct pe_peer peer = stranger((uint8_t)i, 1);
+
+			if (pe_door_may_send(door, 0, &peer, t))
+				pe_door_sent(door, 0, &peer, 200, t);
+		}
+		known_asked += 2;
+		known_let += one(known(5), PE_TYPE_SPATIAL_QUERY, 1, t);
+		known_let += one(trusted(), PE_TYPE_SPATIAL_UPDATE, 1, t);
+		CU_ASSERT(pe_door_may_send(door, 0, &(struct pe_peer){.trusted = true}, t));
+	}
+	CU_ASSERT_EQUAL(known_let, known_asked);
+	CU_ASSERT(let > 0 && let < asked / 2);
+	// Half of the rates that they have, when debts of a second's bytes are paid: all of it.
+	let = asked = 0;
+	for (t += SECOND + 20; t < end_ms + 3 * SECOND; t += 20) {
+		for (unsigned i = 0; i < 64; i += 4) {
+			struct pe_peer peer = stranger((uint8_t)i, 1);
+
+			asked += 2;
+			let += one(peer, PE_TYPE_SPATIAL_QUERY, 1, t);
+			let += one(peer, PE_TYPE_SPATIAL_UPDATE, 2, t);
+			CU_ASSERT(pe_door_may_send(door, 0, &peer, t));
+			pe_door_sent(door, 0, &peer, 200, t);
+		}
+	}
+	CU_ASSERT_EQUAL(let, asked);
+	end();
+}
+
 static void test_bad_rates(void)
 {
 	struct pe_door_config none = {0}, large = {.source = {.updates = 1e11}},
@@ -436,6 +484,7 @@ int main(void)
 		{"order and replies", test_order},
 		{"junk", test_junk},
 		{"buckets in floating point", test_model},
+		{"after a flood", test_after_a_flood},
 		{"rates that are none", test_bad_rates},
 	};
 
