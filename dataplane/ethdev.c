@@ -1,5 +1,7 @@
 #include "ethdev.h"
 
+#include "socket_steer.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <rte_errno.h>
@@ -306,6 +308,7 @@ enum pe_status pe_ethdev_open(const struct pe_config *config, unsigned number,
 		goto fail;
 	}
 	e->sessions = config->keyring[0] != '\0';
+	e->strangers = pe_steer_class_count(config) > 1;
 	if (getrandom(&e->steer_seed, sizeof e->steer_seed, 0) != sizeof e->steer_seed)
 		e->steer_seed = 1; // spreads as well; only easier to foresee
 	choose_queues(e, &info);

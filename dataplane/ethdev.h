@@ -4,7 +4,7 @@
 //
 // Hand-over, when the port has fewer queues than there are workers:
 //   receive  worker 0 takes everything and passes on by a hash of the sender, or by the session of a sealed message,
-//            one ring a worker, single producer and single consumer; full = dropped as steer_full
+//            one ring a worker, single producer and single consumer; full = dropped as steer_full. Strangers, where any are admitted, fill half of it
 //   send     workers without a queue pass their frames to worker 0, one ring, many producers and one consumer;
 //            full = tx_dropped
 #pragma once
@@ -43,7 +43,8 @@ struct pe_ethdev {
 	// immutable while workers run
 	uint16_t port_id;
 	bool started, tx_checksums;
-	bool sessions; // sealed messages are passed on by their session's worker
+	bool sessions;  // sealed messages are passed on by their session's worker
+	bool strangers; // some of who is admitted is not trusted
 	unsigned rx_queues, tx_queues, lane_count;
 	uint32_t steer_seed;
 	struct pe_net_local local;

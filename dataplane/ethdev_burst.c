@@ -176,6 +176,19 @@ static unsigned steer_session(const struct pe_ethdev *e, struct rte_mbuf *m, uns
 							       by_sender;
 }
 
+// What strangers may not take is for those that are trusted, and for messages that name a session.
+static bool has_room(const struct pe_ethdev *e, const struct rte_ring *ring, struct rte_mbuf *m)
+{
+	const struct pe_config *config = e->source.config;
+	const struct pe_net_packet *p = packet_of(m);
+
+	return !e->strangers || rte_ring_free_count(ring) > rte_ring_get_capacity(ring) / 2 ||
+		pe_prefixes_hold(config->trusted, config->trusted_count, p->peer_address) ||
+		(e->sessions &&
+			pe_is_sealed(rte_pktmbuf_mtod_offset(m, const uint8_t *, p->payload_offset),
+				p->payload_bytes));
+}
+
 // One of worker 0's messages when others have no queue. True: it is ours.
 static bool steer(struct pe_ethdev *e, struct rte_mbuf *m, struct pe_counters *counters)
 {
@@ -187,7 +200,8 @@ static bool steer(struct pe_ethdev *e, struct rte_mbuf *m, struct pe_counters *c
 		to = steer_session(e, m, to);
 	if (to == 0)
 		return true;
-	if (rte_ring_sp_enqueue(e->lanes[to].steered, m) != 0) {
+	if (!has_room(e, e->lanes[to].steered, m) ||
+		rte_ring_sp_enqueue(e->lanes[to].steered, m) != 0) {
 		rte_pktmbuf_free(m);
 		pe_count_reason(counters, PE_REASON_steer_full, 1);
 	}

@@ -534,6 +534,42 @@ static void a_worker_that_stands_still(void)
 	cut_wire(&rig);
 }
 
+// What strangers send to a worker that stands still fills half of its ring; who is trusted has the rest.
+static void strangers_leave_room(void)
+{
+	struct pe_prefix trusted;
+	uint8_t data[PE_WIRE_BYTES_MAX];
+	struct left left = {0};
+	struct rte_ring *ring;
+	static struct rig rig;
+
+	make_wire("strangers", 2048);
+	set_up(&rig, 2,
+		"ethdev: {device: net_ring_strangers, addresses: [10.0.0.1/8], descriptors: 1024}");
+	CU_ASSERT_FALSE(rig.port->strangers);
+	rig.port->strangers = true;
+	trusted = rig.config.trusted[0];
+	CU_ASSERT_FATAL(pe_prefix_parse("10.200.0.0/16", true, &rig.config.trusted[0]));
+	ring = rig.port->lanes[1].steered;
+	for (unsigned turns = 0; turns < 2; turns++) {
+		for (unsigned i = 0; i < 3000; i++)
+			arrive((uint16_t)(10000 + i), data, put_ping(data));
+		while (rte_ring_count(wire_in)) {
+			(void)turn(&rig, 0, PE_BURST_MAX);
+			take_what_left(&left, 1);
+		}
+		CU_ASSERT_EQUAL(rte_ring_count(ring),
+			turns ? rte_ring_get_capacity(ring) :
+				(rte_ring_get_capacity(ring) + 1) / 2);
+		rig.config.trusted[0] = trusted;
+	}
+	CU_ASSERT(DROPPED(&rig, steer_full) > 100);
+	check_identities(&rig, (int64_t)rte_ring_count(ring));
+	run_both(&rig, &left, 1);
+	check_identities(&rig, 0);
+	cut_wire(&rig);
+}
+
 static uint32_t put_subscribe(uint8_t *data, unsigned op)
 {
 	const struct pe_wire_header header = {.sequence = 1};
@@ -707,6 +743,7 @@ int main(void)
 	static const struct testing_case cases[] = {
 		{"no packet buffers", no_packet_buffers},
 		{"a worker that stands still", a_worker_that_stands_still},
+		{"strangers leave room", strangers_leave_room},
 		{"a port that sends nothing", a_port_that_sends_nothing},
 		{"a send that the kernel refuses", a_send_that_the_kernel_refuses},
 		{"notices in later turns", notices_in_later_turns},
