@@ -2,9 +2,12 @@
 watch, presence-load, an engine that is started again under a running watch, and what goes wrong in words."""
 import json
 import pathlib
+import select
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 import uuid
@@ -23,6 +26,46 @@ engine: {psk_file: shared.psk, keys: [{secret_file: engine.key}]}
 principals:
   - {id: {id}, name: tools, keys: [{public_key: {public}}], grants: [{allow: [publish, query, subscribe, admin]}]}
 """
+
+
+class Translator:
+    """As a NAT between one client and the engine: what it sends on leaves by a port that it may change its mind about."""
+
+    def __init__(self, port):
+        self.to, self.inner, self.outer, self.client = ("127.0.0.1", port), self.bound(), self.bound(), None
+        self.port = self.inner.getsockname()[1]
+        self.ending = False
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    @staticmethod
+    def bound():
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        s.bind(("127.0.0.1", 0))
+        return s
+
+    def run(self):
+        while not self.ending:
+            for s in select.select([self.inner, self.outer], [], [], 0.05)[0]:
+                try:
+                    data, at = s.recvfrom(2048)
+                    if s is self.inner:
+                        self.client = at
+                        self.outer.sendto(data, self.to)
+                    elif at == self.to and self.client:
+                        self.inner.sendto(data, self.client)
+                except OSError:
+                    pass
+
+    def change(self):
+        """What comes to the old port goes nowhere; it stays taken, as for another's traffic."""
+        self.old, self.outer = self.outer, self.bound()
+
+    def close(self):
+        self.ending = True
+        self.thread.join(5)
+        for s in (self.inner, self.outer, self.old):
+            s.close()
 
 
 class Tools(unittest.TestCase):
@@ -116,6 +159,34 @@ class Tools(unittest.TestCase):
             counters = self.settled(e)
             self.assertGreater(counters["refused_session"], 0)
             self.assertEqual(counters["sessions_opened"], 1)
+
+    def test_watch_behind_a_nat(self):
+        """Its address changes while it only listens: with the renewal of its lease it learns so, shows that it is there, and goes on in the same session."""
+        with Engine(self.yaml) as e:
+            nat = Translator(e.port)
+            watch = subprocess.Popen([CTL, "--port", str(nat.port), *self.session("encrypt"), "watch", "--lease", "12s", "sphere", "0,0", "10"],
+                                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            try:
+                self.assertIn("SNAPSHOT_END", watch.stdout.readline())
+                self.ctl(e.port, "publish", "t:1", "1,0", "--ttl", "600s")
+                self.assertIn("ENTER", watch.stdout.readline())
+                nat.change()
+                self.ctl(e.port, "publish", "t:2", "2,0", "--ttl", "600s")
+                self.assertTrue(select.select([watch.stdout], [], [], 40)[0])
+                self.assertIn("ENTER", watch.stdout.readline())
+                self.ctl(e.port, "publish", "t:3", "3,0", "--ttl", "600s")
+                self.assertIn("ENTER", watch.stdout.readline())
+                self.assertIsNone(watch.poll())
+            finally:
+                watch.terminate()
+                watch.wait(timeout=20)
+                watch.stdout.close()
+                nat.close()
+            counters = self.settled(e)
+            self.assertEqual(counters["sessions_opened"], 4)
+            self.assertEqual(counters["subscriptions_opened"], 1)
+            # Three for each session, and one that asks for the cookie at the new port.
+            self.assertGreaterEqual(counters["carried_session"], 13)
 
     def test_load(self):
         with Engine(self.yaml) as e:
