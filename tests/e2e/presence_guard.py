@@ -204,7 +204,7 @@ class Session:
         if reserved or self.level not in (SIGN, ENCRYPT):
             raise ValueError("a grant that is none")
         self.to_engine, self.from_engine = Direction(first), Direction(second)
-        self.epoch, self.sequence = 0, 0
+        self.epoch, self.sequence, self.unproved = 0, 0, False
 
     def next_epoch(self):
         """The messages that are sealed from now on; the engine's follow with its answer to the first."""
@@ -238,4 +238,6 @@ class Session:
             self.from_engine.key.decrypt(nonce, tag, head + bytes(16) + body)
         else:
             body = self.from_engine.key.decrypt(nonce, body + tag, head)
-        return head + bytes(16) + body
+        # Bit 15 of the flags: nobody has shown to receive where this went.
+        self.unproved = bool(head[3] & 0x80)
+        return head[:3] + bytes([head[3] & 0x7F]) + head[4:] + bytes(16) + body

@@ -241,7 +241,9 @@ class Sealed(unittest.TestCase):
                     self.use(c, 10 * i + n)
                     c.move(e.port)
                     self.assertTrue(c.ping())
+                    self.assertTrue(c.session.unproved)  # and is told so
                     self.assertTrue(c.prove(self.keys))
+                    self.assertFalse(c.session.unproved)
             counters = self.settled(e, sum(c.sent for c in clients))
             self.assertEqual(counters["messages_opened"], counters["rx_packets"] - counters["carried_session"])
 
