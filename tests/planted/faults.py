@@ -462,13 +462,6 @@ FAULTS = [
         "tests": ["dataplane-steer"],
     },
     {
-        "name": "ports: strangers fill a ring between workers",
-        "file": "dataplane/ethdev_burst.c",
-        "from": "if (!has_room(e, e->lanes[to].steered, m) ||",
-        "to": "if (",
-        "tests": ["dataplane-faults"],
-    },
-    {
         "name": "sessions: a sequence is not taken",
         "file": "dataplane/guard/session.c",
         "from": "if (!pe_replay_take(&s->replay, opening->sequence))",

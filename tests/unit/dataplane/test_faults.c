@@ -12,6 +12,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <poll.h>
 #include <rte_bus_vdev.h>
 #include <rte_eth_ring.h>
 #include <rte_ethdev.h>
@@ -162,6 +163,9 @@ static unsigned turn(struct rig *rig, unsigned w, unsigned max)
 	return seen + done;
 }
 
+#define ALL_TRUSTED "trusted: [10.0.0.0/8, 127.0.0.0/8]\nadmitted: [10.0.0.0/8, 127.0.0.0/8]\n"
+static const char *who = ALL_TRUSTED; // of the next rig
+
 static void set_up(struct rig *rig, unsigned workers, const char *source)
 {
 	struct pe_error error = {0};
@@ -169,9 +173,8 @@ static void set_up(struct rig *rig, unsigned workers, const char *source)
 
 	*rig = (struct rig){0};
 	snprintf(text, sizeof text,
-		"workers: {count: %u}\nmemory: {entities: 1000}\nsources:\n  - %s\n"
-		"trusted: [10.0.0.0/8, 127.0.0.0/8]\nadmitted: [10.0.0.0/8, 127.0.0.0/8]\n",
-		workers, source);
+		"workers: {count: %u}\nmemory: {entities: 1000}\nsources:\n  - %s\n%s", workers,
+		source, who);
 	CU_ASSERT_EQUAL_FATAL(
 		pe_config_load_text("test", text, strlen(text), &rig->config, &error), PE_OK);
 	CU_ASSERT_EQUAL_FATAL(pe_engine_create(&rig->config.engine, &rig->engine, &error), PE_OK);
@@ -681,6 +684,103 @@ static void send_from(struct rig *rig, const struct pe_peer *peer, uint8_t mark)
 	rig->source->ops->commit(rig->source, 0, peer, data, 100, counters);
 }
 
+static int socket_at(uint32_t address, const struct sockaddr_in *to)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(address)};
+
+	CU_ASSERT_EQUAL_FATAL(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+	if (to)
+		CU_ASSERT_EQUAL_FATAL(connect(fd, (const struct sockaddr *)to, sizeof *to), 0);
+	return fd;
+}
+
+// Senders of each class have their part of every burst, and what the others leave; an answer leaves by the socket of its class.
+static void classes_share_a_burst(void)
+{
+	// known, sealed, strangers; the first and the last one; all; nobody else
+	static const unsigned waiting[][3] = {{200, 200, 200}, {200, 0, 200}, {0, 200, 200},
+		{200, 0, 0}, {0, 0, 200}, {5, 3, 200}, {0, 0, 0}};
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t at_bytes = sizeof at;
+	struct pe_message messages[PE_BURST_MAX];
+	struct pe_counters *counters;
+	struct pollfd poll_one = {.events = POLLIN};
+	static struct rig rig;
+	uint8_t data[100] = {PE_WIRE_VERSION}, got[200];
+	char text[64];
+	int fd = socket_at(INADDR_LOOPBACK, NULL), from[3];
+
+	CU_ASSERT_EQUAL_FATAL(getsockname(fd, (struct sockaddr *)&at, &at_bytes), 0);
+	close(fd);
+	snprintf(text, sizeof text, "socket: {port: %u}", ntohs(at.sin_port));
+	who = "trusted: [127.0.0.1/32]\nadmitted: [127.0.0.0/8]\nsecurity: {keyring: nowhere.yaml}\n";
+	set_up(&rig, 1, text);
+	who = ALL_TRUSTED;
+	counters = pe_worker_counters(pe_engine_worker(rig.engine, 0));
+	for (unsigned c = 0; c < 3; c++)
+		from[c] = socket_at(INADDR_LOOPBACK + c, &at);
+	poll_one.fd = rig.source->ops->wait_fd(rig.source, 0);
+	for (unsigned n = 0; n < sizeof waiting / sizeof waiting[0]; n++) {
+		unsigned left[3], bursts = 0, total = 0;
+
+		for (unsigned c = 0; c < 3; c++) {
+			left[c] = waiting[n][c];
+			total += left[c];
+			data[24] = c == 1;
+			data[80] = (uint8_t)c;
+			for (unsigned i = 0; i < left[c]; i++)
+				CU_ASSERT_EQUAL(send(from[c], data, sizeof data, 0), sizeof data);
+		}
+		CU_ASSERT_EQUAL(poll(&poll_one, 1, 0), total > 0);
+		while (total) {
+			unsigned seen, of[3] = {0}, share = PE_BURST_MAX / 4,
+				       count = rig.source->ops->receive(rig.source, 0, true,
+					       messages, PE_BURST_MAX, &seen, counters);
+
+			CU_ASSERT_EQUAL(count, total < PE_BURST_MAX ? total : PE_BURST_MAX);
+			for (unsigned i = 0; i < count; i++) {
+				of[messages[i].data[80]]++;
+				CU_ASSERT_EQUAL(
+					messages[i].peer.trusted, messages[i].data[80] == 0);
+			}
+			for (unsigned c = 0; c < 3; c++) {
+				unsigned part = c == 0 ? 2 * share : share;
+
+				CU_ASSERT(of[c] >= (left[c] < part ? left[c] : part));
+				left[c] -= of[c];
+			}
+			if (!count || ++bursts > 20)
+				break;
+			total -= count;
+		}
+		CU_ASSERT_EQUAL(total, 0);
+	}
+	CU_ASSERT_EQUAL(poll(&poll_one, 1, 0), 0);
+	// To whom it was asked by, whichever socket that leaves by.
+	for (unsigned c = 0; c < 3; c++) {
+		struct sockaddr_in own;
+		socklen_t own_bytes = sizeof own;
+		struct pe_peer peer;
+
+		CU_ASSERT_EQUAL(getsockname(from[c], (struct sockaddr *)&own, &own_bytes), 0);
+		peer = peer_at(INADDR_LOOPBACK + c, ntohs(own.sin_port));
+		peer.trusted = c == 0;
+		for (uint8_t i = 0; i < 5; i++)
+			send_from(&rig, &peer, i);
+	}
+	rig.source->ops->flush(rig.source, 0, counters);
+	for (unsigned c = 0; c < 3; c++) {
+		for (uint8_t i = 0; i < 5; i++) {
+			CU_ASSERT_EQUAL(recv(from[c], got, sizeof got, 0), 100);
+			CU_ASSERT_EQUAL(got[0], i);
+		}
+		close(from[c]);
+	}
+	CU_ASSERT_EQUAL(COUNTED(&rig, tx_dropped), 0);
+	tear_down(&rig);
+}
+
 static void a_send_that_the_kernel_refuses(void)
 {
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -745,6 +845,7 @@ int main(void)
 		{"a worker that stands still", a_worker_that_stands_still},
 		{"strangers leave room", strangers_leave_room},
 		{"a port that sends nothing", a_port_that_sends_nothing},
+		{"classes share a burst", classes_share_a_burst},
 		{"a send that the kernel refuses", a_send_that_the_kernel_refuses},
 		{"notices in later turns", notices_in_later_turns},
 	};
