@@ -21,7 +21,8 @@
 
 #define ATTACH_MS   2000 // for the engine to answer a hello
 #define REATTACH_MS 20   // between two attempts to find an engine
-#define LOOK_EMPTY  64   // empty looks between two at the socket
+#define LOOK_EMPTY  64   // empty looks, at least, between two at the socket
+#define LOOK_CYCLES (1u << 20) // and cycles of the processor's counter: who looks all the time makes no system call each microsecond
 #define DRAIN_BYTES 256
 
 struct shm {
@@ -45,6 +46,7 @@ struct shm {
 	uint64_t knock_until_ms;
 	uint64_t next_ms;  // not attached: when to try again
 	unsigned empty;    // looks without a message since the last one at the socket
+	uint64_t looked;   // the processor's counter then
 	uint8_t *reserved; // in the ring, being filled
 };
 
@@ -282,6 +284,7 @@ static void look_at_socket(struct shm *s)
 	ssize_t got;
 
 	s->empty = 0;
+	s->looked = __builtin_ia32_rdtsc();
 	if (s->waits)
 		(void)!read(s->self_fd, &count, sizeof count);
 	for (unsigned i = 0; i < 64; i++) {
@@ -393,6 +396,12 @@ static int take(struct shm *s, struct iovec *messages, unsigned count)
 	return (int)came;
 }
 
+static bool long_not_looked(struct shm *s)
+{
+	s->empty = 0;
+	return __builtin_ia32_rdtsc() - s->looked >= LOOK_CYCLES;
+}
+
 static int shm_receive(void *context, struct iovec *messages, unsigned count, int timeout_ms)
 {
 	struct shm *s = context;
@@ -412,7 +421,7 @@ static int shm_receive(void *context, struct iovec *messages, unsigned count, in
 	if (came || s->fd < 0)
 		return came;
 	if (timeout_ms <= 0) {
-		if (s->waits || ++s->empty >= LOOK_EMPTY)
+		if (s->waits || (++s->empty >= LOOK_EMPTY && long_not_looked(s)))
 			look_at_socket(s);
 		if (s->fd < 0 || !s->waits || pe_shm_drowse(&s->down))
 			return 0;

@@ -32,6 +32,9 @@ struct pe_source_ops {
 	void (*drop)(struct pe_source *source, unsigned worker, const struct pe_peer *peer);
 	// What was committed leaves now.
 	void (*flush)(struct pe_source *source, unsigned worker, struct pe_counters *counters);
+	// Whether receive may have something, by a look that costs next to nothing; *looks grows by how many places were looked at.
+	// NULL: only receive tells.
+	bool (*waiting)(const struct pe_source *source, unsigned worker, unsigned *looks);
 	// Readable when something may be received; −1 = only polling tells.
 	int (*wait_fd)(const struct pe_source *source, unsigned worker);
 	// The next of those who have gone and whom nothing reaches any more; false: nobody. NULL: nobody is seen to go.

@@ -228,6 +228,18 @@ void pe_ring_flush(struct pe_source *source, unsigned worker, struct pe_counters
 	}
 }
 
+bool pe_ring_waiting(const struct pe_source *source, unsigned worker, unsigned *looks)
+{
+	struct pe_ring *ring = (struct pe_ring *)source;
+	const struct pe_ring_lane *lane = ring->lanes[worker];
+
+	*looks += (unsigned)__builtin_popcountll(lane->active);
+	for (uint64_t left = lane->active; left; left &= left - 1)
+		if (!pe_shm_empty(&ring->clients[lowest(left)].up))
+			return true;
+	return false;
+}
+
 // Called when the worker is about to sleep: from here on clients wake it.
 int pe_ring_wait_fd(const struct pe_source *source, unsigned worker)
 {

@@ -88,6 +88,7 @@ static const struct pe_source_ops ops = {
 	.reserve = pe_ring_reserve,
 	.commit = pe_ring_commit,
 	.flush = pe_ring_flush,
+	.waiting = pe_ring_waiting,
 	.wait_fd = pe_ring_wait_fd,
 	.departed = pe_ring_departed,
 	.report = report,

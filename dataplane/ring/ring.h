@@ -110,5 +110,6 @@ uint8_t *pe_ring_reserve(struct pe_source *source, unsigned worker, const struct
 void pe_ring_commit(struct pe_source *source, unsigned worker, const struct pe_peer *peer,
 	uint8_t *data, uint32_t bytes, struct pe_counters *counters);
 void pe_ring_flush(struct pe_source *source, unsigned worker, struct pe_counters *counters);
+bool pe_ring_waiting(const struct pe_source *source, unsigned worker, unsigned *looks);
 int pe_ring_wait_fd(const struct pe_source *source, unsigned worker);
 bool pe_ring_departed(struct pe_source *source, unsigned worker, struct pe_peer *peer);
