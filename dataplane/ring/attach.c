@@ -118,12 +118,33 @@ void pe_ring_forget(struct pe_ring *ring, struct pe_ring_client *c)
 	(void)shutdown(c->socket_fd, SHUT_RDWR);
 	close(c->socket_fd);
 	close(c->event_fd);
+	if (c->wake_fd >= 0)
+		close(c->wake_fd);
 	munmap(c->memory, c->memory_bytes);
 	c->memory = NULL;
 	count(&ring->live, -1);
 	count(&ring->detached, 1);
 	// RING-STAGE: release: nothing of it is touched after this
 	atomic_store_explicit(&c->stage, PE_RING_FREE, memory_order_release);
+}
+
+// An eventfd that nobody but the engine has, so that nobody can make a write to it wait; and for the client an epoll that watches it, of which it
+// can take what was signalled, and nothing else. False: neither is there.
+static bool make_wake(int *wake_fd, int *client_fd)
+{
+	struct epoll_event event = {.events = EPOLLIN | EPOLLET};
+
+	*wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	*client_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (*wake_fd >= 0 && *client_fd >= 0 &&
+		epoll_ctl(*client_fd, EPOLL_CTL_ADD, *wake_fd, &event) == 0)
+		return true;
+	if (*wake_fd >= 0)
+		close(*wake_fd);
+	if (*client_fd >= 0)
+		close(*client_fd);
+	*wake_fd = *client_fd = -1;
+	return false;
 }
 
 static void tell(struct pe_ring *ring, unsigned worker)
@@ -153,9 +174,9 @@ static bool send_welcome(
 {
 	union {
 		struct cmsghdr align;
-		char bytes[CMSG_SPACE(2 * sizeof(int))];
+		char bytes[CMSG_SPACE(3 * sizeof(int))];
 	} control = {0};
-	struct iovec part = {(void *)welcome, sizeof *welcome};
+	struct iovec part = {(void *)welcome, pe_shm_welcome_bytes(welcome)};
 	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
 
 	if (fd_count) {
@@ -169,7 +190,7 @@ static bool send_welcome(
 		c->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
 		memcpy(CMSG_DATA(c), fds, fd_count * sizeof(int));
 	}
-	return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof *welcome;
+	return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)part.iov_len;
 }
 
 static void refuse(struct pe_ring *ring, int fd, enum pe_shm_answer answer)
@@ -191,14 +212,14 @@ static void hand_out(struct pe_ring *ring, int fd, const struct ucred *who,
 	const struct pe_shm_hello *hello, const struct pe_space_config *space)
 {
 	struct pe_shm_welcome welcome = {.magic = PE_SHM_MAGIC,
-		.version = PE_SHM_VERSION,
+		.version = hello->version_max,
 		.epoch = ring->epoch,
 		.up_bytes = hello->up_bytes,
 		.down_bytes = hello->down_bytes,
 		.memory_bytes = pe_shm_footprint(hello->up_bytes, hello->down_bytes)};
 	struct pe_ring_client *c = NULL;
 	struct epoll_event event = {.events = EPOLLIN | EPOLLET};
-	int memory_fd = -1, event_fd = -1;
+	int memory_fd = -1, event_fd = -1, wake_fd = -1, client_fd = -1;
 	void *memory = NULL;
 	unsigned n;
 
@@ -216,7 +237,7 @@ static void hand_out(struct pe_ring *ring, int fd, const struct ucred *who,
 	memory = make_memory(welcome.memory_bytes, &memory_fd);
 	event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	c->worker = least_busy(ring);
-	if (!memory || event_fd < 0 ||
+	if (!memory || event_fd < 0 || (welcome.version >= 2 && !make_wake(&wake_fd, &client_fd)) ||
 		epoll_ctl(ring->lanes[c->worker]->epoll_fd, EPOLL_CTL_ADD, event_fd, &event) != 0) {
 		if (memory)
 			munmap(memory, welcome.memory_bytes);
@@ -224,24 +245,32 @@ static void hand_out(struct pe_ring *ring, int fd, const struct ucred *who,
 			close(memory_fd);
 		if (event_fd >= 0)
 			close(event_fd);
+		if (wake_fd >= 0) {
+			close(wake_fd);
+			close(client_fd);
+		}
 		refuse(ring, fd, PE_SHM_NO_MEMORY);
 		return;
 	}
 	c->generation = (c->generation + 1) & 0xFFFFFF;
 	c->socket_fd = fd;
 	c->event_fd = event_fd;
+	c->wake_fd = wake_fd;
 	c->memory = memory;
 	c->memory_bytes = welcome.memory_bytes;
 	c->peer = peer_of(ring, who, n, c->generation);
 	atomic_store_explicit(&c->broken, false, memory_order_relaxed);
-	pe_shm_new(memory, hello->up_bytes, hello->down_bytes, ring->epoch, &c->up, &c->down);
+	pe_shm_new(memory, welcome.version, hello->up_bytes, hello->down_bytes, ring->epoch, &c->up, &c->down);
 	count(&ring->live, 1);
 	count(&ring->attached, 1);
 	// RING-STAGE: release: the client is filled in. A reply that can't be sent is a client that has gone: it's noticed as such.
 	atomic_store_explicit(&c->stage, PE_RING_ATTACHED, memory_order_release);
 	tell(ring, c->worker);
-	(void)send_welcome(fd, &welcome, (int[]){memory_fd, event_fd}, 2);
+	(void)send_welcome(fd, &welcome, (int[]){memory_fd, event_fd, client_fd},
+		welcome.version >= 2 ? 3 : 2);
 	close(memory_fd);
+	if (client_fd >= 0)
+		close(client_fd);
 }
 
 // ---- the loop ----

@@ -214,6 +214,18 @@ void pe_ring_commit(struct pe_source *source, unsigned worker, const struct pe_p
 	lane->free[lane->free_count++] = (uint16_t)slot;
 }
 
+// Once for each time that the client says it sleeps.
+static void wake(const struct pe_ring_client *c)
+{
+	const uint64_t one = 1;
+
+	if (c->wake_fd >= 0)
+		(void)!write(c->wake_fd, &one, sizeof one);
+	else
+		// A byte that finds no room finds others that were not read: the client is awake, or will be.
+		(void)send(c->socket_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 void pe_ring_flush(struct pe_source *source, unsigned worker, struct pe_counters *counters)
 {
 	struct pe_ring *ring = pe_ring_of(source);
@@ -222,9 +234,9 @@ void pe_ring_flush(struct pe_source *source, unsigned worker, struct pe_counters
 	for (; lane->to_rouse; lane->to_rouse &= lane->to_rouse - 1) {
 		struct pe_ring_client *c = &ring->clients[lowest(lane->to_rouse)];
 
-		// A byte that finds no room finds others that were not read: the client is awake, or will be.
+		pe_shm_ahead(&c->down);
 		if (pe_shm_rouse(&c->down))
-			(void)send(c->socket_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+			wake(c);
 	}
 }
 

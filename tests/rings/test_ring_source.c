@@ -8,11 +8,13 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -130,6 +132,120 @@ static void test_sleep(void)
 		CU_ASSERT_EQUAL(taken, 1);
 	}
 	presence_close(c);
+	rig_stop(&rig);
+	rig_remove(&rig);
+}
+
+static void put_ping(struct rig_raw *raw, bool rouse)
+{
+	bool broken;
+	uint8_t *to = pe_shm_reserve(&raw->up, PE_WIRE_BYTES_MAX, &broken);
+	struct pe_wire_header header = {.sequence = 1};
+	const uint64_t one = 1;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(to);
+	pe_shm_commit(&raw->up,
+		pe_wire_put_ping(to, PE_WIRE_BYTES_MAX, &header, &(struct pe_wire_ping){0}));
+	if (pe_shm_rouse(&raw->up) && rouse)
+		(void)!write(raw->event_fd, &one, sizeof one);
+}
+
+// Says something, sleeps until it is woken on `fd`, and takes the answer.
+static void answered_on(struct rig_raw *raw, int fd)
+{
+	struct pollfd wait = {.fd = fd, .events = POLLIN};
+	const uint8_t *data;
+
+	CU_ASSERT_TRUE(pe_shm_drowse(&raw->down));
+	put_ping(raw, true);
+	CU_ASSERT_EQUAL(poll(&wait, 1, 20000), 1);
+	pe_shm_arise(&raw->down);
+	CU_ASSERT_TRUE(pe_shm_take(&raw->down, &data) > 0);
+	pe_shm_release(&raw->down);
+}
+
+// Another process, which has what it was given and nothing else: it can't take the engine's end out of what wakes it, nor write there, nor make
+// the engine wait.
+static _Noreturn void meddle(const struct rig *rig)
+{
+	struct pe_shm_hello h = rig_hello();
+	struct epoll_event event = {.events = EPOLLIN};
+	struct rig_raw raw;
+	uint64_t most = UINT64_MAX - 1;
+
+	close_range(3, ~0u, 0);
+	alarm(20);
+	if (!rig_attach(rig, &h, sizeof h, &raw) || write(raw.wake_fd, &most, 8) != -1 ||
+		fcntl(raw.wake_fd, F_SETFL, 0) != 0 || fcntl(raw.event_fd, F_SETFL, 0) != 0)
+		_exit(1);
+	for (int fd = 0; fd < 1024; fd++)
+		if (epoll_ctl(raw.wake_fd, EPOLL_CTL_DEL, fd, NULL) == 0 ||
+			epoll_ctl(raw.wake_fd, EPOLL_CTL_MOD, fd, &event) == 0)
+			_exit(2);
+	// Its own eventfd may stand in it beside the engine's; full, it would block who writes there.
+	if (epoll_ctl(raw.wake_fd, EPOLL_CTL_ADD, raw.event_fd, &event) != 0 ||
+		write(raw.event_fd, &most, 8) != 8)
+		_exit(3);
+	(void)epoll_wait(raw.wake_fd, &event, 1, 0);
+	(void)epoll_ctl(raw.wake_fd, EPOLL_CTL_DEL, raw.event_fd, NULL);
+	for (unsigned i = 0; i < 20; i++) {
+		struct pollfd wait = {.fd = raw.wake_fd, .events = POLLIN};
+		const uint8_t *data;
+
+		if (!pe_shm_drowse(&raw.down))
+			_exit(4);
+		put_ping(&raw, false);
+		if (poll(&wait, 1, 20000) != 1 || epoll_wait(raw.wake_fd, &event, 1, 0) != 1 ||
+			pe_shm_take(&raw.down, &data) <= 0)
+			_exit(5);
+		pe_shm_release(&raw.down);
+	}
+	_exit(0);
+}
+
+// Who sleeps is woken by what its version says: a byte, or a descriptor that is no more than that to it, whatever it does with it.
+static void test_wakes(void)
+{
+	struct pe_shm_hello h = rig_hello();
+	struct pollfd both[2];
+	struct epoll_event event = {.events = EPOLLIN};
+	struct rig_raw raw;
+	char bytes[8];
+	struct rig rig;
+	int status = -1;
+	pid_t child;
+
+	rig_prepare(&rig);
+	rig_start(&rig);
+	h.version_max = 1;
+	CU_ASSERT_TRUE_FATAL(rig_attach(&rig, &h, sizeof h, &raw));
+	CU_ASSERT_EQUAL(raw.welcome.version, 1);
+	CU_ASSERT_EQUAL(raw.wake_fd, -1);
+	answered_on(&raw, raw.fd);
+	CU_ASSERT_EQUAL(recv(raw.fd, bytes, sizeof bytes, 0), 1);
+	rig_detach(&raw);
+	h = rig_hello();
+	CU_ASSERT_TRUE_FATAL(rig_attach(&rig, &h, sizeof h, &raw));
+	CU_ASSERT_EQUAL(raw.welcome.version, 2);
+	CU_ASSERT_TRUE_FATAL(raw.wake_fd >= 0);
+	both[0] = (struct pollfd){.fd = raw.fd, .events = POLLIN};
+	both[1] = (struct pollfd){.fd = raw.wake_fd, .events = POLLIN};
+	CU_ASSERT_EQUAL(poll(both, 2, 0), 0);
+	for (unsigned i = 0; i < 20; i++) {
+		answered_on(&raw, raw.wake_fd);
+		// Nothing on the socket; and once it is taken off, nothing here.
+		CU_ASSERT_EQUAL(poll(both, 2, 0), 1);
+		CU_ASSERT_EQUAL(epoll_wait(raw.wake_fd, &event, 1, 0), 1);
+		CU_ASSERT_EQUAL(poll(both, 2, 0), 0);
+	}
+	rig_detach(&raw);
+	CU_ASSERT_TRUE(rig_wait_report(&rig, "clients", 0));
+	child = fork();
+	if (child == 0)
+		meddle(&rig);
+	CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
+	CU_ASSERT_EQUAL(status, 0);
+	CU_ASSERT_TRUE(rig_wait_report(&rig, "clients", 0));
 	rig_stop(&rig);
 	rig_remove(&rig);
 }
@@ -491,7 +607,7 @@ static int fake_memory(enum fake fake, const struct pe_shm_welcome *w)
 	if (fake != FAKE_UNSEALED)
 		(void)fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW);
 	memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	pe_shm_new(memory, 16384, 16384, fake == FAKE_PAGE ? 8 : 7, &up, &down);
+	pe_shm_new(memory, 1, 16384, 16384, fake == FAKE_PAGE ? 8 : 7, &up, &down);
 	munmap(memory, 4096);
 	return fd;
 }
@@ -509,7 +625,7 @@ static void *be_fake(void *context)
 		.up_bytes = 16384,
 		.down_bytes = e->fake == FAKE_SIZES ? 3 << 13 : 16384,
 		.memory_bytes = 4096 + 2 * 16384};
-	struct iovec part = {&w, e->fake == FAKE_SHORT ? 7 : sizeof w};
+	struct iovec part = {&w, e->fake == FAKE_SHORT ? 7 : pe_shm_welcome_bytes(&w)};
 	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
 	int fd = accept(e->listen_fd, NULL, NULL), fds[2];
 	uint8_t hello[64];
@@ -573,7 +689,7 @@ static void test_no_engine(void)
 	rig_remove(&rig);
 }
 
-TESTING_MAIN("ring-source", {"life", test_life}, {"sleep", test_sleep}, {"refusals", test_refusals},
+TESTING_MAIN("ring-source", {"life", test_life}, {"sleep", test_sleep}, {"wakes", test_wakes}, {"refusals", test_refusals},
 	{"silent", test_silent}, {"last words", test_last_words}, {"bulk", test_bulk},
 	{"back-pressure", test_back_pressure}, {"broken rings", test_broken},
 	{"subscriptions", test_subscriptions}, {"no engine", test_no_engine})
