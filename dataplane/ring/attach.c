@@ -60,6 +60,19 @@ static bool admitted(const struct pe_source_config *own, int fd, struct ucred *w
 	return false;
 }
 
+// Who that is, beside whether they may. Nobody: *user is zero.
+static bool welcome_user(const struct pe_ring *ring, uint32_t uid, struct pe_user *user)
+{
+	return pe_users_find(ring->source.config->users, uid, user) ||
+		!ring->source.own->known_only;
+}
+
+// Answers may be longer than requests: nobody can ask here in another's name, and who may ask for something may have it.
+static bool trusts(const struct pe_ring *ring, const struct pe_user *user)
+{
+	return ring->source.own->trusted || user->asks;
+}
+
 static const struct pe_space_config *space_of(const struct pe_config *config, const uint8_t id[16])
 {
 	static const uint8_t nil[16];
@@ -75,13 +88,14 @@ static const struct pe_space_config *space_of(const struct pe_config *config, co
 
 // fd00::/8, of this machine alone: the user, the process and how many clients there have been. The user is in the first 56 bits, by which strangers
 // are told apart elsewhere.
-static struct pe_peer peer_of(
-	const struct pe_ring *ring, const struct ucred *who, unsigned n, uint32_t generation)
+static struct pe_peer peer_of(const struct pe_ring *ring, const struct ucred *who,
+	const struct pe_user *user, unsigned n, uint32_t generation)
 {
 	struct pe_peer peer = {.address = {0xFD, 'R'},
 		.port = (uint16_t)(n + 1),
-		.trusted = ring->source.own->trusted,
+		.trusted = trusts(ring, user),
 		.source = ring->source.number,
+		.principal = user->principal,
 		.link = generation << PE_RING_LINK_CLIENTS | n};
 	uint32_t parts[3] = {who->uid, (uint32_t)who->pid, generation};
 
@@ -123,6 +137,7 @@ void pe_ring_forget(struct pe_ring *ring, struct pe_ring_client *c)
 	munmap(c->memory, c->memory_bytes);
 	c->memory = NULL;
 	count(&ring->live, -1);
+	count(&ring->known, -(int64_t)(c->peer.principal != 0));
 	count(&ring->detached, 1);
 	// RING-STAGE: release: nothing of it is touched after this
 	atomic_store_explicit(&c->stage, PE_RING_FREE, memory_order_release);
@@ -209,7 +224,8 @@ static void refuse(struct pe_ring *ring, int fd, enum pe_shm_answer answer)
 
 // Takes fd over.
 static void hand_out(struct pe_ring *ring, int fd, const struct ucred *who,
-	const struct pe_shm_hello *hello, const struct pe_space_config *space)
+	const struct pe_user *user, const struct pe_shm_hello *hello,
+	const struct pe_space_config *space)
 {
 	struct pe_shm_welcome welcome = {.magic = PE_SHM_MAGIC,
 		.version = hello->version_max,
@@ -234,6 +250,7 @@ static void hand_out(struct pe_ring *ring, int fd, const struct ucred *who,
 	}
 	c = &ring->clients[n];
 	memcpy(welcome.space_id, space->id, sizeof welcome.space_id);
+	memcpy(welcome.principal_id, user->id, sizeof welcome.principal_id);
 	memory = make_memory(welcome.memory_bytes, &memory_fd);
 	event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	c->worker = least_busy(ring);
@@ -258,10 +275,12 @@ static void hand_out(struct pe_ring *ring, int fd, const struct ucred *who,
 	c->wake_fd = wake_fd;
 	c->memory = memory;
 	c->memory_bytes = welcome.memory_bytes;
-	c->peer = peer_of(ring, who, n, c->generation);
+	c->uid = who->uid;
+	c->peer = peer_of(ring, who, user, n, c->generation);
 	atomic_store_explicit(&c->broken, false, memory_order_relaxed);
 	pe_shm_new(memory, welcome.version, hello->up_bytes, hello->down_bytes, ring->epoch, &c->up, &c->down);
 	count(&ring->live, 1);
+	count(&ring->known, user->principal != 0);
 	count(&ring->attached, 1);
 	// RING-STAGE: release: the client is filled in. A reply that can't be sent is a client that has gone: it's noticed as such.
 	atomic_store_explicit(&c->stage, PE_RING_ATTACHED, memory_order_release);
@@ -279,6 +298,7 @@ static void greet(struct pe_ring *ring)
 {
 	int fd = accept4(ring->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct pe_ring_hello *oldest = &ring->hellos[0];
+	struct pe_user user;
 	struct ucred who;
 
 	if (fd < 0) {
@@ -287,7 +307,7 @@ static void greet(struct pe_ring *ring)
 			(void)poll(NULL, 0, 10);
 		return;
 	}
-	if (!admitted(ring->source.own, fd, &who)) {
+	if (!admitted(ring->source.own, fd, &who) || !welcome_user(ring, who.uid, &user)) {
 		refuse(ring, fd, PE_SHM_DENIED);
 		return;
 	}
@@ -308,6 +328,7 @@ static void hear(struct pe_ring *ring, struct pe_ring_hello *h, uint64_t now_ms)
 	const struct pe_space_config *space;
 	struct pe_shm_hello hello;
 	enum pe_shm_answer answer;
+	struct pe_user user;
 	struct ucred who;
 	int fd = h->fd;
 	// Descriptors that come along are not taken: without room for them the kernel drops them.
@@ -325,10 +346,11 @@ static void hear(struct pe_ring *ring, struct pe_ring_hello *h, uint64_t now_ms)
 	space = answer == PE_SHM_WELCOME ? space_of(ring->source.config, hello.space_id) : NULL;
 	if (answer == PE_SHM_WELCOME && !space)
 		answer = PE_SHM_SPACE;
-	if (answer == PE_SHM_WELCOME && !admitted(ring->source.own, fd, &who))
+	if (answer == PE_SHM_WELCOME &&
+		(!admitted(ring->source.own, fd, &who) || !welcome_user(ring, who.uid, &user)))
 		answer = PE_SHM_DENIED;
 	if (answer == PE_SHM_WELCOME)
-		hand_out(ring, fd, &who, &hello, space);
+		hand_out(ring, fd, &who, &user, &hello, space);
 	else
 		refuse(ring, fd, answer);
 }
@@ -353,6 +375,24 @@ static void look_after(struct pe_ring *ring, struct pe_ring_client *c, bool spok
 		part(ring, c);
 	} else if (stage == PE_RING_ATTACHED && spoke) {
 		// The end of the socket; or words, of which there are none after the hello.
+		part(ring, c);
+	}
+}
+
+// The keyring was read again: who is another principal by it, or none any more, is let go, with all that was its, and attaches again as who it is
+// now. What a client is never changes while it is attached: a worker need not look.
+static void look_up_again(struct pe_ring *ring)
+{
+	for (unsigned n = 0; n < ring->client_count_max; n++) {
+		struct pe_ring_client *c = &ring->clients[n];
+		struct pe_user user;
+
+		if (atomic_load_explicit(&c->stage, memory_order_relaxed) != PE_RING_ATTACHED ||
+			(welcome_user(ring, c->uid, &user) &&
+				user.principal == c->peer.principal &&
+				trusts(ring, &user) == c->peer.trusted))
+			continue;
+		count(&ring->changed, 1);
 		part(ring, c);
 	}
 }
@@ -383,6 +423,9 @@ void *pe_ring_attach_run(void *context)
 			return NULL;
 		if (fds[0].revents)
 			(void)!read(ring->call_fd, &told, sizeof told);
+		// RING-USERS: acquire
+		if (atomic_exchange_explicit(&ring->users_changed, false, memory_order_acquire))
+			look_up_again(ring);
 		for (unsigned n = 0; n < ring->client_count_max; n++)
 			look_after(ring, &ring->clients[n], fds[clients + n].revents != 0);
 		now_ms = clock_ms();

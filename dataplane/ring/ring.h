@@ -12,6 +12,7 @@
 // published before, no more than one ring's worth, so that who sends and leaves is heard.
 #pragma once
 
+#include "dataplane/ring/users.h"
 #include "dataplane/source.h"
 #include "wire/shm_ring.h"
 
@@ -36,6 +37,7 @@ struct pe_ring_client {
 	uint64_t memory_bytes;
 	unsigned worker;
 	uint32_t generation; // of what has been at this place
+	uint32_t uid;
 	struct pe_peer peer;
 	// as enum pe_ring_stage says. RING-STAGE
 	_Atomic uint32_t stage;
@@ -86,9 +88,12 @@ struct pe_ring {
 	pthread_t attach;
 	// written: main, release; read: attach
 	_Atomic bool stop;
+	// written: main, release; taken by attach: who is attached is to be looked up again
+	_Atomic bool users_changed;
 	struct pe_ring_hello hellos[PE_RING_HELLOS_MAX];
 	// written: attach; read: report
-	_Atomic uint64_t attached, detached, broken, refused[PE_SHM_ANSWERS], late, live;
+	_Atomic uint64_t attached, detached, broken, refused[PE_SHM_ANSWERS], late, live, known,
+		changed;
 	struct pe_ring_lane *lanes[PE_WORKERS_MAX];
 	struct pe_ring_client clients[PE_RING_CLIENTS_MAX];
 };
