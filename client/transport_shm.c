@@ -30,6 +30,7 @@ struct shm {
 	struct sockaddr_un at;
 	uint32_t ring_bytes; // wished; 0 = as the engine likes
 	uint8_t space_id[16];
+	uint8_t principal_id[16]; // who we are, as of the last time that the ring was attached
 	// What callers wait on, an epoll over the next three and wake_fd: it stays the same when the ring is attached again.
 	int descriptor;
 	int fd;       // its end is the ring's; −1: not attached
@@ -163,6 +164,7 @@ static enum presence_result join(
 	s->event_fd = fds[1];
 	s->wake_fd = fds[2];
 	s->fd = fd;
+	memcpy(s->principal_id, welcome->principal_id, sizeof s->principal_id);
 	s->attached++;
 	s->empty = 0;
 	(void)epoll_ctl(s->descriptor, EPOLL_CTL_ADD, fd, &in);
@@ -501,6 +503,11 @@ static uint64_t shm_attached(const void *context)
 	return ((const struct shm *)context)->attached;
 }
 
+static void shm_known_as(const void *context, uint8_t id[16])
+{
+	memcpy(id, ((const struct shm *)context)->principal_id, 16);
+}
+
 static bool shm_describe(const void *context, char *text, size_t size)
 {
 	const struct shm *s = context;
@@ -519,6 +526,7 @@ const struct presence_transport presence_shm = {
 	.flush = shm_flush,
 	.attached = shm_attached,
 	.describe = shm_describe,
+	.known_as = shm_known_as,
 };
 
 enum presence_result presence_shm_open(const char *path, const struct presence_options *options,

@@ -9,9 +9,8 @@ static inline void pe_prefetch(const void *line)
 	__builtin_prefetch(line, 0, 2);
 }
 
-// A line that only this thread is about to write, into the first level: whoever has it gives it up now. (The builtin asks for a copy to
-// read, on the processors that this is built for.)
+// A line that this thread is about to write, into the first level: whoever has it gives it up now.
 static inline void pe_prefetch_own(const void *line)
 {
-	__asm__ volatile("prefetchw %0" : : "m"(*(const char *)line));
+	__builtin_prefetch(line, 1, 3);
 }
