@@ -185,9 +185,8 @@ static json_t *measure_bare(struct bench *w, double length)
 	waitpid(child, NULL, 0);
 	munmap(b, sizeof *b);
 	return json_pack("{s:f,s:f,s:f,s:f}", "elements", (double)sent / seconds, "least_us",
-		(double)least / 1000, "p50_us",
-		(double)load_histogram_quantile(&w->ns, 0.5) / 1000, "p99_us",
-		(double)load_histogram_quantile(&w->ns, 0.99) / 1000);
+		(double)least / 1000, "p50_us", (double)load_histogram_quantile(&w->ns, 0.5) / 1000,
+		"p99_us", (double)load_histogram_quantile(&w->ns, 0.99) / 1000);
 }
 
 // ---- updates ----
@@ -315,8 +314,8 @@ static json_t *measure_queries(struct bench *w, double hits, double length)
 			continue;
 		(void)presence_flush(w->client, NULL);
 		// The clock is for what is lost only: it would be most of what the loop does.
-		for (uint64_t looks = 1; w->parts < w->parts_all &&
-			(looks % 4096 || now_ns() - begin < 1000000000);
+		for (uint64_t looks = 1;
+			w->parts < w->parts_all && (looks % 4096 || now_ns() - begin < 1000000000);
 			looks++)
 			(void)presence_poll(w->client, &events, 16, 0);
 		if (w->parts < w->parts_all) {

@@ -27,7 +27,7 @@ struct one {
 	uint8_t id[16];
 	uint32_t sequence;
 	double published_s;
-	uint64_t attached; // when the round began
+	uint64_t attached;  // when the round began
 	double at_s[STEPS]; // 0: not yet
 };
 

@@ -22,7 +22,8 @@
 #define ATTACH_MS   2000 // for the engine to answer a hello
 #define REATTACH_MS 20   // between two attempts to find an engine
 #define LOOK_EMPTY  64   // empty looks, at least, between two at the socket
-#define LOOK_CYCLES (1u << 20) // and cycles of the processor's counter: who looks all the time makes no system call each microsecond
+#define LOOK_CYCLES \
+	(1u << 20) // and cycles of the processor's counter: who looks all the time makes no system call each microsecond
 #define DRAIN_BYTES 256
 #define FDS         3 // that come with a welcome, at most
 
@@ -39,7 +40,8 @@ struct shm {
 	// the caller has asked for the descriptor: it may sleep after any look that finds nothing
 	bool waits;
 	int event_fd; // wakes the engine
-	int wake_fd;  // woken by the engine, with its own epoll; −1: by bytes on fd, as version 1 does
+	// woken by the engine, with its own epoll; −1: by bytes on fd, as version 1 does
+	int wake_fd;
 	void *memory;
 	uint64_t memory_bytes;
 	struct pe_shm_tx up;
@@ -550,7 +552,8 @@ enum presence_result presence_shm_open(const char *path, const struct presence_o
 	}
 	s->at.sun_family = AF_UNIX;
 	memcpy(s->at.sun_path, path, strlen(path));
-	s->fd = s->event_fd = s->wake_fd = s->knock_fd = s->descriptor = s->self_fd = s->timer_fd = -1;
+	s->fd = s->event_fd = s->wake_fd = s->knock_fd = s->descriptor = s->self_fd = s->timer_fd =
+		-1;
 	for (s->ring_bytes = PE_SHM_RING_BYTES_MIN;
 		s->ring_bytes < options->buffer_bytes && s->ring_bytes < PE_SHM_RING_BYTES_MAX;)
 		s->ring_bytes *= 2;

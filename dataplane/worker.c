@@ -114,8 +114,7 @@ static void look_around(struct pe_loop *loop)
 		before = looks;
 		for (unsigned i = 0; i < all->source_count; i++)
 			if (all->sources[i]->ops->waiting &&
-				all->sources[i]->ops->waiting(
-					all->sources[i], loop->index, &looks))
+				all->sources[i]->ops->waiting(all->sources[i], loop->index, &looks))
 				return;
 	}
 }

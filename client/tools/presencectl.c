@@ -81,7 +81,8 @@ static error_t parse_none(int key, char *text, struct argp_state *state)
 static int ping(struct ctl *ctl, int argc, char **argv)
 {
 	static const struct argp argp = {NULL, parse_none, NULL,
-		"Asks whether the engine answers, and how soon; over shared memory also who it takes you for.", ctl_json_child, NULL, NULL};
+		"Asks whether the engine answers, and how soon; over shared memory also who it takes you for.",
+		ctl_json_child, NULL, NULL};
 	uint64_t us;
 	enum presence_result result;
 	uint8_t id[16];
@@ -95,8 +96,8 @@ static int ping(struct ctl *ctl, int argc, char **argv)
 	if (presence_known_as(ctl->client, id))
 		presence_id_print(id, text);
 	if (ctl->json)
-		ctl_print_json(json_pack("{s:I, s:s*}", "round_trip_us", (json_int_t)us,
-			"known_as", *text ? text : NULL));
+		ctl_print_json(json_pack("{s:I, s:s*}", "round_trip_us", (json_int_t)us, "known_as",
+			*text ? text : NULL));
 	else
 		printf("answered after %llu us%s%s\n", (unsigned long long)us,
 			*text ? ", by an engine that knows you as " : "", text);

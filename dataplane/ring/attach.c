@@ -278,7 +278,8 @@ static void hand_out(struct pe_ring *ring, int fd, const struct ucred *who,
 	c->uid = who->uid;
 	c->peer = peer_of(ring, who, user, n, c->generation);
 	atomic_store_explicit(&c->broken, false, memory_order_relaxed);
-	pe_shm_new(memory, welcome.version, hello->up_bytes, hello->down_bytes, ring->epoch, &c->up, &c->down);
+	pe_shm_new(memory, welcome.version, hello->up_bytes, hello->down_bytes, ring->epoch, &c->up,
+		&c->down);
 	count(&ring->live, 1);
 	count(&ring->known, user->principal != 0);
 	count(&ring->attached, 1);
@@ -388,8 +389,7 @@ static void look_up_again(struct pe_ring *ring)
 		struct pe_user user;
 
 		if (atomic_load_explicit(&c->stage, memory_order_relaxed) != PE_RING_ATTACHED ||
-			(welcome_user(ring, c->uid, &user) &&
-				user.principal == c->peer.principal &&
+			(welcome_user(ring, c->uid, &user) && user.principal == c->peer.principal &&
 				trusts(ring, &user) == c->peer.trusted))
 			continue;
 		count(&ring->changed, 1);

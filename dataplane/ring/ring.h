@@ -32,7 +32,8 @@ struct pe_ring_client {
 	// written: attach, before ATTACHED and after DONE; read: attach, and the worker between them
 	int socket_fd; // closed by the client, or by its death: it has gone. In version 1 the worker wakes it by a byte
 	int event_fd; // written by the client, to wake the worker; nobody reads it
-	int wake_fd;  // written by the worker, to wake the client; nobody else has it. −1: version 1
+	// written by the worker, to wake the client; nobody else has it. −1: version 1
+	int wake_fd;
 	void *memory;
 	uint64_t memory_bytes;
 	unsigned worker;

@@ -265,8 +265,7 @@ static void know(struct rig *rig)
 	struct pe_error error;
 
 	memcpy(owned[0].prefix, "rig", 3);
-	CU_ASSERT_EQUAL_FATAL(
-		pe_principals_create(grants, 1, owned, 1, &directory, &error), PE_OK);
+	CU_ASSERT_EQUAL_FATAL(pe_principals_create(grants, 1, owned, 1, &directory, &error), PE_OK);
 	CU_ASSERT_EQUAL_FATAL(pe_engine_principals(rig->engine, directory), PE_OK);
 }
 
@@ -275,7 +274,10 @@ static void user_is(struct rig *rig, uint32_t uid, uint32_t principal, bool asks
 {
 	const struct pe_user list[] = {
 		{.uid = uid + 1, .principal = 3},
-		{.uid = uid, .principal = principal, .id = {1, [15] = (uint8_t)principal}, .asks = asks},
+		{.uid = uid,
+			.principal = principal,
+			.id = {1, [15] = (uint8_t)principal},
+			.asks = asks},
 	};
 
 	CU_ASSERT_EQUAL(pe_users_set(rig->config.users, list, principal ? 2 : 1), PE_OK);
@@ -380,7 +382,8 @@ static void test_table_of_users(void)
 	CU_ASSERT_FALSE(pe_users_find(users, 0, &user));
 	CU_ASSERT_EQUAL(pe_users_set(users, list, PE_USERS_MAX), PE_OK);
 	for (uint32_t i = 0; i < PE_USERS_MAX; i++)
-		CU_ASSERT_TRUE(pe_users_find(users, i * 2654435761u, &user) && user.principal == i + 1);
+		CU_ASSERT_TRUE(
+			pe_users_find(users, i * 2654435761u, &user) && user.principal == i + 1);
 	CU_ASSERT_FALSE(pe_users_find(users, PE_USERS_MAX * 2654435761u, &user));
 	CU_ASSERT_EQUAL(user.principal, 0);
 	CU_ASSERT_EQUAL(pe_users_set(users, NULL, 0), PE_OK);
@@ -828,8 +831,8 @@ static void test_no_engine(void)
 	rig_remove(&rig);
 }
 
-TESTING_MAIN("ring-source", {"life", test_life}, {"sleep", test_sleep}, {"wakes", test_wakes}, {"users", test_users},
-	{"table of users", test_table_of_users}, {"refusals", test_refusals},
+TESTING_MAIN("ring-source", {"life", test_life}, {"sleep", test_sleep}, {"wakes", test_wakes},
+	{"users", test_users}, {"table of users", test_table_of_users}, {"refusals", test_refusals},
 	{"silent", test_silent}, {"last words", test_last_words}, {"bulk", test_bulk},
 	{"back-pressure", test_back_pressure}, {"broken rings", test_broken},
 	{"subscriptions", test_subscriptions}, {"no engine", test_no_engine})
