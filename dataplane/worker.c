@@ -7,7 +7,7 @@
 
 #define HOUSEKEEPING_TURNS 256
 #define CLOCK_PARTS        50000u // of a second, for which a look at the clocks holds good: 20 µs
-#define LOOKS              64u    // at clients, between two idle turns
+#define LOOKS              256u   // at clients, between two idle turns
 
 static uint64_t clock_ms(clockid_t clock)
 {

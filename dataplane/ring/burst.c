@@ -125,7 +125,7 @@ unsigned pe_ring_receive(struct pe_source *source, unsigned worker, bool fresh,
 	// RING-STAGE: acquire: stages were written before
 	uint32_t change = atomic_load_explicit(&lane->change, memory_order_acquire);
 	unsigned count = 0, share, clients, broken = 0;
-	uint64_t bytes = 0, before, turned;
+	uint64_t bytes = 0, before, turned, more;
 
 	*seen = 0;
 	if (lane->armed)
@@ -138,21 +138,24 @@ unsigned pe_ring_receive(struct pe_source *source, unsigned worker, bool fresh,
 		return 0;
 	before = lane->active;
 	clients = (unsigned)__builtin_popcountll(before);
-	share = max / clients ? max / clients : 1;
+	share = clients == 1 ? max : max / clients ? max / clients : 1;
 	// Whose turn is first goes round, so that 64 clients on a burst of few are all heard; what one leaves of its share,
-	// others may have in the second round.
+	// others who have more than theirs may have in the second round.
 	lane->turn = (lane->turn + 1) % PE_RING_CLIENTS_MAX;
 	turned = before >> lane->turn | (lane->turn ? before << (64 - lane->turn) : 0);
-	for (unsigned round = 0; round < 2 && count < max; round++)
+	for (unsigned round = 0; turned && round < 2 && count < max; round++, turned = more) {
+		more = 0;
 		for (uint64_t left = turned; left && count < max; left &= left - 1) {
 			unsigned n = (lowest(left) + lane->turn) % PE_RING_CLIENTS_MAX;
-			unsigned most = round ? max - count : share;
+			unsigned most = round ? max - count : share, got;
 
-			if (!(lane->active & bit(n)))
-				continue;
 			most = most < max - count ? most : max - count;
-			count += take(ring, lane, n, messages, count, most, &bytes, &broken);
+			got = take(ring, lane, n, messages, count, most, &bytes, &broken);
+			if (got == most && (lane->active & bit(n)))
+				more |= left & -left;
+			count += got;
 		}
+	}
 	*seen = count + broken;
 	if (*seen) {
 		pe_count(counters, PE_COUNTER_rx_packets, count + broken);
