@@ -143,7 +143,7 @@ static ssize_t read_welcome(int fd, struct pe_shm_welcome *welcome, int fds[FDS]
 static enum presence_result join(
 	struct shm *s, int fd, const struct pe_shm_welcome *welcome, const int fds[FDS])
 {
-	struct epoll_event in = {.events = EPOLLIN};
+	struct epoll_event in = {.events = EPOLLIN}, woken;
 	struct stat file;
 	void *memory;
 
@@ -152,6 +152,9 @@ static enum presence_result join(
 		welcome->memory_bytes > PE_SHM_PAGE_BYTES + 2ull * PE_SHM_RING_BYTES_MAX ||
 		fstat(fds[0], &file) != 0 || (uint64_t)file.st_size < welcome->memory_bytes ||
 		!(fcntl(fds[0], F_GET_SEALS) & F_SEAL_SHRINK))
+		return PRESENCE_SYSTEM;
+	// A wake that can't be taken off would keep who waits for it awake.
+	if (fds[2] >= 0 && epoll_wait(fds[2], &woken, 1, 0) < 0)
 		return PRESENCE_SYSTEM;
 	memory = mmap(NULL, welcome->memory_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fds[0], 0);
 	if (memory == MAP_FAILED)
