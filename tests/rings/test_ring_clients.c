@@ -1,6 +1,6 @@
 // How the ring source's clients are woken, and who they are: versions of the ring, a client that does what it likes with what it was given, users whom
 // the keyring knows and users whom it knows otherwise the next moment.
-#include "client/presence.h"
+#include "client/watch.h"
 #include "policy/principals.h"
 #include "tests/rings/ring_rig.h"
 #include "tests/testing.h"
@@ -148,7 +148,7 @@ static void test_wakes(void)
 static void know(struct rig *rig)
 {
 	const struct pe_directory_grant grants[] = {
-		{FERRY, PE_ROLE_PUBLISH | PE_ROLE_QUERY, 0, {0}}};
+		{FERRY, PE_ROLE_PUBLISH | PE_ROLE_QUERY | PE_ROLE_SUBSCRIBE, 0, {0}}};
 	struct pe_directory_owned owned[] = {{.bits = 24, .principal = FERRY}};
 	struct pe_principals *directory;
 	struct pe_error error;
@@ -256,6 +256,80 @@ static void test_users(void)
 	pe_users_destroy(users);
 }
 
+// The keyring is read again and again under clients that never rest: who each of them is in the end is who he should be, nothing is left over of those
+// who were let go, and every message is accounted for.
+static void test_changes(void)
+{
+	const struct presence_query q = {.volume = PRESENCE_SPHERE, .radius_m = 1000};
+	const struct presence_fence fence = {.id = 1, .query = &q};
+	const struct presence_watch_options options = {.resubscribe = true};
+	const char *text = getenv("PE_TEST_SEED");
+	uint64_t seed = text ? strtoull(text, NULL, 0) : (uint64_t)time(NULL), sequence;
+	const uint32_t uid = geteuid();
+	struct presence_client *c[6];
+	struct presence_watch *w;
+	struct pe_users *users = pe_users_create();
+	unsigned descriptors, mappings, changes = (unsigned)testing_amount(200);
+	struct rig rig;
+	uint8_t id[16];
+
+	printf(" PE_TEST_SEED=%llu ", (unsigned long long)seed);
+	rig_prepare(&rig);
+	rig.config.users = users;
+	rig.config.worker_count = 2;
+	rig.config.engine.spaces[0].authorization = PE_AUTHORIZATION_FIRST;
+	user_is(&rig, uid, FERRY, true);
+	rig_start(&rig);
+	know(&rig);
+	for (unsigned i = 0; i < 6; i++) {
+		c[i] = rig_open(&rig, NULL);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(c[i]);
+	}
+	CU_ASSERT_EQUAL(
+		presence_watch_open(c[0], NULL, &options, &fence, 1, &w, NULL), PRESENCE_OK);
+	descriptors = rig_descriptors();
+	mappings = rig_mappings();
+	for (unsigned n = 0; n < changes; n++) {
+		static const uint32_t who[] = {FERRY, GUEST, 0};
+
+		user_is(&rig, uid, who[testing_random(&seed) % 3], testing_random(&seed) % 2);
+		for (unsigned turn = (unsigned)(testing_random(&seed) % 40); turn; turn--) {
+			struct presence_client *one = c[testing_random(&seed) % 6];
+			struct presence_update u = update(testing_random(&seed) % 100, n + 1);
+
+			(void)presence_send(one, NULL, &u, 1, NULL);
+			(void)presence_submit_query(one, NULL, &q, &sequence);
+			(void)presence_flush(one, NULL);
+			(void)presence_poll(one, &(struct presence_events){0}, 64,
+				(int)(testing_random(&seed) % 3));
+		}
+	}
+	user_is(&rig, uid, GUEST, false);
+	for (unsigned i = 0; i < 6; i++) {
+		for (unsigned turn = 0; turn < 10000; turn++) {
+			(void)presence_poll(c[i], &(struct presence_events){0}, 64, 1);
+			if (presence_known_as(c[i], id) && id[15] == GUEST &&
+				rig_report(&rig, "clients_known") == 6)
+				break;
+			for (unsigned k = 0; k < 6; k++)
+				(void)presence_poll(c[k], &(struct presence_events){0}, 64, 0);
+		}
+		CU_ASSERT_TRUE(presence_known_as(c[i], id) && id[15] == GUEST);
+	}
+	CU_ASSERT_TRUE(rig_wait_report(&rig, "clients", 6));
+	CU_ASSERT_TRUE(rig_report(&rig, "user_changed") > 10);
+	CU_ASSERT_EQUAL(rig_report(&rig, "broken"), 0);
+	CU_ASSERT_EQUAL(rig_descriptors(), descriptors);
+	CU_ASSERT_EQUAL(rig_mappings(), mappings);
+	// What the ferry watched went with it.
+	CU_ASSERT_TRUE(presence_watch_status(w).gaps + presence_watch_status(w).anew > 0);
+	for (unsigned i = 0; i < 6; i++)
+		presence_close(c[i]);
+	rig_stop(&rig);
+	rig_remove(&rig);
+	pe_users_destroy(users);
+}
+
 static void test_table_of_users(void)
 {
 	static struct pe_user list[PE_USERS_MAX + 1];
@@ -282,4 +356,4 @@ static void test_table_of_users(void)
 }
 
 TESTING_MAIN("ring-clients", {"wakes", test_wakes}, {"users", test_users},
-	{"table of users", test_table_of_users})
+	{"changes", test_changes}, {"table of users", test_table_of_users})
