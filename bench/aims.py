@@ -52,6 +52,7 @@ def check(figures):
     yield at_least("socket queries / GEOSEARCH", over("socket_query_20", "redis_geosearch_20"), 1, "{:.1f}")
     yield at_least("ring updates in place, 16 a message", median("ring_update_16"), 10e6, millions)
     yield at_most("ring query of 1 hit, round trip / bare ring", median("ring_query_1_of_bare"), 3)
+    yield at_most("8 ring clients go on after a restart, ms", median("ring_restart_ms"), 2000, "{:.0f}")
     yield at_most("p50 at 70 % load, us", median("latency_us_p50_load_70"), 10, "{:.1f}")
     yield at_most("p99 at 70 % load, us", median("latency_us_p99_load_70"), 50, "{:.1f}")
     yield at_least("updates at 10 M / at 1 M", over("update_core_10m", "update_core_1m"), 0.5)

@@ -9,6 +9,7 @@ import socket
 import statistics
 import subprocess
 import tempfile
+import threading
 import time
 
 from served import Failed, HugePages, Served, ask_together, say
@@ -388,14 +389,14 @@ def connects(port):
     return False
 
 
-def wait_for(done, process, name, limit_s=60):
+def wait_for(done, process, name, limit_s=60, look_s=0.02):
     end = time.monotonic() + limit_s
     while not done():
         if process.poll() is not None:
             raise Failed(f"{name} ended with {process.returncode}")
         if time.monotonic() > end:
             raise Failed(f"{name} is not ready after {limit_s} s")
-        time.sleep(0.02)
+        time.sleep(look_s)
 
 
 CONFIG = """
@@ -413,16 +414,18 @@ spaces:
 """
 
 
+def write_config(run, path, entities, huge, source, idle):
+    path.write_text(CONFIG.format(core=run.worker, control=run.other, entities=entities, huge="true" if huge else "false", idle=idle, source=source))
+
+
 @contextlib.contextmanager
 def presenced(run, entities, huge, ring=None):
     """The engine as a process with its socket source, or, spinning, with a ring source in its place; yields port, seconds until it was ready, and the process."""
     port = free_port(socket.SOCK_DGRAM)
     with tempfile.TemporaryDirectory(prefix="bench-presenced-") as folder:
         config, log = pathlib.Path(folder, "presenced.yaml"), pathlib.Path(folder, "log")
-        config.write_text(CONFIG.format(core=run.worker, control=run.other, entities=entities,
-                                        huge="true" if huge else "false", idle="spin" if ring else "sleep",
-                                        source=f"ring: {{path: {ring}, clients: 4, ring_kb: 1024}}" if ring else
-                                        f"socket: {{address: 127.0.0.1, port: {port}}}"))
+        write_config(run, config, entities, huge, f"ring: {{path: {ring}, clients: 4, ring_kb: 1024}}" if ring else
+                     f"socket: {{address: 127.0.0.1, port: {port}}}", "spin" if ring else "sleep")
         with log.open("wb") as out:
             begin = time.monotonic()
             with server([run.build / "dataplane/presenced", "--config", config], stdout=out, stderr=out) as process:
@@ -464,6 +467,7 @@ def rings(run):
                             engine.send_signal(signal.SIGCONT)
                         run.keep("ring_bare_elements", bare["elements"], "elements/s", served.ready)
                         run.keep("ring_bare_us_p50", bare["p50_us"], "us")
+                        run.keep("ring_bare_us_least", bare["least_us"], "us")
                         got = served.ask(f"updates {run.window_s}")
                         run.keep("ring_update_16", got["updates"], "records/s", {**served.ready, "window": got})
                         run.keep("ring_update_16_of_bare", got["updates"] / bare["elements"], "ratio")
@@ -471,9 +475,46 @@ def rings(run):
                             got = served.ask(f"query:{hits} {run.window_s}")
                             for key in ("p50", "p99"):
                                 run.keep(f"ring_query_{hits}_us_{key}", got[key + "_us"], "us", {**served.ready, "window": got})
+                            run.keep(f"ring_query_{hits}_us_least", got["least_us"], "us")
                             run.keep(f"ring_query_{hits}_of_bare", got["p50_us"] / bare["p50_us"], "ratio")
+                            run.keep(f"ring_query_{hits}_of_bare_least", got["least_us"] / bare["least_us"], "ratio")
 
     run.group("the ring source", body)
+
+
+def ring_restart(run, clients=8):
+    """An engine that is killed under clients of its rings and started again at once: until all of them are attached, subscribed and told again."""
+    def body(start):
+        with tempfile.TemporaryDirectory(prefix="bench-restart-") as folder, contextlib.ExitStack() as engines:
+            path, config = f"{folder}/p.sock", pathlib.Path(folder, "presenced.yaml")
+            write_config(run, config, 100_000, False, f"ring: {{path: {path}, clients: {clients}, ring_kb: 256}}", "sleep")
+
+            def engine(number):
+                log = pathlib.Path(folder, f"log{number}")
+                out = engines.enter_context(log.open("wb"))
+                process = engines.enter_context(server([run.build / "dataplane/presenced", "--config", config], stdout=out, stderr=out))
+                return process, lambda: wait_for(lambda: b"presenced: ready: " in log.read_bytes(), process, "presenced", look_s=0.001)
+
+            process, ready = engine(0)
+            ready()
+            with contextlib.closing(start("presence-ring-restart", f"shm://{path}", "--clients", str(clients))) as served:
+                for turn in range(2 * run.rounds):
+                    killed = time.monotonic()
+                    process.kill()
+                    process.wait()
+                    process, ready = engine(turn + 1)
+                    ready_at = []
+                    waiter = threading.Thread(target=lambda: (ready(), ready_at.append(time.monotonic())))
+                    waiter.start()
+                    got = served.ask("restart")
+                    waiter.join()
+                    # Who comes before the line was read came with it.
+                    for name, step in (("attached", "attached_s"), ("subscribed", "subscribed_s"), ("told", "told_s")):
+                        run.keep(f"ring_restart_{name}_ms", max(0, got[step] - ready_at[0]) * 1000, "ms", served.ready)
+                    run.keep("ring_restart_ms", max(0, max(got["subscribed_s"], got["told_s"]) - ready_at[0]) * 1000, "ms", served.ready)
+                    run.keep("ring_restart_from_kill_ms", (max(got.values()) - killed) * 1000, "ms", served.ready)
+
+    run.group("an engine restarted under clients of its rings", body)
 
 
 def start_up(run):
@@ -485,6 +526,16 @@ def start_up(run):
                 run.keep("start_up_10m_s", ready_s, "s", {"entities": 10 * MILLION, "huge_pages": run.pages})
 
     run.group("start-up with ten million slots", body)
+
+
+def measure_rings(build, rounds, window_s, huge_wanted):
+    """What concerns rings alone."""
+    with HugePages(huge_wanted) as huge:
+        run = Run(build, rounds, window_s, False, huge)
+        run.plan()
+        rings(run)
+        ring_restart(run)
+    return run.figures(), run.trouble
 
 
 def measure(build, rounds, window_s, full, huge_wanted):
@@ -504,5 +555,7 @@ def measure(build, rounds, window_s, full, huge_wanted):
         redis(run)
         own_socket(run)
         rings(run)
+        if full:
+            ring_restart(run)
         start_up(run)
     return run.figures(), run.trouble

@@ -147,6 +147,14 @@ int presence_socket(const struct presence_client *client)
 	return client->transport->descriptor(client->transport_context);
 }
 
+bool presence_known_as(const struct presence_client *client, uint8_t id[16])
+{
+	memset(id, 0, 16);
+	if (client->transport->known_as)
+		client->transport->known_as(client->transport_context, id);
+	return !pe_wire_id_nil(id);
+}
+
 uint32_t presence_incarnation(const struct presence_client *client)
 {
 	return client->incarnation;

@@ -161,6 +161,9 @@ void presence_close(struct presence_client *client);
 // to wait on with poll; for reading only through presence_poll
 int presence_socket(const struct presence_client *client);
 uint32_t presence_incarnation(const struct presence_client *client);
+// Who the engine takes this client for without a session: over shared memory, the principal that its keyring gives the user's number. False:
+// nobody that it knows, or nobody says; id is zero then.
+bool presence_known_as(const struct presence_client *client, uint8_t id[16]);
 
 // Keys of sessions. As text a key is 64 hexadecimal digits.
 bool presence_key_parse(const char *text, uint8_t key[32]);

@@ -31,6 +31,8 @@ struct presence_transport {
 	void (*flush)(void *context);
 	// How many times the other end was found: a higher number than before says that it isn't the one that was there
 	uint64_t (*attached)(const void *context);
+	// As presence_known_as. May be NULL: nobody says.
+	void (*known_as)(const void *context, uint8_t id[16]);
 };
 
 // Which of them a URI means. False: none; error says what is understood.

@@ -21,21 +21,27 @@
 
 #define ATTACH_MS   2000 // for the engine to answer a hello
 #define REATTACH_MS 20   // between two attempts to find an engine
-#define LOOK_EMPTY  64   // empty looks between two at the socket
+#define LOOK_EMPTY  64   // empty looks, at least, between two at the socket
+#define LOOK_CYCLES \
+	(1u << 20) // and cycles of the processor's counter: who looks all the time makes no system call each microsecond
 #define DRAIN_BYTES 256
+#define FDS         3 // that come with a welcome, at most
 
 struct shm {
 	struct sockaddr_un at;
 	uint32_t ring_bytes; // wished; 0 = as the engine likes
 	uint8_t space_id[16];
-	// What callers wait on, an epoll over the next three: it stays the same when the ring is attached again.
+	uint8_t principal_id[16]; // who we are, as of the last time that the ring was attached
+	// What callers wait on, an epoll over the next three and wake_fd: it stays the same when the ring is attached again.
 	int descriptor;
-	int fd;       // the engine wakes by a byte, and its end is the ring's; −1: not attached
+	int fd;       // its end is the ring's; −1: not attached
 	int self_fd;  // an eventfd: something lay there already when the caller was about to wait
 	int timer_fd; // not attached: time to try again
 	// the caller has asked for the descriptor: it may sleep after any look that finds nothing
 	bool waits;
 	int event_fd; // wakes the engine
+	// woken by the engine, with its own epoll; −1: by bytes on fd, as version 1 does
+	int wake_fd;
 	void *memory;
 	uint64_t memory_bytes;
 	struct pe_shm_tx up;
@@ -45,6 +51,7 @@ struct shm {
 	uint64_t knock_until_ms;
 	uint64_t next_ms;  // not attached: when to try again
 	unsigned empty;    // looks without a message since the last one at the socket
+	uint64_t looked;   // the processor's counter then
 	uint8_t *reserved; // in the ring, being filled
 };
 
@@ -70,8 +77,10 @@ static void detach(struct shm *s)
 		return;
 	close(s->fd);
 	close(s->event_fd);
+	if (s->wake_fd >= 0)
+		close(s->wake_fd);
 	munmap(s->memory, s->memory_bytes);
-	s->fd = s->event_fd = -1;
+	s->fd = s->event_fd = s->wake_fd = -1;
 	s->memory = NULL;
 	s->reserved = NULL;
 	s->next_ms = clock_ms() + 1;
@@ -98,12 +107,12 @@ static const char *answer_text(unsigned answer)
 	return answer < PE_SHM_ANSWERS && texts[answer] ? texts[answer] : "refused";
 }
 
-// The reply and its two descriptors (−1: none). Its bytes, or −1 with errno.
-static ssize_t read_welcome(int fd, struct pe_shm_welcome *welcome, int fds[2])
+// The reply and its descriptors (−1: none). Its bytes, or −1 with errno.
+static ssize_t read_welcome(int fd, struct pe_shm_welcome *welcome, int fds[FDS])
 {
 	union {
 		struct cmsghdr align;
-		char bytes[CMSG_SPACE(2 * sizeof(int))];
+		char bytes[CMSG_SPACE(FDS * sizeof(int))];
 	} control;
 	struct iovec part = {welcome, sizeof *welcome};
 	struct msghdr message = {.msg_iov = &part,
@@ -118,29 +127,34 @@ static ssize_t read_welcome(int fd, struct pe_shm_welcome *welcome, int fds[2])
 		got = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
 	while (got < 0 && (errno == EINTR || (errno == ECONNRESET && !count++)));
 	count = 0;
-	fds[0] = fds[1] = -1;
+	for (unsigned i = 0; i < FDS; i++)
+		fds[i] = -1;
 	if (got < 0)
 		return got;
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c; c = CMSG_NXTHDR(&message, c))
 		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
 			count = (unsigned)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-			count = count < 2 ? count : 2;
+			count = count < FDS ? count : FDS;
 			memcpy(fds, CMSG_DATA(c), count * sizeof(int));
 		}
 	return got;
 }
 
 static enum presence_result join(
-	struct shm *s, int fd, const struct pe_shm_welcome *welcome, const int fds[2])
+	struct shm *s, int fd, const struct pe_shm_welcome *welcome, const int fds[FDS])
 {
+	struct epoll_event in = {.events = EPOLLIN}, woken;
 	struct stat file;
 	void *memory;
 
 	// What is mapped must be there, and stay.
-	if (fds[0] < 0 || fds[1] < 0 ||
+	if (fds[0] < 0 || fds[1] < 0 || (welcome->version >= 2) != (fds[2] >= 0) ||
 		welcome->memory_bytes > PE_SHM_PAGE_BYTES + 2ull * PE_SHM_RING_BYTES_MAX ||
 		fstat(fds[0], &file) != 0 || (uint64_t)file.st_size < welcome->memory_bytes ||
 		!(fcntl(fds[0], F_GET_SEALS) & F_SEAL_SHRINK))
+		return PRESENCE_SYSTEM;
+	// A wake that can't be taken off would keep who waits for it awake.
+	if (fds[2] >= 0 && epoll_wait(fds[2], &woken, 1, 0) < 0)
 		return PRESENCE_SYSTEM;
 	memory = mmap(NULL, welcome->memory_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fds[0], 0);
 	if (memory == MAP_FAILED)
@@ -153,10 +167,14 @@ static enum presence_result join(
 	s->memory = memory;
 	s->memory_bytes = welcome->memory_bytes;
 	s->event_fd = fds[1];
+	s->wake_fd = fds[2];
 	s->fd = fd;
+	memcpy(s->principal_id, welcome->principal_id, sizeof s->principal_id);
 	s->attached++;
 	s->empty = 0;
-	(void)epoll_ctl(s->descriptor, EPOLL_CTL_ADD, fd, &(struct epoll_event){.events = EPOLLIN});
+	(void)epoll_ctl(s->descriptor, EPOLL_CTL_ADD, fd, &in);
+	if (s->wake_fd >= 0)
+		(void)epoll_ctl(s->descriptor, EPOLL_CTL_ADD, s->wake_fd, &in);
 	set_timer(s, 0);
 	return PRESENCE_OK;
 }
@@ -165,7 +183,7 @@ static enum presence_result join(
 static int knock(struct shm *s)
 {
 	struct pe_shm_hello hello = {.magic = PE_SHM_MAGIC,
-		.version_min = PE_SHM_VERSION,
+		.version_min = PE_SHM_VERSION_MIN,
 		.version_max = PE_SHM_VERSION,
 		.up_bytes = s->ring_bytes,
 		.down_bytes = s->ring_bytes};
@@ -188,11 +206,11 @@ static int knock(struct shm *s)
 static enum presence_result enter(struct shm *s, int fd, char *error, size_t error_bytes)
 {
 	struct pe_shm_welcome welcome = {0};
-	int fds[2] = {-1, -1};
+	int fds[FDS] = {-1, -1, -1};
 	ssize_t got = read_welcome(fd, &welcome, fds);
 	int failure = errno;
 
-	if (got != sizeof welcome || welcome.magic != PE_SHM_MAGIC) {
+	if (got != (ssize_t)pe_shm_welcome_bytes(&welcome) || welcome.magic != PE_SHM_MAGIC) {
 		snprintf(error, error_bytes, "%s: %s", s->at.sun_path,
 			got < 0          ? strerror(failure) :
 				got == 0 ? "the engine closed the connection" :
@@ -211,7 +229,7 @@ static enum presence_result enter(struct shm *s, int fd, char *error, size_t err
 			s->at.sun_path);
 		failure = EPROTO;
 	}
-	for (unsigned i = 0; i < 2; i++)
+	for (unsigned i = 0; i < FDS; i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
 	close(fd);
@@ -278,12 +296,16 @@ static bool ready(struct shm *s)
 static void look_at_socket(struct shm *s)
 {
 	char wakes[DRAIN_BYTES];
+	struct epoll_event woken;
 	uint64_t count;
 	ssize_t got;
 
 	s->empty = 0;
+	s->looked = __builtin_ia32_rdtsc();
 	if (s->waits)
 		(void)!read(s->self_fd, &count, sizeof count);
+	if (s->wake_fd >= 0)
+		(void)epoll_wait(s->wake_fd, &woken, 1, 0);
 	for (unsigned i = 0; i < 64; i++) {
 		got = recv(s->fd, wakes, sizeof wakes, MSG_DONTWAIT);
 		if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
@@ -303,6 +325,7 @@ static void wake(struct shm *s)
 {
 	const uint64_t one = 1;
 
+	pe_shm_ahead(&s->up);
 	if (pe_shm_rouse(&s->up))
 		(void)!write(s->event_fd, &one, sizeof one);
 }
@@ -393,26 +416,32 @@ static int take(struct shm *s, struct iovec *messages, unsigned count)
 	return (int)came;
 }
 
+static bool long_not_looked(struct shm *s)
+{
+	s->empty = 0;
+	return __builtin_ia32_rdtsc() - s->looked >= LOOK_CYCLES;
+}
+
 static int shm_receive(void *context, struct iovec *messages, unsigned count, int timeout_ms)
 {
 	struct shm *s = context;
-	struct pollfd wait;
+	struct pollfd wait[2];
 	int came;
 
 	if (!ready(s)) {
 		uint64_t times;
 
 		(void)!read(s->timer_fd, &times, sizeof times);
-		wait = (struct pollfd){.fd = s->knock_fd, .events = POLLIN};
+		wait[0] = (struct pollfd){.fd = s->knock_fd, .events = POLLIN};
 		if (timeout_ms > 0)
-			(void)poll(&wait, 1, timeout_ms < REATTACH_MS ? timeout_ms : REATTACH_MS);
+			(void)poll(wait, 1, timeout_ms < REATTACH_MS ? timeout_ms : REATTACH_MS);
 		return 0;
 	}
 	came = take(s, messages, count);
 	if (came || s->fd < 0)
 		return came;
 	if (timeout_ms <= 0) {
-		if (s->waits || ++s->empty >= LOOK_EMPTY)
+		if (s->waits || (++s->empty >= LOOK_EMPTY && long_not_looked(s)))
 			look_at_socket(s);
 		if (s->fd < 0 || !s->waits || pe_shm_drowse(&s->down))
 			return 0;
@@ -421,8 +450,9 @@ static int shm_receive(void *context, struct iovec *messages, unsigned count, in
 	}
 	wake(s);
 	if (pe_shm_drowse(&s->down)) {
-		wait = (struct pollfd){.fd = s->fd, .events = POLLIN};
-		(void)poll(&wait, 1, timeout_ms);
+		wait[0] = (struct pollfd){.fd = s->fd, .events = POLLIN};
+		wait[1] = (struct pollfd){.fd = s->wake_fd, .events = POLLIN};
+		(void)poll(wait, 2, timeout_ms);
 	}
 	pe_shm_arise(&s->down);
 	look_at_socket(s);
@@ -478,6 +508,11 @@ static uint64_t shm_attached(const void *context)
 	return ((const struct shm *)context)->attached;
 }
 
+static void shm_known_as(const void *context, uint8_t id[16])
+{
+	memcpy(id, ((const struct shm *)context)->principal_id, 16);
+}
+
 static bool shm_describe(const void *context, char *text, size_t size)
 {
 	const struct shm *s = context;
@@ -496,6 +531,7 @@ const struct presence_transport presence_shm = {
 	.flush = shm_flush,
 	.attached = shm_attached,
 	.describe = shm_describe,
+	.known_as = shm_known_as,
 };
 
 enum presence_result presence_shm_open(const char *path, const struct presence_options *options,
@@ -519,7 +555,8 @@ enum presence_result presence_shm_open(const char *path, const struct presence_o
 	}
 	s->at.sun_family = AF_UNIX;
 	memcpy(s->at.sun_path, path, strlen(path));
-	s->fd = s->event_fd = s->knock_fd = s->descriptor = s->self_fd = s->timer_fd = -1;
+	s->fd = s->event_fd = s->wake_fd = s->knock_fd = s->descriptor = s->self_fd = s->timer_fd =
+		-1;
 	for (s->ring_bytes = PE_SHM_RING_BYTES_MIN;
 		s->ring_bytes < options->buffer_bytes && s->ring_bytes < PE_SHM_RING_BYTES_MAX;)
 		s->ring_bytes *= 2;

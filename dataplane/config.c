@@ -353,6 +353,12 @@ static bool read_ring(const struct reader *r, const char *path, const struct raw
 	snprintf(at, sizeof at, "%s.trusted", path);
 	if (!read_bool(r, at, raw->trusted, &s->trusted))
 		return false;
+	snprintf(at, sizeof at, "%s.known_only", path);
+	if (!read_bool(r, at, raw->known_only, &s->known_only))
+		return false;
+	snprintf(at, sizeof at, "%s.level", path);
+	if (!read_level(r, at, raw->level, &s->level))
+		return false;
 	snprintf(at, sizeof at, "%s.allow_uids", path);
 	if (!read_ids(r, at, raw->allow_uids, raw->allow_uids_count, s->uids, &s->uid_count))
 		return false;
@@ -415,6 +421,10 @@ static bool read_sources(const struct reader *r, const struct raw_config *raw, s
 			return false;
 		if (s->level && !c->keyring[0]) {
 			raw_fail(r->file, r->error, kind, "its level needs security.keyring");
+			return false;
+		}
+		if (s->known_only && !c->keyring[0]) {
+			raw_fail(r->file, r->error, kind, "known_only needs security.keyring");
 			return false;
 		}
 		// Without it only loopback would be admitted, and no wire may carry loopback addresses.

@@ -42,6 +42,7 @@ struct pe_source_config {
 	unsigned client_count;         // ring: at one time
 	uint32_t ring_bytes;           // ring: of one, at most; a power of two
 	bool trusted;                  // ring
+	bool known_only;               // ring: users that the keyring knows, nobody else
 	unsigned uid_count, gid_count; // ring: who may attach
 	uint32_t uids[PE_SOURCE_IDS_MAX], gids[PE_SOURCE_IDS_MAX];
 };
@@ -84,6 +85,8 @@ struct pe_config {
 	struct pe_load_rules load;
 	struct pe_engine_config engine;
 	struct pe_config_views *views; // owned; NULL: no policies
+	// who the users of this machine are (ring/users.h), of whoever has the keyring; NULL: nobody is known
+	struct pe_users *users;
 };
 
 // Gives the principals that policies name their numbers (pe_peer.principal), before the engine is created. number: of a name, 0 =

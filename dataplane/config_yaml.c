@@ -120,6 +120,8 @@ static const cyaml_schema_field_t ring_fields[] = {
 	TEXT(raw_ring, clients),
 	TEXT(raw_ring, ring_kb),
 	TEXT(raw_ring, trusted),
+	TEXT(raw_ring, known_only),
+	TEXT(raw_ring, level),
 	TEXTS(raw_ring, allow_uids),
 	TEXTS(raw_ring, allow_gids),
 	CYAML_FIELD_END,

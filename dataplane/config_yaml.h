@@ -31,7 +31,7 @@ struct raw_ethdev {
 };
 
 struct raw_ring {
-	char *path, *clients, *ring_kb, *trusted;
+	char *path, *clients, *ring_kb, *trusted, *known_only, *level;
 	char **allow_uids, **allow_gids;
 	unsigned allow_uids_count, allow_gids_count;
 };

@@ -247,7 +247,8 @@ static enum kind sort(struct pe_gate *g, const struct pe_message *m)
 		take_connect(g, m);
 		return GONE;
 	}
-	if (g->config.level[m->peer.source] || !m->peer.trusted)
+	// Without a seal who speaks must be known to the source, or be trusted by the configuration.
+	if (g->config.level[m->peer.source] || !(m->peer.trusted || m->peer.principal))
 		return refuse(g, PE_REASON_unsealed);
 	return PASSES;
 }

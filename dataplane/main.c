@@ -219,9 +219,15 @@ static void say_ready(const struct pe_workers *workers)
 		workers->loop_count == 1 ? "" : "s", line);
 }
 
+// Another keyring is offered.
 static void wake(void *context)
 {
-	pe_workers_wake(context);
+	struct pe_workers *workers = context;
+
+	pe_workers_wake(workers);
+	for (unsigned i = 0; i < workers->source_count; i++)
+		if (workers->sources[i]->ops->users_changed)
+			workers->sources[i]->ops->users_changed(workers->sources[i]);
 }
 
 static void reload(struct pe_workers *workers)

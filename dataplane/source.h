@@ -32,10 +32,15 @@ struct pe_source_ops {
 	void (*drop)(struct pe_source *source, unsigned worker, const struct pe_peer *peer);
 	// What was committed leaves now.
 	void (*flush)(struct pe_source *source, unsigned worker, struct pe_counters *counters);
+	// Whether receive may have something, by a look that costs next to nothing; *looks grows by how many places were looked at.
+	// NULL: only receive tells.
+	bool (*waiting)(const struct pe_source *source, unsigned worker, unsigned *looks);
 	// Readable when something may be received; −1 = only polling tells.
 	int (*wait_fd)(const struct pe_source *source, unsigned worker);
 	// The next of those who have gone and whom nothing reaches any more; false: nobody. NULL: nobody is seen to go.
 	bool (*departed)(struct pe_source *source, unsigned worker, struct pe_peer *peer);
+	// Main thread: other users of this machine may be known (config->users). NULL: it asks for nobody.
+	void (*users_changed)(struct pe_source *source);
 	// Adds numbers of the layer below (kernel drops, NIC misses) by calling add for each. Any thread.
 	void (*report)(const struct pe_source *source,
 		void (*add)(void *context, const char *name, uint64_t value), void *context);

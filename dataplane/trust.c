@@ -2,6 +2,7 @@
 
 #include "guard/directory.h"
 #include "guard/roster.h"
+#include "ring/users.h"
 #include "seal/secret.h"
 
 #include <stdio.h>
@@ -17,6 +18,7 @@ struct pe_trust {
 	const struct pe_config *config;
 	struct pe_engine *engine;
 	struct pe_roster *roster;
+	struct pe_users *users; // as config has them
 	struct pe_keyring *keyring;
 	struct pe_keyring *retired[RETIRED_MAX];
 	unsigned retired_count, gate_count;
@@ -42,6 +44,33 @@ static enum pe_status make_directory(const struct pe_trust *t, const struct pe_k
 	status = pe_guard_directory(keyring, numbers, &t->config->engine, directory, error);
 	free(numbers);
 	return status;
+}
+
+// Who the users of this machine are by the keyring, for those who attach from now on.
+static enum pe_status set_users(
+	struct pe_trust *t, const struct pe_keyring *keyring, struct pe_error *error)
+{
+	struct pe_user *list = calloc(PE_KEYRING_USERS_MAX, sizeof *list);
+	enum pe_status status = PE_NO_MEMORY;
+	uint32_t count = 0;
+
+	static_assert(PE_KEYRING_USERS_MAX <= PE_USERS_MAX, "all of a keyring's fit");
+	for (const struct pe_keyring_user *u;
+		list && (u = pe_keyring_user_at(keyring, count)) != NULL; count++) {
+		const struct pe_principal *p = pe_keyring_principal(keyring, u->principal);
+
+		list[count] = (struct pe_user){.uid = u->uid,
+			.principal = 1 + p->number,
+			.asks = pe_keyring_roles_any(keyring, u->principal) &
+				(PE_ROLE_QUERY | PE_ROLE_SUBSCRIBE | PE_ROLE_ADMIN)};
+		memcpy(list[count].id, p->id, sizeof p->id);
+	}
+	if (list)
+		status = pe_users_set(t->users, list, count);
+	free(list);
+	if (status != PE_OK)
+		snprintf(error->text, sizeof error->text, "keyring: no memory for its users");
+	return error->status = status;
 }
 
 // The engine's from now on. At start nothing is there that it could wait for.
@@ -150,17 +179,22 @@ enum pe_status pe_trust_load(
 	if (!config->keyring[0])
 		return pe_config_number_principals(config, NULL, NULL, error);
 	t = calloc(1, sizeof *t);
-	if (t)
+	if (t) {
 		t->roster = pe_roster_create();
-	if (!t || !t->roster) {
-		free(t);
+		t->users = pe_users_create();
+	}
+	if (!t || !t->roster || !t->users) {
+		pe_trust_close(t);
 		snprintf(error->text, sizeof error->text, "keyring: no memory");
 		return error->status = PE_NO_MEMORY;
 	}
 	t->config = config;
+	config->users = t->users;
 	status = load(t, &t->keyring, error);
 	if (status == PE_OK)
 		status = pe_config_number_principals(config, number_of, t->keyring, error);
+	if (status == PE_OK)
+		status = set_users(t, t->keyring, error);
 	if (status == PE_OK)
 		*trust = t;
 	else
@@ -207,6 +241,7 @@ void pe_trust_close(struct pe_trust *trust)
 		pe_keyring_destroy(trust->retired[i]);
 	pe_keyring_destroy(trust->keyring);
 	pe_roster_destroy(trust->roster);
+	pe_users_destroy(trust->users);
 	free(trust);
 }
 
@@ -286,6 +321,11 @@ enum pe_status pe_trust_reload(
 	if (status != PE_OK) {
 		pe_keyring_destroy(keyring);
 		return status;
+	}
+	if (set_users(trust, keyring, error) != PE_OK) {
+		// The engine has the new directory, and looks principals up by their numbers: those of the keyring before go on with what it says.
+		pe_keyring_destroy(keyring);
+		return error->status;
 	}
 	trust->retired[trust->retired_count++] = trust->keyring;
 	trust->keyring = keyring;

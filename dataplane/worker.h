@@ -26,6 +26,9 @@ struct pe_loop { // one worker's
 	struct pe_worker *worker;
 	struct pe_gate *gate; // NULL: there are no sessions
 	uint64_t mono_ms;     // of this turn
+	// when the clocks were looked at last, and the processor's counter then
+	struct pe_now at;
+	uint64_t clock_cycles, clock_cycles_max;
 	struct pe_load load;
 	// written: the worker, relaxed; read: main and telemetry. enum pe_load_step
 	_Atomic unsigned load_step;

@@ -23,8 +23,8 @@ static void commit(void *context, const struct pe_peer *peer, uint8_t *data, uin
 {
 	struct gated *g = context;
 
-	// The gate's own links stay with it.
-	HARNESS_CHECK((peer->link & PE_GATE_LINK) == 0 && peer->principal == 0);
+	// The gate's own links stay with it, and so does who it found somebody to be.
+	HARNESS_CHECK((peer->link & PE_GATE_LINK) == 0 && peer->principal == g->known);
 	g->reserved--;
 	if (bytes && g->reply_count < HARNESS_REPLIES_MAX) {
 		struct gated_reply *r = &g->replies[g->reply_count++];

@@ -36,6 +36,8 @@ struct gated {
 	struct gated_reply *replies; // of the last turn, HARNESS_REPLIES_MAX
 	unsigned reply_count, reserved;
 	bool buffers_refused, links_refused;
+	// who answers go to without a session, by their source; 0: nobody that is known
+	uint32_t known;
 	// kept links: where they lead to; a free one has port 0
 	struct pe_peer kept[GATED_LINKS_MAX];
 	unsigned kept_count;

@@ -81,18 +81,26 @@ static error_t parse_none(int key, char *text, struct argp_state *state)
 static int ping(struct ctl *ctl, int argc, char **argv)
 {
 	static const struct argp argp = {NULL, parse_none, NULL,
-		"Asks whether the engine answers, and how soon.", ctl_json_child, NULL, NULL};
+		"Asks whether the engine answers, and how soon; over shared memory also who it takes you for.",
+		ctl_json_child, NULL, NULL};
 	uint64_t us;
 	enum presence_result result;
+	uint8_t id[16];
+	char text[37];
 
 	argp_parse(&argp, argc, argv, 0, NULL, ctl);
 	result = presence_ping(ctl->client, &us);
 	if (result)
 		return ctl_failed(ctl, "ping", result, (struct presence_refusal){0});
+	*text = 0;
+	if (presence_known_as(ctl->client, id))
+		presence_id_print(id, text);
 	if (ctl->json)
-		ctl_print_json(json_pack("{s:I}", "round_trip_us", (json_int_t)us));
+		ctl_print_json(json_pack("{s:I, s:s*}", "round_trip_us", (json_int_t)us, "known_as",
+			*text ? text : NULL));
 	else
-		printf("answered after %llu us\n", (unsigned long long)us);
+		printf("answered after %llu us%s%s\n", (unsigned long long)us,
+			*text ? ", by an engine that knows you as " : "", text);
 	return EX_OK;
 }
 

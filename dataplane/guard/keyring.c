@@ -11,6 +11,7 @@ void pe_keyring_destroy(struct pe_keyring *keyring)
 	free(keyring->keys);
 	free(keyring->owned);
 	free(keyring->grants);
+	free(keyring->users);
 	free(keyring);
 }
 
@@ -75,6 +76,11 @@ const struct pe_keyring_key *pe_keyring_find(
 const uint8_t *pe_keyring_psk(const struct pe_keyring *keyring, const struct pe_keyring_key *key)
 {
 	return keyring->psks[key->psk];
+}
+
+const struct pe_keyring_user *pe_keyring_user_at(const struct pe_keyring *keyring, uint32_t index)
+{
+	return index < keyring->user_count ? &keyring->users[index] : NULL;
 }
 
 uint32_t pe_keyring_owner(const struct pe_keyring *keyring, const uint8_t entity_id[16])

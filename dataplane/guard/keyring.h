@@ -23,6 +23,8 @@
 #define PE_PRINCIPAL_GRANTS_MAX 16u
 #define PE_PRINCIPAL_OWNS_MAX   4096u
 #define PE_KEYRING_OWNS_MAX     262144u // of all principals
+#define PE_PRINCIPAL_UIDS_MAX   16u
+#define PE_KEYRING_USERS_MAX    16384u // of all principals
 #define PE_PRINCIPAL_NONE       UINT32_MAX
 
 // What a principal may do in a space, or in an area of it. The area is data: whether a position is inside is for the
@@ -66,6 +68,11 @@ struct pe_owned {
 	uint32_t principal;
 };
 
+// A user of this machine, on whose word the kernel vouches for a principal. Sorted by uid, none twice.
+struct pe_keyring_user {
+	uint32_t uid, principal;
+};
+
 struct pe_keyring;
 
 // PE_IO: a file cannot be read; PE_INVALID: "file:line: key: what"; PE_NO_MEMORY. On failure *keyring is NULL.
@@ -94,6 +101,9 @@ const struct pe_keyring_key *pe_keyring_find(
 	const struct pe_keyring *keyring, const uint8_t public[32], uint64_t wall_ms);
 const uint8_t *pe_keyring_psk(
 	const struct pe_keyring *keyring, const struct pe_keyring_key *key); // 32 bytes
+
+// By index, 0 …; NULL behind the last.
+const struct pe_keyring_user *pe_keyring_user_at(const struct pe_keyring *keyring, uint32_t index);
 
 // What the principal may do somewhere at all: roles or'ed over all its grants.
 unsigned pe_keyring_roles_any(const struct pe_keyring *keyring, uint32_t principal);

@@ -14,7 +14,9 @@ struct pe_keyring {
 	struct pe_grant *grants;
 	struct pe_keyring_key *keys;
 	struct pe_owned *owned;
-	uint32_t engine_key_count, psk_count, principal_count, grant_count, key_count, owned_count;
+	struct pe_keyring_user *users;
+	uint32_t engine_key_count, psk_count, principal_count, grant_count, key_count, owned_count,
+		user_count;
 	uint8_t level;
 };
 

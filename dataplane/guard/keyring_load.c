@@ -200,6 +200,15 @@ static bool read_principal(const struct keyring_reader *r, unsigned index,
 		o->principal = index;
 		k->owned_count++;
 	}
+	for (unsigned i = 0; i < raw->uids_count; i++) {
+		struct pe_keyring_user *user = &k->users[k->user_count];
+
+		snprintf(at, sizeof at, "%s.uids[%u]", path, i);
+		if (!keyring_uid(r, at, raw->uids[i], &user->uid))
+			return false;
+		user->principal = index;
+		k->user_count++;
+	}
 	for (unsigned i = 0; i < raw->grants_count; i++) {
 		snprintf(at, sizeof at, "%s.grants[%u]", path, i);
 		if (!read_grant(r, at, &raw->grants[i], &k->grants[k->grant_count]))
@@ -227,6 +236,13 @@ static int by_prefix(const void *a, const void *b)
 	return order ? order : (int)x->bits - (int)y->bits;
 }
 
+static int by_uid(const void *a, const void *b)
+{
+	const struct pe_keyring_user *x = a, *y = b;
+
+	return x->uid < y->uid ? -1 : x->uid > y->uid;
+}
+
 // What no single line shows: that two are the same.
 static bool check_whole(const struct keyring_reader *r, struct pe_keyring *k)
 {
@@ -247,6 +263,14 @@ static bool check_whole(const struct keyring_reader *r, struct pe_keyring *k)
 			raw_fail(r->file, r->error, path,
 				"entities below one entry are principals[%u]'s too",
 				k->owned[i - 1].principal);
+			return false;
+		}
+	qsort(k->users, k->user_count, sizeof *k->users, by_uid);
+	for (uint32_t i = 1; i < k->user_count; i++)
+		if (k->users[i - 1].uid == k->users[i].uid) {
+			snprintf(path, sizeof path, "principals[%u].uids", k->users[i].principal);
+			raw_fail(r->file, r->error, path, "user %u is principals[%u]'s too",
+				k->users[i].uid, k->users[i - 1].principal);
 			return false;
 		}
 	return true;
@@ -285,24 +309,31 @@ static bool check_ids(const struct keyring_reader *r, const struct pe_keyring *k
 static bool reserve(
 	const struct keyring_reader *r, const struct raw_keyring *raw, struct pe_keyring *k)
 {
-	size_t keys = 0, owned = 0, grants = 0;
+	size_t keys = 0, owned = 0, grants = 0, users = 0;
 	size_t secret_at = PE_ENGINE_KEYS_MAX * sizeof *k->engine_keys;
 
 	for (unsigned i = 0; i < raw->principals_count; i++) {
 		keys += raw->principals[i].keys_count;
 		owned += raw->principals[i].owns_count;
 		grants += raw->principals[i].grants_count;
+		users += raw->principals[i].uids_count;
 	}
 	if (owned > PE_KEYRING_OWNS_MAX) {
 		raw_fail(r->file, r->error, "principals", "at most %u entries under owns in all",
 			PE_KEYRING_OWNS_MAX);
 		return false;
 	}
+	if (users > PE_KEYRING_USERS_MAX) {
+		raw_fail(r->file, r->error, "principals", "at most %u entries under uids in all",
+			PE_KEYRING_USERS_MAX);
+		return false;
+	}
 	k->principals = calloc(raw->principals_count + 1, sizeof *k->principals);
 	k->keys = calloc(keys + 1, sizeof *k->keys);
 	k->owned = calloc(owned + 1, sizeof *k->owned);
 	k->grants = calloc(grants + 1, sizeof *k->grants);
-	if (!k->principals || !k->keys || !k->owned || !k->grants ||
+	k->users = calloc(users + 1, sizeof *k->users);
+	if (!k->principals || !k->keys || !k->owned || !k->grants || !k->users ||
 		pe_secret_map(secret_at + (keys + 1) * sizeof *k->psks, &k->secret) != PE_OK) {
 		raw_fail(r->file, r->error, "principals", "no memory");
 		r->error->status = PE_NO_MEMORY;

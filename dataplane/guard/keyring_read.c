@@ -186,6 +186,18 @@ bool keyring_level(
 	return true;
 }
 
+bool keyring_uid(const struct keyring_reader *r, const char *path, const char *text, uint32_t *uid)
+{
+	char *end;
+	unsigned long long value = strtoull(text, &end, 10);
+
+	// The last one means nobody in particular.
+	if (text[0] < '0' || text[0] > '9' || *end || strlen(text) > 10 || value >= UINT32_MAX)
+		return fail(r, path, "must be a user's number (id -u says it)", text);
+	*uid = (uint32_t)value;
+	return true;
+}
+
 bool keyring_number(const struct keyring_reader *r, const char *path, const char *text, double *out)
 {
 	char *end;

@@ -29,5 +29,7 @@ bool keyring_time(const struct keyring_reader *r, const char *path, const char *
 // "sign" or "encrypt"; *level is kept when the text is NULL.
 bool keyring_level(
 	const struct keyring_reader *r, const char *path, const char *text, uint8_t *level);
+// A user's number on this machine. Names aren't looked up: the process has no rights to, when the keyring is read again.
+bool keyring_uid(const struct keyring_reader *r, const char *path, const char *text, uint32_t *uid);
 bool keyring_number(
 	const struct keyring_reader *r, const char *path, const char *text, double *out);

@@ -33,9 +33,9 @@ struct raw_grant {
 struct raw_principal {
 	char *id, *name, *level;
 	struct raw_principal_key *keys;
-	char **owns;
+	char **owns, **uids;
 	struct raw_grant *grants;
-	unsigned keys_count, owns_count, grants_count;
+	unsigned keys_count, owns_count, uids_count, grants_count;
 };
 
 struct raw_keyring {

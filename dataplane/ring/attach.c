@@ -60,6 +60,19 @@ static bool admitted(const struct pe_source_config *own, int fd, struct ucred *w
 	return false;
 }
 
+// Who that is, beside whether they may. Nobody: *user is zero.
+static bool welcome_user(const struct pe_ring *ring, uint32_t uid, struct pe_user *user)
+{
+	return pe_users_find(ring->source.config->users, uid, user) ||
+		!ring->source.own->known_only;
+}
+
+// Answers may be longer than requests: nobody can ask here in another's name, and who may ask for something may have it.
+static bool trusts(const struct pe_ring *ring, const struct pe_user *user)
+{
+	return ring->source.own->trusted || user->asks;
+}
+
 static const struct pe_space_config *space_of(const struct pe_config *config, const uint8_t id[16])
 {
 	static const uint8_t nil[16];
@@ -75,13 +88,14 @@ static const struct pe_space_config *space_of(const struct pe_config *config, co
 
 // fd00::/8, of this machine alone: the user, the process and how many clients there have been. The user is in the first 56 bits, by which strangers
 // are told apart elsewhere.
-static struct pe_peer peer_of(
-	const struct pe_ring *ring, const struct ucred *who, unsigned n, uint32_t generation)
+static struct pe_peer peer_of(const struct pe_ring *ring, const struct ucred *who,
+	const struct pe_user *user, unsigned n, uint32_t generation)
 {
 	struct pe_peer peer = {.address = {0xFD, 'R'},
 		.port = (uint16_t)(n + 1),
-		.trusted = ring->source.own->trusted,
+		.trusted = trusts(ring, user),
 		.source = ring->source.number,
+		.principal = user->principal,
 		.link = generation << PE_RING_LINK_CLIENTS | n};
 	uint32_t parts[3] = {who->uid, (uint32_t)who->pid, generation};
 
@@ -118,12 +132,34 @@ void pe_ring_forget(struct pe_ring *ring, struct pe_ring_client *c)
 	(void)shutdown(c->socket_fd, SHUT_RDWR);
 	close(c->socket_fd);
 	close(c->event_fd);
+	if (c->wake_fd >= 0)
+		close(c->wake_fd);
 	munmap(c->memory, c->memory_bytes);
 	c->memory = NULL;
 	count(&ring->live, -1);
+	count(&ring->known, -(int64_t)(c->peer.principal != 0));
 	count(&ring->detached, 1);
 	// RING-STAGE: release: nothing of it is touched after this
 	atomic_store_explicit(&c->stage, PE_RING_FREE, memory_order_release);
+}
+
+// An eventfd that nobody but the engine has, so that nobody can make a write to it wait; and for the client an epoll that watches it, of which it
+// can take what was signalled, and nothing else. False: neither is there.
+static bool make_wake(int *wake_fd, int *client_fd)
+{
+	struct epoll_event event = {.events = EPOLLIN | EPOLLET};
+
+	*wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	*client_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (*wake_fd >= 0 && *client_fd >= 0 &&
+		epoll_ctl(*client_fd, EPOLL_CTL_ADD, *wake_fd, &event) == 0)
+		return true;
+	if (*wake_fd >= 0)
+		close(*wake_fd);
+	if (*client_fd >= 0)
+		close(*client_fd);
+	*wake_fd = *client_fd = -1;
+	return false;
 }
 
 static void tell(struct pe_ring *ring, unsigned worker)
@@ -153,9 +189,9 @@ static bool send_welcome(
 {
 	union {
 		struct cmsghdr align;
-		char bytes[CMSG_SPACE(2 * sizeof(int))];
+		char bytes[CMSG_SPACE(3 * sizeof(int))];
 	} control = {0};
-	struct iovec part = {(void *)welcome, sizeof *welcome};
+	struct iovec part = {(void *)welcome, pe_shm_welcome_bytes(welcome)};
 	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
 
 	if (fd_count) {
@@ -169,7 +205,7 @@ static bool send_welcome(
 		c->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
 		memcpy(CMSG_DATA(c), fds, fd_count * sizeof(int));
 	}
-	return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof *welcome;
+	return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)part.iov_len;
 }
 
 static void refuse(struct pe_ring *ring, int fd, enum pe_shm_answer answer)
@@ -188,17 +224,18 @@ static void refuse(struct pe_ring *ring, int fd, enum pe_shm_answer answer)
 
 // Takes fd over.
 static void hand_out(struct pe_ring *ring, int fd, const struct ucred *who,
-	const struct pe_shm_hello *hello, const struct pe_space_config *space)
+	const struct pe_user *user, const struct pe_shm_hello *hello,
+	const struct pe_space_config *space)
 {
 	struct pe_shm_welcome welcome = {.magic = PE_SHM_MAGIC,
-		.version = PE_SHM_VERSION,
+		.version = hello->version_max,
 		.epoch = ring->epoch,
 		.up_bytes = hello->up_bytes,
 		.down_bytes = hello->down_bytes,
 		.memory_bytes = pe_shm_footprint(hello->up_bytes, hello->down_bytes)};
 	struct pe_ring_client *c = NULL;
 	struct epoll_event event = {.events = EPOLLIN | EPOLLET};
-	int memory_fd = -1, event_fd = -1;
+	int memory_fd = -1, event_fd = -1, wake_fd = -1, client_fd = -1;
 	void *memory = NULL;
 	unsigned n;
 
@@ -213,10 +250,11 @@ static void hand_out(struct pe_ring *ring, int fd, const struct ucred *who,
 	}
 	c = &ring->clients[n];
 	memcpy(welcome.space_id, space->id, sizeof welcome.space_id);
+	memcpy(welcome.principal_id, user->id, sizeof welcome.principal_id);
 	memory = make_memory(welcome.memory_bytes, &memory_fd);
 	event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	c->worker = least_busy(ring);
-	if (!memory || event_fd < 0 ||
+	if (!memory || event_fd < 0 || (welcome.version >= 2 && !make_wake(&wake_fd, &client_fd)) ||
 		epoll_ctl(ring->lanes[c->worker]->epoll_fd, EPOLL_CTL_ADD, event_fd, &event) != 0) {
 		if (memory)
 			munmap(memory, welcome.memory_bytes);
@@ -224,24 +262,35 @@ static void hand_out(struct pe_ring *ring, int fd, const struct ucred *who,
 			close(memory_fd);
 		if (event_fd >= 0)
 			close(event_fd);
+		if (wake_fd >= 0) {
+			close(wake_fd);
+			close(client_fd);
+		}
 		refuse(ring, fd, PE_SHM_NO_MEMORY);
 		return;
 	}
 	c->generation = (c->generation + 1) & 0xFFFFFF;
 	c->socket_fd = fd;
 	c->event_fd = event_fd;
+	c->wake_fd = wake_fd;
 	c->memory = memory;
 	c->memory_bytes = welcome.memory_bytes;
-	c->peer = peer_of(ring, who, n, c->generation);
+	c->uid = who->uid;
+	c->peer = peer_of(ring, who, user, n, c->generation);
 	atomic_store_explicit(&c->broken, false, memory_order_relaxed);
-	pe_shm_new(memory, hello->up_bytes, hello->down_bytes, ring->epoch, &c->up, &c->down);
+	pe_shm_new(memory, welcome.version, hello->up_bytes, hello->down_bytes, ring->epoch, &c->up,
+		&c->down);
 	count(&ring->live, 1);
+	count(&ring->known, user->principal != 0);
 	count(&ring->attached, 1);
 	// RING-STAGE: release: the client is filled in. A reply that can't be sent is a client that has gone: it's noticed as such.
 	atomic_store_explicit(&c->stage, PE_RING_ATTACHED, memory_order_release);
 	tell(ring, c->worker);
-	(void)send_welcome(fd, &welcome, (int[]){memory_fd, event_fd}, 2);
+	(void)send_welcome(fd, &welcome, (int[]){memory_fd, event_fd, client_fd},
+		welcome.version >= 2 ? 3 : 2);
 	close(memory_fd);
+	if (client_fd >= 0)
+		close(client_fd);
 }
 
 // ---- the loop ----
@@ -250,6 +299,7 @@ static void greet(struct pe_ring *ring)
 {
 	int fd = accept4(ring->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct pe_ring_hello *oldest = &ring->hellos[0];
+	struct pe_user user;
 	struct ucred who;
 
 	if (fd < 0) {
@@ -258,7 +308,7 @@ static void greet(struct pe_ring *ring)
 			(void)poll(NULL, 0, 10);
 		return;
 	}
-	if (!admitted(ring->source.own, fd, &who)) {
+	if (!admitted(ring->source.own, fd, &who) || !welcome_user(ring, who.uid, &user)) {
 		refuse(ring, fd, PE_SHM_DENIED);
 		return;
 	}
@@ -279,6 +329,7 @@ static void hear(struct pe_ring *ring, struct pe_ring_hello *h, uint64_t now_ms)
 	const struct pe_space_config *space;
 	struct pe_shm_hello hello;
 	enum pe_shm_answer answer;
+	struct pe_user user;
 	struct ucred who;
 	int fd = h->fd;
 	// Descriptors that come along are not taken: without room for them the kernel drops them.
@@ -296,10 +347,11 @@ static void hear(struct pe_ring *ring, struct pe_ring_hello *h, uint64_t now_ms)
 	space = answer == PE_SHM_WELCOME ? space_of(ring->source.config, hello.space_id) : NULL;
 	if (answer == PE_SHM_WELCOME && !space)
 		answer = PE_SHM_SPACE;
-	if (answer == PE_SHM_WELCOME && !admitted(ring->source.own, fd, &who))
+	if (answer == PE_SHM_WELCOME &&
+		(!admitted(ring->source.own, fd, &who) || !welcome_user(ring, who.uid, &user)))
 		answer = PE_SHM_DENIED;
 	if (answer == PE_SHM_WELCOME)
-		hand_out(ring, fd, &who, &hello, space);
+		hand_out(ring, fd, &who, &user, &hello, space);
 	else
 		refuse(ring, fd, answer);
 }
@@ -324,6 +376,23 @@ static void look_after(struct pe_ring *ring, struct pe_ring_client *c, bool spok
 		part(ring, c);
 	} else if (stage == PE_RING_ATTACHED && spoke) {
 		// The end of the socket; or words, of which there are none after the hello.
+		part(ring, c);
+	}
+}
+
+// The keyring was read again: who is another principal by it, or none any more, is let go, with all that was its, and attaches again as who it is
+// now. What a client is never changes while it is attached: a worker need not look.
+static void look_up_again(struct pe_ring *ring)
+{
+	for (unsigned n = 0; n < ring->client_count_max; n++) {
+		struct pe_ring_client *c = &ring->clients[n];
+		struct pe_user user;
+
+		if (atomic_load_explicit(&c->stage, memory_order_relaxed) != PE_RING_ATTACHED ||
+			(welcome_user(ring, c->uid, &user) && user.principal == c->peer.principal &&
+				trusts(ring, &user) == c->peer.trusted))
+			continue;
+		count(&ring->changed, 1);
 		part(ring, c);
 	}
 }
@@ -354,6 +423,9 @@ void *pe_ring_attach_run(void *context)
 			return NULL;
 		if (fds[0].revents)
 			(void)!read(ring->call_fd, &told, sizeof told);
+		// RING-USERS: acquire
+		if (atomic_exchange_explicit(&ring->users_changed, false, memory_order_acquire))
+			look_up_again(ring);
 		for (unsigned n = 0; n < ring->client_count_max; n++)
 			look_after(ring, &ring->clients[n], fds[clients + n].revents != 0);
 		now_ms = clock_ms();

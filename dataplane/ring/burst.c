@@ -125,7 +125,7 @@ unsigned pe_ring_receive(struct pe_source *source, unsigned worker, bool fresh,
 	// RING-STAGE: acquire: stages were written before
 	uint32_t change = atomic_load_explicit(&lane->change, memory_order_acquire);
 	unsigned count = 0, share, clients, broken = 0;
-	uint64_t bytes = 0, before, turned;
+	uint64_t bytes = 0, before, turned, more;
 
 	*seen = 0;
 	if (lane->armed)
@@ -138,21 +138,24 @@ unsigned pe_ring_receive(struct pe_source *source, unsigned worker, bool fresh,
 		return 0;
 	before = lane->active;
 	clients = (unsigned)__builtin_popcountll(before);
-	share = max / clients ? max / clients : 1;
+	share = clients == 1 ? max : max / clients ? max / clients : 1;
 	// Whose turn is first goes round, so that 64 clients on a burst of few are all heard; what one leaves of its share,
-	// others may have in the second round.
+	// others who have more than theirs may have in the second round.
 	lane->turn = (lane->turn + 1) % PE_RING_CLIENTS_MAX;
 	turned = before >> lane->turn | (lane->turn ? before << (64 - lane->turn) : 0);
-	for (unsigned round = 0; round < 2 && count < max; round++)
+	for (unsigned round = 0; turned && round < 2 && count < max; round++, turned = more) {
+		more = 0;
 		for (uint64_t left = turned; left && count < max; left &= left - 1) {
 			unsigned n = (lowest(left) + lane->turn) % PE_RING_CLIENTS_MAX;
-			unsigned most = round ? max - count : share;
+			unsigned most = round ? max - count : share, got;
 
-			if (!(lane->active & bit(n)))
-				continue;
 			most = most < max - count ? most : max - count;
-			count += take(ring, lane, n, messages, count, most, &bytes, &broken);
+			got = take(ring, lane, n, messages, count, most, &bytes, &broken);
+			if (got == most && (lane->active & bit(n)))
+				more |= left & -left;
+			count += got;
 		}
+	}
 	*seen = count + broken;
 	if (*seen) {
 		pe_count(counters, PE_COUNTER_rx_packets, count + broken);
@@ -214,6 +217,18 @@ void pe_ring_commit(struct pe_source *source, unsigned worker, const struct pe_p
 	lane->free[lane->free_count++] = (uint16_t)slot;
 }
 
+// Once for each time that the client says it sleeps.
+static void wake(const struct pe_ring_client *c)
+{
+	const uint64_t one = 1;
+
+	if (c->wake_fd >= 0)
+		(void)!write(c->wake_fd, &one, sizeof one);
+	else
+		// A byte that finds no room finds others that were not read: the client is awake, or will be.
+		(void)send(c->socket_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 void pe_ring_flush(struct pe_source *source, unsigned worker, struct pe_counters *counters)
 {
 	struct pe_ring *ring = pe_ring_of(source);
@@ -222,10 +237,22 @@ void pe_ring_flush(struct pe_source *source, unsigned worker, struct pe_counters
 	for (; lane->to_rouse; lane->to_rouse &= lane->to_rouse - 1) {
 		struct pe_ring_client *c = &ring->clients[lowest(lane->to_rouse)];
 
-		// A byte that finds no room finds others that were not read: the client is awake, or will be.
+		pe_shm_ahead(&c->down);
 		if (pe_shm_rouse(&c->down))
-			(void)send(c->socket_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+			wake(c);
 	}
+}
+
+bool pe_ring_waiting(const struct pe_source *source, unsigned worker, unsigned *looks)
+{
+	struct pe_ring *ring = (struct pe_ring *)source;
+	const struct pe_ring_lane *lane = ring->lanes[worker];
+
+	*looks += (unsigned)__builtin_popcountll(lane->active);
+	for (uint64_t left = lane->active; left; left &= left - 1)
+		if (!pe_shm_empty(&ring->clients[lowest(left)].up))
+			return true;
+	return false;
 }
 
 // Called when the worker is about to sleep: from here on clients wake it.

@@ -35,6 +35,8 @@ static void report(const struct pe_source *source,
 		full += read_count(&ring->clients[n].full);
 	}
 	add(context, "clients", read_count(&ring->live));
+	add(context, "clients_known", read_count(&ring->known));
+	add(context, "user_changed", read_count(&ring->changed));
 	add(context, "attached", read_count(&ring->attached));
 	add(context, "detached", read_count(&ring->detached));
 	add(context, "broken", read_count(&ring->broken));
@@ -82,14 +84,26 @@ static void close_source(struct pe_source *source)
 	free(ring);
 }
 
+static void users_changed(struct pe_source *source)
+{
+	struct pe_ring *ring = pe_ring_of(source);
+	const uint64_t one = 1;
+
+	// RING-USERS: release: those who are known now were set before
+	atomic_store_explicit(&ring->users_changed, true, memory_order_release);
+	(void)!write(ring->call_fd, &one, sizeof one);
+}
+
 static const struct pe_source_ops ops = {
 	.receive = pe_ring_receive,
 	.release = pe_ring_release,
 	.reserve = pe_ring_reserve,
 	.commit = pe_ring_commit,
 	.flush = pe_ring_flush,
+	.waiting = pe_ring_waiting,
 	.wait_fd = pe_ring_wait_fd,
 	.departed = pe_ring_departed,
+	.users_changed = users_changed,
 	.report = report,
 	.close = close_source,
 };

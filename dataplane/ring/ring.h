@@ -12,6 +12,7 @@
 // published before, no more than one ring's worth, so that who sends and leaves is heard.
 #pragma once
 
+#include "dataplane/ring/users.h"
 #include "dataplane/source.h"
 #include "wire/shm_ring.h"
 
@@ -29,12 +30,15 @@ enum pe_ring_stage { PE_RING_FREE, PE_RING_ATTACHED, PE_RING_CLOSING, PE_RING_DO
 
 struct pe_ring_client {
 	// written: attach, before ATTACHED and after DONE; read: attach, and the worker between them
-	int socket_fd; // closed by the client, or by its death: it has gone. The worker wakes it by a byte
+	int socket_fd; // closed by the client, or by its death: it has gone. In version 1 the worker wakes it by a byte
 	int event_fd; // written by the client, to wake the worker; nobody reads it
+	// written by the worker, to wake the client; nobody else has it. −1: version 1
+	int wake_fd;
 	void *memory;
 	uint64_t memory_bytes;
 	unsigned worker;
 	uint32_t generation; // of what has been at this place
+	uint32_t uid;
 	struct pe_peer peer;
 	// as enum pe_ring_stage says. RING-STAGE
 	_Atomic uint32_t stage;
@@ -85,9 +89,12 @@ struct pe_ring {
 	pthread_t attach;
 	// written: main, release; read: attach
 	_Atomic bool stop;
+	// written: main, release; taken by attach: who is attached is to be looked up again
+	_Atomic bool users_changed;
 	struct pe_ring_hello hellos[PE_RING_HELLOS_MAX];
 	// written: attach; read: report
-	_Atomic uint64_t attached, detached, broken, refused[PE_SHM_ANSWERS], late, live;
+	_Atomic uint64_t attached, detached, broken, refused[PE_SHM_ANSWERS], late, live, known,
+		changed;
 	struct pe_ring_lane *lanes[PE_WORKERS_MAX];
 	struct pe_ring_client clients[PE_RING_CLIENTS_MAX];
 };
@@ -110,5 +117,6 @@ uint8_t *pe_ring_reserve(struct pe_source *source, unsigned worker, const struct
 void pe_ring_commit(struct pe_source *source, unsigned worker, const struct pe_peer *peer,
 	uint8_t *data, uint32_t bytes, struct pe_counters *counters);
 void pe_ring_flush(struct pe_source *source, unsigned worker, struct pe_counters *counters);
+bool pe_ring_waiting(const struct pe_source *source, unsigned worker, unsigned *looks);
 int pe_ring_wait_fd(const struct pe_source *source, unsigned worker);
 bool pe_ring_departed(struct pe_source *source, unsigned worker, struct pe_peer *peer);

@@ -8,3 +8,9 @@ static inline void pe_prefetch(const void *line)
 {
 	__builtin_prefetch(line, 0, 2);
 }
+
+// A line that this thread is about to write, into the first level: whoever has it gives it up now.
+static inline void pe_prefetch_own(const void *line)
+{
+	__builtin_prefetch(line, 1, 3);
+}

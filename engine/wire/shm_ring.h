@@ -16,6 +16,7 @@
 // producer; drowse, arise: the consumer. new: the engine before the memory is handed out. join: the client before it uses the rings.
 #pragma once
 
+#include "base/prefetch.h"
 #include "wire/wire.h"
 
 #include <stdatomic.h>
@@ -25,13 +26,15 @@
 #include <string.h>
 
 #define PE_SHM_MAGIC          0x52534550u // "PESR" as bytes
-#define PE_SHM_VERSION        1
+#define PE_SHM_VERSION        2
+#define PE_SHM_VERSION_MIN    1 // without the third descriptor, and who the client is
 #define PE_SHM_LINE           64u
 #define PE_SHM_PAGE_BYTES     4096u // before the first ring
 #define PE_SHM_RING_BYTES_MIN 16384u
 #define PE_SHM_RING_BYTES_MAX (64u << 20)
 #define PE_SHM_WRAP           0xFFFFFFFFu
 #define PE_SHM_RECORD_MAX     1472u // lines of the longest message
+#define PE_SHM_AHEAD          4u    // lines that are asked for ahead
 
 // What a ring is: in its page's state.
 enum pe_shm_state {
@@ -87,7 +90,8 @@ struct pe_shm_hello {
 };
 
 enum pe_shm_answer {
-	// with two descriptors: the memory, and the eventfd that wakes the engine
+	// with descriptors: the memory; the eventfd that wakes the engine; from version 2 on, what becomes readable when the
+	// engine wakes the client
 	PE_SHM_WELCOME = 0,
 	PE_SHM_MALFORMED = 1,
 	PE_SHM_VERSION_UNKNOWN = 2, // version says which one is spoken
@@ -108,10 +112,19 @@ struct pe_shm_welcome {
 	uint32_t up_bytes, down_bytes;
 	uint64_t memory_bytes;
 	uint8_t space_id[16];
+	// from version 2 on, and only with WELCOME: who the client's user is by the keyring; zero: nobody that it knows
+	uint8_t principal_id[16];
 };
 
 static_assert(
-	sizeof(struct pe_shm_hello) == 48 && sizeof(struct pe_shm_welcome) == 48, "no padding");
+	sizeof(struct pe_shm_hello) == 48 && sizeof(struct pe_shm_welcome) == 64, "no padding");
+
+static inline size_t pe_shm_welcome_bytes(const struct pe_shm_welcome *welcome)
+{
+	return welcome->answer == PE_SHM_WELCOME && welcome->version >= 2 ?
+		sizeof *welcome :
+		offsetof(struct pe_shm_welcome, principal_id);
+}
 
 static inline bool pe_shm_size_sound(uint32_t bytes)
 {
@@ -120,7 +133,7 @@ static inline bool pe_shm_size_sound(uint32_t bytes)
 }
 
 // The engine's half: what came, to the last byte, against what it offers. A wish above `bytes_max` becomes that; *hello gets what is
-// agreed on. The space is the caller's to look up.
+// agreed on, the version as version_max. The space is the caller's to look up.
 static inline enum pe_shm_answer pe_shm_check_hello(
 	const void *data, size_t bytes, uint32_t bytes_max, struct pe_shm_hello *hello)
 {
@@ -132,8 +145,10 @@ static inline enum pe_shm_answer pe_shm_check_hello(
 	if (hello->magic != PE_SHM_MAGIC || hello->version_min > hello->version_max ||
 		memcmp(hello->reserved, zeros, sizeof zeros) != 0)
 		return PE_SHM_MALFORMED;
-	if (hello->version_min > PE_SHM_VERSION || hello->version_max < PE_SHM_VERSION)
+	if (hello->version_min > PE_SHM_VERSION || hello->version_max < PE_SHM_VERSION_MIN)
 		return PE_SHM_VERSION_UNKNOWN;
+	hello->version_max =
+		hello->version_max < PE_SHM_VERSION ? hello->version_max : PE_SHM_VERSION;
 	if (!hello->up_bytes)
 		hello->up_bytes = bytes_max;
 	if (!hello->down_bytes)
@@ -181,14 +196,14 @@ static inline void pe_shm_rx_init(
 }
 
 // The engine: memory is pe_shm_footprint zero bytes on a page's edge. What the ends know afterwards is their own: the page is not read again.
-static inline void pe_shm_new(void *memory, uint32_t up_bytes, uint32_t down_bytes, uint64_t epoch,
-	struct pe_shm_rx *up, struct pe_shm_tx *down)
+static inline void pe_shm_new(void *memory, uint16_t version, uint32_t up_bytes,
+	uint32_t down_bytes, uint64_t epoch, struct pe_shm_rx *up, struct pe_shm_tx *down)
 {
 	struct pe_shm_page *page = memory;
 	uint8_t *ring = (uint8_t *)memory + PE_SHM_PAGE_BYTES;
 
 	page->magic = PE_SHM_MAGIC;
-	page->version = PE_SHM_VERSION;
+	page->version = version;
 	page->line_bytes = PE_SHM_LINE;
 	page->epoch = epoch;
 	page->up_bytes = up_bytes;
@@ -207,9 +222,10 @@ static inline bool pe_shm_join(void *memory, const struct pe_shm_welcome *welcom
 	struct pe_shm_page *page = memory;
 	uint8_t *ring = (uint8_t *)memory + PE_SHM_PAGE_BYTES;
 
-	if (!pe_shm_size_sound(welcome->up_bytes) || !pe_shm_size_sound(welcome->down_bytes) ||
+	if (welcome->version < PE_SHM_VERSION_MIN || welcome->version > PE_SHM_VERSION ||
+		!pe_shm_size_sound(welcome->up_bytes) || !pe_shm_size_sound(welcome->down_bytes) ||
 		welcome->memory_bytes != pe_shm_footprint(welcome->up_bytes, welcome->down_bytes) ||
-		page->magic != PE_SHM_MAGIC || page->version != PE_SHM_VERSION ||
+		page->magic != PE_SHM_MAGIC || page->version != welcome->version ||
 		page->line_bytes != PE_SHM_LINE || page->epoch != welcome->epoch ||
 		page->up_bytes != welcome->up_bytes || page->down_bytes != welcome->down_bytes ||
 		page->up_offset != PE_SHM_PAGE_BYTES ||
@@ -295,6 +311,14 @@ static inline bool pe_shm_rouse(struct pe_shm_tx *tx)
 	atomic_thread_fence(memory_order_seq_cst);
 	return atomic_load_explicit(&tx->shared->asleep, memory_order_relaxed) &&
 		atomic_exchange_explicit(&tx->shared->asleep, 0, memory_order_relaxed);
+}
+
+// After a message, by who writes one now and then: lines of the next one are asked for before it is known. Not the first of them, which the consumer looks
+// at meanwhile.
+static inline void pe_shm_ahead(const struct pe_shm_tx *tx)
+{
+	for (unsigned line = 1; line <= PE_SHM_AHEAD; line++)
+		pe_prefetch_own(tx->ring + ((tx->tail + line * PE_SHM_LINE) & tx->mask));
 }
 
 // ---- consumer ----

@@ -36,7 +36,7 @@ static void serve(const uint8_t *data, size_t size)
 	size_t at = 0;
 
 	memset(memory, 0, pe_shm_footprint(RING, RING));
-	pe_shm_new(memory, RING, RING, 1, &up, &down);
+	pe_shm_new(memory, PE_SHM_VERSION, RING, RING, 1, &up, &down);
 	if (size >= 8) {
 		memcpy(&start, data, 8);
 		data += 8;
@@ -91,7 +91,7 @@ static void join(const uint8_t *data, size_t size)
 	struct pe_shm_rx down;
 
 	memset(memory, 0, pe_shm_footprint(RING, RING));
-	pe_shm_new(memory, RING, RING, 1, &down, &up);
+	pe_shm_new(memory, PE_SHM_VERSION, RING, RING, 1, &down, &up);
 	memcpy(&welcome, data, size < sizeof welcome ? size : sizeof welcome);
 	if (size > sizeof welcome)
 		memcpy(memory, data + sizeof welcome,

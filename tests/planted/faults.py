@@ -422,9 +422,30 @@ FAULTS = [
     {
         "name": "gate: whoever the configuration does not trust speaks without a session",
         "file": "dataplane/gate.c",
-        "from": "if (g->config.level[m->peer.source] || !m->peer.trusted)",
+        "from": "if (g->config.level[m->peer.source] || !(m->peer.trusted || m->peer.principal))",
         "to": "if (g->config.level[m->peer.source])",
         "tests": ["guard-gate"],
+    },
+    {
+        "name": "ring: who is another principal by the keyring stays who he was",
+        "file": "dataplane/ring/attach.c",
+        "from": "user.principal == c->peer.principal &&",
+        "to": "",
+        "tests": ["ring-clients"],
+    },
+    {
+        "name": "ring: known_only lets in whom the keyring doesn't know",
+        "file": "dataplane/ring/attach.c",
+        "from": "!ring->source.own->known_only;",
+        "to": "true;",
+        "tests": ["ring-clients"],
+    },
+    {
+        "name": "ring: the wake that is handed out is the eventfd itself",
+        "file": "dataplane/ring/attach.c",
+        "from": "(int[]){memory_fd, event_fd, client_fd},",
+        "to": "(int[]){memory_fd, event_fd, wake_fd},",
+        "tests": ["ring-clients"],
     },
     {
         "name": "gate: any number of handshakes a turn",

@@ -36,11 +36,11 @@ def served():
 class Other:
     """The engine's side of a ring, written from docs/rings.md: takes from `up`, puts into `down`."""
 
-    def __init__(self, up_bytes, down_bytes, epoch=7):
+    def __init__(self, up_bytes, down_bytes, epoch=7, version=1):
         self.fd = os.memfd_create("ring")
         os.ftruncate(self.fd, rings.PAGE + up_bytes + down_bytes)
         self.memory = mmap.mmap(self.fd, rings.PAGE + up_bytes + down_bytes)
-        struct.pack_into("<IHHQIIQQ", self.memory, 0, rings.MAGIC, 1, 64, epoch, up_bytes, down_bytes, rings.PAGE, rings.PAGE + up_bytes)
+        struct.pack_into("<IHHQIIQQ", self.memory, 0, rings.MAGIC, version, 64, epoch, up_bytes, down_bytes, rings.PAGE, rings.PAGE + up_bytes)
         self.up_bytes, self.down_bytes, self.head, self.tail, self.epoch = up_bytes, down_bytes, 0, 0, epoch
 
     def get(self, at):
@@ -194,19 +194,19 @@ class Lying(unittest.IsolatedAsyncioTestCase):
         other, event = Other(16384, 16384), os.eventfd(0)
         good = dict(magic=rings.MAGIC, version=1, answer=0, epoch=7, up=16384, down=16384, memory=rings.PAGE + 32768)
         offers = [
-            ({}, 1), ({}, 0), ({"magic": 1}, 2), ({"version": 2}, 2), ({"epoch": 8}, 2), ({"up": 16383}, 2), ({"up": 8192, "down": 24576}, 2),
+            ({}, 1), ({}, 0), ({"magic": 1}, 2), ({"version": 2}, 2), ({"version": 2}, 3), ({"version": 3}, 3), ({"version": 0}, 2), ({}, 3), ({"epoch": 8}, 2), ({"up": 16383}, 2), ({"up": 8192, "down": 24576}, 2),
             ({"memory": rings.PAGE + 65536, "up": 32768, "down": 32768}, 2), ({"memory": 1 << 40}, 2), ({"up": 1 << 31, "down": 1 << 31, "memory": 4096 + (1 << 32)}, 2)]
         offers += [({"answer": n}, 0) for n in (1, 2, 3, 4, 5, 6, 7, 200)]
         for cut in (None, b"", b"x" * 47, b"x" * 48, b"x" * 60):
             offers.append((cut, 0))
         for change, count in offers:
             def welcome(hello, change=change, count=count):
-                self.assertEqual(struct.unpack_from("<IHHII", hello), (rings.MAGIC, 1, 1, 0, 0))
+                self.assertEqual(struct.unpack_from("<IHHII", hello), (rings.MAGIC, 1, 2, 0, 0))
                 if change is None or isinstance(change, bytes):
                     return change or None, []
                 w = {**good, **change}
                 return rings._WELCOME.pack(w["magic"], w["version"], w["answer"], 0, w["epoch"], w["up"], w["down"], w["memory"], bytes(16)), \
-                    [other.fd, event][:count]
+                    [other.fd, event, event][:count]
             liar = Liar(self.path, welcome)
             before = len(os.listdir("/proc/self/fd"))
             transport = RingTransport(self.path)
@@ -218,6 +218,20 @@ class Lying(unittest.IsolatedAsyncioTestCase):
             transport.close()
             liar.close()
             os.unlink(self.path)
+        other.close()
+        os.close(event)
+
+    async def test_wake_that_is_none(self):
+        """The third descriptor must be what it is said to be; nothing is left open otherwise."""
+        other, event = Other(16384, 16384, version=2), os.eventfd(0)
+        packet = rings._WELCOME.pack(rings.MAGIC, 2, 0, 0, 7, 16384, 16384, rings.PAGE + 32768, bytes(16)) + bytes(16)
+        liar = Liar(self.path, lambda hello: (packet, [other.fd, event, event]))
+        self.addCleanup(liar.close)
+        transport, before = RingTransport(self.path), len(os.listdir("/proc/self/fd"))
+        with self.assertRaises(OSError):
+            await transport.open(print)
+        self.assertLessEqual(len(os.listdir("/proc/self/fd")), before + 1)  # the liar's end
+        transport.close()
         other.close()
         os.close(event)
 
@@ -329,6 +343,18 @@ class Real(unittest.IsolatedAsyncioTestCase):
                     second.stop()
                     with self.assertRaises(NoAnswer):
                         await node.ping()
+
+    async def test_wakes(self):
+        """This engine wakes by a descriptor, and writes nothing on the socket."""
+        with Engine(self.yaml):
+            transport = RingTransport(self.path)
+            async with Node(space=LOCAL, position=(0, 0), transport=transport, timeout=2.0) as node:
+                self.assertIsNotNone(transport._wake)
+                self.assertIsNone(transport.known_as)
+                for _ in range(50):
+                    await node.ping()
+                    with self.assertRaises(BlockingIOError):
+                        transport._socket.recv(1)
 
     async def test_small(self):
         """The smallest rings: what does not fit waits, and is asked for again."""

@@ -291,7 +291,7 @@ int rig_connect(const struct rig *rig)
 struct pe_shm_hello rig_hello(void)
 {
 	return (struct pe_shm_hello){.magic = PE_SHM_MAGIC,
-		.version_min = PE_SHM_VERSION,
+		.version_min = PE_SHM_VERSION_MIN,
 		.version_max = PE_SHM_VERSION};
 }
 
@@ -299,7 +299,7 @@ bool rig_attach(const struct rig *rig, const void *hello, size_t bytes, struct r
 {
 	union {
 		struct cmsghdr align;
-		char bytes[CMSG_SPACE(2 * sizeof(int))];
+		char bytes[CMSG_SPACE(3 * sizeof(int))];
 	} ancillary;
 	struct iovec part = {&raw->welcome, sizeof raw->welcome};
 	struct msghdr message = {.msg_iov = &part,
@@ -307,19 +307,21 @@ bool rig_attach(const struct rig *rig, const void *hello, size_t bytes, struct r
 		.msg_control = ancillary.bytes,
 		.msg_controllen = sizeof ancillary.bytes};
 	const struct cmsghdr *c;
-	int fds[2];
+	int fds[3] = {-1, -1, -1};
 
-	*raw = (struct rig_raw){.fd = rig_connect(rig), .event_fd = -1};
+	*raw = (struct rig_raw){.fd = rig_connect(rig), .event_fd = -1, .wake_fd = -1};
 	raw->welcome.answer = 255;
 	if (raw->fd < 0 || send(raw->fd, hello, bytes, MSG_NOSIGNAL) != (ssize_t)bytes ||
-		recvmsg(raw->fd, &message, MSG_CMSG_CLOEXEC) != sizeof raw->welcome ||
+		recvmsg(raw->fd, &message, MSG_CMSG_CLOEXEC) !=
+			(ssize_t)pe_shm_welcome_bytes(&raw->welcome) ||
 		raw->welcome.answer)
 		goto fail;
 	c = CMSG_FIRSTHDR(&message);
 	if (!c)
 		goto fail;
-	memcpy(fds, CMSG_DATA(c), sizeof fds);
+	memcpy(fds, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
 	raw->event_fd = fds[1];
+	raw->wake_fd = fds[2];
 	raw->memory_bytes = raw->welcome.memory_bytes;
 	raw->memory = mmap(NULL, raw->memory_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fds[0], 0);
 	close(fds[0]);
@@ -338,8 +340,10 @@ void rig_detach(struct rig_raw *raw)
 		close(raw->fd);
 	if (raw->event_fd >= 0)
 		close(raw->event_fd);
+	if (raw->wake_fd >= 0)
+		close(raw->wake_fd);
 	if (raw->memory && raw->memory != MAP_FAILED)
 		munmap(raw->memory, raw->memory_bytes);
-	raw->fd = raw->event_fd = -1;
+	raw->fd = raw->event_fd = raw->wake_fd = -1;
 	raw->memory = NULL;
 }

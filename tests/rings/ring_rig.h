@@ -49,7 +49,7 @@ struct presence_client *rig_open(const struct rig *rig, const struct presence_op
 
 // By hand, without libpresence: for those who do not keep to the rules.
 struct rig_raw {
-	int fd, event_fd;
+	int fd, event_fd, wake_fd;
 	uint8_t *memory;
 	uint64_t memory_bytes;
 	struct pe_shm_welcome welcome;

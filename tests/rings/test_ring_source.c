@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -471,6 +472,10 @@ enum fake {
 	FAKE_UNSEALED,
 	FAKE_PAGE,
 	FAKE_SIZES,
+	FAKE_TWO_OF_THREE, // version 2 without a wake
+	FAKE_THREE_OF_TWO, // version 1 with one
+	FAKE_WAKE,         // version 2 with one that is none
+	FAKE_VERSION,
 	FAKE_COUNT
 };
 
@@ -491,7 +496,7 @@ static int fake_memory(enum fake fake, const struct pe_shm_welcome *w)
 	if (fake != FAKE_UNSEALED)
 		(void)fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW);
 	memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	pe_shm_new(memory, 16384, 16384, fake == FAKE_PAGE ? 8 : 7, &up, &down);
+	pe_shm_new(memory, w->version, 16384, 16384, fake == FAKE_PAGE ? 8 : 7, &up, &down);
 	munmap(memory, 4096);
 	return fd;
 }
@@ -501,17 +506,20 @@ static void *be_fake(void *context)
 	struct fake_engine *e = context;
 	union {
 		struct cmsghdr align;
-		char bytes[CMSG_SPACE(2 * sizeof(int))];
+		char bytes[CMSG_SPACE(3 * sizeof(int))];
 	} ancillary = {0};
 	struct pe_shm_welcome w = {.magic = PE_SHM_MAGIC,
-		.version = 1,
+		.version = e->fake == FAKE_VERSION                           ? PE_SHM_VERSION + 1 :
+			e->fake == FAKE_TWO_OF_THREE || e->fake == FAKE_WAKE ? 2 :
+									       1,
 		.epoch = 7,
 		.up_bytes = 16384,
 		.down_bytes = e->fake == FAKE_SIZES ? 3 << 13 : 16384,
 		.memory_bytes = 4096 + 2 * 16384};
-	struct iovec part = {&w, e->fake == FAKE_SHORT ? 7 : sizeof w};
+	struct iovec part = {&w, e->fake == FAKE_SHORT ? 7 : pe_shm_welcome_bytes(&w)};
 	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-	int fd = accept(e->listen_fd, NULL, NULL), fds[2];
+	unsigned count = e->fake >= FAKE_THREE_OF_TWO ? 3 : 2;
+	int fd = accept(e->listen_fd, NULL, NULL), fds[3];
 	uint8_t hello[64];
 	struct cmsghdr *c;
 
@@ -520,18 +528,20 @@ static void *be_fake(void *context)
 		memset(&w, 0xA5, sizeof w);
 	fds[0] = fake_memory(e->fake, &w);
 	fds[1] = eventfd(0, EFD_CLOEXEC);
+	fds[2] = e->fake == FAKE_WAKE ? eventfd(0, EFD_CLOEXEC) : epoll_create1(EPOLL_CLOEXEC);
 	if (e->fake >= FAKE_SMALL) {
 		message.msg_control = ancillary.bytes;
 		message.msg_controllen = sizeof ancillary.bytes;
 		c = CMSG_FIRSTHDR(&message);
 		c->cmsg_level = SOL_SOCKET;
 		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof fds);
-		memcpy(CMSG_DATA(c), fds, sizeof fds);
+		c->cmsg_len = CMSG_LEN(count * sizeof fds[0]);
+		memcpy(CMSG_DATA(c), fds, count * sizeof fds[0]);
+		message.msg_controllen = CMSG_SPACE(count * sizeof fds[0]);
 	}
 	(void)sendmsg(fd, &message, MSG_NOSIGNAL);
-	close(fds[0]);
-	close(fds[1]);
+	for (unsigned i = 0; i < 3; i++)
+		close(fds[i]);
 	close(fd);
 	return NULL;
 }

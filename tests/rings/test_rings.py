@@ -123,6 +123,69 @@ def one_engine(tools, path, workers, idle):
     assert not os.path.exists(path)
 
 
+FERRY, GUEST = "0fe77900-0000-4000-8000-000000000001", "0fe77900-0000-4000-8000-000000000002"
+SPACE = "6c6f6361-6c00-4000-8000-000000000001"
+KEYRING = """
+engine: {{keys: [{{secret_file: engine.key}}]}}
+principals:
+  - {{id: {ferry}, name: ferry, uids: [{ferry_uid}], grants: [{{allow: [publish, query, subscribe]}}]}}
+  - {{id: {guest}, name: guest, uids: [{guest_uid}], grants: [{{allow: [query]}}]}}
+"""
+SPACES = f"""
+security: {{{{keyring: {{keyring}}}}}}
+spaces:
+  - {{{{id: {SPACE}, name: local, kind: cartesian, authorization: first}}}}
+"""
+
+
+def users(tools, path, folder):
+    """A user is who the keyring says, and who it says when it is read again; those who are attached are let go then, and come back as that."""
+    keyring, nobody = f"{folder}/keyring.yaml", 4_000_000_000
+
+    def write(ferry_uid, guest_uid):
+        with open(f"{keyring}.new", "w", encoding="utf-8") as file:
+            file.write(KEYRING.format(ferry=FERRY, guest=GUEST, ferry_uid=ferry_uid, guest_uid=guest_uid))
+        os.rename(f"{keyring}.new", keyring)
+
+    def publish(expect):
+        done = subprocess.run([tools.ctl_path, "--json", "--uri", tools.uri, "publish", "test:9", "1,2,3", "--ttl", "60s"], capture_output=True,
+                              text=True, timeout=60)
+        assert expect in done.stdout + done.stderr, done
+
+    subprocess.run([tools.ctl_path, "keygen", f"{folder}/engine.key"], check=True, capture_output=True)
+    write(os.getuid(), nobody)
+    yaml = YAML.format(workers=1, idle="sleep", path=path) + SPACES.format(keyring=keyring)
+    with Engine(yaml) as engine:
+        assert tools.ctl("ping")["known_as"] == FERRY
+        publish("APPLIED")
+        watch = Watch(tools, "sphere", "0,0,0", "20")
+        watch.wait(lambda e: "ENTER" in json.dumps(e))
+        for ferry_uid, guest_uid, who, outcome in ((nobody, os.getuid(), GUEST, "UNAUTHORIZED"), (nobody - 1, nobody, None, "UNAUTHORIZED"),
+                                                   (os.getuid(), nobody, FERRY, "APPLIED")):
+            before = sum("was read again" in line for line in engine.lines)
+            write(ferry_uid, guest_uid)
+            engine.process.send_signal(signal.SIGHUP)
+            end = time.monotonic() + 20
+            while sum("was read again" in line for line in list(engine.lines)) == before and time.monotonic() < end:
+                time.sleep(0.01)
+            assert tools.ctl("ping").get("known_as") == who, who
+            publish(outcome)
+        # Who watched was let go with the first change: what it had is over, or began anew.
+        watch.stop()
+        _, identity = engine.stop()
+        assert engine.exit == 0, engine.log
+        for what in ("packets", "records", "queries", "subscribes"):
+            assert identity[what, "difference"] == 0, engine.log
+        changed = [line for line in engine.lines if " user_changed " in line]
+        assert changed and int(changed[0].split()[-1]) >= 1, engine.log
+    yaml = yaml.replace("ring_kb: 256", "ring_kb: 256, known_only: true")
+    write(nobody, nobody - 1)
+    with Engine(yaml) as engine:
+        done = subprocess.run([tools.ctl_path, "--uri", tools.uri, "ping"], capture_output=True, text=True, timeout=60)
+        assert done.returncode != 0 and "not admitted" in done.stderr, done
+        engine.stop()
+
+
 def again(tools, path):
     """Killed under eight watchers, started again: each is told of the gap or the end, and what is left in the folder is no obstacle."""
     yaml = YAML.format(workers=1, idle="sleep", path=path)
@@ -147,6 +210,7 @@ def main(_, ctl, load):
         tools = Tools(ctl, load, f"shm://{path}")
         for workers, idle in ((1, "sleep"), (2, "pause")):
             one_engine(tools, path, workers, idle)
+        users(tools, path, folder)
         again(tools, path)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import mmap
 import os
+import select
 import socket
 import struct
 import threading
@@ -32,6 +33,8 @@ TURN: Final = 64  # messages taken before the loop goes on with something else
 _ONE = struct.pack("<Q", 1)
 _HELLO = struct.Struct("<IHHII16s16s")
 _WELCOME = struct.Struct("<IHBBQIIQ16s")
+_WELCOME_2 = 64  # bytes from version 2 on: who the engine takes this user for follows
+VERSION_MIN, VERSION = 1, 2
 _PAGE = struct.Struct("<IHHQIIQQ")
 _UP_HEAD, _UP_ASLEEP, _DOWN_HEAD, _DOWN_ASLEEP = 128 // 8, 192 // 4, 256 // 8, 320 // 4
 _ANSWERS: Final = ("welcome", "the engine does not understand the greeting", "the engine speaks another version of rings", "no ring has such a size",
@@ -156,6 +159,8 @@ class RingTransport:
         self._ring: Ring | None = None
         self._socket: socket.socket | None = None
         self._event = -1  # wakes the engine
+        self._wake: select.epoll | None = None  # what the engine wakes this client with; None: bytes on the socket, as version 1 does
+        self.known_as: UUID | None = None  # the principal that this user is by the engine's keyring
         self._received: Callable[[bytes], object] | None = None
         self._again: asyncio.Task[None] | None = None
         self._ended = False  # the socket: what the engine said before is still there
@@ -202,7 +207,7 @@ class RingTransport:
                         await asyncio.sleep(0.001)
                 space = self.space.bytes if self.space is not None else NIL
                 try:
-                    sock.send(_HELLO.pack(MAGIC, 1, 1, self.ring_bytes, self.ring_bytes, space, bytes(16)))
+                    sock.send(_HELLO.pack(MAGIC, VERSION_MIN, VERSION, self.ring_bytes, self.ring_bytes, space, bytes(16)))
                 except BrokenPipeError:
                     pass  # refused before it was heard: the answer is there
                 came = asyncio.Event()
@@ -212,41 +217,49 @@ class RingTransport:
                 finally:
                     loop.remove_reader(sock)
             try:
-                data, fds, _, _ = socket.recv_fds(sock, _WELCOME.size + 1, 2)
+                data, fds, _, _ = socket.recv_fds(sock, _WELCOME_2 + 1, 3)
             except ConnectionResetError:
-                data, fds, _, _ = socket.recv_fds(sock, _WELCOME.size + 1, 2)
+                data, fds, _, _ = socket.recv_fds(sock, _WELCOME_2 + 1, 3)
             self._ring = self._join(data, fds)
+            self._wake = select.epoll.fromfd(fds.pop()) if len(fds) == 3 else None
+            if self._wake is not None:
+                self._wake.poll(0)  # or it is none
             self._event = fds.pop()
         except TimeoutError:
             sock.close()
             raise ConnectionError(f"{self.path}: the engine does not answer") from None
         except BaseException:
             sock.close()
+            self._detach()
             raise
         finally:
             for fd in fds:
                 os.close(fd)
         self._socket, self._ended = sock, False
         self.attached += 1
+        who = data[_WELCOME.size:]
+        self.known_as = UUID(bytes=who) if any(who) else None
         loop.add_reader(sock, self._awake)
+        if self._wake is not None:
+            loop.add_reader(self._wake, self._woken)
         loop.call_soon(self._take)
 
     def _join(self, data: bytes, fds: list[int]) -> Ring:
-        if len(data) != _WELCOME.size:
+        if len(data) not in (_WELCOME.size, _WELCOME_2):
             raise ConnectionError(f"{self.path}: " + ("what listens there is no presence engine" if data else "the engine closed the connection"))
-        magic, version, answer, _, epoch, up_bytes, down_bytes, memory_bytes, _ = _WELCOME.unpack(data)
+        magic, version, answer, _, epoch, up_bytes, down_bytes, memory_bytes, _ = _WELCOME.unpack_from(data)
         if magic != MAGIC:
             raise ConnectionError(f"{self.path}: what listens there is no presence engine")
         if answer:
             kind = PermissionError if answer == 5 else ConnectionError
             raise kind(f"{self.path}: {_ANSWERS[answer] if answer < len(_ANSWERS) else 'refused'}")
-        sound = version == 1 and len(fds) == 2 and memory_bytes == PAGE + up_bytes + down_bytes and \
+        sound = VERSION_MIN <= version <= VERSION and len(fds) == version + 1 and len(data) == (_WELCOME.size, _WELCOME_2)[version - 1] and memory_bytes == PAGE + up_bytes + down_bytes and \
             all(RING_MIN <= n <= RING_MAX and n & (n - 1) == 0 for n in (up_bytes, down_bytes)) and os.fstat(fds[0]).st_size == memory_bytes
         if not sound:
             raise ConnectionError(f"{self.path}: the ring that was offered is not sound")
         memory = mmap.mmap(fds[0], memory_bytes)
         page = _PAGE.unpack_from(memory)
-        if page != (MAGIC, 1, RECORD_LINE, epoch, up_bytes, down_bytes, PAGE, PAGE + up_bytes):
+        if page != (MAGIC, version, RECORD_LINE, epoch, up_bytes, down_bytes, PAGE, PAGE + up_bytes):
             memory.close()
             raise ConnectionError(f"{self.path}: the ring that was offered is not sound")
         return Ring(memory, up_bytes, down_bytes)
@@ -256,6 +269,10 @@ class RingTransport:
             asyncio.get_running_loop().remove_reader(self._socket)
             self._socket.close()
             self._socket = None
+        if self._wake is not None:
+            asyncio.get_running_loop().remove_reader(self._wake)
+            self._wake.close()
+            self._wake = None
         if self._event >= 0:
             os.close(self._event)
             self._event = -1
@@ -295,6 +312,11 @@ class RingTransport:
                 asyncio.get_running_loop().remove_reader(self._socket)
                 self._ended = True
                 break
+        self._take()
+
+    def _woken(self) -> None:
+        assert self._wake is not None
+        self._wake.poll(0)
         self._take()
 
     def _take(self) -> None:

@@ -1,4 +1,5 @@
-/* A place for a client of the ring source, from one life to the next: the client dies at any instant, or breaks its ring; the attach thread maps,
+/* A place for a client of the ring source, from one life to the next: the client dies at any instant, breaks its ring, or
+   is let go while it lives, since it is somebody else by another keyring; the attach thread maps,
    hands over, parts and unmaps; the worker reads. As dataplane/ring/attach.c and burst.c.
    Planted faults: UNMAP_WITHOUT_DONE, DONE_BEFORE_LAST_LOOK, NO_LAST_WORDS, CHANGE_BEFORE_STAGE, BROKEN_READ_AGAIN, ATTACHED_BEFORE_MAPPED,
    NO_CHANGE_AT_PARTING, BROKEN_NOT_PARTED, READ_AFTER_GONE, BROKEN_AT_PARTING_STAYS. */
@@ -16,6 +17,8 @@ bit open[LIVES + 1]; /* the socket of each life */
 byte hello, whose, welcome; /* lives; 0 none */
 byte written, taken; /* messages in the ring; BAD is no record */
 #define BAD 3
+byte due; /* those that were there when it was parted from: they are heard */
+bit renamed; /* in this life, or never in it */
 
 proctype Client() {
 	byte life;
@@ -38,6 +41,7 @@ proctype Client() {
 }
 
 inline part() {
+	due = (written == BAD -> 0 : written);
 #ifdef CHANGE_BEFORE_STAGE
 	change++;
 	stage = CLOSING
@@ -53,6 +57,7 @@ proctype Attach() {
 	do
 	:: hello && stage == FREE ->
 		d_step { whose = hello; hello = 0; broken = 0; written = 0; taken = 0 }
+		if :: renamed = 0 :: renamed = 1 /* it stays who it is */ fi;
 #ifdef ATTACHED_BEFORE_MAPPED
 		stage = ATTACHED;
 		change++;
@@ -64,6 +69,7 @@ proctype Attach() {
 #endif
 		welcome = whose
 	:: stage == ATTACHED && !open[whose] -> part()
+	:: stage == ATTACHED && open[whose] && !renamed -> renamed = 1; part()
 #ifndef BROKEN_NOT_PARTED
 	:: stage == ATTACHED && broken -> part()
 #endif
@@ -132,7 +138,7 @@ end_w:	do
 		if
 		:: gone ->
 			assert(mapped);
-			assert(broken || written == BAD || taken == written);
+			assert(broken || written == BAD || taken >= due);
 			gone = 0;
 			stage = DONE
 		:: else

@@ -571,7 +571,21 @@ static void test_ring(void)
 	// Nobody is named: who runs the engine.
 	CU_ASSERT(c.sources[1].uid_count == 1 && c.sources[1].uids[0] == geteuid() &&
 		c.sources[1].gid_count == 0 && c.sources[1].trusted);
+	CU_ASSERT(!c.sources[1].known_only && c.sources[1].level == 0);
 	pe_config_free(&c);
+	CU_ASSERT_EQUAL_FATAL(load("security: {keyring: k, level: encrypt}\nsources:\n"
+				   "  - ring: {path: /a, known_only: true, level: none}\n"
+				   "  - ring: {path: /b}\n",
+				      &c, &error),
+		PE_OK);
+	CU_ASSERT(c.sources[0].known_only && c.sources[0].level == 0 && c.sources[1].level == 2);
+	pe_config_free(&c);
+	expect_error("sources:\n  - ring: {path: /a, known_only: true}\n",
+		"t.yaml:2: sources[0].ring: ", "known_only needs security.keyring");
+	expect_error("sources:\n  - ring: {path: /a, level: sign}\n",
+		"t.yaml:2: sources[0].ring: ", "its level needs security.keyring");
+	expect_error("sources:\n  - ring: {path: /a, known_only: perhaps}\n",
+		"t.yaml:2: sources[0].ring.known_only: ", "true or false");
 	// Groups alone: no user by itself.
 	CU_ASSERT_EQUAL_FATAL(
 		load("sources:\n  - ring: {path: /a, allow_gids: [8]}\n", &c, &error), PE_OK);

@@ -130,9 +130,12 @@ static void test_repeat(void)
 
 static void test_demands(void)
 {
-	struct pe_peer trusted = gated_peer(1, 4000, true), other = gated_peer(2, 4000, false);
+	struct pe_peer trusted = gated_peer(1, 4000, true), other = gated_peer(2, 4000, false),
+		       known = gated_peer(3, 4000, false);
 	struct client_side c;
 
+	// A source that knows who speaks, as rings do.
+	known.principal = 5;
 	gated_start(&g, 0, NULL);
 	ping(1);
 	gated_send(&g, g.h.queue[0].data, g.h.queue[0].bytes, &trusted);
@@ -140,6 +143,13 @@ static void test_demands(void)
 	gated_turn(&g);
 	CU_ASSERT_EQUAL(g.reply_count, 1);
 	CU_ASSERT_EQUAL(pong_mark(&g.replies[0]), 1); // not sealed
+	CU_ASSERT_EQUAL(REASON(unsealed), 1);
+	g.reply_count = 0;
+	g.known = known.principal;
+	gated_send(&g, g.h.queue[0].data, g.h.queue[0].bytes, &known);
+	gated_turn(&g);
+	g.known = 0;
+	CU_ASSERT_EQUAL(g.reply_count, 1);
 	CU_ASSERT_EQUAL(REASON(unsealed), 1);
 	c = gated_client(&g, 1);
 	CU_ASSERT_FATAL(gated_open(&g, &c, &other, PE_SEAL_SIGN));
@@ -154,9 +164,10 @@ static void test_demands(void)
 	c = gated_client(&g, 1);
 	ping(2);
 	gated_send(&g, g.h.queue[0].data, g.h.queue[0].bytes, &trusted);
+	gated_send(&g, g.h.queue[0].data, g.h.queue[0].bytes, &known);
 	gated_turn(&g);
 	CU_ASSERT_EQUAL(g.reply_count, 0);
-	CU_ASSERT_EQUAL(REASON(unsealed), 1);
+	CU_ASSERT_EQUAL(REASON(unsealed), 2);
 	CU_ASSERT_FATAL(gated_open(&g, &c, &trusted, PE_SEAL_SIGN));
 	CU_ASSERT_FALSE(answers(&c, &trusted));
 	CU_ASSERT_EQUAL(REASON(seal_level), 1);

@@ -85,7 +85,9 @@ static void test_all_keys(void)
 		"        space: 776f726c-6400-4000-8000-000000000001\n"
 		"        area: {low: [59.5, 170], high: [60.5, -170]}\n"
 		"      - {allow: [subscribe]}\n"
+		"    uids: [1001, 0]\n"
 		"  - id: " ID_2 "\n"
+		"    uids: [1000, 4294967294]\n"
 		"    keys: [{public_key: " PUBLIC_2 "}]\n"
 		"    grants: [{allow: [admin], space: 6c6f6361-6c00-4000-8000-000000000001}]\n";
 	static const uint8_t world[16] = {0x77, 0x6f, 0x72, 0x6c, 0x64, 0, 0x40, 0, 0x80, [15] = 1};
@@ -114,6 +116,15 @@ static void test_all_keys(void)
 	CU_ASSERT_PTR_NULL(pe_keyring_engine_key(k, want, NOW));
 
 	CU_ASSERT_EQUAL(pe_keyring_principal_count(k), 2);
+	for (unsigned i = 0; i < 4; i++) {
+		static const struct pe_keyring_user users[] = {
+			{0, 0}, {1000, 1}, {1001, 0}, {4294967294u, 1}};
+		const struct pe_keyring_user *u = pe_keyring_user_at(k, i);
+
+		CU_ASSERT_PTR_NOT_NULL_FATAL(u);
+		CU_ASSERT(u->uid == users[i].uid && u->principal == users[i].principal);
+	}
+	CU_ASSERT_PTR_NULL(pe_keyring_user_at(k, 4));
 	unhex(PUBLIC_1, public);
 	key = pe_keyring_find(k, public, NOW);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(key);
@@ -333,6 +344,18 @@ static void test_refusals(void)
 		P("    keys:\n      - public_key: " PUBLIC_1
 		  "\n        from: \"2026-02-02T00:00:00Z\"\n        until: \"2026-02-02T00:00:00Z\"\n"),
 		"k.yaml:7: principals[0].keys[0].until: ", "later than from");
+	expect_error(P("    uids: [ferry]\n"), "k.yaml:4: principals[0].uids[0]: ", "id -u");
+	expect_error(P("    uids: [-1]\n"), "k.yaml:4: principals[0].uids[0]: ", "id -u");
+	expect_error(P("    uids: [1, 0x3]\n"), "k.yaml:4: principals[0].uids[1]: ", "id -u");
+	expect_error(P("    uids: [\"\"]\n"), "k.yaml:4: principals[0].uids[0]: ", "id -u");
+	expect_error(P("    uids: [4294967295]\n"), "k.yaml:4: principals[0].uids[0]: ", "id -u");
+	expect_error(P("    uids: [18446744073709551617]\n"),
+		"k.yaml:4: principals[0].uids[0]: ", "id -u");
+	expect_error(P("    uids: [5, 5]\n"), "k.yaml:4: principals[0].uids: ", "user 5 is");
+	expect_error(P("    uids: [5]\n  - id: " ID_2 "\n    uids: [6, 5]\n"),
+		"k.yaml:", "user 5 is principals[");
+	expect_error(P("    uids: [1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]\n"),
+		"k.yaml:4: principals[0].uids", "too many");
 	expect_error(P("    owns: [" ID_1 "/129]\n"), "k.yaml:4: principals[0].owns[0]: ", "/bits");
 	expect_error(P("    owns: [" ID_1 "/0]\n"), "k.yaml:4: principals[0].owns[0]: ", "/bits");
 	expect_error(P("    owns: [" ID_1 "/8x]\n"), "k.yaml:4: principals[0].owns[0]: ", "/bits");

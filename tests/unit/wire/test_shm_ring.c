@@ -31,8 +31,9 @@ static void make(struct pair *p)
 	// of exact size, so that a sanitizer sees a step over the end
 	p->memory = aligned_alloc(4096, bytes);
 	memset(p->memory, 0, bytes);
-	pe_shm_new(p->memory, RING_BYTES, RING_BYTES, 7, &p->up_rx, &p->down_tx);
-	p->welcome = (struct pe_shm_welcome){.epoch = 7,
+	pe_shm_new(p->memory, PE_SHM_VERSION, RING_BYTES, RING_BYTES, 7, &p->up_rx, &p->down_tx);
+	p->welcome = (struct pe_shm_welcome){.version = PE_SHM_VERSION,
+		.epoch = 7,
 		.up_bytes = RING_BYTES,
 		.down_bytes = RING_BYTES,
 		.memory_bytes = bytes};
@@ -302,6 +303,12 @@ static void test_join(void)
 	REFUSED(w.up_bytes *= 2);
 	REFUSED(w.memory_bytes++);
 	REFUSED(w.epoch++);
+	REFUSED(w.version = 1);
+	page->version = PE_SHM_VERSION + 1;
+	REFUSED(w.version = PE_SHM_VERSION + 1);
+	page->version = 0;
+	REFUSED(w.version = 0);
+	page->version = PE_SHM_VERSION;
 	page->magic++;
 	REFUSED((void)0);
 	page->magic--;
@@ -338,9 +345,14 @@ static void test_hello(void)
 	ANSWER(h.magic++, PE_SHM_MALFORMED);
 	ANSWER(h.reserved[15] = 1, PE_SHM_MALFORMED);
 	ANSWER(h.version_min = 2, PE_SHM_MALFORMED);
-	ANSWER(h.version_min = h.version_max = 2, PE_SHM_VERSION_UNKNOWN);
+	ANSWER((void)0, PE_SHM_WELCOME);
+	CU_ASSERT_EQUAL(got.version_max, 1);
+	ANSWER(h.version_min = h.version_max = 2, PE_SHM_WELCOME);
+	CU_ASSERT_EQUAL(got.version_max, 2);
+	ANSWER(h.version_min = h.version_max = 3, PE_SHM_VERSION_UNKNOWN);
 	ANSWER(h.version_min = h.version_max = 0, PE_SHM_VERSION_UNKNOWN);
 	ANSWER((h.version_min = 0, h.version_max = 9), PE_SHM_WELCOME);
+	CU_ASSERT_EQUAL(got.version_max, PE_SHM_VERSION);
 	ANSWER(h.up_bytes = 8192, PE_SHM_SIZE);
 	ANSWER(h.up_bytes = 32767, PE_SHM_SIZE);
 	ANSWER(h.down_bytes = 3 << 15, PE_SHM_SIZE);
