@@ -207,10 +207,17 @@ static void look_for_another(struct presence_client *client)
 static enum pe_reason check(struct presence_client *client, const uint8_t *data, uint32_t bytes,
 	struct pe_wire_view *view)
 {
+	enum pe_reason reason;
+
+	client->message = data;
+	client->message_bytes = bytes;
 	if (!client->pack || !pe_wire_is_packed(data, bytes))
 		return pe_wire_check_reply(data, bytes, view);
 	client->traffic.packed++;
-	return pe_wire_unpack(data, bytes, client->unpacked, view, &client->scratch);
+	reason = pe_wire_unpack(data, bytes, client->unpacked, view, &client->scratch);
+	client->message = client->unpacked;
+	client->message_bytes = (uint32_t)sizeof(struct pe_wire_header) + view->records_bytes;
+	return reason;
 }
 
 int client_receive(struct presence_client *client, const struct client_taker *taker,

@@ -54,6 +54,9 @@ struct presence_client {
 	alignas(64) uint8_t out_data[CLIENT_OUT_MAX][CLIENT_OUT_BYTES];
 	uint8_t in_data[CLIENT_IN_MAX][CLIENT_IN_BYTES];
 	uint8_t unpacked[PE_UNPACKED_BYTES_MAX];
+	// what a taker is handed, whole: in in_data, or in unpacked
+	const uint8_t *message;
+	uint32_t message_bytes;
 	struct pe_pack_scratch scratch;
 };
 
