@@ -26,7 +26,7 @@ def ctl(port, *words):
 with Engine(YAML) as engine:
     # A socket may have no room for all at once; what is there is asked for twice, and doesn't move.
     for _ in range(5):
-        subprocess.run([BULK, "127.0.0.1", str(engine.port), "3000", "1"], check=True, capture_output=True, timeout=60)
+        subprocess.run([BULK, f"udp://127.0.0.1:{engine.port}", "3000", "1"], check=True, capture_output=True, timeout=60)
     sent = []
     for words in ([], ["--pack"]):
         before = ctl(engine.port, "stats", "--all")["counters"]
