@@ -41,7 +41,8 @@ struct presence_client {
 	struct presence_traffic traffic;
 	uint8_t *reserved;    // in the transport's own memory: being filled
 	unsigned sent_unseen; // packets committed there since the last flush
-	bool pack;            // answers may come packed
+	uint16_t pack;        // flags of queries whose answers may come packed
+	void *zstd;           // memory to unpack with; NULL: none
 	struct client_error error;
 	char error_text[640];
 	struct presence_watch *watches[PRESENCE_WATCHES_MAX];

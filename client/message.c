@@ -33,9 +33,8 @@ enum presence_result presence_message_send(
 	if (bytes < sizeof(struct pe_wire_header) || bytes > sizeof copy)
 		return client_bad(client, "a message has 80 to 1452 bytes");
 	memcpy(copy, message, bytes);
-	if (client->pack &&
-		copy[offsetof(struct pe_wire_header, type)] == PE_TYPE_SPATIAL_QUERY)
-		copy[offsetof(struct pe_wire_header, flags)] |= PE_FLAG_PACKED;
+	if (copy[offsetof(struct pe_wire_header, type)] == PE_TYPE_SPATIAL_QUERY)
+		copy[offsetof(struct pe_wire_header, flags)] |= (uint8_t)client->pack;
 	client->bulk = NULL;
 	sent = client->transport->send(client->transport_context, &packet, 1);
 	// Nobody listens there at the moment: it is lost, like one on the way.

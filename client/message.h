@@ -25,7 +25,7 @@ extern "C" {
 // A program that waits on presence_socket and calls presence_message_poll no more seldom keeps its session.
 #define PRESENCE_MESSAGE_TURN_MS 250
 
-// Sends one message once, as any datagram is: it may be lost. Its header says session 0; with `pack` a SPATIAL_QUERY is given the flag PACKED.
+// Sends one message once, as any datagram is: it may be lost. Its header says session 0; with `pack` a SPATIAL_QUERY is given the flags of that.
 // PRESENCE_WOULD_BLOCK: there is no room now, or no session yet; PRESENCE_BAD_ARGUMENT: shorter than a header or longer than any message;
 // PRESENCE_SYSTEM: errno.
 enum presence_result presence_message_send(

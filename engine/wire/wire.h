@@ -40,8 +40,10 @@ enum pe_type {
 // update, withdraw, subscribe: this *is* the acknowledgement; explain: the answer
 #define PE_FLAG_RESPONSE 0x0002u
 // query: parts of the answers may come packed; response: this one is (wire/pack.h)
-#define PE_FLAG_PACKED   0x0004u
-#define PE_FLAGS_DEFINED (PE_FLAG_ACK | PE_FLAG_RESPONSE | PE_FLAG_PACKED)
+#define PE_FLAG_PACKED 0x0004u
+// query, beside PE_FLAG_PACKED: the block of a packed part may be of Zstandard
+#define PE_FLAG_ZSTD     0x0008u
+#define PE_FLAGS_DEFINED (PE_FLAG_ACK | PE_FLAG_RESPONSE | PE_FLAG_PACKED | PE_FLAG_ZSTD)
 
 struct pe_wire_header {
 	uint8_t version; // PE_WIRE_VERSION
