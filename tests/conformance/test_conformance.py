@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""One list of cases (cases.py) by each client over each source: the package spatio_presence and libpresence (presencectl), over the UDP socket source,
+"""One list of cases (cases.py) by each client over each source: the package spatio_presence, libpresence itself and presencectl, over the UDP socket source,
 over a DPDK port behind a veth pair, or over shared-memory rings; then, over the first two, what no client can say, byte by byte.
 
-    tests/conformance/test_conformance.py socket|veth|ring PRESENCED PRESENCECTL
+    tests/conformance/test_conformance.py socket|veth|ring PRESENCED PRESENCECTL DRIVER_LIBRARY
 """
 import contextlib
 import json
@@ -26,11 +26,13 @@ import driver  # noqa: E402
 import presence_client as pc  # noqa: E402
 import test_veth  # noqa: E402
 from driver_ctl import CtlDriver  # noqa: E402
+from driver_library import LibraryDriver  # noqa: E402
 from driver_python import PythonDriver  # noqa: E402
 from engine_process import Engine, free_port, run, skip  # noqa: E402
 from spatio_presence import Node, RingTransport, UdpTransport, replies, wire  # noqa: E402
 
 CTL = sys.argv[2] if len(sys.argv) > 2 else ""
+LIBRARY = sys.argv[3] if len(sys.argv) > 3 else ""
 SOCKET = "sources: [{socket: {address: 127.0.0.1, port: {port}}}]\nworkers: {count: @workers@}\n"
 PORT = """
 workers: {count: @workers@}
@@ -80,6 +82,10 @@ class Place:
         if SOURCE == "ring":
             return PythonDriver(lambda space: Node(space=space, timeout=2.0, transport=RingTransport(host)))
         return PythonDriver(lambda space: Node(space=space, timeout=2.0, transport=UdpTransport(sock=self.connected(host))))
+
+    def library(self, host):
+        host = f"[{host}]" if ":" in host else host
+        return LibraryDriver(LIBRARY, f"shm://{host}" if SOURCE == "ring" else f"udp://{host}:{self.port}", self.prefix)
 
     def ctl(self, host):
         made = CtlDriver(CTL, ["--uri", f"shm://{host}"] if SOURCE == "ring" else ["-H", host, "-p", str(self.port)], self.prefix)
@@ -136,10 +142,13 @@ class Strangers:
 
 
 Python = suite("Python", lambda place: place.python(place.hosts[0]), *cases.ALL)
-LibPresence = suite("LibPresence", lambda place: place.ctl(place.hosts[1]), *cases.ALL)
+LibPresence = suite("LibPresence", lambda place: place.library(place.hosts[1]), *cases.ALL)
+PresenceCtl = suite("PresenceCtl", lambda place: place.ctl(place.hosts[1]), *cases.ALL)
+LibPresenceWorkers = suite("LibPresenceWorkers", lambda place: place.library(place.hosts[0]), *cases.ALL, workers=3, several=True)
 PythonWorkers = suite("PythonWorkers", lambda place: place.python(place.hosts[1]), *cases.ALL, workers=3, several=True)
 PythonStranger = suite("PythonStranger", lambda place: place.python(place.hosts[0]), Strangers, strangers=True)
-LibPresenceStranger = suite("LibPresenceStranger", lambda place: place.ctl(place.hosts[1]), Strangers, strangers=True)
+LibPresenceStranger = suite("LibPresenceStranger", lambda place: place.library(place.hosts[1]), Strangers, strangers=True)
+PresenceCtlStranger = suite("PresenceCtlStranger", lambda place: place.ctl(place.hosts[1]), Strangers, strangers=True)
 
 
 def vectors(name):
@@ -234,6 +243,6 @@ if __name__ == "__main__":
             config.flush()
             if run("--config", config.name, "--check-config").returncode:
                 skip("this engine has no ring sources")
-    if not CTL:
-        skip("presencectl was not built")
-    unittest.main(argv=["test_conformance"] + sys.argv[3:], verbosity=2)
+    if not CTL or not LIBRARY:
+        skip("presencectl or the driver in C was not built")
+    unittest.main(argv=["test_conformance"] + sys.argv[4:], verbosity=2)
