@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Packed answers end to end: presencectl finds the same with and without, in fewer datagrams, in the clear and in sessions that sign and encrypt; also
-cells, which come by Zstandard. test_packed.py PRESENCED PRESENCECTL BULK_FEED [sealed]"""
+cells. test_packed.py PRESENCED PRESENCECTL BULK_FEED [sealed]"""
 import json
 import pathlib
 import subprocess

@@ -366,7 +366,7 @@ class Case:
         told = self.d.publish(self.id(n), tuple(map(float, where)) if absolute else self.at(*where), **fields)
         self.taken(told)
         if told.status == "accepted":
-            time.sleep(0.01)  # on its way to another worker
+            time.sleep(0.04)  # on its way to another worker
 
     def found(self, volume, space="local", **options):
         found = self.d.query(volume, space, **options)

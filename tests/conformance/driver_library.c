@@ -1,4 +1,4 @@
-// The conformance suite's calls by libpresence itself: driver-library URI. Reads calls from standard input and answers each on standard output, a line each
+// The conformance suite's calls by libpresence itself: driver-library URI [KEY_FILE ENGINE_KEY], with keys in a session that encrypts. Reads calls from standard input and answers each on standard output, a line each
 // (words.h), the last of an answer with the verb "done". It holds one client, as a program would; cases and what they expect are in cases.py.
 //
 //	publish id=… space=… position=… type=… …        done status=APPLIED reason=
@@ -512,9 +512,18 @@ int main(int argc, char **argv)
 		{"pump", do_pump}, {"unwatch", do_unwatch}, {"ping", do_ping}};
 	struct presence_options options = {
 		.uri = argc > 1 ? argv[1] : NULL, .timeout_ms = 2000, .attempts = 4};
+	struct presence_session session = {
+		.key_file = argc > 3 ? argv[2] : NULL, .level = PRESENCE_ENCRYPT};
 	char error[256];
 	int read;
 
+	if (argc > 3) {
+		if (!presence_key_parse(argv[3], session.engine_key)) {
+			fprintf(stderr, "an engine's key has 64 hexadecimal digits\n");
+			return 1;
+		}
+		options.session = &session;
+	}
 	if (presence_open(&options, &client, error, sizeof error)) {
 		fprintf(stderr, "%s\n", error);
 		return 1;

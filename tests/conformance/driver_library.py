@@ -97,9 +97,9 @@ class LibraryDriver(Driver):
     # libpresence says by itself that this is no fence.
     lacks = frozenset({"nearest_watch"})
 
-    def __init__(self, program, uri, prefix=()):
-        """prefix: words before the program, such as those that bring it into a network namespace."""
-        self.process = subprocess.Popen([*prefix, program, uri], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, program, uri, prefix=(), keys=()):
+        """keys: the file of one's own and the engine's public one. prefix: words before the program, such as those that bring it into a network namespace."""
+        self.process = subprocess.Popen([*prefix, program, uri, *keys], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def close(self):
         self.process.stdin.close()
