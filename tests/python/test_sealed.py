@@ -318,7 +318,7 @@ class Structs(unittest.TestCase):
                     f"sizeof((struct {name} *)0)->{field}", f"sizeof ((struct {name} *)0)->{field}"))
                 expected += [getattr(kind, field).offset, getattr(kind, field).size]
         constants = {"PRESENCE_TIMED_OUT": library._TIMED_OUT, "PRESENCE_BAD_ARGUMENT": library._BAD_ARGUMENT, "PRESENCE_SYSTEM": library._SYSTEM,
-                     "PRESENCE_WOULD_BLOCK": library._WOULD_BLOCK, "PRESENCE_MEMORY": library._MEMORY, "PRESENCE_UNPACKED_BYTES_MAX": wire.UNPACKED_MAX,
+                     "PRESENCE_OK": library._OK, "PRESENCE_MEMORY": library._MEMORY, "PRESENCE_UNPACKED_BYTES_MAX": wire.UNPACKED_MAX,
                      "PRESENCE_SIGN": SessionLevel.SIGN, "PRESENCE_ENCRYPT": SessionLevel.ENCRYPT, "PRESENCE_ERASED_QUARANTINE": ErasedPlace.QUARANTINE,
                      "PRESENCE_ERASED_FRAMES": ErasedPlace.FRAMES, "PRESENCE_MESSAGE_TURN_MS": round(library.TURN_S * 1000)}
         for name, value in constants.items():

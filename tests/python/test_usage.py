@@ -405,7 +405,7 @@ class Usage(unittest.IsolatedAsyncioTestCase):
             out = io.StringIO()
             example = runpy.run_path(str(ROOT / "client" / "python" / "examples" / "ships_near.py"))
             with contextlib.redirect_stdout(out):
-                await example["main"](["--port", str(self.engine.port), "60.1675", "24.9625", "2000"])
+                await example["main"](["--uri", f"udp://127.0.0.1:{self.engine.port}", "60.1675", "24.9625", "2000"])
             self.assertIn("mmsi:999999999 ", out.getvalue())
             self.assertIn("5.0 m/s", out.getvalue())
             await node.withdraw_presence(ship)
@@ -421,7 +421,7 @@ class Usage(unittest.IsolatedAsyncioTestCase):
             out = io.StringIO()
             for _ in range(100):
                 with contextlib.redirect_stdout(out):
-                    await example["main"](["--port", str(self.engine.port), "60.0", "24.9", "50000"])
+                    await example["main"](["--uri", f"udp://127.0.0.1:{self.engine.port}", "60.0", "24.9", "50000"])
                 if "mmsi:" in out.getvalue():
                     break
                 await asyncio.sleep(0.1)

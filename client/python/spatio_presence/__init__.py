@@ -1,4 +1,5 @@
-"""Presence on the Spatio Protocol (RFC-102): who is where, and who is near, asked of a presence engine. Pure Python, asyncio.
+"""Presence on the Spatio Protocol (RFC-102): who is where, and who is near, asked of a presence engine. Pure Python, asyncio; sessions by
+libpresence: `await connect("udp://host:port", key="alice.key", engine_key="…")`.
 
     import asyncio
     from spatio_presence import *

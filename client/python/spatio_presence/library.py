@@ -24,7 +24,7 @@ LIBRARY: Final = "libpresence.so.0"
 TURN_S: Final = 0.25  # a session looks at its clocks so often
 TURN_MESSAGES: Final = 64  # taken before the loop goes on with something else
 OPEN_MAX: Final = 60.0  # s
-_OK, _BAD_ARGUMENT, _TIMED_OUT, _SYSTEM, _WOULD_BLOCK, _MEMORY = 0, 1, 2, 5, 6, 7
+_OK, _BAD_ARGUMENT, _TIMED_OUT, _SYSTEM, _MEMORY = 0, 1, 2, 5, 7
 
 
 class SessionLevel(enum.IntEnum):
@@ -182,12 +182,10 @@ class LibraryTransport:
         if self._client is None or self._library is None:
             raise NodeClosed("the transport is closed")
         result: int = self._library.send(self._client, message, len(message))
-        if result in (_OK, _WOULD_BLOCK):
-            return result == _OK
-        text = self._library.error(self._client).decode(errors="replace")
         if result == _BAD_ARGUMENT:
-            raise ValueError(text)
-        raise OSError(text)
+            raise ValueError(self._library.error(self._client).decode(errors="replace"))
+        # No room, no session yet, or a system that refuses: it is lost, and whoever waits asks again.
+        return result == _OK
 
     def _take_one(self, context: int | None, message: int, size: int) -> None:
         self._messages.append(ctypes.string_at(message, size))
