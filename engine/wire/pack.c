@@ -1,5 +1,6 @@
 #include "wire/pack.h"
 
+#include <stddef.h>
 #include <string.h>
 #ifdef PE_LZ4
 #include <lz4.h>
