@@ -6,10 +6,13 @@ an engine that is started again, and the structs as the C compiler sees them.
 """
 import asyncio
 import ctypes
+import json
 import os
 import pathlib
+import random
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -301,6 +304,108 @@ class Sealed(unittest.IsolatedAsyncioTestCase):
                 self.assertEqual([len(t) for t in told][:2], [3000, 3000])
                 self.assertEqual(told, results["plain"], name)
             settled(e)
+
+
+class Liar(asyncio.DatagramProtocol):
+    """Listens like an engine, and says what answer(header, data) gives, a list of datagrams."""
+
+    def __init__(self, answer):
+        self.answer, self.asked = answer, 0
+
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def datagram_received(self, data, address):
+        self.asked += 1
+        for told in self.answer(wire.HEADER.unpack_from(data.ljust(80, b"\0")), data):
+            self.transport.sendto(told, address)
+
+
+class Hostile(unittest.IsolatedAsyncioTestCase):
+    async def asyncSetUp(self):
+        self.faults = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: self.faults.append(context))
+        seed = random.randrange(1 << 32)
+        print(f"seed {seed}", end=" ", flush=True)
+        self.rng = random.Random(seed)
+        self.vectors = json.loads((python_client.ROOT / "tests" / "vectors" / "packed.json").read_text())["vectors"]
+
+    async def asyncTearDown(self):
+        self.assertEqual(self.faults, [])
+
+    async def lie(self, answer):
+        transport, liar = await asyncio.get_running_loop().create_datagram_endpoint(lambda: Liar(answer), local_addr=("127.0.0.1", 0))
+        self.addCleanup(transport.close)
+        return liar, f"udp://127.0.0.1:{transport.get_extra_info('sockname')[1]}"
+
+    @staticmethod
+    def to(header, vector, *, last=False):
+        """A packed answer as one to that request, the only part if it is the last."""
+        data = bytearray.fromhex(vector["bytes"]).ljust(104, b"\0")
+        struct.pack_into("<I", data, 4, header[3])
+        struct.pack_into("<QI", data, 88, header[4], header[3])
+        if last:
+            struct.pack_into("<H", data, 86, struct.unpack_from("<H", data, 86)[0] | 1)
+            struct.pack_into("<H", data, 100, 0)
+        return bytes(data)
+
+    async def test_packed(self):
+        """What does not unpack is counted, and no part of an answer; what does is one, by either method."""
+        broken = [v for v in self.vectors if v["reason"] != "none"]
+        sound = {v["name"]: v for v in self.vectors if v["reason"] == "none"}
+        chosen, flags = "packed-whole", []
+
+        def answer(header, data):
+            flags.append(header[2])
+            told = [self.to(header, v) for v in broken]
+            for _ in range(20):
+                noise = bytearray(self.to(header, sound[chosen]))
+                for _ in range(3):
+                    noise[self.rng.randrange(128, len(noise))] ^= 1 << self.rng.randrange(8)
+                told.append(bytes(noise[:self.rng.randrange(1, len(noise))]))
+            return told + [self.to(header, sound[chosen], last=True)]
+
+        liar, uri = await self.lie(answer)
+        whole = PresenceQuery(Sphere((0, 0), 5), resolution=QueryResolution(0.0, 0, 0.5))
+        brief = PresenceQuery(Sphere((0, 0), 5), resolution=QueryResolution(0.0, 0, 0.0))
+        cells = PresenceQuery(Sphere((0, 0), 5), resolution=QueryResolution(8.0, 0, 0.5))
+        async with await connect(uri, pack=True, timeout=5.0) as node:
+            for chosen, query in (("packed-whole", whole), ("packed-zstd-whole", whole), ("packed-short", brief), ("packed-zstd-short", brief),
+                                  ("packed-cells", cells), ("packed-zstd-cells", cells)):
+                found = await node.query_presence(query)
+                size = 64 if query is whole else 40 if query is brief else 48
+                ids = (len(sound[chosen]["plain"]) // 2 - 128) // size
+                self.assertEqual(len(found.cells) or len(found), min(ids, 63) if query is brief else ids, chosen)
+            self.assertEqual(node.traffic.malformed, 0)  # those it never sees
+        self.assertEqual(set(flags), {4 | 8})
+        # Who did not ask for packed ones takes none.
+        async with await connect(uri, timeout=0.2, attempts=2) as node:
+            with self.assertRaises(NoAnswer):
+                await node.query_presence(whole)
+            self.assertGreater(node.traffic.malformed, 60)
+
+    async def test_handshakes(self):
+        """Noise in the place of a handshake, in floods too: no session, in its time, and nothing else."""
+        keys = Keys()
+        self.addCleanup(keys.folder.cleanup)
+        step = [0]
+
+        def answer(header, data):
+            step[0] += 1
+            told = []
+            for _ in range(50):
+                noise = bytearray(self.rng.randbytes(self.rng.choice((0, 1, 80, 112, 128, 192, 208, 1452, 1453, self.rng.randrange(1500)))))
+                if len(noise) > 104:
+                    noise[:80] = wire.HEADER.pack(1, 1, 0, header[3], header[4], 0, 0, 1, 0, 0, bytes(16), 0, bytes(16))
+                    noise[80] = 1 + step[0] % 2
+                    struct.pack_into("<Q", noise, 88, header[4])
+                told.append(bytes(noise))
+            return told + [data]
+
+        liar, uri = await self.lie(answer)
+        with self.assertRaises(NoSession):
+            await connect(uri, **{**keys.of("alice"), "open_timeout": 1.5})
+        self.assertTrue(0 < liar.asked < 100, liar.asked)
 
 
 class Structs(unittest.TestCase):
