@@ -16,6 +16,7 @@ int main(int argc, char **argv)
 	module_coalesce();
 	module_grid();
 	module_scan();
+	module_pack();
 	module_query();
 	module_ring();
 	module_encode();

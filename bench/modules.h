@@ -14,6 +14,7 @@ void module_table(void);
 void module_coalesce(void);
 void module_grid(void);
 void module_scan(void);
+void module_pack(void);
 void module_query(void);
 void module_ring(void);
 void module_encode(void);

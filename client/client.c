@@ -26,6 +26,17 @@ uint64_t client_now_us(void)
 	return clock_us(CLOCK_MONOTONIC);
 }
 
+// Without memory for Zstandard LZ4 will do.
+static void ask_for_packed(struct presence_client *c)
+{
+	size_t bytes = pe_wire_zstd_bytes(false);
+
+	c->pack = PE_FLAG_PACKED;
+	c->zstd = bytes ? malloc(bytes) : NULL;
+	if (c->zstd && pe_wire_zstd_start(&c->scratch, false, c->zstd, bytes))
+		c->pack |= PE_FLAG_ZSTD;
+}
+
 enum presence_result presence_open_over(const struct presence_transport *transport, void *context,
 	const struct presence_options *options, struct presence_client **client)
 {
@@ -53,7 +64,8 @@ enum presence_result presence_open_over(const struct presence_transport *transpo
 	c->key = random[0] | 1;
 	if (transport->attached)
 		c->traffic.attached = transport->attached(context);
-	c->pack = options->pack && pe_wire_pack_able();
+	if (options->pack && pe_wire_pack_able())
+		ask_for_packed(c);
 	*client = c;
 	return PRESENCE_OK;
 }
@@ -139,6 +151,7 @@ void presence_close(struct presence_client *client)
 	for (unsigned i = 0; i < client->watch_count; i++)
 		client_watch_free(client->watches[i]);
 	client->transport->close(client->transport_context);
+	free(client->zstd);
 	free(client);
 }
 
@@ -215,10 +228,17 @@ static void look_for_another(struct presence_client *client)
 static enum pe_reason check(struct presence_client *client, const uint8_t *data, uint32_t bytes,
 	struct pe_wire_view *view)
 {
+	enum pe_reason reason;
+
+	client->message = data;
+	client->message_bytes = bytes;
 	if (!client->pack || !pe_wire_is_packed(data, bytes))
 		return pe_wire_check_reply(data, bytes, view);
 	client->traffic.packed++;
-	return pe_wire_unpack(data, bytes, client->unpacked, view, &client->scratch);
+	reason = pe_wire_unpack(data, bytes, client->unpacked, view, &client->scratch);
+	client->message = client->unpacked;
+	client->message_bytes = (uint32_t)sizeof(struct pe_wire_header) + view->records_bytes;
+	return reason;
 }
 
 int client_receive(struct presence_client *client, const struct client_taker *taker,

@@ -41,7 +41,8 @@ struct presence_client {
 	struct presence_traffic traffic;
 	uint8_t *reserved;    // in the transport's own memory: being filled
 	unsigned sent_unseen; // packets committed there since the last flush
-	bool pack;            // answers may come packed
+	uint16_t pack;        // flags of queries whose answers may come packed
+	void *zstd;           // memory to unpack with; NULL: none
 	struct client_error error;
 	char error_text[640];
 	struct presence_watch *watches[PRESENCE_WATCHES_MAX];
@@ -54,6 +55,9 @@ struct presence_client {
 	alignas(64) uint8_t out_data[CLIENT_OUT_MAX][CLIENT_OUT_BYTES];
 	uint8_t in_data[CLIENT_IN_MAX][CLIENT_IN_BYTES];
 	uint8_t unpacked[PE_UNPACKED_BYTES_MAX];
+	// what a taker is handed, whole: in in_data, or in unpacked
+	const uint8_t *message;
+	uint32_t message_bytes;
 	struct pe_pack_scratch scratch;
 };
 

@@ -143,8 +143,8 @@ struct presence_options {
 	uint32_t buffer_bytes;
 	uint32_t stream_id;                     // 0 = random
 	const struct presence_session *session; // messages are sealed; NULL = they are not
-	// Large answers may come packed (LZ4) where the engine can and trusts this client: a third to a half of the datagrams less, for work at both
-	// ends. Nothing else changes. Engines before 0.1 don't answer a query that says so
+	// Large answers may come packed (LZ4, or Zstandard where that is smaller) where the engine can and trusts this client: a half to nine tenths of
+	// the datagrams less, for work at both ends. Nothing else changes. Engines before 0.1 don't answer a query that says so
 	bool pack;
 	uint64_t reserved[16];
 };

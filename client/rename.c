@@ -25,10 +25,12 @@ void client_rename(const struct presence_client *client, uint8_t *data, struct p
 	case PE_TYPE_SPATIAL_UPDATE:
 	case PE_TYPE_DETAILED_UPDATE:
 	case PE_TYPE_WITHDRAW:
-		rename_at(client, (uint8_t *)&view->body.ack.request_sequence);
+		rename_at(client, body + offsetof(struct pe_wire_ack_preamble, request_sequence));
+		memcpy(&view->body.ack, body, sizeof view->body.ack);
 		break;
 	case PE_TYPE_STATE_RESPONSE:
-		rename_at(client, (uint8_t *)&view->body.state.request_sequence);
+		rename_at(client, body + offsetof(struct pe_wire_state_preamble, request_sequence));
+		memcpy(&view->body.state, body, sizeof view->body.state);
 		break;
 	case PE_TYPE_REGION_SUBSCRIBE:
 		rename_at(client, body + offsetof(struct pe_wire_subscribed, request_sequence));
@@ -37,6 +39,9 @@ void client_rename(const struct presence_client *client, uint8_t *data, struct p
 		rename_at(client,
 			(uint8_t *)(uintptr_t)view->records +
 				offsetof(struct pe_wire_explanation, request_sequence));
+		break;
+	case PE_TYPE_ERASED:
+		rename_at(client, body + offsetof(struct pe_wire_erased, request_sequence));
 		break;
 	case PE_TYPE_SPATIAL_RESPONSE:
 		for (uint32_t at = 0; pe_wire_next_answer(view, &offset, &answer, &results);

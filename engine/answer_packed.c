@@ -4,18 +4,28 @@
 
 #include "wire/pack.h"
 
+#include <string.h>
+
 struct pe_packing {
 	struct pe_pack_scratch scratch;
 	uint8_t plain[PE_UNPACKED_BYTES_MAX]; // a part before it is packed; its header is not used
+	uint8_t other[PE_WIRE_BYTES_MAX];     // one that was packed the other way, to be compared
 	uint32_t left;                        // bytes of results that may be packed in this turn
+	_Alignas(64) uint8_t zstd[];
 };
 
 enum pe_status pe_packing_create(struct pe_worker *w)
 {
-	enum pe_status status = pe_memory_map(sizeof *w->packing, false, &w->packing_memory);
+	size_t zstd_bytes = pe_wire_zstd_bytes(true);
+	enum pe_status status =
+		pe_memory_map(sizeof *w->packing + zstd_bytes, false, &w->packing_memory);
 
+	if (status != PE_OK)
+		return status;
 	w->packing = w->packing_memory.base;
-	return status;
+	if (zstd_bytes)
+		(void)pe_wire_zstd_start(&w->packing->scratch, true, w->packing->zstd, zstd_bytes);
+	return PE_OK;
 }
 
 void pe_packing_destroy(struct pe_worker *w)
@@ -59,7 +69,8 @@ static uint8_t *reserve(struct pe_worker *w, const struct pe_message *m)
 // As many of `count` results as fit one message, from `most` downwards; fewer than `least` are not worth it. The message's bytes, and *count is how
 // many they are; 0: it is better plain.
 static uint32_t fit(struct pe_worker *w, uint8_t *buffer, const struct pe_wire_header *header,
-	const struct pe_wire_answer *answer, unsigned least, unsigned *count)
+	const struct pe_wire_answer *answer, enum pe_pack_method method, unsigned least,
+	unsigned *count)
 {
 	const uint8_t *results = w->packing->plain + sizeof(struct pe_wire_header) + sizeof *answer;
 	uint32_t bytes = 0;
@@ -67,8 +78,25 @@ static uint32_t fit(struct pe_worker *w, uint8_t *buffer, const struct pe_wire_h
 	// An eighth less each time: from ten messages' worth to one in 18 steps.
 	for (; *count >= least && !bytes; *count -= bytes ? 0 : (*count + 7) / 8)
 		bytes = pe_wire_put_packed(buffer, PE_WIRE_BYTES_MAX, header, answer, results,
-			*count, &w->packing->scratch);
+			*count, method, &w->packing->scratch);
 	return bytes;
+}
+
+// Is the part in buffer, of `count` results packed by LZ4, so much smaller by Zstandard, by a sixteenth, that what follows should be? Then it is packed
+// so. The message's bytes.
+static uint32_t choose(struct pe_worker *w, uint8_t *buffer, const struct pe_wire_header *header,
+	const struct pe_wire_answer *answer, unsigned count, uint32_t bytes,
+	enum pe_pack_method *method)
+{
+	const uint8_t *results = w->packing->plain + sizeof(struct pe_wire_header) + sizeof *answer;
+	uint32_t other = pe_wire_put_packed(w->packing->other, sizeof w->packing->other, header,
+		answer, results, count, PE_PACKED_ZSTD, &w->packing->scratch);
+
+	if (!other || other * 16 > bytes * 15)
+		return bytes;
+	memcpy(buffer, w->packing->other, other);
+	*method = PE_PACKED_ZSTD;
+	return other;
 }
 
 uint32_t pe_answer_packed(struct pe_worker *w, const struct pe_message *m,
@@ -83,11 +111,15 @@ uint32_t pe_answer_packed(struct pe_worker *w, const struct pe_message *m,
 		result_bytes;
 	const unsigned least = plain + plain / 8 + 1, most = PE_PACKED_PLAIN_MAX / result_bytes;
 	unsigned guess = plain + plain / 2;
+	enum pe_pack_method method = PE_PACKED_LZ4;
+	// The first part is too small to tell. An answer's second one is packed both ways.
+	bool chooses = (view->header.flags & PE_FLAG_ZSTD) && w->packing->scratch.zstd_packs;
 	uint32_t sent = 0;
 
 	if (answer->form == PE_QUERY_DETAILED || !pe_wire_pack_able())
 		return 0;
-	while (answer->result_count - sent > least && w->packing->left >= guess * result_bytes) {
+	while (answer->result_count - sent > least &&
+		w->packing->left >= guess * result_bytes * (1u + chooses)) {
 		struct pe_wire_header header = pe_answer_header(w, &view->header);
 		const struct pe_wire_answer head = {.query_id = query_id,
 			.flags = form,
@@ -103,7 +135,12 @@ uint32_t pe_answer_packed(struct pe_worker *w, const struct pe_message *m,
 			break;
 		count = gather(w, answer, sent, count, &r);
 		w->packing->left -= count * result_bytes;
-		bytes = fit(w, buffer, &header, &head, least, &count);
+		bytes = fit(w, buffer, &header, &head, method, least, &count);
+		if (bytes && chooses && sent) {
+			w->packing->left -= count * result_bytes;
+			bytes = choose(w, buffer, &header, &head, count, bytes, &method);
+			chooses = false;
+		}
 		pe_answer_send(w, m, buffer, bytes);
 		if (!bytes)
 			break;

@@ -183,9 +183,12 @@ static void sink_commit(void *context, const struct pe_peer *peer, uint8_t *data
 static enum pe_reason check_reply(struct harness *h, unsigned i, struct pe_wire_view *view)
 {
 	static uint8_t unpacked[PE_UNPACKED_BYTES_MAX];
+	static _Alignas(64) uint8_t zstd[1 << 18];
 	static struct pe_pack_scratch scratch;
 	const struct harness_reply *r = &h->replies[i];
 
+	if (!scratch.zstd_unpacks && pe_wire_zstd_bytes(false))
+		(void)pe_wire_zstd_start(&scratch, false, zstd, sizeof zstd);
 	if (!pe_wire_is_packed(r->data, r->bytes))
 		return pe_wire_check_reply(r->data, r->bytes, view);
 	HARNESS_CHECK(r->peer.trusted);
@@ -442,7 +445,10 @@ uint64_t harness_queue_extended(struct harness *h, unsigned space,
 	uint32_t extensions_bytes)
 {
 	uint8_t buffer[PE_WIRE_BYTES_MAX];
-	struct pe_wire_header header = harness_header(h, space, h->packed ? PE_FLAG_PACKED : 0);
+	struct pe_wire_header header = harness_header(h, space,
+		!h->packed      ? 0 :
+			h->zstd ? PE_FLAG_PACKED | PE_FLAG_ZSTD :
+				  PE_FLAG_PACKED);
 	uint32_t bytes = pe_wire_put_query_extended(
 		buffer, sizeof buffer, &header, queries, count, extensions, extensions_bytes);
 

@@ -57,6 +57,7 @@ struct harness {
 	uint32_t principal; // theirs
 	uint8_t network;    // 0, or they come from 198.51.network.1
 	bool packed;        // answers to the next queries may come packed
+	bool zstd;          // by Zstandard too
 
 	// The sender's own counts: what the engine's must agree with.
 	uint64_t sent_packets, sent_records, sent_queries;

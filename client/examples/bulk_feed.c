@@ -1,5 +1,5 @@
 // Moves so many entities around, so many times, as fast as the system takes it, with records that are made where they are sent
-// from: bulk_feed HOST PORT ENTITIES ROUNDS
+// from: bulk_feed URI ENTITIES ROUNDS
 #include <poll.h>
 #include <presence/bulk.h>
 #include <stdio.h>
@@ -52,11 +52,10 @@ static enum presence_result move_all(
 int main(int argc, char **argv)
 {
 	struct presence_options options = {
-		.host = argc > 1 ? argv[1] : NULL,
-		.port = argc > 2 ? (uint16_t)atoi(argv[2]) : 0,
+		.uri = argc > 1 ? argv[1] : NULL,
 	};
-	unsigned entities = argc > 3 ? (unsigned)atoi(argv[3]) : 1000;
-	unsigned rounds = argc > 4 ? (unsigned)atoi(argv[4]) : 10;
+	unsigned entities = argc > 2 ? (unsigned)atoi(argv[2]) : 1000;
+	unsigned rounds = argc > 3 ? (unsigned)atoi(argv[3]) : 10;
 	enum presence_result result = PRESENCE_OK;
 	struct presence_client *client;
 	char error[256];

@@ -1,5 +1,5 @@
 // Tells who comes into an area and who leaves it, until a signal, whatever becomes of the engine meanwhile:
-// follow_area HOST PORT X Y METRES
+// follow_area URI X Y METRES
 #include <presence/watch.h>
 #include <signal.h>
 #include <stdio.h>
@@ -36,13 +36,12 @@ static void tell(const struct presence_watch_event *event)
 int main(int argc, char **argv)
 {
 	struct presence_options options = {
-		.host = argc > 1 ? argv[1] : NULL,
-		.port = argc > 2 ? (uint16_t)atoi(argv[2]) : 0,
+		.uri = argc > 1 ? argv[1] : NULL,
 	};
 	struct presence_query area = {
 		.volume = PRESENCE_SPHERE,
-		.a = {argc > 3 ? atof(argv[3]) : 0, argc > 4 ? atof(argv[4]) : 0},
-		.radius_m = argc > 5 ? atof(argv[5]) : 50,
+		.a = {argc > 2 ? atof(argv[2]) : 0, argc > 3 ? atof(argv[3]) : 0},
+		.radius_m = argc > 4 ? atof(argv[4]) : 50,
 	};
 	struct presence_fence fence = {.id = 1, .query = &area};
 	struct presence_watch_options how = {.resubscribe = true};

@@ -1,4 +1,4 @@
-// Says where somebody is, and that they are busy, for a minute: publish HOST PORT X Y
+// Says where somebody is, and that they are busy, for a minute: publish URI X Y
 #include <presence/presence.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,11 +6,10 @@
 int main(int argc, char **argv)
 {
 	struct presence_options options = {
-		.host = argc > 1 ? argv[1] : NULL,
-		.port = argc > 2 ? (uint16_t)atoi(argv[2]) : 0,
+		.uri = argc > 1 ? argv[1] : NULL,
 	};
 	struct presence_update update = {
-		.position = {argc > 3 ? atof(argv[3]) : 0, argc > 4 ? atof(argv[4]) : 0},
+		.position = {argc > 2 ? atof(argv[2]) : 0, argc > 3 ? atof(argv[3]) : 0},
 		.sequence = 1,
 		.type = PRESENCE_MOBILE,
 		.state = PRESENCE_BUSY,

@@ -1,4 +1,4 @@
-// Lists who is within so many metres of a point, the nearest first: query HOST PORT X Y METRES
+// Lists who is within so many metres of a point, the nearest first: query URI X Y METRES
 #include <presence/presence.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,13 +6,12 @@
 int main(int argc, char **argv)
 {
 	struct presence_options options = {
-		.host = argc > 1 ? argv[1] : NULL,
-		.port = argc > 2 ? (uint16_t)atoi(argv[2]) : 0,
+		.uri = argc > 1 ? argv[1] : NULL,
 	};
 	struct presence_query query = {
 		.volume = PRESENCE_NEAREST,
-		.a = {argc > 3 ? atof(argv[3]) : 0, argc > 4 ? atof(argv[4]) : 0},
-		.radius_m = argc > 5 ? atof(argv[5]) : 50,
+		.a = {argc > 2 ? atof(argv[2]) : 0, argc > 3 ? atof(argv[3]) : 0},
+		.radius_m = argc > 4 ? atof(argv[4]) : 50,
 		.results_max = 100,
 	};
 	struct presence_client *client;

@@ -19,8 +19,8 @@
 #define PE_CLOCK_AHEAD_MS          2000u   // event times and incarnations further ahead are refused
 #define PE_PRECISION_MAX_M         1000.0f // bounds the walk of a point query
 #define PE_QUERY_RESULTS_MAX       4096    // results of one answer, all its parts together
-// of results that a worker packs in a turn: one answer of the most there may be, 0.25 ms
-#define PE_PACK_TURN_BYTES      262144
+// of results that a worker packs in a turn: one answer of the most there may be, and a part of it twice; 0.25 ms, by Zstandard half a millisecond
+#define PE_PACK_TURN_BYTES      278528
 #define PE_QUERY_NEAREST_MAX    1000    // the nearest that one query may ask for: kept in a heap
 #define PE_QUERY_CELLS_MAX      65536   // leaf cells one query may visit
 #define PE_QUERY_CANDIDATES_MAX 1048576 // positions one query may test

@@ -36,7 +36,7 @@ static const struct shape engine_shapes[256] = {
 	[PE_TYPE_DETAILED_UPDATE] = {FIXED(pe_wire_update_preamble), PE_DETAILED_RECORD_BYTES_MIN,
 		1, PE_DETAILED_COUNT_MAX, PE_FLAG_ACK, 0, PE_REPLY_ACK},
 	[PE_TYPE_SPATIAL_QUERY] = {HEADER_BYTES, sizeof(struct pe_wire_query), 1,
-		PE_QUERY_COUNT_MAX, PE_FLAG_PACKED, 0, PE_REPLY_ANSWER},
+		PE_QUERY_COUNT_MAX, PE_FLAG_PACKED | PE_FLAG_ZSTD, 0, PE_REPLY_ANSWER},
 	[PE_TYPE_EXPLAIN] = {FIXED(pe_wire_explain), sizeof(struct pe_wire_query), 1, 1, 0, 0,
 		PE_REPLY_EXPLANATION},
 	[PE_TYPE_ERASE] = {HEADER_BYTES, sizeof(struct pe_wire_erase), 1, 1, 0, 0, PE_REPLY_ERASED},
@@ -113,7 +113,8 @@ static enum pe_reason check_envelope(const uint8_t *data, uint32_t bytes,
 	if (!shape->count_max)
 		return PE_REASON_type_unknown;
 	if ((h->flags & (unsigned)~shape->flags) ||
-		(h->flags & shape->flags_needed) != shape->flags_needed)
+		(h->flags & shape->flags_needed) != shape->flags_needed ||
+		(h->flags & (PE_FLAG_PACKED | PE_FLAG_ZSTD)) == PE_FLAG_ZSTD)
 		return PE_REASON_header_flags;
 
 	// From here on a refusal may be told, if the message reaches as far as what the reply must name.

@@ -102,7 +102,8 @@ uint32_t pe_wire_put_query_extended(uint8_t *buffer, uint32_t size,
 {
 	uint32_t bytes;
 
-	if (!request_sound(header, PE_FLAG_PACKED, count, PE_QUERY_COUNT_MAX) ||
+	if (!request_sound(header, PE_FLAG_PACKED | PE_FLAG_ZSTD, count, PE_QUERY_COUNT_MAX) ||
+		(header->flags & (PE_FLAG_PACKED | PE_FLAG_ZSTD)) == PE_FLAG_ZSTD ||
 		pe_wire_extensions_bytes((const uint8_t *)queries, count) != extensions_bytes)
 		return 0;
 	size = size < PE_WIRE_BYTES_MAX ? size : PE_WIRE_BYTES_MAX;

@@ -41,10 +41,12 @@ enum pe_type {
 #define PE_FLAG_RESPONSE 0x0002u
 // query: parts of the answers may come packed; response: this one is (wire/pack.h)
 #define PE_FLAG_PACKED 0x0004u
+// query, beside PE_FLAG_PACKED: the block of a packed part may be of Zstandard
+#define PE_FLAG_ZSTD     0x0008u
 // what the engine says in a session, whatever the type: the client has not shown that it receives at the address which this answers.
 // The sealing sets it and takes it away (docs/sessions.md); no message is encoded or decoded with it
 #define PE_FLAG_UNPROVED 0x8000u
-#define PE_FLAGS_DEFINED (PE_FLAG_ACK | PE_FLAG_RESPONSE | PE_FLAG_PACKED)
+#define PE_FLAGS_DEFINED (PE_FLAG_ACK | PE_FLAG_RESPONSE | PE_FLAG_PACKED | PE_FLAG_ZSTD)
 
 struct pe_wire_header {
 	uint8_t version; // PE_WIRE_VERSION

@@ -9,10 +9,12 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "e2e"))
+import engine_process  # noqa: E402
 from engine_process import Engine, free_port  # noqa: E402
 
 YAML = """
@@ -26,7 +28,9 @@ PEOPLE_7 = "70656f70-6c65-0000-0000-000000000007"
 
 
 def run(program, port, *arguments, expect=0):
-    done = subprocess.run([program, "127.0.0.1", str(port), *map(str, arguments)], capture_output=True, text=True, timeout=60)
+    """port: or a URI."""
+    uri = port if isinstance(port, str) else f"udp://127.0.0.1:{port}"
+    done = subprocess.run([program, uri, *map(str, arguments)], capture_output=True, text=True, timeout=60)
     assert done.returncode == expect, (program, done)
     return done.stdout + done.stderr
 
@@ -40,7 +44,7 @@ def publish(port, *arguments):
 class Follow:
     def __init__(self, port, *arguments):
         self.lines = queue.Queue()
-        self.process = subprocess.Popen([FOLLOW, "127.0.0.1", str(port), *map(str, arguments)], stdout=subprocess.PIPE,
+        self.process = subprocess.Popen([FOLLOW, port if isinstance(port, str) else f"udp://127.0.0.1:{port}", *map(str, arguments)], stdout=subprocess.PIPE,
                                         stderr=subprocess.PIPE, text=True)
         self.reader = threading.Thread(target=lambda: [self.lines.put(line.strip()) for line in self.process.stdout], daemon=True)
         self.reader.start()
@@ -80,8 +84,36 @@ def test_nobody_there():
     assert "nobody listens there; start presenced" in told, told
     told = run(QUERY, free_port(), expect=1)
     assert "nobody listens there" in told, told
-    done = subprocess.run([PUBLISH, "no.such.host.invalid"], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1 and "cannot resolve no.such.host.invalid" in done.stderr and "getent" in done.stderr, done
+    told = run(PUBLISH, "udp://no.such.host.invalid", expect=1)
+    assert "cannot resolve no.such.host.invalid" in told and "getent" in told, told
+    told = run(PUBLISH, "127.0.0.1", expect=1)
+    assert "neither udp:// nor shm://" in told, told
+    told = run(PUBLISH, "shm:///no/such/socket", expect=1)
+    assert "/no/such/socket" in told, told
+
+
+def test_shared_memory():
+    """The same programs beside an engine whose memory they share."""
+    with tempfile.TemporaryDirectory(prefix="presence-ring-") as folder:
+        path = folder + "/presence.sock"
+        yaml = YAML + f"  - ring: {{path: {path}}}\n"
+        config = pathlib.Path(folder) / "ring.yaml"
+        config.write_text(yaml.replace("{port}", "10202"))
+        if engine_process.run("--config", str(config), "--check-config").returncode:
+            print("SKIP shared memory: this engine has no ring sources")
+            return
+        uri = "shm://" + path
+        with Engine(yaml) as engine:
+            follow = Follow(uri, 0, 0, 50)
+            follow.expect("SNAPSHOT_END")
+            assert run(PUBLISH, uri, 3, 4) in ("APPLIED\n", "ACCEPTED\n")
+            follow.expect("ENTER " + PEOPLE_7)
+            line = run(QUERY, uri, 0, 0, 50)
+            assert line.startswith(PEOPLE_7), line
+            follow.end()
+            told = run(BULK, uri, 1000, 5)
+            assert told.startswith("5000 updates in 315 packets"), told
+            engine.stop()
 
 
 def test_bulk_feed():

@@ -99,7 +99,7 @@ with tempfile.TemporaryDirectory(prefix="presence-install-") as name:
         assert "70656f70-6c65-0000-0000-00000000002a" in told, told
         print("ok presencectl")
         engine.stop()
-    told = place.sh("./meet $PORT", expect=1, PORT=str(engine.port))
+    told = place.sh("./meet udp://127.0.0.1:$PORT", expect=1, PORT=str(engine.port))
     assert "nobody listens there; start presenced" in told, told
     print("ok without an engine")
 

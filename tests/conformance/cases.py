@@ -6,7 +6,7 @@ import math
 import time
 import uuid
 
-from driver import TAKEN, Told, eventually
+from driver import TAKEN, Erased, Told, eventually
 
 
 class Publishing:
@@ -26,6 +26,17 @@ class Publishing:
             self.assertIn(self.d.withdraw(self.id(1)).status, TAKEN)
             self.assertEqual(self.found(("sphere", self.at(200), 1)), {})
             self.assertIn(self.d.withdraw(self.id(2)), [Told("refused", "unknown_entity"), Told("accepted")][:1 + self.several])
+
+    def test_erase(self):
+        """Gone, with what it said and what is remembered of it; and where another worker owns it, on its way."""
+        on_its_way = [Erased("accepted")][:self.several]
+        self.put(1, (1, 2), tags=["x"])
+        self.assertIn(self.d.erase(self.id(1)), [Erased("applied", "", frozenset({"record", "details"})), *on_its_way])
+        self.assertTrue(eventually(lambda: not self.found(("sphere", self.at(0), 10))))
+        self.assertIn(self.d.erase(self.id(1)), [Erased("applied", "", frozenset({"tombstone"})), *on_its_way])
+        self.assertIn(self.d.erase(self.id(2)), [Erased("refused", "unknown_entity"), *on_its_way])
+        self.assertIn(self.d.erase(self.id(1), "world"), [Erased("refused", "space_differs"), Erased("refused", "unknown_entity"), *on_its_way])
+        self.used.discard(1)
 
     def test_states(self):
         said = [("static", 0, "active", 0), ("mobile", 0, "inactive", 0), ("mobile", 0, "busy", 0), ("custom", 0, "away", 0), ("custom", 127, "custom", 255)]
@@ -355,7 +366,7 @@ class Case:
         told = self.d.publish(self.id(n), tuple(map(float, where)) if absolute else self.at(*where), **fields)
         self.taken(told)
         if told.status == "accepted":
-            time.sleep(0.01)  # on its way to another worker
+            time.sleep(0.04)  # on its way to another worker
 
     def found(self, volume, space="local", **options):
         found = self.d.query(volume, space, **options)

@@ -14,6 +14,8 @@ SPACES = {"local": LOCAL, "world": WORLD, "nowhere": NOWHERE}
 
 # What came of a request: status "applied", "accepted", "coalesced" or "refused" with the reason's name.
 Told = collections.namedtuple("Told", "status reason", defaults=("",))
+# What came of an erasure, and the names of the places that it went from.
+Erased = collections.namedtuple("Erased", "status reason where", defaults=("", frozenset()))
 # What was found: {id: Row} in the order of the answer, and cells [(centre, count, size)] where they were asked for.
 Found = collections.namedtuple("Found", "rows truncated cells reason", defaults=((), ""))
 Row = collections.namedtuple("Row", "position distance velocity type type_code state custom_state age_ms ttl_left_ms precision stale tags activity "
@@ -37,6 +39,10 @@ class Driver:
 
     def withdraw(self, entity_id, space="local"):
         """Told."""
+        raise NotImplementedError
+
+    def erase(self, entity_id, space="local"):
+        """Erased."""
         raise NotImplementedError
 
     def query(self, volume, space="local", *, filter=None, types=None, states=None, heights=None, origin=None, limit=0, three_d=False, ahead=None,

@@ -6,7 +6,7 @@ import subprocess
 import threading
 import time
 
-from driver import SPACES, Driver, Event, Found, Row, Told, Verdict
+from driver import SPACES, Driver, Erased, Event, Found, Row, Told, Verdict
 
 
 def place(position):
@@ -75,7 +75,7 @@ class CtlDriver(Driver):
 
     def ctl(self, space, *arguments):
         done = subprocess.run([*self.command, "-s", SPACES[space], *arguments], capture_output=True, text=True, timeout=200)
-        assert done.returncode in (0, 65), f"presencectl {arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
+        assert done.returncode in (0, 65, 77), f"presencectl {arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
         return json.loads(done.stdout)
 
     @staticmethod
@@ -106,6 +106,12 @@ class CtlDriver(Driver):
 
     def withdraw(self, entity_id, space="local"):
         return self.told(self.ctl(space, "withdraw", entity_id))
+
+    def erase(self, entity_id, space="local"):
+        answer = self.ctl(space, "erase", entity_id)
+        if "error" in answer:
+            return Erased("refused", answer["reason"])
+        return Erased(answer["status"].lower(), "", frozenset(answer["where"]))
 
     @staticmethod
     def said(volume, *, filter=None, types=None, states=None, heights=None, origin=None, limit=0, three_d=False, ahead=None, cells=None,

@@ -8,7 +8,7 @@ import uuid
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "client" / "python"))
 
 import spatio_presence as sp  # noqa: E402
-from driver import SPACES, Driver, Event, Found, Row, Told, Verdict  # noqa: E402
+from driver import SPACES, Driver, Erased, Event, Found, Row, Told, Verdict  # noqa: E402
 
 
 def bounds(volume):
@@ -87,6 +87,13 @@ class PythonDriver(Driver):
 
     def withdraw(self, entity_id, space="local"):
         return self.told(self.next_of(space).withdraw_presence(uuid.UUID(entity_id)))
+
+    def erase(self, entity_id, space="local"):
+        try:
+            told = self.run(self.node(space).erase_presence(uuid.UUID(entity_id)))
+        except sp.Refused as fault:
+            return Erased("refused", fault.reason_name)
+        return Erased(told.status, "", frozenset({"WAITING": "waiting state"}.get(p.name, p.name.lower()) for p in sp.ErasedPlace if p in told.where))
 
     @staticmethod
     def said(volume, *, filter=None, types=None, states=None, heights=None, origin=None, limit=0, three_d=False, ahead=None, cells=None,

@@ -382,12 +382,17 @@ static void unpack(const uint8_t *data, uint32_t bytes)
 {
 	static uint8_t plain[PE_UNPACKED_BYTES_MAX], again[PE_UNPACKED_BYTES_MAX];
 	static struct pe_pack_scratch scratch;
+	static _Alignas(64) uint8_t packs[1 << 18], unpacks[1 << 18];
 	uint8_t message[PE_WIRE_BYTES_MAX];
 	struct pe_wire_view view, second;
 	struct pe_wire_answer answer;
 	const uint8_t *results;
 	uint32_t offset = 0;
 
+	if (pe_wire_zstd_bytes(true) && !scratch.zstd_packs) {
+		EXPECT(pe_wire_zstd_start(&scratch, true, packs, sizeof packs));
+		EXPECT(pe_wire_zstd_start(&scratch, false, unpacks, sizeof unpacks));
+	}
 	if (!pe_wire_is_packed(data, bytes) ||
 		pe_wire_unpack(data, bytes, plain, &view, &scratch) != PE_REASON_none)
 		return;
@@ -395,7 +400,7 @@ static void unpack(const uint8_t *data, uint32_t bytes)
 	EXPECT(offset == view.records_bytes &&
 		results + offset - sizeof answer <= plain + sizeof plain);
 	bytes = pe_wire_put_packed(message, sizeof message, &view.header, &answer, results,
-		answer.result_count, &scratch);
+		answer.result_count, data[128], &scratch);
 	// Another packer may have made less of it.
 	if (!bytes)
 		return;
@@ -568,7 +573,8 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t size_max, unsi
 	memset(h.tag, 0, sizeof h.tag);
 	if (h.flags == PE_FLAG_PACKED) {
 		const struct pe_wire_packed packed = {
-			.method = PE_PACKED_LZ4, .packed_bytes = (uint16_t)(size - 136)};
+			.method = seed & 0x40000 ? PE_PACKED_ZSTD : PE_PACKED_LZ4,
+			.packed_bytes = (uint16_t)(size - 136)};
 
 		h.count = 1;
 		memcpy(data + 128, &packed, sizeof packed);

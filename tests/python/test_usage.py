@@ -136,6 +136,47 @@ class Usage(unittest.IsolatedAsyncioTestCase):
             for e in (ship, crane, shop, shut):
                 await node.withdraw_presence(e)
 
+    async def test_erase(self):
+        async with self.node() as node:
+            e = PresenceEntity(spatial_address=SpatialAddress((7000.0, 0.0)), metadata={"crew": 3})
+            with self.assertRaises(errors.StateConflict) as fault:
+                await node.erase_presence(e)
+            self.assertEqual((fault.exception.reason_name, fault.exception.entity_id), ("unknown_entity", e.entity_id))
+            await node.broadcast_presence(e, ttl=60)
+            told = await node.erase_presence(e)
+            self.assertEqual((told.entity_id, told.status, told.where, told.repeated),
+                             (e.entity_id, "applied", ErasedPlace.RECORD | ErasedPlace.DETAILS, False))
+            self.assertEqual(len(await node.query_presence(PresenceQuery(Sphere((7000, 0), 50)))), 0)
+            self.assertEqual((await node.erase_presence(e.entity_id)).where, ErasedPlace.TOMBSTONE)
+            # What is under way of lives up to that one brings it back no more; a later life does.
+            await node.erase_presence(e, incarnation=node.incarnation)
+            node._record -= 1
+            with self.assertRaises(errors.VersionConflict):
+                await node.broadcast_presence(e)
+            with self.assertRaises(errors.InvalidState):
+                await node.erase_presence(e, incarnation=int(time.time()) + 3600)
+            for wrong in (uuid.UUID(int=0),):
+                with self.assertRaises(ValueError):
+                    await node.erase_presence(wrong)
+            with self.assertRaises(ValueError):
+                await node.erase_presence(e, incarnation=1 << 32)
+
+    async def test_visibility(self):
+        """Who is shown it, and how exactly, by the entity's own word."""
+        async with self.node() as node:
+            e = PresenceEntity(spatial_address=SpatialAddress((9003.0, 4.0)), broadcast_config=BroadcastConfig(precision=PrecisionLevel.METERS_10))
+            await node.broadcast_presence(e, ttl=60)
+            found, = await node.query_presence(PresenceQuery(Sphere((9000, 0), 50)))
+            self.assertNotEqual(found.position[:2], (9003.0, 4.0))
+            self.assertTrue(all(abs(a - b) <= 5 for a, b in zip(found.position, (9003.0, 4.0))), found)
+            e.visibility = VisibilityLevel.HIDDEN
+            await node.broadcast_presence(e)
+            self.assertEqual(len(await node.query_presence(PresenceQuery(Sphere((9000, 0), 50)))), 0)
+            e.visibility = VisibilityLevel.RESTRICTED  # no policy says to whom
+            with self.assertRaises(Refused) as fault:
+                await node.broadcast_presence(e)
+            self.assertEqual(fault.exception.reason_name, "visibility")
+
     async def test_scope(self):
         async with self.node(position=(-7000, 0)) as node:
             scope = SpatialScope(Sphere((-7000, 0, 0), 100), resolution=10, max_propagation=3)
@@ -364,7 +405,7 @@ class Usage(unittest.IsolatedAsyncioTestCase):
             out = io.StringIO()
             example = runpy.run_path(str(ROOT / "client" / "python" / "examples" / "ships_near.py"))
             with contextlib.redirect_stdout(out):
-                await example["main"](["--port", str(self.engine.port), "60.1675", "24.9625", "2000"])
+                await example["main"](["--uri", f"udp://127.0.0.1:{self.engine.port}", "60.1675", "24.9625", "2000"])
             self.assertIn("mmsi:999999999 ", out.getvalue())
             self.assertIn("5.0 m/s", out.getvalue())
             await node.withdraw_presence(ship)
@@ -380,7 +421,7 @@ class Usage(unittest.IsolatedAsyncioTestCase):
             out = io.StringIO()
             for _ in range(100):
                 with contextlib.redirect_stdout(out):
-                    await example["main"](["--port", str(self.engine.port), "60.0", "24.9", "50000"])
+                    await example["main"](["--uri", f"udp://127.0.0.1:{self.engine.port}", "60.0", "24.9", "50000"])
                 if "mmsi:" in out.getvalue():
                     break
                 await asyncio.sleep(0.1)

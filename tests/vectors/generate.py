@@ -83,6 +83,7 @@ TYPES = {"PING": 0x03, "PONG": 0x04, "SPATIAL_UPDATE": 0x10, "SPATIAL_QUERY": 0x
          "REGION_SUBSCRIBE": 0x14, "WITHDRAW": 0x15, "NOTICE": 0x16, "DETAILED_UPDATE": 0x18, "EXPLAIN": 0x17, "EXPLANATION": 0x17, "ERASE": 0x19, "ERASED": 0x1A, "STATE_REQUEST": 0x21, "STATE_RESPONSE": 0x22}
 ACK_FLAG, RESPONSE_FLAG = 1, 2
 PACKED_FLAG = 4
+ZSTD_FLAG = 8
 PREAMBLES = {"SPATIAL_UPDATE": UPDATE_PREAMBLE, "WITHDRAW": UPDATE_PREAMBLE, "DETAILED_UPDATE": UPDATE_PREAMBLE, "STATE_RESPONSE": STATE_PREAMBLE,
              "EXPLAIN": EXPLAIN_PREAMBLE, "REGION_SUBSCRIBE": SUBSCRIBE, "NOTICE": NOTICE}
 ACK_PREAMBLES = {"REGION_SUBSCRIBE": SUBSCRIBED}
@@ -349,6 +350,7 @@ for name, about, header, records, space in query_examples:
 found = dict(entity_id=ID[1], position=[60.1675, 24.9625, 0.0], age=1203, distance=0.0, velocity=[3.5, -1.25, 0.0], precision=10.0,
              ttl_left=91, state=0x08, entity_type=1, position_confidence=255)
 sound("query", "query-packed", "answers may come packed", "SPATIAL_QUERY", dict(HEAD, flags=PACKED_FLAG), {}, [dict(area)])
+sound("query", "query-packed-zstd", "by Zstandard too", "SPATIAL_QUERY", dict(HEAD, flags=PACKED_FLAG | ZSTD_FLAG), {}, [dict(area)])
 response_examples = [
     ("example-response", "one answer with one result", [dict(query_id=1, flags=1, request_sequence=42, stream_id=7, results=[found])]),
     ("response-empty", "nothing found", [dict(query_id=9, flags=1, request_sequence=42, stream_id=7, results=[])]),
@@ -421,19 +423,41 @@ def lz4_block(plain):
     return bytes(out)
 
 
-def packed(data, result_bytes):
+def zstd_frame(plain):
+    """A Zstandard frame by RFC 8878, of the plainest kind: bytes that repeat, and bytes as they are. It is one segment and says its size."""
+    n = len(plain)
+    head = b"\x20" + struct.pack("<B", n) if n < 256 else b"\x60" + struct.pack("<H", n - 256)
+    blocks, at, begin = [], 0, 0
+    while at < n:
+        end = at
+        while end < n and plain[end] == plain[at]:
+            end += 1
+        if end - at > 6:  # what a block of its own and the next one's head take
+            if at > begin:
+                blocks.append((0, at - begin, plain[begin:at]))
+            blocks.append((1, end - at, plain[at:at + 1]))
+            begin = end
+        at = end
+    if n > begin:
+        blocks.append((0, n - begin, plain[begin:]))
+    return struct.pack("<I", 0xFD2FB528) + head + b"".join(
+        struct.pack("<I", (i == len(blocks) - 1) | kind << 1 | size << 3)[:3] + content for i, (kind, size, content) in enumerate(blocks))
+
+
+def packed(data, result_bytes, method=1):
     """The message of one answer, packed."""
     results = data[128:]
     n = len(results) // result_bytes
     lanes = b"".join(results[b::result_bytes] for b in range(result_bytes))
     assert len(lanes) == n * result_bytes
-    block = lz4_block(lanes)
-    return data[:2] + struct.pack("<H", PACKED_FLAG) + data[4:128] + struct.pack("<BBHI", 1, 0, len(block), 0) + block
+    block = (lz4_block if method == 1 else zstd_frame)(lanes)
+    assert 136 + len(block) <= 1452
+    return data[:2] + struct.pack("<H", PACKED_FLAG) + data[4:128] + struct.pack("<BBHI", method, 0, len(block), 0) + block
 
 
-def packed_vector(name, about, answer, result_bytes):
+def packed_vector(name, about, answer, result_bytes, method=1):
     data, _ = message("SPATIAL_RESPONSE", REPLY, {}, [answer])
-    vector("packed", name, about, "packed", packed(data, result_bytes), plain=data.hex())
+    vector("packed", name, about, "packed", packed(data, result_bytes, method), plain=data.hex())
 
 
 def packed_answer(results, flags=0):
@@ -454,11 +478,13 @@ def packed_broken(name, about, reason, *changes, cut=None, add=b""):
     data = bytearray(packed_sound)
     for offset, code, value in changes:
         struct.pack_into("<" + code, data, offset, value)
-    vector("packed", "packed-whole: " + name, about, "packed", bytes(data[:cut]) + add, reason)
+    vector("packed", ("packed-zstd-whole: " if name.startswith("zstd-") else "packed-whole: ") + name.removeprefix("zstd-"), about, "packed",
+           bytes(data[:cut]) + add, reason)
 
 
 packed_broken("method-0", "", "body_reserved", (128, "B", 0))
-packed_broken("method-2", "not defined", "body_reserved", (128, "B", 2))
+packed_broken("method-2", "a block of LZ4 is no frame of Zstandard", "length", (128, "B", 2))
+packed_broken("method-3", "not defined", "body_reserved", (128, "B", 3))
 packed_broken("reserved-129", "", "body_reserved", (129, "B", 1))
 packed_broken("reserved-132", "", "body_reserved", (132, "I", 1 << 31))
 packed_broken("detailed", "results of so many lengths are not packed", "body_reserved", (86, "H", 32))
@@ -473,6 +499,34 @@ packed_broken("cut-head", "", "length", cut=135)
 packed_broken("two-answers", "", "length", (32, "H", 2))
 packed_broken("session", "", "session", (24, "Q", 1))
 packed_broken("refused-with-results", "the unpacked answer is checked as a plain one", "body_reserved", (84, "B", 2))
+
+packed_vector("packed-zstd-whole", "30 whole results by Zstandard", packed_answer(packed_results[:30]), 64, 2)
+packed_sound = bytes.fromhex(FILES["packed"][-1]["bytes"])
+packed_vector("packed-zstd-short", "40 SHORT ones by Zstandard",
+              packed_answer([dict(entity_id=ID[i % 63 + 1], position=[float(i), 2.0, 3.0]) for i in range(40)], 8), 40, 2)
+packed_vector("packed-zstd-cells", "CELLS by Zstandard",
+              packed_answer([dict(centre=[64.0 * i, 32.0, 0.0], count=1 + i, size=64.0, height=1024.0) for i in range(50)], 16), 48, 2)
+packed_vector("packed-zstd-one", "one result by Zstandard", packed_answer(packed_results[:1]), 64, 2)
+FRAME = packed_sound[136:]
+
+
+def zstd_broken(name, about, frame, *changes):
+    packed_broken("zstd-" + name, about, "length", (130, "H", len(frame)), *changes, cut=136, add=frame)
+
+
+zstd_broken("method-1", "a frame of Zstandard is no block of LZ4", FRAME, (128, "B", 1))
+zstd_broken("cut", "packed_bytes says so", FRAME[:-9])
+zstd_broken("byte-more", "behind the frame", FRAME + b"\0")
+zstd_broken("magic", "another format", b"\x27" + FRAME[1:])
+zstd_broken("skippable", "a frame to be skipped before it", struct.pack("<II", 0x184D2A50, 4) + bytes(4) + FRAME)
+zstd_broken("twice", "a second frame", FRAME + FRAME)
+zstd_broken("more", "the frame says more than the results take", FRAME[:5] + struct.pack("<H", 30 * 64 - 256 + 1) + FRAME[7:])
+zstd_broken("huge", "the frame says 64 KiB more", FRAME[:4] + b"\xa0" + struct.pack("<I", 30 * 64 + 65536) + FRAME[7:])
+zstd_broken("unsaid", "the frame does not say how much is in it", FRAME[:4] + b"\0\x38" + FRAME[7:])
+zstd_broken("dictionary", "the frame asks for a dictionary", FRAME[:4] + b"\x61\x07" + FRAME[5:])
+zstd_broken("block-kind", "a block of a kind that is not defined", FRAME[:7] + bytes([FRAME[7] | 6]) + FRAME[8:])
+packed_broken("zstd-more-results", "than are in the frame", "length", (102, "H", 31))
+packed_broken("zstd-fewer-results", "", "length", (102, "H", 29))
 
 ack_head = dict(REPLY, flags=RESPONSE_FLAG)
 ack_pre = dict(broadcast_id=BROADCAST, request_sequence=42)
@@ -578,7 +632,7 @@ for base, v in sorted(BY_NAME.items()):
     broken(base, "version-0", "", "version", (0, "B", 0))
     broken(base, "version-2", "", "version", (0, "B", 2))
     broken(base, "type-connect", "", "type_unknown", (1, "B", 0x00))
-    broken(base, "flag-undefined", "", "header_flags", (2, "H", struct.unpack_from("<H", data, 2)[0] | 8))
+    broken(base, "flag-undefined", "", "header_flags", (2, "H", struct.unpack_from("<H", data, 2)[0] | (16 if data[1] == 0x11 else 8)))
     broken(base, "reserved-34", "", "header_reserved", (34, "H", 0x8000))
     broken(base, "reserved-36", "", "header_reserved", (36, "I", 1))
     broken(base, "reserved-56", "", "header_reserved", (56, "Q", 1 << 63))
@@ -590,6 +644,7 @@ for base, v in sorted(BY_NAME.items()):
         broken(base, "count-0", "", "count", (32, "H", 0))
 broken("example-update", "is-response", "an acknowledgement sent to an engine", "header_flags", (2, "H", 2))
 broken("example-query", "ack-on-query", "a flag of another type", "header_flags", (2, "H", 1))
+broken("example-query", "zstd-alone", "ZSTD without PACKED", "header_flags", (2, "H", ZSTD_FLAG))
 broken("example-ack", "without-response", "an update sent to a client", "header_flags", (2, "H", 0))
 broken("update-full", "count-17", "", "count", (32, "H", 17), add=bytes(80))
 broken("withdraw-full", "count-49", "", "count", (32, "H", 49), add=bytes(24))

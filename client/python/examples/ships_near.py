@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Prints the ships near a point, once or as they come and go. With scripts/demo running beside it there are ships near Helsinki.
 
-    PYTHONPATH=client/python client/python/examples/ships_near.py [--port N] [--watch SECONDS] [LATITUDE LONGITUDE [METERS]]
+    PYTHONPATH=client/python client/python/examples/ships_near.py [--uri URI] [--watch SECONDS] [LATITUDE LONGITUDE [METERS]]
 """
 import argparse
 import asyncio
 import math
 import sys
 
-from spatio_presence import WORLD, EntityFilter, EntityType, EventKind, Node, PresenceQuery, Sphere, SubscriptionConfig
+from spatio_presence import WORLD, EntityFilter, EntityType, EventKind, PresenceQuery, Sphere, SubscriptionConfig, connect
 
 
 def name(entity_id):
@@ -25,14 +25,15 @@ def line(ship):
 
 async def main(arguments):
     parser = argparse.ArgumentParser(description="Prints the ships near a point.")
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=10202)
+    parser.add_argument("--uri", default="udp://127.0.0.1", help="udp://host:port, or shm:///path")
+    parser.add_argument("--key", help="speak in a session: the file with one's secret key")
+    parser.add_argument("--engine-key", help="and the engine's public key")
     parser.add_argument("--watch", type=float, metavar="SECONDS", help="then tell who comes and goes")
     parser.add_argument("place", type=float, nargs="*", default=[60.0, 24.9, 20000], help="latitude, longitude and radius")
     options = parser.parse_args(arguments)
     latitude, longitude, radius = (*options.place, 20000)[:3]
 
-    async with Node(options.host, options.port, space=WORLD, position=(latitude, longitude)) as node:
+    async with await connect(options.uri, space=WORLD, position=(latitude, longitude), key=options.key, engine_key=options.engine_key) as node:
         near = PresenceQuery(Sphere(node.position, radius), EntityFilter(types=[EntityType.MOBILE]))
         for ship in sorted(await node.query_presence(near), key=lambda s: s.distance):
             print(line(ship))

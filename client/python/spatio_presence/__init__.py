@@ -1,4 +1,5 @@
-"""Presence on the Spatio Protocol (RFC-102): who is where, and who is near, asked of a presence engine. Pure Python, asyncio.
+"""Presence on the Spatio Protocol (RFC-102): who is where, and who is near, asked of a presence engine. Pure Python, asyncio; sessions by
+libpresence: `await connect("udp://host:port", key="alice.key", engine_key="…")`.
 
     import asyncio
     from spatio_presence import *
@@ -11,11 +12,13 @@
 
     asyncio.run(main())
 """
+from .connecting import connect
 from .entities import (LOCAL, WORLD, ActivityState, BroadcastConfig, CoordinateSystem, EntityType, PowerMode, PrecisionLevel,
                        PresenceContext, PresenceEntity, PresenceStatus, Schedule, Space, SpatialAddress, SpatialScope, VisibilityLevel, numbered)
-from .errors import Code, Incomplete, NoAnswer, NodeClosed, PresenceError, Refused
+from .errors import Code, Incomplete, NoAnswer, NodeClosed, NoSession, PresenceError, Refused
 from .filters import EntityFilter, Filter, FilterError
-from .node import Acknowledgement, Node, Traffic
+from .library import SessionLevel, LibraryTransport
+from .node import Acknowledgement, ErasedPlace, Erasure, Node, Traffic
 from .queries import (Cause, Cell, Details, Explanation, FoundEntity, PresenceQuery, PresenceResults, Priority, QueryResolution,
                       SubscriptionConfig, TimeWindow)
 from .rings import RingTransport
@@ -27,9 +30,11 @@ from .watch import EndCause, EventKind, Fence, LeaveCause, PresenceEvent, Watch
 __version__ = "0.1.0"
 __all__ = [
     "LOCAL", "REMOVED", "WORLD", "Acknowledgement", "ActivityState", "BoundingVolume", "Box", "BroadcastConfig", "Cause", "Cell", "Code",
-    "CoordinateSystem", "Details", "EndCause", "EntityFilter", "EntityType", "EventKind", "Explanation", "Fence", "Filter", "FilterError",
-    "FoundEntity", "Frustum", "Incomplete", "LeaveCause", "Nearest", "NoAnswer", "Node", "NodeClosed", "OrientedBox", "Point", "Polygon",
-    "PowerMode", "PrecisionLevel", "PresenceContext", "PresenceEntity", "PresenceError", "PresenceEvent", "PresenceQuery",
-    "PresenceResults", "PresenceStatus", "Priority", "QueryResolution", "Refused", "RingTransport", "Schedule", "Space", "SpatialAddress", "SpatialScope", "Sphere",
-    "SubscriptionConfig", "TimeWindow", "Traffic", "Transport", "UdpTransport", "Value", "VisibilityLevel", "Watch", "heading", "numbered",
+    "CoordinateSystem", "Details", "EndCause", "EntityFilter", "EntityType", "ErasedPlace", "Erasure", "EventKind", "Explanation",
+    "Fence", "Filter", "FilterError", "FoundEntity", "Frustum", "Incomplete", "LeaveCause", "LibraryTransport", "Nearest", "NoAnswer",
+    "NoSession", "Node", "NodeClosed", "OrientedBox", "Point", "Polygon", "PowerMode", "PrecisionLevel", "PresenceContext",
+    "PresenceEntity", "PresenceError", "PresenceEvent", "PresenceQuery", "PresenceResults", "PresenceStatus", "Priority",
+    "QueryResolution", "Refused", "RingTransport", "Schedule", "SessionLevel", "Space", "SpatialAddress", "SpatialScope", "Sphere",
+    "SubscriptionConfig", "TimeWindow", "Traffic", "Transport", "UdpTransport", "Value", "VisibilityLevel", "Watch", "connect", "heading",
+    "numbered",
 ]

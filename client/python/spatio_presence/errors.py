@@ -62,6 +62,13 @@ class NoAnswer(PresenceError, TimeoutError):
     code: Final = Code.TIMEOUT
 
 
+class NoSession(PresenceError, ConnectionError):
+    """An engine opened no session. It is not there, or has another key than was said, or does not have this one in its keyring, or another
+    pre-shared key with it: it is silent in each case, so that nobody learns which."""
+
+    code: Final = Code.CONNECTION_FAILED
+
+
 class Incomplete(NoAnswer):
     """Some parts of an answer came, and not all, in each attempt."""
 

@@ -11,6 +11,7 @@ A node belongs to one event loop.
 from __future__ import annotations
 
 import asyncio
+import enum
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -54,6 +55,29 @@ class Acknowledgement:
         return f"<Acknowledgement of {self.entity_id}: {self.status}>"
 
 
+class ErasedPlace(enum.IntFlag):
+    """From where an entity went when it was erased."""
+
+    RECORD = 1  # it was there
+    TOMBSTONE = 2  # it was gone, but remembered
+    DETAILS = 4  # what it said beside its state
+    WAITING = 8  # a newer state that was held back or waited
+    FENCES = 16  # it was inside of fences
+    FRAMES = 32  # it was in another entity's frame, or others in its own
+    QUARANTINE = 64  # a jump that was not believed
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """That an entity was erased. status: "applied", or "accepted": its owner on the engine does it, and tells nobody from where. repeated: an answer
+    was lost, so that an earlier sending may have done it."""
+
+    entity_id: UUID
+    status: str
+    where: ErasedPlace = ErasedPlace(0)
+    repeated: bool = False
+
+
 @dataclass(slots=True)
 class Traffic:
     """What a node has counted since it was opened."""
@@ -92,6 +116,8 @@ class Node:
         self.incarnation = int(time.time()) if incarnation is None else incarnation
         self.traffic = Traffic()
         self.transport: Transport = transport if transport is not None else UdpTransport(host, port)
+        # A transport that unpacks answers says how long they may be.
+        self._bytes_max: int = getattr(self.transport, "bytes_max", wire.BYTES_MAX)
         self.stream_id = int.from_bytes(os.urandom(4), "little")
         self._key = os.urandom(8)
         self._message = 0  # number of the last message
@@ -133,7 +159,7 @@ class Node:
     def _received(self, data: bytes) -> None:
         self.traffic.received += 1
         try:
-            reply = replies.decode(data)
+            reply = replies.decode(data, self._bytes_max)
         except Malformed:
             self.traffic.malformed += 1
             return
@@ -292,6 +318,32 @@ class Node:
         if isinstance(told[0], Refused):
             raise told[0]
         return told[0]
+
+    async def erase_presence(self, presence: PresenceEntity | UUID, *, incarnation: int = 0) -> Erasure:
+        """Takes an entity away for good, with what the engine remembers of it: for its owner, an administrator, or a trusted source in an open space.
+        incarnation: lives up to that one cannot bring it back by what is still under way; 0: the one that is known."""
+        entity_id = presence if isinstance(presence, UUID) else presence.entity_id
+        if entity_id.int == 0:
+            raise ValueError("the nil id names no entity")
+        body, taken = wire.erase_body(entity_id.bytes, incarnation), list[replies.Erased]()
+
+        def build() -> tuple[int, bytes]:
+            header = self.header(wire.ERASE, 1)
+            return header.sequence, wire.message(header, body)
+
+        def take(reply: Reply) -> bool:
+            if not isinstance(reply, replies.Erased) or taken or reply.entity_id != entity_id.bytes:
+                return False
+            taken.append(reply)
+            pending.finish()
+            return True
+
+        pending = _Pending(wire.ERASE, take)
+        attempts = await self.exchange(build, pending)
+        told = taken[0]
+        if told.code:
+            raise refused(told.code, told.reason, entity_id=entity_id, dropped=told.status == replies.DROPPED)
+        return Erasure(entity_id, ("applied", "accepted")[told.status], ErasedPlace(told.where), attempts > 1)
 
     async def _tell(self, kind: int, records: Sequence[bytes], ids: Sequence[UUID], sequences: Sequence[int],
                     now_ms: int) -> list[Acknowledgement | Refused]:
@@ -459,7 +511,7 @@ class Node:
 def _asked(reply: Reply) -> int:
     """The type of the request that a reply answers."""
     kind = reply.header.type
-    return {wire.PONG: wire.PING, wire.STATE_RESPONSE: wire.STATE_REQUEST}.get(kind, kind)
+    return {wire.PONG: wire.PING, wire.STATE_RESPONSE: wire.STATE_REQUEST, wire.ERASED: wire.ERASE}.get(kind, kind)
 
 
 def _add_cell(cells: dict[tuple[float, ...], Cell], cell: Cell) -> None:
@@ -519,4 +571,4 @@ class _Gathering:
             self.truncated, self.cursor = bool(answer.flags & replies.TRUNCATED), answer.cursor
 
 
-__all__ = ["Acknowledgement", "Node", "Traffic"]
+__all__ = ["Acknowledgement", "ErasedPlace", "Erasure", "Node", "Traffic"]

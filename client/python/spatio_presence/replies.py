@@ -1,7 +1,7 @@
 """Messages from an engine, checked to their last byte before anything of them is used: docs/protocol.md.
 
 `decode` gives one of the classes here, or raises `Malformed` with the name of the fault as the protocol's table has it. A message is
-at most 1452 bytes, so that what comes of one is bounded by itself.
+at most 1452 bytes, or 16,512 where it came packed, so that what comes of one is bounded by itself.
 """
 from __future__ import annotations
 
@@ -38,10 +38,11 @@ _EXPLANATION = struct.Struct("<QIIBBBBI16s3d5dfiIIIHBB")
 _STATE = struct.Struct("<HHHBBQ")
 _COUNTER = struct.Struct("<HHIQ")
 _SUBSCRIBED = struct.Struct("<IIBBBBHHIIQIIQ")
+_ERASED = struct.Struct("<16sQIBBBB")
 _NOTICE = struct.Struct("<IIQQQ")
 _EVENT = struct.Struct("<IBBHQ")
-assert [s.size for s in (_ACK, _ACK_RECORD, _ANSWER, _RESULT, _SHORT, _CELL, _EXPLANATION, _STATE, _COUNTER, _SUBSCRIBED, _NOTICE,
-                         _EVENT)] == [32, 16, 48, 64, 40, 48, 128, 16, 16, 48, 32, 16]
+assert [s.size for s in (_ACK, _ACK_RECORD, _ANSWER, _RESULT, _SHORT, _CELL, _EXPLANATION, _STATE, _COUNTER, _SUBSCRIBED, _ERASED,
+                         _NOTICE, _EVENT)] == [32, 16, 48, 64, 40, 48, 128, 16, 16, 48, 32, 32, 16]
 
 
 class Malformed(Exception):
@@ -203,7 +204,17 @@ class Notice(NamedTuple):
     events: Sequence[Event]
 
 
-Reply = Union[Ack, Response, Explanation, Pong, State, Subscribed, Notice]
+class Erased(NamedTuple):
+    header: Header
+    entity_id: bytes
+    request_sequence: int
+    where: int
+    status: int
+    code: int
+    reason: int
+
+
+Reply = Union[Ack, Response, Explanation, Pong, State, Subscribed, Notice, Erased]
 
 # By type: (bytes before the records, bytes of a record, count from, count to, flags that must be set)
 _SHAPES: Final = {
@@ -216,10 +227,11 @@ _SHAPES: Final = {
     wire.SUBSCRIBE: (128, 0, 0, 1, wire.FLAG_RESPONSE),
     wire.NOTICE: (112, 80, 1, 16, 0),
     wire.STATE_RESPONSE: (96, 16, 0, 84, 0),
+    wire.ERASED: (80, 32, 1, 1, 0),
 }
 
 
-def _header(data: bytes) -> Header:
+def _header(data: bytes, bytes_max: int) -> Header:
     if len(data) < 80:
         raise Malformed("short_header")
     version, kind, flags, stream, sequence, timestamp, session, count, r0, r1, space, r2, tag = wire.HEADER.unpack_from(data)
@@ -236,7 +248,7 @@ def _header(data: bytes) -> Header:
     if not least <= count <= most:
         raise Malformed("count")
     legal = fixed + count * record
-    if len(data) < legal or len(data) > (wire.BYTES_MAX if kind == wire.RESPONSE else legal):
+    if len(data) < legal or len(data) > (bytes_max if kind == wire.RESPONSE else legal):
         raise Malformed("length")
     if session:
         raise Malformed("session")
@@ -245,8 +257,9 @@ def _header(data: bytes) -> Header:
     return Header(kind, flags, stream, sequence, timestamp, session, count, space)
 
 
-def decode(data: bytes) -> Reply:
-    header = _header(data)
+def decode(data: bytes, bytes_max: int = wire.BYTES_MAX) -> Reply:
+    """bytes_max: of an answer, where a transport hands on what came packed."""
+    header = _header(data, bytes_max)
     kind = header.type
     if kind == wire.RESPONSE:
         return Response(header, _answers(data, header.items))
@@ -260,6 +273,8 @@ def decode(data: bytes) -> Reply:
         return _explanation(data, header)
     if kind == wire.STATE_RESPONSE:
         return _state(data, header)
+    if kind == wire.ERASED:
+        return _erased(data, header)
     return Pong(header, data[80:])
 
 
@@ -462,6 +477,17 @@ def _explanation(data: bytes, header: Header) -> Explanation:
         raise Malformed("coordinates")
     return Explanation(header, request, query_id, code, reason, verdict, first, causes, entity, (x, y, z), distance, edge, beyond, asker,
                        held, radius, age, ttl, held_ms, due, step, state, kind)
+
+
+def _erased(data: bytes, header: Header) -> Erased:
+    entity, request, where, status, code, reason, reserved = _ERASED.unpack_from(data, 80)
+    if reserved or where & ~0x7F:
+        raise Malformed("record_reserved")
+    told = status in (REFUSED, DROPPED)
+    if status not in (APPLIED, ACCEPTED, REFUSED, DROPPED) or told != (reason != 0) or told != (code != 0) or \
+            (status == APPLIED) != (where != 0):
+        raise Malformed("state")
+    return Erased(header, entity, request, where, status, code, reason)
 
 
 def _state(data: bytes, header: Header) -> State:

@@ -1,4 +1,5 @@
-"""How messages come to an engine and back. A node needs no more of a transport than this protocol class says; `UdpTransport` is the one that there is."""
+"""How messages come to an engine and back. A node needs no more of a transport than this protocol class says; `UdpTransport` is the plainest one. One that
+unpacks what came packed says in an attribute `bytes_max` how long a message may be that it hands on."""
 from __future__ import annotations
 
 import asyncio

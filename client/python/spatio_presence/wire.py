@@ -11,10 +11,11 @@ from typing import Final, NamedTuple
 PORT: Final = 10202
 VERSION: Final = 1
 BYTES_MAX: Final = 1452  # of a message
+UNPACKED_MAX: Final = 16384 + 128  # of an answer that came packed and is not any more
 NIL: Final = bytes(16)
 
 PING, PONG, UPDATE, QUERY, RESPONSE = 0x03, 0x04, 0x10, 0x11, 0x12
-SUBSCRIBE, WITHDRAW, NOTICE, EXPLAIN, DETAILED = 0x14, 0x15, 0x16, 0x17, 0x18
+SUBSCRIBE, WITHDRAW, NOTICE, EXPLAIN, DETAILED, ERASE, ERASED = 0x14, 0x15, 0x16, 0x17, 0x18, 0x19, 0x1A
 STATE_REQUEST, STATE_RESPONSE = 0x21, 0x22
 FLAG_ACK, FLAG_RESPONSE = 1, 2
 
@@ -39,9 +40,10 @@ _FENCE = struct.Struct("<IHHfIII16s")
 _SUBSCRIBE = struct.Struct("<IIBBHHHfIQIIQ")
 _EXPLAIN = struct.Struct("<16sIIQ")
 _BLOCK = struct.Struct("<HHI")
+_ERASE = struct.Struct("<16sIIQ")
 _STATE = struct.Struct("<HHIQ")
-assert [s.size for s in (HEADER, PREAMBLE, _UPDATE, _WITHDRAWAL, _QUERY, _FENCE, _SUBSCRIBE, _EXPLAIN, _BLOCK, _STATE)] == \
-    [80, 24, 80, 24, 128, 40, 48, 32, 8, 16]
+assert [s.size for s in (HEADER, PREAMBLE, _UPDATE, _WITHDRAWAL, _QUERY, _FENCE, _SUBSCRIBE, _EXPLAIN, _BLOCK, _ERASE, _STATE)] == \
+    [80, 24, 80, 24, 128, 40, 48, 32, 8, 32, 16]
 
 
 def _pack(layout: struct.Struct, *values: object) -> bytes:
@@ -199,6 +201,10 @@ def subscribe_body(preamble: Subscribe, fences: Sequence[FenceRecord] = (), name
     """OPEN and ADD with fences, REMOVE with names, the others with neither."""
     return preamble.pack() + b"".join(f.pack() for f in fences) + b"".join(f.query.extension for f in fences) + \
         b"".join(struct.pack("<II", name, 0) for name in names)
+
+
+def erase_body(entity_id: bytes, incarnation: int) -> bytes:
+    return _pack(_ERASE, entity_id, incarnation, 0, 0)
 
 
 def state_body(first: int) -> bytes:

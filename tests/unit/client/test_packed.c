@@ -11,8 +11,9 @@
 static struct {
 	unsigned parts, each;
 	bool spoil, unasked, lose_first;
+	enum pe_pack_method method;
 	unsigned asked;
-	bool flagged; // the last query was
+	uint16_t flags; // of the last query
 	unsigned queued, taken;
 	struct {
 		uint32_t bytes;
@@ -37,7 +38,7 @@ static void answer(const struct pe_wire_view *view)
 	uint8_t data[PE_WIRE_BYTES_MAX];
 	uint16_t part = 0;
 
-	way.flagged = view->header.flags == PE_FLAG_PACKED;
+	way.flags = view->header.flags;
 	way.asked++;
 	way.queued = way.taken = 0;
 	for (; part < way.parts; part++) {
@@ -55,9 +56,9 @@ static void answer(const struct pe_wire_view *view)
 			memcpy(results[i].entity_id, &n, sizeof n);
 		}
 		bytes = pe_wire_put_packed(data, sizeof data, &header, &a, (const uint8_t *)results,
-			way.each, &scratch);
+			way.each, way.method, &scratch);
 		if (way.spoil && way.asked == 1)
-			data[bytes / 2 + 60] ^= 0x55;
+			data[way.method == PE_PACKED_ZSTD ? 136 : bytes / 2 + 60] ^= 0x55;
 		if (!(way.lose_first && way.asked == 1 && part == 1))
 			queue(data, bytes);
 	}
@@ -108,6 +109,7 @@ static void way_close(void *context)
 static const struct presence_transport transport = {
 	.send = way_send, .receive = way_receive, .descriptor = way_descriptor, .close = way_close};
 static struct presence_client *client;
+static enum pe_pack_method method = PE_PACKED_LZ4;
 static const struct presence_query sphere = {.volume = PRESENCE_SPHERE, .radius_m = 9};
 
 static void begin(bool pack)
@@ -117,6 +119,7 @@ static void begin(bool pack)
 	memset(&way, 0, sizeof way);
 	way.parts = 4;
 	way.each = 50;
+	way.method = method;
 	CU_ASSERT_EQUAL_FATAL(presence_open_over(&transport, NULL, &options, &client), PRESENCE_OK);
 }
 
@@ -137,7 +140,7 @@ static void waited_for(void)
 
 	begin(true);
 	CU_ASSERT_EQUAL(presence_query(client, NULL, &sphere, &a), PRESENCE_OK);
-	CU_ASSERT(way.flagged);
+	CU_ASSERT_EQUAL(way.flags, PE_FLAG_PACKED | (pe_wire_zstd_bytes(false) ? PE_FLAG_ZSTD : 0));
 	expect_all(&a);
 	CU_ASSERT_EQUAL(a.parts, 5);
 	CU_ASSERT_EQUAL(presence_traffic(client).packed, 4);
@@ -169,7 +172,7 @@ static void unasked(void)
 
 	begin(false);
 	CU_ASSERT_EQUAL(presence_query(client, NULL, &sphere, &a), PRESENCE_INCOMPLETE);
-	CU_ASSERT_FALSE(way.flagged);
+	CU_ASSERT_EQUAL(way.flags, 0);
 	CU_ASSERT_EQUAL(presence_traffic(client).malformed, 12);
 	CU_ASSERT_EQUAL(presence_traffic(client).packed, 0);
 	presence_answer_free(&a);
@@ -204,10 +207,26 @@ static void polled(void)
 	presence_close(client);
 }
 
+// The same by Zstandard.
+static void by_zstd(void)
+{
+	static _Alignas(64) uint8_t memory[1 << 18];
+
+	if (!pe_wire_zstd_bytes(true))
+		return;
+	CU_ASSERT_FATAL(pe_wire_zstd_start(&scratch, true, memory, sizeof memory));
+	method = PE_PACKED_ZSTD;
+	waited_for();
+	lost_and_spoilt();
+	polled();
+	unasked();
+}
+
 int main(void)
 {
 	static const struct testing_case cases[] = {{"waited for", waited_for},
-		{"lost and spoilt", lost_and_spoilt}, {"unasked", unasked}, {"polled", polled}};
+		{"lost and spoilt", lost_and_spoilt}, {"unasked", unasked}, {"polled", polled},
+		{"by Zstandard", by_zstd}};
 
 	if (!pe_wire_pack_able())
 		testing_skip("this build has no LZ4");

@@ -5,6 +5,9 @@ static struct harness_answer plain, packed;
 
 #define MANY 900u
 
+static double spacing = 0.5; // m, of those who are alike
+static unsigned by_zstd;     // of the last answer's messages
+
 static void put_many(bool alike)
 {
 	uint64_t random = 5;
@@ -15,7 +18,7 @@ static void put_many(bool alike)
 		for (unsigned k = 0; k < 12; k++) {
 			unsigned n = 1 + i + k;
 
-			u[k] = harness_update(n, 1, 0.5 * n, 3, 0);
+			u[k] = harness_update(n, 1, spacing * n, 3, 0);
 			if (!alike) {
 				for (unsigned b = 0; b < 16; b++)
 					u[k].entity_id[b] = (uint8_t)testing_random(&random);
@@ -42,8 +45,15 @@ static unsigned replies_packed(uint32_t *bytes)
 	unsigned n = 0;
 
 	*bytes = 0;
+	by_zstd = 0;
 	for (unsigned i = 0; i < h.reply_count; i++) {
-		n += pe_wire_is_packed(h.replies[i].data, h.replies[i].bytes);
+		const uint8_t *data = h.replies[i].data;
+
+		if (pe_wire_is_packed(data, h.replies[i].bytes)) {
+			n++;
+			by_zstd += data[sizeof(struct pe_wire_header) +
+					   sizeof(struct pe_wire_answer)] == PE_PACKED_ZSTD;
+		}
 		*bytes += h.replies[i].bytes;
 	}
 	return n;
@@ -115,6 +125,47 @@ static void same_results(void)
 	stop();
 }
 
+// Whoever takes Zstandard too gets it where it is smaller by a sixteenth, in no more messages than otherwise; whoever doesn't, never.
+static void smaller_by_zstd(void)
+{
+	const struct pe_wire_resolution brief = {.attribute = 0},
+					cells = {.spatial_m = 8, .attribute = 0.5f};
+	struct pe_wire_query q = harness_sphere(0, 0, 0, 2e6);
+	unsigned lz4, messages, chosen = 0;
+	uint8_t extension[64];
+
+	if (!pe_wire_zstd_bytes(true))
+		return;
+	spacing = 9;
+	start();
+	put_many(true);
+	spacing = 0.5;
+	for (unsigned form = 0; form < 3; form++) {
+		const struct pe_wire_resolution *r = form == 1 ? &brief : &cells;
+		uint32_t bytes = form ? put_resolution(extension, r) : 0;
+
+		h.zstd = false;
+		lz4 = ask_both(&q, form ? extension : NULL, bytes);
+		messages = h.reply_count;
+		CU_ASSERT(lz4 > 1);
+		CU_ASSERT_EQUAL(by_zstd, 0);
+		h.zstd = true;
+		CU_ASSERT(ask_both(&q, form ? extension : NULL, bytes) <= lz4);
+		CU_ASSERT(h.reply_count <= messages);
+		// The first part is of LZ4, those from the second on are all alike; what came is the same, ask_both says.
+		CU_ASSERT(by_zstd == 0 || by_zstd + 1 == replies_packed(&bytes));
+		chosen += by_zstd > 0;
+	}
+	// Of cells at least, which were asked for last.
+	CU_ASSERT(by_zstd > 0 && chosen > 0);
+	for (unsigned most = 30; most <= MANY; most += 29) {
+		q.max_results = (uint16_t)most;
+		(void)ask_both(&q, extension, put_resolution(extension, &cells));
+	}
+	h.zstd = false;
+	stop();
+}
+
 static void not_worth_it(void)
 {
 	struct pe_engine_config config = harness_config();
@@ -125,6 +176,9 @@ static void not_worth_it(void)
 	start_with(&config);
 	put_many(false);
 	(void)ask_both(&q, NULL, 0);
+	h.zstd = true;
+	(void)ask_both(&q, NULL, 0);
+	h.zstd = false;
 	CU_ASSERT_EQUAL(plain.count, MANY);
 	stop();
 	// Who isn't trusted gets what fits, plain.
@@ -174,7 +228,8 @@ static void bounds(void)
 int main(void)
 {
 	static const struct testing_case cases[] = {{"the same results", same_results},
-		{"not worth it", not_worth_it}, {"bounds", bounds}};
+		{"smaller by Zstandard", smaller_by_zstd}, {"not worth it", not_worth_it},
+		{"bounds", bounds}};
 
 	if (!pe_wire_pack_able())
 		testing_skip("this build has no LZ4");

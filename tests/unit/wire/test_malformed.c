@@ -248,7 +248,9 @@ static void test_flags(void)
 			     ack = i == ACK_UPDATE || i == ACK_WITHDRAW || i == EXPLANATION;
 			bool legal = ack ? flags == PE_FLAG_RESPONSE :
 					   flags == 0 || (carries && flags == PE_FLAG_ACK) ||
-					((i == QUERY || i == EXTENDED) && flags == PE_FLAG_PACKED);
+					((i == QUERY || i == EXTENDED) &&
+						(flags == PE_FLAG_PACKED ||
+							flags == (PE_FLAG_PACKED | PE_FLAG_ZSTD)));
 			struct sample s;
 			uint16_t word = (uint16_t)flags;
 

@@ -5,6 +5,8 @@
 #include <string.h>
 
 static struct pe_pack_scratch scratch;
+static _Alignas(64) uint8_t zstd_packs[1 << 18], zstd_unpacks[1 << 18];
+static enum pe_pack_method method = PE_PACKED_LZ4;
 static uint8_t results[PE_PACKED_PLAIN_MAX], message[PE_WIRE_BYTES_MAX];
 // Behind it a byte that must stay.
 static uint8_t plain[PE_UNPACKED_BYTES_MAX + 1];
@@ -65,7 +67,8 @@ static uint32_t pack(uint16_t flags, unsigned count, uint32_t size)
 	const struct pe_wire_header header = {.sequence = 4, .timestamp_ms = 5, .stream_id = 5};
 	const struct pe_wire_answer answer = head(flags);
 
-	return pe_wire_put_packed(message, size, &header, &answer, results, count, &scratch);
+	return pe_wire_put_packed(
+		message, size, &header, &answer, results, count, method, &scratch);
 }
 
 static enum pe_reason unpack(const uint8_t *data, uint32_t bytes, struct pe_wire_view *view)
@@ -217,13 +220,130 @@ static void random_blocks(void)
 	printf("%llu of %llu were sound ", (unsigned long long)good, (unsigned long long)runs);
 }
 
+static void by_zstd(void)
+{
+	if (!scratch.zstd_packs)
+		return;
+	method = PE_PACKED_ZSTD;
+	there_and_back();
+	what_has_no_room();
+	refused();
+	random_blocks();
+	method = PE_PACKED_LZ4;
+}
+
+// A frame of raw blocks, written by hand: of so many bytes in its header (−1: it doesn't say), the lanes of 40 results in it. Its bytes.
+static uint32_t put_frame(
+	uint8_t *to, uint32_t magic, int says, const uint8_t *lanes, uint32_t bytes)
+{
+	const uint32_t block = 1 | bytes << 3;
+	uint32_t at = 4;
+
+	memcpy(to, &magic, 4);
+	if (says < 0) {
+		to[at++] = 0;    // no size
+		to[at++] = 0x50; // a window of 1 MiB
+	} else {
+		to[at++] = 0x60; // one segment, a size of two bytes
+		to[at++] = (uint8_t)(says - 256);
+		to[at++] = (uint8_t)((says - 256) >> 8);
+	}
+	memcpy(to + at, &block, 3);
+	memcpy(to + at + 3, lanes, bytes);
+	return at + 3 + bytes;
+}
+
+// A message around what is in message[136 …], of 8 results.
+static enum pe_reason unpack_frame(uint32_t frame_bytes)
+{
+	struct pe_wire_packed packed = {
+		.method = PE_PACKED_ZSTD, .packed_bytes = (uint16_t)frame_bytes};
+	struct pe_wire_view view;
+
+	memcpy(message + 128, &packed, sizeof packed);
+	return unpack(message, 136 + frame_bytes, &view);
+}
+
+static void frames(void)
+{
+	enum { COUNT = 8, BYTES = COUNT * 64, MAGIC = 0xFD2FB528 };
+	uint8_t lanes[BYTES], *frame = message + 136;
+	uint32_t bytes;
+
+	if (!scratch.zstd_packs)
+		return;
+	make_whole(COUNT, NULL, true);
+	CU_ASSERT_FATAL(pack(0, COUNT, PE_WIRE_BYTES_MAX) > 0); // its head
+	for (unsigned i = 0; i < COUNT; i++)
+		for (unsigned k = 0; k < 64; k++)
+			lanes[k * COUNT + i] = results[i * 64 + k];
+	bytes = put_frame(frame, MAGIC, BYTES, lanes, BYTES);
+	CU_ASSERT_EQUAL(unpack_frame(bytes), PE_REASON_none);
+	// A byte more and a byte less, in the message and in the frame's own word.
+	CU_ASSERT_EQUAL(unpack_frame(bytes + 1), PE_REASON_length);
+	CU_ASSERT_EQUAL(unpack_frame(bytes - 1), PE_REASON_length);
+	for (int says = BYTES - 2; says < BYTES + 3; says++)
+		CU_ASSERT_EQUAL(unpack_frame(put_frame(frame, MAGIC, says, lanes, BYTES)),
+			says == BYTES ? PE_REASON_none : PE_REASON_length);
+	CU_ASSERT_EQUAL(
+		unpack_frame(put_frame(frame, MAGIC, BYTES, lanes, BYTES - 64)), PE_REASON_length);
+	// One that doesn't say; older formats; one to be skipped; two of them; none.
+	CU_ASSERT_EQUAL(unpack_frame(put_frame(frame, MAGIC, -1, lanes, BYTES)), PE_REASON_length);
+	for (uint32_t old = 0xFD2FB51E; old < MAGIC; old++)
+		CU_ASSERT_EQUAL(
+			unpack_frame(put_frame(frame, old, BYTES, lanes, BYTES)), PE_REASON_length);
+	bytes = put_frame(frame, 0x184D2A50, BYTES, lanes, BYTES);
+	memcpy(frame + 4, &(uint32_t){8}, 4);
+	CU_ASSERT_EQUAL(unpack_frame(16), PE_REASON_length);
+	bytes = put_frame(frame + 16, MAGIC, BYTES, lanes, BYTES);
+	CU_ASSERT_EQUAL(unpack_frame(16 + bytes), PE_REASON_length);
+	bytes = put_frame(frame, MAGIC, 256, lanes, 256);
+	bytes += put_frame(frame + bytes, MAGIC, 256, lanes + 256, 256);
+	CU_ASSERT_EQUAL(unpack_frame(bytes), PE_REASON_length);
+	CU_ASSERT_EQUAL(unpack_frame(0), PE_REASON_length);
+	CU_ASSERT_EQUAL(unpack_frame(3), PE_REASON_length);
+	// One that repeats a byte for far longer than there is room, whatever it says.
+	for (unsigned says = BYTES; says < 65792; says += 16320) {
+		const uint32_t block = 3 | 100000 << 3;
+
+		bytes = put_frame(frame, MAGIC, (int)says, lanes, 0);
+		memcpy(frame + 7, &block, 3);
+		frame[10] = 0x5A;
+		CU_ASSERT_EQUAL(unpack_frame(11), PE_REASON_length);
+	}
+	(void)bytes;
+	// A scratch without a context reads none.
+	bytes = put_frame(frame, MAGIC, BYTES, lanes, BYTES);
+	scratch.zstd_unpacks = NULL;
+	CU_ASSERT_EQUAL(unpack_frame(bytes), PE_REASON_length);
+	CU_ASSERT(pe_wire_zstd_start(&scratch, false, zstd_unpacks, sizeof zstd_unpacks));
+	CU_ASSERT_EQUAL(unpack_frame(bytes), PE_REASON_none);
+	CU_ASSERT_FALSE(pe_wire_zstd_start(&scratch, true, zstd_packs, 100));
+	CU_ASSERT(pe_wire_zstd_start(&scratch, true, zstd_packs, pe_wire_zstd_bytes(true)));
+	// What one method makes the other doesn't read.
+	make_whole(40, NULL, true);
+	for (method = PE_PACKED_LZ4; method <= PE_PACKED_ZSTD; method++) {
+		struct pe_wire_view view;
+
+		bytes = pack(0, 40, PE_WIRE_BYTES_MAX);
+		message[128] ^= 3;
+		CU_ASSERT_EQUAL(unpack(message, bytes, &view), PE_REASON_length);
+	}
+	method = PE_PACKED_LZ4;
+}
+
 int main(void)
 {
 	static const struct testing_case cases[] = {{"there and back", there_and_back},
 		{"what has no room", what_has_no_room}, {"refused", refused},
-		{"random blocks", random_blocks}};
+		{"random blocks", random_blocks}, {"by Zstandard", by_zstd}, {"frames", frames}};
 
 	if (!pe_wire_pack_able())
 		testing_skip("this build has no LZ4");
+	if (pe_wire_zstd_bytes(true) &&
+		(!pe_wire_zstd_start(&scratch, true, zstd_packs, pe_wire_zstd_bytes(true)) ||
+			!pe_wire_zstd_start(
+				&scratch, false, zstd_unpacks, pe_wire_zstd_bytes(false))))
+		return 1;
 	return testing_main("wire-pack", cases, sizeof cases / sizeof cases[0]);
 }
