@@ -1,0 +1,567 @@
+// The ways of finding somebody out by what is told of him: by distances, by who is nearer, by the edges of volumes and fences, by
+// counts, by where he will be, by explanations, by what is bound to him. Each finds whoever is shown exactly to a few centimetres.
+#include "adversary.h"
+
+#include "wire/details.h"
+#include "wire/extension.h"
+
+#include <math.h>
+#include <string.h>
+
+#define ASKERS  6u
+#define ASIDE_M 15000.0 // askers are within it of home
+#define FOLLOW_MS 120u // a fence that follows looks where that is so often, and a little longer
+
+static void anywhere(struct adversary *a, double within_m, double place[3])
+{
+	double x = adversary_random(a, -within_m, within_m);
+
+	adversary_offset(a, a->home, x, adversary_random(a, -within_m, within_m), place);
+}
+
+static void add(struct adversary_fixes *f, const double from[3], double metres)
+{
+	memcpy(f->from[f->count], from, sizeof f->from[0]);
+	f->metres[f->count++] = metres;
+}
+
+// ---- what is told outright ----
+
+// From everywhere, in every way; the mean of what is shown.
+static bool repeat(struct adversary *a, double place[3])
+{
+	uint64_t shown = 0;
+	double sum[3] = {0};
+
+	for (uint64_t i = 0; i < a->repeated; i++) {
+		static const uint16_t kinds[] = {PE_QUERY_SPHERE, PE_QUERY_SPHERE, PE_QUERY_BOX,
+			PE_QUERY_NEAREST, PE_QUERY_POINT};
+		_Alignas(8) uint8_t extension[64];
+		const struct pe_wire_result *r;
+		struct pe_wire_query q;
+		uint32_t bytes = 0;
+		double at[3], corner[3];
+
+		anywhere(a, ASIDE_M, at);
+		q = adversary_sphere(at, adversary_random(a, 0, ADVERSARY_FAR_M));
+		q.kind = (uint8_t)kinds[i % 5];
+		q.query_id = (uint32_t)i;
+		switch (q.kind) {
+		case PE_QUERY_NEAREST:
+			q.max_results = (uint16_t)(1 + i % 4);
+			break;
+		case PE_QUERY_POINT:
+			q.b[0] = 0;
+			break;
+		case PE_QUERY_BOX:
+			adversary_offset(a, at, -q.b[0], -q.b[0], corner);
+			memcpy(q.a, corner, sizeof corner);
+			adversary_offset(a, at, q.b[0], q.b[0], corner);
+			memcpy(q.b, corner, sizeof corner);
+			q.b[2] = q.a[2] = 0;
+			if (a->in == 0) {
+				q.a[2] = -1000;
+				q.b[2] = 1000;
+			}
+			break;
+		default:
+			break;
+		}
+		if (i % 7 == 0) {
+			q.flags |= PE_QUERY_HAS_ORIGIN;
+			anywhere(a, ASIDE_M, q.origin);
+		}
+		if (i % 3 == 1) {
+			struct pe_wire_time t = {.offset_ms = (int32_t)(i % 60000)};
+
+			bytes = pe_wire_put_block(
+				extension, 0, sizeof extension, PE_BLOCK_TIME, &t, sizeof t);
+		}
+		a->h->untrusted = i % 11 == 0;
+		r = adversary_ask(a, &q, extension, bytes);
+		a->h->untrusted = false;
+		// Where it will be is another question.
+		if (!r || bytes)
+			continue;
+		for (unsigned k = 0; k < 3; k++)
+			sum[k] += r->position[k];
+		shown++;
+	}
+	for (unsigned k = 0; k < 3; k++)
+		place[k] = sum[k] / (double)shown;
+	return shown > 0;
+}
+
+static bool distances(struct adversary *a, double place[3])
+{
+	struct adversary_fixes f = {0};
+
+	for (unsigned i = 0; i < 12; i++) {
+		const struct pe_wire_result *r;
+		struct pe_wire_query q = adversary_sphere(a->home, ADVERSARY_FAR_M);
+		double at[3];
+
+		anywhere(a, ASIDE_M, at);
+		if (i % 2) {
+			q.flags |= PE_QUERY_HAS_ORIGIN;
+			memcpy(q.origin, at, sizeof at);
+		} else {
+			q = adversary_sphere(at, ADVERSARY_FAR_M);
+		}
+		r = adversary_ask(a, &q, NULL, 0);
+		if (r)
+			add(&f, at, (double)r->distance_m);
+	}
+	return adversary_solve(a, &f, false, place);
+}
+
+static bool explain(struct adversary *a, double place[3])
+{
+	struct adversary_fixes f = {0};
+
+	for (unsigned i = 0; i < ASKERS; i++) {
+		struct pe_wire_explanation e;
+		struct pe_wire_query q;
+		double at[3];
+
+		anywhere(a, ASIDE_M, at);
+		q = adversary_sphere(a->home, adversary_random(a, 1, ADVERSARY_FAR_M));
+		q.flags |= PE_QUERY_HAS_ORIGIN;
+		memcpy(q.origin, at, sizeof at);
+		if (adversary_explain(a, a->target, &q, &e)) {
+			if (e.asker_m >= 0)
+				add(&f, at, e.asker_m);
+			if (e.distance_m >= 0)
+				add(&f, a->home, e.distance_m);
+		}
+	}
+	return adversary_solve(a, &f, false, place);
+}
+
+// ---- edges of volumes ----
+
+struct ray {
+	double from[3];
+	double x, y; // a unit, which way
+	struct pe_wire_query query;
+};
+
+static bool within_radius(struct adversary *a, double beyond_m, void *context)
+{
+	struct ray *ray = context;
+
+	ray->query.b[0] = ADVERSARY_FAR_M - beyond_m;
+	return adversary_ask(a, &ray->query, NULL, 0) != NULL;
+}
+
+static bool radius(struct adversary *a, double place[3])
+{
+	struct adversary_fixes f = {0};
+
+	for (unsigned i = 0; i < ASKERS; i++) {
+		struct ray ray;
+		double beyond_m;
+
+		anywhere(a, ASIDE_M, ray.from);
+		ray.query = adversary_sphere(ray.from, 0);
+		if (i % 2) // answered as short as can be
+			ray.query.max_results = 1;
+		beyond_m = adversary_bisect(a, ADVERSARY_FAR_M, within_radius, &ray);
+		if (beyond_m >= 0)
+			add(&f, ray.from, ADVERSARY_FAR_M - beyond_m);
+	}
+	return adversary_solve(a, &f, false, place);
+}
+
+// What is left of the world when it is cut along x or y, so many metres from its end.
+struct half {
+	unsigned axis, kind;
+	double strip; // axis 1: the coordinate along the other axis that it lies about
+};
+
+// Which of a position's three is along x, or y.
+static unsigned along(const struct adversary *a, unsigned axis)
+{
+	return a->in ? !axis : axis;
+}
+
+static double coordinate(const struct adversary *a, unsigned axis, double metres)
+{
+	double place[3];
+
+	adversary_offset(a, a->home, axis ? 0 : metres, axis ? metres : 0, place);
+	return place[along(a, axis)];
+}
+
+static bool in_half(struct adversary *a, double less_m, void *context)
+{
+	const struct half *half = context;
+	_Alignas(8) uint8_t extension[512];
+	struct pe_wire_query q = {.query_id = 1, .kind = (uint8_t)half->kind};
+	struct pe_wire_resolution r = {.spatial_m = 8192, .attribute = 0.5f};
+	double low[2], high[2], until_m = ADVERSARY_FAR_M - less_m;
+	uint64_t counted = 0;
+	uint32_t bytes = 0;
+
+	if (!(until_m > -ADVERSARY_FAR_M))
+		return false;
+	for (unsigned axis = 0; axis < 2; axis++) {
+		low[along(a, axis)] = coordinate(a, axis, -ADVERSARY_FAR_M);
+		high[along(a, axis)] = coordinate(a, axis, ADVERSARY_FAR_M);
+	}
+	high[along(a, half->axis)] = coordinate(a, half->axis, until_m);
+	// No polygon's edge lies along a parallel, but for a short way.
+	if (half->axis) {
+		low[along(a, 0)] = half->strip - (a->in ? 0.003 : 200);
+		high[along(a, 0)] = half->strip + (a->in ? 0.003 : 200);
+	}
+	if (half->kind == PE_QUERY_BOX) {
+		memcpy(q.a, low, sizeof low);
+		memcpy(q.b, high, sizeof high);
+		q.a[2] = a->in ? 0 : -1000;
+		q.b[2] = a->in ? 0 : 1000;
+	} else {
+		const double ring[4][2] = {{low[0], low[1]}, {high[0], low[1]}, {high[0], high[1]},
+			{low[0], high[1]}};
+		const unsigned count = 4;
+
+		memcpy(q.a, a->home, sizeof q.a);
+		bytes = pe_wire_put_polygon(extension, 0, sizeof extension, PE_VERTICES_F64, ring,
+			&count, 1, -INFINITY, INFINITY);
+		HARNESS_CHECK(bytes > 0);
+	}
+	if (!half->axis)
+		return adversary_ask(a, &q, extension, bytes) != NULL;
+	// Counts do as well.
+	bytes = pe_wire_put_block(
+		extension, bytes, sizeof extension, PE_BLOCK_RESOLUTION, &r, sizeof r);
+	(void)adversary_ask(a, &q, extension, bytes);
+	for (unsigned i = 0; i < a->answer->count; i++)
+		counted += a->answer->cells[i].count;
+	return counted > 0;
+}
+
+static bool halves(struct adversary *a, unsigned kind, double place[3])
+{
+	struct half half = {.kind = kind};
+
+	for (half.axis = 0; half.axis < 2; half.axis++) {
+		double less_m = adversary_bisect(a, 2 * ADVERSARY_FAR_M, in_half, &half);
+
+		if (less_m < 0)
+			return false;
+		place[along(a, half.axis)] = coordinate(a, half.axis, ADVERSARY_FAR_M - less_m);
+		half.strip = place[along(a, 0)];
+	}
+	place[2] = 0;
+	return true;
+}
+
+static bool boxes(struct adversary *a, double place[3])
+{
+	return halves(a, PE_QUERY_BOX, place);
+}
+
+static bool polygons(struct adversary *a, double place[3])
+{
+	return halves(a, PE_QUERY_POLYGON, place);
+}
+
+// The middle of the smallest cell that counts it, of all sizes that there are.
+static bool heat(struct adversary *a, double place[3])
+{
+	struct pe_wire_query q = adversary_sphere(a->home, ADVERSARY_FAR_M);
+	double size_m = INFINITY;
+
+	for (double spatial_m = 0.01; spatial_m < 1e5; spatial_m *= 2) {
+		struct pe_wire_resolution r = {.spatial_m = (float)spatial_m, .attribute = 0.5f};
+		_Alignas(8) uint8_t extension[64];
+		uint32_t bytes = pe_wire_put_block(extension, 0, sizeof extension, PE_BLOCK_RESOLUTION, &r, sizeof r);
+
+		(void)adversary_ask(a, &q, extension, bytes);
+		for (unsigned i = 0; i < a->answer->count; i++)
+			if (a->answer->form == PE_ANSWER_CELLS &&
+				(double)a->answer->cells[i].size_m < size_m) {
+				size_m = (double)a->answer->cells[i].size_m;
+				memcpy(place, a->answer->cells[i].centre, 3 * sizeof *place);
+			}
+	}
+	return size_m < INFINITY;
+}
+
+// ---- order ----
+
+// Is it nearer to the asker than the attacker's own one, so far away?
+static bool nearer(struct adversary *a, double closer_m, void *context)
+{
+	const struct ray *ray = context;
+	struct pe_wire_query q = adversary_sphere(ray->from, 0);
+	const struct pe_wire_result *r;
+	double decoy[3];
+
+	adversary_offset(a, ray->from, ray->x * (ADVERSARY_FAR_M - closer_m),
+		ray->y * (ADVERSARY_FAR_M - closer_m), decoy);
+	adversary_put(a, 0, decoy);
+	q.kind = PE_QUERY_NEAREST;
+	q.max_results = 2;
+	r = adversary_ask(a, &q, NULL, 0);
+	return r && r == &a->answer->results[0];
+}
+
+static bool order(struct adversary *a, double place[3])
+{
+	struct adversary_fixes f = {0};
+
+	for (unsigned i = 0; i < ASKERS; i++) {
+		double turn = adversary_random(a, 0, 2 * M_PI), closer_m, decoy[3];
+		struct ray ray = {.x = cos(turn), .y = sin(turn)};
+
+		anywhere(a, ASIDE_M, ray.from);
+		closer_m = adversary_bisect(a, ADVERSARY_FAR_M, nearer, &ray);
+		if (closer_m < 0)
+			continue;
+		adversary_offset(a, ray.from, ray.x * (ADVERSARY_FAR_M - closer_m),
+			ray.y * (ADVERSARY_FAR_M - closer_m), decoy);
+		add(&f, ray.from, adversary_metres(a, ray.from, decoy));
+	}
+	adversary_take(a, 0);
+	return adversary_solve(a, &f, false, place);
+}
+
+// ---- what is around it ----
+
+// From where it is shown outwards, until it is no longer there: what is found is on a circle about it.
+static bool outwards(struct adversary *a, double most_m,
+	bool (*there)(struct adversary *a, double at, void *context), double place[3])
+{
+	struct pe_wire_query q = adversary_sphere(a->home, ADVERSARY_FAR_M);
+	const struct pe_wire_result *r = adversary_ask(a, &q, NULL, 0);
+	struct adversary_fixes f = {0};
+	double shown[3];
+
+	if (!r)
+		return false;
+	memcpy(shown, r->position, sizeof shown);
+	for (unsigned i = 0; i < ASKERS; i++) {
+		double turn = 2 * M_PI * (i + 0.3) / ASKERS, m;
+		struct ray ray = {.x = cos(turn), .y = sin(turn)};
+		double edge[3];
+
+		memcpy(ray.from, shown, sizeof shown);
+		m = adversary_bisect(a, most_m, there, &ray);
+		if (m < 0)
+			continue;
+		adversary_offset(a, shown, ray.x * m, ray.y * m, edge);
+		add(&f, edge, 0);
+	}
+	return adversary_solve(a, &f, true, place);
+}
+
+static bool holds_point(struct adversary *a, double m, void *context)
+{
+	const struct ray *ray = context;
+	struct pe_wire_query q;
+	double at[3];
+
+	adversary_offset(a, ray->from, ray->x * m, ray->y * m, at);
+	q = harness_point(at[0], at[1], at[2]);
+	return adversary_ask(a, &q, NULL, 0) != NULL;
+}
+
+static bool point(struct adversary *a, double place[3])
+{
+	return outwards(a, ADVERSARY_FAR_M, holds_point, place);
+}
+
+static bool within_reach(struct adversary *a, double m, void *context)
+{
+	const struct ray *ray = context;
+	struct pe_wire_query q = adversary_sphere(a->home, ADVERSARY_FAR_M);
+
+	q.flags |= PE_QUERY_HAS_ORIGIN;
+	adversary_offset(a, ray->from, ray->x * m, ray->y * m, q.origin);
+	return adversary_ask(a, &q, NULL, 0) != NULL;
+}
+
+static bool reach(struct adversary *a, double place[3])
+{
+	return outwards(a, ADVERSARY_FAR_M, within_reach, place);
+}
+
+// ---- fences ----
+
+// Seven radii at once.
+static bool fences(struct adversary *a, double place[3])
+{
+	struct adversary_fixes f = {0};
+
+	for (unsigned i = 0; i < ASKERS; i++) {
+		double in = ADVERSARY_FAR_M, out = 0, at[3];
+		bool met = false;
+
+		anywhere(a, ASIDE_M, at);
+		while (in - out > 0.001) {
+			struct pe_wire_fence fence[PE_SUBSCRIBE_FENCES_MAX];
+			double step = (in - out) / 8, from = out;
+			unsigned entered;
+
+			for (unsigned k = 0; k < 7; k++) {
+				fence[k] = watching_sphere(0, at[0], at[1], at[2], from + step * (k + 1));
+				fence[k].margin_m = 0;
+			}
+			entered = adversary_fences(a, fence, 7);
+			for (unsigned k = 7; k-- > 0;)
+				if (entered >> k & 1) {
+					in = from + step * (k + 1);
+					met = true;
+				}
+			for (unsigned k = 0; k < 7; k++)
+				if (!(entered >> k & 1))
+					out = from + step * (k + 1);
+			// In none: it is beyond the widest, or not at all.
+			if (out >= in)
+				break;
+		}
+		if (met)
+			add(&f, at, (in + out) / 2);
+	}
+	return adversary_solve(a, &f, false, place);
+}
+
+// A fence of one size about its own entity, or about the target, and its own entity that moves.
+#define FOLLOW_M 20000.0
+struct pursuit {
+	struct ray ray;
+	bool of_target;
+};
+
+static bool in_pursuit(struct adversary *a, double m, void *context)
+{
+	const struct pursuit *p = context;
+	double at[3];
+
+	adversary_offset(a, p->ray.from, p->ray.x * m, p->ray.y * m, at);
+	adversary_put(a, 1, at);
+	a->h->now.mono_ms += FOLLOW_MS;
+	a->h->now.wall_ms += FOLLOW_MS;
+	adversary_settle(a);
+	a->questions++;
+	for (unsigned i = 0; i < a->watcher.member_count; i++)
+		if ((a->watcher.members[i] == ((uint64_t)a->fence << 32 ^ (ADVERSARY_OWN + 1))) ==
+			p->of_target)
+			return true;
+	return false;
+}
+
+static bool pursue(struct adversary *a, bool of_target, double place[3])
+{
+	struct pe_wire_query q = adversary_sphere(a->home, ADVERSARY_FAR_M);
+	const struct pe_wire_result *r = adversary_ask(a, &q, NULL, 0);
+	struct pe_wire_fence fence = watching_sphere(++a->fence, 0, 0, 0, FOLLOW_M);
+	struct adversary_fixes f = {0};
+	double shown[3];
+
+	memcpy(shown, r ? r->position : a->home, sizeof shown);
+	adversary_put(a, 1, shown);
+	fence.flags = PE_FENCE_FOLLOW;
+	if (of_target)
+		memcpy(fence.follow_id, a->target, 16);
+	else
+		harness_id(fence.follow_id, ADVERSARY_OWN + 1);
+	a->h->principal = ADVERSARY_ME;
+	watching_send(&a->watcher, PE_SUBSCRIBE_ADD, &fence, 1, NULL, 0);
+	adversary_settle(a);
+	for (unsigned i = 0; i < ASKERS; i++) {
+		double turn = 2 * M_PI * (i + 0.2) / ASKERS, m;
+		struct pursuit p = {.ray = {.x = cos(turn), .y = sin(turn)}, .of_target = of_target};
+		double edge[3];
+
+		memcpy(p.ray.from, shown, sizeof shown);
+		m = adversary_bisect(a, ADVERSARY_FAR_M, in_pursuit, &p);
+		if (m < 0)
+			continue;
+		adversary_offset(a, shown, p.ray.x * m, p.ray.y * m, edge);
+		add(&f, edge, 0);
+	}
+	watching_remove(&a->watcher, &fence.fence_id, 1);
+	adversary_settle(a);
+	a->watcher.member_count = 0;
+	adversary_take(a, 1);
+	return adversary_solve(a, &f, true, place);
+}
+
+static bool fence_moves(struct adversary *a, double place[3])
+{
+	return pursue(a, false, place);
+}
+
+static bool fence_follows(struct adversary *a, double place[3])
+{
+	return pursue(a, true, place);
+}
+
+// ---- what is bound to it ----
+
+// Where it will be, and from there back.
+static bool prediction(struct adversary *a, double place[3])
+{
+	struct pe_wire_query q = adversary_sphere(a->home, ADVERSARY_FAR_M);
+	double at[2][3];
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct pe_wire_time t = {.offset_ms = (int32_t)(5000 * (i + 1))};
+		_Alignas(8) uint8_t extension[64];
+		uint32_t bytes = pe_wire_put_block(extension, 0, sizeof extension, PE_BLOCK_TIME, &t, sizeof t);
+		const struct pe_wire_result *r = adversary_ask(a, &q, extension, bytes);
+
+		if (!r)
+			return false;
+		memcpy(at[i], r->position, sizeof at[i]);
+	}
+	for (unsigned k = 0; k < 3; k++)
+		place[k] = 2 * at[0][k] - at[1][k];
+	return true;
+}
+
+// An entity of its own in the target's frame is placed where the target is.
+static bool parent(struct adversary *a, double place[3])
+{
+	struct pe_wire_update u = harness_update(ADVERSARY_OWN + 2, ++a->sequence, 0, 0, 0);
+	struct pe_wire_query q = adversary_sphere(a->home, ADVERSARY_FAR_M);
+	_Alignas(8) uint8_t record[256];
+	uint32_t bytes;
+	bool found = false;
+
+	(void)pe_wire_begin_details(record, sizeof record, &u);
+	bytes = pe_wire_put_details(record, sizeof record, PE_DETAILS_FRAME, a->target, 16);
+	a->h->principal = ADVERSARY_ME;
+	harness_queue_detailed(a->h, a->in, HARNESS_INCARNATION, record, bytes, 1, true);
+	adversary_settle(a);
+	(void)adversary_ask(a, &q, NULL, 0);
+	for (unsigned i = 0; i < a->answer->count; i++)
+		if (harness_id_number(a->answer->results[i].entity_id) == ADVERSARY_OWN + 2) {
+			memcpy(place, a->answer->results[i].position, 3 * sizeof *place);
+			found = true;
+		}
+	adversary_take(a, 2);
+	return found;
+}
+
+const struct adversary_attack adversary_attacks[] = {
+	{"repeat", repeat, 0.01, false},
+	{"distances", distances, 0.05, false},
+	{"radius", radius, 0.05, false},
+	{"order", order, 0.05, false},
+	{"boxes", boxes, 0.05, false},
+	{"polygons", polygons, 0.05, false},
+	{"heat", heat, 400, false}, // half of the smallest cell's diagonal
+	{"point", point, 0.05, false},
+	{"reach", reach, 0.05, false},
+	{"prediction", prediction, 0.05, false},
+	{"parent", parent, 0.01, true},
+	{"explain", explain, 0.01, true},
+	{"fences", fences, 0.05, false},
+	{"fence moves", fence_moves, 0.05, false},
+	{"fence follows", fence_follows, 0.05, true},
+};
+const unsigned adversary_attack_count = sizeof adversary_attacks / sizeof adversary_attacks[0];
