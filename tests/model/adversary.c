@@ -10,7 +10,7 @@
 #define EDGE_M    0.0001
 #define ROUNDS    60u // of the solver
 #define UNKNOWNS  3u
-#define STEP_M    0.5 // of its differences
+#define STEP_M    0.01 // of its differences
 
 void adversary_begin(struct adversary *a, struct harness *h, const struct pe_space *space,
 	unsigned in, const double home[3], uint64_t seed)
@@ -67,7 +67,7 @@ static void misses(const struct adversary *a, const struct adversary_fixes *f, b
 {
 	double place[3];
 
-	adversary_offset(a, a->home, u[0], u[1], place);
+	adversary_offset(a, f->about, u[0], u[1], place);
 	for (unsigned i = 0; i < f->count; i++)
 		miss[i] = adversary_metres(a, place, f->from[i]) - (common ? u[2] : f->metres[i]);
 }
@@ -156,7 +156,7 @@ static double descend(const struct adversary *a, const struct adversary_fixes *f
 		memcpy(u, to, sizeof to);
 		memcpy(miss, there, sizeof miss);
 		now = then;
-		if (square(by, n) < 1e-10)
+		if (square(by, n) < 1e-12 && damp < 1)
 			break;
 	}
 	return now;
@@ -173,16 +173,16 @@ bool adversary_solve(
 	for (unsigned i = 0; i < sizeof begin / sizeof begin[0]; i++) {
 		double left;
 
-		u[0] = begin[i][0] * ADVERSARY_REACH_M / 2;
-		u[1] = begin[i][1] * ADVERSARY_REACH_M / 2;
-		u[2] = ADVERSARY_REACH_M;
+		u[0] = begin[i][0] * f->around_m;
+		u[1] = begin[i][1] * f->around_m;
+		u[2] = f->around_m;
 		left = descend(a, f, common, u);
 		if (left < best) {
 			best = left;
 			memcpy(at, u, sizeof at);
 		}
 	}
-	adversary_offset(a, a->home, at[0], at[1], place);
+	adversary_offset(a, f->about, at[0], at[1], place);
 	return best < f->count;
 }
 
@@ -212,8 +212,11 @@ void adversary_turn(struct adversary *a)
 // Several moves of one in a row are crossings, of which the second waits for a grace period.
 void adversary_settle(struct adversary *a)
 {
-	for (unsigned i = 0; i < 6; i++)
+	for (unsigned i = 0; i < 6; i++) {
 		adversary_turn(a);
+		a->h->now.mono_ms++;
+		a->h->now.wall_ms++;
+	}
 }
 
 void adversary_put(struct adversary *a, unsigned own, const double place[3])

@@ -54,6 +54,7 @@ double adversary_random(struct adversary *a, double from, double to);
 // Places at known distances from what is looked for; `common`: from all of them at one distance that is not known, nor in `metres`.
 #define ADVERSARY_FIXES_MAX 32u
 struct adversary_fixes {
+	double about[3], around_m; // where to begin, and how far from there it may be
 	unsigned count;
 	double from[ADVERSARY_FIXES_MAX][3], metres[ADVERSARY_FIXES_MAX];
 };

@@ -19,6 +19,12 @@ static void anywhere(struct adversary *a, double within_m, double place[3])
 	adversary_offset(a, a->home, x, adversary_random(a, -within_m, within_m), place);
 }
 
+static struct adversary_fixes fixes_about(const double place[3], double around_m)
+{
+	return (struct adversary_fixes){
+		.about = {place[0], place[1], place[2]}, .around_m = around_m};
+}
+
 static void add(struct adversary_fixes *f, const double from[3], double metres)
 {
 	memcpy(f->from[f->count], from, sizeof f->from[0]);
@@ -94,7 +100,7 @@ static bool repeat(struct adversary *a, double place[3])
 
 static bool distances(struct adversary *a, double place[3])
 {
-	struct adversary_fixes f = {0};
+	struct adversary_fixes f = fixes_about(a->home, ADVERSARY_REACH_M / 2);
 
 	for (unsigned i = 0; i < 12; i++) {
 		const struct pe_wire_result *r;
@@ -117,7 +123,7 @@ static bool distances(struct adversary *a, double place[3])
 
 static bool explain(struct adversary *a, double place[3])
 {
-	struct adversary_fixes f = {0};
+	struct adversary_fixes f = fixes_about(a->home, ADVERSARY_REACH_M / 2);
 
 	for (unsigned i = 0; i < ASKERS; i++) {
 		struct pe_wire_explanation e;
@@ -156,7 +162,7 @@ static bool within_radius(struct adversary *a, double beyond_m, void *context)
 
 static bool radius(struct adversary *a, double place[3])
 {
-	struct adversary_fixes f = {0};
+	struct adversary_fixes f = fixes_about(a->home, ADVERSARY_REACH_M / 2);
 
 	for (unsigned i = 0; i < ASKERS; i++) {
 		struct ray ray;
@@ -273,6 +279,7 @@ static bool heat(struct adversary *a, double place[3])
 	struct pe_wire_query q = adversary_sphere(a->home, ADVERSARY_FAR_M);
 	double size_m = INFINITY;
 
+	place[2] = 0;
 	for (double spatial_m = 0.01; spatial_m < 1e5; spatial_m *= 2) {
 		struct pe_wire_resolution r = {.spatial_m = (float)spatial_m, .attribute = 0.5f};
 		_Alignas(8) uint8_t extension[64];
@@ -283,7 +290,7 @@ static bool heat(struct adversary *a, double place[3])
 			if (a->answer->form == PE_ANSWER_CELLS &&
 				(double)a->answer->cells[i].size_m < size_m) {
 				size_m = (double)a->answer->cells[i].size_m;
-				memcpy(place, a->answer->cells[i].centre, 3 * sizeof *place);
+				memcpy(place, a->answer->cells[i].centre, 2 * sizeof *place);
 			}
 	}
 	return size_m < INFINITY;
@@ -310,7 +317,7 @@ static bool nearer(struct adversary *a, double closer_m, void *context)
 
 static bool order(struct adversary *a, double place[3])
 {
-	struct adversary_fixes f = {0};
+	struct adversary_fixes f = fixes_about(a->home, ADVERSARY_REACH_M / 2);
 
 	for (unsigned i = 0; i < ASKERS; i++) {
 		double turn = adversary_random(a, 0, 2 * M_PI), closer_m, decoy[3];
@@ -336,12 +343,13 @@ static bool outwards(struct adversary *a, double most_m,
 {
 	struct pe_wire_query q = adversary_sphere(a->home, ADVERSARY_FAR_M);
 	const struct pe_wire_result *r = adversary_ask(a, &q, NULL, 0);
-	struct adversary_fixes f = {0};
+	struct adversary_fixes f;
 	double shown[3];
 
 	if (!r)
 		return false;
 	memcpy(shown, r->position, sizeof shown);
+	f = fixes_about(shown, 1);
 	for (unsigned i = 0; i < ASKERS; i++) {
 		double turn = 2 * M_PI * (i + 0.3) / ASKERS, m;
 		struct ray ray = {.x = cos(turn), .y = sin(turn)};
@@ -353,6 +361,7 @@ static bool outwards(struct adversary *a, double most_m,
 			continue;
 		adversary_offset(a, shown, ray.x * m, ray.y * m, edge);
 		add(&f, edge, 0);
+		f.around_m = m;
 	}
 	return adversary_solve(a, &f, true, place);
 }
@@ -393,7 +402,7 @@ static bool reach(struct adversary *a, double place[3])
 // Seven radii at once.
 static bool fences(struct adversary *a, double place[3])
 {
-	struct adversary_fixes f = {0};
+	struct adversary_fixes f = fixes_about(a->home, ADVERSARY_REACH_M / 2);
 
 	for (unsigned i = 0; i < ASKERS; i++) {
 		double in = ADVERSARY_FAR_M, out = 0, at[3];
@@ -458,10 +467,11 @@ static bool pursue(struct adversary *a, bool of_target, double place[3])
 	struct pe_wire_query q = adversary_sphere(a->home, ADVERSARY_FAR_M);
 	const struct pe_wire_result *r = adversary_ask(a, &q, NULL, 0);
 	struct pe_wire_fence fence = watching_sphere(++a->fence, 0, 0, 0, FOLLOW_M);
-	struct adversary_fixes f = {0};
+	struct adversary_fixes f;
 	double shown[3];
 
 	memcpy(shown, r ? r->position : a->home, sizeof shown);
+	f = fixes_about(shown, FOLLOW_M);
 	adversary_put(a, 1, shown);
 	fence.flags = PE_FENCE_FOLLOW;
 	if (of_target)
@@ -549,15 +559,15 @@ static bool parent(struct adversary *a, double place[3])
 
 const struct adversary_attack adversary_attacks[] = {
 	{"repeat", repeat, 0.01, false},
+	{"prediction", prediction, 0.05, false},
 	{"distances", distances, 0.05, false},
 	{"radius", radius, 0.05, false},
 	{"order", order, 0.05, false},
 	{"boxes", boxes, 0.05, false},
 	{"polygons", polygons, 0.05, false},
-	{"heat", heat, 400, false}, // half of the smallest cell's diagonal
+	{"heat", heat, 2500, false}, // cells at the edge of a frame of the Earth are that long
 	{"point", point, 0.05, false},
 	{"reach", reach, 0.05, false},
-	{"prediction", prediction, 0.05, false},
 	{"parent", parent, 0.01, true},
 	{"explain", explain, 0.01, true},
 	{"fences", fences, 0.05, false},

@@ -89,7 +89,7 @@ static void start(void)
 
 		// Volumes are tens of kilometres wide.
 		c.spaces[i].space.leaf_edge_m = 4096;
-		c.spaces[i].space.leaf_height_m = 65536;
+		c.spaces[i].space.leaf_height_m = i ? 4096 : 65536;
 		c.spaces[i].precision_max_m = 1000;
 		if (pe_space_prepare(&spaces[i], &c.spaces[i].space, i, &error) != PE_OK)
 			abort();
@@ -118,6 +118,7 @@ struct target {
 static void publish(struct target *t, const double place[3], bool fast)
 {
 	struct pe_wire_update u = harness_update(t->n, ++t->sequence, place[0], place[1], place[2]);
+	uint64_t *tx = &pe_engine_worker(h.engine, 0)->tx_sequence, sent = *tx, sequence = h.sequence;
 
 	memcpy(u.entity_id, t->id, sizeof t->id);
 	memcpy(t->truth, place, sizeof t->truth);
@@ -133,6 +134,9 @@ static void publish(struct target *t, const double place[3], bool fast)
 	(void)harness_send(&h, t->in, HARNESS_INCARNATION, &u);
 	harness_settle(&h);
 	h.principal = 0;
+	// Messages have numbers; those to her are none of the attacker's.
+	*tx = sent;
+	h.sequence = sequence;
 }
 
 // Where it is published; *cell: what a place must have in common with another to be published there as well.
@@ -176,16 +180,17 @@ static void elsewhere(const struct adversary *a, const struct target *t, uint64_
 // K principals at the place in the epoch before, hers among them.
 static void gather_crowd(struct target *t, const double place[3])
 {
-	for (unsigned i = 0; i < K; i++) {
+	// The first one's update has the census made.
+	for (unsigned i = 0; i < K + 1; i++) {
 		struct pe_wire_update u = harness_update(200 + i, 1, place[0], place[1], 0);
 
 		u.entity_id[0] = 0xB4;
 		u.ttl_ms = 1000;
-		h.principal = i ? 20 + i : HER;
+		h.principal = i > 1 ? 20 + i : HER;
 		(void)harness_send(&h, t->in, HARNESS_INCARNATION, &u);
+		harness_control(&h);
 	}
 	h.principal = 0;
-	harness_control(&h);
 	harness_advance(&h, PE_EPOCH_MS - PE_EPOCH_MS / 4);
 	publish(t, place, false);
 	harness_control(&h);
