@@ -6,11 +6,11 @@
 #include <math.h>
 #include <string.h>
 
-#define PORT      7000u
-#define EDGE_M    0.0001
-#define ROUNDS    60u // of the solver
-#define UNKNOWNS  3u
-#define STEP_M    0.01 // of its differences
+#define PORT     7000u
+#define EDGE_M   0.0001
+#define ROUNDS   60u // of the solver
+#define UNKNOWNS 3u
+#define STEP_M   0.01 // of its differences
 
 void adversary_begin(struct adversary *a, struct harness *h, const struct pe_space *space,
 	unsigned in, const double home[3], uint64_t seed)
@@ -111,10 +111,12 @@ static double square(const double *v, unsigned count)
 }
 
 // Levenberg's and Marquardt's way from one beginning; the sum of squares where it ends.
-static double descend(const struct adversary *a, const struct adversary_fixes *f, bool common, double u[UNKNOWNS])
+static double descend(
+	const struct adversary *a, const struct adversary_fixes *f, bool common, double u[UNKNOWNS])
 {
 	unsigned n = common ? 3 : 2;
-	double miss[ADVERSARY_FIXES_MAX], there[ADVERSARY_FIXES_MAX], slope[UNKNOWNS][ADVERSARY_FIXES_MAX];
+	double miss[ADVERSARY_FIXES_MAX], there[ADVERSARY_FIXES_MAX],
+		slope[UNKNOWNS][ADVERSARY_FIXES_MAX];
 	double damp = 1e-3, now;
 
 	misses(a, f, common, u, miss);
@@ -221,8 +223,8 @@ void adversary_settle(struct adversary *a)
 
 void adversary_put(struct adversary *a, unsigned own, const double place[3])
 {
-	struct pe_wire_update u = harness_update(
-		ADVERSARY_OWN + own, ++a->sequence, place[0], place[1], place[2]);
+	struct pe_wire_update u =
+		harness_update(ADVERSARY_OWN + own, ++a->sequence, place[0], place[1], place[2]);
 
 	u.ttl_ms = 3600000;
 	a->h->principal = ADVERSARY_ME;

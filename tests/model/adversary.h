@@ -47,7 +47,8 @@ void adversary_end(struct adversary *a);
 // ---- geometry, as anybody knows it ----
 
 // So many metres from a place.
-void adversary_offset(const struct adversary *a, const double from[3], double x, double y, double place[3]);
+void adversary_offset(
+	const struct adversary *a, const double from[3], double x, double y, double place[3]);
 double adversary_metres(const struct adversary *a, const double p[3], const double q[3]);
 double adversary_random(struct adversary *a, double from, double to);
 
@@ -59,7 +60,8 @@ struct adversary_fixes {
 	double from[ADVERSARY_FIXES_MAX][3], metres[ADVERSARY_FIXES_MAX];
 };
 // Where their circles meet, by least squares. False: nowhere.
-bool adversary_solve(const struct adversary *a, const struct adversary_fixes *f, bool common, double place[3]);
+bool adversary_solve(
+	const struct adversary *a, const struct adversary_fixes *f, bool common, double place[3]);
 
 // ---- what it says and asks ----
 

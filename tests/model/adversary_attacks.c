@@ -8,9 +8,9 @@
 #include <math.h>
 #include <string.h>
 
-#define ASKERS  6u
-#define ASIDE_M 15000.0 // askers are within it of home
-#define FOLLOW_MS 120u // a fence that follows looks where that is so often, and a little longer
+#define ASKERS    6u
+#define ASIDE_M   15000.0 // askers are within it of home
+#define FOLLOW_MS 120u    // a fence that follows looks where that is so often, and a little longer
 
 static void anywhere(struct adversary *a, double within_m, double place[3])
 {
@@ -227,8 +227,8 @@ static bool in_half(struct adversary *a, double less_m, void *context)
 		q.a[2] = a->in ? 0 : -1000;
 		q.b[2] = a->in ? 0 : 1000;
 	} else {
-		const double ring[4][2] = {{low[0], low[1]}, {high[0], low[1]}, {high[0], high[1]},
-			{low[0], high[1]}};
+		const double ring[4][2] = {
+			{low[0], low[1]}, {high[0], low[1]}, {high[0], high[1]}, {low[0], high[1]}};
 		const unsigned count = 4;
 
 		memcpy(q.a, a->home, sizeof q.a);
@@ -283,7 +283,8 @@ static bool heat(struct adversary *a, double place[3])
 	for (double spatial_m = 0.01; spatial_m < 1e5; spatial_m *= 2) {
 		struct pe_wire_resolution r = {.spatial_m = (float)spatial_m, .attribute = 0.5f};
 		_Alignas(8) uint8_t extension[64];
-		uint32_t bytes = pe_wire_put_block(extension, 0, sizeof extension, PE_BLOCK_RESOLUTION, &r, sizeof r);
+		uint32_t bytes = pe_wire_put_block(
+			extension, 0, sizeof extension, PE_BLOCK_RESOLUTION, &r, sizeof r);
 
 		(void)adversary_ask(a, &q, extension, bytes);
 		for (unsigned i = 0; i < a->answer->count; i++)
@@ -415,7 +416,8 @@ static bool fences(struct adversary *a, double place[3])
 			unsigned entered;
 
 			for (unsigned k = 0; k < 7; k++) {
-				fence[k] = watching_sphere(0, at[0], at[1], at[2], from + step * (k + 1));
+				fence[k] = watching_sphere(
+					0, at[0], at[1], at[2], from + step * (k + 1));
 				fence[k].margin_m = 0;
 			}
 			entered = adversary_fences(a, fence, 7);
@@ -483,7 +485,8 @@ static bool pursue(struct adversary *a, bool of_target, double place[3])
 	adversary_settle(a);
 	for (unsigned i = 0; i < ASKERS; i++) {
 		double turn = 2 * M_PI * (i + 0.2) / ASKERS, m;
-		struct pursuit p = {.ray = {.x = cos(turn), .y = sin(turn)}, .of_target = of_target};
+		struct pursuit p = {
+			.ray = {.x = cos(turn), .y = sin(turn)}, .of_target = of_target};
 		double edge[3];
 
 		memcpy(p.ray.from, shown, sizeof shown);
@@ -521,7 +524,8 @@ static bool prediction(struct adversary *a, double place[3])
 	for (unsigned i = 0; i < 2; i++) {
 		struct pe_wire_time t = {.offset_ms = (int32_t)(5000 * (i + 1))};
 		_Alignas(8) uint8_t extension[64];
-		uint32_t bytes = pe_wire_put_block(extension, 0, sizeof extension, PE_BLOCK_TIME, &t, sizeof t);
+		uint32_t bytes = pe_wire_put_block(
+			extension, 0, sizeof extension, PE_BLOCK_TIME, &t, sizeof t);
 		const struct pe_wire_result *r = adversary_ask(a, &q, extension, bytes);
 
 		if (!r)

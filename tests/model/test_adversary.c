@@ -15,19 +15,33 @@
 #include <string.h>
 #include <time.h>
 
-#define TARGET     1u
-#define HER        5u // the target's principal
-#define CLOSE_M    0.2 // to what is published an estimate is as close
-#define SPREAD_M   5000.0
-#define REPEATED   10000u
-#define GRID_M     250.0
-#define SCALE_M    100.0
-#define AREA_M     50.0
-#define K          4u
+#define TARGET      1u
+#define HER         5u  // the target's principal
+#define CLOSE_M     0.2 // to what is published an estimate is as close
+#define SPREAD_M    5000.0
+#define REPEATED    10000u
+#define GRID_M      250.0
+#define SCALE_M     100.0
+#define AREA_M      50.0
+#define K           4u
 #define PRECISION_M 5.0f
-#define REACH_M    55000.0f
+#define REACH_M     55000.0f
 
-enum method { EXACT, LEVEL_1, LEVEL_2, LEVEL_3, LEVEL_4, LEVEL_5, GRID, LAPLACE, CROWD, NAMELESS, NAMELESS_LEVEL, HIDDEN_ONE, METHODS };
+enum method {
+	EXACT,
+	LEVEL_1,
+	LEVEL_2,
+	LEVEL_3,
+	LEVEL_4,
+	LEVEL_5,
+	GRID,
+	LAPLACE,
+	CROWD,
+	NAMELESS,
+	NAMELESS_LEVEL,
+	HIDDEN_ONE,
+	METHODS
+};
 
 static const struct kind {
 	const char *name;
@@ -75,9 +89,25 @@ static double unit(uint64_t *from)
 // ---- the world ----
 
 static const struct pe_policy policies[] = {
-	{.name = "grid", .space = PE_POLICY_EVERY_SPACE, .prefix = {0xB2}, .prefix_bits = 8, .everyone = true, .cloak_m = GRID_M},
-	{.name = "noise", .space = PE_POLICY_EVERY_SPACE, .prefix = {0xB3}, .prefix_bits = 8, .everyone = true, .laplace_m = SCALE_M},
-	{.name = "crowd", .space = PE_POLICY_EVERY_SPACE, .prefix = {0xB4}, .prefix_bits = 8, .everyone = true, .k = K, .area_m = AREA_M},
+	{.name = "grid",
+		.space = PE_POLICY_EVERY_SPACE,
+		.prefix = {0xB2},
+		.prefix_bits = 8,
+		.everyone = true,
+		.cloak_m = GRID_M},
+	{.name = "noise",
+		.space = PE_POLICY_EVERY_SPACE,
+		.prefix = {0xB3},
+		.prefix_bits = 8,
+		.everyone = true,
+		.laplace_m = SCALE_M},
+	{.name = "crowd",
+		.space = PE_POLICY_EVERY_SPACE,
+		.prefix = {0xB4},
+		.prefix_bits = 8,
+		.everyone = true,
+		.k = K,
+		.area_m = AREA_M},
 };
 
 static void start(void)
@@ -118,7 +148,8 @@ struct target {
 static void publish(struct target *t, const double place[3], bool fast)
 {
 	struct pe_wire_update u = harness_update(t->n, ++t->sequence, place[0], place[1], place[2]);
-	uint64_t *tx = &pe_engine_worker(h.engine, 0)->tx_sequence, sent = *tx, sequence = h.sequence;
+	uint64_t *tx = &pe_engine_worker(h.engine, 0)->tx_sequence, sent = *tx,
+		 sequence = h.sequence;
 
 	memcpy(u.entity_id, t->id, sizeof t->id);
 	memcpy(t->truth, place, sizeof t->truth);
@@ -156,9 +187,11 @@ static void published(const struct target *t, const double place[3], double cell
 }
 
 // Another place in the same cell, drawn from the target's own numbers.
-static void elsewhere(const struct adversary *a, const struct target *t, uint64_t *random, double place[3])
+static void elsewhere(
+	const struct adversary *a, const struct target *t, uint64_t *random, double place[3])
 {
-	double edge_m = t->method == CROWD ? AREA_M : kinds[t->method].edge_m, cell[3], other[3], at[3];
+	double edge_m = t->method == CROWD ? AREA_M : kinds[t->method].edge_m, cell[3], other[3],
+	       at[3];
 
 	if (!(edge_m > 0))
 		return;
@@ -206,9 +239,11 @@ struct trial {
 	double place[32][3];
 };
 
-static void run_trial(enum method method, unsigned in, uint64_t number, bool other, unsigned repeated, struct trial *trial)
+static void run_trial(enum method method, unsigned in, uint64_t number, bool other,
+	unsigned repeated, struct trial *trial)
 {
-	static const double homes[2][3] = {{0, 0, 0}, {45, 10, 0}}; // where two frames of the Earth meet
+	static const double homes[2][3] = {
+		{0, 0, 0}, {45, 10, 0}}; // where two frames of the Earth meet
 	struct target t = {.method = method, .in = in, .n = TARGET};
 	uint64_t random = number, own = number ^ 0x5555555555555555ull;
 	struct adversary a;
@@ -227,7 +262,8 @@ static void run_trial(enum method method, unsigned in, uint64_t number, bool oth
 	for (unsigned i = 0; i < 3 && !(method == HIDDEN_ONE && other); i++) {
 		// A blurred one goes where it likes.
 		if (i && method == LAPLACE && other)
-			adversary_offset(&a, place, 5000 * (unit(&own) - 0.5), 5000 * (unit(&own) - 0.5), place);
+			adversary_offset(&a, place, 5000 * (unit(&own) - 0.5),
+				5000 * (unit(&own) - 0.5), place);
 		if (other)
 			elsewhere(&a, &t, &own, place);
 		publish(&t, place, i == 2);
@@ -280,33 +316,42 @@ static void attack(enum method method, unsigned in, unsigned repeated)
 	run_trial(method, in, number, false, repeated, &first);
 	EXPECT(first.shown_at_all == (method != HIDDEN_ONE), "%s", kinds[method].name);
 	published(&t, first.truth, cell);
-	of_cell = method == LAPLACE ? error_of(&first, in, first.shown) : error_of(&first, in, cell);
+	of_cell =
+		method == LAPLACE ? error_of(&first, in, first.shown) : error_of(&first, in, cell);
 	for (unsigned i = 0; i < adversary_attack_count; i++) {
 		const struct adversary_attack *attack = &adversary_attacks[i];
 		bool wanted = method == EXACT;
 		double error = first.found[i] ? error_of(&first, in, first.place[i]) : INFINITY;
 
 		if (getenv("PE_TEST_SHOW"))
-			printf("\n      %-18s %u %-14s %10.4f m of %10.4f", kinds[method].name, in, attack->name, error, of_cell);
+			printf("\n      %-18s %u %-14s %10.4f m of %10.4f", kinds[method].name, in,
+				attack->name, error, of_cell);
 		if (wanted)
-			EXPECT(error <= attack->exact_m, "%s in %u is %g m off", attack->name, in, error);
+			EXPECT(error <= attack->exact_m, "%s in %u is %g m off", attack->name, in,
+				error);
 		if (method == HIDDEN_ONE)
 			EXPECT(!first.found[i], "%s in %u found who is hidden", attack->name, in);
 		if (!first.found[i] || wanted)
 			continue;
 		// Nothing better than what is published, and that is no better than the cell.
-		EXPECT(pe_space_distance(&spaces[in], first.place[i], first.shown, false) <= attack->exact_m + CLOSE_M,
-			"%s in %u of %s is %g m from what is published", attack->name, in, kinds[method].name,
+		EXPECT(pe_space_distance(&spaces[in], first.place[i], first.shown, false) <=
+				attack->exact_m + CLOSE_M,
+			"%s in %u of %s is %g m from what is published", attack->name, in,
+			kinds[method].name,
 			pe_space_distance(&spaces[in], first.place[i], first.shown, false));
-		EXPECT(error >= of_cell - attack->exact_m - CLOSE_M, "%s in %u of %s is %g m off, the cell %g", attack->name, in, kinds[method].name, error, of_cell);
-		EXPECT(!attack->by_id || !(kinds[method].attributes >> 3 & 3), "%s in %u of %s", attack->name, in, kinds[method].name);
+		EXPECT(error >= of_cell - attack->exact_m - CLOSE_M,
+			"%s in %u of %s is %g m off, the cell %g", attack->name, in,
+			kinds[method].name, error, of_cell);
+		EXPECT(!attack->by_id || !(kinds[method].attributes >> 3 & 3), "%s in %u of %s",
+			attack->name, in, kinds[method].name);
 	}
 	if (method == EXACT || method == NAMELESS)
 		return;
 	run_trial(method, in, number, true, repeated, &second);
 	EXPECT(first.digest == second.digest && first.replies == second.replies,
-		"%s in %u: another place in the cell is told apart, %" PRIu64 " and %" PRIu64 " replies", kinds[method].name, in,
-		first.replies, second.replies);
+		"%s in %u: another place in the cell is told apart, %" PRIu64 " and %" PRIu64
+		" replies",
+		kinds[method].name, in, first.replies, second.replies);
 }
 
 static void every_attack(void)
@@ -318,7 +363,10 @@ static void every_attack(void)
 	for (uint64_t i = 0; i < (rounds ? rounds : 1); i++)
 		for (unsigned in = 0; in < 2; in++)
 			for (unsigned method = 0; method < METHODS; method++)
-				attack(method, in, i ? 100 : (unsigned)testing_amount(REPEATED) / (getenv("PE_TEST_LONG") ? 10 : 1));
+				attack(method, in,
+					i ? 100 :
+					    (unsigned)testing_amount(REPEATED) /
+							(getenv("PE_TEST_LONG") ? 10 : 1));
 	CU_ASSERT_EQUAL(wrong, 0);
 }
 
