@@ -145,7 +145,8 @@ struct target {
 	double truth[3];
 };
 
-static void publish(struct target *t, const double place[3], bool fast)
+// Its course, too, would lead finer than a cell.
+static void publish(struct target *t, const double place[3], bool fast, bool other)
 {
 	struct pe_wire_update u = harness_update(t->n, ++t->sequence, place[0], place[1], place[2]);
 	uint64_t *tx = &pe_engine_worker(h.engine, 0)->tx_sequence, sent = *tx,
@@ -158,8 +159,8 @@ static void publish(struct target *t, const double place[3], bool fast)
 	u.precision_m = PRECISION_M;
 	u.radius_m = REACH_M;
 	if (fast) {
-		u.velocity[0] = 0x4200; // 3 m/s
-		u.velocity[1] = 0xC400; // −4 m/s
+		u.velocity[0] = 0x4200;                  // 3 m/s
+		u.velocity[1] = other ? 0x4900 : 0xC400; // 10 m/s, or −4 m/s
 	}
 	h.principal = HER;
 	(void)harness_send(&h, t->in, HARNESS_INCARNATION, &u);
@@ -225,7 +226,7 @@ static void gather_crowd(struct target *t, const double place[3])
 	}
 	h.principal = 0;
 	harness_advance(&h, PE_EPOCH_MS - PE_EPOCH_MS / 4);
-	publish(t, place, false);
+	publish(t, place, false, false);
 	harness_control(&h);
 	harness_advance(&h, PE_EPOCH_MS / 4);
 	harness_settle(&h);
@@ -266,7 +267,7 @@ static void run_trial(enum method method, unsigned in, uint64_t number, bool oth
 				5000 * (unit(&own) - 0.5), place);
 		if (other)
 			elsewhere(&a, &t, &own, place);
-		publish(&t, place, i == 2);
+		publish(&t, place, i == 2, other);
 	}
 	memcpy(trial->truth, t.truth, sizeof trial->truth);
 	// What anybody reads off one answer.

@@ -494,7 +494,7 @@ static unsigned linked(unsigned in, bool anonymous)
 		u.radius_m = (float)between(5000, 8000);
 		u.position_confidence = (uint8_t)between(1, 255);
 		u.velocity[0] = (uint16_t)between(0, 0x4000);
-		u.ttl_ms = 2 * PE_EPOCH_MS;
+		u.ttl_ms = PE_EPOCH_MS; // which 16 bits of tenths of a second can tell
 		harness_queue_updates(&h, in, HARNESS_INCARNATION, &u, 1, false);
 		harness_turn(&h);
 		h.now.mono_ms += 250;
