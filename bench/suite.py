@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import time
 
+import paired
 from served import Failed, HugePages, Served, ask_together, say
 
 PORT_BYTES = 160 << 20  # DPDK's own memory beside an engine
@@ -487,6 +488,17 @@ def start_up(run):
     run.group("start-up with ten million slots", body)
 
 
+def paired_times(run):
+    """Each kind's |t|, of one run; scripts/bench paired-times has more of them."""
+    def body(_):
+        figures = paired.measure(run.build / "bench/presence-paired-bench", 1, say=lambda _: None)
+        for name, figure in figures.items():
+            if name != "configuration":
+                run.keep(name, figure["median"], figure["unit"], figures["configuration"])
+
+    run.group("answer times of paired worlds", body)
+
+
 def measure(build, rounds, window_s, full, huge_wanted):
     with HugePages(huge_wanted) as huge:
         run = Run(build, rounds, window_s, full, huge)
@@ -505,4 +517,6 @@ def measure(build, rounds, window_s, full, huge_wanted):
         own_socket(run)
         rings(run)
         start_up(run)
+        if full:
+            paired_times(run)
     return run.figures(), run.trouble

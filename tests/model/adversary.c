@@ -27,6 +27,7 @@ void adversary_begin(struct adversary *a, struct harness *h, const struct pe_spa
 		abort();
 	watching_init(&a->watcher, h, in, 77);
 	a->watcher.port = PORT;
+	a->watcher.subscribe.flags = PE_SUBSCRIBE_MOVES;
 	a->watcher.subscribe.expiration_ms = PE_SUBSCRIPTION_LEASE_MAX_MS;
 	h->principal = ADVERSARY_ME;
 	watching_send(&a->watcher, PE_SUBSCRIBE_OPEN, NULL, 0, NULL, 0);

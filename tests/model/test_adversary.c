@@ -110,7 +110,8 @@ static const struct pe_policy policies[] = {
 		.area_m = AREA_M},
 };
 
-static void start(void)
+// Thresholds of both spaces; 0 = none.
+static void start_with(float threshold_m, uint32_t threshold_ms)
 {
 	struct pe_engine_config c = harness_config();
 
@@ -120,7 +121,8 @@ static void start(void)
 		// Volumes are tens of kilometres wide.
 		c.spaces[i].space.leaf_edge_m = 4096;
 		c.spaces[i].space.leaf_height_m = i ? 4096 : 65536;
-		c.spaces[i].precision_max_m = 1000;
+		c.spaces[i].coalesce_distance_m = threshold_m;
+		c.spaces[i].coalesce_interval_ms = threshold_ms;
 		if (pe_space_prepare(&spaces[i], &c.spaces[i].space, i, &error) != PE_OK)
 			abort();
 	}
@@ -136,6 +138,11 @@ static void start(void)
 	h.now.wall_ms += PE_EPOCH_MS - h.now.wall_ms % PE_EPOCH_MS;
 }
 
+static void start(void)
+{
+	start_with(0, 0);
+}
+
 struct target {
 	enum method method;
 	unsigned in;
@@ -146,11 +153,10 @@ struct target {
 };
 
 // Its course, too, would lead finer than a cell.
-static void publish(struct target *t, const double place[3], bool fast, bool other)
+static struct pe_wire_update state_of(
+	struct target *t, const double place[3], bool fast, bool other)
 {
 	struct pe_wire_update u = harness_update(t->n, ++t->sequence, place[0], place[1], place[2]);
-	uint64_t *tx = &pe_engine_worker(h.engine, 0)->tx_sequence, sent = *tx,
-		 sequence = h.sequence;
 
 	memcpy(u.entity_id, t->id, sizeof t->id);
 	memcpy(t->truth, place, sizeof t->truth);
@@ -162,6 +168,15 @@ static void publish(struct target *t, const double place[3], bool fast, bool oth
 		u.velocity[0] = 0x4200;                  // 3 m/s
 		u.velocity[1] = other ? 0x4900 : 0xC400; // 10 m/s, or −4 m/s
 	}
+	return u;
+}
+
+static void publish(struct target *t, const double place[3], bool fast, bool other)
+{
+	struct pe_wire_update u = state_of(t, place, fast, other);
+	uint64_t *tx = &pe_engine_worker(h.engine, 0)->tx_sequence, sent = *tx;
+	uint64_t sequence = h.sequence;
+
 	h.principal = HER;
 	(void)harness_send(&h, t->in, HARNESS_INCARNATION, &u);
 	harness_settle(&h);
@@ -371,4 +386,152 @@ static void every_attack(void)
 	CU_ASSERT_EQUAL(wrong, 0);
 }
 
-TESTING_MAIN("model/adversary", {"every attack on every method", every_attack})
+// ---- heights ----
+
+static bool above(struct adversary *a, double m, void *context)
+{
+	struct pe_wire_query q = adversary_sphere(a->home, ADVERSARY_FAR_M);
+
+	(void)context;
+	q.flags |= PE_QUERY_HEIGHT_RANGE;
+	q.height_min = (float)m;
+	q.height_max = 30000;
+	return adversary_ask(a, &q, NULL, 0) != NULL;
+}
+
+// By ranges of heights: the height that is published, and no other.
+static void height_of(enum method method, unsigned in)
+{
+	static const double home[2][3] = {{0, 0, 0}, {45, 10, 0}};
+	double edge_m = method == CROWD ? AREA_M : kinds[method].edge_m, found[2], truth[2];
+	uint64_t digest[2], random = seed ^ (uint64_t)method << 32 ^ in;
+	// Far from where the next height begins.
+	double step = edge_m > 0 ? edge_m : SCALE_M, middle = 2 * step;
+
+	for (unsigned other = 0; other < 2; other++) {
+		struct target t = {.method = method, .in = in, .n = TARGET};
+		struct adversary a;
+		double place[3];
+
+		start();
+		harness_id(t.id, TARGET);
+		t.id[0] = kinds[method].prefix ? kinds[method].prefix : t.id[0];
+		adversary_begin(&a, &h, &spaces[in], in, home[in], seed);
+		memcpy(place, home[in], sizeof place);
+		if (method == CROWD)
+			gather_crowd(&t, place);
+		place[2] = truth[other] = middle + (unit(&random) - 0.5) * 0.9 * step;
+		publish(&t, place, false, false);
+		found[other] = adversary_bisect(&a, 25000, above, NULL);
+		digest[other] = a.digest;
+		adversary_end(&a);
+		h.principal = 0;
+		harness_stop(&h);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		double wanted = method == EXACT || method == NAMELESS ? truth[i] : middle;
+
+		EXPECT(method == HIDDEN_ONE ? found[i] < 0 : fabs(found[i] - wanted) < 0.01,
+			"%s in %u: a height of %g is found at %g", kinds[method].name, in, truth[i],
+			found[i]);
+	}
+	EXPECT(method == EXACT || method == NAMELESS || method == HIDDEN_ONE ||
+			digest[0] == digest[1],
+		"%s in %u: heights are told apart", kinds[method].name, in);
+}
+
+static void heights(void)
+{
+	begin();
+	for (unsigned in = 0; in < 2; in++)
+		for (unsigned method = 0; method < METHODS; method++)
+			height_of(method, in);
+	CU_ASSERT_EQUAL(wrong, 0);
+}
+
+// ---- who has just become shy ----
+
+// What was accepted of who showed himself, and was held back by a threshold, and where he is since he asks for less: neither is told any more.
+static void told_after(enum method method, unsigned in)
+{
+	static const double home[2][3] = {{0, 0, 0}, {45, 10, 0}};
+	struct target t = {.method = EXACT, .in = in, .n = TARGET};
+	struct pe_wire_fence fence = watching_sphere(1, home[in][0], home[in][1], 0, 50000);
+	struct pe_wire_update u;
+	double places[3][3], cell[3], least[2] = {INFINITY, INFINITY};
+	struct adversary a;
+	unsigned events = 0;
+
+	start_with(30, 500);
+	harness_id(t.id, TARGET);
+	adversary_begin(&a, &h, &spaces[in], in, home[in], seed);
+	watching_clear(&a.watcher);
+	h.principal = ADVERSARY_ME;
+	watching_send(&a.watcher, PE_SUBSCRIBE_ADD, &fence, 1, NULL, 0);
+	adversary_settle(&a);
+	for (unsigned i = 0; i < 3; i++) {
+		adversary_offset(&a, home[in], 5020 + 10.0 * i, 5030 + 7.0 * i, places[i]);
+		t.method = i == 2 ? method : EXACT;
+		u = state_of(&t, places[i], false, false);
+		h.principal = HER;
+		harness_queue_updates(&h, in, HARNESS_INCARNATION, &u, 1, false);
+		adversary_settle(&a);
+		// The first one is told. The second is held back.
+		if (i == 0)
+			EXPECT(a.watcher.count > 0, "nothing is told");
+		if (i < 2)
+			watching_clear(&a.watcher);
+	}
+	published(&t, places[2], cell);
+	for (unsigned i = 0; i < 60; i++) {
+		struct pe_wire_query q = adversary_sphere(a.home, ADVERSARY_FAR_M);
+		const struct pe_wire_result *r = adversary_ask(&a, &q, NULL, 0);
+
+		for (unsigned k = 1; r && k < 3; k++)
+			least[k - 1] =
+				fmin(least[k - 1], adversary_metres(&a, r->position, places[k]));
+		adversary_settle(&a);
+		h.now.mono_ms += 50;
+		h.now.wall_ms += 50;
+	}
+	for (unsigned e = 0; e < a.watcher.count; e++) {
+		const struct pe_wire_event *event = &a.watcher.events[e];
+
+		events++;
+		for (unsigned k = 1; k < 3 && event->kind != PE_EVENT_LEAVE; k++)
+			least[k - 1] = fmin(least[k - 1],
+				adversary_metres(&a, event->result.position, places[k]));
+	}
+	if (method == EXACT) {
+		// Else nothing would be found either.
+		EXPECT(least[1] < 0.01, "in %u it is told %g m away", in, least[1]);
+	} else {
+		double of_cell =
+			method == HIDDEN_ONE ? 10 : adversary_metres(&a, cell, places[2]) - 0.01;
+
+		EXPECT(least[1] >= fmin(of_cell, 10), "%s in %u: told %g m from where it is",
+			kinds[method].name, in, least[1]);
+		EXPECT(least[0] >= 5 || least[0] >= adversary_metres(&a, cell, places[1]) - 0.01,
+			"%s in %u: told %g m from what was held back", kinds[method].name, in,
+			least[0]);
+		EXPECT(events > 0, "%s in %u: no event", kinds[method].name, in);
+	}
+	adversary_end(&a);
+	h.principal = 0;
+	harness_stop(&h);
+}
+
+static void grown_shy(void)
+{
+	static const enum method methods[] = {
+		EXACT, LEVEL_3, LEVEL_4, LEVEL_5, NAMELESS_LEVEL, HIDDEN_ONE};
+
+	begin();
+	for (unsigned in = 0; in < 2; in++)
+		for (unsigned i = 0; i < sizeof methods / sizeof methods[0]; i++)
+			told_after(methods[i], in);
+	CU_ASSERT_EQUAL(wrong, 0);
+}
+
+TESTING_MAIN("model/adversary", {"every attack on every method", every_attack},
+	{"heights", heights}, {"who has just become shy", grown_shy})
