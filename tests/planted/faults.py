@@ -571,6 +571,6 @@ FAULTS = [
         "file": "engine/policy/view.c",
         "from": "(uint32_t)(end_ms - end_ms % ANONYMOUS_STEP_MS - wall_ms);",
         "to": "(uint32_t)(end_ms - wall_ms - (end_ms - wall_ms) % ANONYMOUS_STEP_MS);",
-        "tests": ["adversary-epochs"],
+        "tests": ["adversary-names"],
     },
 ]
