@@ -11,6 +11,7 @@
 #define ADVERSARY_REACH_M 15000.0 // the target is within it of home
 #define ADVERSARY_FAR_M   60000.0 // and nothing is further
 #define ADVERSARY_OWN     9000u   // the first number of the attacker's own entities
+#define ADVERSARY_BOUND   9002u   // is bound to the target
 #define ADVERSARY_ME      9u      // its principal
 
 struct adversary {
@@ -73,6 +74,8 @@ void adversary_settle(struct adversary *a);
 bool adversary_owns(const uint8_t id[16]);
 // Moves one of its own entities, which is acknowledged.
 void adversary_put(struct adversary *a, unsigned own, const double place[3]);
+// Binds one to the target, of whom it knows the id, as a child in its frame.
+void adversary_bind(struct adversary *a);
 // Withdraws it.
 void adversary_take(struct adversary *a, unsigned own);
 // Asks; the answer is in a->answer. The first result that is none of its own, or NULL.

@@ -537,27 +537,34 @@ static bool prediction(struct adversary *a, double place[3])
 	return true;
 }
 
-// An entity of its own in the target's frame is placed where the target is.
-static bool parent(struct adversary *a, double place[3])
+void adversary_bind(struct adversary *a)
 {
-	struct pe_wire_update u = harness_update(ADVERSARY_OWN + 2, ++a->sequence, 0, 0, 0);
-	struct pe_wire_query q = adversary_sphere(a->home, ADVERSARY_FAR_M);
+	struct pe_wire_update u = harness_update(ADVERSARY_BOUND, ++a->sequence, 0, 0, 0);
 	_Alignas(8) uint8_t record[256];
 	uint32_t bytes;
-	bool found = false;
 
+	u.ttl_ms = 3600000;
 	(void)pe_wire_begin_details(record, sizeof record, &u);
 	bytes = pe_wire_put_details(record, sizeof record, PE_DETAILS_FRAME, a->target, 16);
 	a->h->principal = ADVERSARY_ME;
 	harness_queue_detailed(a->h, a->in, HARNESS_INCARNATION, record, bytes, 1, true);
 	adversary_settle(a);
+}
+
+// An entity of its own in the target's frame is placed where the target is.
+static bool parent(struct adversary *a, double place[3])
+{
+	struct pe_wire_query q = adversary_sphere(a->home, ADVERSARY_FAR_M);
+	bool found = false;
+
+	adversary_bind(a);
 	(void)adversary_ask(a, &q, NULL, 0);
 	for (unsigned i = 0; i < a->answer->count; i++)
-		if (harness_id_number(a->answer->results[i].entity_id) == ADVERSARY_OWN + 2) {
+		if (harness_id_number(a->answer->results[i].entity_id) == ADVERSARY_BOUND) {
 			memcpy(place, a->answer->results[i].position, 3 * sizeof *place);
 			found = true;
 		}
-	adversary_take(a, 2);
+	adversary_take(a, ADVERSARY_BOUND - ADVERSARY_OWN);
 	return found;
 }
 

@@ -178,7 +178,18 @@ static void publish(struct target *t, const double place[3], bool fast, bool oth
 	uint64_t sequence = h.sequence;
 
 	h.principal = HER;
-	(void)harness_send(&h, t->in, HARNESS_INCARNATION, &u);
+	// What has details goes another way.
+	if (t->sequence % 2 == 0) {
+		const struct pe_wire_orientation as_it_is = {.q = {0, 0, 0, 1}};
+		_Alignas(8) uint8_t record[256];
+
+		(void)pe_wire_begin_details(record, sizeof record, &u);
+		(void)pe_wire_put_details(
+			record, sizeof record, PE_DETAILS_ORIENTATION, &as_it_is, sizeof as_it_is);
+		(void)harness_send_detailed(&h, t->in, HARNESS_INCARNATION, record);
+	} else {
+		(void)harness_send(&h, t->in, HARNESS_INCARNATION, &u);
+	}
 	harness_settle(&h);
 	h.principal = 0;
 	// Messages have numbers; those to her are none of the attacker's.
@@ -461,6 +472,7 @@ static void told_after(enum method method, unsigned in)
 	double places[3][3], cell[3], least[2] = {INFINITY, INFINITY};
 	struct adversary a;
 	unsigned events = 0;
+	bool bound = false;
 
 	start_with(30, 500);
 	harness_id(t.id, TARGET);
@@ -477,19 +489,26 @@ static void told_after(enum method method, unsigned in)
 		harness_queue_updates(&h, in, HARNESS_INCARNATION, &u, 1, false);
 		adversary_settle(&a);
 		// The first one is told. The second is held back.
-		if (i == 0)
+		if (i == 0) {
 			EXPECT(a.watcher.count > 0, "nothing is told");
+			// One of the attacker's own is bound to it.
+			memcpy(a.target, t.id, sizeof a.target);
+			adversary_bind(&a);
+		}
 		if (i < 2)
 			watching_clear(&a.watcher);
 	}
 	published(&t, places[2], cell);
 	for (unsigned i = 0; i < 60; i++) {
 		struct pe_wire_query q = adversary_sphere(a.home, ADVERSARY_FAR_M);
-		const struct pe_wire_result *r = adversary_ask(&a, &q, NULL, 0);
 
-		for (unsigned k = 1; r && k < 3; k++)
-			least[k - 1] =
-				fmin(least[k - 1], adversary_metres(&a, r->position, places[k]));
+		(void)adversary_ask(&a, &q, NULL, 0);
+		bound |= a.answer->count > 1;
+		for (unsigned n = 0; n < a.answer->count; n++)
+			for (unsigned k = 1; k < 3; k++)
+				least[k - 1] = fmin(least[k - 1],
+					adversary_metres(
+						&a, a.answer->results[n].position, places[k]));
 		adversary_settle(&a);
 		h.now.mono_ms += 50;
 		h.now.wall_ms += 50;
@@ -504,6 +523,7 @@ static void told_after(enum method method, unsigned in)
 	}
 	if (method == EXACT) {
 		// Else nothing would be found either.
+		EXPECT(bound, "in %u nothing is bound to it", in);
 		EXPECT(least[1] < 0.01, "in %u it is told %g m away", in, least[1]);
 	} else {
 		double of_cell =
