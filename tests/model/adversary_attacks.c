@@ -1,35 +1,13 @@
 // The ways of finding somebody out by what is told of him: by distances, by who is nearer, by the edges of volumes and fences, by
 // counts, by where he will be, by explanations, by what is bound to him. Each finds whoever is shown exactly to a few centimetres.
-#include "adversary.h"
+#include "adversary_internal.h"
 
+#include "testing.h"
 #include "wire/details.h"
 #include "wire/extension.h"
 
 #include <math.h>
 #include <string.h>
-
-#define ASKERS    6u
-#define ASIDE_M   15000.0 // askers are within it of home
-#define FOLLOW_MS 120u    // a fence that follows looks where that is so often, and a little longer
-
-static void anywhere(struct adversary *a, double within_m, double place[3])
-{
-	double x = adversary_random(a, -within_m, within_m);
-
-	adversary_offset(a, a->home, x, adversary_random(a, -within_m, within_m), place);
-}
-
-static struct adversary_fixes fixes_about(const double place[3], double around_m)
-{
-	return (struct adversary_fixes){
-		.about = {place[0], place[1], place[2]}, .around_m = around_m};
-}
-
-static void add(struct adversary_fixes *f, const double from[3], double metres)
-{
-	memcpy(f->from[f->count], from, sizeof f->from[0]);
-	f->metres[f->count++] = metres;
-}
 
 // ---- what is told outright ----
 
@@ -48,7 +26,7 @@ static bool repeat(struct adversary *a, double place[3])
 		uint32_t bytes = 0;
 		double at[3], corner[3];
 
-		anywhere(a, ASIDE_M, at);
+		adversary_anywhere(a, ADVERSARY_ASIDE_M, at);
 		q = adversary_sphere(at, adversary_random(a, 0, ADVERSARY_FAR_M));
 		q.kind = (uint8_t)kinds[i % 5];
 		q.query_id = (uint32_t)i;
@@ -75,7 +53,7 @@ static bool repeat(struct adversary *a, double place[3])
 		}
 		if (i % 7 == 0) {
 			q.flags |= PE_QUERY_HAS_ORIGIN;
-			anywhere(a, ASIDE_M, q.origin);
+			adversary_anywhere(a, ADVERSARY_ASIDE_M, q.origin);
 		}
 		if (i % 3 == 1) {
 			struct pe_wire_time t = {.offset_ms = (int32_t)(i % 60000)};
@@ -100,14 +78,14 @@ static bool repeat(struct adversary *a, double place[3])
 
 static bool distances(struct adversary *a, double place[3])
 {
-	struct adversary_fixes f = fixes_about(a->home, ADVERSARY_REACH_M / 2);
+	struct adversary_fixes f = adversary_about(a->home, ADVERSARY_REACH_M / 2);
 
 	for (unsigned i = 0; i < 12; i++) {
 		const struct pe_wire_result *r;
 		struct pe_wire_query q = adversary_sphere(a->home, ADVERSARY_FAR_M);
 		double at[3];
 
-		anywhere(a, ASIDE_M, at);
+		adversary_anywhere(a, ADVERSARY_ASIDE_M, at);
 		if (i % 2) {
 			q.flags |= PE_QUERY_HAS_ORIGIN;
 			memcpy(q.origin, at, sizeof at);
@@ -116,29 +94,29 @@ static bool distances(struct adversary *a, double place[3])
 		}
 		r = adversary_ask(a, &q, NULL, 0);
 		if (r)
-			add(&f, at, (double)r->distance_m);
+			adversary_add(&f, at, (double)r->distance_m);
 	}
 	return adversary_solve(a, &f, false, place);
 }
 
 static bool explain(struct adversary *a, double place[3])
 {
-	struct adversary_fixes f = fixes_about(a->home, ADVERSARY_REACH_M / 2);
+	struct adversary_fixes f = adversary_about(a->home, ADVERSARY_REACH_M / 2);
 
-	for (unsigned i = 0; i < ASKERS; i++) {
+	for (unsigned i = 0; i < ADVERSARY_ASKERS; i++) {
 		struct pe_wire_explanation e;
 		struct pe_wire_query q;
 		double at[3];
 
-		anywhere(a, ASIDE_M, at);
+		adversary_anywhere(a, ADVERSARY_ASIDE_M, at);
 		q = adversary_sphere(a->home, adversary_random(a, 1, ADVERSARY_FAR_M));
 		q.flags |= PE_QUERY_HAS_ORIGIN;
 		memcpy(q.origin, at, sizeof at);
 		if (adversary_explain(a, a->target, &q, &e)) {
 			if (e.asker_m >= 0)
-				add(&f, at, e.asker_m);
+				adversary_add(&f, at, e.asker_m);
 			if (e.distance_m >= 0)
-				add(&f, a->home, e.distance_m);
+				adversary_add(&f, a->home, e.distance_m);
 		}
 	}
 	return adversary_solve(a, &f, false, place);
@@ -146,15 +124,9 @@ static bool explain(struct adversary *a, double place[3])
 
 // ---- edges of volumes ----
 
-struct ray {
-	double from[3];
-	double x, y; // a unit, which way
-	struct pe_wire_query query;
-};
-
 static bool within_radius(struct adversary *a, double beyond_m, void *context)
 {
-	struct ray *ray = context;
+	struct adversary_ray *ray = context;
 
 	ray->query.b[0] = ADVERSARY_FAR_M - beyond_m;
 	return adversary_ask(a, &ray->query, NULL, 0) != NULL;
@@ -162,19 +134,19 @@ static bool within_radius(struct adversary *a, double beyond_m, void *context)
 
 static bool radius(struct adversary *a, double place[3])
 {
-	struct adversary_fixes f = fixes_about(a->home, ADVERSARY_REACH_M / 2);
+	struct adversary_fixes f = adversary_about(a->home, ADVERSARY_REACH_M / 2);
 
-	for (unsigned i = 0; i < ASKERS; i++) {
-		struct ray ray;
+	for (unsigned i = 0; i < ADVERSARY_ASKERS; i++) {
+		struct adversary_ray ray;
 		double beyond_m;
 
-		anywhere(a, ASIDE_M, ray.from);
+		adversary_anywhere(a, ADVERSARY_ASIDE_M, ray.from);
 		ray.query = adversary_sphere(ray.from, 0);
 		if (i % 2) // answered as short as can be
 			ray.query.max_results = 1;
 		beyond_m = adversary_bisect(a, ADVERSARY_FAR_M, within_radius, &ray);
 		if (beyond_m >= 0)
-			add(&f, ray.from, ADVERSARY_FAR_M - beyond_m);
+			adversary_add(&f, ray.from, ADVERSARY_FAR_M - beyond_m);
 	}
 	return adversary_solve(a, &f, false, place);
 }
@@ -297,12 +269,62 @@ static bool heat(struct adversary *a, double place[3])
 	return size_m < INFINITY;
 }
 
+// Pages of one result each, then cursors that nobody gave: of other layers, other cells, bits turned.
+#define FORGED 600u
+static bool cursors(struct adversary *a, double place[3])
+{
+	struct pe_wire_query q = adversary_sphere(a->home, ADVERSARY_FAR_M);
+	uint64_t met[8][2] = {{0}};
+	unsigned count = 0;
+	bool found = false;
+
+	for (unsigned i = 3; i < 6; i++) {
+		double at[3];
+
+		adversary_anywhere(a, ADVERSARY_ASIDE_M, at);
+		adversary_put(a, i, at);
+	}
+	q.max_results = 1;
+	for (unsigned i = 0; i < 8 + FORGED; i++) {
+		const struct pe_wire_result *r;
+
+		if (i >= 8) {
+			uint64_t random = testing_random(&a->random);
+
+			memcpy(q.cursor, met[random % (count ? count : 1)], sizeof q.cursor);
+			q.flags |= PE_QUERY_HAS_CURSOR;
+			random = testing_random(&a->random);
+			if (random % 3 == 0)
+				q.cursor[0] = testing_random(&a->random);
+			else
+				q.cursor[random >> 8 & 1] ^= 1ull << (random >> 16) % 64;
+			if (random % 2)
+				q.cursor[1] ^= 1ull << (random >> 24) % 64;
+		}
+		r = adversary_ask(a, &q, NULL, 0);
+		if (r) {
+			memcpy(place, r->position, 3 * sizeof *place);
+			found = true;
+		}
+		if (i >= 8)
+			continue;
+		if (a->answer->truncated) {
+			memcpy(met[count++], a->answer->cursor, sizeof met[0]);
+			memcpy(q.cursor, a->answer->cursor, sizeof q.cursor);
+			q.flags |= PE_QUERY_HAS_CURSOR;
+		}
+	}
+	for (unsigned i = 3; i < 6; i++)
+		adversary_take(a, i);
+	return found;
+}
+
 // ---- order ----
 
 // Is it nearer to the asker than the attacker's own one, so far away?
 static bool nearer(struct adversary *a, double closer_m, void *context)
 {
-	const struct ray *ray = context;
+	const struct adversary_ray *ray = context;
 	struct pe_wire_query q = adversary_sphere(ray->from, 0);
 	const struct pe_wire_result *r;
 	double decoy[3];
@@ -318,19 +340,19 @@ static bool nearer(struct adversary *a, double closer_m, void *context)
 
 static bool order(struct adversary *a, double place[3])
 {
-	struct adversary_fixes f = fixes_about(a->home, ADVERSARY_REACH_M / 2);
+	struct adversary_fixes f = adversary_about(a->home, ADVERSARY_REACH_M / 2);
 
-	for (unsigned i = 0; i < ASKERS; i++) {
+	for (unsigned i = 0; i < ADVERSARY_ASKERS; i++) {
 		double turn = adversary_random(a, 0, 2 * M_PI), closer_m, decoy[3];
-		struct ray ray = {.x = cos(turn), .y = sin(turn)};
+		struct adversary_ray ray = {.x = cos(turn), .y = sin(turn)};
 
-		anywhere(a, ASIDE_M, ray.from);
+		adversary_anywhere(a, ADVERSARY_ASIDE_M, ray.from);
 		closer_m = adversary_bisect(a, ADVERSARY_FAR_M, nearer, &ray);
 		if (closer_m < 0)
 			continue;
 		adversary_offset(a, ray.from, ray.x * (ADVERSARY_FAR_M - closer_m),
 			ray.y * (ADVERSARY_FAR_M - closer_m), decoy);
-		add(&f, ray.from, adversary_metres(a, ray.from, decoy));
+		adversary_add(&f, ray.from, adversary_metres(a, ray.from, decoy));
 	}
 	adversary_take(a, 0);
 	return adversary_solve(a, &f, false, place);
@@ -350,10 +372,10 @@ static bool outwards(struct adversary *a, double most_m,
 	if (!r)
 		return false;
 	memcpy(shown, r->position, sizeof shown);
-	f = fixes_about(shown, 1);
-	for (unsigned i = 0; i < ASKERS; i++) {
-		double turn = 2 * M_PI * (i + 0.3) / ASKERS, m;
-		struct ray ray = {.x = cos(turn), .y = sin(turn)};
+	f = adversary_about(shown, 1);
+	for (unsigned i = 0; i < ADVERSARY_ASKERS; i++) {
+		double turn = 2 * M_PI * (i + 0.3) / ADVERSARY_ASKERS, m;
+		struct adversary_ray ray = {.x = cos(turn), .y = sin(turn)};
 		double edge[3];
 
 		memcpy(ray.from, shown, sizeof shown);
@@ -361,7 +383,7 @@ static bool outwards(struct adversary *a, double most_m,
 		if (m < 0)
 			continue;
 		adversary_offset(a, shown, ray.x * m, ray.y * m, edge);
-		add(&f, edge, 0);
+		adversary_add(&f, edge, 0);
 		f.around_m = m;
 	}
 	return adversary_solve(a, &f, true, place);
@@ -369,7 +391,7 @@ static bool outwards(struct adversary *a, double most_m,
 
 static bool holds_point(struct adversary *a, double m, void *context)
 {
-	const struct ray *ray = context;
+	const struct adversary_ray *ray = context;
 	struct pe_wire_query q;
 	double at[3];
 
@@ -385,7 +407,7 @@ static bool point(struct adversary *a, double place[3])
 
 static bool within_reach(struct adversary *a, double m, void *context)
 {
-	const struct ray *ray = context;
+	const struct adversary_ray *ray = context;
 	struct pe_wire_query q = adversary_sphere(a->home, ADVERSARY_FAR_M);
 
 	q.flags |= PE_QUERY_HAS_ORIGIN;
@@ -398,191 +420,22 @@ static bool reach(struct adversary *a, double place[3])
 	return outwards(a, ADVERSARY_FAR_M, within_reach, place);
 }
 
-// ---- fences ----
-
-// Seven radii at once.
-static bool fences(struct adversary *a, double place[3])
-{
-	struct adversary_fixes f = fixes_about(a->home, ADVERSARY_REACH_M / 2);
-
-	for (unsigned i = 0; i < ASKERS; i++) {
-		double in = ADVERSARY_FAR_M, out = 0, at[3];
-		bool met = false;
-
-		anywhere(a, ASIDE_M, at);
-		while (in - out > 0.001) {
-			struct pe_wire_fence fence[PE_SUBSCRIBE_FENCES_MAX];
-			double step = (in - out) / 8, from = out;
-			unsigned entered;
-
-			for (unsigned k = 0; k < 7; k++) {
-				fence[k] = watching_sphere(
-					0, at[0], at[1], at[2], from + step * (k + 1));
-				fence[k].margin_m = 0;
-			}
-			entered = adversary_fences(a, fence, 7);
-			for (unsigned k = 7; k-- > 0;)
-				if (entered >> k & 1) {
-					in = from + step * (k + 1);
-					met = true;
-				}
-			for (unsigned k = 0; k < 7; k++)
-				if (!(entered >> k & 1))
-					out = from + step * (k + 1);
-			// In none: it is beyond the widest, or not at all.
-			if (out >= in)
-				break;
-		}
-		if (met)
-			add(&f, at, (in + out) / 2);
-	}
-	return adversary_solve(a, &f, false, place);
-}
-
-// A fence of one size about its own entity, or about the target, and its own entity that moves.
-#define FOLLOW_M 20000.0
-struct pursuit {
-	struct ray ray;
-	bool of_target;
-};
-
-static bool in_pursuit(struct adversary *a, double m, void *context)
-{
-	const struct pursuit *p = context;
-	double at[3];
-
-	adversary_offset(a, p->ray.from, p->ray.x * m, p->ray.y * m, at);
-	adversary_put(a, 1, at);
-	a->h->now.mono_ms += FOLLOW_MS;
-	a->h->now.wall_ms += FOLLOW_MS;
-	adversary_settle(a);
-	a->questions++;
-	for (unsigned i = 0; i < a->watcher.member_count; i++)
-		if ((a->watcher.members[i] == ((uint64_t)a->fence << 32 ^ (ADVERSARY_OWN + 1))) ==
-			p->of_target)
-			return true;
-	return false;
-}
-
-static bool pursue(struct adversary *a, bool of_target, double place[3])
-{
-	struct pe_wire_query q = adversary_sphere(a->home, ADVERSARY_FAR_M);
-	const struct pe_wire_result *r = adversary_ask(a, &q, NULL, 0);
-	struct pe_wire_fence fence = watching_sphere(++a->fence, 0, 0, 0, FOLLOW_M);
-	struct adversary_fixes f;
-	double shown[3];
-
-	memcpy(shown, r ? r->position : a->home, sizeof shown);
-	f = fixes_about(shown, FOLLOW_M);
-	adversary_put(a, 1, shown);
-	fence.flags = PE_FENCE_FOLLOW;
-	if (of_target)
-		memcpy(fence.follow_id, a->target, 16);
-	else
-		harness_id(fence.follow_id, ADVERSARY_OWN + 1);
-	a->h->principal = ADVERSARY_ME;
-	watching_send(&a->watcher, PE_SUBSCRIBE_ADD, &fence, 1, NULL, 0);
-	adversary_settle(a);
-	for (unsigned i = 0; i < ASKERS; i++) {
-		double turn = 2 * M_PI * (i + 0.2) / ASKERS, m;
-		struct pursuit p = {
-			.ray = {.x = cos(turn), .y = sin(turn)}, .of_target = of_target};
-		double edge[3];
-
-		memcpy(p.ray.from, shown, sizeof shown);
-		m = adversary_bisect(a, ADVERSARY_FAR_M, in_pursuit, &p);
-		if (m < 0)
-			continue;
-		adversary_offset(a, shown, p.ray.x * m, p.ray.y * m, edge);
-		add(&f, edge, 0);
-	}
-	watching_remove(&a->watcher, &fence.fence_id, 1);
-	adversary_settle(a);
-	a->watcher.member_count = 0;
-	adversary_take(a, 1);
-	return adversary_solve(a, &f, true, place);
-}
-
-static bool fence_moves(struct adversary *a, double place[3])
-{
-	return pursue(a, false, place);
-}
-
-static bool fence_follows(struct adversary *a, double place[3])
-{
-	return pursue(a, true, place);
-}
-
-// ---- what is bound to it ----
-
-// Where it will be, and from there back.
-static bool prediction(struct adversary *a, double place[3])
-{
-	struct pe_wire_query q = adversary_sphere(a->home, ADVERSARY_FAR_M);
-	double at[2][3];
-
-	for (unsigned i = 0; i < 2; i++) {
-		struct pe_wire_time t = {.offset_ms = (int32_t)(5000 * (i + 1))};
-		_Alignas(8) uint8_t extension[64];
-		uint32_t bytes = pe_wire_put_block(
-			extension, 0, sizeof extension, PE_BLOCK_TIME, &t, sizeof t);
-		const struct pe_wire_result *r = adversary_ask(a, &q, extension, bytes);
-
-		if (!r)
-			return false;
-		memcpy(at[i], r->position, sizeof at[i]);
-	}
-	for (unsigned k = 0; k < 3; k++)
-		place[k] = 2 * at[0][k] - at[1][k];
-	return true;
-}
-
-void adversary_bind(struct adversary *a)
-{
-	struct pe_wire_update u = harness_update(ADVERSARY_BOUND, ++a->sequence, 0, 0, 0);
-	_Alignas(8) uint8_t record[256];
-	uint32_t bytes;
-
-	u.ttl_ms = 3600000;
-	(void)pe_wire_begin_details(record, sizeof record, &u);
-	bytes = pe_wire_put_details(record, sizeof record, PE_DETAILS_FRAME, a->target, 16);
-	a->h->principal = ADVERSARY_ME;
-	harness_queue_detailed(a->h, a->in, HARNESS_INCARNATION, record, bytes, 1, true);
-	adversary_settle(a);
-}
-
-// An entity of its own in the target's frame is placed where the target is.
-static bool parent(struct adversary *a, double place[3])
-{
-	struct pe_wire_query q = adversary_sphere(a->home, ADVERSARY_FAR_M);
-	bool found = false;
-
-	adversary_bind(a);
-	(void)adversary_ask(a, &q, NULL, 0);
-	for (unsigned i = 0; i < a->answer->count; i++)
-		if (harness_id_number(a->answer->results[i].entity_id) == ADVERSARY_BOUND) {
-			memcpy(place, a->answer->results[i].position, 3 * sizeof *place);
-			found = true;
-		}
-	adversary_take(a, ADVERSARY_BOUND - ADVERSARY_OWN);
-	return found;
-}
-
 const struct adversary_attack adversary_attacks[] = {
 	{"repeat", repeat, 0.01, false},
-	{"prediction", prediction, 0.05, false},
+	{"prediction", adversary_prediction, 0.05, false},
 	{"distances", distances, 0.05, false},
 	{"radius", radius, 0.05, false},
+	{"cursors", cursors, 0.01, false},
 	{"order", order, 0.05, false},
 	{"boxes", boxes, 0.05, false},
 	{"polygons", polygons, 0.05, false},
 	{"heat", heat, 2500, false}, // cells at the edge of a frame of the Earth are that long
 	{"point", point, 0.05, false},
 	{"reach", reach, 0.05, false},
-	{"parent", parent, 0.01, true},
+	{"parent", adversary_parent, 0.01, true},
 	{"explain", explain, 0.01, true},
-	{"fences", fences, 0.05, false},
-	{"fence moves", fence_moves, 0.05, false},
-	{"fence follows", fence_follows, 0.05, true},
+	{"fences", adversary_fences_about, 0.05, false},
+	{"fence moves", adversary_fence_moves, 0.05, false},
+	{"fence follows", adversary_fence_follows, 0.05, true},
 };
 const unsigned adversary_attack_count = sizeof adversary_attacks / sizeof adversary_attacks[0];
