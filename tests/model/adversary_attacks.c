@@ -1,9 +1,8 @@
-// The ways of finding somebody out by what is told of him: by distances, by who is nearer, by the edges of volumes and fences, by
-// counts, by where he will be, by explanations, by what is bound to him. Each finds whoever is shown exactly to a few centimetres.
+// The ways of finding somebody out by answers: by distances, by who is nearer, by the edges of volumes, by counts, by explanations; and the list of
+// all. Each finds whoever is shown exactly to a few centimetres.
 #include "adversary_internal.h"
 
 #include "testing.h"
-#include "wire/details.h"
 #include "wire/extension.h"
 
 #include <math.h>

@@ -573,4 +573,18 @@ FAULTS = [
         "to": "(uint32_t)(end_ms - wall_ms - (end_ms - wall_ms) % ANONYMOUS_STEP_MS);",
         "tests": ["adversary-names"],
     },
+    {
+        "name": "views: details of anonymous ones are there for filters",
+        "file": "engine/policy/view.c",
+        "from": "\t\tview->details = NULL;\n",
+        "to": "",
+        "tests": ["adversary-names"],
+    },
+    {
+        "name": "views: what an anonymous one says of its precision is told",
+        "file": "engine/veil.c",
+        "from": "u->precision_m = coarse_precision(u->precision_m);",
+        "to": "u->precision_m = fmaxf(u->precision_m, coarse_precision(0));",
+        "tests": ["adversary-names"],
+    },
 ]
