@@ -1,6 +1,7 @@
 #include "base/heap.h"
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
