@@ -57,4 +57,6 @@ def check(figures):
     yield at_most("p99 at 70 % load, us", median("latency_us_p99_load_70"), 50, "{:.1f}")
     yield at_least("updates at 10 M / at 1 M", over("update_core_10m", "update_core_1m"), 0.5)
     yield at_most("bytes an entity", median("bytes_an_entity"), 224, "{:.0f}")
+    paired = [figures[n]["median"] for n in figures if n.startswith("paired_times_t_") and not n.endswith("_seen")]
+    yield at_most("answer times with and without hidden entities, largest |t|", max(paired, default=None), 4.5)
     yield at_most("start-up with 10 M slots, s", median("start_up_10m_s"), 5, "{:.1f}")

@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 
+import paired
 from served import Failed, HugePages, Served, ask_together, say
 
 PORT_BYTES = 160 << 20  # DPDK's own memory beside an engine
@@ -538,6 +539,17 @@ def measure_rings(build, rounds, window_s, huge_wanted):
     return run.figures(), run.trouble
 
 
+def paired_times(run):
+    """Each kind's |t|, of one run; scripts/bench paired-times has more of them."""
+    def body(_):
+        figures = paired.measure(run.build / "bench/presence-paired-bench", 1, say=lambda _: None)
+        for name, figure in figures.items():
+            if name != "configuration":
+                run.keep(name, figure["median"], figure["unit"], figures["configuration"])
+
+    run.group("answer times of paired worlds", body)
+
+
 def measure(build, rounds, window_s, full, huge_wanted):
     with HugePages(huge_wanted) as huge:
         run = Run(build, rounds, window_s, full, huge)
@@ -558,4 +570,6 @@ def measure(build, rounds, window_s, full, huge_wanted):
         if full:
             ring_restart(run)
         start_up(run)
+        if full:
+            paired_times(run)
     return run.figures(), run.trouble

@@ -45,11 +45,15 @@ static void gather_own(const struct pe_worker *w, uint32_t handle, struct pe_exp
 static void find(const struct pe_worker *w, struct pe_explain_subject *subject)
 {
 	const struct pe_table *t = &w->engine->table;
+	uint64_t hash = pe_hash_id(&t->index.key, subject->id);
+	struct pe_explain_own nobody = {0};
+	bool absent;
 
-	subject->handle = pe_index_find(
-		&t->index, t->records, pe_hash_id(&t->index.key, subject->id), subject->id);
-	if (subject->handle != PE_HANDLE_NONE)
-		gather_own(w, subject->handle, &subject->own);
+	subject->handle = pe_index_find(&t->index, t->records, hash, subject->id);
+	subject->stand_in = (uint32_t)((hash >> 32) * t->entity_count_max >> 32);
+	absent = subject->handle == PE_HANDLE_NONE;
+	gather_own(
+		w, absent ? subject->stand_in : subject->handle, absent ? &nobody : &subject->own);
 }
 
 static enum pe_reason explain(struct pe_worker *w, const struct pe_message *m,

@@ -20,6 +20,18 @@ static float coarse_reach(float radius_m)
 	return ldexpf(0.5f, exponent);
 }
 
+// And precision, upwards: to the millimetre that somebody states it would be as good as a name.
+static float coarse_precision(float precision_m)
+{
+	int exponent;
+	float half;
+
+	if (!(precision_m > 0))
+		return 0;
+	half = frexpf(precision_m, &exponent);
+	return half > 0.5f ? ldexpf(1, exponent) : precision_m;
+}
+
 static void raise_precision(_Atomic uint32_t *at, float precision_m)
 {
 	uint32_t bits, seen = atomic_load_explicit(at, memory_order_relaxed);
@@ -142,6 +154,8 @@ enum pe_reason pe_veil_update(struct pe_worker *w, struct pe_space_entry *s, str
 	}
 	if (policy && policy->laplace_m > 0)
 		u->precision_m += (float)(PE_LAPLACE_BOUND * policy->laplace_m);
+	if (views->anonymous >> v.audience & 1)
+		u->precision_m = coarse_precision(u->precision_m);
 	u->precision_m = fminf(u->precision_m, PE_VEIL_PRECISION_MOST_M);
 	pe_veil_note(s, v.audience, u);
 	return PE_REASON_none;

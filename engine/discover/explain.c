@@ -25,30 +25,31 @@ static void decide(struct pe_wire_explanation *e, bool passed, enum pe_why cause
 enum seen { SEEN_NOT, SEEN_GONE, SEEN_BUSY, SEEN };
 
 static enum seen look(const struct pe_query_context *c, const struct pe_asker *asker,
-	const struct pe_view_rules *rules, struct pe_instant now, uint32_t handle,
-	struct pe_view *view, unsigned *space)
+	const struct pe_view_rules *rules, struct pe_instant now,
+	const struct pe_explain_subject *subject, struct pe_view *view, unsigned *space)
 {
-	const struct pe_record *r;
+	uint32_t handle = subject->handle, absent = handle == PE_HANDLE_NONE;
+	const struct pe_record *r = &c->table->records[absent ? subject->stand_in : handle];
 	struct pe_published p;
 	enum pe_life life;
-	uint32_t status;
+	uint32_t status, stated;
 
-	if (handle == PE_HANDLE_NONE)
-		return SEEN_NOT;
-	r = &c->table->records[handle];
 	// LIFE: acquire: whoever sees that it is there sees what was published of it.
-	status = atomic_load_explicit(&r->status, memory_order_acquire);
+	stated = atomic_load_explicit(&r->status, memory_order_acquire);
+	// What isn't there goes the way of what is hidden, step by step.
+	status = absent ? PE_LIFE_THERE : stated;
 	life = PE_STATUS_LIFE(status);
 	// Of what is forgotten nothing is left but whose it was.
 	if (life == PE_LIFE_FREE || life == PE_LIFE_EMPTY || (status & PE_STATUS_FORGOTTEN))
 		return SEEN_NOT;
 	if (!pe_record_read(r, c->table->drafts, &p, LATCH_TRIES)) {
 		pe_count(c->counters, PE_COUNTER_latch_retries, LATCH_TRIES);
-		return SEEN_BUSY;
+		return absent ? SEEN_NOT : SEEN_BUSY;
 	}
 	// A life that ended and began again beside it may be in another space.
-	if ((status ^ atomic_load_explicit(&r->status, memory_order_relaxed)) & 0xFFFFFFu)
-		return SEEN_BUSY;
+	if ((stated ^ atomic_load_explicit(&r->status, memory_order_relaxed)) & 0xFFFFFFu)
+		return absent ? SEEN_NOT : SEEN_BUSY;
+	p.attributes = absent ? pe_audience_put(p.attributes, PE_AUDIENCE_HIDDEN) : p.attributes;
 	*space = PE_STATUS_SPACE(status);
 	if (life == PE_LIFE_THERE && pe_view_build(asker, r, &p, now.tick, view))
 		// Who is closed is nothing that anyone may know of; nor that an id is that of one who goes by another name.
@@ -329,7 +330,7 @@ enum pe_reason pe_explain(struct pe_query_context *c, const struct pe_space *spa
 	pe_query_prepare(c, space, rules, asker, now, known, extension);
 	if (s->reason)
 		return s->reason;
-	seen = look(c, asker, rules, now, subject->handle, &view, &in_space);
+	seen = look(c, asker, rules, now, subject, &view, &in_space);
 	if (seen == SEEN_BUSY || s->form == PE_QUERY_POSTPONED) {
 		e->verdict = PE_EXPLAIN_UNDECIDED;
 		return PE_REASON_none;

@@ -35,6 +35,9 @@ struct pe_explain_standing {
 struct pe_explain_subject {
 	uint8_t id[16];
 	uint32_t handle; // or PE_HANDLE_NONE
+	// Any record, the same one for an id: looked at where there is none of the id, so that what isn't there is told no sooner than what
+	// may not be seen
+	uint32_t stand_in;
 	struct pe_explain_own own;
 	const struct pe_explain_standing *standing; // NULL: a query's answer is asked about
 };

@@ -68,13 +68,14 @@ static bool veil(const struct pe_view_rules *rules, uint32_t now_tick, uint64_t 
 		view->details = NULL;
 	}
 	if (v->anonymous >> audience & 1) {
-		uint32_t left_ms = p->expiry_tick - now_tick;
+		// Of the clock, not from now on, or the moment at which what is left changes would tell the millisecond.
+		uint64_t end_ms = wall_ms + (p->expiry_tick - now_tick) + ANONYMOUS_STEP_MS - 1;
 
 		memcpy(id, view->id, sizeof id);
 		pe_views_name(v, id, pe_views_epoch(v, wall_ms), view->id);
 		p->time_ms -= p->time_ms % ANONYMOUS_STEP_MS;
-		left_ms += ANONYMOUS_STEP_MS - 1;
-		p->expiry_tick = now_tick + left_ms - left_ms % ANONYMOUS_STEP_MS;
+		p->expiry_tick =
+			now_tick + (uint32_t)(end_ms - end_ms % ANONYMOUS_STEP_MS - wall_ms);
 	}
 	p->attributes = pe_audience_put(p->attributes, PE_AUDIENCE_OPEN);
 	return true;
