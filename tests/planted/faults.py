@@ -353,10 +353,10 @@ FAULTS = [
     },
     {
         "name": "scopes: cells begin where the first entity is",
-        "file": "engine/space/round.c",
-        "from": "return (floor(v / size) + 0.5) * size;",
-        "to": "return floor(v / size) * size;",
-        "tests": ["space-round", "engine-scope"],
+        "file": "engine/space/coarse.c",
+        "from": "return (floor(v / edge) + 0.5) * edge;",
+        "to": "return floor(v / edge) * edge;",
+        "tests": ["space-coarse", "engine-scope"],
     },
     {
         "name": "prediction: an edge is crossed unseen",
