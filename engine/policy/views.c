@@ -1,6 +1,7 @@
 #include "policy/views.h"
 
 #include "policy/crowd.h"
+#include "policy/methods.h"
 #include "space/coarse.h"
 
 #include <math.h>
@@ -32,6 +33,8 @@ __attribute__((format(printf, 3, 4))) static enum pe_status refuse(
 
 static enum pe_status check(const struct pe_policy *p, unsigned space_count, struct pe_error *error)
 {
+	struct pe_error wrong;
+
 	if (p->space != PE_POLICY_EVERY_SPACE && p->space >= space_count)
 		return refuse(error, p, "there is no space %u", p->space);
 	if (p->prefix_bits > 128 || p->visibility > 15 || p->type_mask > 31)
@@ -56,9 +59,14 @@ static enum pe_status check(const struct pe_policy *p, unsigned space_count, str
 			!(p->area_m >= PE_CROWD_EDGE_MIN && p->area_m <= PE_CROWD_EDGE_MAX)))
 		return refuse(error, p, "k_anonymity: a k of 2 to %u, areas of %g to %g m",
 			PE_CROWD_K_MAX, PE_CROWD_EDGE_MIN, PE_CROWD_EDGE_MAX);
-	if ((p->k != 0) + (p->laplace_m != 0) + (p->cloak_m != 0) > 1)
-		return refuse(error, p, "one of grid, planar_laplace and k_anonymity");
-	if (p->area && (p->laplace_m != 0 || p->k))
+	if ((p->k != 0) + (p->laplace_m != 0) + (p->cloak_m != 0) + (p->method != NULL) > 1)
+		return refuse(error, p, "one of grid, planar_laplace, k_anonymity and method");
+	if (p->method && pe_method_find(p->method->name) != p->method)
+		return refuse(error, p, "a method that is not registered");
+	if (p->method &&
+		pe_method_check(p->method, p->method_first, p->method_second, &wrong) != PE_OK)
+		return refuse(error, p, "%.200s", wrong.text);
+	if (p->area && (p->laplace_m != 0 || p->k || p->method))
 		return refuse(
 			error, p, "an area would tell on which side of its edge the true place is");
 	for (unsigned i = 0; p->area && i < 3; i++)
@@ -293,7 +301,8 @@ enum pe_reason pe_views_match(const struct pe_views *v, const struct pe_space *s
 		veiling->edge_m = fmax(wish_m, p->cloak_m);
 		veiling->policy = p;
 		// Without the library that draws them there are neither names nor noise.
-		if (!v->names && (v->anonymous >> veiling->audience & 1 || p->laplace_m > 0))
+		if (!v->names &&
+			(v->anonymous >> veiling->audience & 1 || p->laplace_m > 0 || p->method))
 			return PE_REASON_visibility;
 		return PE_REASON_none;
 	}
@@ -361,6 +370,14 @@ void pe_views_name(const struct pe_views *v, const uint8_t id[16], uint64_t epoc
 	memset(name, 0xFF, 16);
 }
 #endif
+
+void pe_views_draw(const struct pe_views *v, const uint8_t id[16], uint64_t epoch, uint32_t policy,
+	uint32_t block, uint8_t out[32])
+{
+	const double of[3] = {policy, block, 0};
+
+	derive(v, 3, id, epoch, of, out);
+}
 
 // In (0, 1].
 static double unit(const uint8_t at[8])

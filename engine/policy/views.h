@@ -87,6 +87,9 @@ struct pe_policy {
 	uint32_t k;
 	double area_m;
 	uint32_t ttl_max_ms; // retention; 0 = the space's
+	// A registered method (policy/methods.h) with its parameters; NULL = none
+	const struct pe_method *method;
+	double method_first, method_second;
 };
 
 struct pe_views_config {
@@ -141,6 +144,9 @@ void pe_views_name(
 // Planar Laplace noise of the scale, metres across; the same for the same id, epoch and place (cells of the scale), independent else.
 void pe_views_noise(const struct pe_views *views, const uint8_t id[16], uint64_t epoch,
 	const double cell[3], double scale_m, double noise_m[2]);
+// A block of the numbers that a policy's method may draw for an entity in an epoch; as unknown as names.
+void pe_views_draw(const struct pe_views *views, const uint8_t id[16], uint64_t epoch,
+	uint32_t policy, uint32_t block, uint8_t out[32]);
 // The place of a key in the layer of the attributes' audience.
 #define PE_KEY_LAYER_MASK 0xFF00000000000000ull
 static inline uint64_t pe_views_key(

@@ -352,6 +352,20 @@ FAULTS = [
         "tests": ["engine-scope"],
     },
     {
+        "name": "methods: scattered about the true place",
+        "file": "engine/policy/scatter.c",
+        "from": "if (!pe_space_offset(c->space, middle, off, published))",
+        "to": "if (!pe_space_offset(c->space, c->position, off, published))",
+        "tests": ["policy-methods", "views-paired"],
+    },
+    {
+        "name": "methods: a place that is none is published",
+        "file": "engine/policy/methods.c",
+        "from": "pe_space_locate(space, published, &place) != PE_REASON_none)",
+        "to": "pe_space_locate(space, published, &place) == PE_REASON_COUNT)",
+        "tests": ["policy-methods", "engine-methods"],
+    },
+    {
         "name": "scopes: cells begin where the first entity is",
         "file": "engine/space/coarse.c",
         "from": "return (floor(v / edge) + 0.5) * edge;",
