@@ -61,6 +61,8 @@ struct pe_method {
 	// True: *published is where the entity is shown, and *within_m (≥ 0, finite) how far from there it may be, which is added to the
 	// precision that it states. False: nobody is to be shown it.
 	bool (*publish)(const struct pe_method_case *c, double published[3], double *within_m);
+	// How finely it shows places, metres, with these parameters: what subscribers who ask for more are told. NULL: not told.
+	double (*edge_m)(double first, double second);
 };
 
 // The method has to stay where it is. PE_INVALID: a name that is none, or is taken, no function, a range that is none; PE_FULL.

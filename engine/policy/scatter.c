@@ -41,7 +41,13 @@ static bool scatter(const struct pe_method_case *c, double published[3], double 
 	return true;
 }
 
+static double edge(double first, double second)
+{
+	return first;
+}
+
 const struct pe_method pe_method_scatter = {.name = "scatter",
 	.first = {.name = "cell_m", .low = 1, .high = 100000},
 	.second = {.name = "share", .low = 0, .high = 1},
-	.publish = scatter};
+	.publish = scatter,
+	.edge_m = edge};

@@ -73,8 +73,8 @@ FENCE = [("fence_id", "I", 1), ("fence_flags", "H", 1), ("_", "H", 1), ("margin"
          ("leave_ms", "I", 1), ("_", "I", 1), ("follow_id", "id", 1)] + QUERY
 FENCE_NAME = [("fence_id", "I", 1), ("_", "I", 1)]
 SUBSCRIBED = [("subscription_id", "I", 1), ("epoch", "I", 1), ("op", "B", 1), ("code", "B", 1), ("reason", "B", 1),
-              ("_", "B", 1), ("fault_index", "H", 1), ("_", "H", 1), ("fence_count", "I", 1), ("message", "I", 1),
-              ("next_sequence", "Q", 1), ("lease", "I", 1), ("_", "I", 1), ("request_sequence", "Q", 1)]
+              ("flags", "B", 1), ("fault_index", "H", 1), ("_", "H", 1), ("fence_count", "I", 1), ("message", "I", 1),
+              ("next_sequence", "Q", 1), ("lease", "I", 1), ("published", "f", 1), ("request_sequence", "Q", 1)]
 NOTICE = [("subscription_id", "I", 1), ("epoch", "I", 1), ("first_sequence", "Q", 1), ("_", "Q", 2)]
 EVENT = [("fence_id", "I", 1), ("kind", "B", 1), ("cause", "B", 1), ("flags", "H", 1), ("time", "Q", 1)] + RESULT
 COUNTER = [("index", "H", 1), ("_", "H", 1), ("_", "I", 1), ("value", "Q", 1)]
@@ -546,6 +546,8 @@ sound("subscribe", "subscribe-close", "", "REGION_SUBSCRIBE", HEAD, dict(watch, 
 sound("subscribe", "subscribe-renew", "", "REGION_SUBSCRIBE", HEAD, dict(watch, op=7, expiration=86400000), [])
 done = dict(watch, op=1, fault_index=0xFFFF, fence_count=2, next_sequence=1, lease=600000, request_sequence=42)
 sound("subscribe", "subscribed", "taken", "REGION_SUBSCRIBE", ack_head, done, [])
+sound("subscribe", "subscribed-coarser", "taken, and what is seen may be no finer than 500 m", "REGION_SUBSCRIBE", ack_head,
+      dict(done, flags=1, published=500.0), [])
 sound("subscribe", "subscribed-refused", "the second fence's polygon crosses itself", "REGION_SUBSCRIBE", ack_head,
       dict(watch, op=1, **REASONS["query_shape"], fault_index=1, request_sequence=42), [])
 row = dict(watch, first_sequence=17)
@@ -699,6 +701,13 @@ broken("subscribe-close", "priority", "", "subscribe_fields", (89, "B", 1))
 broken("subscribe-close", "reserved-116", "", "body_reserved", (116, "I", 1))
 broken("subscribe-close", "reserved-120", "", "body_reserved", (120, "Q", 1))
 broken("subscribed", "code-without-reason", "", "body_reserved", (89, "B", 2))
+broken("subscribed", "flag-1", "", "body_reserved", (91, "B", 2))
+broken("subscribed", "coarser-than-nothing", "", "body_reserved", (91, "B", 1))
+broken("subscribed", "published-without-flag", "", "body_reserved", (116, "f", 5.0))
+broken("subscribed-coarser", "published-negative", "", "body_reserved", (116, "f", -5.0))
+broken("subscribed-coarser", "published-infinite", "", "body_reserved", (116, "f", float("inf")))
+broken("subscribed-coarser", "published-nan", "", "body_reserved", (116, "f", float("nan")))
+broken("subscribed-coarser", "coarser-and-refused", "", "body_reserved", (89, "B", 0x50), (90, "B", 73))
 broken("subscribed", "fault-with-success", "", "body_reserved", (92, "H", 0))
 broken("notice-kinds", "sequence-0", "", "body_reserved", (88, "Q", 0))
 broken("notice-kinds", "flags", "", "body_reserved", (96, "H", 1))

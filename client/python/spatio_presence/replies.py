@@ -37,7 +37,7 @@ _BLOCK = struct.Struct("<HHI")
 _EXPLANATION = struct.Struct("<QIIBBBBI16s3d5dfiIIIHBB")
 _STATE = struct.Struct("<HHHBBQ")
 _COUNTER = struct.Struct("<HHIQ")
-_SUBSCRIBED = struct.Struct("<IIBBBBHHIIQIIQ")
+_SUBSCRIBED = struct.Struct("<IIBBBBHHIIQIfQ")
 _NOTICE = struct.Struct("<IIQQQ")
 _EVENT = struct.Struct("<IBBHQ")
 assert [s.size for s in (_ACK, _ACK_RECORD, _ANSWER, _RESULT, _SHORT, _CELL, _EXPLANATION, _STATE, _COUNTER, _SUBSCRIBED, _NOTICE,
@@ -182,6 +182,7 @@ class Subscribed(NamedTuple):
     next_sequence: int
     lease: int
     request_sequence: int
+    published: float  # m; 0: as finely as asked for
 
 
 class Event(NamedTuple):
@@ -482,11 +483,12 @@ def _state(data: bytes, header: Header) -> State:
 def _subscribed(data: bytes, header: Header) -> Subscribed:
     if header.items:
         raise Malformed("count")
-    (subscription, epoch, op, code, reason, r0, fault, r1, fences, number, following, lease, r2,
+    (subscription, epoch, op, code, reason, flags, fault, r1, fences, number, following, lease, published,
      request) = _SUBSCRIBED.unpack_from(data, 80)
-    if r0 or r1 or r2 or (code == 0) != (reason == 0) or code == 0 and fault != NO_FAULT:
+    coarser = flags == 1 and code == 0 and 0 < published < math.inf
+    if r1 or flags and not coarser or not flags and data[116:120] != bytes(4) or (code == 0) != (reason == 0) or code == 0 and fault != NO_FAULT:
         raise Malformed("body_reserved")
-    return Subscribed(header, subscription, epoch, op, code, reason, fault, fences, number, following, lease, request)
+    return Subscribed(header, subscription, epoch, op, code, reason, fault, fences, number, following, lease, request, published)
 
 
 def pieces(payload_bytes: int) -> int:
