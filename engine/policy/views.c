@@ -61,6 +61,11 @@ static enum pe_status check(const struct pe_policy *p, unsigned space_count, str
 			PE_CROWD_K_MAX, PE_CROWD_EDGE_MIN, PE_CROWD_EDGE_MAX);
 	if ((p->k != 0) + (p->laplace_m != 0) + (p->cloak_m != 0) + (p->method != NULL) > 1)
 		return refuse(error, p, "one of grid, planar_laplace, k_anonymity and method");
+	if (p->counts_below &&
+		(p->counts_below < PE_COUNTS_BELOW_MIN || p->counts_below > PE_COUNTS_BELOW_MAX ||
+			!(p->counts_cell_m >= 1 && p->counts_cell_m <= PE_COUNTS_CELL_MAX)))
+		return refuse(error, p, "counts_below: %u to %u, in cells of 1 to %g m",
+			PE_COUNTS_BELOW_MIN, PE_COUNTS_BELOW_MAX, PE_COUNTS_CELL_MAX);
 	if (p->method && pe_method_find(p->method->name) != p->method)
 		return refuse(error, p, "a method that is not registered");
 	if (p->method &&
@@ -106,7 +111,8 @@ static void set_bits(struct pe_views *v)
 		v->everyone |= p->everyone && !p->deny_count ? bit : 0;
 		v->anonymous |= p->anonymous || (p->visibility & 1u << PE_ANONYMOUS) ? bit : 0;
 		v->crowds |= p->k != 0;
-		v->no_details |= p->no_details ? bit : 0;
+		v->no_details |= p->no_details || p->counts_below ? bit : 0;
+		v->counted |= p->counts_below ? bit : 0;
 		v->timed |= p->from_minute != p->until_minute ? bit : 0;
 	}
 }
@@ -212,7 +218,7 @@ static bool within_day(const struct pe_policy *p, uint64_t wall_ms)
 	return minute >= p->from_minute || minute < p->until_minute;
 }
 
-uint32_t pe_views_sees(const struct pe_views *v, uint32_t principal, uint64_t wall_ms)
+static uint32_t belongs_to(const struct pe_views *v, uint32_t principal, uint64_t wall_ms)
 {
 	uint32_t sees = v->everyone;
 
@@ -231,6 +237,16 @@ uint32_t pe_views_sees(const struct pe_views *v, uint32_t principal, uint64_t wa
 			sees &= ~bit;
 	}
 	return sees;
+}
+
+uint32_t pe_views_sees(const struct pe_views *v, uint32_t principal, uint64_t wall_ms)
+{
+	return belongs_to(v, principal, wall_ms) & ~v->counted;
+}
+
+uint32_t pe_views_counts(const struct pe_views *v, uint32_t principal, uint64_t wall_ms)
+{
+	return v->counted ? belongs_to(v, principal, wall_ms) & v->counted : 0;
 }
 
 // ---- which, and how ----

@@ -50,7 +50,7 @@ ANSWER = [("query_id", "I", 1), ("code", "B", 1), ("reason", "B", 1), ("flags", 
           ("stream_id", "I", 1), ("part", "H", 1), ("result_count", "H", 1), ("cursor", "Q", 2), ("detail", "Q", 1)]
 SHORT = [("entity_id", "id", 1), ("position", "d", 3)]
 CELL = [("centre", "d", 3), ("count", "I", 1), ("size", "f", 1), ("height", "f", 1), ("newest_age", "i", 1), ("level", "b", 1),
-        ("flags", "B", 1), ("_", "H", 1), ("_", "I", 1)]
+        ("flags", "B", 1), ("below", "H", 1), ("below_cells", "I", 1)]
 RESULT = [("entity_id", "id", 1), ("position", "d", 3), ("age", "i", 1), ("distance", "f", 1), ("velocity", "e", 3),
           ("precision", "e", 1), ("ttl_left", "H", 1), ("state", "B", 1), ("custom_state", "B", 1),
           ("entity_type", "B", 1), ("position_confidence", "B", 1), ("status_confidence", "B", 1), ("_", "B", 1)]
@@ -369,6 +369,11 @@ response_examples = [
       dict(query_id=2, flags=0x11, request_sequence=43, stream_id=7,
            results=[dict(centre=[-4.0, 12.0, 512.0], count=1, size=8.0, height=1024.0, newest_age=60000, level=-3),
                     dict(centre=[0.5, 0.5, 0.0], count=12, size=2.0**25, height=2.0**24, newest_age=0, level=9)])]),
+    ("response-cells-below", "cells of which too few may be counted: one with fewer than 5; 120 and three with fewer than 5 each; one that is not told",
+     [dict(query_id=1, flags=0x11, request_sequence=42, stream_id=7,
+           results=[dict(centre=[256.0, 256.0, 512.0], count=0, size=512.0, height=1024.0, level=1, flags=2, below=5, below_cells=1),
+                    dict(centre=[2048.0, 2048.0, 512.0], count=120, size=4096.0, height=1024.0, level=2, flags=3, below=5, below_cells=3),
+                    dict(centre=[768.0, 256.0, 512.0], count=0, size=512.0, height=1024.0, level=1, flags=2, below_cells=1)])]),
     ("response-refused-program", "query_program: its third step's argument, byte 17",
      [dict(query_id=4, **REASONS["query_program"], flags=1, request_sequence=42, stream_id=7, detail=7 | 2 << 8 | 17 << 16, results=[])]),
     ("response-detailed", "results with details and one that has none, and an answer without them",
@@ -676,9 +681,11 @@ broken("response-cells", "short-and-cells", "", "body_reserved", (80 + 6, "H", 0
 broken("response-cells", "count-0", "", "record_reserved", (128 + 24, "I", 0))
 broken("response-cells", "level-10", "", "record_reserved", (128 + 40, "b", 10))
 broken("response-cells", "level-minus-4", "", "record_reserved", (128 + 40, "b", -4))
-broken("response-cells", "flag-1", "", "record_reserved", (128 + 41, "B", 3))
-broken("response-cells", "reserved-42", "", "record_reserved", (128 + 42, "H", 1))
-broken("response-cells", "reserved-44", "", "record_reserved", (128 + 44, "I", 1 << 31))
+broken("response-cells", "flag-2", "", "record_reserved", (128 + 41, "B", 5))
+broken("response-cells", "below-nothing", "", "record_reserved", (128 + 41, "B", 3))
+broken("response-cells", "below-without-flag", "", "record_reserved", (128 + 42, "H", 5))
+broken("response-cells", "below-cells-without-flag", "", "record_reserved", (128 + 44, "I", 1 << 31))
+broken("response-cells", "below-2", "", "record_reserved", (128 + 41, "B", 3), (128 + 42, "H", 2), (128 + 44, "I", 1))
 broken("response-cells", "size-0", "", "coordinates", (128 + 28, "f", 0.0))
 broken("response-cells", "height-infinite", "", "coordinates", (128 + 32, "f", float("inf")))
 broken("response-cells", "centre-nan", "", "coordinates", (128 + 16, "d", float("nan")))

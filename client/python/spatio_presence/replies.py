@@ -106,6 +106,8 @@ class CellRecord(NamedTuple):
     newest_age: int
     level: int
     more: bool
+    below: int  # so many cells have fewer than that each, not counted in `entities`; 0: how many is not told
+    below_cells: int
 
 
 class Answer(NamedTuple):
@@ -322,12 +324,13 @@ def _short(data: bytes, at: int) -> ShortRecord:
 
 
 def _cell(data: bytes, at: int) -> CellRecord:
-    x, y, z, count, size, height, newest, level, flags, r0, r1 = _CELL.unpack_from(data, at)
-    if r0 or r1 or flags > 1 or not count or not -3 <= level <= 9:
+    x, y, z, count, size, height, newest, level, flags, below, cells = _CELL.unpack_from(data, at)
+    few = bool(flags & 2)
+    if flags > 3 or not count and not few or few != bool(cells) or below and (not few or below < 3) or not -3 <= level <= 9:
         raise Malformed("record_reserved")
     if not _finite(x, y, z, size, height) or size <= 0 or height <= 0:
         raise Malformed("coordinates")
-    return CellRecord((x, y, z), count, size, height, newest, level, bool(flags & 1))
+    return CellRecord((x, y, z), count, size, height, newest, level, bool(flags & 1), below, cells)
 
 
 def _details(data: bytes, at: int) -> tuple[DetailsRecord, int]:

@@ -936,5 +936,5 @@ TESTING_MAIN("client-watch", {"fences in messages", opening},
 	{"holes are asked for", holes_are_asked_for}, {"too far ahead", beyond}, {"gaps", gaps},
 	{"endings", endings}, {"kept meanwhile", kept_meanwhile},
 	{"window and lease", window_and_lease}, {"silence", silence}, {"strangers", strangers},
-	{"coarser than asked", coarser}, {"any way", any_way}, {"names", names}, {"payloads", payloads},
-	{"too many halves", too_many_halves})
+	{"coarser than asked", coarser}, {"any way", any_way}, {"names", names},
+	{"payloads", payloads}, {"too many halves", too_many_halves})

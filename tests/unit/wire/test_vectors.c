@@ -219,6 +219,8 @@ static const struct field cell_fields[] = {
 	FIELD(pe_wire_cell, newest_age_ms, "newest_age", I32, 1),
 	FIELD(pe_wire_cell, level, "level", U8, 1),
 	FIELD(pe_wire_cell, flags, "flags", U8, 1),
+	FIELD(pe_wire_cell, below, "below", U16, 1),
+	FIELD(pe_wire_cell, below_cells, "below_cells", U32, 1),
 	END,
 };
 static const struct field result_fields[] = {
