@@ -195,7 +195,11 @@ static bool read_policy(const struct reader *r, unsigned index, const struct raw
 		!read_double(r, AT("area_m"), raw->area_m, PE_CROWD_EDGE_MIN, PE_CROWD_EDGE_MAX,
 			&p->area_m) ||
 		!read_u32(r, AT("ttl_max_ms"), raw->ttl_max_ms, 1, PE_TTL_MAX_MS, &p->ttl_max_ms) ||
-		!read_method(r, AT("method"), raw->method, p))
+		!read_method(r, AT("method"), raw->method, p) ||
+		!read_u32(r, AT("counts_below"), raw->counts_below, PE_COUNTS_BELOW_MIN,
+			PE_COUNTS_BELOW_MAX, &p->counts_below) ||
+		!read_double(r, AT("counts_cell_m"), raw->counts_cell_m, 1, PE_COUNTS_CELL_MAX,
+			&p->counts_cell_m))
 		return false;
 	if (!raw->from != !raw->until) {
 		raw_fail(r->file, r->error, path, "needs both of from and until, or neither");
@@ -204,6 +208,11 @@ static bool read_policy(const struct reader *r, unsigned index, const struct raw
 	if (!raw->k_anonymity != !raw->area_m) {
 		raw_fail(r->file, r->error, path,
 			"needs both of k_anonymity and area_m, or neither");
+		return false;
+	}
+	if (!raw->counts_below != !raw->counts_cell_m) {
+		raw_fail(r->file, r->error, path,
+			"needs both of counts_below and counts_cell_m, or neither");
 		return false;
 	}
 	if (p->area && p->space == PE_POLICY_EVERY_SPACE) {

@@ -289,6 +289,21 @@ static unsigned region_of_frame(const struct pe_query_slot *s, unsigned frame)
 	return region < count ? pe_query_layer_first(t, s->region) + region : t->region_total;
 }
 
+// Of a layer whose entities may only be counted: what is published outside of what is gone through belongs to a cell that is not.
+static bool walked(const struct cells *n, unsigned region, const struct pe_place *at)
+{
+	const struct pe_units u = pe_place_units(at->key, at->word);
+	struct pe_region r;
+
+	if (region >= n->s->test.region_total)
+		return false;
+	pe_query_layer_region(&n->s->test, region, &r);
+	for (unsigned i = 0; i < 3; i++)
+		if (u.v[i] < r.lo[i] || u.v[i] > r.hi[i])
+			return false;
+	return true;
+}
+
 // One whose slot may not be where it is by now: it belongs to the cell of what is published.
 static void take_moved(
 	struct cells *n, const struct pe_wire_result *result, uint32_t handle, uint64_t leaf_key)
@@ -304,6 +319,8 @@ static void take_moved(
 		n->s->walk.candidates += PLACE_CANDIDATES;
 	at.key = (at.key & ~PE_KEY_LAYER_MASK) | (leaf_key & PE_KEY_LAYER_MASK);
 	region = region_of_frame(n->s, PE_KEY_FRAME(at.key));
+	if (n->k && !walked(n, region, &at))
+		return;
 	place = (uint64_t)region << REGION_SHIFT | pe_walk_path(at.key);
 	if (region < t->region_total && at.key != leaf_key) {
 		if (place < n->start)

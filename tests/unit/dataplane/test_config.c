@@ -70,13 +70,17 @@ static void test_views(void)
 		"until: \"06:30\", anonymous: true, details: false, velocity: false, grid_m: 500, ttl_max_ms: 60000}\n"
 		"  - {name: noise, everyone: true, planar_laplace_m: 200}\n"
 		"  - {name: crowd, everyone: true, k_anonymity: 5, area_m: 250}\n"
-		"  - {name: own, everyone: true, method: {name: scatter, first: 500, second: 0.5}}\n";
+		"  - {name: own, everyone: true, method: {name: scatter, first: 500, second: 0.5}}\n"
+		"  - {name: few, everyone: true, counts_below: 5, counts_cell_m: 512}\n";
 	static struct pe_config c;
 	struct pe_error error = {0};
 	const struct pe_policy *p;
 
 	CU_ASSERT_EQUAL_FATAL(load(text, &c, &error), PE_OK);
-	CU_ASSERT_EQUAL_FATAL(c.engine.views.policy_count, 4);
+	CU_ASSERT_EQUAL_FATAL(c.engine.views.policy_count, 5);
+	CU_ASSERT(c.engine.views.policies[4].counts_below == 5 &&
+		c.engine.views.policies[4].counts_cell_m == 512);
+	CU_ASSERT_EQUAL(c.engine.views.policies[3].counts_below, 0);
 	CU_ASSERT_PTR_EQUAL(c.engine.views.policies[3].method, &pe_method_scatter);
 	CU_ASSERT_EQUAL(c.engine.views.policies[3].method_first, 500);
 	CU_ASSERT_EQUAL(c.engine.views.policies[3].method_second, 0.5);
@@ -137,6 +141,12 @@ static void test_wrong_views(void)
 	EXPECT("k_anonymity: 5", "", "both of");
 	EXPECT("k_anonymity: 5, area_m: 100, grid_m: 100", "", "one of");
 	EXPECT("ttl_max_ms: 0", ".ttl_max_ms", "from 1");
+	EXPECT("counts_below: 2, counts_cell_m: 512", ".counts_below", "from 3");
+	EXPECT("counts_below: 65, counts_cell_m: 512", ".counts_below", "from 3");
+	EXPECT("counts_below: 5, counts_cell_m: 0", ".counts_cell_m", "from 1");
+	EXPECT("counts_below: few, counts_cell_m: 1", ".counts_below", "number");
+	EXPECT("counts_below: 5", "", "both of counts_below");
+	EXPECT("counts_cell_m: 5", "", "both of counts_below");
 	EXPECT("method: {name: teleport, first: 5}", ".method.name",
 		"must be a method that is registered (scatter)");
 	EXPECT("method: {first: 5}", ".method", "needs a name");

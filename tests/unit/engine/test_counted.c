@@ -56,8 +56,7 @@ static struct pe_wire_update counted(uint64_t n, uint32_t sequence, double x, do
 static void put(unsigned space, uint32_t principal, const struct pe_wire_update *u)
 {
 	h.principal = principal;
-	CU_ASSERT_EQUAL(
-		harness_send(&h, space, HARNESS_INCARNATION, u).status, PE_ACK_APPLIED);
+	CU_ASSERT_EQUAL(harness_send(&h, space, HARNESS_INCARNATION, u).status, PE_ACK_APPLIED);
 	h.principal = 0;
 }
 
