@@ -359,6 +359,13 @@ FAULTS = [
         "tests": ["views-counted"],
     },
     {
+        "name": "counts: what has left is counted where it was",
+        "file": "engine/discover/cells.c",
+        "from": "if (n->k && !walked(n, region, &at))",
+        "to": "if (n->k > 64 && !walked(n, region, &at))",
+        "tests": ["views-counted"],
+    },
+    {
         "name": "counts: what the volume holds is counted, not whole cells",
         "file": "engine/discover/layers.c",
         "from": "widen(t, pe_query_lattice_level(t, audience), region);",
