@@ -298,7 +298,9 @@ void client_get_cell(const uint8_t *results, unsigned i, struct presence_cell *c
 		.height_m = wire.height_m,
 		.newest_age_ms = wire.newest_age_ms,
 		.level = wire.level,
-		.more = wire.flags & PE_CELL_MORE};
+		.more = wire.flags & PE_CELL_MORE,
+		.below = wire.below,
+		.below_cells = wire.below_cells};
 }
 
 void client_ack_from_wire(const struct pe_wire_ack_record *wire, struct presence_ack *ack)

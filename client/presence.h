@@ -381,6 +381,10 @@ struct presence_cell {
 	int8_t level;           // in the engine's tree: 0 a leaf, below it halved, above it nodes
 	// a bound of work ended within it: the page that comes next counts the rest. presence_query_all adds them up
 	bool more;
+	// Of entities that may be counted only: below_cells cells of a policy's that are in it have fewer than `below` each, and at least
+	// one; they are not in `count`, which is then 0 where there are no others. below 0: how many they have is not told. No such cells: both 0
+	uint16_t below;
+	uint32_t below_cells;
 };
 
 struct presence_answer {

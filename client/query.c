@@ -322,6 +322,8 @@ static bool add_cells(struct presence_answer *answer, const struct presence_answ
 			continue;
 		}
 		c->count += more->count;
+		c->below_cells += more->below_cells;
+		c->below = more->below > c->below ? more->below : c->below;
 		if (more->newest_age_ms < c->newest_age_ms)
 			c->newest_age_ms = more->newest_age_ms;
 	}

@@ -168,6 +168,11 @@ struct presence_watch_status {
 };
 struct presence_watch_status presence_watch_status(const struct presence_watch *watch);
 
+// Is this watch told less finely than it asks for? The edge in metres of the coarsest places that the engine's policies, or the threshold
+// of the space, publish of what its asker may see, where that is more than a radius, half a volume's width, a margin or resolution_m of
+// the watch; else 0. It says what is configured, not what is there: whether any such entity exists has no part in it. As the engine said last.
+float presence_watch_published_m(const struct presence_watch *watch);
+
 const char *presence_event_name(unsigned kind); // "ENTER"; "?" for what is not defined
 // "moved"; "" where there is none
 const char *presence_told_cause_name(unsigned kind, unsigned cause);

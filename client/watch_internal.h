@@ -73,6 +73,7 @@ struct presence_watch {
 	uint64_t renew_us; // when to renew the lease; 0 = not known yet
 	uint64_t lease_us; // when it ends
 	struct presence_watch_status counts;
+	float published_m; // as the engine said last
 
 	// watch_anew.c
 	struct watch_kept **kept; // with resubscribe: all fences, in the order of their messages

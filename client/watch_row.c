@@ -78,6 +78,7 @@ static void take_answer(struct presence_watch *watch, const struct pe_wire_subsc
 		client_watch_anew_answered(watch, ack);
 	if (ack->code == PE_CODE_SUCCESS) {
 		watch->counts.fences = ack->fence_count;
+		watch->published_m = ack->published_m;
 		if (ack->next_sequence > watch->end)
 			watch->end = ack->next_sequence;
 		watch->lease_us = watch->heard_us + ack->lease_ms * 1000ull;
@@ -317,6 +318,11 @@ int client_watch_wait(
 		return timeout_ms;
 	left_ms = next_us > now_us ? (next_us - now_us + 999) / 1000 : 0;
 	return timeout_ms >= 0 && left_ms > (uint64_t)timeout_ms ? timeout_ms : (int)left_ms;
+}
+
+float presence_watch_published_m(const struct presence_watch *watch)
+{
+	return watch->published_m;
 }
 
 struct presence_watch_status presence_watch_status(const struct presence_watch *watch)

@@ -3,6 +3,7 @@
 #include "config_read.h"
 
 #include "policy/crowd.h"
+#include "policy/methods.h"
 #include "space/coarse.h"
 
 struct pe_config_views {
@@ -94,6 +95,34 @@ static bool read_area(const struct reader *r, const char *path, const struct raw
 	return true;
 }
 
+static bool read_method(const struct reader *r, const char *path, const struct raw_view_method *raw,
+	struct pe_policy *p)
+{
+	char at[112], names[256], what[300];
+	struct pe_error error = {0};
+
+	if (!raw)
+		return true;
+	if (!raw->name) {
+		raw_fail(r->file, r->error, path, "needs a name");
+		return false;
+	}
+	p->method = pe_method_find(raw->name);
+	if (!p->method) {
+		pe_method_list(names, sizeof names);
+		snprintf(what, sizeof what, "must be a method that is registered (%s)", names);
+		return fail(r, AT("name"), what, raw->name);
+	}
+	if (!read_double(r, AT("first"), raw->first, -1e9, 1e9, &p->method_first) ||
+		!read_double(r, AT("second"), raw->second, -1e9, 1e9, &p->method_second))
+		return false;
+	if (pe_method_check(p->method, p->method_first, p->method_second, &error) != PE_OK) {
+		raw_fail(r->file, r->error, path, "%.200s", error.text);
+		return false;
+	}
+	return true;
+}
+
 static bool read_space_name(const struct reader *r, const char *path, const char *text,
 	const struct pe_config *c, struct pe_policy *p)
 {
@@ -165,7 +194,12 @@ static bool read_policy(const struct reader *r, unsigned index, const struct raw
 		!read_u32(r, AT("k_anonymity"), raw->k_anonymity, 2, PE_CROWD_K_MAX, &p->k) ||
 		!read_double(r, AT("area_m"), raw->area_m, PE_CROWD_EDGE_MIN, PE_CROWD_EDGE_MAX,
 			&p->area_m) ||
-		!read_u32(r, AT("ttl_max_ms"), raw->ttl_max_ms, 1, PE_TTL_MAX_MS, &p->ttl_max_ms))
+		!read_u32(r, AT("ttl_max_ms"), raw->ttl_max_ms, 1, PE_TTL_MAX_MS, &p->ttl_max_ms) ||
+		!read_method(r, AT("method"), raw->method, p) ||
+		!read_u32(r, AT("counts_below"), raw->counts_below, PE_COUNTS_BELOW_MIN,
+			PE_COUNTS_BELOW_MAX, &p->counts_below) ||
+		!read_double(r, AT("counts_cell_m"), raw->counts_cell_m, 1, PE_COUNTS_CELL_MAX,
+			&p->counts_cell_m))
 		return false;
 	if (!raw->from != !raw->until) {
 		raw_fail(r->file, r->error, path, "needs both of from and until, or neither");
@@ -174,6 +208,11 @@ static bool read_policy(const struct reader *r, unsigned index, const struct raw
 	if (!raw->k_anonymity != !raw->area_m) {
 		raw_fail(r->file, r->error, path,
 			"needs both of k_anonymity and area_m, or neither");
+		return false;
+	}
+	if (!raw->counts_below != !raw->counts_cell_m) {
+		raw_fail(r->file, r->error, path,
+			"needs both of counts_below and counts_cell_m, or neither");
 		return false;
 	}
 	if (p->area && p->space == PE_POLICY_EVERY_SPACE) {

@@ -184,6 +184,13 @@ static const cyaml_schema_field_t view_area_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t view_method_fields[] = {
+	TEXT(raw_view_method, name),
+	TEXT(raw_view_method, first),
+	TEXT(raw_view_method, second),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t view_policy_fields[] = {
 	TEXT(raw_view_policy, name),
 	TEXT(raw_view_policy, space),
@@ -205,6 +212,10 @@ static const cyaml_schema_field_t view_policy_fields[] = {
 	TEXT(raw_view_policy, k_anonymity),
 	TEXT(raw_view_policy, area_m),
 	TEXT(raw_view_policy, ttl_max_ms),
+	TEXT(raw_view_policy, counts_below),
+	TEXT(raw_view_policy, counts_cell_m),
+	CYAML_FIELD_MAPPING_PTR("method", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+		struct raw_view_policy, method, view_method_fields),
 	CYAML_FIELD_END,
 };
 

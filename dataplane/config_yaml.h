@@ -80,12 +80,18 @@ struct raw_view_area {
 	unsigned low_count, high_count;
 };
 
+struct raw_view_method {
+	char *name, *first, *second;
+};
+
 struct raw_view_policy {
 	char *name, *space, *id_prefix, *everyone, *from, *until, *anonymous, *details, *velocity,
-		*grid_m, *planar_laplace_m, *k_anonymity, *area_m, *ttl_max_ms;
+		*grid_m, *planar_laplace_m, *k_anonymity, *area_m, *ttl_max_ms, *counts_below,
+		*counts_cell_m;
 	char **visibility, **types, **allow, **deny;
 	unsigned visibility_count, types_count, allow_count, deny_count;
 	struct raw_view_area *area;
+	struct raw_view_method *method;
 };
 
 struct raw_views {

@@ -2,6 +2,7 @@
 // signal, drains. Exit codes are those of sysexits.h.
 #include "doctor.h"
 #include "eal.h"
+#include "policy/methods.h"
 #include "privilege.h"
 #include "stats.h"
 #include "telemetry.h"
@@ -370,7 +371,9 @@ int main(int argc, char **argv)
 	argp_parse(&argp, argc, argv, 0, NULL, &options);
 	if (options.doctor)
 		return pe_doctor(stdout);
-	status = pe_config_load(options.config, &config, &error);
+	status = pe_method_register(&pe_method_scatter, &error);
+	if (status == PE_OK)
+		status = pe_config_load(options.config, &config, &error);
 	if (status == PE_OK)
 		status = pe_trust_load(&config, &trust, &error);
 	if (status == PE_OK && options.check_config)

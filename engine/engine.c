@@ -377,6 +377,8 @@ enum pe_status pe_engine_create(
 			e->config.entity_count_max);
 		goto failed;
 	}
+	for (unsigned i = 0; e->views.counted && i < config->space_count; i++)
+		e->spaces[i].rules.publisher_of = e->places.of;
 	struct pe_grid_config grid = {
 		.entity_count_max = e->config.entity_count_max,
 		.leaf_count_max = e->config.cell_count_max,

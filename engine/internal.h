@@ -228,8 +228,11 @@ static inline struct pe_asker pe_asker_of(const struct pe_engine *e, const struc
 {
 	struct pe_asker asker = {.trusted = peer->trusted, .principal = peer->principal};
 
-	if (__builtin_expect(atomic_load_explicit(&s->rules.present, memory_order_relaxed) != 0, 0))
+	if (__builtin_expect(
+		    atomic_load_explicit(&s->rules.present, memory_order_relaxed) != 0, 0)) {
 		asker.sees = pe_views_sees(&e->views, peer->principal, wall_ms);
+		asker.counts = pe_views_counts(&e->views, peer->principal, wall_ms);
+	}
 	return asker;
 }
 // The audiences of a space that an asker has to look at, and what he then has to know besides.

@@ -1,6 +1,18 @@
 #include "places.h"
 
+#include "policy/view.h"
+
 #include <sys/random.h>
+
+static_assert(PE_PUBLISHER_PRINCIPALS == PE_VIEW_PRINCIPALS, "publishers that are principals");
+
+static bool counts_principals(const struct pe_engine_config *config)
+{
+	for (unsigned i = 0; i < config->views.policy_count; i++)
+		if (config->views.policies[i].counts_below)
+			return true;
+	return false;
+}
 
 enum pe_status pe_places_create(struct pe_places *places, const struct pe_engine_config *config)
 {
@@ -11,7 +23,7 @@ enum pe_status pe_places_create(struct pe_places *places, const struct pe_engine
 		.network_max = config->network_entity_max,
 		.entity_count_max = config->entity_count_max};
 	if (!config->principal_entity_max && !config->network_entity_max &&
-		config->when_full != PE_FULL_LOWEST_PRIORITY)
+		config->when_full != PE_FULL_LOWEST_PRIORITY && !counts_principals(config))
 		return PE_OK;
 	if (getrandom(&places->key, sizeof places->key, 0) != sizeof places->key)
 		return PE_IO;

@@ -2,7 +2,7 @@
 // so that the grid, fences, thresholds and courses know of the rounded one alone. Its bounds are the asker's (discover/scope.h).
 #include "apply.h"
 
-#include "space/round.h"
+#include "space/coarse.h"
 
 static bool scope_of(const struct pe_details_blocks *b, struct pe_wire_scope *scope)
 {
@@ -40,7 +40,7 @@ enum pe_reason pe_scope_round(struct pe_worker *w, struct pe_change *c, struct p
 	*rounded = resolution_m > 0;
 	if (!*rounded)
 		return PE_REASON_none;
-	within_m = (float)pe_space_round(&s->space, (double)resolution_m,
+	within_m = pe_space_coarse(&s->space, (double)resolution_m, c->update.position,
 		!(c->update.attributes & PE_ATTRIBUTE_HEIGHT_UNKNOWN), c->update.position);
 	c->update.precision_m += within_m;
 	// Of the veiled ones nothing bounds the walks of those who may not see them; and what their audience is told may be rougher.

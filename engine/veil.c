@@ -4,6 +4,7 @@
 #include "veil.h"
 
 #include "apply.h"
+#include "policy/methods.h"
 #include "space/offset.h"
 #include "space/coarse.h"
 
@@ -72,7 +73,8 @@ void pe_veil_note(struct pe_space_entry *s, unsigned audience, const struct pe_w
 // What its audience is not told at all.
 static void minimise(struct pe_wire_update *u, const struct pe_veiling *v, bool anonymous)
 {
-	bool moved = v->edge_m > 0 || v->crowd_m > 0 || (v->policy && v->policy->laplace_m > 0);
+	bool moved = v->edge_m > 0 || v->crowd_m > 0 ||
+		(v->policy && (v->policy->laplace_m > 0 || v->policy->method));
 
 	// A course leads finer than a cell; and times of anonymous ones are too coarse for one.
 	if (moved || anonymous || (v->policy && v->policy->no_velocity))
@@ -116,6 +118,26 @@ static void crowd(struct pe_worker *w, const struct pe_space_entry *s, struct pe
 		u->position[2] = floor(u->position[2] / v->crowd_m + 0.5) * v->crowd_m;
 }
 
+// What a registered method makes of the place; who has none is hidden.
+static void own_method(struct pe_worker *w, const struct pe_space_entry *s,
+	struct pe_wire_update *u, struct pe_veiling *v)
+{
+	const struct pe_policy *p = v->policy;
+	struct pe_method_stream stream = {.views = &w->engine->views,
+		.id = u->entity_id,
+		.epoch = pe_views_epoch(&w->engine->views, w->wall_ms),
+		.policy = v->audience};
+	double within_m;
+
+	if (pe_method_publish(p->method, &s->space, p->method_first, p->method_second, &stream,
+		    !(u->attributes & PE_ATTRIBUTE_HEIGHT_UNKNOWN), u->position, &within_m)) {
+		u->precision_m += (float)fmin(within_m, (double)PE_VEIL_PRECISION_MOST_M);
+		return;
+	}
+	pe_count(&w->counters, PE_COUNTER_method_failed, 1);
+	v->audience = PE_AUDIENCE_HIDDEN;
+}
+
 enum pe_reason pe_veil_update(struct pe_worker *w, struct pe_space_entry *s, struct pe_change *c,
 	uint32_t principal, bool framed)
 {
@@ -144,6 +166,8 @@ enum pe_reason pe_veil_update(struct pe_worker *w, struct pe_space_entry *s, str
 		u->precision_m +=
 			pe_space_coarse(&s->space, v.edge_m, u->position, known, u->position);
 	}
+	if (policy && policy->method)
+		own_method(w, s, u, &v);
 	minimise(u, &v, views->anonymous >> v.audience & 1);
 	u->attributes = pe_audience_put(u->attributes, v.audience);
 	if (policy && policy->ttl_max_ms) {

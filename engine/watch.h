@@ -178,6 +178,7 @@ struct pe_subscription {
 	uint32_t next_named, next_free;
 	uint32_t sees; // audiences that the peer belongs to
 	float resolution_m;
+	float published_m; // the coarsest that its fences were told of so far; 0 = as finely as they ask
 	uint32_t move_interval_ms, moves_tick; // MOVEs not before that
 	uint32_t lease_tick, linger_tick;
 	struct pe_wheel_link timer;

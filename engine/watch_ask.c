@@ -1,6 +1,10 @@
 // REGION_SUBSCRIBE on the worker that keeps the subscription: what is asked for, checked and done.
 #include "watch.h"
 
+#include "policy/grain.h"
+
+#include <math.h>
+
 // Of a request whose outcome is counted when the workers have answered.
 #define PENDING PE_REASON_COUNT
 
@@ -18,6 +22,25 @@ struct ask {
 static enum pe_reason counted_as(enum pe_reason reason)
 {
 	return pe_reason_info[reason].scope == PE_SCOPE_QUERY ? PE_REASON_fence_query : reason;
+}
+
+// What the fence asks for, against what the configuration lets its subscriber see.
+static void note_grain(const struct pe_worker *w, struct pe_subscription *s,
+	const struct pe_space_entry *space, const struct pe_wire_fence *wire,
+	const uint8_t *extension)
+{
+	double asked_m = pe_grain_asked_m(&space->space, &wire->query,
+		wire->query.extension_bytes ? extension : NULL, (double)wire->margin_m);
+	double published_m, held_m = (double)space->policy.coalesce_distance_m;
+
+	if (s->resolution_m > 0)
+		asked_m = fmin(asked_m, (double)s->resolution_m);
+	published_m = pe_grain_published_m(&w->engine->views, space->space.index, s->peer.principal,
+		wire->query.type_mask, asked_m);
+	// With a prediction fences and their resolutions bound what is held back.
+	if (!(space->policy.predict_distance_m > 0) && held_m > asked_m)
+		published_m = fmax(published_m, held_m);
+	s->published_m = fmaxf(s->published_m, (float)published_m);
 }
 
 // One fence of a message, ADDING. `*reason` is what is told; the return value what is counted.
@@ -48,6 +71,7 @@ static enum pe_reason make_fence(struct pe_worker *w, struct pe_subscription *s,
 		pe_watch_forget_fence(w, f);
 		return counted_as(*reason);
 	}
+	note_grain(w, s, space, &wire, *extension);
 	*extension += wire.query.extension_bytes;
 	f->subscription = s;
 	f->phase = PE_WATCH_ADDING;
@@ -74,6 +98,7 @@ static enum pe_reason make_fences(struct pe_worker *w, struct pe_subscription *s
 	const uint8_t *extension = view->records + view->count * sizeof(struct pe_wire_fence);
 	enum pe_reason counted = PE_REASON_none, told = PE_REASON_none;
 	uint32_t workers = w->engine->config.worker_count;
+	float published_m = s->published_m;
 
 	for (unsigned i = 0; i < view->count && !counted; i++) {
 		counted = make_fence(w, s, ask, i, &extension, &told);
@@ -81,6 +106,7 @@ static enum pe_reason make_fences(struct pe_worker *w, struct pe_subscription *s
 			ask->done.fault_index = (uint16_t)i;
 	}
 	if (counted) {
+		s->published_m = published_m;
 		// None of them has been heard of yet.
 		for (struct pe_watch_fence *f = s->fences, *next; f && f->phase == PE_WATCH_ADDING;
 			f = next) {

@@ -64,6 +64,8 @@ void pe_watch_say_state(
 	done->fence_count = s->fence_count;
 	done->message = s->message;
 	done->next_sequence = s->next_sequence;
+	done->published_m = s->published_m;
+	done->flags = s->published_m > 0 ? PE_SUBSCRIBED_COARSER : 0;
 	done->lease_ms = pe_watch_reached(s->lease_tick, w->tick) ? 0 : s->lease_tick - w->tick;
 }
 

@@ -297,6 +297,24 @@ static int refused(const struct ctl *ctl, enum presence_result result,
 		ctl, what, result, (struct presence_refusal){refusal->code, refusal->reason});
 }
 
+// Once: what is seen may be coarser than what was asked for.
+static void say_coarser(const struct watching *w, const struct presence_watch *watch)
+{
+	double published_m = (double)presence_watch_published_m(watch);
+	uint64_t now_ms = clock_ms(CLOCK_REALTIME);
+	char time[32];
+
+	if (!(published_m > 0))
+		return;
+	print_time(now_ms, time);
+	if (w->ctl->json)
+		printf("{\"time\":\"%s\",\"time_ms\":%llu,\"event\":\"COARSER\",\"published_m\":%g}\n",
+			time, (unsigned long long)now_ms, published_m);
+	else
+		printf("%s  %-12s  than asked for: of what may be seen here some is published at %g m\n",
+			time, "COARSER", published_m);
+}
+
 int ctl_watch(struct ctl *ctl, int argc, char **argv)
 {
 	static const struct argp_child children[] = {
@@ -339,6 +357,7 @@ int ctl_watch(struct ctl *ctl, int argc, char **argv)
 	if (result) {
 		code = refused(ctl, result, &refusal, fences);
 	} else {
+		say_coarser(&w, watch);
 		code = run(&w, watch);
 		(void)presence_watch_close(watch);
 	}

@@ -93,7 +93,8 @@
 	PE_COUNTER(evicted, "entities", "entities taken away to make room for new ones") \
 	PE_COUNTER(load_raised, "steps", "steps of a worker's load state towards shedding") \
 	PE_COUNTER(load_lowered, "steps", "steps of a worker's load state towards normal") \
-	PE_COUNTER(tx_packed, "packets", "parts of answers that were packed, among tx_packets")
+	PE_COUNTER(tx_packed, "packets", "parts of answers that were packed, among tx_packets") \
+	PE_COUNTER(method_failed, "records", "places of which a registered method of anonymisation made none: nobody is shown the entity")
 // clang-format on
 
 enum pe_counter {

@@ -263,6 +263,29 @@ __attribute__((noinline)) static bool take_any(const struct pe_test *t, const st
 		t->ways.complete || (p.attributes & PE_PUBLISHED_REST), details);
 }
 
+bool pe_accept_counted(
+	const struct pe_test *t, const struct pe_hit *hit, unsigned audience, double position[3])
+{
+	const struct pe_record *r = &t->table->records[hit->handle];
+	const struct pe_asker asker = {.sees = 1u << audience};
+	struct pe_published p;
+	struct pe_view view;
+
+	if (!pe_record_read(r, t->table->drafts, &p, LATCH_TRIES)) {
+		pe_count(t->counters, PE_COUNTER_latch_retries, LATCH_TRIES);
+		return false;
+	}
+	if (pe_audience_of(p.attributes) != audience || p.radius_m > 0 ||
+		!pe_view_build(&asker, r, &p, t->now.tick, &view) ||
+		!pe_view_complete(&t->table->details, hit->handle, t->rules, t->now.tick,
+			t->now.wall_ms, &view) ||
+		PE_STATUS_SPACE(atomic_load_explicit(&r->status, memory_order_relaxed)) !=
+			t->space_index)
+		return false;
+	memcpy(position, view.shows.position, sizeof view.shows.position);
+	return true;
+}
+
 #define NO_ROOM 2u
 // A hit of which there is more than its record has, or may be; `taken` results were before it. How many it adds, or NO_ROOM.
 __attribute__((noinline)) static unsigned take_complete(const struct pe_test *t,

@@ -56,6 +56,8 @@ struct pe_test {
 	// Layers of the grid that are walked behind the space's own, each in veiled_count regions. All regions together have numbers:
 	// the region_count first, then layer by layer
 	unsigned layer_count, veiled_count, region_total;
+	// audiences among them whose entities are counted, and nothing else told of them; with layer_count > 0
+	uint32_t counted;
 	uint8_t layer[PE_AUDIENCES_MAX];               // audience of each
 	double veiled_walk_m;                          // POINT: how far one of them may be
 	struct pe_region veiled_region[PE_FRAMES_MAX]; // for the first layer_count > 0
@@ -92,6 +94,12 @@ void pe_accept_result(const struct pe_view *view, const struct pe_instant *now, 
 // number.
 unsigned pe_accept(const struct pe_test *test, struct pe_hits *hits, struct pe_wire_result *results,
 	uint32_t *handles, uint32_t room);
+
+// Of a layer whose entities may only be counted: is this hit one that the asker may be told of in a count? Nothing that is asked is looked
+// at: neither the volume's edge, nor filters. Who states a reach or a scope is told of to nobody here, since the asker's point is his own
+// word. position: where it is published.
+bool pe_accept_counted(const struct pe_test *test, const struct pe_hit *hit, unsigned audience,
+	double position[3]);
 
 // The same tests of a view apart, for who asks why: what it passes, and its distances, −1 where there is none.
 struct pe_accept_parts {

@@ -4,7 +4,7 @@
 
 static unsigned audience_bits(const struct pe_test *t)
 {
-	return t->asker->sees & ~1u &
+	return ((t->asker->sees & ~1u) | t->counted) &
 		atomic_load_explicit(&t->rules->present, memory_order_relaxed);
 }
 
@@ -60,12 +60,58 @@ unsigned pe_query_layer_first(const struct pe_test *t, unsigned number)
 	return number - region;
 }
 
+// All of the cells of a level that the region touches: a count is one of whole cells, or where the volume's edge lies would tell where
+// in a cell somebody is.
+static void widen(const struct pe_test *t, int level, struct pe_region *r)
+{
+	const unsigned bits[3] = {pe_node_bits_across((unsigned)level) + PE_CELL_BITS,
+		pe_node_bits_across((unsigned)level) + PE_CELL_BITS,
+		pe_node_bits_up((unsigned)level) + PE_CELL_BITS};
+	const int64_t offset[3] = {PE_KEY_X_OFFSET, PE_KEY_X_OFFSET, PE_KEY_Z_OFFSET};
+
+	r->test = PE_REGION_ALL;
+	for (unsigned i = 0; i < 3; i++) {
+		int64_t home = offset[i] * ((int64_t)1 << PE_CELL_BITS);
+		int64_t lo = (r->lo[i] + home) >> bits[i] << bits[i];
+		int64_t hi = (((r->hi[i] + home) >> bits[i]) + 1) << bits[i];
+
+		r->lo[i] = lo - home > t->space->units_lo[i] ? lo - home : t->space->units_lo[i];
+		r->hi[i] = hi - 1 - home < t->space->units_hi[i] ? hi - 1 - home :
+								   t->space->units_hi[i];
+	}
+}
+
 void pe_query_layer_region(const struct pe_test *t, unsigned number, struct pe_region *region)
 {
 	unsigned of, audience = pe_query_layer_audience(t, number, &of);
 
 	*region = t->veiled_region[of];
 	region->space = t->rules->views->layer[t->space_index][audience];
+	if (t->counted >> audience & 1)
+		widen(t, pe_query_lattice_level(t, audience), region);
+}
+
+// ---- what is only counted ----
+
+uint32_t pe_query_counted(const struct pe_test *t)
+{
+	// How far a POINT looks depends on what is there.
+	if (t->ways.filtered || t->query->kind == PE_QUERY_POINT)
+		return 0;
+	return t->asker->counts;
+}
+
+bool pe_query_region_counted(const struct pe_test *t, unsigned number)
+{
+	unsigned of;
+
+	return t->layer_count && t->counted >> pe_query_layer_audience(t, number, &of) & 1;
+}
+
+int pe_query_lattice_level(const struct pe_test *t, unsigned audience)
+{
+	return pe_query_cell_level(
+		t->space, t->rules->views->policy[audience - PE_AUDIENCE_POLICY].counts_cell_m, 1);
 }
 
 // ---- order ----

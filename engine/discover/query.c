@@ -301,8 +301,10 @@ static enum pe_reason prepare(struct pe_query_context *c, struct pe_query_slot *
 
 	if (reason)
 		return reason;
-	if (__builtin_expect(s->asker.sees != 0, 0))
+	if (__builtin_expect(s->asker.sees != 0, 0)) {
+		s->test.counted = s->form == PE_QUERY_CELLS ? pe_query_counted(&s->test) : 0;
 		pe_query_add_layers(&s->test, known);
+	}
 	pe_query_set_layers(&s->test);
 	s->walk.cursor = (struct pe_cursor){{0, 0}};
 	s->walk.cells = s->walk.candidates = s->walk.passed = s->walk.resume = 0;
@@ -433,7 +435,9 @@ void pe_query_scan_piece(struct pe_query_context *c, struct pe_query_slot *s)
 	s->from = c->hits_end;
 	s->to = s->from + pe_walker_scan(&s->walker, &c->hits[s->from], PE_QUERY_PIECE_HITS);
 	// Where courses lead says no place of the index.
-	if (s->query.kind == PE_QUERY_POLYGON && !s->test.ways.timed)
+	if (s->query.kind == PE_QUERY_POLYGON && !s->test.ways.timed &&
+		(__builtin_expect(s->region < s->test.region_count, 1) ||
+			!pe_query_region_counted(&s->test, s->region)))
 		s->to = pe_query_polygon_sieve(&s->test, c->hits, s->from, s->to);
 	// Names and order are as dear as courses.
 	if (__builtin_expect(s->region >= s->test.region_count, 0) &&

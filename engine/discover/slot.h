@@ -88,6 +88,13 @@ static inline bool pe_query_walked_out(const struct pe_query_slot *s)
 void pe_query_set_cursor(const struct pe_test *test, struct pe_query_answer *answer,
 	const struct pe_cursor *walk, unsigned region, uint32_t skip);
 
+// layers.c: the audiences whose entities a query of cells counts, and nothing else; set as the test's `counted` before the layers are added.
+// None, where anything is asked of entities besides where they are: what may not be told of them can't be asked for. And is a region one of
+// such a layer? pe_query_lattice_level: the level of its cells.
+uint32_t pe_query_counted(const struct pe_test *test);
+bool pe_query_region_counted(const struct pe_test *test, unsigned number);
+int pe_query_lattice_level(const struct pe_test *test, unsigned audience);
+
 // layers.c: the layers of the grid that the asker may see besides the space's own. After the test's regions were set, and again
 // whenever they change.
 void pe_query_add_layers(struct pe_test *test, const struct pe_query_known *known);

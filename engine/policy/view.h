@@ -8,11 +8,14 @@
 #include "entity/record.h"
 #include "policy/views.h"
 
+#define PE_VIEW_PRINCIPALS 16384u
+
 struct pe_asker {
 	bool trusted;       // by configuration
 	uint32_t principal; // of the peer; 0 = nobody that is known
 	// pe_views_sees; may be 0 (the open ones alone) while there is nothing veiled
 	uint32_t sees;
+	uint32_t counts; // pe_views_counts; not in `sees`
 };
 
 // What a space makes of what its entities state.
@@ -22,6 +25,8 @@ struct pe_view_rules {
 	uint32_t decay_ms[5];
 	bool decays; // one of them is set
 	const struct pe_views *views;
+	// Who has an entity made, by pe_handle_number (places.h: 1 to PE_VIEW_PRINCIPALS are principals'); NULL: no policy asks
+	const _Atomic uint16_t *publisher_of;
 	// Audiences that an entity of the space has ever belonged to, a bit each but OPEN's; written: any worker, growing; read: anyone
 	_Atomic uint32_t present;
 };

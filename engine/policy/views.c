@@ -1,6 +1,7 @@
 #include "policy/views.h"
 
 #include "policy/crowd.h"
+#include "policy/methods.h"
 #include "space/coarse.h"
 
 #include <math.h>
@@ -32,6 +33,8 @@ __attribute__((format(printf, 3, 4))) static enum pe_status refuse(
 
 static enum pe_status check(const struct pe_policy *p, unsigned space_count, struct pe_error *error)
 {
+	struct pe_error wrong;
+
 	if (p->space != PE_POLICY_EVERY_SPACE && p->space >= space_count)
 		return refuse(error, p, "there is no space %u", p->space);
 	if (p->prefix_bits > 128 || p->visibility > 15 || p->type_mask > 31)
@@ -56,9 +59,19 @@ static enum pe_status check(const struct pe_policy *p, unsigned space_count, str
 			!(p->area_m >= PE_CROWD_EDGE_MIN && p->area_m <= PE_CROWD_EDGE_MAX)))
 		return refuse(error, p, "k_anonymity: a k of 2 to %u, areas of %g to %g m",
 			PE_CROWD_K_MAX, PE_CROWD_EDGE_MIN, PE_CROWD_EDGE_MAX);
-	if ((p->k != 0) + (p->laplace_m != 0) + (p->cloak_m != 0) > 1)
-		return refuse(error, p, "one of grid, planar_laplace and k_anonymity");
-	if (p->area && (p->laplace_m != 0 || p->k))
+	if ((p->k != 0) + (p->laplace_m != 0) + (p->cloak_m != 0) + (p->method != NULL) > 1)
+		return refuse(error, p, "one of grid, planar_laplace, k_anonymity and method");
+	if (p->counts_below &&
+		(p->counts_below < PE_COUNTS_BELOW_MIN || p->counts_below > PE_COUNTS_BELOW_MAX ||
+			!(p->counts_cell_m >= 1 && p->counts_cell_m <= PE_COUNTS_CELL_MAX)))
+		return refuse(error, p, "counts_below: %u to %u, in cells of 1 to %g m",
+			PE_COUNTS_BELOW_MIN, PE_COUNTS_BELOW_MAX, PE_COUNTS_CELL_MAX);
+	if (p->method && pe_method_find(p->method->name) != p->method)
+		return refuse(error, p, "a method that is not registered");
+	if (p->method &&
+		pe_method_check(p->method, p->method_first, p->method_second, &wrong) != PE_OK)
+		return refuse(error, p, "%.200s", wrong.text);
+	if (p->area && (p->laplace_m != 0 || p->k || p->method))
 		return refuse(
 			error, p, "an area would tell on which side of its edge the true place is");
 	for (unsigned i = 0; p->area && i < 3; i++)
@@ -98,7 +111,8 @@ static void set_bits(struct pe_views *v)
 		v->everyone |= p->everyone && !p->deny_count ? bit : 0;
 		v->anonymous |= p->anonymous || (p->visibility & 1u << PE_ANONYMOUS) ? bit : 0;
 		v->crowds |= p->k != 0;
-		v->no_details |= p->no_details ? bit : 0;
+		v->no_details |= p->no_details || p->counts_below ? bit : 0;
+		v->counted |= p->counts_below ? bit : 0;
 		v->timed |= p->from_minute != p->until_minute ? bit : 0;
 	}
 }
@@ -204,7 +218,7 @@ static bool within_day(const struct pe_policy *p, uint64_t wall_ms)
 	return minute >= p->from_minute || minute < p->until_minute;
 }
 
-uint32_t pe_views_sees(const struct pe_views *v, uint32_t principal, uint64_t wall_ms)
+static uint32_t belongs_to(const struct pe_views *v, uint32_t principal, uint64_t wall_ms)
 {
 	uint32_t sees = v->everyone;
 
@@ -223,6 +237,16 @@ uint32_t pe_views_sees(const struct pe_views *v, uint32_t principal, uint64_t wa
 			sees &= ~bit;
 	}
 	return sees;
+}
+
+uint32_t pe_views_sees(const struct pe_views *v, uint32_t principal, uint64_t wall_ms)
+{
+	return belongs_to(v, principal, wall_ms) & ~v->counted;
+}
+
+uint32_t pe_views_counts(const struct pe_views *v, uint32_t principal, uint64_t wall_ms)
+{
+	return v->counted ? belongs_to(v, principal, wall_ms) & v->counted : 0;
 }
 
 // ---- which, and how ----
@@ -293,7 +317,8 @@ enum pe_reason pe_views_match(const struct pe_views *v, const struct pe_space *s
 		veiling->edge_m = fmax(wish_m, p->cloak_m);
 		veiling->policy = p;
 		// Without the library that draws them there are neither names nor noise.
-		if (!v->names && (v->anonymous >> veiling->audience & 1 || p->laplace_m > 0))
+		if (!v->names &&
+			(v->anonymous >> veiling->audience & 1 || p->laplace_m > 0 || p->method))
 			return PE_REASON_visibility;
 		return PE_REASON_none;
 	}
@@ -361,6 +386,14 @@ void pe_views_name(const struct pe_views *v, const uint8_t id[16], uint64_t epoc
 	memset(name, 0xFF, 16);
 }
 #endif
+
+void pe_views_draw(const struct pe_views *v, const uint8_t id[16], uint64_t epoch, uint32_t policy,
+	uint32_t block, uint8_t out[32])
+{
+	const double of[3] = {policy, block, 0};
+
+	derive(v, 3, id, epoch, of, out);
+}
 
 // In (0, 1].
 static double unit(const uint8_t at[8])

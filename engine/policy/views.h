@@ -37,6 +37,9 @@ enum pe_audience {
 #define PE_EPOCH_MS          3600000u // names of anonymous ones, and noise, change so often
 #define PE_EPOCH_MIN_MS      60000u
 #define PE_LAPLACE_SCALE_MAX 100000.0 // metres
+#define PE_COUNTS_BELOW_MIN  3u       // fewer than 2 is 1
+#define PE_COUNTS_BELOW_MAX  64u
+#define PE_COUNTS_CELL_MAX   1e6 // metres
 
 // The audience in published attributes: those bits that said what the sender wished, which are not needed any more.
 #define PE_AUDIENCE_BITS (3u << 3 | 7u << 7)
@@ -87,6 +90,14 @@ struct pe_policy {
 	uint32_t k;
 	double area_m;
 	uint32_t ttl_max_ms; // retention; 0 = the space's
+	// Counts below k. Not 0: whoever is shown them is told of them in counts by cell alone, of cells that are fixed in the space (of the
+	// engine's tree, the coarsest up to counts_cell_m, a leaf at least), and of one in which fewer than so many distinct principals have
+	// some, that there are few.
+	uint32_t counts_below;
+	double counts_cell_m;
+	// A registered method (policy/methods.h) with its parameters; NULL = none
+	const struct pe_method *method;
+	double method_first, method_second;
 };
 
 struct pe_views_config {
@@ -102,6 +113,7 @@ struct pe_views {
 	// a bit an audience
 	uint32_t everyone; // who is not known sees it as well
 	uint32_t anonymous, no_details, timed;
+	uint32_t counted;                               // told of in counts alone
 	uint8_t layer[PE_SPACES_MAX][PE_AUDIENCES_MAX]; // the key's space; 0 = none
 	bool names;                                     // anonymous ones can be named
 	uint8_t key[32];                                // random: of names and noise
@@ -114,8 +126,10 @@ struct pe_views {
 	const struct pe_views_config *config, unsigned space_count, struct pe_error *error);
 void pe_views_unmake(struct pe_views *views);
 
-// The audiences that a principal belongs to at a moment, a bit each; bit 0 is always set.
+// The audiences that a principal belongs to at a moment, a bit each; bit 0 is always set. And those of whose entities he is told in counts
+// by cell alone, which are not among the others.
 uint32_t pe_views_sees(const struct pe_views *views, uint32_t principal, uint64_t wall_ms);
+uint32_t pe_views_counts(const struct pe_views *views, uint32_t principal, uint64_t wall_ms);
 
 // What becomes of an update: the audience, and what its place is to be rounded to (0 = nothing) before anyone sees it. position: as
 // sent. PE_REASON_visibility: it asks for what nothing provides.
@@ -141,6 +155,9 @@ void pe_views_name(
 // Planar Laplace noise of the scale, metres across; the same for the same id, epoch and place (cells of the scale), independent else.
 void pe_views_noise(const struct pe_views *views, const uint8_t id[16], uint64_t epoch,
 	const double cell[3], double scale_m, double noise_m[2]);
+// A block of the numbers that a policy's method may draw for an entity in an epoch; as unknown as names.
+void pe_views_draw(const struct pe_views *views, const uint8_t id[16], uint64_t epoch,
+	uint32_t policy, uint32_t block, uint8_t out[32]);
 // The place of a key in the layer of the attributes' audience.
 #define PE_KEY_LAYER_MASK 0xFF00000000000000ull
 static inline uint64_t pe_views_key(

@@ -494,7 +494,11 @@ enum pe_reason pe_wire_check_short(const struct pe_wire_short *r)
 
 enum pe_reason pe_wire_check_cell(const struct pe_wire_cell *c)
 {
-	if (c->reserved0 || c->reserved1 || (c->flags & (unsigned)~PE_CELL_MORE) || !c->count ||
+	bool below = c->flags & PE_CELL_BELOW;
+
+	if ((c->flags & ~PE_CELL_FLAGS_DEFINED) || (!c->count && !below) ||
+		below != (c->below_cells != 0) ||
+		(c->below && (!below || c->below < PE_CELL_BELOW_MIN)) ||
 		c->level < PE_CELL_LEVEL_MIN || c->level > PE_CELL_LEVEL_MAX)
 		return PE_REASON_record_reserved;
 	if (!finite3(c->centre) || !(c->size_m > 0 && c->size_m <= FLT_MAX) ||

@@ -112,16 +112,23 @@ enum pe_reason pe_wire_check_fence(const struct pe_wire_fence *f, bool geodetic)
 	return pe_wire_check_query(q, geodetic);
 }
 
+#define FLOAT_INFINITE 0x7F800000u // and from there on what is none, or negative
+
 enum pe_reason pe_wire_check_subscribed(const uint8_t *data, unsigned count)
 {
 	struct pe_wire_subscribed s;
-	bool success;
+	bool success, coarser;
+	uint32_t bits;
 
 	if (count)
 		return PE_REASON_count;
 	pe_wire_get_subscribed(data, &s);
 	success = s.code == PE_CODE_SUCCESS;
-	if ((s.reserved0 | s.reserved1 | s.reserved2) || success != (s.reason == 0) ||
+	memcpy(&bits, &s.published_m, sizeof bits);
+	coarser = s.flags & PE_SUBSCRIBED_COARSER;
+	// Sign and not a number in one comparison.
+	if (s.reserved1 || (s.flags & ~PE_SUBSCRIBED_FLAGS_DEFINED) || (coarser && !success) ||
+		(coarser ? !bits || bits >= FLOAT_INFINITE : bits) || success != (s.reason == 0) ||
 		(success && s.fault_index != PE_FAULT_NONE))
 		return PE_REASON_body_reserved;
 	return PE_REASON_none;

@@ -81,20 +81,24 @@ static_assert(sizeof(struct pe_wire_fence_name) == 8, "fence name");
 
 #define PE_FAULT_NONE 0xFFFFu
 
+// Something of what the subscriber may see is published more coarsely than the subscription asks for: published_m
+#define PE_SUBSCRIBED_COARSER       0x01u
+#define PE_SUBSCRIBED_FLAGS_DEFINED 0x01u
+
 struct pe_wire_subscribed {
 	uint32_t subscription_id, epoch; // the request's
 	uint8_t op;                      // the request's
 	// enum pe_code: SUCCESS, or why nothing of the request was taken
 	uint8_t code;
-	uint8_t reason; // enum pe_reason, 0 with SUCCESS
-	uint8_t reserved0;
+	uint8_t reason;       // enum pe_reason, 0 with SUCCESS
+	uint8_t flags;        // PE_SUBSCRIBED_*; 0 unless SUCCESS
 	uint16_t fault_index; // of the fence at fault, or PE_FAULT_NONE
 	uint16_t reserved1;
-	uint32_t fence_count;   // that the subscription has now
-	uint32_t message;       // the last that was taken
-	uint64_t next_sequence; // of the next event
-	uint32_t lease_ms;      // left
-	uint32_t reserved2;
+	uint32_t fence_count;      // that the subscription has now
+	uint32_t message;          // the last that was taken
+	uint64_t next_sequence;    // of the next event
+	uint32_t lease_ms;         // left
+	float published_m;         // COARSER: the edge of the coarsest, > 0, finite; else 0
 	uint64_t request_sequence; // the request's header sequence
 };
 static_assert(sizeof(struct pe_wire_subscribed) == 48, "subscribed");

@@ -299,20 +299,26 @@ static_assert(sizeof(struct pe_wire_short) == 40, "short result");
 // A result of an answer of CELLS: how many entities stood the query's tests in a cell of the tree.
 struct pe_wire_cell {
 	double centre[3];      // a position; GEODETIC: the height is 0, a cell has none
-	uint32_t count;        // ≥ 1
+	uint32_t count;        // ≥ 1; 0 only with BELOW
 	float size_m;          // edge across
 	float height_m;        // edge up, along the frame's axis
 	int32_t newest_age_ms; // of the entities that were counted
 	int8_t level;          // 0: a leaf; below: a leaf halved so often; above: nodes of the tree
 	uint8_t flags;         // PE_CELL_*
-	uint16_t reserved0;
-	uint32_t reserved1;
+	// BELOW: so many cells of a policy's that are in it have 1 to below − 1 each, which are not in count; below 0: how many is not
+	// told. Else 0
+	uint16_t below;
+	uint32_t below_cells;
 };
 static_assert(sizeof(struct pe_wire_cell) == 48, "cell");
 // A bound of work ended within the cell: the next page goes on in it, and what it counts is to be added.
-#define PE_CELL_MORE      0x01u
-#define PE_CELL_LEVEL_MIN (-3)
-#define PE_CELL_LEVEL_MAX 9
+#define PE_CELL_MORE 0x01u
+// Of what may be counted only, and not where there are few: policy/views.h
+#define PE_CELL_BELOW         0x02u
+#define PE_CELL_FLAGS_DEFINED 0x03u
+#define PE_CELL_BELOW_MIN     3u // fewer than 2 is 1
+#define PE_CELL_LEVEL_MIN     (-3)
+#define PE_CELL_LEVEL_MAX     9
 
 // Bytes of one result of an answer with such flags.
 static inline uint32_t pe_answer_result_bytes(unsigned flags)

@@ -183,7 +183,7 @@ def with_details(tools):
     # Told to who asks from 10 m around it, and as the middle of its cell.
     publish("more:2", "--scope", "500,500:10", "--resolution", "40")
     seen = [f for f in found("--details") if f["id"][-2:] == "02"]
-    assert seen[0]["position"] == [500, 500, 20] and seen[0]["details"]["scope"]["radius_m"] == 10, seen
+    assert seen[0]["position"] == [500, 500, 0] and seen[0]["details"]["scope"]["radius_m"] == 10, seen
     assert len(found("--origin", "511,500")) == 1
     assert tools.ctl("explain", "more:2", "sphere", "500,500", "40", "--origin", "511,500")["causes"] == ["SCOPE"]
     publish("more:2", "--scope", "none")

@@ -7,6 +7,7 @@
 // makes it ten times as long.
 #include "harness.h"
 #include "internal.h"
+#include "policy/methods.h"
 #include "space/coarse.h"
 #include "testing.h"
 #include "watching.h"
@@ -179,13 +180,15 @@ static void move_visible(void)
 	struct pe_wire_update u =
 		make(&state, n, (uint32_t)++entity_sequence[n], space, attributes);
 
-	if (coarse && n % 7 == 6) // of the policy GRID
-		u.entity_id[0] = 0xB2;
+	if (coarse && n % 7 == 6) // of the policy GRID, or of the one with a method
+		u.entity_id[0] = n % 2 ? 0xB2 : 0xC3;
 	if (coarse && n % 14 > 7)
 		u.attributes |= PE_ANONYMOUS << 3;
-	if (elsewhere && (level || u.entity_id[0] == 0xB2))
-		move_within(
-			&u, space, u.entity_id[0] == 0xB2 ? fmax(edges[level], 250) : edges[level]);
+	if (elsewhere && (level || u.entity_id[0] == 0xB2 || u.entity_id[0] == 0xC3))
+		move_within(&u, space,
+			u.entity_id[0] == 0xB2         ? fmax(edges[level], 250) :
+				u.entity_id[0] == 0xC3 ? 180 :
+							 edges[level]);
 	queue(&u, space);
 }
 
@@ -398,11 +401,20 @@ static void run_world(bool hidden)
 			.prefix_bits = 8,
 			.everyone = true,
 			.cloak_m = 250},
+		{.name = "method",
+			.space = PE_POLICY_EVERY_SPACE,
+			.visibility = 1u << PE_PUBLIC | 1u << PE_ANONYMOUS,
+			.prefix = {0xC3},
+			.prefix_bits = 8,
+			.everyone = true,
+			.method = &pe_method_scatter,
+			.method_first = 180,
+			.method_second = 1},
 	};
 	struct pe_engine_config c = harness_config();
 	uint64_t amount = testing_amount(QUERIES), asked = 0;
 
-	c.views = (struct pe_views_config){.policies = policies, .policy_count = 3};
+	c.views = (struct pe_views_config){.policies = policies, .policy_count = 4};
 	// States are held back in one space, by distance, and in the other one by time, every second time.
 	c.spaces[EARTH].coalesce_distance_m = seed % 2 ? 3 : 0;
 	c.spaces[PLANE].coalesce_interval_ms = seed % 2 ? 0 : 300;
@@ -463,6 +475,9 @@ static void begin(void)
 	const char *text = getenv("PE_TEST_SEED");
 
 	harness_failed = failed;
+	if (!pe_method_find("scatter") &&
+		pe_method_register(&pe_method_scatter, &(struct pe_error){0}) != PE_OK)
+		abort();
 	seed = text ? strtoull(text, NULL, 0) : (uint64_t)time(NULL);
 	digests = NULL;
 	digest_count = digest_max = compared = 0;

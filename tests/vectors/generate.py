@@ -50,7 +50,7 @@ ANSWER = [("query_id", "I", 1), ("code", "B", 1), ("reason", "B", 1), ("flags", 
           ("stream_id", "I", 1), ("part", "H", 1), ("result_count", "H", 1), ("cursor", "Q", 2), ("detail", "Q", 1)]
 SHORT = [("entity_id", "id", 1), ("position", "d", 3)]
 CELL = [("centre", "d", 3), ("count", "I", 1), ("size", "f", 1), ("height", "f", 1), ("newest_age", "i", 1), ("level", "b", 1),
-        ("flags", "B", 1), ("_", "H", 1), ("_", "I", 1)]
+        ("flags", "B", 1), ("below", "H", 1), ("below_cells", "I", 1)]
 RESULT = [("entity_id", "id", 1), ("position", "d", 3), ("age", "i", 1), ("distance", "f", 1), ("velocity", "e", 3),
           ("precision", "e", 1), ("ttl_left", "H", 1), ("state", "B", 1), ("custom_state", "B", 1),
           ("entity_type", "B", 1), ("position_confidence", "B", 1), ("status_confidence", "B", 1), ("_", "B", 1)]
@@ -73,8 +73,8 @@ FENCE = [("fence_id", "I", 1), ("fence_flags", "H", 1), ("_", "H", 1), ("margin"
          ("leave_ms", "I", 1), ("_", "I", 1), ("follow_id", "id", 1)] + QUERY
 FENCE_NAME = [("fence_id", "I", 1), ("_", "I", 1)]
 SUBSCRIBED = [("subscription_id", "I", 1), ("epoch", "I", 1), ("op", "B", 1), ("code", "B", 1), ("reason", "B", 1),
-              ("_", "B", 1), ("fault_index", "H", 1), ("_", "H", 1), ("fence_count", "I", 1), ("message", "I", 1),
-              ("next_sequence", "Q", 1), ("lease", "I", 1), ("_", "I", 1), ("request_sequence", "Q", 1)]
+              ("flags", "B", 1), ("fault_index", "H", 1), ("_", "H", 1), ("fence_count", "I", 1), ("message", "I", 1),
+              ("next_sequence", "Q", 1), ("lease", "I", 1), ("published", "f", 1), ("request_sequence", "Q", 1)]
 NOTICE = [("subscription_id", "I", 1), ("epoch", "I", 1), ("first_sequence", "Q", 1), ("_", "Q", 2)]
 EVENT = [("fence_id", "I", 1), ("kind", "B", 1), ("cause", "B", 1), ("flags", "H", 1), ("time", "Q", 1)] + RESULT
 COUNTER = [("index", "H", 1), ("_", "H", 1), ("_", "I", 1), ("value", "Q", 1)]
@@ -371,6 +371,11 @@ response_examples = [
       dict(query_id=2, flags=0x11, request_sequence=43, stream_id=7,
            results=[dict(centre=[-4.0, 12.0, 512.0], count=1, size=8.0, height=1024.0, newest_age=60000, level=-3),
                     dict(centre=[0.5, 0.5, 0.0], count=12, size=2.0**25, height=2.0**24, newest_age=0, level=9)])]),
+    ("response-cells-below", "cells of which too few may be counted: one with fewer than 5; 120 and three with fewer than 5 each; one that is not told",
+     [dict(query_id=1, flags=0x11, request_sequence=42, stream_id=7,
+           results=[dict(centre=[256.0, 256.0, 512.0], count=0, size=512.0, height=1024.0, level=1, flags=2, below=5, below_cells=1),
+                    dict(centre=[2048.0, 2048.0, 512.0], count=120, size=4096.0, height=1024.0, level=2, flags=3, below=5, below_cells=3),
+                    dict(centre=[768.0, 256.0, 512.0], count=0, size=512.0, height=1024.0, level=1, flags=2, below_cells=1)])]),
     ("response-refused-program", "query_program: its third step's argument, byte 17",
      [dict(query_id=4, **REASONS["query_program"], flags=1, request_sequence=42, stream_id=7, detail=7 | 2 << 8 | 17 << 16, results=[])]),
     ("response-detailed", "results with details and one that has none, and an answer without them",
@@ -600,6 +605,8 @@ sound("subscribe", "subscribe-close", "", "REGION_SUBSCRIBE", HEAD, dict(watch, 
 sound("subscribe", "subscribe-renew", "", "REGION_SUBSCRIBE", HEAD, dict(watch, op=7, expiration=86400000), [])
 done = dict(watch, op=1, fault_index=0xFFFF, fence_count=2, next_sequence=1, lease=600000, request_sequence=42)
 sound("subscribe", "subscribed", "taken", "REGION_SUBSCRIBE", ack_head, done, [])
+sound("subscribe", "subscribed-coarser", "taken, and what is seen may be no finer than 500 m", "REGION_SUBSCRIBE", ack_head,
+      dict(done, flags=1, published=500.0), [])
 sound("subscribe", "subscribed-refused", "the second fence's polygon crosses itself", "REGION_SUBSCRIBE", ack_head,
       dict(watch, op=1, **REASONS["query_shape"], fault_index=1, request_sequence=42), [])
 row = dict(watch, first_sequence=17)
@@ -729,9 +736,11 @@ broken("response-cells", "short-and-cells", "", "body_reserved", (80 + 6, "H", 0
 broken("response-cells", "count-0", "", "record_reserved", (128 + 24, "I", 0))
 broken("response-cells", "level-10", "", "record_reserved", (128 + 40, "b", 10))
 broken("response-cells", "level-minus-4", "", "record_reserved", (128 + 40, "b", -4))
-broken("response-cells", "flag-1", "", "record_reserved", (128 + 41, "B", 3))
-broken("response-cells", "reserved-42", "", "record_reserved", (128 + 42, "H", 1))
-broken("response-cells", "reserved-44", "", "record_reserved", (128 + 44, "I", 1 << 31))
+broken("response-cells", "flag-2", "", "record_reserved", (128 + 41, "B", 5))
+broken("response-cells", "below-nothing", "", "record_reserved", (128 + 41, "B", 3))
+broken("response-cells", "below-without-flag", "", "record_reserved", (128 + 42, "H", 5))
+broken("response-cells", "below-cells-without-flag", "", "record_reserved", (128 + 44, "I", 1 << 31))
+broken("response-cells", "below-2", "", "record_reserved", (128 + 41, "B", 3), (128 + 42, "H", 2), (128 + 44, "I", 1))
 broken("response-cells", "size-0", "", "coordinates", (128 + 28, "f", 0.0))
 broken("response-cells", "height-infinite", "", "coordinates", (128 + 32, "f", float("inf")))
 broken("response-cells", "centre-nan", "", "coordinates", (128 + 16, "d", float("nan")))
@@ -754,6 +763,13 @@ broken("subscribe-close", "priority", "", "subscribe_fields", (89, "B", 1))
 broken("subscribe-close", "reserved-116", "", "body_reserved", (116, "I", 1))
 broken("subscribe-close", "reserved-120", "", "body_reserved", (120, "Q", 1))
 broken("subscribed", "code-without-reason", "", "body_reserved", (89, "B", 2))
+broken("subscribed", "flag-1", "", "body_reserved", (91, "B", 2))
+broken("subscribed", "coarser-than-nothing", "", "body_reserved", (91, "B", 1))
+broken("subscribed", "published-without-flag", "", "body_reserved", (116, "f", 5.0))
+broken("subscribed-coarser", "published-negative", "", "body_reserved", (116, "f", -5.0))
+broken("subscribed-coarser", "published-infinite", "", "body_reserved", (116, "f", float("inf")))
+broken("subscribed-coarser", "published-nan", "", "body_reserved", (116, "f", float("nan")))
+broken("subscribed-coarser", "coarser-and-refused", "", "body_reserved", (89, "B", 0x50), (90, "B", 73))
 broken("subscribed", "fault-with-success", "", "body_reserved", (92, "H", 0))
 broken("notice-kinds", "sequence-0", "", "body_reserved", (88, "Q", 0))
 broken("notice-kinds", "flags", "", "body_reserved", (96, "H", 1))

@@ -202,6 +202,7 @@ COUNTERS: Final = (
     "load_raised",
     "load_lowered",
     "tx_packed",
+    "method_failed",
     "none",
     "refused_not_ip",
     "refused_ip_header",

@@ -519,7 +519,8 @@ def _add_cell(cells: dict[tuple[float, ...], Cell], cell: Cell) -> None:
     name = (*cell.centre, cell.size)
     before = cells.get(name)
     if before is not None:
-        cell = Cell(cell.centre, before.count + cell.count, cell.size, cell.height, min(before.newest_age_ms, cell.newest_age_ms), cell.level)
+        cell = Cell(cell.centre, before.count + cell.count, cell.size, cell.height, min(before.newest_age_ms, cell.newest_age_ms), cell.level,
+                    max(before.below, cell.below), before.below_cells + cell.below_cells)
     cells[name] = cell
 
 

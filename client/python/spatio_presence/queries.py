@@ -178,6 +178,10 @@ class Cell:
     height: float
     newest_age_ms: int
     level: int
+    # Of entities that may be counted only: below_cells cells in it have fewer than `below` each, and at least one; not in `count`. below 0:
+    # how many is not told.
+    below: int = 0
+    below_cells: int = 0
 
 
 def details_of(record: replies.DetailsRecord) -> Details:
@@ -205,7 +209,7 @@ def short_of(r: replies.ShortRecord) -> FoundEntity:
 
 
 def cell_of(r: replies.CellRecord) -> Cell:
-    return Cell(r.centre, r.entities, r.size, r.height, r.newest_age, r.level)
+    return Cell(r.centre, r.entities, r.size, r.height, r.newest_age, r.level, r.below, r.below_cells)
 
 
 class PresenceResults(Sequence[FoundEntity]):

@@ -37,7 +37,7 @@ _BLOCK = struct.Struct("<HHI")
 _EXPLANATION = struct.Struct("<QIIBBBBI16s3d5dfiIIIHBB")
 _STATE = struct.Struct("<HHHBBQ")
 _COUNTER = struct.Struct("<HHIQ")
-_SUBSCRIBED = struct.Struct("<IIBBBBHHIIQIIQ")
+_SUBSCRIBED = struct.Struct("<IIBBBBHHIIQIfQ")
 _ERASED = struct.Struct("<16sQIBBBB")
 _NOTICE = struct.Struct("<IIQQQ")
 _EVENT = struct.Struct("<IBBHQ")
@@ -107,6 +107,8 @@ class CellRecord(NamedTuple):
     newest_age: int
     level: int
     more: bool
+    below: int  # so many cells have fewer than that each, not counted in `entities`; 0: how many is not told
+    below_cells: int
 
 
 class Answer(NamedTuple):
@@ -183,6 +185,7 @@ class Subscribed(NamedTuple):
     next_sequence: int
     lease: int
     request_sequence: int
+    published: float  # m; 0: as finely as asked for
 
 
 class Event(NamedTuple):
@@ -336,12 +339,13 @@ def _short(data: bytes, at: int) -> ShortRecord:
 
 
 def _cell(data: bytes, at: int) -> CellRecord:
-    x, y, z, count, size, height, newest, level, flags, r0, r1 = _CELL.unpack_from(data, at)
-    if r0 or r1 or flags > 1 or not count or not -3 <= level <= 9:
+    x, y, z, count, size, height, newest, level, flags, below, cells = _CELL.unpack_from(data, at)
+    few = bool(flags & 2)
+    if flags > 3 or not count and not few or few != bool(cells) or below and (not few or below < 3) or not -3 <= level <= 9:
         raise Malformed("record_reserved")
     if not _finite(x, y, z, size, height) or size <= 0 or height <= 0:
         raise Malformed("coordinates")
-    return CellRecord((x, y, z), count, size, height, newest, level, bool(flags & 1))
+    return CellRecord((x, y, z), count, size, height, newest, level, bool(flags & 1), below, cells)
 
 
 def _details(data: bytes, at: int) -> tuple[DetailsRecord, int]:
@@ -508,11 +512,12 @@ def _state(data: bytes, header: Header) -> State:
 def _subscribed(data: bytes, header: Header) -> Subscribed:
     if header.items:
         raise Malformed("count")
-    (subscription, epoch, op, code, reason, r0, fault, r1, fences, number, following, lease, r2,
+    (subscription, epoch, op, code, reason, flags, fault, r1, fences, number, following, lease, published,
      request) = _SUBSCRIBED.unpack_from(data, 80)
-    if r0 or r1 or r2 or (code == 0) != (reason == 0) or code == 0 and fault != NO_FAULT:
+    coarser = flags == 1 and code == 0 and 0 < published < math.inf
+    if r1 or flags and not coarser or not flags and data[116:120] != bytes(4) or (code == 0) != (reason == 0) or code == 0 and fault != NO_FAULT:
         raise Malformed("body_reserved")
-    return Subscribed(header, subscription, epoch, op, code, reason, fault, fences, number, following, lease, request)
+    return Subscribed(header, subscription, epoch, op, code, reason, fault, fences, number, following, lease, request, published)
 
 
 def pieces(payload_bytes: int) -> int:

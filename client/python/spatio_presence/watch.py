@@ -129,6 +129,8 @@ class Watch:
         if len(self.fences) != len(fences) or not fences:
             raise ValueError("a watch has one fence or more, each with an id of its own")
         self.counts = WatchCounts()
+        # m: some of what may be seen is published no finer than that, which is coarser than asked for; 0 = as finely as asked for
+        self.published = 0.0
         self._key = (0, 0)
         self._task: asyncio.Task[None] | None = None
         self._lock = asyncio.Lock()  # one request of a change at a time
@@ -272,6 +274,7 @@ class Watch:
     def take_answer(self, answer: replies.Subscribed) -> bool:
         if answer.code == 0:
             self._end = max(self._end, answer.next_sequence)
+            self.published = answer.published
             self._renew_at = time.monotonic() + answer.lease / 2000
             if (self._end > self._frontier) != self._missing:
                 self._nudge.set()

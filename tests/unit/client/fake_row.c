@@ -222,6 +222,10 @@ static void serve(struct fake_row *f, const uint8_t *data, uint32_t bytes)
 	answer.fence_count = f->fences;
 	answer.message = f->message;
 	answer.next_sequence = f->told + 1;
+	if (reason == PE_REASON_none && f->published_m > 0) {
+		answer.flags = PE_SUBSCRIBED_COARSER;
+		answer.published_m = f->published_m;
+	}
 	answer.request_sequence = view.header.sequence;
 	header = pe_wire_reply_header(&view.header, 1, 1);
 	travel(f, reply, pe_wire_put_subscribed(reply, sizeof reply, &header, &answer));

@@ -35,6 +35,7 @@ struct fake_row {
 	bool unknown; // no subscription is known
 	bool deaf;    // nothing is taken
 	uint32_t lease_ms;
+	float published_m; // told with what is taken
 	// what it has been told
 	struct fake_request log[FAKE_LOG_MAX]; // the first ones
 	unsigned log_count, malformed, resumes, acknowledges, renews, closes;

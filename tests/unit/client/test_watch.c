@@ -600,6 +600,26 @@ static void kept_meanwhile(void)
 	presence_close(client);
 }
 
+// What the engine says of how finely it tells; a refusal says nothing of it.
+static void coarser(void)
+{
+	struct presence_watch_refusal refusal;
+	struct presence_fence other = fence;
+	size_t done;
+
+	open_watch(NULL);
+	CU_ASSERT_EQUAL(presence_watch_published_m(watch), 0);
+	other.id = 99;
+	fake.published_m = 250;
+	CU_ASSERT_EQUAL(presence_watch_add(watch, &other, 1, &done, &refusal), PRESENCE_OK);
+	CU_ASSERT_EQUAL(presence_watch_published_m(watch), 250);
+	fake.refuse_op = PE_SUBSCRIBE_RENEW;
+	fake.refuse_reason = PE_REASON_subscribe_order;
+	CU_ASSERT_EQUAL(presence_watch_renew(watch, 1000, &refusal), PRESENCE_REFUSED);
+	CU_ASSERT_EQUAL(presence_watch_published_m(watch), 250);
+	presence_close(client);
+}
+
 static void window_and_lease(void)
 {
 	open_watch(&(struct presence_watch_options){.window = 8});
@@ -916,5 +936,5 @@ TESTING_MAIN("client-watch", {"fences in messages", opening},
 	{"holes are asked for", holes_are_asked_for}, {"too far ahead", beyond}, {"gaps", gaps},
 	{"endings", endings}, {"kept meanwhile", kept_meanwhile},
 	{"window and lease", window_and_lease}, {"silence", silence}, {"strangers", strangers},
-	{"any way", any_way}, {"names", names}, {"payloads", payloads},
-	{"too many halves", too_many_halves})
+	{"coarser than asked", coarser}, {"any way", any_way}, {"names", names},
+	{"payloads", payloads}, {"too many halves", too_many_halves})

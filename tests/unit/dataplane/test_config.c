@@ -1,5 +1,6 @@
 // The configuration: what is taken, and that every refusal names file, line, key and what is wrong.
 #include "dataplane/config.h"
+#include "policy/methods.h"
 #include "tests/testing.h"
 
 #include <string.h>
@@ -68,13 +69,22 @@ static void test_views(void)
 		"area: {low: [-10, 170, 0], high: [10, -170, 0]}, allow: [alice, bob], deny: [bob], from: \"22:00\", "
 		"until: \"06:30\", anonymous: true, details: false, velocity: false, grid_m: 500, ttl_max_ms: 60000}\n"
 		"  - {name: noise, everyone: true, planar_laplace_m: 200}\n"
-		"  - {name: crowd, everyone: true, k_anonymity: 5, area_m: 250}\n";
+		"  - {name: crowd, everyone: true, k_anonymity: 5, area_m: 250}\n"
+		"  - {name: own, everyone: true, method: {name: scatter, first: 500, second: 0.5}}\n"
+		"  - {name: few, everyone: true, counts_below: 5, counts_cell_m: 512}\n";
 	static struct pe_config c;
 	struct pe_error error = {0};
 	const struct pe_policy *p;
 
 	CU_ASSERT_EQUAL_FATAL(load(text, &c, &error), PE_OK);
-	CU_ASSERT_EQUAL_FATAL(c.engine.views.policy_count, 3);
+	CU_ASSERT_EQUAL_FATAL(c.engine.views.policy_count, 5);
+	CU_ASSERT(c.engine.views.policies[4].counts_below == 5 &&
+		c.engine.views.policies[4].counts_cell_m == 512);
+	CU_ASSERT_EQUAL(c.engine.views.policies[3].counts_below, 0);
+	CU_ASSERT_PTR_EQUAL(c.engine.views.policies[3].method, &pe_method_scatter);
+	CU_ASSERT_EQUAL(c.engine.views.policies[3].method_first, 500);
+	CU_ASSERT_EQUAL(c.engine.views.policies[3].method_second, 0.5);
+	CU_ASSERT_PTR_NULL(c.engine.views.policies[2].method);
 	CU_ASSERT_EQUAL(c.engine.views.policies[2].k, 5);
 	CU_ASSERT_EQUAL(c.engine.views.policies[2].area_m, 250);
 	CU_ASSERT_EQUAL(c.engine.views.epoch_ms, 120000);
@@ -131,6 +141,23 @@ static void test_wrong_views(void)
 	EXPECT("k_anonymity: 5", "", "both of");
 	EXPECT("k_anonymity: 5, area_m: 100, grid_m: 100", "", "one of");
 	EXPECT("ttl_max_ms: 0", ".ttl_max_ms", "from 1");
+	EXPECT("counts_below: 2, counts_cell_m: 512", ".counts_below", "from 3");
+	EXPECT("counts_below: 65, counts_cell_m: 512", ".counts_below", "from 3");
+	EXPECT("counts_below: 5, counts_cell_m: 0", ".counts_cell_m", "from 1");
+	EXPECT("counts_below: few, counts_cell_m: 1", ".counts_below", "number");
+	EXPECT("counts_below: 5", "", "both of counts_below");
+	EXPECT("counts_cell_m: 5", "", "both of counts_below");
+	EXPECT("method: {name: teleport, first: 5}", ".method.name",
+		"must be a method that is registered (scatter)");
+	EXPECT("method: {first: 5}", ".method", "needs a name");
+	EXPECT("method: {name: scatter}", ".method", "first is its cell_m, a number from 1");
+	EXPECT("method: {name: scatter, first: x}", ".method.first", "a number");
+	EXPECT("method: {name: scatter, first: 5, second: 2}", ".method",
+		"second is its share, a number from 0 to 1");
+	EXPECT("method: {name: scatter, first: 5, third: 2}", ".method.third", "no such key");
+	EXPECT("method: {name: scatter, first: 5}, grid_m: 100", "", "one of");
+	EXPECT("space: world, method: {name: scatter, first: 5}, area: {low: [1, 2, 0], high: [1, 2, 3]}",
+		"", "on which side");
 	EXPECT("colour: red", ".colour", "no such key");
 #undef EXPECT
 #undef POLICY
@@ -642,5 +669,7 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	reference = argv[1];
+	if (pe_method_register(&pe_method_scatter, &(struct pe_error){0}) != PE_OK)
+		return EXIT_FAILURE;
 	return testing_main("dataplane-config", cases, sizeof cases / sizeof cases[0]);
 }

@@ -493,15 +493,24 @@ static void test_other_results(void)
 		c.flags = (uint8_t)flags;
 		CU_ASSERT_EQUAL(pe_wire_check_cell(&c),
 			flags <= PE_CELL_MORE ? PE_REASON_none : PE_REASON_record_reserved);
+		c.below_cells = 1;
+		CU_ASSERT_EQUAL(pe_wire_check_cell(&c),
+			flags == 2 || flags == 3 ? PE_REASON_none : PE_REASON_record_reserved);
 	}
 	c = cell;
 	c.count = 0;
 	CU_ASSERT_EQUAL(pe_wire_check_cell(&c), PE_REASON_record_reserved);
-	c = cell;
-	c.reserved0 = 0x8000;
+	c.flags = PE_CELL_BELOW;
 	CU_ASSERT_EQUAL(pe_wire_check_cell(&c), PE_REASON_record_reserved);
+	c.below_cells = UINT32_MAX;
+	CU_ASSERT_EQUAL(pe_wire_check_cell(&c), PE_REASON_none);
+	for (unsigned below = 1; below <= UINT16_MAX; below++) {
+		c.below = (uint16_t)below;
+		CU_ASSERT_EQUAL(pe_wire_check_cell(&c),
+			below < 3 ? PE_REASON_record_reserved : PE_REASON_none);
+	}
 	c = cell;
-	c.reserved1 = 1;
+	c.below = 5;
 	CU_ASSERT_EQUAL(pe_wire_check_cell(&c), PE_REASON_record_reserved);
 	for (unsigned i = 0; i < 3; i++) {
 		const float bad[] = {NAN, -1, INFINITY};

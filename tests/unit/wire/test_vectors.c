@@ -138,11 +138,13 @@ static const struct field subscribed_fields[] = {
 	FIELD(pe_wire_subscribed, op, "op", U8, 1),
 	FIELD(pe_wire_subscribed, code, "code", U8, 1),
 	FIELD(pe_wire_subscribed, reason, "reason", U8, 1),
+	FIELD(pe_wire_subscribed, flags, "flags", U8, 1),
 	FIELD(pe_wire_subscribed, fault_index, "fault_index", U16, 1),
 	FIELD(pe_wire_subscribed, fence_count, "fence_count", U32, 1),
 	FIELD(pe_wire_subscribed, message, "message", U32, 1),
 	FIELD(pe_wire_subscribed, next_sequence, "next_sequence", U64, 1),
 	FIELD(pe_wire_subscribed, lease_ms, "lease", U32, 1),
+	FIELD(pe_wire_subscribed, published_m, "published", F32, 1),
 	FIELD(pe_wire_subscribed, request_sequence, "request_sequence", U64, 1),
 	END,
 };
@@ -217,6 +219,8 @@ static const struct field cell_fields[] = {
 	FIELD(pe_wire_cell, newest_age_ms, "newest_age", I32, 1),
 	FIELD(pe_wire_cell, level, "level", U8, 1),
 	FIELD(pe_wire_cell, flags, "flags", U8, 1),
+	FIELD(pe_wire_cell, below, "below", U16, 1),
+	FIELD(pe_wire_cell, below_cells, "below_cells", U32, 1),
 	END,
 };
 static const struct field result_fields[] = {
