@@ -222,6 +222,16 @@ double pe_predict_needed_m(const struct pe_worker *w, uint32_t handle);
 uint32_t pe_predict_silence_ms(const struct pe_change *c, const struct pe_prediction *x);
 // The fastest that is in a space, at most PE_PREDICT_SPEED_MAX_MPS. Any thread.
 float pe_predict_fastest(const struct pe_space_entry *s);
+// The audiences of a space that a principal belongs to, by the directory of now. Workers, inside of their turn.
+static inline uint32_t pe_asker_sees(
+	const struct pe_engine *e, unsigned space, uint32_t principal, uint64_t wall_ms)
+{
+	// PRINCIPALS: acquire pairs with pe_engine_principals: the directory was written before it could be found.
+	const struct pe_principals *directory =
+		atomic_load_explicit(&e->directory.current, memory_order_acquire);
+
+	return pe_views_sees(&e->views, directory, space, principal, wall_ms);
+}
 // The asker that a peer is in a space. Any thread.
 static inline struct pe_asker pe_asker_of(const struct pe_engine *e, const struct pe_space_entry *s,
 	const struct pe_peer *peer, uint64_t wall_ms)
@@ -229,7 +239,7 @@ static inline struct pe_asker pe_asker_of(const struct pe_engine *e, const struc
 	struct pe_asker asker = {.trusted = peer->trusted, .principal = peer->principal};
 
 	if (__builtin_expect(atomic_load_explicit(&s->rules.present, memory_order_relaxed) != 0, 0))
-		asker.sees = pe_views_sees(&e->views, peer->principal, wall_ms);
+		asker.sees = pe_asker_sees(e, s->space.index, peer->principal, wall_ms);
 	return asker;
 }
 // The audiences of a space that an asker has to look at, and what he then has to know besides.
@@ -338,6 +348,8 @@ static inline uint32_t pe_coalesce_due(const struct pe_worker *w, const struct p
 
 // worker.c. The widest precision in a space bounds the walk of its point queries. Only ever grows. Any worker.
 void pe_note_precision(struct pe_space_entry *s, float precision_m);
+// worker.c. The same of velocities, in lanes (wire/ordinary.h). Any thread.
+void pe_note_speed(struct pe_space_entry *s, uint64_t lanes);
 
 // scope.c. Rounds the place of an update as its entity's scope says, or the one that it brings, and its precision with it; *rounded: there
 // was something to round. precision: it is then above the cap; out_of_bounds: the middle of the cell is.

@@ -150,7 +150,7 @@ static enum pe_reason open_it(
 	s->space = (uint8_t)ask->space;
 	s->priority = a->priority;
 	s->flags = a->flags;
-	s->sees = pe_views_sees(&w->engine->views, s->peer.principal, w->wall_ms);
+	s->sees = pe_asker_sees(w->engine, s->space, s->peer.principal, w->wall_ms);
 	s->window = a->window < events_max ? a->window : (uint16_t)events_max;
 	if (s->window == 1)
 		s->window = 2; // a LEAVE and an ENTER go together

@@ -257,7 +257,7 @@ static uint32_t lease_of(uint32_t expiration_ms)
 							      PE_SUBSCRIPTION_LEASE_MAX_MS;
 }
 
-// What a subscriber sees depends on the time, and the names of anonymous ones on their epoch. When either has changed all is told anew,
+// What a subscriber sees depends on the time and on the directory, and the names of anonymous ones on their epoch. When either has changed all is told anew,
 // of everybody at once: told one by one, an old name and the new one would come together.
 __attribute__((noinline)) static void see_anew(struct pe_worker *w)
 {
@@ -273,7 +273,7 @@ __attribute__((noinline)) static void see_anew(struct pe_worker *w)
 
 		if (s->state != PE_SUBSCRIPTION_LIVE && s->state != PE_SUBSCRIPTION_OPENING)
 			continue;
-		sees = pe_views_sees(v, s->peer.principal, w->wall_ms);
+		sees = pe_asker_sees(w->engine, s->space, s->peer.principal, w->wall_ms);
 		present = atomic_load_explicit(
 			&w->engine->spaces[s->space].rules.present, memory_order_relaxed);
 		if (sees == s->sees && !(renamed && (present & v->anonymous & sees)))
@@ -337,6 +337,8 @@ void pe_watch_review(struct pe_worker *w)
 			space->authorizes && !pe_authorize_keeps(w, space, s->peer.principal))
 			pe_watch_end(w, s, PE_ENDED_CLOSED);
 	}
+	// Who sees what goes by the directory, too.
+	see_anew(w);
 }
 
 void pe_watch_set_lease(struct pe_worker *w, struct pe_subscription *s, uint32_t expiration_ms)

@@ -1,0 +1,500 @@
+// What audiences depend on beside names at start: roles of those who ask, lists that another keyring changes, tags of entities.
+#include "detailed.h"
+#include "testing.h"
+#include "watching.h"
+
+#define PLANE 0u
+#define EARTH 1u
+#define ALICE 1u
+#define BOB   2u
+#define CLERK 3u // an administrator of the plane
+#define GUARD 4u // … of a part of it
+
+static struct harness h;
+
+static void failed(const char *what, const char *file, int line)
+{
+	CU_assertImplementation(CU_FALSE, (unsigned)line, what, file, "", CU_FALSE);
+}
+
+static struct pe_engine_config config(const struct pe_policy *policies, unsigned count)
+{
+	struct pe_engine_config c = harness_config();
+
+	c.views = (struct pe_views_config){.policies = policies, .policy_count = count};
+	c.fence_count_max = 64;
+	c.member_count_max = 512;
+	c.subscription_count_max = 8;
+	c.details_bytes = 1 << 20;
+	return c;
+}
+
+static void start(const struct pe_policy *policies, unsigned count)
+{
+	struct pe_engine_config c = config(policies, count);
+
+	harness_failed = failed;
+	harness_start(&h, &c);
+}
+
+static void stop(void)
+{
+	harness_stop(&h);
+}
+
+// Alice and Bob may ask and subscribe everywhere. The clerk and the guard ask, too.
+static void know(const struct pe_directory_listed *listed, size_t count)
+{
+	static const struct pe_directory_grant grants[] = {
+		{ALICE, PE_ROLE_PUBLISH | PE_ROLE_QUERY | PE_ROLE_SUBSCRIBE,
+			PE_DIRECTORY_EVERY_SPACE, {0}},
+		{BOB, PE_ROLE_QUERY | PE_ROLE_SUBSCRIBE, PE_DIRECTORY_EVERY_SPACE, {0}},
+		{CLERK, PE_ROLE_ADMIN | PE_ROLE_QUERY, PLANE, {0}},
+		{GUARD, PE_ROLE_QUERY, PLANE, {0}},
+		{GUARD, PE_ROLE_ADMIN, PLANE, {2, {0, 0}, {10, 10}}},
+	};
+	struct pe_directory_owned owned[2] = {
+		{.bits = 128, .principal = ALICE}, {.bits = 128, .principal = BOB}};
+	struct pe_principals *directory;
+	struct pe_error error;
+	enum pe_status status;
+
+	harness_id(owned[0].prefix, 1);
+	harness_id(owned[1].prefix, 2);
+	CU_ASSERT_EQUAL_FATAL(pe_principals_create(grants, sizeof grants / sizeof *grants, owned, 2,
+				      &directory, &error),
+		PE_OK);
+	if (pe_principals_list(directory, listed, count, &error) != PE_OK)
+		CU_FAIL_FATAL(error.text);
+	status = pe_engine_principals(h.engine, directory);
+	for (unsigned i = 0; status == PE_BUSY && i < 100; i++) {
+		harness_settle(&h);
+		status = pe_engine_principals(h.engine, directory);
+	}
+	CU_ASSERT_EQUAL_FATAL(status, PE_OK);
+}
+
+#define VISIBILITY(v) ((uint16_t)((v) << 3))
+#define LEVEL(l)      ((uint16_t)((l) << 7))
+
+static struct pe_wire_update update(
+	uint64_t n, uint32_t sequence, double x, double y, uint16_t attributes)
+{
+	struct pe_wire_update u = harness_update(n, sequence, x, y, 0);
+
+	u.attributes |= attributes;
+	return u;
+}
+
+static struct pe_wire_ack_record put(
+	unsigned space, uint64_t n, uint32_t sequence, double x, double y, uint16_t attributes)
+{
+	struct pe_wire_update u = update(n, sequence, x, y, attributes);
+
+	return harness_send(&h, space, HARNESS_INCARNATION, &u);
+}
+
+// With a context of these tags.
+static struct pe_wire_ack_record put_tags(
+	uint64_t n, uint32_t sequence, double x, uint16_t attributes, const char *tags)
+{
+	struct pe_wire_update u = update(n, sequence, x, 0, attributes);
+	struct detailed d;
+
+	detailed_begin(&d, &u);
+	detailed_context(&d, NULL, tags);
+	return harness_send_detailed(&h, PLANE, HARNESS_INCARNATION, d.bytes);
+}
+
+#define APPLIED(ack) CU_ASSERT_EQUAL((ack).status, PE_ACK_APPLIED)
+#define REFUSED(ack, why) \
+	do { \
+		struct pe_wire_ack_record ack_ = (ack); \
+		CU_ASSERT_EQUAL(ack_.status, PE_ACK_REFUSED); \
+		CU_ASSERT_EQUAL(ack_.reason, PE_REASON_##why); \
+	} while (0)
+
+static unsigned seen_in(unsigned space, uint32_t principal, uint64_t n)
+{
+	struct pe_wire_query q = harness_sphere(0, 0, 0, 1e5);
+	unsigned seen;
+
+	h.principal = principal;
+	seen = harness_sees(&h, 0, space, n, &q, NULL);
+	h.principal = 0;
+	return seen;
+}
+
+static unsigned seen_by(uint32_t principal, uint64_t n)
+{
+	return seen_in(PLANE, principal, n);
+}
+
+// ---- roles ----
+
+static void roles_of_the_space(void)
+{
+	const struct pe_policy policies[] = {
+		{.name = "clerks",
+			.space = PE_POLICY_EVERY_SPACE,
+			.visibility = 1u << PE_RESTRICTED,
+			.prefix = {0xA1},
+			.prefix_bits = 8,
+			.allow_roles = PE_ROLE_ADMIN},
+		{.name = "no clerks",
+			.space = PE_POLICY_EVERY_SPACE,
+			.visibility = 1u << PE_RESTRICTED,
+			.prefix = {0xA2},
+			.prefix_bits = 8,
+			.allow_roles = PE_ROLE_QUERY,
+			.deny_roles = PE_ROLE_ADMIN},
+		{.name = "everyone else",
+			.space = PE_POLICY_EVERY_SPACE,
+			.everyone = true,
+			.deny_roles = PE_ROLE_ADMIN},
+	};
+	struct pe_wire_update u = update(5, 1, 0, 0, VISIBILITY(PE_RESTRICTED));
+
+	start(policies, 3);
+	for (unsigned space = PLANE; space <= EARTH; space++)
+		for (unsigned i = 0; i < 3; i++) {
+			u = update(10 * space + 5 + i, 1, 0, 0,
+				i == 2 ? 0 : VISIBILITY(PE_RESTRICTED));
+			u.entity_id[0] = (uint8_t)(0xA1 + i);
+			APPLIED(harness_send(&h, space, HARNESS_INCARNATION, &u));
+		}
+	// Nobody has a role before anybody is known.
+	for (unsigned who = 0; who <= GUARD; who++)
+		for (unsigned i = 0; i < 3; i++) {
+			struct pe_wire_query q = harness_sphere(0, 0, 0, 10);
+			static struct harness_answer a;
+
+			h.principal = who;
+			harness_ask(&h, 0, PLANE, &q, &a);
+			h.principal = 0;
+			CU_ASSERT_EQUAL(a.count, who != 0); // of everyone, whom nobody denies
+		}
+	know(NULL, 0);
+	for (unsigned space = PLANE; space <= EARTH; space++)
+		for (unsigned who = 0; who <= GUARD; who++) {
+			struct pe_wire_query q = harness_sphere(0, 0, 0, 10);
+			bool clerk = who == CLERK && space == PLANE;
+			bool part = who == GUARD && space == PLANE;
+			bool asks = who == ALICE || who == BOB || clerk || part;
+			static struct harness_answer a;
+			unsigned seen[3] = {0};
+
+			h.principal = who;
+			harness_ask(&h, 0, space, &q, &a);
+			h.principal = 0;
+			for (unsigned i = 0; i < a.count; i++)
+				seen[a.results[i].entity_id[0] - 0xA1]++;
+			// An administrator of a part is none where it is to let in, and one where it is to keep out.
+			CU_ASSERT_EQUAL(seen[0], clerk);
+			CU_ASSERT_EQUAL(seen[1], asks && !clerk && !part);
+			CU_ASSERT_EQUAL(seen[2], who && !clerk && !part);
+		}
+	stop();
+}
+
+// ---- lists that change ----
+
+static void lists_of_another_keyring(void)
+{
+	static const uint32_t deny[] = {GUARD};
+	const struct pe_policy policies[] = {
+		{.name = "first", .space = PLANE, .type_mask = 1, .everyone = true},
+		{.name = "friends",
+			.space = PLANE,
+			.visibility = 1u << PE_RESTRICTED,
+			.denies = true,
+			.deny = deny,
+			.deny_count = 1},
+	};
+	struct pe_directory_listed listed[] = {
+		{.principal = ALICE, .allow = 2}, {.principal = GUARD, .allow = 2}};
+
+	start(policies, 2);
+	APPLIED(put(PLANE, 5, 1, 0, 0, VISIBILITY(PE_RESTRICTED)));
+	CU_ASSERT_EQUAL(seen_by(ALICE, 5), 0);
+	know(listed, 2);
+	CU_ASSERT_EQUAL(seen_by(ALICE, 5), 1);
+	CU_ASSERT_EQUAL(seen_by(BOB, 5), 0);
+	CU_ASSERT_EQUAL(seen_by(GUARD, 5), 0); // on a list that the engine was started with
+	CU_ASSERT_EQUAL(seen_by(0, 5), 0);
+	// Bob joins, and Alice is allowed and denied: denied.
+	listed[0] = (struct pe_directory_listed){.principal = BOB, .allow = 3};
+	listed[1] = (struct pe_directory_listed){.principal = ALICE, .allow = 2, .deny = 2};
+	know(listed, 2);
+	CU_ASSERT_EQUAL(seen_by(ALICE, 5), 0);
+	CU_ASSERT_EQUAL(seen_by(BOB, 5), 1);
+	know(NULL, 0);
+	CU_ASSERT_EQUAL(seen_by(BOB, 5), 0);
+	harness_settle(&h);
+	CU_ASSERT_EQUAL(pe_engine_principals(h.engine, NULL), PE_OK);
+	CU_ASSERT_EQUAL(seen_by(BOB, 5), 0);
+	stop();
+}
+
+static void run(struct watching *s, unsigned turns)
+{
+	for (unsigned i = 0; i < turns; i++) {
+		harness_turn(&h);
+		watching_take(s);
+		harness_control(&h);
+	}
+}
+
+static void open_as(struct watching *s, uint32_t principal)
+{
+	struct pe_wire_fence f = watching_sphere(5, 0, 0, 0, 100);
+
+	watching_init(s, &h, PLANE, 11 + principal);
+	s->port = (uint16_t)(5000 + principal);
+	s->subscribe.flags = PE_SUBSCRIBE_MOVES;
+	h.principal = principal;
+	watching_send(s, PE_SUBSCRIBE_OPEN, &f, 1, NULL, 0);
+	run(s, 4);
+	h.principal = 0;
+	CU_ASSERT_EQUAL(s->done.code, PE_CODE_SUCCESS);
+}
+
+static void subscribers_of_another_keyring(void)
+{
+	const struct pe_policy p = {.name = "friends",
+		.space = PLANE,
+		.visibility = 1u << PE_RESTRICTED,
+		.denies = true};
+	const struct pe_directory_listed joins = {.principal = BOB, .allow = 1};
+	struct watching s, other;
+
+	start(&p, 1);
+	know(NULL, 0);
+	APPLIED(put(PLANE, 5, 1, 0, 0, VISIBILITY(PE_RESTRICTED)));
+	open_as(&s, BOB);
+	open_as(&other, ALICE);
+	CU_ASSERT(!watching_is_member(&s, 5, 5));
+	know(&joins, 1);
+	run(&s, 6);
+	watching_take(&other);
+	CU_ASSERT_EQUAL(s.gaps, 1);
+	CU_ASSERT(watching_is_member(&s, 5, 5));
+	CU_ASSERT_EQUAL(other.gaps, 0); // nothing is another thing to her
+	run(&s, 6);
+	know(NULL, 0);
+	for (unsigned i = 0; i < 6; i++) { // GAPs have their time between them
+		harness_advance(&h, 500);
+		watching_take(&s);
+	}
+	CU_ASSERT(!watching_is_member(&s, 5, 5));
+	watching_free(&s);
+	watching_free(&other);
+	stop();
+}
+
+// ---- tags ----
+
+static const uint32_t only_alice[] = {ALICE};
+
+static struct pe_policy ward(uint8_t visibility)
+{
+	return (struct pe_policy){.name = "ward",
+		.space = PLANE,
+		.visibility = visibility,
+		.tags = {{4, "ward"}, {4, "icu+"}},
+		.tag_count = 2,
+		.allow = only_alice,
+		.allow_count = 1};
+}
+
+static void by_tags(void)
+{
+	const struct pe_policy p = ward(0);
+	struct pe_wire_update u;
+	struct detailed d;
+
+	start(&p, 1);
+	APPLIED(put(PLANE, 5, 1, 0, 0, 0));
+	CU_ASSERT_EQUAL(seen_by(BOB, 5), 1);
+	// One of them is enough, others beside it do no harm.
+	APPLIED(put_tags(5, 2, 0, 0, "blue ward"));
+	CU_ASSERT_EQUAL(seen_by(BOB, 5), 0);
+	CU_ASSERT_EQUAL(seen_by(ALICE, 5), 1);
+	// They are kept: of what says nothing of them, and of what says something else.
+	APPLIED(put(PLANE, 5, 3, 1, 0, 0));
+	CU_ASSERT_EQUAL(seen_by(BOB, 5), 0);
+	u = update(5, 4, 2, 0, 0);
+	detailed_begin(&d, &u);
+	detailed_orientation(&d, 0, 0, 0, 1);
+	APPLIED(harness_send_detailed(&h, PLANE, HARNESS_INCARNATION, d.bytes));
+	CU_ASSERT_EQUAL(seen_by(BOB, 5), 0);
+	CU_ASSERT_EQUAL(seen_by(ALICE, 5), 1);
+	harness_settle(&h);
+	CU_ASSERT_EQUAL(seen_by(ALICE, 5), 1);
+	// Other tags, no tags, another life.
+	APPLIED(put_tags(5, 5, 2, 0, "icu+"));
+	CU_ASSERT_EQUAL(seen_by(BOB, 5), 0);
+	APPLIED(put_tags(5, 6, 2, 0, "wards blue"));
+	harness_settle(&h);
+	CU_ASSERT_EQUAL(seen_by(BOB, 5), 1);
+	CU_ASSERT_EQUAL(seen_by(ALICE, 5), 1);
+	APPLIED(put_tags(5, 7, 2, 0, "ward"));
+	harness_settle(&h);
+	APPLIED(harness_withdraw(&h, PLANE, HARNESS_INCARNATION, 5, 8));
+	APPLIED(put(PLANE, 5, 9, 2, 0, 0));
+	harness_settle(&h);
+	CU_ASSERT_EQUAL(seen_by(BOB, 5), 1);
+	// A first state with tags; and what is refused changes nothing.
+	APPLIED(put_tags(6, 1, 50, 0, "ward"));
+	CU_ASSERT_EQUAL(seen_by(BOB, 6), 0);
+	REFUSED(put_tags(6, 1, 50, 0, ""), stale);
+	CU_ASSERT_EQUAL(seen_by(BOB, 6), 0);
+	CU_ASSERT_EQUAL(seen_by(ALICE, 6), 1);
+	// Another space, another wish: not what the policy is about.
+	APPLIED(put(PLANE, 7, 1, 0, 0, VISIBILITY(PE_HIDDEN)));
+	CU_ASSERT_EQUAL(seen_by(ALICE, 7), 0);
+	stop();
+}
+
+// What wishes for something that only the policy of a tag gives.
+static void restricted_by_tags(void)
+{
+	struct pe_policy policies[2] = {ward(1u << PE_RESTRICTED), ward(1u << PE_RESTRICTED)};
+	struct pe_wire_query q = harness_sphere(0, 0, 0, 500);
+	struct pe_wire_result r;
+
+	policies[0].cloak_m = 100;
+	policies[1].tag_count = 1;
+	policies[1].tags[0].bytes = 3;
+	memcpy(policies[1].tags[0].text, "red", 3);
+	start(policies, 2);
+	REFUSED(put(PLANE, 5, 1, 0, 0, VISIBILITY(PE_RESTRICTED)), visibility);
+	REFUSED(put_tags(5, 1, 0, VISIBILITY(PE_RESTRICTED), "blue"), visibility);
+	APPLIED(put_tags(5, 2, 17, VISIBILITY(PE_RESTRICTED), "red"));
+	h.principal = ALICE;
+	CU_ASSERT_EQUAL(harness_sees(&h, 0, PLANE, 5, &q, &r), 1);
+	CU_ASSERT_EQUAL(r.position[0], 17);
+	h.principal = 0;
+	// The first that matches counts, and rounds.
+	APPLIED(put_tags(5, 3, 17, VISIBILITY(PE_RESTRICTED), "red ward"));
+	harness_settle(&h);
+	h.principal = ALICE;
+	CU_ASSERT_EQUAL(harness_sees(&h, 0, PLANE, 5, &q, &r), 1);
+	CU_ASSERT_EQUAL(r.position[0], 50);
+	h.principal = 0;
+	APPLIED(put(PLANE, 5, 4, 117, 0, VISIBILITY(PE_RESTRICTED)));
+	harness_settle(&h);
+	h.principal = ALICE;
+	CU_ASSERT_EQUAL(harness_sees(&h, 0, PLANE, 5, &q, &r), 1);
+	CU_ASSERT_EQUAL(r.position[0], 150);
+	h.principal = 0;
+	CU_ASSERT_EQUAL(seen_by(BOB, 5), 0);
+	REFUSED(put_tags(5, 5, 17, VISIBILITY(PE_RESTRICTED), "blue"), visibility);
+	CU_ASSERT_EQUAL(seen_by(ALICE, 5), 1);
+	stop();
+}
+
+// Neither a threshold nor a cap holds back who sees it.
+static void tags_are_not_held_back(void)
+{
+	const struct pe_policy p = ward(0);
+	struct pe_engine_config c = config(&p, 1);
+	struct watching s;
+
+	c.spaces[PLANE].coalesce_distance_m = 50;
+	c.spaces[PLANE].coalesce_interval_ms = 10000;
+	c.spaces[PLANE].frequency_default = 6;
+	harness_failed = failed;
+	harness_start(&h, &c);
+	APPLIED(put(PLANE, 5, 1, 0, 0, 0));
+	open_as(&s, BOB);
+	CU_ASSERT(watching_is_member(&s, 5, 5));
+	APPLIED(put_tags(5, 2, 1, 0, "ward"));
+	watching_take(&s);
+	CU_ASSERT_EQUAL(seen_by(BOB, 5), 0);
+	CU_ASSERT_EQUAL(seen_by(ALICE, 5), 1);
+	run(&s, 3);
+	CU_ASSERT(!watching_is_member(&s, 5, 5));
+	harness_settle(&h);
+	APPLIED(put_tags(5, 3, 1, 0, ""));
+	watching_take(&s);
+	CU_ASSERT_EQUAL(seen_by(BOB, 5), 1);
+	run(&s, 3);
+	CU_ASSERT(watching_is_member(&s, 5, 5));
+	watching_free(&s);
+	stop();
+}
+
+// Whoever takes the update and whoever owns the entity: tags are its owner's to know. Several in one packet, too, of which none covers
+// another.
+static void tags_across_workers(void)
+{
+	const struct pe_policy p = ward(0);
+	struct pe_engine_config c = config(&p, 1);
+	struct pe_wire_query q = harness_sphere(0, 0, 0, 1000);
+
+	c.worker_count = 2;
+	harness_failed = failed;
+	harness_start(&h, &c);
+	for (uint32_t i = 1; i <= 60; i++) {
+		bool tagged = i % 3 == 0;
+		uint64_t n = 5 + i % 4;
+		struct pe_wire_update u[3];
+		struct detailed d;
+
+		u[0] = update(n, 4 * i, 10.0 * (i % 7), 0, 0);
+		detailed_begin(&d, &u[0]);
+		detailed_context(&d, NULL, tagged ? "ward" : "blue");
+		harness_queue_detailed(&h, PLANE, HARNESS_INCARNATION, d.bytes,
+			pe_wire_detailed_next(d.bytes), 1, false);
+		harness_turn_worker(&h, i / 8 % 2);
+		harness_settle(&h);
+		for (unsigned k = 0; k < 3; k++)
+			u[k] = update(n, 4 * i + 1 + k, 10.0 * (i % 7) + k, 0, 0);
+		harness_queue_updates(&h, PLANE, HARNESS_INCARNATION, u, 3, false);
+		harness_turn_worker(&h, i / 5 % 2);
+		harness_settle(&h);
+		for (unsigned w = 0; w < 2; w++)
+			for (unsigned who = 0; who <= BOB; who++) {
+				h.principal = who;
+				CU_ASSERT_EQUAL(harness_sees(&h, w, PLANE, n, &q, NULL),
+					!tagged || who == ALICE);
+				h.principal = 0;
+			}
+	}
+	stop();
+}
+
+// A place in another one's frame says where that is: not of who is veiled by a tag.
+static void tags_in_frames(void)
+{
+	const struct pe_policy p = ward(0);
+	struct pe_wire_update u = update(6, 1, 3, 0, 0);
+	uint8_t parent[16];
+	struct detailed d;
+
+	start(&p, 1);
+	harness_id(parent, 5);
+	APPLIED(put(PLANE, 5, 1, 0, 0, 0));
+	for (unsigned i = 0; i < 2; i++) {
+		u.sequence = 1 + i;
+		detailed_begin(&d, &u);
+		if (i)
+			detailed_context(&d, NULL, "ward");
+		detailed_put(&d, PE_DETAILS_FRAME, parent, 16);
+		if (i)
+			REFUSED(harness_send_detailed(&h, PLANE, HARNESS_INCARNATION, d.bytes),
+				visibility);
+		else
+			APPLIED(harness_send_detailed(&h, PLANE, HARNESS_INCARNATION, d.bytes));
+	}
+	CU_ASSERT_EQUAL(seen_by(BOB, 6), 1);
+	stop();
+}
+
+TESTING_MAIN("engine/audience", {"roles", roles_of_the_space},
+	{"lists of another keyring", lists_of_another_keyring},
+	{"subscribers of another keyring", subscribers_of_another_keyring}, {"by tags", by_tags},
+	{"restricted by tags", restricted_by_tags},
+	{"tags are not held back", tags_are_not_held_back},
+	{"tags across workers", tags_across_workers}, {"tags in frames", tags_in_frames})
