@@ -4,6 +4,7 @@
 
 #include "guard/listed.h"
 #include "policy/crowd.h"
+#include "policy/near.h"
 #include "space/coarse.h"
 
 struct pe_config_views {
@@ -216,6 +217,28 @@ static void join_names(struct pe_config_views *v)
 	v->name_count = used;
 }
 
+// In spaces where a place is more than anybody's word, and of a reach that is few cells.
+static bool read_within(const struct reader *r, const char *path, const char *text,
+	const struct pe_config *c, struct pe_policy *p)
+{
+	for (unsigned i = 0; text && i < c->engine.space_count; i++) {
+		const struct pe_space_policy *s = &c->engine.spaces[i];
+
+		if (p->space != PE_POLICY_EVERY_SPACE && p->space != i)
+			continue;
+		if (s->authorization == PE_AUTHORIZATION_OPEN) {
+			raw_fail(r->file, r->error, path,
+				"the space \"%.31s\" is open: there anybody may say where somebody stands",
+				s->space.name);
+			return false;
+		}
+		if (!read_double(r, path, text, 1, PE_NEAR_EDGES_MAX * s->space.leaf_edge_m,
+			    &p->within_m))
+			return false;
+	}
+	return true;
+}
+
 static bool read_policy(const struct reader *r, unsigned index, const struct raw_view_policy *raw,
 	struct pe_config *c)
 {
@@ -240,6 +263,7 @@ static bool read_policy(const struct reader *r, unsigned index, const struct raw
 		!read_tags(r, AT("tags"), raw->tags, raw->tags_count, p) ||
 		!read_prefix(r, AT("id_prefix"), raw->id_prefix, p) ||
 		!read_area(r, AT("area"), raw->area, p) ||
+		!read_within(r, AT("within_m"), raw->within_m, c, p) ||
 		!read_bool(r, AT("everyone"), raw->everyone, &p->everyone) ||
 		!read_minute(r, AT("from"), raw->from, &p->from_minute) ||
 		!read_minute(r, AT("until"), raw->until, &p->until_minute) ||
@@ -355,10 +379,10 @@ enum pe_status pe_config_check_unkeyed(const struct pe_config *c, struct pe_erro
 	for (unsigned i = 0; v && i < v->count; i++) {
 		const struct pe_policy *p = &v->policies[i];
 
-		if (!p->allow_roles && !p->deny_roles)
+		if (!p->allow_roles && !p->deny_roles && !(p->within_m > 0))
 			continue;
 		snprintf(error->text, sizeof error->text,
-			"%.200s:%u: views.policies[%u]: nobody has a role: there is no keyring",
+			"%.200s:%u: views.policies[%u]: nobody has a role or stands anywhere: there is no keyring",
 			c->file, v->line[i], i);
 		return error->status = PE_INVALID;
 	}

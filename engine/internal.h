@@ -232,17 +232,25 @@ static inline uint32_t pe_asker_sees(
 
 	return pe_views_sees(&e->views, directory, space, principal, wall_ms);
 }
-// The asker that a peer is in a space. Any thread.
-static inline struct pe_asker pe_asker_of(const struct pe_engine *e, const struct pe_space_entry *s,
-	const struct pe_peer *peer, uint64_t wall_ms)
+// stands.c. Where a principal stands in a space, for those who show themselves to who is near alone. Workers, inside of their turn.
+uint64_t pe_asker_place(
+	const struct pe_worker *w, const struct pe_space_entry *s, uint32_t principal);
+// The asker that a peer is in a space. Workers, inside of their turn.
+static inline struct pe_asker pe_asker_of(
+	const struct pe_worker *w, const struct pe_space_entry *s, const struct pe_peer *peer)
 {
 	struct pe_asker asker = {.trusted = peer->trusted, .principal = peer->principal};
 
-	if (__builtin_expect(atomic_load_explicit(&s->rules.present, memory_order_relaxed) != 0, 0))
-		asker.sees = pe_asker_sees(e, s->space.index, peer->principal, wall_ms);
+	if (__builtin_expect(
+		    atomic_load_explicit(&s->rules.present, memory_order_relaxed) != 0, 0)) {
+		asker.sees = pe_asker_sees(w->engine, s->space.index, peer->principal, w->wall_ms);
+		if (asker.sees & w->engine->views.within)
+			asker.place = pe_asker_place(w, s, peer->principal);
+	}
 	return asker;
 }
-// The audiences of a space that an asker has to look at, and what he then has to know besides.
+// The audiences of a space that an asker has to look at, and what he then has to know besides. Of those who have to be near it is nothing: what
+// is near is looked through.
 void pe_predict_known_veiled(const struct pe_space_entry *s, const struct pe_wire_query *q,
 	uint32_t audiences, struct pe_query_known *known);
 // What a query of a space has to know of all that is in it that the asker may see. Any thread.
@@ -258,7 +266,9 @@ static inline struct pe_query_known pe_predict_known(
 		known.speed_max_mps = pe_predict_fastest(s);
 	if (__builtin_expect(asker->sees != 0, 0))
 		pe_predict_known_veiled(s, q,
-			asker->sees & atomic_load_explicit(&s->rules.present, memory_order_relaxed),
+			asker->sees &
+				atomic_load_explicit(&s->rules.present, memory_order_relaxed) &
+				~s->rules.views->within,
 			&known);
 	return known;
 }

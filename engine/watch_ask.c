@@ -56,6 +56,7 @@ static enum pe_reason make_fence(struct pe_worker *w, struct pe_subscription *s,
 	f->fault_index = (uint8_t)index;
 	f->follows = wire.flags & PE_FENCE_FOLLOW;
 	atomic_store_explicit(&f->sees, s->sees, memory_order_relaxed);
+	atomic_store_explicit(&f->place, s->place, memory_order_relaxed);
 	f->payloads = s->flags & PE_SUBSCRIBE_PAYLOADS;
 	memcpy(f->follow_id, wire.follow_id, 16);
 	f->rule = (struct pe_member_rule){.enter_ms = wire.enter_ms,
@@ -150,7 +151,7 @@ static enum pe_reason open_it(
 	s->space = (uint8_t)ask->space;
 	s->priority = a->priority;
 	s->flags = a->flags;
-	s->sees = pe_asker_sees(w->engine, s->space, s->peer.principal, w->wall_ms);
+	pe_watch_see(w, s, &s->sees, &s->place);
 	s->window = a->window < events_max ? a->window : (uint16_t)events_max;
 	if (s->window == 1)
 		s->window = 2; // a LEAVE and an ENTER go together

@@ -52,8 +52,8 @@ static enum seen look(const struct pe_query_context *c, const struct pe_asker *a
 	*space = PE_STATUS_SPACE(status);
 	if (life == PE_LIFE_THERE && pe_view_build(asker, r, &p, now.tick, view))
 		// Who is closed is nothing that anyone may know of; nor that an id is that of one who goes by another name.
-		return pe_view_complete(
-			       &c->table->details, handle, rules, now.tick, now.wall_ms, view) &&
+		return pe_view_complete(&c->table->details, handle, rules, asker, now.tick,
+			       now.wall_ms, view) &&
 				pe_id_equal(view->id, r->id) ?
 			SEEN :
 			SEEN_NOT;

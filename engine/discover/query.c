@@ -283,10 +283,12 @@ void pe_query_enter_region(struct pe_query_slot *s, unsigned region)
 	struct pe_test *t = &s->test;
 
 	s->region = region;
-	if (__builtin_expect(region < t->region_count, 1))
+	if (__builtin_expect(region < t->region_count, 1)) {
 		s->walk.region = t->region[region];
-	else
-		pe_query_layer_region(t, region, &s->walk.region);
+		s->walk.boxed = false;
+	} else {
+		s->walk.boxed = pe_query_layer_region(t, region, &s->walk.region);
+	}
 	pe_space_frame_metres(t->space, s->walk.region.frame, t->origin, t->origin_metres);
 	if (s->query.kind != PE_QUERY_BOX)
 		pe_space_frame_metres(t->space, s->walk.region.frame, s->query.a, t->centre_metres);
@@ -444,7 +446,7 @@ void pe_query_scan_piece(struct pe_query_context *c, struct pe_query_slot *s)
 		s->walk.candidates += (s->to - s->from) * PE_QUERY_TIME_CANDIDATES;
 	// Nodes without leaves and empty chunks are work as well, whether the walk came to its end or not: what is beyond the
 	// ordinary share of the cells counts, and a step that met only such, and as many as it may, is a whole query's.
-	met = s->walker.nodes_met + s->walker.empties_met;
+	met = (s->walk.boxed ? 0 : s->walker.nodes_met) + s->walker.empties_met;
 	ordinary = NODES_AT_FIRST + NODES_A_CELL * (uint64_t)(s->walk.cells - cells);
 	if (met > ordinary)
 		s->walk.cells += (uint32_t)((met - ordinary) / NODES_A_CELL) + 1;

@@ -1,6 +1,7 @@
 #include "policy/views.h"
 
 #include "policy/crowd.h"
+#include "policy/near.h"
 #include "space/coarse.h"
 
 #include <math.h>
@@ -70,6 +71,8 @@ static enum pe_status check(const struct pe_policy *p, unsigned space_count, str
 			PE_CROWD_K_MAX, PE_CROWD_EDGE_MIN, PE_CROWD_EDGE_MAX);
 	if ((p->k != 0) + (p->laplace_m != 0) + (p->cloak_m != 0) > 1)
 		return refuse(error, p, "one of grid, planar_laplace and k_anonymity");
+	if (!(p->within_m >= 0 && isfinite(p->within_m)))
+		return refuse(error, p, "within_m: metres");
 	if (p->area && (p->laplace_m != 0 || p->k))
 		return refuse(
 			error, p, "an area would tell on which side of its edge the true place is");
@@ -109,8 +112,9 @@ static void set_bits(struct pe_views *v)
 
 		bool denies = p->deny_count || p->deny_roles || p->denies;
 
-		v->everyone |= p->everyone && !denies ? bit : 0;
+		v->everyone |= p->everyone && !denies && !(p->within_m > 0) ? bit : 0;
 		v->anonymous |= p->anonymous || (p->visibility & 1u << PE_ANONYMOUS) ? bit : 0;
+		v->within |= p->within_m > 0 ? bit : 0;
 		v->crowds |= p->k != 0;
 		v->tagged |= p->tag_count != 0;
 		v->no_details |= p->no_details ? bit : 0;
@@ -353,6 +357,18 @@ enum pe_reason pe_views_match(const struct pe_views *v, const struct pe_space *s
 		veiling->audience = wish_m > 0 ? PE_AUDIENCE_COARSE : PE_AUDIENCE_OPEN;
 		return PE_REASON_none;
 	}
+}
+
+uint32_t pe_views_within(const struct pe_views *v, unsigned space)
+{
+	uint32_t bits = 0;
+
+	for (unsigned i = 0; i < v->policy_count; i++)
+		if (v->policy[i].within_m > 0 &&
+			(v->policy[i].space == PE_POLICY_EVERY_SPACE ||
+				v->policy[i].space == space))
+			bits |= 1u << (PE_AUDIENCE_POLICY + i);
+	return bits;
 }
 
 bool pe_views_watch_all(const struct pe_views *v, unsigned space)

@@ -4,7 +4,7 @@
 // part in the work, the order, the bounds or the cursors of its answer. What is neither veiled nor concerned by a policy is audience
 // OPEN, in the layer that is its space, and pays nothing.
 //
-// Who belongs to an audience depends on who asks, on the space and on the time alone, so it is decided once a query, as a mask of audiences; each
+// Who belongs to an audience depends on who asks, on the space and on the time alone (and of one with within_m, then, on where both are), so it is decided once a query, as a mask of audiences; each
 // entity's published attributes name its audience, and each view is tested against the mask (policy/view.h). What is to be rounded or
 // blurred is so before it is published (engine/veil.c): no reader can come by more.
 //
@@ -90,6 +90,8 @@ struct pe_policy {
 	// enum pe_role, in the entity's space: to be allowed it must be had everywhere in it, to be denied in any part
 	uint8_t allow_roles, deny_roles;
 	uint16_t from_minute, until_minute; // of the day, UTC; equal = always
+	// … and who stands near them (near.h), at an entity of his own that the directory names, in a space that is not OPEN; 0 = anywhere
+	double within_m;
 	// What is shown.
 	bool anonymous; // under a name that changes with the epoch
 	bool no_details, no_velocity;
@@ -114,7 +116,7 @@ struct pe_views {
 	uint32_t epoch_ms;
 	// a bit an audience
 	uint32_t everyone; // who is not known sees it as well
-	uint32_t anonymous, no_details, timed;
+	uint32_t anonymous, no_details, timed, within;
 	uint8_t layer[PE_SPACES_MAX][PE_AUDIENCES_MAX]; // the key's space; 0 = none
 	bool names;                                     // anonymous ones can be named
 	uint8_t key[32];                                // random: of names and noise
@@ -152,6 +154,8 @@ struct pe_veiling {
 [[nodiscard]] enum pe_reason pe_views_match(const struct pe_views *views,
 	const struct pe_space *space, const struct pe_wire_update *update,
 	const struct pe_tags *tags, struct pe_veiling *veiling);
+// The audiences that are only of who stands near, among those of a space.
+uint32_t pe_views_within(const struct pe_views *views, unsigned space);
 // Is there a policy that may concern an update that asks for nothing?
 bool pe_views_watch_all(const struct pe_views *views, unsigned space);
 

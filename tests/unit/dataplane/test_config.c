@@ -162,6 +162,11 @@ static void test_wrong_views(void)
 	EXPECT("tags: [a, b, c, d, e, f, g, h, i]", ".tags[7]", "too many");
 	expect_error(POLICY("tags: [a]") "memory: {details_mb: 0}\n",
 		"t.yaml:3: views.policies[0].tags: ", "details_mb");
+	EXPECT("within_m: 100", ".within_m", "is open");
+	expect_error(
+		"spaces: [{name: s, id: 00000000-0000-0000-0000-000000000001, kind: cartesian, "
+		"authorization: first}]\n" POLICY("space: s, within_m: 2049"),
+		"t.yaml:4: views.policies[0].within_m: ", "from 1 to 2048");
 	EXPECT("allow_roles: [\"\"]", ".allow_roles[0]", "must be a role");
 	EXPECT("deny_roles: [a2345678901234567890123456789012]", ".deny_roles[0]",
 		"must be a role");
