@@ -50,6 +50,9 @@ static enum seen look(const struct pe_query_context *c, const struct pe_asker *a
 	if ((status ^ atomic_load_explicit(&r->status, memory_order_relaxed)) & 0xFFFFFFu)
 		return SEEN_BUSY;
 	*space = PE_STATUS_SPACE(status);
+	// Who the asker is in another space is not known here, nor where he stands there.
+	if (*space != rules->space->index && pe_audience_of(p.attributes) >= PE_AUDIENCE_POLICY)
+		return SEEN_NOT;
 	if (life == PE_LIFE_THERE && pe_view_build(asker, r, &p, now.tick, view))
 		// Who is closed is nothing that anyone may know of; nor that an id is that of one who goes by another name.
 		return pe_view_complete(&c->table->details, handle, rules, asker, now.tick,
