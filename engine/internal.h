@@ -241,6 +241,11 @@ static inline struct pe_asker pe_asker_of(
 {
 	struct pe_asker asker = {.trusted = peer->trusted, .principal = peer->principal};
 
+	// PRINCIPALS: acquire, as above
+	if (__builtin_expect(peer->principal != 0, 0))
+		asker.directory =
+			atomic_load_explicit(&w->engine->directory.current, memory_order_acquire);
+
 	if (__builtin_expect(
 		    atomic_load_explicit(&s->rules.present, memory_order_relaxed) != 0, 0)) {
 		asker.sees = pe_asker_sees(w->engine, s->space.index, peer->principal, w->wall_ms);

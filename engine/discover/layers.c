@@ -33,6 +33,8 @@ static unsigned region_count(const struct pe_test *t, unsigned audience)
 {
 	struct pe_region boxes[PE_FRAMES_MAX];
 
+	if (audience == PE_AUDIENCE_HIDDEN)
+		return 1;
 	return is_near(t, audience) && looked_through(t) ? near_boxes(t, audience, boxes) :
 							   t->veiled_count;
 }
@@ -88,11 +90,14 @@ void pe_query_spread_layers(struct pe_test *t)
 }
 static_assert(PE_FRAMES_MAX * (1 + PE_AUDIENCES_MAX) <= UINT8_MAX, "numbers of regions");
 
-void pe_query_add_layers(struct pe_test *t, const struct pe_query_known *known)
+void pe_query_add_layers(struct pe_test *t, const struct pe_query_known *known, bool owned)
 {
 	t->layer_count = 0;
 	for (uint32_t left = audience_bits(t); left; left &= left - 1)
 		t->layer[t->layer_count++] = (uint8_t)__builtin_ctz(left);
+	// Nobody belongs to the hidden ones: their number is free for that.
+	if (owned)
+		t->layer[t->layer_count++] = PE_AUDIENCE_HIDDEN;
 	t->veiled_walk_m = (double)known->veiled_precision_max_m + 0.001;
 	if (t->ways.straight)
 		t->veiled_walk_m = pe_query_surface_reach(t->veiled_walk_m);
@@ -152,6 +157,10 @@ bool pe_query_layer_region(const struct pe_test *t, unsigned number, struct pe_r
 	unsigned of, audience = pe_query_layer_audience(t, number, &of);
 	bool near = is_near(t, audience);
 
+	if (audience == PE_AUDIENCE_HIDDEN) { // of no place
+		*region = (struct pe_region){.lo = {1, 1, 1}};
+		return false;
+	}
 	if (near)
 		near_region(t, audience, of, region);
 	else

@@ -1,5 +1,6 @@
 #include "discover/query.h"
 
+#include "discover/owned.h"
 #include "discover/slot.h"
 
 #include <math.h>
@@ -278,6 +279,19 @@ static void open_walk(struct pe_query_context *c, struct pe_query_slot *s)
 	s->opened = true;
 }
 
+static void enter_owned(struct pe_query_slot *s, unsigned region)
+{
+	unsigned of;
+
+	s->owned = pe_query_layer_audience(&s->test, region, &of) == PE_AUDIENCE_HIDDEN;
+	if (!s->owned)
+		return;
+	s->owner = s->asker;
+	s->owner.sees = UINT32_MAX;
+	s->owner.place = PE_NEAR_EVERYWHERE;
+	s->test.asker = &s->owner;
+}
+
 void pe_query_enter_region(struct pe_query_slot *s, unsigned region)
 {
 	struct pe_test *t = &s->test;
@@ -288,6 +302,7 @@ void pe_query_enter_region(struct pe_query_slot *s, unsigned region)
 		s->walk.boxed = false;
 	} else {
 		s->walk.boxed = pe_query_layer_region(t, region, &s->walk.region);
+		enter_owned(s, region);
 	}
 	pe_space_frame_metres(t->space, s->walk.region.frame, t->origin, t->origin_metres);
 	if (s->query.kind != PE_QUERY_BOX)
@@ -303,8 +318,8 @@ static enum pe_reason prepare(struct pe_query_context *c, struct pe_query_slot *
 
 	if (reason)
 		return reason;
-	if (__builtin_expect(s->asker.sees != 0, 0))
-		pe_query_add_layers(&s->test, known);
+	if (__builtin_expect(s->asker.sees != 0 || (s->asker.directory && s->test.filter), 0))
+		pe_query_add_layers(&s->test, known, pe_query_wants_owned(s));
 	pe_query_set_layers(&s->test);
 	s->walk.cursor = (struct pe_cursor){{0, 0}};
 	s->walk.cells = s->walk.candidates = s->walk.passed = s->walk.resume = 0;
@@ -356,6 +371,7 @@ void pe_query_prepare(struct pe_query_context *c, const struct pe_space *space,
 
 	s->asker = *asker;
 	s->test.asker = &s->asker;
+	s->owned = false;
 	s->test.layer_count = 0;
 	s->test.rules = rules;
 	s->test.table = c->table;
@@ -422,10 +438,30 @@ void pe_query_end_walk(struct pe_query_context *c, struct pe_query_slot *s)
 	pe_count(c->counters, PE_COUNTER_query_candidates, s->walk.candidates);
 }
 
+// What is the asker's own comes in one piece, from no place.
+__attribute__((noinline)) static void scan_owned(
+	struct pe_query_context *c, struct pe_query_slot *s)
+{
+	s->before = (struct pe_cursor){{0, 0}};
+	s->opened = false;
+	s->walked = true;
+	s->from = c->hits_end;
+	s->to = s->from + pe_query_gather_owned(s, &c->hits[s->from]);
+	c->hits_end = s->to;
+	s->walk.candidates += s->to - s->from;
+	s->walk.cursor = (struct pe_cursor){{UINT64_MAX, UINT64_MAX}};
+	s->walk.flagged = true;
+}
+
 void pe_query_scan_piece(struct pe_query_context *c, struct pe_query_slot *s)
 {
 	uint32_t cells = s->walk.cells;
 	uint64_t met, ordinary;
+
+	if (__builtin_expect(s->owned, 0)) {
+		scan_owned(c, s);
+		return;
+	}
 
 	s->before = s->walk.cursor;
 	if (!s->opened)

@@ -24,6 +24,8 @@ struct pe_query_slot {
 	uint64_t detail;     // of its answer when it is refused
 	struct pe_cursor before; // where it began
 	struct pe_asker asker;
+	struct pe_asker owner; // whom views of what is the asker's own are built for
+	bool owned;            // that region is walked
 	struct pe_test test;
 	struct pe_walk walk;
 	struct pe_walker walker;
@@ -88,9 +90,9 @@ static inline bool pe_query_walked_out(const struct pe_query_slot *s)
 void pe_query_set_cursor(const struct pe_test *test, struct pe_query_answer *answer,
 	const struct pe_cursor *walk, unsigned region, uint32_t skip);
 
-// layers.c: the layers of the grid that the asker may see besides the space's own. After the test's regions were set, and again
+// layers.c: the layers of the grid that the asker may see besides the space's own; owned: and the region of what is his own (owned.h). After the test's regions were set, and again
 // whenever they change.
-void pe_query_add_layers(struct pe_test *test, const struct pe_query_known *known);
+void pe_query_add_layers(struct pe_test *test, const struct pe_query_known *known, bool owned);
 void pe_query_spread_layers(struct pe_test *test);
 static inline void pe_query_set_layers(struct pe_test *t)
 {

@@ -14,8 +14,10 @@ struct pe_asker {
 	uint32_t principal; // of the peer; 0 = nobody that is known
 	// pe_views_sees; may be 0 (the open ones alone) while there is nothing veiled
 	uint32_t sees;
-	uint64_t
-		place; // pe_near_place of where he stands; may be NOWHERE where he sees none of who has to be near
+	// by which some entities are his own (discover/owned.h); NULL: he is not known, or nothing is
+	const struct pe_principals *directory;
+	// pe_near_place of where he stands; may be NOWHERE where he sees none of who has to be near
+	uint64_t place;
 };
 
 // What a space makes of what its entities state.

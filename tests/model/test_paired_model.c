@@ -14,6 +14,7 @@
 #include "testing.h"
 #include "watching.h"
 #include "wire/extension.h"
+#include "wire/filter.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -350,6 +351,27 @@ static void settle(void)
 
 // ---- what is asked ----
 
+// By ids: of one that is kept from the asker, and of one that is not.
+static uint32_t put_ids(uint8_t *extension)
+{
+	_Alignas(8) uint8_t program[PE_FILTER_BYTES_MAX], ids[2][16];
+	struct pe_filter_writer writer;
+	struct pe_filter_error fault;
+	uint32_t bytes;
+
+	harness_id(ids[0], HIDDEN_FIRST + below(HIDDEN));
+	ids[0][0] = (uint8_t)(0xC1 + below(4));
+	harness_id(ids[1], 1 + below(ENTITIES));
+	if (memcmp(ids[0], ids[1], 16) > 0)
+		memcpy(ids[0], ids[1], 16);
+	pe_filter_begin(&writer);
+	(void)pe_filter_put_constant(&writer, PE_FILTER_ID, 1, ids, 16);
+	if (below(2))
+		(void)pe_filter_put(&writer, PE_FILTER_NOT, 0, 0);
+	bytes = pe_filter_finish(&writer, program, &fault);
+	return pe_wire_put_block(extension, 0, 64, PE_BLOCK_FILTER, program, bytes);
+}
+
 static struct pe_wire_query random_query(unsigned *space, uint8_t *extension, uint32_t *bytes)
 {
 	static const double reaches[] = {20, 100, 400, 2000};
@@ -400,6 +422,8 @@ static struct pe_wire_query random_query(unsigned *space, uint8_t *extension, ui
 		struct pe_wire_time t = {.offset_ms = (int32_t)below(30000)};
 
 		*bytes = pe_wire_put_block(extension, 0, 64, PE_BLOCK_TIME, &t, sizeof t);
+	} else if (conditions && below(8) == 0) {
+		*bytes = put_ids(extension);
 	}
 	if (conditions && below(8) == 0)
 		q.flags |= PE_QUERY_WITH_DETAILS;
