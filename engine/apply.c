@@ -353,6 +353,9 @@ static void own(struct pe_worker *w, const struct pe_change *c, const struct pe_
 		pe_own_begin_holds(w, handle, cap_ms, interval_ms);
 		break;
 	case PE_PUBLISH_WAITS:
+		// Those who see it no more are told nothing of what is new, nor of its details, until they know.
+		if (there && pe_audience_differs(p.attributes, r->shown.attributes))
+			pe_own_hide(w, handle);
 		acknowledge(w, c, PE_ACK_ACCEPTED, &x);
 		pe_own_wait_times(w, pe_own_node(w, handle, false), c->update.duration_ms, cap_ms,
 			interval_ms);

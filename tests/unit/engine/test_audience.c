@@ -496,6 +496,57 @@ static void tags_in_frames(void)
 	stop();
 }
 
+// A second crossing within a grace period waits; who sees it no more is told nothing of what is new meanwhile, nor are its details.
+static void who_waits_is_hidden(void)
+{
+	const struct pe_policy p = ward(0);
+	struct pe_wire_update u = update(5, 3, 200, 0, 0);
+	struct detailed d;
+	struct watching s;
+
+	start(&p, 1);
+	APPLIED(put(PLANE, 5, 1, 0, 0, 0));
+	watching_init(&s, &h, PLANE, 12);
+	{
+		struct pe_wire_fence f = watching_sphere(5, 0, 0, 0, 1000);
+
+		s.port = 5000;
+		s.subscribe.flags = PE_SUBSCRIBE_MOVES | PE_SUBSCRIBE_PAYLOADS;
+		watching_send(&s, PE_SUBSCRIBE_OPEN, &f, 1, NULL, 0);
+		run(&s, 4);
+	}
+	CU_ASSERT(watching_is_member(&s, 5, 5));
+	harness_settle(&h);
+	APPLIED(put(PLANE, 5, 2, 100, 0, 0));
+	watching_take(&s);
+	CU_ASSERT_EQUAL(seen_by(BOB, 5), 1);
+	watching_take(&s);
+	watching_clear(&s);
+	detailed_begin(&d, &u);
+	detailed_context(&d, "surgery", "ward");
+	detailed_put(&d, PE_DETAILS_PAYLOAD, "whatever", 8);
+	CU_ASSERT_EQUAL(harness_send_detailed(&h, PLANE, HARNESS_INCARNATION, d.bytes).status,
+		PE_ACK_ACCEPTED);
+	watching_take(&s);
+	CU_ASSERT_EQUAL(seen_by(BOB, 5), 0);
+	watching_take(&s);
+	CU_ASSERT(!watching_is_member(&s, 5, 5));
+	for (unsigned i = 0; i < s.count; i++)
+		CU_ASSERT_NOT_EQUAL(s.events[i].kind, PE_EVENT_PAYLOAD);
+	// The update after it, too, may wait, and the one behind that is shown to everybody again.
+	(void)put(PLANE, 5, 4, 300, 0, 0);
+	watching_take(&s);
+	CU_ASSERT_EQUAL(seen_by(BOB, 5), 0);
+	harness_settle(&h);
+	CU_ASSERT_EQUAL(seen_by(BOB, 5), 0);
+	CU_ASSERT_EQUAL(seen_by(ALICE, 5), 1);
+	APPLIED(put_tags(5, 5, 400, 0, ""));
+	harness_settle(&h);
+	CU_ASSERT_EQUAL(seen_by(BOB, 5), 1);
+	watching_free(&s);
+	stop();
+}
+
 // ---- where the asker stands ----
 
 // Of the plane: who is within 100 m of the entity that is his. Entity 1 is Alice's, and Bob's is 2.
@@ -911,7 +962,7 @@ TESTING_MAIN("engine/audience", {"roles", roles_of_the_space},
 	{"restricted by tags", restricted_by_tags},
 	{"tags are not held back", tags_are_not_held_back},
 	{"tags across workers", tags_across_workers}, {"tags in frames", tags_in_frames},
-	{"by distance", by_distance},
+	{"who waits is hidden", who_waits_is_hidden}, {"by distance", by_distance},
 	{"nobody stands in an open space", nobody_stands_in_an_open_space},
 	{"subscribers near", subscribers_near}, {"too far to be near", too_far_to_be_near},
 	{"own, by id", own_by_id})
