@@ -3,6 +3,7 @@
 #include "config_read.h"
 
 #include "guard/listed.h"
+#include "wire/metadata.h"
 #include "policy/crowd.h"
 #include "policy/near.h"
 #include "space/coarse.h"

@@ -1,5 +1,7 @@
 #include "discover/owned.h"
 
+#include "policy/principals.h"
+
 #define LATCH_TRIES 1000u
 
 bool pe_query_owns(const struct pe_asker *a, unsigned space, const uint8_t id[16])

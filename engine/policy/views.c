@@ -2,7 +2,9 @@
 
 #include "policy/crowd.h"
 #include "policy/near.h"
+#include "policy/principals.h"
 #include "space/coarse.h"
+#include "wire/metadata.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -17,6 +19,7 @@
 
 #define PER_SPACE   (PE_AUDIENCE_POLICY - PE_AUDIENCE_COARSE) // layers that each space has
 #define DAY_MINUTES 1440u
+static_assert(PE_POLICY_TAG_BYTES_MAX == PE_NAME_BYTES_MAX, "a tag of a context");
 
 __attribute__((format(printf, 3, 4))) static enum pe_status refuse(
 	struct pe_error *error, const struct pe_policy *p, const char *format, ...)

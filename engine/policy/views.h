@@ -14,8 +14,6 @@
 #include "base/limits.h"
 #include "base/status.h"
 #include "entity/record.h"
-#include "policy/principals.h"
-#include "wire/metadata.h"
 #include "space/space.h"
 #include "wire/wire.h"
 
@@ -34,6 +32,7 @@ enum pe_audience {
 #define PE_POLICY_PRINCIPALS_MAX 1024u
 #define PE_POLICY_ROLES_MAX      32u // words, in a list of the configuration
 #define PE_POLICY_TAGS_MAX       8u
+#define PE_POLICY_TAG_BYTES_MAX  32u
 #define PE_POLICY_EVERY_SPACE    0xFFFFFFFFu
 // Keys of layers: 8 bits, those below are the spaces'.
 #define PE_LAYER_FIRST       PE_SPACES_MAX
@@ -65,6 +64,8 @@ static inline bool pe_audience_differs(uint16_t a, uint16_t b)
 	return ((a ^ b) & (PE_AUDIENCE_BITS | PE_PUBLISHED_VEILED)) != 0;
 }
 
+struct pe_principals; // policy/principals.h
+
 // One policy of the configuration. The first that matches an update counts.
 struct pe_policy {
 	char name[32];
@@ -76,7 +77,7 @@ struct pe_policy {
 	uint8_t prefix_bits;
 	// Its context has one of these tags; 0 = any context, or none
 	struct {
-		uint8_t bytes, text[PE_NAME_BYTES_MAX];
+		uint8_t bytes, text[PE_POLICY_TAG_BYTES_MAX];
 	} tags[PE_POLICY_TAGS_MAX];
 	uint8_t tag_count;
 	bool area; // the published place is in low … high, of the space's coordinates (longitudes may cross 180°)

@@ -10,6 +10,7 @@
 #include "harness.h"
 #include "internal.h"
 #include "policy/near.h"
+#include "policy/principals.h"
 #include "space/coarse.h"
 #include "testing.h"
 #include "watching.h"

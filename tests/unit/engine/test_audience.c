@@ -2,6 +2,7 @@
 // an asker stands.
 #include "detailed.h"
 #include "policy/near.h"
+#include "policy/principals.h"
 #include "testing.h"
 #include "watching.h"
 #include "wire/extension.h"
