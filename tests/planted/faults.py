@@ -314,7 +314,7 @@ FAULTS = [
         "file": "engine/policy/view.c",
         "from": "(!pe_view_near(asker, rules, p) || !veil(",
         "to": "(!veil(",
-        "tests": ["views-paired", "engine-audience"],
+        "tests": ["views-paired", "engine-near"],
     },
     {
         "name": "views: what is kept of tags is not looked at",
@@ -342,14 +342,14 @@ FAULTS = [
         "file": "engine/discover/owned.c",
         "from": "pe_principals_owner(a->directory, id) == a->principal ||",
         "to": "true ||",
-        "tests": ["engine-audience", "views-paired"],
+        "tests": ["engine-owned", "views-paired"],
     },
     {
         "name": "watch: whither it went is told of who has to be near",
         "file": "engine/watch.c",
         "from": "\t\tmessage.cause = PE_LEAVE_GONE;\n\t}\n\tshown",
         "to": "\t}\n\tshown",
-        "tests": ["engine-audience"],
+        "tests": ["engine-near"],
     },
     {
         "name": "clock: who opens or closes is not looked at",
