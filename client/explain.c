@@ -6,6 +6,7 @@ static_assert((int)PRESENCE_ELSEWHERE == (int)PE_WHY_ELSEWHERE &&
 		(int)PRESENCE_BOUND == (int)PE_WHY_BOUND &&
 		(int)PRESENCE_ITSELF == (int)PE_WHY_ITSELF &&
 		(int)PRESENCE_NOWHERE == (int)PE_WHY_NOWHERE &&
+		(int)PRESENCE_VEILED == (int)PE_WHY_VEILED &&
 		(int)PRESENCE_UNDECIDED == (int)PE_EXPLAIN_UNDECIDED,
 	"verdicts and causes are those of the wire");
 
@@ -156,6 +157,7 @@ static const struct {
 		"another worker keeps the subscription: what waits is not known here"},
 	[PRESENCE_FULL] = {"FULL", "there is no room for another one in fences"},
 	[PRESENCE_NOWHERE] = {"NOWHERE", "the entity that the fence follows is not there"},
+	[PRESENCE_VEILED] = {"VEILED", "only others are shown it, or who asks for it by its id"},
 };
 
 const char *presence_cause_name(unsigned cause)

@@ -449,9 +449,11 @@ enum presence_cause {
 	PRESENCE_LEAVING = 20,   // in; outside since less than it has to be; due_ms
 	PRESENCE_OUTDATED = 21,  // in; leaves when it is looked at
 	PRESENCE_WAITS = 22,     // an event waits to be sent
-	PRESENCE_KEPT = 23,   // another worker than the one that was asked keeps the subscription
-	PRESENCE_FULL = 24,   // with UNLOOKED: no membership is free
-	PRESENCE_NOWHERE = 25 // whom the fence follows is not there
+	PRESENCE_KEPT = 23,    // another worker than the one that was asked keeps the subscription
+	PRESENCE_FULL = 24,    // with UNLOOKED: no membership is free
+	PRESENCE_NOWHERE = 25, // whom the fence follows is not there
+	// Why it isn't in, too: only others are shown it; told to its owner and to administrators
+	PRESENCE_VEILED = 26
 };
 struct presence_explanation {
 	uint8_t verdict;     // enum presence_verdict

@@ -89,10 +89,14 @@ struct pe_config {
 	struct pe_users *users;
 };
 
-// Gives the principals that policies name their numbers (pe_peer.principal), before the engine is created. number: of a name, 0 =
-// there is nobody of that name; NULL: nobody has a number. PE_INVALID: "file:line: key: what".
-[[nodiscard]] enum pe_status pe_config_number_principals(struct pe_config *config,
-	uint32_t (*number)(void *context, const char *name), void *context, struct pe_error *error);
+// The names and free roles that stand in policies' lists (guard/listed.h); the configuration's own, for the one who has the keyring.
+struct pe_listed_name *pe_config_names(const struct pe_config *config, unsigned *count);
+// "file:line: views.policies[0].allow": the first list that a name stands in; with `deny`, the first of those that deny.
+void pe_config_name_place(const struct pe_config *config, const struct pe_listed_name *name,
+	bool deny, char *text, size_t bytes);
+// What only a keyring can tell, when there is none. PE_INVALID: "file:line: key: what".
+[[nodiscard]] enum pe_status pe_config_check_unkeyed(
+	const struct pe_config *config, struct pe_error *error);
 
 // path NULL = the embedded default. On failure error->status is PE_INVALID (the configuration) or PE_IO (the file
 // cannot be read) and error->text is "file:line: key: what". Free with pe_config_free, also after a failure.

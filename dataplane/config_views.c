@@ -2,20 +2,21 @@
 // keyring.
 #include "config_read.h"
 
+#include "guard/listed.h"
+#include "wire/metadata.h"
 #include "policy/crowd.h"
 #include "policy/methods.h"
+#include "policy/near.h"
 #include "space/coarse.h"
 
 struct pe_config_views {
 	struct pe_policy policies[PE_POLICIES_MAX];
-	unsigned count;
-	// of a policy those that are allowed, then those that are denied; owned
-	struct {
-		char **names;
-		uint32_t *numbers;
-		unsigned allow_count, deny_count, line;
-	} who[PE_POLICIES_MAX];
+	unsigned count, line[PE_POLICIES_MAX];
+	struct pe_listed_name *names; // sorted, each once; the texts are owned
+	unsigned name_count;
 };
+
+static const char *const role_words[] = {"publish", "query", "subscribe", "admin"};
 
 #define AT(key) (snprintf(at, sizeof at, "%s.%s", path, key), at)
 
@@ -54,6 +55,26 @@ static bool read_prefix(
 	if (text && !digits)
 		return fail(r, path, "must be 1 to 32 hexadecimal digits, small ones", text);
 	p->prefix_bits = (uint8_t)(4 * digits);
+	return true;
+}
+
+static bool read_tags(
+	const struct reader *r, const char *path, char **texts, unsigned count, struct pe_policy *p)
+{
+	char at[112];
+	uint32_t fault;
+
+	for (unsigned i = 0; i < count; i++) {
+		size_t bytes = strlen(texts[i]);
+
+		snprintf(at, sizeof at, "%s[%u]", path, i);
+		if (bytes < 1 || bytes > PE_NAME_BYTES_MAX ||
+			!pe_name_sound((const uint8_t *)texts[i], (uint32_t)bytes, &fault))
+			return fail(r, at, "must be a tag, of 1 to 32 bytes", texts[i]);
+		p->tags[i].bytes = (uint8_t)bytes;
+		memcpy(p->tags[i].text, texts[i], bytes);
+	}
+	p->tag_count = (uint8_t)count;
 	return true;
 }
 
@@ -134,27 +155,116 @@ static bool read_space_name(const struct reader *r, const char *path, const char
 		fail(r, path, "must be the name of a space", text);
 }
 
-static bool copy_names(const struct reader *r, const char *path, const struct raw_view_policy *raw,
-	struct pe_config_views *v, unsigned index)
+static bool add_name(const struct reader *r, const char *path, const char *text, bool role,
+	bool deny, unsigned index, struct pe_config_views *v)
 {
-	unsigned count = raw->allow_count + raw->deny_count;
+	struct pe_listed_name *grown = realloc(v->names, (v->name_count + 1) * sizeof *v->names);
+	struct pe_listed_name *n;
 
-	v->who[index].line = raw_line(r->file, path);
-	v->who[index].names = calloc(count + 1, sizeof(char *));
-	v->who[index].numbers = calloc(count + 1, sizeof(uint32_t));
-	if (!v->who[index].names || !v->who[index].numbers) {
+	v->names = grown ? grown : v->names;
+	n = grown ? &grown[v->name_count] : NULL;
+	if (n)
+		*n = (struct pe_listed_name){.text = strdup(text),
+			.role = role,
+			.allow = deny ? 0 : 1u << index,
+			.deny = deny ? 1u << index : 0};
+	if (!n || !n->text) {
 		raw_fail(r->file, r->error, path, "no memory");
 		return false;
 	}
-	v->who[index].allow_count = raw->allow_count;
-	v->who[index].deny_count = raw->deny_count;
+	v->name_count++;
+	return true;
+}
+
+// Roles that give rights are the engine's; others are words of the keyring's.
+static bool read_roles(const struct reader *r, const char *path, char **texts, unsigned count,
+	bool deny, unsigned index, struct pe_config_views *v, uint8_t *roles)
+{
+	char at[112];
+
 	for (unsigned i = 0; i < count; i++) {
-		v->who[index].names[i] = strdup(
-			i < raw->allow_count ? raw->allow[i] : raw->deny[i - raw->allow_count]);
-		if (!v->who[index].names[i]) {
-			raw_fail(r->file, r->error, path, "no memory");
+		unsigned word = 0;
+
+		snprintf(at, sizeof at, "%s[%u]", path, i);
+		while (word < 4 && strcmp(texts[i], role_words[word]) != 0)
+			word++;
+		if (word < 4) {
+			*roles |= (uint8_t)(1u << word);
+			continue;
+		}
+		if (!texts[i][0] || strlen(texts[i]) >= PE_ROLE_NAME_MAX)
+			return fail(r, at, "must be a role, of 1 to 31 bytes", texts[i]);
+		if (!add_name(r, at, texts[i], true, deny, index, v))
+			return false;
+	}
+	return true;
+}
+
+static bool read_who(const struct reader *r, const char *path, const struct raw_view_policy *raw,
+	struct pe_config_views *v, unsigned index)
+{
+	struct pe_policy *p = &v->policies[index];
+	char at[96];
+
+	v->line[index] = raw_line(r->file, path);
+	for (unsigned i = 0; i < raw->allow_count; i++)
+		if (!add_name(r, path, raw->allow[i], false, false, index, v))
+			return false;
+	for (unsigned i = 0; i < raw->deny_count; i++)
+		if (!add_name(r, path, raw->deny[i], false, true, index, v))
+			return false;
+	if (!read_roles(r, AT("allow_roles"), raw->allow_roles, raw->allow_roles_count, false,
+		    index, v, &p->allow_roles) ||
+		!read_roles(r, AT("deny_roles"), raw->deny_roles, raw->deny_roles_count, true,
+			index, v, &p->deny_roles))
+		return false;
+	p->denies = raw->deny_count || raw->deny_roles_count;
+	if (p->everyone && (raw->allow_count || raw->allow_roles_count)) {
+		raw_fail(r->file, r->error, path,
+			"either everyone is shown them or those that are named");
+		return false;
+	}
+	return true;
+}
+
+// Each name once, with all the lists that it is in.
+static void join_names(struct pe_config_views *v)
+{
+	unsigned used = 0;
+
+	qsort(v->names, v->name_count, sizeof *v->names, pe_listed_compare);
+	for (unsigned i = 0; i < v->name_count; i++) {
+		struct pe_listed_name n = v->names[i];
+
+		if (used && pe_listed_compare(&v->names[used - 1], &n) == 0) {
+			v->names[used - 1].allow |= n.allow;
+			v->names[used - 1].deny |= n.deny;
+			free((char *)n.text);
+		} else {
+			v->names[used++] = n;
+		}
+	}
+	v->name_count = used;
+}
+
+// In spaces where a place is more than anybody's word, and of a reach that is few cells.
+static bool read_within(const struct reader *r, const char *path, const char *text,
+	const struct pe_config *c, struct pe_policy *p)
+{
+	for (unsigned i = 0; text && i < c->engine.space_count; i++) {
+		const struct pe_space_policy *s = &c->engine.spaces[i];
+
+		if (p->space != PE_POLICY_EVERY_SPACE && p->space != i)
+			continue;
+		if (s->authorization == PE_AUTHORIZATION_OPEN) {
+			raw_fail(r->file, r->error, path,
+				"the space \"%.31s\" is open: there anybody may say where somebody stands",
+				s->space.name);
 			return false;
 		}
+		if (!read_double(r, path, text, 1, PE_NEAR_EDGES_MAX * s->space.leaf_edge_m,
+			    &p->within_m))
+			return false;
 	}
 	return true;
 }
@@ -180,8 +290,10 @@ static bool read_policy(const struct reader *r, unsigned index, const struct raw
 		!read_bits(r, AT("visibility"), raw->visibility, raw->visibility_count, wishes,
 			&visibility) ||
 		!read_bits(r, AT("types"), raw->types, raw->types_count, types, &type_mask) ||
+		!read_tags(r, AT("tags"), raw->tags, raw->tags_count, p) ||
 		!read_prefix(r, AT("id_prefix"), raw->id_prefix, p) ||
 		!read_area(r, AT("area"), raw->area, p) ||
+		!read_within(r, AT("within_m"), raw->within_m, c, p) ||
 		!read_bool(r, AT("everyone"), raw->everyone, &p->everyone) ||
 		!read_minute(r, AT("from"), raw->from, &p->from_minute) ||
 		!read_minute(r, AT("until"), raw->until, &p->until_minute) ||
@@ -219,11 +331,16 @@ static bool read_policy(const struct reader *r, unsigned index, const struct raw
 		raw_fail(r->file, r->error, AT("area"), "is one of a space: name it");
 		return false;
 	}
+	if (p->tag_count && !c->engine.details_bytes) {
+		raw_fail(r->file, r->error, AT("tags"),
+			"nothing has tags without memory.details_mb");
+		return false;
+	}
 	p->visibility = (uint8_t)visibility;
 	p->type_mask = (uint16_t)type_mask;
 	p->no_details = !details;
 	p->no_velocity = !velocity;
-	return copy_names(r, path, raw, c->views, index);
+	return read_who(r, path, raw, c->views, index);
 }
 
 bool pe_config_read_views(const struct reader *r, const struct raw_views *raw, struct pe_config *c)
@@ -251,13 +368,9 @@ bool pe_config_read_views(const struct reader *r, const struct raw_views *raw, s
 		c->views->count = i + 1;
 		if (!read_policy(r, i, &raw->policies[i], c))
 			return false;
-		// All that is wrong with it but who it names.
-		struct pe_policy alone = c->views->policies[i];
-
-		alone.allow_count = raw->policies[i].allow_count;
-		alone.allow = c->views->who[i].numbers;
 		if (pe_views_make(&views,
-			    &(struct pe_views_config){.policies = &alone, .policy_count = 1},
+			    &(struct pe_views_config){
+				    .policies = &c->views->policies[i], .policy_count = 1},
 			    c->engine.space_count, &error) != PE_OK) {
 			char path[64];
 
@@ -268,53 +381,60 @@ bool pe_config_read_views(const struct reader *r, const struct raw_views *raw, s
 		}
 		pe_views_unmake(&views);
 	}
+	join_names(c->views);
 	c->engine.views.policies = c->views->policies;
 	c->engine.views.policy_count = c->views->count;
 	return true;
 }
 
-enum pe_status pe_config_number_principals(struct pe_config *c,
-	uint32_t (*number)(void *context, const char *name), void *context, struct pe_error *error)
+struct pe_listed_name *pe_config_names(const struct pe_config *c, unsigned *count)
 {
-	struct pe_config_views *v = c->views;
+	*count = c->views ? c->views->name_count : 0;
+	return c->views ? c->views->names : NULL;
+}
 
+void pe_config_name_place(const struct pe_config *c, const struct pe_listed_name *name, bool deny,
+	char *text, size_t bytes)
+{
+	unsigned policy;
+
+	deny |= !name->allow;
+	policy = (unsigned)__builtin_ctz(deny ? name->deny : name->allow);
+	snprintf(text, bytes, "%.200s:%u: views.policies[%u].%s%s", c->file, c->views->line[policy],
+		policy, deny ? "deny" : "allow", name->role ? "_roles" : "");
+}
+
+enum pe_status pe_config_check_unkeyed(const struct pe_config *c, struct pe_error *error)
+{
+	const struct pe_config_views *v = c->views;
+	char place[256];
+
+	if (v && v->name_count) {
+		pe_config_name_place(c, &v->names[0], false, place, sizeof place);
+		snprintf(error->text, sizeof error->text,
+			"%s: there is no %s \"%.60s\": there is no keyring", place,
+			v->names[0].role ? "role" : "principal", v->names[0].text);
+		return error->status = PE_INVALID;
+	}
 	for (unsigned i = 0; v && i < v->count; i++) {
-		unsigned count = v->who[i].allow_count + v->who[i].deny_count;
+		const struct pe_policy *p = &v->policies[i];
 
-		for (unsigned k = 0; k < count; k++) {
-			const char *name = v->who[i].names[k];
-			uint32_t n = number ? number(context, name) : 0;
-
-			if (!n) {
-				error->status = PE_INVALID;
-				snprintf(error->text, sizeof error->text,
-					"%.200s:%u: views.policies[%u].%s: there is no principal \"%.60s\"%s",
-					c->file, v->who[i].line, i,
-					k < v->who[i].allow_count ? "allow" : "deny", name,
-					number ? ", or there are several" :
-						 ": there is no keyring");
-				return PE_INVALID;
-			}
-			v->who[i].numbers[k] = n;
-		}
-		v->policies[i].allow = v->who[i].numbers;
-		v->policies[i].allow_count = v->who[i].allow_count;
-		v->policies[i].deny = v->who[i].numbers + v->who[i].allow_count;
-		v->policies[i].deny_count = v->who[i].deny_count;
+		if (!p->allow_roles && !p->deny_roles && !(p->within_m > 0))
+			continue;
+		snprintf(error->text, sizeof error->text,
+			"%.200s:%u: views.policies[%u]: nobody has a role or stands anywhere: there is no keyring",
+			c->file, v->line[i], i);
+		return error->status = PE_INVALID;
 	}
 	return PE_OK;
 }
 
 void pe_config_free_views(struct pe_config *c)
 {
-	for (unsigned i = 0; c->views && i < c->views->count; i++) {
-		unsigned count = c->views->who[i].allow_count + c->views->who[i].deny_count;
-
-		for (unsigned k = 0; c->views->who[i].names && k < count; k++)
-			free(c->views->who[i].names[k]);
-		free(c->views->who[i].names);
-		free(c->views->who[i].numbers);
-	}
+	for (unsigned i = 0; c->views && i < c->views->name_count; i++)
+		free((char *)c->views->names[i].text);
+	if (c->views)
+		free(c->views->names);
 	free(c->views);
 	c->views = NULL;
 }

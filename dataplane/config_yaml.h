@@ -87,9 +87,10 @@ struct raw_view_method {
 struct raw_view_policy {
 	char *name, *space, *id_prefix, *everyone, *from, *until, *anonymous, *details, *velocity,
 		*grid_m, *planar_laplace_m, *k_anonymity, *area_m, *ttl_max_ms, *counts_below,
-		*counts_cell_m;
-	char **visibility, **types, **allow, **deny;
-	unsigned visibility_count, types_count, allow_count, deny_count;
+		*counts_cell_m, *within_m;
+	char **visibility, **types, **tags, **allow, **deny, **allow_roles, **deny_roles;
+	unsigned visibility_count, types_count, tags_count, allow_count, deny_count,
+		allow_roles_count, deny_roles_count;
 	struct raw_view_area *area;
 	struct raw_view_method *method;
 };

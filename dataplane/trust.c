@@ -1,6 +1,7 @@
 #include "trust.h"
 
 #include "guard/directory.h"
+#include "guard/listed.h"
 #include "guard/roster.h"
 #include "ring/users.h"
 #include "seal/secret.h"
@@ -16,6 +17,8 @@
 
 struct pe_trust {
 	const struct pe_config *config;
+	bool started; // what is odd about names is no reason any more to refuse a keyring
+	struct pe_error *refusal; // of the first name that is one before
 	struct pe_engine *engine;
 	struct pe_roster *roster;
 	struct pe_users *users; // as config has them
@@ -26,8 +29,52 @@ struct pe_trust {
 	struct pe_gate_mail *mail; // NULL: one worker
 };
 
-// What the keyring's principals may do, under the numbers that their messages carry.
-static enum pe_status make_directory(const struct pe_trust *t, const struct pe_keyring *keyring,
+// A name of a list that nobody goes by, or several do. At start it is a mistake where it would keep out nobody, or the wrong one.
+static void odd_name(void *context, const struct pe_listed_name *name, enum pe_listed_fault fault)
+{
+	struct pe_trust *t = context;
+	bool several = fault == PE_LISTED_SEVERAL;
+	bool refused = !t->started && !name->role && (several || name->deny);
+	char place[256];
+
+	pe_config_name_place(t->config, name, refused && !several, place, sizeof place);
+	if (!refused) {
+		pe_log(PE_LOG_WARNING, "%s: %s \"%.60s\"%s", place,
+			several            ? "several principals go by" :
+				name->role ? "no principal has the role" :
+					     "there is no principal",
+			name->text,
+			several && name->deny ? ": all of them are kept out, and none let in" :
+				several       ? ": none of them is let in" :
+						" yet");
+		return;
+	}
+	if (t->refusal->status == PE_OK)
+		snprintf(t->refusal->text, sizeof t->refusal->text,
+			"%s: there is no principal \"%.60s\"%s", place, name->text,
+			several ? ", or there are several" : "");
+	t->refusal->status = PE_INVALID;
+}
+
+static enum pe_status put_lists(struct pe_trust *t, const struct pe_keyring *keyring,
+	const uint32_t *numbers, struct pe_principals *directory, struct pe_error *error)
+{
+	struct pe_error refusal = {.status = PE_OK};
+	unsigned count;
+	struct pe_listed_name *names = pe_config_names(t->config, &count);
+	enum pe_status status;
+
+	t->refusal = &refusal;
+	status = pe_listed_put(keyring, numbers, names, count, directory, odd_name, t, error);
+	if (status == PE_OK && refusal.status != PE_OK) {
+		*error = refusal;
+		status = refusal.status;
+	}
+	return status;
+}
+
+// What the keyring's principals may do, and which lists they are on, under the numbers that their messages carry.
+static enum pe_status make_directory(struct pe_trust *t, const struct pe_keyring *keyring,
 	struct pe_principals **directory, struct pe_error *error)
 {
 	uint32_t count = pe_keyring_principal_count(keyring);
@@ -42,6 +89,12 @@ static enum pe_status make_directory(const struct pe_trust *t, const struct pe_k
 	for (uint32_t i = 0; i < count; i++)
 		numbers[i] = 1 + pe_keyring_principal(keyring, i)->number;
 	status = pe_guard_directory(keyring, numbers, &t->config->engine, directory, error);
+	if (status == PE_OK)
+		status = put_lists(t, keyring, numbers, *directory, error);
+	if (status != PE_OK) {
+		pe_principals_destroy(*directory);
+		*directory = NULL;
+	}
 	free(numbers);
 	return status;
 }
@@ -151,24 +204,6 @@ static enum pe_status make_gates(
 	return status;
 }
 
-// For pe_config_number_principals. A name that several go by is nobody's: it must not let in the wrong one.
-static uint32_t number_of(void *context, const char *name)
-{
-	const struct pe_keyring *keyring = context;
-	uint32_t number = 0;
-
-	for (uint32_t i = 0; i < pe_keyring_principal_count(keyring); i++) {
-		const struct pe_principal *p = pe_keyring_principal(keyring, i);
-
-		if (strcmp(p->name, name) != 0)
-			continue;
-		if (number)
-			return 0;
-		number = 1 + p->number;
-	}
-	return number;
-}
-
 enum pe_status pe_trust_load(
 	struct pe_config *config, struct pe_trust **trust, struct pe_error *error)
 {
@@ -177,7 +212,7 @@ enum pe_status pe_trust_load(
 
 	*trust = NULL;
 	if (!config->keyring[0])
-		return pe_config_number_principals(config, NULL, NULL, error);
+		return pe_config_check_unkeyed(config, error);
 	t = calloc(1, sizeof *t);
 	if (t) {
 		t->roster = pe_roster_create();
@@ -192,8 +227,6 @@ enum pe_status pe_trust_load(
 	config->users = t->users;
 	status = load(t, &t->keyring, error);
 	if (status == PE_OK)
-		status = pe_config_number_principals(config, number_of, t->keyring, error);
-	if (status == PE_OK)
 		status = set_users(t, t->keyring, error);
 	if (status == PE_OK)
 		*trust = t;
@@ -202,7 +235,7 @@ enum pe_status pe_trust_load(
 	return status;
 }
 
-enum pe_status pe_trust_check(const struct pe_trust *t, struct pe_error *error)
+enum pe_status pe_trust_check(struct pe_trust *t, struct pe_error *error)
 {
 	struct pe_principals *directory;
 	enum pe_status status;
@@ -227,6 +260,7 @@ enum pe_status pe_trust_open(struct pe_trust *t, struct pe_engine *engine, struc
 		status = give_directory(t, directory, error);
 	if (status == PE_OK)
 		status = make_gates(t, engine, error);
+	t->started = status == PE_OK;
 	return status;
 }
 

@@ -7,12 +7,12 @@
 
 struct pe_trust;
 
-// Before the engine is made: reads the keyring, numbers its principals, and gives the policies of the configuration the numbers of those
-// that they name. *trust is NULL where the configuration names no keyring, and after a failure.
+// Before the engine is made: reads the keyring and numbers its principals. *trust is NULL where the configuration names no keyring, and
+// after a failure.
 [[nodiscard]] enum pe_status pe_trust_load(
 	struct pe_config *config, struct pe_trust **trust, struct pe_error *error);
-// For --check-config, instead of pe_trust_open: do the keyring's grants fit the configuration? trust may be NULL.
-[[nodiscard]] enum pe_status pe_trust_check(const struct pe_trust *trust, struct pe_error *error);
+// For --check-config, instead of pe_trust_open: do the keyring and the configuration fit each other? trust may be NULL.
+[[nodiscard]] enum pe_status pe_trust_check(struct pe_trust *trust, struct pe_error *error);
 // After the engine was made, before its workers run: what its principals may do, and the gates. trust may be NULL. It is still to be
 // closed after a failure.
 [[nodiscard]] enum pe_status pe_trust_open(

@@ -272,7 +272,7 @@ ALWAYS_INLINE bool prepare_query(struct pe_worker *w, const struct pe_space_entr
 	const struct pe_wire_view *view, unsigned query, const struct pe_peer *peer,
 	const uint8_t **extension)
 {
-	const struct pe_asker asker = pe_asker_of(w->engine, s, peer, w->wall_ms);
+	const struct pe_asker asker = pe_asker_of(w, s, peer);
 	struct pe_wire_query *q = pe_query_next(&w->query);
 	struct pe_query_known known;
 	enum pe_reason reason;

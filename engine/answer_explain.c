@@ -60,7 +60,7 @@ static enum pe_reason explain(struct pe_worker *w, const struct pe_message *m,
 	const struct pe_wire_view *view, const struct pe_space_entry *s,
 	struct pe_wire_explanation *e)
 {
-	const struct pe_asker asker = pe_asker_of(w->engine, s, &m->peer, w->wall_ms);
+	const struct pe_asker asker = pe_asker_of(w, s, &m->peer);
 	struct pe_explain_subject subject = {.handle = PE_HANDLE_NONE};
 	struct pe_query_known known;
 	struct pe_wire_query *q;

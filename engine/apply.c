@@ -353,6 +353,9 @@ static void own(struct pe_worker *w, const struct pe_change *c, const struct pe_
 		pe_own_begin_holds(w, handle, cap_ms, interval_ms);
 		break;
 	case PE_PUBLISH_WAITS:
+		// Those who see it no more are told nothing of what is new, nor of its details, until they know.
+		if (there && pe_audience_differs(p.attributes, r->shown.attributes))
+			pe_own_hide(w, handle);
 		acknowledge(w, c, PE_ACK_ACCEPTED, &x);
 		pe_own_wait_times(w, pe_own_node(w, handle, false), c->update.duration_ms, cap_ms,
 			interval_ms);
@@ -421,12 +424,32 @@ __attribute__((noinline)) static void own_veiled(struct pe_worker *w, const stru
 		own(w, &veiled, &at, handle, superseded, stands);
 }
 
+// Here its tags are known, and with them who sees it.
+__attribute__((noinline)) static void own_open(
+	struct pe_worker *w, const struct pe_change *c, uint32_t handle)
+{
+	struct pe_change decided = *c;
+	struct pe_place place;
+	enum pe_reason reason = pe_veil_open(w, handle, &decided);
+
+	if (!reason)
+		reason = pe_space_locate(
+			&w->engine->spaces[c->space].space, decided.update.position, &place);
+	if (reason)
+		pe_apply_refuse(w, c, reason, NULL);
+	else
+		pe_apply_own(w, &decided, &place, handle, false);
+}
+
 void pe_apply_own(struct pe_worker *w, const struct pe_change *c, const struct pe_place *place,
 	uint32_t handle, bool superseded)
 {
-	if (__builtin_expect(c->update.attributes & PE_PUBLISHED_VEILED, 0))
-		own_veiled(w, c, place, handle, superseded);
-	else if (__builtin_expect(detailed(w, c, handle), 0))
+	if (__builtin_expect(c->update.attributes & (PE_PUBLISHED_VEILED | PE_CHANGE_OPEN), 0)) {
+		if (c->update.attributes & PE_CHANGE_OPEN)
+			own_open(w, c, handle);
+		else
+			own_veiled(w, c, place, handle, superseded);
+	} else if (__builtin_expect(detailed(w, c, handle), 0))
 		own_scoped(w, c, place, handle, superseded);
 	else
 		own(w, c, place, handle, superseded, false);

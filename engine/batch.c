@@ -77,6 +77,10 @@ static void supersede(struct pe_worker *w, struct pe_batch *b, unsigned later, u
 	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
 	uint64_t known_key = UINT64_MAX;
 
+	// Where they go is not known before their tags are.
+	if ((b->change[later].update.attributes | b->change[earlier].update.attributes) &
+		PE_CHANGE_OPEN)
+		return;
 	// Where another worker's entity is, is that worker's own.
 	if (PE_STATUS_LIFE(status) == PE_LIFE_THERE && PE_STATUS_OWNER(status) == w->index) {
 		known_key = r->key;

@@ -136,6 +136,23 @@ static enum pe_status prepare_guard(struct pe_space_entry *s, const struct pe_sp
 	return PE_OK;
 }
 
+// What is near is made of few cells.
+static enum pe_status check_within(const struct pe_views *views, unsigned space,
+	const struct pe_space_config *config, struct pe_error *error)
+{
+	for (unsigned i = 0; i < views->policy_count; i++) {
+		const struct pe_policy *p = &views->policy[i];
+
+		if ((p->space == PE_POLICY_EVERY_SPACE || p->space == space) &&
+			p->within_m > PE_NEAR_EDGES_MAX * config->leaf_edge_m)
+			return fail(error, PE_INVALID,
+				"policy %.31s: within_m: at most %u edges of a leaf cell of the space %.31s, which are %g m",
+				p->name, PE_NEAR_EDGES_MAX, config->name,
+				PE_NEAR_EDGES_MAX * config->leaf_edge_m);
+	}
+	return PE_OK;
+}
+
 static enum pe_status prepare_spaces(struct pe_engine *e, struct pe_error *error)
 {
 	e->seen = calloc(
@@ -182,6 +199,11 @@ static enum pe_status prepare_spaces(struct pe_engine *e, struct pe_error *error
 		};
 		s->ordinary = pe_wire_ordinary_make(&s->limits);
 		s->rules.views = &e->views;
+		s->rules.space = &s->space;
+		atomic_init(&s->rules.present, pe_views_within(&e->views, i));
+		status = check_within(&e->views, i, &p->space, error);
+		if (status != PE_OK)
+			return status;
 		s->veils = pe_views_watch_all(&e->views, i);
 		if (s->veils) // no coordinate is within it: each update is looked at
 			s->ordinary.position_max[0] = -1;

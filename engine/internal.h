@@ -222,20 +222,42 @@ double pe_predict_needed_m(const struct pe_worker *w, uint32_t handle);
 uint32_t pe_predict_silence_ms(const struct pe_change *c, const struct pe_prediction *x);
 // The fastest that is in a space, at most PE_PREDICT_SPEED_MAX_MPS. Any thread.
 float pe_predict_fastest(const struct pe_space_entry *s);
-// The asker that a peer is in a space. Any thread.
-static inline struct pe_asker pe_asker_of(const struct pe_engine *e, const struct pe_space_entry *s,
-	const struct pe_peer *peer, uint64_t wall_ms)
+// The audiences of a space that a principal belongs to, by the directory of now. Workers, inside of their turn.
+static inline uint32_t pe_asker_sees(
+	const struct pe_engine *e, unsigned space, uint32_t principal, uint64_t wall_ms)
+{
+	// PRINCIPALS: acquire pairs with pe_engine_principals: the directory was written before it could be found.
+	const struct pe_principals *directory =
+		atomic_load_explicit(&e->directory.current, memory_order_acquire);
+
+	return pe_views_sees(&e->views, directory, space, principal, wall_ms);
+}
+// stands.c. Where a principal stands in a space, for those who show themselves to who is near alone. Workers, inside of their turn.
+uint64_t pe_asker_place(
+	const struct pe_worker *w, const struct pe_space_entry *s, uint32_t principal);
+// The asker that a peer is in a space. Workers, inside of their turn.
+static inline struct pe_asker pe_asker_of(
+	const struct pe_worker *w, const struct pe_space_entry *s, const struct pe_peer *peer)
 {
 	struct pe_asker asker = {.trusted = peer->trusted, .principal = peer->principal};
 
+	// PRINCIPALS: acquire, as above
+	if (__builtin_expect(peer->principal != 0, 0))
+		asker.directory =
+			atomic_load_explicit(&w->engine->directory.current, memory_order_acquire);
+
 	if (__builtin_expect(
 		    atomic_load_explicit(&s->rules.present, memory_order_relaxed) != 0, 0)) {
-		asker.sees = pe_views_sees(&e->views, peer->principal, wall_ms);
-		asker.counts = pe_views_counts(&e->views, peer->principal, wall_ms);
+		asker.sees = pe_asker_sees(w->engine, s->space.index, peer->principal, w->wall_ms);
+		asker.counts = pe_views_counts(&w->engine->views, asker.directory, s->space.index,
+			peer->principal, w->wall_ms);
+		if (asker.sees & w->engine->views.within)
+			asker.place = pe_asker_place(w, s, peer->principal);
 	}
 	return asker;
 }
-// The audiences of a space that an asker has to look at, and what he then has to know besides.
+// The audiences of a space that an asker has to look at, and what he then has to know besides. Of those who have to be near it is nothing: what
+// is near is looked through.
 void pe_predict_known_veiled(const struct pe_space_entry *s, const struct pe_wire_query *q,
 	uint32_t audiences, struct pe_query_known *known);
 // What a query of a space has to know of all that is in it that the asker may see. Any thread.
@@ -251,7 +273,9 @@ static inline struct pe_query_known pe_predict_known(
 		known.speed_max_mps = pe_predict_fastest(s);
 	if (__builtin_expect(asker->sees != 0, 0))
 		pe_predict_known_veiled(s, q,
-			asker->sees & atomic_load_explicit(&s->rules.present, memory_order_relaxed),
+			asker->sees &
+				atomic_load_explicit(&s->rules.present, memory_order_relaxed) &
+				~s->rules.views->within,
 			&known);
 	return known;
 }
@@ -341,6 +365,8 @@ static inline uint32_t pe_coalesce_due(const struct pe_worker *w, const struct p
 
 // worker.c. The widest precision in a space bounds the walk of its point queries. Only ever grows. Any worker.
 void pe_note_precision(struct pe_space_entry *s, float precision_m);
+// worker.c. The same of velocities, in lanes (wire/ordinary.h). Any thread.
+void pe_note_speed(struct pe_space_entry *s, uint64_t lanes);
 
 // scope.c. Rounds the place of an update as its entity's scope says, or the one that it brings, and its precision with it; *rounded: there
 // was something to round. precision: it is then above the cap; out_of_bounds: the middle of the cell is.

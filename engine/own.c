@@ -226,6 +226,14 @@ void pe_own_publish_record(struct pe_worker *w, uint32_t handle, const struct pe
 	pe_watch_shown(w, handle);
 }
 
+void pe_own_hide(struct pe_worker *w, uint32_t handle)
+{
+	struct pe_published hidden = w->engine->table.records[handle].shown;
+
+	hidden.attributes = pe_audience_put(hidden.attributes, PE_AUDIENCE_HIDDEN);
+	pe_own_publish_record(w, handle, &hidden);
+}
+
 static enum pe_publish wait(struct pe_worker *w, struct pe_pending *node,
 	const struct pe_published *state, uint64_t key, bool owed, bool retry)
 {

@@ -45,6 +45,8 @@ void pe_own_begin_holds(
 	struct pe_worker *w, uint32_t handle, uint32_t cap_ms, uint32_t interval_ms);
 // Liveness without a change of state: what is published gets another expiry.
 void pe_own_refresh(struct pe_worker *w, uint32_t handle, uint32_t expiry_tick);
+// From everybody, until its next state is published: one with another audience waits.
+void pe_own_hide(struct pe_worker *w, uint32_t handle);
 // Takes an entity that is there away; its pair is remembered for the tombstone's time.
 void pe_own_take_away(struct pe_worker *w, uint32_t handle);
 // Moves the expiry timer earlier when it must be.

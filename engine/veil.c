@@ -138,16 +138,21 @@ static void own_method(struct pe_worker *w, const struct pe_space_entry *s,
 	v->audience = PE_AUDIENCE_HIDDEN;
 }
 
-enum pe_reason pe_veil_update(struct pe_worker *w, struct pe_space_entry *s, struct pe_change *c,
-	uint32_t principal, bool framed)
+static enum pe_reason decide(struct pe_worker *w, struct pe_space_entry *s, struct pe_change *c,
+	const struct pe_tags *tags, uint32_t principal, bool framed)
 {
 	const struct pe_views *views = &w->engine->views;
 	struct pe_wire_update *u = &c->update;
 	const struct pe_policy *policy;
 	struct pe_veiling v;
 	struct pe_place place;
-	enum pe_reason reason = pe_views_match(views, &s->space, u, &v);
+	enum pe_reason reason = pe_views_match(views, &s->space, u, tags, &v);
 
+	if (!reason && v.open) {
+		u->attributes |= PE_CHANGE_OPEN;
+		c->principal = principal;
+		return PE_REASON_none;
+	}
 	if (reason || v.audience == PE_AUDIENCE_OPEN)
 		return reason;
 	// A place in another one's frame says where that is.
@@ -182,6 +187,39 @@ enum pe_reason pe_veil_update(struct pe_worker *w, struct pe_space_entry *s, str
 		u->precision_m = coarse_precision(u->precision_m);
 	u->precision_m = fminf(u->precision_m, PE_VEIL_PRECISION_MOST_M);
 	pe_veil_note(s, v.audience, u);
+	return PE_REASON_none;
+}
+
+enum pe_reason pe_veil_update(struct pe_worker *w, struct pe_space_entry *s, struct pe_change *c,
+	uint32_t principal, bool framed)
+{
+	static const struct pe_tags unknown = {.known = false};
+
+	return decide(w, s, c, &unknown, principal, framed);
+}
+
+enum pe_reason pe_veil_open(struct pe_worker *w, uint32_t handle, struct pe_change *c)
+{
+	struct pe_space_entry *s = &w->engine->spaces[c->space];
+	const struct pe_details_block *kept = pe_details_get(&w->engine->table.details, handle);
+	struct pe_details_blocks update = {0}, known = {0}, *from = &known;
+	struct pe_tags tags = {.known = true};
+	enum pe_reason reason;
+
+	if (c->kind == PE_CHANGE_DETAILED)
+		pe_wire_get_detailed(c->record, &update);
+	if (kept)
+		pe_wire_get_details((const uint8_t *)&kept->head, &known);
+	if (update.content[PE_DETAILS_CONTEXT])
+		from = &update;
+	tags.context = from->content[PE_DETAILS_CONTEXT];
+	tags.bytes = from->bytes[PE_DETAILS_CONTEXT];
+	c->update.attributes &= (uint16_t)~PE_CHANGE_OPEN;
+	reason = decide(w, s, c, &tags, c->principal, update.bytes[PE_DETAILS_FRAME] != 0);
+	if (reason || (c->update.attributes & PE_PUBLISHED_VEILED))
+		return reason;
+	pe_note_precision(s, c->update.precision_m);
+	pe_note_speed(s, pe_wire_speed_lanes(c->update.velocity));
 	return PE_REASON_none;
 }
 

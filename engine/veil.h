@@ -10,9 +10,15 @@
 #define PE_LAPLACE_BOUND 12.0
 
 // A sound update on the worker that received it. What asks for nothing, and what no policy concerns, stays as it is; else it is given
-// its audience, and rounded. framed: its place is in another entity's frame. principal: of its sender. visibility: nothing provides what it asks for.
+// its audience, and rounded. What depends on tags is marked PE_CHANGE_OPEN and left to its owner. framed: its place is in another entity's
+// frame. principal: of its sender. visibility: nothing provides what it asks for.
 [[nodiscard]] enum pe_reason pe_veil_update(struct pe_worker *w, struct pe_space_entry *s,
 	struct pe_change *c, uint32_t principal, bool framed);
+
+// The same on its owner, of an update that is marked: by the tags that it brings, or else those that are kept. c: a copy of its own; the
+// mark is gone then.
+[[nodiscard]] enum pe_reason pe_veil_open(
+	struct pe_worker *w, uint32_t handle, struct pe_change *c);
 
 // How far what is veiled may be, and how fast it is: bounds the walks of those who may see it; nobody else's. Any thread.
 void pe_veil_note(struct pe_space_entry *s, unsigned audience, const struct pe_wire_update *u);

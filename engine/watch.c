@@ -12,13 +12,12 @@ static struct pe_instant now_of(const struct pe_worker *w)
 	return (struct pe_instant){w->tick, w->wall_ms};
 }
 
-// The view of an entity that this worker owns and that is there, of those audiences.
+// The view that an asker has of an entity that this worker owns and that is there.
 enum seen { SEEN_NOT, SEEN_HIDDEN, SEEN };
 
-static enum seen view_of(
-	const struct pe_worker *w, uint32_t sees, uint32_t handle, struct pe_view *view)
+static enum seen view_of(const struct pe_worker *w, const struct pe_asker *asker, uint32_t handle,
+	struct pe_view *view)
 {
-	const struct pe_asker asker = {.trusted = true, .sees = sees};
 	const struct pe_table *t = &w->engine->table;
 	const struct pe_record *r = &t->records[handle];
 	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
@@ -26,12 +25,12 @@ static enum seen view_of(
 
 	// Past its ttl: its end is near.
 	if (PE_STATUS_LIFE(status) != PE_LIFE_THERE || PE_STATUS_OWNER(status) != w->index ||
-		!pe_view_build(&asker, r, &r->shown, w->tick, view))
+		!pe_view_build(asker, r, &r->shown, w->tick, view))
 		return SEEN_NOT;
 	rules = &w->engine->spaces[PE_STATUS_SPACE(status)].rules;
 	if (!(r->shown.attributes & PE_PUBLISHED_REST) && !rules->decays)
 		return SEEN;
-	return pe_view_complete(&t->details, handle, rules, w->tick, w->wall_ms, view) ?
+	return pe_view_complete(&t->details, handle, rules, asker, w->tick, w->wall_ms, view) ?
 		SEEN :
 		SEEN_HIDDEN;
 }
@@ -68,6 +67,7 @@ void pe_watch_tell_member(void *context, const struct pe_member_event *event)
 		(struct pe_watch_fence *)(uintptr_t)pe_fence_id(x->index, event->fence);
 	struct pe_watch_part *part = pe_watch_part(w, f);
 	struct pe_watch_message message = {.fence = f, .order = PE_WATCH_EVENT};
+	const struct pe_asker asker = pe_watch_asker(f);
 	const struct pe_record *r;
 	struct pe_view view;
 	bool shown;
@@ -84,10 +84,14 @@ void pe_watch_tell_member(void *context, const struct pe_member_event *event)
 		message.flags |= PE_EVENT_CORRECTED;
 	r = &w->engine->table.records[event->handle];
 	if (__builtin_expect(r->shown.attributes & PE_PUBLISHED_VEILED, 0) &&
-		!pe_watch_shows(f, r->shown.attributes))
-		return; // whose hour is over: all is told anew behind a GAP
-	shown = event->cause != PE_CAUSE_GONE && event->cause != PE_CAUSE_ENDED &&
-		view_of(w, pe_watch_sees(f), event->handle, &view) == SEEN;
+		!pe_watch_shows(w, f, &r->shown)) {
+		// Its hour is over, or the subscriber went away: all is told anew behind a GAP. Or it went away itself, whither is not told.
+		if (event->kind != PE_MEMBER_LEAVE || !pe_view_shown(&asker, r->shown.attributes))
+			return;
+		message.cause = PE_LEAVE_GONE;
+	}
+	shown = message.cause != PE_LEAVE_GONE && message.cause != PE_LEAVE_ENDED &&
+		view_of(w, &asker, event->handle, &view) == SEEN;
 	if (shown) {
 		// Ages are of the moment that is told, which dwell times may have put off.
 		pe_stand_result(&f->stand, centre_of(f, part), &view,
@@ -174,10 +178,10 @@ struct look {
 	bool corrected;
 };
 
-// Drops the hits that the view does not pass. attributes: that are published. *plain: none of them may change its mind as long as the
+// Drops the hits that the view does not pass. *plain: none of them may change its mind as long as the
 // entity's reach is not limited.
-static unsigned take_hits(struct pe_worker *w, const struct pe_view *view, uint16_t attributes,
-	unsigned count, bool *plain)
+static unsigned take_hits(struct pe_worker *w, const struct pe_view *view,
+	const struct pe_published *published, unsigned count, bool *plain)
 {
 	struct pe_watch *x = w->watch;
 	unsigned kept = 0;
@@ -189,14 +193,14 @@ static unsigned take_hits(struct pe_worker *w, const struct pe_view *view, uint1
 		*plain = *plain && x->hits[i].plain;
 		// Whatever is asked for: a scope may be among details.
 		if (x->hits[i].plain && view->shows.radius_m == 0.0f && !view->details &&
-			!(attributes & PE_PUBLISHED_VEILED)) {
+			!(published->attributes & PE_PUBLISHED_VEILED)) {
 			x->hits[kept++] = x->hits[i];
 			continue;
 		}
 		f = (struct pe_watch_fence *)(uintptr_t)pe_fence_id(x->index, x->hits[i].fence);
 		if (f->follows && memcmp(f->follow_id, view->id, 16) == 0)
 			continue;
-		if (!pe_watch_shows(f, attributes))
+		if (!pe_watch_shows(w, f, published))
 			continue;
 		if (pe_stand_takes(&f->stand, centre_of(f, pe_watch_part(w, f)), view, now_of(w)))
 			x->hits[kept++] = x->hits[i];
@@ -217,7 +221,9 @@ static void look_one(struct pe_worker *w, const struct look *l, const struct pe_
 	struct pe_safe_region *safe = safe_of(w, l->handle);
 	double position[3], room = INFINITY;
 	struct pe_view view;
-	const uint16_t attributes = w->engine->table.records[l->handle].shown.attributes;
+	const struct pe_published *published = &w->engine->table.records[l->handle].shown;
+	const struct pe_asker anyone = {
+		.trusted = true, .sees = UINT32_MAX, .place = PE_NEAR_EVERYWHERE};
 	bool plain, all, refused = pe_safe_refused(safe, x->epoch);
 	unsigned count;
 
@@ -227,7 +233,7 @@ static void look_one(struct pe_worker *w, const struct look *l, const struct pe_
 	}
 	if (!refused)
 		pe_safe_forget(safe);
-	switch (view_of(w, UINT32_MAX, l->handle, &view)) {
+	switch (view_of(w, &anyone, l->handle, &view)) {
 	case SEEN_NOT:
 		return;
 	case SEEN_HIDDEN:
@@ -240,13 +246,13 @@ static void look_one(struct pe_worker *w, const struct look *l, const struct pe_
 	count = seek->count ? pe_fence_look(x->index, seek, view.shows.word, position, x->hits,
 				      refused ? NULL : &room) :
 			      0;
-	count = take_hits(w, &view, attributes, count, &plain);
+	count = take_hits(w, &view, published, count, &plain);
 	x->in_correction = l->corrected;
 	all = pe_member_update(
 		x->members, l->handle, seek->key, view.shows.word, x->hits, count, w->tick);
 	x->in_correction = false;
 	if (refused || !all || !plain || view.shows.radius_m != 0.0f ||
-		(attributes & PE_PUBLISHED_REST))
+		(published->attributes & PE_PUBLISHED_REST))
 		return;
 	room = fmin(room, pe_member_room(x->members, l->handle, seek->key, view.shows.word));
 	if (room == -INFINITY)
@@ -305,12 +311,13 @@ void pe_watch_start(struct pe_worker *w, struct pe_watch_fence *f, uint32_t hand
 	struct pe_watch *x = w->watch;
 	const struct pe_watch_part *part = pe_watch_part(w, f);
 	const struct pe_record *r = &w->engine->table.records[handle];
+	const struct pe_asker asker = pe_watch_asker(f);
 	struct pe_view view;
 	double position[3];
 	enum pe_status status;
 	uint64_t key;
 
-	if (view_of(w, pe_watch_sees(f), handle, &view) != SEEN ||
+	if (view_of(w, &asker, handle, &view) != SEEN ||
 		(f->follows && memcmp(f->follow_id, view.id, 16) == 0))
 		return;
 	place_of(&view, position);
@@ -396,6 +403,8 @@ uint32_t pe_watch_idle_ms(const struct pe_worker *w, uint32_t tick, uint32_t cap
 			cap = cap < 1 ? cap : 1;
 	if (x->follows && cap > PE_WATCH_FOLLOW_MS / 4)
 		cap = PE_WATCH_FOLLOW_MS / 4;
+	if (x->kept && w->engine->views.within && cap > PE_WATCH_STANDS_MS / 4)
+		cap = PE_WATCH_STANDS_MS / 4;
 	cap = pe_member_next(x->members, tick, cap);
 	return x->kept ? pe_wheel_next(&x->timers, tick, cap) : cap;
 }

@@ -43,6 +43,7 @@
 #define PE_WATCH_MESSAGES    2048u // taken from all rings a turn
 #define PE_WATCH_NOTICES     64u   // messages a turn
 #define PE_WATCH_LOW_NOTICES 4u    // of them for the lowest class, when it has any: 5 %, rounded up
+#define PE_WATCH_STANDS_MS   100u  // so often it is looked where subscribers stand
 #define PE_WATCH_FOLLOW_MS   100u  // a fence that follows is moved so often at most
 #define PE_WATCH_FOLLOWS     16u   // looked after a turn
 #define PE_WATCH_RESTART_MS  1000u // a subscription begins anew after a GAP so often at most
@@ -94,6 +95,7 @@ struct pe_watch_fence {
 	uint8_t follow_id[16];
 	// audiences that its subscriber belongs to; written: the keeper, and then all begins anew; read: any worker
 	_Atomic uint32_t sees;
+	_Atomic uint64_t place; // where its subscriber stands, likewise
 	struct pe_member_rule rule;
 	uint32_t bytes; // of this piece of memory
 
@@ -176,7 +178,8 @@ struct pe_subscription {
 	uint32_t subscription_id, epoch, stream_id;
 	uint8_t space_id[16];
 	uint32_t next_named, next_free;
-	uint32_t sees; // audiences that the peer belongs to
+	uint32_t sees;  // audiences that the peer belongs to
+	uint64_t place; // where it stands (policy/near.h), if one of them asks for that
 	float resolution_m;
 	float published_m; // the coarsest that its fences were told of so far; 0 = as finely as they ask
 	uint32_t move_interval_ms, moves_tick; // MOVEs not before that
@@ -255,6 +258,7 @@ struct pe_watch {
 	uint32_t kept;                 // subscriptions that are not free
 	uint32_t reviewed;             // the directory by which they may go on, by its generation
 	uint64_t sees_from_ms, sees_until_ms; // who sees what is known for that time
+	uint32_t stands_tick;                 // when it is looked again where subscribers stand
 	bool leaving;                         // the engine ends: its last word has been said
 	struct pe_memory memory;
 	struct pe_heap
@@ -298,16 +302,23 @@ static inline uint64_t pe_watch_mix(uint64_t a, uint64_t b)
 	a = (a ^ (a >> 29)) * 0xBF58476D1CE4E5B9ull;
 	return a ^ a >> 32;
 }
-static inline uint32_t pe_watch_sees(const struct pe_watch_fence *f)
+// The fence's subscriber.
+static inline struct pe_asker pe_watch_asker(const struct pe_watch_fence *f)
 {
-	return atomic_load_explicit(&f->sees, memory_order_relaxed);
+	return (struct pe_asker){.trusted = true,
+		.sees = atomic_load_explicit(&f->sees, memory_order_relaxed),
+		.place = atomic_load_explicit(&f->place, memory_order_relaxed)};
 }
-// Is what has these attributes shown to the fence's subscriber?
-static inline bool pe_watch_shows(const struct pe_watch_fence *f, uint16_t attributes)
+// Is what is published shown to him?
+static inline bool pe_watch_shows(const struct pe_worker *w, const struct pe_watch_fence *f,
+	const struct pe_published *published)
 {
-	const struct pe_asker asker = {.sees = pe_watch_sees(f)};
+	const struct pe_asker asker = pe_watch_asker(f);
 
-	return pe_view_shown(&asker, attributes);
+	return !(published->attributes & PE_PUBLISHED_VEILED) ||
+		(pe_view_shown(&asker, published->attributes) &&
+			pe_view_near(&asker, &w->engine->spaces[f->stand.space->index].rules,
+				published));
 }
 // Fences stand in their space, whichever layer of it an entity lies in.
 static inline uint64_t pe_watch_open_key(const struct pe_record *r, uint32_t status)
@@ -318,6 +329,10 @@ static inline bool pe_watch_reached(uint32_t tick, uint32_t now)
 {
 	return (int32_t)(now - tick) >= 0;
 }
+
+// watch_keep.c. What a subscriber sees now, and where he stands, if that counts.
+void pe_watch_see(const struct pe_worker *w, const struct pe_subscription *s, uint32_t *sees,
+	uint64_t *place);
 
 // watch.c. What the worker's member set tells; context: the worker.
 void pe_watch_tell_member(void *context, const struct pe_member_event *event);

@@ -35,8 +35,10 @@ static void note_grain(const struct pe_worker *w, struct pe_subscription *s,
 
 	if (s->resolution_m > 0)
 		asked_m = fmin(asked_m, (double)s->resolution_m);
-	published_m = pe_grain_published_m(&w->engine->views, space->space.index, s->peer.principal,
-		wire->query.type_mask, asked_m);
+	// PRINCIPALS: acquire pairs with pe_engine_principals.
+	published_m = pe_grain_published_m(&w->engine->views,
+		atomic_load_explicit(&w->engine->directory.current, memory_order_acquire),
+		space->space.index, s->peer.principal, wire->query.type_mask, asked_m);
 	// With a prediction fences and their resolutions bound what is held back.
 	if (!(space->policy.predict_distance_m > 0) && held_m > asked_m)
 		published_m = fmax(published_m, held_m);
@@ -80,6 +82,7 @@ static enum pe_reason make_fence(struct pe_worker *w, struct pe_subscription *s,
 	f->fault_index = (uint8_t)index;
 	f->follows = wire.flags & PE_FENCE_FOLLOW;
 	atomic_store_explicit(&f->sees, s->sees, memory_order_relaxed);
+	atomic_store_explicit(&f->place, s->place, memory_order_relaxed);
 	f->payloads = s->flags & PE_SUBSCRIBE_PAYLOADS;
 	memcpy(f->follow_id, wire.follow_id, 16);
 	f->rule = (struct pe_member_rule){.enter_ms = wire.enter_ms,
@@ -176,7 +179,7 @@ static enum pe_reason open_it(
 	s->space = (uint8_t)ask->space;
 	s->priority = a->priority;
 	s->flags = a->flags;
-	s->sees = pe_views_sees(&w->engine->views, s->peer.principal, w->wall_ms);
+	pe_watch_see(w, s, &s->sees, &s->place);
 	s->window = a->window < events_max ? a->window : (uint16_t)events_max;
 	if (s->window == 1)
 		s->window = 2; // a LEAVE and an ENTER go together

@@ -61,7 +61,7 @@ static struct pe_watch_fence *find(
 enum pe_reason pe_watch_explain(struct pe_worker *w, const struct pe_peer *peer, uint64_t subject,
 	unsigned space, struct pe_explain_subject *about, struct pe_wire_explanation *e)
 {
-	struct pe_asker asker = {.trusted = true}; // as fences look at views
+	struct pe_asker asker;
 	const struct pe_space_entry *entry = &w->engine->spaces[space];
 	struct pe_explain_standing standing;
 	struct pe_query_known known = {0}; // no point, no later moment
@@ -72,7 +72,7 @@ enum pe_reason pe_watch_explain(struct pe_worker *w, const struct pe_peer *peer,
 	f = w->watch ? find(w, peer, subject, space) : NULL;
 	if (!f)
 		return PE_REASON_explain_fence;
-	asker.sees = pe_watch_sees(f);
+	asker = pe_watch_asker(f);
 	part = pe_watch_part(w, f);
 	standing = (struct pe_explain_standing){.index = w->watch->index,
 		.members = w->watch->members,

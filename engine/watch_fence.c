@@ -233,7 +233,7 @@ static void list_piece(struct pe_worker *w, struct pe_watch_part *part)
 // A page of the query that the fence is, among this worker's own entities.
 static void walk_piece(struct pe_worker *w, struct pe_watch_fence *f)
 {
-	const struct pe_asker asker = {.trusted = true, .sees = pe_watch_sees(f)};
+	const struct pe_asker asker = pe_watch_asker(f);
 	static const struct pe_query_known now_and_here = {0}; // no point, no later moment
 	struct pe_watch_part *part = pe_watch_part(w, f);
 	struct pe_query_context *c = &w->query;

@@ -259,7 +259,16 @@ static uint32_t lease_of(uint32_t expiration_ms)
 							      PE_SUBSCRIPTION_LEASE_MAX_MS;
 }
 
-// What a subscriber sees depends on the time, and the names of anonymous ones on their epoch. When either has changed all is told anew,
+void pe_watch_see(
+	const struct pe_worker *w, const struct pe_subscription *s, uint32_t *sees, uint64_t *place)
+{
+	*sees = pe_asker_sees(w->engine, s->space, s->peer.principal, w->wall_ms);
+	*place = *sees & w->engine->views.within & pe_views_within(&w->engine->views, s->space) ?
+		pe_asker_place(w, &w->engine->spaces[s->space], s->peer.principal) :
+		PE_NEAR_NOWHERE;
+}
+
+// What a subscriber sees depends on the time, on the directory, and on where he stands, and the names of anonymous ones on their epoch. When either has changed all is told anew,
 // of everybody at once: told one by one, an old name and the new one would come together.
 __attribute__((noinline)) static void see_anew(struct pe_worker *w)
 {
@@ -272,20 +281,26 @@ __attribute__((noinline)) static void see_anew(struct pe_worker *w)
 	for (uint32_t i = 0; i < x->subscription_count_max; i++) {
 		struct pe_subscription *s = &x->subscriptions[i];
 		uint32_t sees, present;
+		uint64_t place;
 
 		if (s->state != PE_SUBSCRIPTION_LIVE && s->state != PE_SUBSCRIPTION_OPENING)
 			continue;
-		sees = pe_views_sees(v, s->peer.principal, w->wall_ms);
+		pe_watch_see(w, s, &sees, &place);
 		present = atomic_load_explicit(
 			&w->engine->spaces[s->space].rules.present, memory_order_relaxed);
-		if (sees == s->sees && !(renamed && (present & v->anonymous & sees)))
+		if (sees == s->sees && place == s->place &&
+			!(renamed && (present & v->anonymous & sees)))
 			continue;
 		s->sees = sees;
-		for (struct pe_watch_fence *f = s->fences; f; f = f->next)
+		s->place = place;
+		for (struct pe_watch_fence *f = s->fences; f; f = f->next) {
 			atomic_store_explicit(&f->sees, sees, memory_order_relaxed);
+			atomic_store_explicit(&f->place, place, memory_order_relaxed);
+		}
 		pe_watch_gap(w, s);
 	}
 	x->sees_from_ms = w->wall_ms;
+	x->stands_tick = w->tick + PE_WATCH_STANDS_MS;
 	x->sees_until_ms = (epoch + 1) * v->epoch_ms;
 	if (v->timed && x->sees_until_ms > minute_ms)
 		x->sees_until_ms = minute_ms;
@@ -297,7 +312,8 @@ unsigned pe_watch_keep(struct pe_worker *w)
 	uint32_t due[64];
 	unsigned count = pe_wheel_due(&x->timers, w->tick, due, 64, PE_WHEEL_WORK);
 
-	if (w->wall_ms >= x->sees_until_ms || w->wall_ms < x->sees_from_ms)
+	if (w->wall_ms >= x->sees_until_ms || w->wall_ms < x->sees_from_ms ||
+		(w->engine->views.within && pe_watch_reached(x->stands_tick, w->tick)))
 		see_anew(w);
 	for (unsigned i = 0; i < count; i++) {
 		struct pe_subscription *s = &x->subscriptions[due[i]];
@@ -339,6 +355,8 @@ void pe_watch_review(struct pe_worker *w)
 			space->authorizes && !pe_authorize_keeps(w, space, s->peer.principal))
 			pe_watch_end(w, s, PE_ENDED_CLOSED);
 	}
+	// Who sees what goes by the directory, too.
+	see_anew(w);
 }
 
 void pe_watch_set_lease(struct pe_worker *w, struct pe_subscription *s, uint32_t expiration_ms)

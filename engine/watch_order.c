@@ -180,7 +180,7 @@ bool pe_watch_look_after(struct pe_worker *w, struct pe_watch_fence *f)
 			pe_record_read(r, t->drafts, &p, 1000) &&
 			!pe_watch_reached(p.expiry_tick, w->tick) &&
 			// an anonymous one goes by another name
-			pe_watch_shows(f, p.attributes) &&
+			pe_watch_shows(w, f, &p) &&
 			!(w->engine->views.anonymous >> pe_audience_of(p.attributes) & 1);
 	}
 	f->somewhere = there;

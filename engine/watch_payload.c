@@ -51,7 +51,7 @@ void pe_watch_payload(struct pe_worker *w, uint32_t handle, const uint8_t *paylo
 			(struct pe_watch_fence *)(uintptr_t)pe_fence_id(x->index, number);
 
 		// Of an anonymous one it may say who it is.
-		if (f->payloads && pe_watch_shows(f, r->shown.attributes) && !anonymous)
+		if (f->payloads && pe_watch_shows(w, f, &r->shown) && !anonymous)
 			tell_fence(w, f, r->id, payload, bytes);
 	}
 	pe_watch_hear(w);

@@ -106,7 +106,7 @@ void pe_note_precision(struct pe_space_entry *s, float precision_m)
 }
 
 // The velocities in the space bound the walk of queries about a later moment. Only ever grow, an axis at a time.
-__attribute__((noinline, cold)) static void note_speed(struct pe_space_entry *s, uint64_t lanes)
+__attribute__((noinline, cold)) void pe_note_speed(struct pe_space_entry *s, uint64_t lanes)
 {
 	uint64_t seen = atomic_load_explicit(&s->speed_seen, memory_order_relaxed), wider;
 
@@ -134,7 +134,7 @@ struct packet {
 
 // A record that is not ordinary: is it sound, may its sender say it, who may see it, how fast is it? In a space that is guarded none is
 // ordinary; what is judged there is what was said, before anything of it is veiled. True: it has been seen to, since it was refused, or
-// veiled: such a one is spared nothing, and what is known of it bounds only the walks of those who may see it.
+// veiled, or is to be: such a one is spared nothing, and what is known of it bounds only the walks of those who may see it.
 __attribute__((noinline)) static bool take_rare(struct pe_worker *w, struct pe_space_entry *s,
 	const struct pe_peer *peer, struct pe_change *c, uint32_t ack)
 {
@@ -151,10 +151,10 @@ __attribute__((noinline)) static bool take_rare(struct pe_worker *w, struct pe_s
 		refuse_record(w, ack, reason);
 		return true;
 	}
-	if (!(c->update.attributes & PE_PUBLISHED_VEILED)) {
+	if (!(c->update.attributes & (PE_PUBLISHED_VEILED | PE_CHANGE_OPEN))) {
 		if (pe_wire_speed_above(
 			    lanes, atomic_load_explicit(&s->speed_seen, memory_order_relaxed)))
-			note_speed(s, lanes);
+			pe_note_speed(s, lanes);
 		return false;
 	}
 	if (!c->update.ttl_ms)
@@ -279,14 +279,14 @@ static void take_detailed(struct pe_worker *w, const struct pe_message *m,
 		}
 		if (!c.update.ttl_ms)
 			c.update.ttl_ms = s->policy.ttl_default_ms;
-		if (c.update.attributes & PE_PUBLISHED_VEILED) {
+		if (c.update.attributes & (PE_PUBLISHED_VEILED | PE_CHANGE_OPEN)) {
 			pe_apply_detailed(w, &c);
 			continue;
 		}
 		pe_note_precision(s, c.update.precision_m);
 		if (pe_wire_speed_above(
 			    lanes, atomic_load_explicit(&s->speed_seen, memory_order_relaxed)))
-			note_speed(s, lanes);
+			pe_note_speed(s, lanes);
 		pe_apply_detailed(w, &c);
 	}
 }

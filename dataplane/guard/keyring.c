@@ -12,6 +12,7 @@ void pe_keyring_destroy(struct pe_keyring *keyring)
 	free(keyring->owned);
 	free(keyring->grants);
 	free(keyring->users);
+	free(keyring->roles);
 	free(keyring);
 }
 
@@ -33,6 +34,11 @@ const struct pe_principal *pe_keyring_principal(const struct pe_keyring *keyring
 const struct pe_grant *pe_keyring_grant(const struct pe_keyring *keyring, uint32_t index)
 {
 	return &keyring->grants[index];
+}
+
+const char *pe_keyring_role(const struct pe_keyring *keyring, uint32_t index, unsigned n)
+{
+	return keyring->roles[keyring->principals[index].first_role + n];
 }
 
 const struct pe_engine_key *pe_keyring_engine_key(

@@ -25,6 +25,8 @@
 #define PE_KEYRING_OWNS_MAX     262144u // of all principals
 #define PE_PRINCIPAL_UIDS_MAX   16u
 #define PE_KEYRING_USERS_MAX    16384u // of all principals
+#define PE_PRINCIPAL_ROLES_MAX  16u     // free ones, of one principal
+#define PE_ROLE_NAME_MAX        32u     // bytes, with the end
 #define PE_PRINCIPAL_NONE       UINT32_MAX
 
 // What a principal may do in a space, or in an area of it. The area is data: whether a position is inside is for the
@@ -42,7 +44,9 @@ struct pe_principal {
 	char name[64];
 	uint8_t level; // enum pe_seal_level: the least that is accepted
 	uint32_t first_grant, grant_count;
-	uint32_t number; // stays the principal's from keyring to keyring (roster.h)
+	uint32_t first_role, role_count; // free ones: words that policies know it by
+	uint8_t stands[16]; // an entity under its `owns`, whose place is its own; nil = none
+	uint32_t number;    // stays the principal's from keyring to keyring (roster.h)
 };
 
 // A principal's key. Sorted by `public`.
@@ -89,6 +93,9 @@ bool pe_keyring_locked(const struct pe_keyring *keyring);
 uint32_t pe_keyring_principal_count(const struct pe_keyring *keyring);
 const struct pe_principal *pe_keyring_principal(const struct pe_keyring *keyring, uint32_t index);
 const struct pe_grant *pe_keyring_grant(const struct pe_keyring *keyring, uint32_t index);
+
+// The n-th free role of a principal, n < role_count.
+const char *pe_keyring_role(const struct pe_keyring *keyring, uint32_t index, unsigned n);
 
 // The engine's key with this id that holds now; NULL: none.
 const struct pe_engine_key *pe_keyring_engine_key(

@@ -12,11 +12,12 @@ struct pe_keyring {
 	uint8_t (*psks)[32]; // 0 is the engine's, zeros when there is none
 	struct pe_principal *principals;
 	struct pe_grant *grants;
+	char (*roles)[PE_ROLE_NAME_MAX];
 	struct pe_keyring_key *keys;
 	struct pe_owned *owned;
 	struct pe_keyring_user *users;
 	uint32_t engine_key_count, psk_count, principal_count, grant_count, key_count, owned_count,
-		user_count;
+		user_count, role_count;
 	uint8_t level;
 };
 

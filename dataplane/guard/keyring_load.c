@@ -125,10 +125,11 @@ static bool read_area(const struct keyring_reader *r, const char *path, const st
 	return true;
 }
 
+static const char *const role_words[] = {"publish", "query", "subscribe", "admin"};
+
 static bool read_grant(const struct keyring_reader *r, const char *path,
 	const struct raw_grant *raw, struct pe_grant *grant)
 {
-	static const char *const words[] = {"publish", "query", "subscribe", "admin"};
 	char at[128];
 
 	*grant = (struct pe_grant){.every_space = !raw->space};
@@ -140,7 +141,7 @@ static bool read_grant(const struct keyring_reader *r, const char *path,
 	for (unsigned i = 0; i < raw->allow_count; i++) {
 		unsigned word = 0;
 
-		while (word < 4 && strcmp(raw->allow[i], words[word]) != 0)
+		while (word < 4 && strcmp(raw->allow[i], role_words[word]) != 0)
 			word++;
 		if (word == 4) {
 			snprintf(at, sizeof at, "%s.allow[%u]", path, i);
@@ -160,6 +161,51 @@ static bool read_grant(const struct keyring_reader *r, const char *path,
 		return false;
 	}
 	return !raw->area || read_area(r, at, raw->area, grant);
+}
+
+// Free roles: words of one's own, apart from those that give rights.
+static bool read_roles(const struct keyring_reader *r, const char *path,
+	const struct raw_principal *raw, struct pe_keyring *k, struct pe_principal *p)
+{
+	char at[96];
+
+	p->first_role = k->role_count;
+	for (unsigned i = 0; i < raw->roles_count; i++) {
+		const char *text = raw->roles[i];
+
+		snprintf(at, sizeof at, "%s.roles[%u]", path, i);
+		if (!text[0] || strlen(text) >= PE_ROLE_NAME_MAX) {
+			raw_fail(r->file, r->error, at, "must be of 1 to %u bytes",
+				PE_ROLE_NAME_MAX - 1);
+			return false;
+		}
+		for (unsigned n = 0; n < 4; n++)
+			if (strcmp(text, role_words[n]) == 0) {
+				raw_fail(r->file, r->error, at, "\"%s\" is given by grants", text);
+				return false;
+			}
+		snprintf(k->roles[k->role_count++], PE_ROLE_NAME_MAX, "%s", text);
+		p->role_count++;
+	}
+	return true;
+}
+
+// After its `owns`: the last so many of all.
+static bool read_stands(const struct keyring_reader *r, const char *path,
+	const struct raw_principal *raw, const struct pe_keyring *k, struct pe_principal *p)
+{
+	char at[96];
+
+	snprintf(at, sizeof at, "%s.stands", path);
+	if (!raw->stands)
+		return true;
+	if (!keyring_uuid(r, at, raw->stands, p->stands))
+		return false;
+	for (unsigned i = 1; i <= raw->owns_count; i++)
+		if (pe_owned_holds(&k->owned[k->owned_count - i], p->stands))
+			return true;
+	raw_fail(r->file, r->error, at, "is not under its owns");
+	return false;
 }
 
 static bool read_principal(const struct keyring_reader *r, unsigned index,
@@ -209,6 +255,8 @@ static bool read_principal(const struct keyring_reader *r, unsigned index,
 		user->principal = index;
 		k->user_count++;
 	}
+	if (!read_stands(r, path, raw, k, p) || !read_roles(r, path, raw, k, p))
+		return false;
 	for (unsigned i = 0; i < raw->grants_count; i++) {
 		snprintf(at, sizeof at, "%s.grants[%u]", path, i);
 		if (!read_grant(r, at, &raw->grants[i], &k->grants[k->grant_count]))
@@ -309,7 +357,7 @@ static bool check_ids(const struct keyring_reader *r, const struct pe_keyring *k
 static bool reserve(
 	const struct keyring_reader *r, const struct raw_keyring *raw, struct pe_keyring *k)
 {
-	size_t keys = 0, owned = 0, grants = 0, users = 0;
+	size_t keys = 0, owned = 0, grants = 0, users = 0, roles = 0;
 	size_t secret_at = PE_ENGINE_KEYS_MAX * sizeof *k->engine_keys;
 
 	for (unsigned i = 0; i < raw->principals_count; i++) {
@@ -317,6 +365,7 @@ static bool reserve(
 		owned += raw->principals[i].owns_count;
 		grants += raw->principals[i].grants_count;
 		users += raw->principals[i].uids_count;
+		roles += raw->principals[i].roles_count;
 	}
 	if (owned > PE_KEYRING_OWNS_MAX) {
 		raw_fail(r->file, r->error, "principals", "at most %u entries under owns in all",
@@ -333,7 +382,8 @@ static bool reserve(
 	k->owned = calloc(owned + 1, sizeof *k->owned);
 	k->grants = calloc(grants + 1, sizeof *k->grants);
 	k->users = calloc(users + 1, sizeof *k->users);
-	if (!k->principals || !k->keys || !k->owned || !k->grants || !k->users ||
+	k->roles = calloc(roles + 1, sizeof *k->roles);
+	if (!k->principals || !k->keys || !k->owned || !k->grants || !k->users || !k->roles ||
 		pe_secret_map(secret_at + (keys + 1) * sizeof *k->psks, &k->secret) != PE_OK) {
 		raw_fail(r->file, r->error, "principals", "no memory");
 		r->error->status = PE_NO_MEMORY;

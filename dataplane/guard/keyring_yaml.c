@@ -59,6 +59,8 @@ static const cyaml_schema_field_t principal_fields[] = {
 		keys, &principal_key_value, 0, PE_PRINCIPAL_KEYS_MAX),
 	TEXTS_MAX(raw_principal, owns, PE_PRINCIPAL_OWNS_MAX),
 	TEXTS_MAX(raw_principal, uids, PE_PRINCIPAL_UIDS_MAX),
+	TEXT(raw_principal, stands),
+	TEXTS_MAX(raw_principal, roles, PE_PRINCIPAL_ROLES_MAX),
 	CYAML_FIELD_SEQUENCE("grants", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
 		struct raw_principal, grants, &grant_value, 0, PE_PRINCIPAL_GRANTS_MAX),
 	CYAML_FIELD_END,

@@ -31,11 +31,11 @@ struct raw_grant {
 };
 
 struct raw_principal {
-	char *id, *name, *level;
+	char *id, *name, *level, *stands;
 	struct raw_principal_key *keys;
-	char **owns, **uids;
+	char **owns, **uids, **roles;
 	struct raw_grant *grants;
-	unsigned keys_count, owns_count, uids_count, grants_count;
+	unsigned keys_count, owns_count, uids_count, roles_count, grants_count;
 };
 
 struct raw_keyring {

@@ -211,8 +211,8 @@ ALWAYS_INLINE bool test_view(const struct pe_test *t, struct pe_ways ways, const
 
 	if (complete) {
 		if (!pe_view_build(t->asker, record, published, t->now.tick, &view) ||
-			!pe_view_complete(&t->table->details, hit->handle, t->rules, t->now.tick,
-				t->now.wall_ms, &view))
+			!pe_view_complete(&t->table->details, hit->handle, t->rules, t->asker,
+				t->now.tick, t->now.wall_ms, &view))
 			return false;
 	} else if (!pe_view_build_open(record, published, t->now.tick, &view)) {
 		return false;

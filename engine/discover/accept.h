@@ -53,12 +53,13 @@ struct pe_test {
 	double centre_metres[3];
 	unsigned region_count;
 	struct pe_region region[PE_FRAMES_MAX]; // the first region_count are set
-	// Layers of the grid that are walked behind the space's own, each in veiled_count regions. All regions together have numbers:
-	// the region_count first, then layer by layer
+	// Layers of the grid that are walked behind the space's own, each in veiled_count regions, or where who is in it has to be near, in
+	// those of what is near. All regions together have numbers: the region_count first, then layer by layer
 	unsigned layer_count, veiled_count, region_total;
 	// audiences among them whose entities are counted, and nothing else told of them; with layer_count > 0
 	uint32_t counted;
 	uint8_t layer[PE_AUDIENCES_MAX];               // audience of each
+	uint8_t layer_first[PE_AUDIENCES_MAX];         // the number of its first region
 	double veiled_walk_m;                          // POINT: how far one of them may be
 	struct pe_region veiled_region[PE_FRAMES_MAX]; // for the first layer_count > 0
 	// Of a query with an extension; else `filter` is NULL and the others are not looked at.

@@ -280,13 +280,13 @@ static bool turn_to(struct cells *n, uint64_t next)
 static unsigned region_of_frame(const struct pe_query_slot *s, unsigned frame)
 {
 	const struct pe_test *t = &s->test;
-	bool veiled = s->region >= t->region_count;
-	const struct pe_region *regions = veiled ? t->veiled_region : t->region;
-	unsigned count = veiled ? t->veiled_count : t->region_count, region = 0;
+	unsigned region = 0;
 
-	while (region < count && regions[region].frame != frame)
+	if (s->region >= t->region_count)
+		return pe_query_layer_of_frame(t, s->region, frame);
+	while (region < t->region_count && t->region[region].frame != frame)
 		region++;
-	return region < count ? pe_query_layer_first(t, s->region) + region : t->region_total;
+	return region < t->region_count ? region : t->region_total;
 }
 
 // Of a layer whose entities may only be counted: what is published outside of what is gone through belongs to a cell that is not.

@@ -1,5 +1,6 @@
 #include "discover/explain.h"
 
+#include "discover/owned.h"
 #include "discover/slot.h"
 #include "space/side.h"
 #include "wire/extension.h"
@@ -51,10 +52,14 @@ static enum seen look(const struct pe_query_context *c, const struct pe_asker *a
 		return absent ? SEEN_NOT : SEEN_BUSY;
 	p.attributes = absent ? pe_audience_put(p.attributes, PE_AUDIENCE_HIDDEN) : p.attributes;
 	*space = PE_STATUS_SPACE(status);
+	// Who the asker is in another space is not known here, nor where he stands there.
+	if (*space != rules->space->index && asker->place != PE_NEAR_EVERYWHERE &&
+		pe_audience_of(p.attributes) >= PE_AUDIENCE_POLICY)
+		return SEEN_NOT;
 	if (life == PE_LIFE_THERE && pe_view_build(asker, r, &p, now.tick, view))
 		// Who is closed is nothing that anyone may know of; nor that an id is that of one who goes by another name.
-		return pe_view_complete(
-			       &c->table->details, handle, rules, now.tick, now.wall_ms, view) &&
+		return pe_view_complete(&c->table->details, handle, rules, asker, now.tick,
+			       now.wall_ms, view) &&
 				pe_id_equal(view->id, r->id) ?
 			SEEN :
 			SEEN_NOT;
@@ -322,8 +327,11 @@ enum pe_reason pe_explain(struct pe_query_context *c, const struct pe_space *spa
 {
 	struct pe_query_slot *s = &c->slots[0];
 	enum pe_reason reason = PE_REASON_none;
+	const struct pe_asker owner = {
+		.trusted = asker->trusted, .sees = UINT32_MAX, .place = PE_NEAR_EVERYWHERE};
 	struct pe_view view, then;
 	unsigned in_space = 0;
+	bool owned = false;
 	enum seen seen;
 
 	*e = nothing(pe_query_next(c)->query_id, subject);
@@ -331,6 +339,11 @@ enum pe_reason pe_explain(struct pe_query_context *c, const struct pe_space *spa
 	if (s->reason)
 		return s->reason;
 	seen = look(c, asker, rules, now, subject, &view, &in_space);
+	if (seen == SEEN_NOT && subject->handle != PE_HANDLE_NONE && !subject->standing &&
+		pe_query_owns(asker, space->index, subject->id)) {
+		seen = look(c, &owner, rules, now, subject, &view, &in_space);
+		owned = seen == SEEN;
+	}
 	if (seen == SEEN_BUSY || s->form == PE_QUERY_POSTPONED) {
 		e->verdict = PE_EXPLAIN_UNDECIDED;
 		return PE_REASON_none;
@@ -348,6 +361,7 @@ enum pe_reason pe_explain(struct pe_query_context *c, const struct pe_space *spa
 			pe_query_predict(&s->test, &then);
 		describe(&then, now, e);
 		explain_tests(s, &then, extension, e);
+		decide(e, !owned || pe_query_names(s, subject->id), PE_WHY_VEILED);
 		if (s->query.kind == PE_QUERY_NEAREST && !e->causes)
 			reason = explain_rank(c, subject->id, e);
 		explain_own(c, &s->test, subject, &view, e);

@@ -8,9 +8,72 @@ static unsigned audience_bits(const struct pe_test *t)
 		atomic_load_explicit(&t->rules->present, memory_order_relaxed);
 }
 
+// ---- what is near ----
+
+// Where an audience is of those who stand near, its layer is walked in what is near alone: nothing is met that is not shown, and what is
+// further away takes no part in any bound. Where such a one may be, and claims to be, it is not asked: what is near is looked through.
+static bool looked_through(const struct pe_test *t)
+{
+	return t->query->kind == PE_QUERY_POINT || t->ways.timed;
+}
+
+static bool is_near(const struct pe_test *t, unsigned audience)
+{
+	return t->rules->views->within >> audience & 1;
+}
+
+static unsigned near_boxes(
+	const struct pe_test *t, unsigned audience, struct pe_region boxes[PE_FRAMES_MAX])
+{
+	return pe_near_boxes(t->space, t->asker->place,
+		t->rules->views->policy[audience - PE_AUDIENCE_POLICY].within_m, boxes);
+}
+
+static unsigned region_count(const struct pe_test *t, unsigned audience)
+{
+	struct pe_region boxes[PE_FRAMES_MAX];
+
+	if (audience == PE_AUDIENCE_HIDDEN)
+		return 1;
+	return is_near(t, audience) && looked_through(t) ? near_boxes(t, audience, boxes) :
+							   t->veiled_count;
+}
+
+// Cuts a region to the box of its frame; to nothing, if there is none.
+static void cut(struct pe_region *region, const struct pe_region *boxes, unsigned count)
+{
+	unsigned b = 0;
+
+	while (b < count && boxes[b].frame != region->frame)
+		b++;
+	for (unsigned i = 0; i < 3; i++) {
+		int64_t lo = b < count ? boxes[b].lo[i] : 1, hi = b < count ? boxes[b].hi[i] : 0;
+
+		region->lo[i] = region->lo[i] > lo ? region->lo[i] : lo;
+		region->hi[i] = region->hi[i] < hi ? region->hi[i] : hi;
+	}
+}
+
+static void near_region(
+	const struct pe_test *t, unsigned audience, unsigned of, struct pe_region *region)
+{
+	struct pe_region boxes[PE_FRAMES_MAX];
+	unsigned count = near_boxes(t, audience, boxes);
+
+	if (looked_through(t)) {
+		*region = boxes[of];
+		return;
+	}
+	*region = t->veiled_region[of];
+	cut(region, boxes, count);
+}
+
+// ---- regions and their numbers ----
+
 void pe_query_spread_layers(struct pe_test *t)
 {
 	bool point = t->query->kind == PE_QUERY_POINT && !t->ways.timed;
+	unsigned number = t->region_count;
 
 	if (point) {
 		t->veiled_count =
@@ -19,45 +82,74 @@ void pe_query_spread_layers(struct pe_test *t)
 		t->veiled_count = t->region_count;
 		memcpy(t->veiled_region, t->region, t->region_count * sizeof t->region[0]);
 	}
-	t->region_total = t->region_count + t->layer_count * t->veiled_count;
+	for (unsigned i = 0; i < t->layer_count; i++) {
+		t->layer_first[i] = (uint8_t)number;
+		number += region_count(t, t->layer[i]);
+	}
+	t->region_total = number;
 }
+static_assert(PE_FRAMES_MAX * (1 + PE_AUDIENCES_MAX) <= UINT8_MAX, "numbers of regions");
 
-void pe_query_add_layers(struct pe_test *t, const struct pe_query_known *known)
+void pe_query_add_layers(struct pe_test *t, const struct pe_query_known *known, bool owned)
 {
 	t->layer_count = 0;
 	for (uint32_t left = audience_bits(t); left; left &= left - 1)
 		t->layer[t->layer_count++] = (uint8_t)__builtin_ctz(left);
+	// Nobody belongs to the hidden ones: their number is free for that.
+	if (owned)
+		t->layer[t->layer_count++] = PE_AUDIENCE_HIDDEN;
 	t->veiled_walk_m = (double)known->veiled_precision_max_m + 0.001;
 	if (t->ways.straight)
 		t->veiled_walk_m = pe_query_surface_reach(t->veiled_walk_m);
 }
 
+// Of a number that is none of the space's own: the layer's place among the test's.
+static unsigned layer_of(const struct pe_test *t, unsigned number)
+{
+	unsigned i = t->layer_count - 1;
+
+	while (t->layer_first[i] > number)
+		i--;
+	return i;
+}
+
 unsigned pe_query_layer_audience(const struct pe_test *t, unsigned number, unsigned *region)
 {
+	unsigned i;
+
 	*region = number;
-	if (number < t->region_count || !t->veiled_count)
+	if (number < t->region_count || number >= t->region_total)
 		return PE_AUDIENCE_OPEN;
-	number -= t->region_count;
-	*region = number % t->veiled_count;
-	return t->layer[number / t->veiled_count];
+	i = layer_of(t, number);
+	*region = number - t->layer_first[i];
+	return t->layer[i];
 }
 
 unsigned pe_query_layer_number(const struct pe_test *t, unsigned audience, unsigned region)
 {
 	if (audience == PE_AUDIENCE_OPEN)
 		return region < t->region_count ? region : t->region_total;
-	for (unsigned i = 0; i < t->layer_count; i++)
-		if (t->layer[i] == audience && region < t->veiled_count)
-			return t->region_count + i * t->veiled_count + region;
+	for (unsigned i = 0; i < t->layer_count; i++) {
+		unsigned end = i + 1 < t->layer_count ? t->layer_first[i + 1] : t->region_total;
+
+		if (t->layer[i] == audience && t->layer_first[i] + region < end)
+			return t->layer_first[i] + region;
+	}
 	return t->region_total;
 }
 
-unsigned pe_query_layer_first(const struct pe_test *t, unsigned number)
+unsigned pe_query_layer_of_frame(const struct pe_test *t, unsigned number, unsigned frame)
 {
-	unsigned region;
+	unsigned i = layer_of(t, number);
+	unsigned end = i + 1 < t->layer_count ? t->layer_first[i + 1] : t->region_total;
+	struct pe_region region;
 
-	(void)pe_query_layer_audience(t, number, &region);
-	return number - region;
+	for (number = t->layer_first[i]; number < end; number++) {
+		(void)pe_query_layer_region(t, number, &region);
+		if (region.frame == frame)
+			return number;
+	}
+	return t->region_total;
 }
 
 // All of the cells of a level that the region touches: a count is one of whole cells, or where the volume's edge lies would tell where
@@ -81,14 +173,23 @@ static void widen(const struct pe_test *t, int level, struct pe_region *r)
 	}
 }
 
-void pe_query_layer_region(const struct pe_test *t, unsigned number, struct pe_region *region)
+bool pe_query_layer_region(const struct pe_test *t, unsigned number, struct pe_region *region)
 {
 	unsigned of, audience = pe_query_layer_audience(t, number, &of);
+	bool near = is_near(t, audience);
 
-	*region = t->veiled_region[of];
+	if (audience == PE_AUDIENCE_HIDDEN) { // of no place
+		*region = (struct pe_region){.lo = {1, 1, 1}};
+		return false;
+	}
+	if (near)
+		near_region(t, audience, of, region);
+	else
+		*region = t->veiled_region[of];
 	region->space = t->rules->views->layer[t->space_index][audience];
 	if (t->counted >> audience & 1)
 		widen(t, pe_query_lattice_level(t, audience), region);
+	return near;
 }
 
 // ---- what is only counted ----

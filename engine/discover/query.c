@@ -1,5 +1,6 @@
 #include "discover/query.h"
 
+#include "discover/owned.h"
 #include "discover/slot.h"
 
 #include <math.h>
@@ -278,15 +279,31 @@ static void open_walk(struct pe_query_context *c, struct pe_query_slot *s)
 	s->opened = true;
 }
 
+static void enter_owned(struct pe_query_slot *s, unsigned region)
+{
+	unsigned of;
+
+	s->owned = pe_query_layer_audience(&s->test, region, &of) == PE_AUDIENCE_HIDDEN;
+	if (!s->owned)
+		return;
+	s->owner = s->asker;
+	s->owner.sees = UINT32_MAX;
+	s->owner.place = PE_NEAR_EVERYWHERE;
+	s->test.asker = &s->owner;
+}
+
 void pe_query_enter_region(struct pe_query_slot *s, unsigned region)
 {
 	struct pe_test *t = &s->test;
 
 	s->region = region;
-	if (__builtin_expect(region < t->region_count, 1))
+	if (__builtin_expect(region < t->region_count, 1)) {
 		s->walk.region = t->region[region];
-	else
-		pe_query_layer_region(t, region, &s->walk.region);
+		s->walk.boxed = false;
+	} else {
+		s->walk.boxed = pe_query_layer_region(t, region, &s->walk.region);
+		enter_owned(s, region);
+	}
 	pe_space_frame_metres(t->space, s->walk.region.frame, t->origin, t->origin_metres);
 	if (s->query.kind != PE_QUERY_BOX)
 		pe_space_frame_metres(t->space, s->walk.region.frame, s->query.a, t->centre_metres);
@@ -301,9 +318,9 @@ static enum pe_reason prepare(struct pe_query_context *c, struct pe_query_slot *
 
 	if (reason)
 		return reason;
-	if (__builtin_expect(s->asker.sees != 0, 0)) {
+	if (__builtin_expect(s->asker.sees != 0 || (s->asker.directory && s->test.filter), 0)) {
 		s->test.counted = s->form == PE_QUERY_CELLS ? pe_query_counted(&s->test) : 0;
-		pe_query_add_layers(&s->test, known);
+		pe_query_add_layers(&s->test, known, pe_query_wants_owned(s));
 	}
 	pe_query_set_layers(&s->test);
 	s->walk.cursor = (struct pe_cursor){{0, 0}};
@@ -356,6 +373,7 @@ void pe_query_prepare(struct pe_query_context *c, const struct pe_space *space,
 
 	s->asker = *asker;
 	s->test.asker = &s->asker;
+	s->owned = false;
 	s->test.layer_count = 0;
 	s->test.rules = rules;
 	s->test.table = c->table;
@@ -422,10 +440,30 @@ void pe_query_end_walk(struct pe_query_context *c, struct pe_query_slot *s)
 	pe_count(c->counters, PE_COUNTER_query_candidates, s->walk.candidates);
 }
 
+// What is the asker's own comes in one piece, from no place.
+__attribute__((noinline)) static void scan_owned(
+	struct pe_query_context *c, struct pe_query_slot *s)
+{
+	s->before = (struct pe_cursor){{0, 0}};
+	s->opened = false;
+	s->walked = true;
+	s->from = c->hits_end;
+	s->to = s->from + pe_query_gather_owned(s, &c->hits[s->from]);
+	c->hits_end = s->to;
+	s->walk.candidates += s->to - s->from;
+	s->walk.cursor = (struct pe_cursor){{UINT64_MAX, UINT64_MAX}};
+	s->walk.flagged = true;
+}
+
 void pe_query_scan_piece(struct pe_query_context *c, struct pe_query_slot *s)
 {
 	uint32_t cells = s->walk.cells;
 	uint64_t met, ordinary;
+
+	if (__builtin_expect(s->owned, 0)) {
+		scan_owned(c, s);
+		return;
+	}
 
 	s->before = s->walk.cursor;
 	if (!s->opened)
@@ -448,7 +486,7 @@ void pe_query_scan_piece(struct pe_query_context *c, struct pe_query_slot *s)
 		s->walk.candidates += (s->to - s->from) * PE_QUERY_TIME_CANDIDATES;
 	// Nodes without leaves and empty chunks are work as well, whether the walk came to its end or not: what is beyond the
 	// ordinary share of the cells counts, and a step that met only such, and as many as it may, is a whole query's.
-	met = s->walker.nodes_met + s->walker.empties_met;
+	met = (s->walk.boxed ? 0 : s->walker.nodes_met) + s->walker.empties_met;
 	ordinary = NODES_AT_FIRST + NODES_A_CELL * (uint64_t)(s->walk.cells - cells);
 	if (met > ordinary)
 		s->walk.cells += (uint32_t)((met - ordinary) / NODES_A_CELL) + 1;

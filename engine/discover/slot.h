@@ -24,6 +24,8 @@ struct pe_query_slot {
 	uint64_t detail;     // of its answer when it is refused
 	struct pe_cursor before; // where it began
 	struct pe_asker asker;
+	struct pe_asker owner; // whom views of what is the asker's own are built for
+	bool owned;            // that region is walked
 	struct pe_test test;
 	struct pe_walk walk;
 	struct pe_walker walker;
@@ -95,9 +97,9 @@ uint32_t pe_query_counted(const struct pe_test *test);
 bool pe_query_region_counted(const struct pe_test *test, unsigned number);
 int pe_query_lattice_level(const struct pe_test *test, unsigned audience);
 
-// layers.c: the layers of the grid that the asker may see besides the space's own. After the test's regions were set, and again
+// layers.c: the layers of the grid that the asker may see besides the space's own; owned: and the region of what is his own (owned.h). After the test's regions were set, and again
 // whenever they change.
-void pe_query_add_layers(struct pe_test *test, const struct pe_query_known *known);
+void pe_query_add_layers(struct pe_test *test, const struct pe_query_known *known, bool owned);
 void pe_query_spread_layers(struct pe_test *test);
 static inline void pe_query_set_layers(struct pe_test *t)
 {
@@ -105,13 +107,14 @@ static inline void pe_query_set_layers(struct pe_test *t)
 	if (__builtin_expect(t->layer_count != 0, 0))
 		pe_query_spread_layers(t);
 }
-// A region by its number, and back: an audience and one of its regions. The audience's number is the cursor's: OPEN for the space's own.
-void pe_query_layer_region(const struct pe_test *test, unsigned number, struct pe_region *region);
+// A region by its number, and back: an audience and one of its regions. The audience's number is the cursor's: OPEN for the space's own. True:
+// it is of those who have to be near, and holds nobody else's cells; it may be empty.
+bool pe_query_layer_region(const struct pe_test *test, unsigned number, struct pe_region *region);
 unsigned pe_query_layer_audience(const struct pe_test *test, unsigned number, unsigned *region);
 // Of what none is: region_total.
 unsigned pe_query_layer_number(const struct pe_test *test, unsigned audience, unsigned region);
-// The first region of the layer that has this number's.
-unsigned pe_query_layer_first(const struct pe_test *test, unsigned number);
+// The number of the region of a frame in the layer that has this number's.
+unsigned pe_query_layer_of_frame(const struct pe_test *test, unsigned number, unsigned frame);
 // In a layer of anonymous ones, where the order of slots is that of last epoch's, hits of a leaf are put into one of this epoch's. True:
 // they were.
 bool pe_query_shuffle(const struct pe_test *test, unsigned region, struct pe_hit *hits,

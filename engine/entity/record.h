@@ -43,6 +43,8 @@ struct pe_published {
 #define PE_PUBLISHED_ANNOUNCED 0x2000u // its sender announced how often it updates
 #define PE_PUBLISHED_ROUNDED   0x8000u // its scope rounds its places: its owner's
 #define PE_PUBLISHED_MORE      (PE_PUBLISHED_DETAILS | PE_PUBLISHED_ANNOUNCED)
+// Of an update on its way, where that bit says nothing yet: its audience depends on the entity's tags, which its owner knows (veil.h).
+#define PE_CHANGE_OPEN 0x8000u
 // It belongs to an audience (policy/views.h), which the bits for visibility and precision level then name.
 #define PE_PUBLISHED_VEILED 0x4000u
 #define PE_PUBLISHED_REST \

@@ -113,6 +113,8 @@ struct pe_walk {
 	// in
 	struct pe_region region;
 	uint32_t cells_max, candidates_max;
+	// Nodes that are met are nobody's to count, nor to bound: the region is a small one, and what is beside it must not tell.
+	bool boxed;
 	// The two bounds are of `cells` and `candidates` below, so a query may share them between walks.
 	// in and out: the next place; after the walk ended, {~0, ~0}
 	struct pe_cursor cursor;

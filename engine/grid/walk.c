@@ -267,7 +267,7 @@ static void go_down(struct pe_walker *w, struct pe_walk_node *node)
 	child->path = node->path << 6 | number;
 	if (w->sphere && nearest(w, level - 1, child->at) > w->outside)
 		return;
-	if (w->nodes_met >= w->met_max) {
+	if (w->nodes_met >= w->met_max && !w->walk->boxed) {
 		w->exhausted = w->cut = true;
 		w->cut_code = child->path << 6 * (level - 1);
 		return;

@@ -48,10 +48,10 @@ static double edge_of(const struct pe_policy *p)
 	return edge_m;
 }
 
-double pe_grain_published_m(const struct pe_views *v, unsigned space, uint32_t principal,
-	uint16_t type_mask, double asked_m)
+double pe_grain_published_m(const struct pe_views *v, const struct pe_principals *directory,
+	unsigned space, uint32_t principal, uint16_t type_mask, double asked_m)
 {
-	uint32_t sees = pe_views_sees(v, principal, 0);
+	uint32_t sees = pe_views_sees(v, directory, space, principal, 0);
 	double published_m = 0;
 
 	for (unsigned i = 0; i < v->policy_count; i++) {
@@ -66,7 +66,7 @@ double pe_grain_published_m(const struct pe_views *v, unsigned space, uint32_t p
 		// At a time of the day at which it says anything.
 		if (sees & bit ||
 			(v->timed & bit &&
-				pe_views_sees(v, principal, p->from_minute * (uint64_t)MINUTE_MS) &
+				pe_views_sees(v, directory, space, principal, p->from_minute * (uint64_t)MINUTE_MS) &
 					bit))
 			published_m = edge_m;
 	}

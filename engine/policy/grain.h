@@ -14,5 +14,5 @@ double pe_grain_asked_m(const struct pe_space *space, const struct pe_wire_query
 
 // The edge of the coarsest places that policies of the space publish for the asker, of what the query's type mask lets in, where that is more
 // than asked_m; else 0.
-double pe_grain_published_m(const struct pe_views *views, unsigned space, uint32_t principal,
-	uint16_t type_mask, double asked_m);
+double pe_grain_published_m(const struct pe_views *views, const struct pe_principals *directory,
+	unsigned space, uint32_t principal, uint16_t type_mask, double asked_m);

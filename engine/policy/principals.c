@@ -20,6 +20,8 @@ struct pe_principals {
 	struct owned *owned;               // sorted; none holds another
 	// [65537]: how many prefixes are below each value of the first 16 bits; NULL: few
 	uint32_t *by_head;
+	struct pe_directory_listed *listed; // by principal, one each
+	uint32_t listed_count;
 	uint64_t bytes;
 };
 
@@ -179,6 +181,66 @@ enum pe_status pe_principals_create(const struct pe_directory_grant *grants, siz
 	return PE_OK;
 }
 
+static int by_principal(const void *a, const void *b)
+{
+	const struct pe_directory_listed *x = a, *y = b;
+
+	return (x->principal > y->principal) - (x->principal < y->principal);
+}
+
+// Into what was said of the same one before. False: it stands at two entities.
+static bool join(struct pe_directory_listed *to, const struct pe_directory_listed *from)
+{
+	static const uint8_t nil[16];
+
+	to->allow |= from->allow;
+	to->deny |= from->deny;
+	if (memcmp(from->stands, nil, 16) == 0 || memcmp(from->stands, to->stands, 16) == 0)
+		return true;
+	if (memcmp(to->stands, nil, 16) != 0)
+		return false;
+	memcpy(to->stands, from->stands, 16);
+	return true;
+}
+
+enum pe_status pe_principals_list(struct pe_principals *d, const struct pe_directory_listed *listed,
+	size_t count, struct pe_error *error)
+{
+	static const uint8_t nil[16];
+	struct pe_directory_listed *list;
+	uint32_t used = 0;
+
+	if (count > (size_t)PE_PRINCIPAL_NUMBER_MAX * 4)
+		return fail(error, PE_INVALID, "more entries of lists than there may be");
+	list = calloc(count + 1, sizeof *list); // cold: a directory is made
+	if (!list)
+		return fail(error, PE_NO_MEMORY, "no memory for the lists of principals");
+	memcpy(list, listed, count * sizeof *list);
+	qsort(list, count, sizeof *list, by_principal); // cold: as above
+	for (size_t i = 0; i < count; i++) {
+		struct pe_directory_listed one = list[i];
+		bool sound = one.principal >= 1 && one.principal <= PE_PRINCIPAL_NUMBER_MAX;
+
+		if (sound && memcmp(one.stands, nil, 16) != 0)
+			sound = pe_principals_owner(d, one.stands) == one.principal;
+		if (sound && used && list[used - 1].principal == one.principal)
+			sound = join(&list[used - 1], &one);
+		else
+			list[used++] = one;
+		if (!sound) {
+			free(list); // cold: as above
+			return fail(error, PE_INVALID,
+				"principal %u: its number is out of range, or where it stands is not one entity of its own",
+				one.principal);
+		}
+	}
+	free(d->listed); // cold: as above
+	d->listed = list;
+	d->listed_count = used;
+	d->bytes += (count + 1) * sizeof *list;
+	return PE_OK;
+}
+
 void pe_principals_destroy(struct pe_principals *d)
 {
 	if (!d)
@@ -187,6 +249,7 @@ void pe_principals_destroy(struct pe_principals *d)
 	free(d->grants);  // cold: as above
 	free(d->owned);   // cold: as above
 	free(d->by_head); // cold: as above
+	free(d->listed);  // cold: as above
 	free(d);          // cold: as above
 }
 
@@ -222,6 +285,16 @@ uint32_t pe_principals_owner(const struct pe_principals *d, const uint8_t id[16]
 	if (from == 0 || !holds(&d->owned[from - 1], high, low))
 		return 0;
 	return d->owned[from - 1].principal;
+}
+
+const struct pe_directory_listed *pe_principals_listed(
+	const struct pe_principals *d, uint32_t principal)
+{
+	const struct pe_directory_listed wanted = {.principal = principal};
+
+	if (!d || !principal || !d->listed_count)
+		return NULL;
+	return bsearch(&wanted, d->listed, d->listed_count, sizeof wanted, by_principal);
 }
 
 // The grants of a principal: from *grant, so many.

@@ -3,7 +3,7 @@
 // the keyring becomes; 0 is nobody who is known, who has no role and owns nothing.
 //
 // Immutable: any thread reads it, inside of a read-side section (base/rcu.h) where another one may take its place
-// (pe_engine_principals). A role is looked up in at most PE_DIRECTORY_GRANTS_MAX steps, an owner in 16 and a few.
+// (pe_engine_principals). A role is looked up in at most PE_DIRECTORY_GRANTS_MAX steps, an owner in 16 and a few, lists in 20.
 // Made and destroyed by the control thread, or at start.
 #pragma once
 
@@ -42,6 +42,14 @@ struct pe_directory_owned {
 	uint32_t principal;
 };
 
+// What is said of a principal beside what it may do: the lists of the policies (policy/views.h) that it is on by a name, and where it
+// stands.
+struct pe_directory_listed {
+	uint32_t principal;
+	uint32_t allow, deny; // bit n: of the n-th policy
+	uint8_t stands[16];   // an entity of its own, whose place is its own; nil = nowhere
+};
+
 struct pe_principals;
 
 // Both lists in any order; they are copied. PE_INVALID: a number, a space or a count out of range, bits behind a prefix, a prefix that
@@ -49,6 +57,10 @@ struct pe_principals;
 [[nodiscard]] enum pe_status pe_principals_create(const struct pe_directory_grant *grants,
 	size_t grant_count, const struct pe_directory_owned *owned, size_t owned_count,
 	struct pe_principals **directory, struct pe_error *error);
+// Before the directory is anybody's but the maker's, and once: in any order, and of a principal as often as need be. PE_INVALID: a number
+// out of range, or a principal that stands at two entities, or at one that is not its own. PE_NO_MEMORY. The directory is still sound then, and says nothing of lists.
+[[nodiscard]] enum pe_status pe_principals_list(struct pe_principals *directory,
+	const struct pe_directory_listed *listed, size_t count, struct pe_error *error);
 void pe_principals_destroy(struct pe_principals *directory);
 uint64_t pe_principals_bytes(const struct pe_principals *directory);
 
@@ -56,6 +68,9 @@ uint64_t pe_principals_bytes(const struct pe_principals *directory);
 
 // Whose entity it is by its id; 0 = nobody's.
 uint32_t pe_principals_owner(const struct pe_principals *directory, const uint8_t id[16]);
+// What pe_principals_list was told of it; NULL: nothing.
+const struct pe_directory_listed *pe_principals_listed(
+	const struct pe_principals *directory, uint32_t principal);
 // What the principal may do somewhere in this space: enum pe_role, or'ed over its grants, areas left aside.
 unsigned pe_principals_roles(
 	const struct pe_principals *directory, uint32_t principal, unsigned space);

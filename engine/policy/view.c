@@ -82,8 +82,8 @@ static bool veil(const struct pe_view_rules *rules, uint32_t now_tick, uint64_t 
 }
 
 bool pe_view_complete(const struct pe_details_store *store, uint32_t handle,
-	const struct pe_view_rules *rules, uint32_t now_tick, uint64_t wall_ms,
-	struct pe_view *view)
+	const struct pe_view_rules *rules, const struct pe_asker *asker, uint32_t now_tick,
+	uint64_t wall_ms, struct pe_view *view)
 {
 	struct pe_published *p = &view->shows;
 	uint32_t tau_ms = rules->decay_ms[type_index(p->entity_type)];
@@ -106,7 +106,8 @@ bool pe_view_complete(const struct pe_details_store *store, uint32_t handle,
 	if (p->entity_type != PE_ENTITY_STATIC)
 		p->position_confidence =
 			decayed(p->position_confidence, p->time_ms, wall_ms, tau_ms);
-	if ((p->attributes & PE_PUBLISHED_VEILED) && !veil(rules, now_tick, wall_ms, view))
+	if ((p->attributes & PE_PUBLISHED_VEILED) &&
+		(!pe_view_near(asker, rules, p) || !veil(rules, now_tick, wall_ms, view)))
 		return false;
 	p->attributes &= (uint16_t)~PE_PUBLISHED_MORE;
 	return true;

@@ -6,6 +6,7 @@
 
 #include "entity/details.h"
 #include "entity/record.h"
+#include "policy/near.h"
 #include "policy/views.h"
 
 #define PE_VIEW_PRINCIPALS 16384u
@@ -16,6 +17,10 @@ struct pe_asker {
 	// pe_views_sees; may be 0 (the open ones alone) while there is nothing veiled
 	uint32_t sees;
 	uint32_t counts; // pe_views_counts; not in `sees`
+	// by which some entities are his own (discover/owned.h); NULL: he is not known, or nothing is
+	const struct pe_principals *directory;
+	// pe_near_place of where he stands; may be NOWHERE where he sees none of who has to be near
+	uint64_t place;
 };
 
 // What a space makes of what its entities state.
@@ -27,7 +32,8 @@ struct pe_view_rules {
 	const struct pe_views *views;
 	// Who has an entity made, by pe_handle_number (places.h: 1 to PE_VIEW_PRINCIPALS are principals'); NULL: no policy asks
 	const _Atomic uint16_t *publisher_of;
-	// Audiences that an entity of the space has ever belonged to, a bit each but OPEN's; written: any worker, growing; read: anyone
+	const struct pe_space *space;
+	// Audiences that an entity of the space has ever belonged to, a bit each but OPEN's, and from the start those of who has to be near: or it would tell that there is somebody; written: any worker, growing; read: anyone
 	_Atomic uint32_t present;
 };
 
@@ -73,8 +79,20 @@ static inline bool pe_view_build(const struct pe_asker *asker, const struct pe_r
 void pe_view_id(const struct pe_view_rules *rules, const struct pe_record *record,
 	uint16_t attributes, uint64_t wall_ms, uint8_t id[16]);
 
+// Is what is published near enough to the asker for its audience? Of who belongs to it by pe_view_shown.
+static inline bool pe_view_near(const struct pe_asker *asker, const struct pe_view_rules *rules,
+	const struct pe_published *published)
+{
+	unsigned audience = pe_audience_of(published->attributes);
+
+	return !(rules->views->within >> audience & 1) ||
+		pe_near_holds(rules->space, asker->place,
+			rules->views->policy[audience - PE_AUDIENCE_POLICY].within_m,
+			published->position);
+}
+
 // Adds what is not in the record: details, whether a RECURRING entity is open (false: it is not), staleness, what age has left of its
-// confidence; and takes away what its audience is not told. wall_ms: of the engine.
+// confidence; and takes away what its audience is not told. False, too: it is not near enough. wall_ms: of the engine.
 [[nodiscard]] bool pe_view_complete(const struct pe_details_store *store, uint32_t handle,
-	const struct pe_view_rules *rules, uint32_t now_tick, uint64_t wall_ms,
-	struct pe_view *view);
+	const struct pe_view_rules *rules, const struct pe_asker *asker, uint32_t now_tick,
+	uint64_t wall_ms, struct pe_view *view);

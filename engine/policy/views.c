@@ -2,7 +2,10 @@
 
 #include "policy/crowd.h"
 #include "policy/methods.h"
+#include "policy/near.h"
+#include "policy/principals.h"
 #include "space/coarse.h"
+#include "wire/metadata.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -17,6 +20,7 @@
 
 #define PER_SPACE   (PE_AUDIENCE_POLICY - PE_AUDIENCE_COARSE) // layers that each space has
 #define DAY_MINUTES 1440u
+static_assert(PE_POLICY_TAG_BYTES_MAX == PE_NAME_BYTES_MAX, "a tag of a context");
 
 __attribute__((format(printf, 3, 4))) static enum pe_status refuse(
 	struct pe_error *error, const struct pe_policy *p, const char *format, ...)
@@ -40,13 +44,25 @@ static enum pe_status check(const struct pe_policy *p, unsigned space_count, str
 	if (p->prefix_bits > 128 || p->visibility > 15 || p->type_mask > 31)
 		return refuse(
 			error, p, "an id has 128 bits, and there are 4 visibilities and 5 types");
-	if (p->everyone && p->allow_count)
+	if (p->everyone && (p->allow_count || p->allow_roles))
 		return refuse(error, p, "either everyone is shown them or those that are named");
 	if (p->everyone && (p->visibility & (1u << PE_HIDDEN | 1u << PE_RESTRICTED)))
 		return refuse(error, p, "who asks to be hidden or restricted is not for everyone");
 	if (p->allow_count > PE_POLICY_PRINCIPALS_MAX || p->deny_count > PE_POLICY_PRINCIPALS_MAX)
 		return refuse(
 			error, p, "at most %u principals in a list", PE_POLICY_PRINCIPALS_MAX);
+	if ((p->allow_roles | p->deny_roles) >= 2 * PE_ROLE_ADMIN)
+		return refuse(error, p, "there are 4 roles");
+	if (p->tag_count > PE_POLICY_TAGS_MAX)
+		return refuse(error, p, "at most %u tags", PE_POLICY_TAGS_MAX);
+	for (unsigned i = 0; i < p->tag_count; i++) {
+		uint32_t at;
+
+		if (p->tags[i].bytes < 1 || p->tags[i].bytes > PE_NAME_BYTES_MAX ||
+			!pe_name_sound(p->tags[i].text, p->tags[i].bytes, &at))
+			return refuse(
+				error, p, "a tag is UTF-8 of 1 to %u bytes", PE_NAME_BYTES_MAX);
+	}
 	if (p->from_minute >= DAY_MINUTES || p->until_minute >= DAY_MINUTES)
 		return refuse(error, p, "a day has %u minutes", DAY_MINUTES);
 	if (p->cloak_m != 0 && !(p->cloak_m >= 1 && p->cloak_m <= PE_ROUND_EDGE_MAX_M))
@@ -71,6 +87,10 @@ static enum pe_status check(const struct pe_policy *p, unsigned space_count, str
 	if (p->method &&
 		pe_method_check(p->method, p->method_first, p->method_second, &wrong) != PE_OK)
 		return refuse(error, p, "%.200s", wrong.text);
+	if (!(p->within_m >= 0 && isfinite(p->within_m)))
+		return refuse(error, p, "within_m: metres");
+	if (p->counts_below && p->within_m > 0)
+		return refuse(error, p, "one of counts_below and within_m");
 	if (p->area && (p->laplace_m != 0 || p->k || p->method))
 		return refuse(
 			error, p, "an area would tell on which side of its edge the true place is");
@@ -108,9 +128,13 @@ static void set_bits(struct pe_views *v)
 		const struct pe_policy *p = &v->policy[i];
 		uint32_t bit = 1u << (PE_AUDIENCE_POLICY + i);
 
-		v->everyone |= p->everyone && !p->deny_count ? bit : 0;
+		bool denies = p->deny_count || p->deny_roles || p->denies;
+
+		v->everyone |= p->everyone && !denies && !(p->within_m > 0) ? bit : 0;
 		v->anonymous |= p->anonymous || (p->visibility & 1u << PE_ANONYMOUS) ? bit : 0;
+		v->within |= p->within_m > 0 ? bit : 0;
 		v->crowds |= p->k != 0;
+		v->tagged |= p->tag_count != 0;
 		v->no_details |= p->no_details || p->counts_below ? bit : 0;
 		v->counted |= p->counts_below ? bit : 0;
 		v->timed |= p->from_minute != p->until_minute ? bit : 0;
@@ -218,18 +242,31 @@ static bool within_day(const struct pe_policy *p, uint64_t wall_ms)
 	return minute >= p->from_minute || minute < p->until_minute;
 }
 
-static uint32_t belongs_to(const struct pe_views *v, uint32_t principal, uint64_t wall_ms)
+static uint32_t belongs_to(const struct pe_views *v, const struct pe_principals *directory,
+	unsigned space, uint32_t principal, uint64_t wall_ms)
 {
+	static const struct pe_directory_listed unlisted = {0};
+	const struct pe_directory_listed *listed =
+		v->policy_count ? pe_principals_listed(directory, principal) : NULL;
 	uint32_t sees = v->everyone;
 
+	if (!listed)
+		listed = &unlisted;
 	for (unsigned i = 0; i < v->policy_count; i++) {
 		const struct pe_policy *p = &v->policy[i];
 		uint32_t bit = 1u << (PE_AUDIENCE_POLICY + i);
-		bool shown = p->everyone || among(p->allow, p->allow_count, principal);
+		bool shown = p->everyone || (listed->allow >> i & 1) ||
+			among(p->allow, p->allow_count, principal) ||
+			(p->allow_roles &&
+				(p->allow_roles &
+					pe_principals_roles_everywhere(
+						directory, principal, space)));
 
 		if (!principal)
 			shown = v->everyone & bit;
-		else if (among(p->deny, p->deny_count, principal))
+		else if ((listed->deny >> i & 1) || among(p->deny, p->deny_count, principal) ||
+			(p->deny_roles &&
+				(p->deny_roles & pe_principals_roles(directory, principal, space))))
 			shown = false;
 		if (shown && within_day(p, wall_ms))
 			sees |= bit;
@@ -239,14 +276,18 @@ static uint32_t belongs_to(const struct pe_views *v, uint32_t principal, uint64_
 	return sees;
 }
 
-uint32_t pe_views_sees(const struct pe_views *v, uint32_t principal, uint64_t wall_ms)
+uint32_t pe_views_sees(const struct pe_views *v, const struct pe_principals *directory,
+	unsigned space, uint32_t principal, uint64_t wall_ms)
 {
-	return belongs_to(v, principal, wall_ms) & ~v->counted;
+	return belongs_to(v, directory, space, principal, wall_ms) & ~v->counted;
 }
 
-uint32_t pe_views_counts(const struct pe_views *v, uint32_t principal, uint64_t wall_ms)
+uint32_t pe_views_counts(const struct pe_views *v, const struct pe_principals *directory,
+	unsigned space, uint32_t principal, uint64_t wall_ms)
 {
-	return v->counted ? belongs_to(v, principal, wall_ms) & v->counted : 0;
+	return v->counted ?
+		belongs_to(v, directory, space, principal, wall_ms) & v->counted :
+		0;
 }
 
 // ---- which, and how ----
@@ -301,8 +342,17 @@ static bool matches(const struct pe_policy *p, const struct pe_space *space,
 		(!p->area || in_area(p, space, u, edge_m));
 }
 
+static bool has_tag(const struct pe_policy *p, const struct pe_tags *tags)
+{
+	for (unsigned i = 0; tags->context && i < p->tag_count; i++)
+		if (pe_context_has_tag(
+			    tags->context, tags->bytes, p->tags[i].text, p->tags[i].bytes))
+			return true;
+	return !p->tag_count;
+}
+
 enum pe_reason pe_views_match(const struct pe_views *v, const struct pe_space *space,
-	const struct pe_wire_update *u, struct pe_veiling *veiling)
+	const struct pe_wire_update *u, const struct pe_tags *tags, struct pe_veiling *veiling)
 {
 	double wish_m = level_edge(u->attributes);
 
@@ -312,6 +362,12 @@ enum pe_reason pe_views_match(const struct pe_views *v, const struct pe_space *s
 		double edge_m = fmax(fmax(wish_m, p->cloak_m), p->laplace_m);
 
 		if (!matches(p, space, u, edge_m))
+			continue;
+		if (p->tag_count && !tags->known) {
+			veiling->open = true;
+			return PE_REASON_none;
+		}
+		if (!has_tag(p, tags))
 			continue;
 		veiling->audience = PE_AUDIENCE_POLICY + i;
 		veiling->edge_m = fmax(wish_m, p->cloak_m);
@@ -335,6 +391,18 @@ enum pe_reason pe_views_match(const struct pe_views *v, const struct pe_space *s
 		veiling->audience = wish_m > 0 ? PE_AUDIENCE_COARSE : PE_AUDIENCE_OPEN;
 		return PE_REASON_none;
 	}
+}
+
+uint32_t pe_views_within(const struct pe_views *v, unsigned space)
+{
+	uint32_t bits = 0;
+
+	for (unsigned i = 0; i < v->policy_count; i++)
+		if (v->policy[i].within_m > 0 &&
+			(v->policy[i].space == PE_POLICY_EVERY_SPACE ||
+				v->policy[i].space == space))
+			bits |= 1u << (PE_AUDIENCE_POLICY + i);
+	return bits;
 }
 
 bool pe_views_watch_all(const struct pe_views *v, unsigned space)

@@ -4,7 +4,7 @@
 // part in the work, the order, the bounds or the cursors of its answer. What is neither veiled nor concerned by a policy is audience
 // OPEN, in the layer that is its space, and pays nothing.
 //
-// Who belongs to an audience depends on who asks and on the time alone, so it is decided once a query, as a mask of audiences; each
+// Who belongs to an audience depends on who asks, on the space and on the time alone (and of one with within_m, then, on where both are), so it is decided once a query, as a mask of audiences; each
 // entity's published attributes name its audience, and each view is tested against the mask (policy/view.h). What is to be rounded or
 // blurred is so before it is published (engine/veil.c): no reader can come by more.
 //
@@ -30,6 +30,9 @@ enum pe_audience {
 };
 #define PE_POLICIES_MAX          (PE_AUDIENCES_MAX - PE_AUDIENCE_POLICY)
 #define PE_POLICY_PRINCIPALS_MAX 1024u
+#define PE_POLICY_ROLES_MAX      32u // words, in a list of the configuration
+#define PE_POLICY_TAGS_MAX       8u
+#define PE_POLICY_TAG_BYTES_MAX  32u
 #define PE_POLICY_EVERY_SPACE    0xFFFFFFFFu
 // Keys of layers: 8 bits, those below are the spaces'.
 #define PE_LAYER_FIRST       PE_SPACES_MAX
@@ -64,6 +67,8 @@ static inline bool pe_audience_differs(uint16_t a, uint16_t b)
 	return ((a ^ b) & (PE_AUDIENCE_BITS | PE_PUBLISHED_VEILED)) != 0;
 }
 
+struct pe_principals; // policy/principals.h
+
 // One policy of the configuration. The first that matches an update counts.
 struct pe_policy {
 	char name[32];
@@ -73,13 +78,24 @@ struct pe_policy {
 	uint16_t type_mask; // as of a query; 0 = all
 	uint8_t prefix[16]; // of the id, so many bits of it; 0 = any
 	uint8_t prefix_bits;
+	// Its context has one of these tags; 0 = any context, or none
+	struct {
+		uint8_t bytes, text[PE_POLICY_TAG_BYTES_MAX];
+	} tags[PE_POLICY_TAGS_MAX];
+	uint8_t tag_count;
 	bool area; // the published place is in low … high, of the space's coordinates (longitudes may cross 180°)
 	double low[3], high[3];
-	// Who is shown them, by pe_peer.principal. Deny wins; who is not known is denied where anybody is.
+	// Who is shown them, by pe_peer.principal: who is on a list here or of the directory (pe_principals_list), or has one of these
+	// roles. Deny wins; who is not known is denied where anybody may be.
 	bool everyone; // else those of `allow`
+	bool denies;   // the directory may deny somebody, whom is not known yet
 	const uint32_t *allow, *deny;
 	uint32_t allow_count, deny_count;
+	// enum pe_role, in the entity's space: to be allowed it must be had everywhere in it, to be denied in any part
+	uint8_t allow_roles, deny_roles;
 	uint16_t from_minute, until_minute; // of the day, UTC; equal = always
+	// … and who stands near them (near.h), at an entity of his own that the directory names, in a space that is not OPEN; 0 = anywhere
+	double within_m;
 	// What is shown.
 	bool anonymous; // under a name that changes with the epoch
 	bool no_details, no_velocity;
@@ -112,13 +128,14 @@ struct pe_views {
 	uint32_t epoch_ms;
 	// a bit an audience
 	uint32_t everyone; // who is not known sees it as well
-	uint32_t anonymous, no_details, timed;
+	uint32_t anonymous, no_details, timed, within;
 	uint32_t counted;                               // told of in counts alone
 	uint8_t layer[PE_SPACES_MAX][PE_AUDIENCES_MAX]; // the key's space; 0 = none
 	bool names;                                     // anonymous ones can be named
 	uint8_t key[32];                                // random: of names and noise
 	uint32_t *principals;                           // sorted lists of all policies
 	bool crowds;                                    // a policy has K_ANONYMITY
+	bool tagged;                                    // … or tags
 };
 
 // Checks and copies the configuration. *views is zero, or was made.
@@ -126,10 +143,19 @@ struct pe_views {
 	const struct pe_views_config *config, unsigned space_count, struct pe_error *error);
 void pe_views_unmake(struct pe_views *views);
 
-// The audiences that a principal belongs to at a moment, a bit each; bit 0 is always set. And those of whose entities he is told in counts
-// by cell alone, which are not among the others.
-uint32_t pe_views_sees(const struct pe_views *views, uint32_t principal, uint64_t wall_ms);
-uint32_t pe_views_counts(const struct pe_views *views, uint32_t principal, uint64_t wall_ms);
+// The audiences that a principal belongs to in a space at a moment, a bit each; bit 0 is always set. And those of whose
+// entities he is told in counts by cell alone, which are not among the others. directory: or NULL, which knows nobody.
+uint32_t pe_views_sees(const struct pe_views *views, const struct pe_principals *directory,
+	unsigned space, uint32_t principal, uint64_t wall_ms);
+uint32_t pe_views_counts(const struct pe_views *views, const struct pe_principals *directory,
+	unsigned space, uint32_t principal, uint64_t wall_ms);
+
+// The context of an entity, by which its tags go; NULL: it has none. Where it is not known, at the door, what it decides is left open.
+struct pe_tags {
+	bool known;
+	const uint8_t *context; // wire/metadata.h
+	uint32_t bytes;
+};
 
 // What becomes of an update: the audience, and what its place is to be rounded to (0 = nothing) before anyone sees it. position: as
 // sent. PE_REASON_visibility: it asks for what nothing provides.
@@ -138,10 +164,13 @@ struct pe_veiling {
 	double edge_m;
 	double crowd_m;                 // edge of its area, once that is known
 	const struct pe_policy *policy; // or NULL
+	bool open; // it depends on tags that are not known, and nothing else is decided
 };
 [[nodiscard]] enum pe_reason pe_views_match(const struct pe_views *views,
 	const struct pe_space *space, const struct pe_wire_update *update,
-	struct pe_veiling *veiling);
+	const struct pe_tags *tags, struct pe_veiling *veiling);
+// The audiences that are only of who stands near, among those of a space.
+uint32_t pe_views_within(const struct pe_views *views, unsigned space);
 // Is there a policy that may concern an update that asks for nothing?
 bool pe_views_watch_all(const struct pe_views *views, unsigned space);
 

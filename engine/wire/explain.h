@@ -65,9 +65,12 @@ enum pe_why {
 	PE_WHY_KEPT = 23,     // another worker keeps the subscription: what waits is not known here
 	PE_WHY_FULL = 24,     // with UNLOOKED: no membership is free on its owner
 	PE_WHY_NOWHERE = 25,  // with VOLUME: the entity that the fence follows is not there
+	// Why it isn't in, too: it is shown to others alone. Told to its owner and to administrators; UNKNOWN to everyone else
+	PE_WHY_VEILED = 26,
 };
-#define PE_EXPLAIN_DECIDING 0x0000FFFEu // bits of the causes for which it isn't in
-#define PE_EXPLAIN_CAUSES   (PE_EXPLAIN_DECIDING | 0x3FFu << PE_WHY_COALESCED)
+#define PE_EXPLAIN_DECIDING \
+	(0x0000FFFEu | 1u << PE_WHY_VEILED) // bits of the causes for which it isn't in
+#define PE_EXPLAIN_CAUSES (PE_EXPLAIN_DECIDING | 0x3FFu << PE_WHY_COALESCED)
 // It is in, and the deciding causes say what it is going to leave for.
 #define PE_EXPLAIN_GOING (1u << PE_WHY_LEAVING | 1u << PE_WHY_OUTDATED)
 

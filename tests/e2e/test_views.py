@@ -1,5 +1,6 @@
 """Policies that name principals, from the configuration to answers: who is allowed finds what is restricted, whoever else does not, and a
 configuration that names who is not in the keyring is refused. Test and engine share no code."""
+import signal
 import sys
 import time
 import unittest
@@ -53,12 +54,47 @@ class Views(unittest.TestCase):
             for what in ("packets", "records", "queries"):
                 self.assertEqual(identity[what, "difference"], 0, e.log)
 
+    def test_who_joins(self):
+        keys = self.keys.path
+        whole = keys.read_text()
+        keys.write_text(whole.replace("name: gulls", "name: terns"))
+        config = yaml(self.keys, "gulls", "drones").replace("allow: [gulls]", "allow: [gulls], allow_roles: [nurse]")
+        with Engine(config) as e:
+            clients = {n: sc.Client("127.0.0.1", e.port) for n in ("ferries", "drones", "gulls")}
+            for n, c in clients.items():
+                c.connect(self.keys, n)
+            clients["drones"].updates([pc.update(pc.entity(1), (5.0, 5.0, 0.0), 1, state=RESTRICTED)])
+
+            def seen():
+                time.sleep(0.05)
+                return {n for n, c in clients.items() if c.query(pc.query(pc.BOX, (0.0, 0.0, -1.0), (10.0, 10.0, 1.0)))[0]}
+
+            def reload(text, wanted):
+                keys.write_text(text)
+                e.process.send_signal(signal.SIGHUP)
+                end = time.monotonic() + 20
+                while seen() != wanted and time.monotonic() < end:
+                    pass
+                self.assertEqual(seen(), wanted)
+            self.assertEqual(seen(), set())
+            reload(whole, {"gulls"})
+            reload(whole.replace("name: ferries\n", "name: ferries\n    roles: [nurse]\n"), {"gulls", "ferries"})
+            # Who is kept out is so by any name.
+            reload(whole.replace("name: drones\n", "name: doves\n    roles: [nurse]\n"), {"gulls"})
+            reload(whole.replace("name: gulls", "name: terns"), set())
+            e.stop()
+            self.assertEqual(e.exit, 0, e.log)
+            self.assertIn('there is no principal "gulls" yet', e.log)
+
     def test_check_config(self):
         self.assertEqual(self.check("ferries", "gulls").returncode, 0)
-        for allow, deny, key in [("ferries, crows", "", "allow"), ("ferries", "crows", "deny")]:
-            out = self.check(allow, deny)
-            self.assertEqual(out.returncode, 78, out)
-            self.assertIn(f'views.policies[0].{key}: there is no principal "crows"', out.stderr)
+        # Who isn't there yet is let in when he comes; a name to be kept out is a mistake.
+        out = self.check("ferries, crows", "")
+        self.assertEqual(out.returncode, 0, out)
+        self.assertIn('views.policies[0].allow: there is no principal "crows" yet', out.stderr)
+        out = self.check("ferries", "crows")
+        self.assertEqual(out.returncode, 78, out)
+        self.assertIn('views.policies[0].deny: there is no principal "crows"', out.stderr)
         # Two of one name: neither is meant.
         self.keys.path.write_text(self.keys.path.read_text().replace("name: gulls", "name: drones"))
         self.assertEqual(self.check("ferries", "").returncode, 0)

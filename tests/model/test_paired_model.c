@@ -1,17 +1,22 @@
 // Two worlds, one with entities that the askers may not see and one without: byte for byte the same answers, counts, orders, cursors,
 // explanations and notices. And two worlds in which rounded entities are at other true places in the same cells, of every precision level and
 // of GRID: no combination of what is asked can tell them apart, so that nothing finer than the cell is to be had. Seeded: what everybody sees and what is asked comes from one row of random numbers, what is hidden does
-// and says from another, of which the second world knows nothing. Bounds of work are low, so that truncation and cursors
+// and says from another, of which the second world knows nothing. And two worlds with and without those who are kept from the askers by a tag,
+// by a role that they have not, and by being too far from where they stand, however little. Bounds of work are low, so that truncation and cursors
 // depend on everything that a walk meets. Hidden ones come close, claim wide precisions, run, change their policies, and go. The
 // worlds are run one after the other, and the digests of all replies of the first are kept. PE_TEST_SEED repeats a run, PE_TEST_LONG=1
 // makes it ten times as long.
+#include "detailed.h"
 #include "harness.h"
 #include "internal.h"
 #include "policy/methods.h"
+#include "policy/near.h"
+#include "policy/principals.h"
 #include "space/coarse.h"
 #include "testing.h"
 #include "watching.h"
 #include "wire/extension.h"
+#include "wire/filter.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -27,15 +32,22 @@
 #define EARTH         1u
 #define ALICE         1u // sees the secret ones
 #define BOB           2u // does not, but others that are restricted
+#define CAROL         3u // asks, and stands nowhere
+#define DAVE          4u // stands on Earth, as Bob does on the plane
+#define SENDER        5u // of all that is said, where that counts
+#define WITHIN_M      90.0
+#define STANDS        3u // places
 
 static struct harness h;
 static struct watching watcher[2];
 static uint64_t seed, state, hidden_state;
-static bool with_hidden, coarse, elsewhere, comparing;
+static bool with_hidden, coarse, elsewhere, comparing, conditions;
 static struct pe_space spaces[2];
 static uint64_t *digests, digest_count, digest_max, compared;
-static uint64_t moved_within, truncated, results, notices, alice_saw, entity_sequence[1 + ENTITIES];
-static uint32_t hidden_sequence;
+static uint64_t moved_within, kept_away, truncated, results, notices, alice_saw,
+	entity_sequence[1 + ENTITIES];
+static uint32_t hidden_sequence, stand_sequence;
+static uint64_t tagged_until_ms[HIDDEN]; // so long its tags are known to be kept
 static unsigned wrong;
 static char doing[160];
 
@@ -136,7 +148,51 @@ static struct pe_wire_update make(
 
 static void queue(struct pe_wire_update *u, unsigned space)
 {
+	h.principal = conditions ? SENDER : 0;
 	harness_queue_updates(&h, space, HARNESS_INCARNATION, u, 1, false);
+	h.principal = 0;
+}
+
+static void queue_tags(struct pe_wire_update *u, unsigned space, const char *tags)
+{
+	struct detailed d;
+
+	detailed_begin(&d, u);
+	detailed_context(&d, NULL, tags);
+	h.principal = SENDER;
+	harness_queue_detailed(
+		&h, space, HARNESS_INCARNATION, d.bytes, pe_wire_detailed_next(d.bytes), 1, false);
+	h.principal = 0;
+}
+
+// ---- where Bob and Dave stand ----
+
+static const double stands[2][STANDS][3] = {
+	[PLANE] = {{0, 0, 0}, {70, -40, 0}, {-130, 60, 0}},
+	[EARTH] = {{10, 45, 0}, {10.0006, 45.0003, 0}, {9.9985, 44.9994, 0}},
+};
+
+static void stand_somewhere(void)
+{
+	unsigned space = below(2), at = below(STANDS);
+	struct pe_wire_update u = harness_update(1 + space, ++stand_sequence, 0, 0, 0);
+
+	memcpy(u.position, stands[space][at], sizeof u.position);
+	u.entity_id[0] = 0xD0;
+	u.attributes |= PE_HIDDEN << 3;
+	h.principal = space == EARTH ? DAVE : BOB;
+	harness_queue_updates(&h, space, HARNESS_INCARNATION, &u, 1, false);
+	h.principal = 0;
+}
+
+// Near none of the places where somebody may stand.
+static bool far(unsigned space, const double position[3])
+{
+	for (unsigned i = 0; i < STANDS; i++)
+		if (pe_near_holds(&spaces[space], pe_near_place(&spaces[space], stands[space][i]),
+			    WITHIN_M, position))
+			return false;
+	return true;
 }
 
 // By its number: open, rounded, restricted to who asks, restricted and rounded, anonymous.
@@ -189,6 +245,60 @@ static void move_visible(void)
 			u.entity_id[0] == 0xB2         ? fmax(edges[level], 250) :
 				u.entity_id[0] == 0xC3 ? 180 :
 							 edges[level]);
+	if (conditions && n % 5 == 0) { // some of them near
+		u.entity_id[0] = 0xC3;
+		u.attributes =
+			(uint16_t)((u.attributes & ~(3u << 3 | 7u << 7)) | PE_RESTRICTED << 3);
+	}
+	if (conditions && n % 4 == 0)
+		queue_tags(&u, space, n % 8 ? "blue" : "open secrets");
+	else
+		queue(&u, space);
+}
+
+// One that neither Bob, Carol nor Dave may see: tagged, for administrators, or just too far away.
+static void move_kept(void)
+{
+	uint64_t *from = &hidden_state;
+	uint64_t which = testing_random(from) % HIDDEN, n = HIDDEN_FIRST + which;
+	unsigned space = n % 3 == 0 ? EARTH : PLANE, kind = which % 4;
+	struct pe_wire_update u = make(from, n, ++hidden_sequence, space, 0);
+	struct pe_wire_withdraw gone = {.sequence = hidden_sequence};
+
+	if (unit(from) < 0.2)
+		u.precision_m = 900;
+	if (unit(from) < 0.2)
+		u.velocity[0] = 0x5c00; // 256 m/s
+	u.entity_id[0] = kind == 0 ? 0xC1 : kind == 1 ? 0xC4 : 0xC3;
+	if (unit(from) < 0.1) {
+		memcpy(gone.entity_id, u.entity_id, 16);
+		h.principal = SENDER;
+		harness_queue_withdraws(&h, space, HARNESS_INCARNATION, &gone, 1, false);
+		h.principal = 0;
+		tagged_until_ms[which] = 0;
+		return;
+	}
+	if (kind == 0) {
+		// It keeps its tags where it says nothing of them.
+		if (h.now.wall_ms < tagged_until_ms[which]) {
+			queue(&u, space);
+		} else {
+			queue_tags(&u, space, unit(from) < 0.5 ? "secret" : "blue secret");
+			tagged_until_ms[which] = h.now.wall_ms + 4000;
+		}
+		if (unit(from) < 0.5)
+			tagged_until_ms[which] = 0;
+		return;
+	}
+	u.attributes |= PE_RESTRICTED << 3;
+	if (kind > 1) {
+		// As close as may be.
+		for (unsigned i = 0; i < 1000 && !far(space, u.position); i++)
+			place(from, space, u.position);
+		if (!far(space, u.position))
+			return;
+		kept_away++;
+	}
 	queue(&u, space);
 }
 
@@ -224,7 +334,10 @@ static void hidden_moves(unsigned count)
 	uint64_t sequence = h.sequence;
 
 	for (unsigned i = 0; with_hidden && i < count; i++)
-		move_hidden();
+		if (conditions)
+			move_kept();
+		else
+			move_hidden();
 	h.sequence = sequence;
 }
 
@@ -233,10 +346,35 @@ static void settle(void)
 	for (unsigned i = 0; i < 6; i++) {
 		turn();
 		harness_control(&h);
+		// In the layer of who is near there are others, who are not: a node that is being closed for want of them is asked again a
+		// little later. By how much is not compared.
+		h.now.mono_ms += conditions;
+		h.now.wall_ms += conditions;
 	}
 }
 
 // ---- what is asked ----
+
+// By ids: of one that is kept from the asker, and of one that is not.
+static uint32_t put_ids(uint8_t *extension)
+{
+	_Alignas(8) uint8_t program[PE_FILTER_BYTES_MAX], ids[2][16];
+	struct pe_filter_writer writer;
+	struct pe_filter_error fault;
+	uint32_t bytes;
+
+	harness_id(ids[0], HIDDEN_FIRST + below(HIDDEN));
+	ids[0][0] = (uint8_t)(0xC1 + below(4));
+	harness_id(ids[1], 1 + below(ENTITIES));
+	if (memcmp(ids[0], ids[1], 16) > 0)
+		memcpy(ids[0], ids[1], 16);
+	pe_filter_begin(&writer);
+	(void)pe_filter_put_constant(&writer, PE_FILTER_ID, 1, ids, 16);
+	if (below(2))
+		(void)pe_filter_put(&writer, PE_FILTER_NOT, 0, 0);
+	bytes = pe_filter_finish(&writer, program, &fault);
+	return pe_wire_put_block(extension, 0, 64, PE_BLOCK_FILTER, program, bytes);
+}
 
 static struct pe_wire_query random_query(unsigned *space, uint8_t *extension, uint32_t *bytes)
 {
@@ -288,7 +426,11 @@ static struct pe_wire_query random_query(unsigned *space, uint8_t *extension, ui
 		struct pe_wire_time t = {.offset_ms = (int32_t)below(30000)};
 
 		*bytes = pe_wire_put_block(extension, 0, 64, PE_BLOCK_TIME, &t, sizeof t);
+	} else if (conditions && below(8) == 0) {
+		*bytes = put_ids(extension);
 	}
+	if (conditions && below(8) == 0)
+		q.flags |= PE_QUERY_WITH_DETAILS;
 	return q;
 }
 
@@ -330,7 +472,7 @@ static void explain(void)
 	// Of one that may be hidden, or of one that anyone may know.
 	harness_id(id, below(2) ? HIDDEN_FIRST + below(HIDDEN) : 1 + below(ENTITIES));
 	if (below(2))
-		id[0] = 0xA1;
+		id[0] = conditions ? (uint8_t)(0xC1 + below(4)) : 0xA1;
 	snprintf(doing, sizeof doing, "explanation for %u", h.principal);
 	(void)harness_explain(&h, 0, PLANE, id, &q, NULL, 0, &e);
 	gather();
@@ -350,7 +492,7 @@ static void open_watchers(void)
 			f[k].leave_ms = k == 2 ? 300 : 0;
 			f[k].enter_ms = k == 3 ? 200 : 0;
 		}
-		h.principal = i ? BOB : 0;
+		h.principal = i ? BOB : conditions ? CAROL : 0;
 		watching_send(&watcher[i], PE_SUBSCRIBE_OPEN, f, 4, NULL, 0);
 		h.principal = 0;
 		for (unsigned t = 0; t < 6; t++) {
@@ -373,48 +515,126 @@ static void alice_asks(void)
 	h.sequence = sequence;
 	*tx = sent;
 	for (unsigned i = 0; i < answer.count; i++)
-		alice_saw += answer.results[i].entity_id[0] == 0xA1 &&
+		alice_saw += (conditions ? answer.results[i].entity_id[0] == 0xC1 ||
+						     answer.results[i].entity_id[0] == 0xC4 :
+					   answer.results[i].entity_id[0] == 0xA1) &&
 			answer.results[i].entity_id[2] == HIDDEN_FIRST >> 16 &&
 			answer.results[i].entity_id[7] == 0;
 }
 
-static void run_world(bool hidden)
+// Policies, and who is who.
+static unsigned usual(struct pe_policy *policies)
 {
 	static const uint32_t alice[] = {ALICE}, bob[] = {BOB};
-	struct pe_policy policies[] = {
-		{.name = "secret",
-			.space = PE_POLICY_EVERY_SPACE,
-			.visibility = 1u << PE_RESTRICTED,
-			.prefix = {0xA1},
-			.prefix_bits = 8,
-			.allow = alice,
-			.allow_count = 1},
-		{.name = "known",
-			.space = PE_POLICY_EVERY_SPACE,
-			.visibility = 1u << PE_RESTRICTED,
-			.allow = bob,
-			.allow_count = 1},
-		{.name = "grid",
-			.space = PE_POLICY_EVERY_SPACE,
-			.visibility = 1u << PE_PUBLIC | 1u << PE_ANONYMOUS,
-			.prefix = {0xB2},
-			.prefix_bits = 8,
-			.everyone = true,
-			.cloak_m = 250},
-		{.name = "method",
-			.space = PE_POLICY_EVERY_SPACE,
-			.visibility = 1u << PE_PUBLIC | 1u << PE_ANONYMOUS,
-			.prefix = {0xC3},
-			.prefix_bits = 8,
-			.everyone = true,
-			.method = &pe_method_scatter,
-			.method_first = 180,
-			.method_second = 1},
+
+	policies[0] = (struct pe_policy){.name = "secret",
+		.space = PE_POLICY_EVERY_SPACE,
+		.visibility = 1u << PE_RESTRICTED,
+		.prefix = {0xA1},
+		.prefix_bits = 8,
+		.allow = alice,
+		.allow_count = 1};
+	policies[1] = (struct pe_policy){.name = "known",
+		.space = PE_POLICY_EVERY_SPACE,
+		.visibility = 1u << PE_RESTRICTED,
+		.allow = bob,
+		.allow_count = 1};
+	policies[2] = (struct pe_policy){.name = "grid",
+		.space = PE_POLICY_EVERY_SPACE,
+		.visibility = 1u << PE_PUBLIC | 1u << PE_ANONYMOUS,
+		.prefix = {0xB2},
+		.prefix_bits = 8,
+		.everyone = true,
+		.cloak_m = 250};
+	policies[3] = (struct pe_policy){.name = "method",
+		.space = PE_POLICY_EVERY_SPACE,
+		.visibility = 1u << PE_PUBLIC | 1u << PE_ANONYMOUS,
+		.prefix = {0xC3},
+		.prefix_bits = 8,
+		.everyone = true,
+		.method = &pe_method_scatter,
+		.method_first = 180,
+		.method_second = 1};
+	return 4;
+}
+
+static unsigned conditional(struct pe_policy *policies)
+{
+	static const uint32_t alice[] = {ALICE};
+
+	policies[0] = (struct pe_policy){.name = "tagged",
+		.space = PE_POLICY_EVERY_SPACE,
+		.tags = {{6, "secret"}},
+		.tag_count = 1,
+		.allow = alice,
+		.allow_count = 1};
+	policies[1] = (struct pe_policy){.name = "nearby",
+		.space = PE_POLICY_EVERY_SPACE,
+		.visibility = 1u << PE_RESTRICTED,
+		.prefix = {0xC3},
+		.prefix_bits = 8,
+		.allow_roles = PE_ROLE_QUERY,
+		.within_m = WITHIN_M};
+	policies[2] = (struct pe_policy){.name = "staff",
+		.space = PE_POLICY_EVERY_SPACE,
+		.visibility = 1u << PE_RESTRICTED,
+		.prefix = {0xC4},
+		.prefix_bits = 8,
+		.allow_roles = PE_ROLE_ADMIN};
+	policies[3] = (struct pe_policy){.name = "known", // Bob, by the directory
+		.space = PE_POLICY_EVERY_SPACE,
+		.visibility = 1u << PE_RESTRICTED};
+	return 4;
+}
+
+static void know(void)
+{
+	const uint8_t asks = PE_ROLE_PUBLISH | PE_ROLE_QUERY | PE_ROLE_SUBSCRIBE;
+	const struct pe_directory_grant grants[] = {
+		{ALICE, asks | PE_ROLE_ADMIN, PE_DIRECTORY_EVERY_SPACE, {0}},
+		{BOB, asks, PE_DIRECTORY_EVERY_SPACE, {0}},
+		{CAROL, asks, PE_DIRECTORY_EVERY_SPACE, {0}},
+		{DAVE, asks, PE_DIRECTORY_EVERY_SPACE, {0}},
+		{SENDER, PE_ROLE_PUBLISH, PE_DIRECTORY_EVERY_SPACE, {0}},
 	};
+	struct pe_directory_owned owned[2] = {
+		{.bits = 128, .principal = BOB}, {.bits = 128, .principal = DAVE}};
+	struct pe_directory_listed listed[2] = {
+		{.principal = BOB, .allow = 1u << 3}, {.principal = DAVE}};
+	struct pe_principals *directory;
+	struct pe_error error;
+
+	for (unsigned i = 0; i < 2; i++) {
+		harness_id(owned[i].prefix, 1 + i);
+		owned[i].prefix[0] = 0xD0;
+		memcpy(listed[i].stands, owned[i].prefix, 16);
+	}
+	if (pe_principals_create(grants, 5, owned, 2, &directory, &error) != PE_OK ||
+		pe_principals_list(directory, listed, 2, &error) != PE_OK ||
+		pe_engine_principals(h.engine, directory) != PE_OK)
+		abort();
+}
+
+static uint32_t who(void)
+{
+	static const uint32_t askers[] = {BOB, CAROL, DAVE};
+
+	return conditions ? askers[below(3)] : below(2) ? BOB : 0;
+}
+
+static void run_world(bool hidden)
+{
+	struct pe_policy policies[4];
 	struct pe_engine_config c = harness_config();
 	uint64_t amount = testing_amount(QUERIES), asked = 0;
 
-	c.views = (struct pe_views_config){.policies = policies, .policy_count = 4};
+	c.views = (struct pe_views_config){.policies = policies,
+		.policy_count = conditions ? conditional(policies) : usual(policies)};
+	if (conditions) {
+		c.details_bytes = 1 << 20;
+		c.spaces[PLANE].authorization = c.spaces[EARTH].authorization =
+			PE_AUTHORIZATION_FIRST;
+	}
 	// States are held back in one space, by distance, and in the other one by time, every second time.
 	c.spaces[EARTH].coalesce_distance_m = seed % 2 ? 3 : 0;
 	c.spaces[PLANE].coalesce_interval_ms = seed % 2 ? 0 : 300;
@@ -424,7 +644,8 @@ static void run_world(bool hidden)
 	c.subscription_count_max = 8;
 	state = seed;
 	hidden_state = seed + 1;
-	hidden_sequence = 0;
+	hidden_sequence = stand_sequence = 0;
+	memset(tagged_until_ms, 0, sizeof tagged_until_ms);
 	memset(entity_sequence, 0, sizeof entity_sequence);
 	with_hidden = hidden;
 	digest_count = comparing ? digest_count : 0;
@@ -437,17 +658,27 @@ static void run_world(bool hidden)
 	}
 	// Names are random; here they are the same in both worlds.
 	memset(h.engine->views.key, 7, sizeof h.engine->views.key);
+	if (conditions)
+		know();
 	open_watchers();
 	while (asked < amount) {
 		for (unsigned i = 0; i < 12; i++) {
 			snprintf(doing, sizeof doing, "moves");
 			move_visible();
+			if (conditions && below(12) == 0)
+				stand_somewhere();
+			if (conditions) {
+				turn();
+				settle();
+			}
 			hidden_moves(2);
 			turn();
+			if (conditions)
+				settle();
 		}
 		settle();
 		for (unsigned i = 0; i < ROUND_QUERIES; i++) {
-			h.principal = below(2) ? BOB : 0;
+			h.principal = who();
 			h.untrusted = below(8) == 0;
 			asked += ask();
 			if (below(10) == 0)
@@ -457,8 +688,11 @@ static void run_world(bool hidden)
 		}
 		// Beside each other in one turn.
 		snprintf(doing, sizeof doing, "moves between");
-		hidden_moves(4);
+		if (!conditions)
+			hidden_moves(4);
 		move_visible();
+		if (conditions)
+			hidden_moves(4);
 		turn();
 		alice_asks();
 		h.now.mono_ms += 200;
@@ -505,6 +739,14 @@ static void paired_worlds(void)
 	free(digests);
 }
 
+static void conditional_worlds(void)
+{
+	conditions = true;
+	paired_worlds();
+	CU_ASSERT(kept_away > 100);
+	conditions = false;
+}
+
 static void rounded_worlds(void)
 {
 	begin();
@@ -525,4 +767,5 @@ static void rounded_worlds(void)
 }
 
 TESTING_MAIN("model/paired", {"with and without what is hidden", paired_worlds},
-	{"elsewhere in the same cell", rounded_worlds})
+	{"elsewhere in the same cell", rounded_worlds},
+	{"with and without who is tagged, of a role, or far", conditional_worlds})

@@ -571,6 +571,8 @@ explain_examples = [
           held=4.5, held_ms=700, due=300, state=0x0B)),
     ("explained-filter", "the third step of the program decided", dict(told, verdict=0, first_cause=7, causes=1 << 7, filter_step=3)),
     ("explained-unknown", "nothing that the asker may know of", dict(nothing, first_cause=1, causes=1 << 1)),
+    ("explained-veiled", "its own owner's: only others are shown it, and a filter does not take it either",
+     dict(told, verdict=0, first_cause=7, causes=1 << 7 | 1 << 26, filter_step=1)),
     ("explained-undecided", "its state could not be read whole", dict(nothing, verdict=2)),
     ("explained-dwell", "inside of the fence since less than enter_ms", dict(told, selector=2, verdict=0, first_cause=13, causes=1 << 13, due=1500)),
     ("explained-leaving", "in the fence for 0.7 s more, 100 m outside; the subscription is kept elsewhere",
@@ -704,7 +706,7 @@ broken("erased", "reserved-111", "", "record_reserved", (80 + 31, "B", 1))
 broken("explained-in", "verdict-3", "", "body_reserved", (80 + 18, "B", 3))
 broken("explained-in", "in-with-a-cause", "", "body_reserved", (80 + 20, "I", 1 << 4))
 broken("explained-in", "undefined-cause", "", "body_reserved", (80 + 20, "I", 1 << 31))
-broken("explained-in", "cause-26", "the first that is not defined", "body_reserved", (80 + 20, "I", 1 << 26))
+broken("explained-in", "cause-27", "the first that is not defined", "body_reserved", (80 + 20, "I", 1 << 27))
 broken("explained-leaving", "not-going", "in with a cause, and not about to leave", "body_reserved", (80 + 20, "I", 1 << 8))
 broken("explained-leaving", "first-is-another", "", "body_reserved", (80 + 19, "B", 9))
 broken("explained-margin", "undecided-with-a-cause", "", "body_reserved", (80 + 20, "I", 1 << 8 | 1 << 19), (80 + 19, "B", 8))

@@ -243,7 +243,7 @@ class PresenceResults(Sequence[FoundEntity]):
 
 
 class Cause(enum.IntEnum):
-    """Why an entity is not in an answer or a fence (1–15), and what else there is to know of it: docs/protocol.md, EXPLAIN."""
+    """Why an entity is not in an answer or a fence (1–15, 26), and what else there is to know of it: docs/protocol.md, EXPLAIN."""
 
     UNKNOWN = 1
     GONE = 2
@@ -270,6 +270,7 @@ class Cause(enum.IntEnum):
     KEPT = 23
     FULL = 24
     NOWHERE = 25
+    VEILED = 26
 
 
 @dataclass(frozen=True, slots=True)

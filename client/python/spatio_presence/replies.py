@@ -22,8 +22,8 @@ NO_FAULT: Final = 0xFFFF
 PIECE: Final = 48  # bytes of a payload in an event
 _QUERY_PROGRAM: Final = 56
 _DETAILS_MAX: Final = 1256
-_CAUSES: Final = 0x3FFFFFE  # 1–15, 16–25
-_DECIDING: Final = 0xFFFE  # 1–15
+_CAUSES: Final = 0x7FFFFFE  # 1–26
+_DECIDING: Final = 0x400FFFE  # 1–15, 26
 _GOING: Final = 1 << 20 | 1 << 21  # LEAVING, OUTDATED
 _HEIGHT_NAN: Final = bytes(6) + b"\xf8\x7f"
 

@@ -1,6 +1,7 @@
 // The configuration: what is taken, and that every refusal names file, line, key and what is wrong.
 #include "dataplane/config.h"
 #include "policy/methods.h"
+#include "dataplane/guard/listed.h"
 #include "tests/testing.h"
 
 #include <string.h>
@@ -54,9 +55,21 @@ static void test_default(void)
 	pe_config_free(&c);
 }
 
-static uint32_t number_of(void *context, const char *name)
+// The lists of policies that a name, or a free role, stands in.
+static void expect_name(
+	const struct pe_config *c, const char *text, bool role, uint32_t allow, uint32_t deny)
 {
-	return strcmp(name, "alice") == 0 ? 1 : strcmp(name, "bob") == 0 ? 2 : 0;
+	unsigned count, found = 0;
+	const struct pe_listed_name *names = pe_config_names(c, &count);
+
+	for (unsigned i = 0; i < count; i++) {
+		if (strcmp(names[i].text, text) != 0 || names[i].role != role)
+			continue;
+		CU_ASSERT_EQUAL(names[i].allow, allow);
+		CU_ASSERT_EQUAL(names[i].deny, deny);
+		found++;
+	}
+	CU_ASSERT_EQUAL(found, 1);
 }
 
 static void test_views(void)
@@ -68,8 +81,10 @@ static void test_views(void)
 		"  - {name: friends, space: world, visibility: [restricted, hidden], types: [mobile, custom], id_prefix: a1b, "
 		"area: {low: [-10, 170, 0], high: [10, -170, 0]}, allow: [alice, bob], deny: [bob], from: \"22:00\", "
 		"until: \"06:30\", anonymous: true, details: false, velocity: false, grid_m: 500, ttl_max_ms: 60000}\n"
-		"  - {name: noise, everyone: true, planar_laplace_m: 200}\n"
+		"  - {name: noise, everyone: true, planar_laplace_m: 200, deny_roles: [guest]}\n"
 		"  - {name: crowd, everyone: true, k_anonymity: 5, area_m: 250}\n"
+		"  - {name: ward, visibility: [restricted], tags: [ward, \"caf\u00e9\"], allow: [alice], "
+		"allow_roles: [admin, nurse, guest], deny_roles: [subscribe]}\n"
 		"  - {name: own, everyone: true, method: {name: scatter, first: 500, second: 0.5}}\n"
 		"  - {name: few, everyone: true, counts_below: 5, counts_cell_m: 512}\n";
 	static struct pe_config c;
@@ -77,18 +92,17 @@ static void test_views(void)
 	const struct pe_policy *p;
 
 	CU_ASSERT_EQUAL_FATAL(load(text, &c, &error), PE_OK);
-	CU_ASSERT_EQUAL_FATAL(c.engine.views.policy_count, 5);
-	CU_ASSERT(c.engine.views.policies[4].counts_below == 5 &&
-		c.engine.views.policies[4].counts_cell_m == 512);
-	CU_ASSERT_EQUAL(c.engine.views.policies[3].counts_below, 0);
-	CU_ASSERT_PTR_EQUAL(c.engine.views.policies[3].method, &pe_method_scatter);
-	CU_ASSERT_EQUAL(c.engine.views.policies[3].method_first, 500);
-	CU_ASSERT_EQUAL(c.engine.views.policies[3].method_second, 0.5);
+	CU_ASSERT_EQUAL_FATAL(c.engine.views.policy_count, 6);
+	CU_ASSERT(c.engine.views.policies[5].counts_below == 5 &&
+		c.engine.views.policies[5].counts_cell_m == 512);
+	CU_ASSERT_EQUAL(c.engine.views.policies[4].counts_below, 0);
+	CU_ASSERT_PTR_EQUAL(c.engine.views.policies[4].method, &pe_method_scatter);
+	CU_ASSERT_EQUAL(c.engine.views.policies[4].method_first, 500);
+	CU_ASSERT_EQUAL(c.engine.views.policies[4].method_second, 0.5);
 	CU_ASSERT_PTR_NULL(c.engine.views.policies[2].method);
 	CU_ASSERT_EQUAL(c.engine.views.policies[2].k, 5);
 	CU_ASSERT_EQUAL(c.engine.views.policies[2].area_m, 250);
 	CU_ASSERT_EQUAL(c.engine.views.epoch_ms, 120000);
-	CU_ASSERT_EQUAL(pe_config_number_principals(&c, number_of, NULL, &error), PE_OK);
 	p = &c.engine.views.policies[0];
 	CU_ASSERT_STRING_EQUAL(p->name, "friends");
 	CU_ASSERT_EQUAL(p->space, 1);
@@ -96,14 +110,25 @@ static void test_views(void)
 	CU_ASSERT_EQUAL(p->type_mask, 1u << PE_ENTITY_MOBILE | 1u << 4);
 	CU_ASSERT(p->prefix[0] == 0xA1 && p->prefix[1] == 0xB0 && p->prefix_bits == 12);
 	CU_ASSERT(p->area && p->low[1] == 170 && p->high[1] == -170);
-	CU_ASSERT(p->allow_count == 2 && p->allow[0] == 1 && p->allow[1] == 2);
-	CU_ASSERT(p->deny_count == 1 && p->deny[0] == 2);
+	CU_ASSERT(p->allow_count == 0 && p->deny_count == 0 && p->denies);
+	expect_name(&c, "alice", false, 1u | 8u, 0);
+	expect_name(&c, "bob", false, 1, 1);
+	expect_name(&c, "nurse", true, 8, 0);
+	expect_name(&c, "guest", true, 8, 2);
 	CU_ASSERT(p->from_minute == 22 * 60 && p->until_minute == 6 * 60 + 30);
 	CU_ASSERT(p->anonymous && p->no_details && p->no_velocity && !p->everyone);
 	CU_ASSERT(p->cloak_m == 500 && p->ttl_max_ms == 60000);
 	p = &c.engine.views.policies[1];
 	CU_ASSERT(p->space == PE_POLICY_EVERY_SPACE && p->everyone && p->laplace_m == 200);
-	CU_ASSERT_EQUAL(pe_config_number_principals(&c, NULL, NULL, &error), PE_INVALID);
+	CU_ASSERT(p->denies && p->deny_roles == 0);
+	CU_ASSERT(!c.engine.views.policies[2].denies);
+	p = &c.engine.views.policies[3];
+	CU_ASSERT_EQUAL(p->allow_roles, PE_ROLE_ADMIN);
+	CU_ASSERT_EQUAL(p->deny_roles, PE_ROLE_SUBSCRIBE);
+	CU_ASSERT_EQUAL_FATAL(p->tag_count, 2);
+	CU_ASSERT(p->tags[0].bytes == 4 && memcmp(p->tags[0].text, "ward", 4) == 0);
+	CU_ASSERT(p->tags[1].bytes == 5 && memcmp(p->tags[1].text, "caf\xc3\xa9", 5) == 0);
+	CU_ASSERT_EQUAL(pe_config_check_unkeyed(&c, &error), PE_INVALID);
 	CU_ASSERT_STRING_EQUAL(error.text,
 		"t.yaml:4: views.policies[0].allow: there is no principal \"alice\": there is no keyring");
 	pe_config_free(&c);
@@ -158,6 +183,22 @@ static void test_wrong_views(void)
 	EXPECT("method: {name: scatter, first: 5}, grid_m: 100", "", "one of");
 	EXPECT("space: world, method: {name: scatter, first: 5}, area: {low: [1, 2, 0], high: [1, 2, 3]}",
 		"", "on which side");
+	EXPECT("tags: [\"\"]", ".tags[0]", "must be a tag");
+	EXPECT("tags: [a, \"a\\x01\"]", ".tags[1]", "must be a tag");
+	EXPECT("tags: [a23456789012345678901234567890123]", ".tags[0]", "must be a tag");
+	EXPECT("tags: [a, b, c, d, e, f, g, h, i]", ".tags[7]", "too many");
+	expect_error(POLICY("tags: [a]") "memory: {details_mb: 0}\n",
+		"t.yaml:3: views.policies[0].tags: ", "details_mb");
+	EXPECT("within_m: 100", ".within_m", "is open");
+	expect_error(
+		"spaces: [{name: s, id: 00000000-0000-0000-0000-000000000001, kind: cartesian, "
+		"authorization: first}]\n" POLICY("space: s, within_m: 2049"),
+		"t.yaml:4: views.policies[0].within_m: ", "from 1 to 2048");
+	EXPECT("allow_roles: [\"\"]", ".allow_roles[0]", "must be a role");
+	EXPECT("deny_roles: [a2345678901234567890123456789012]", ".deny_roles[0]",
+		"must be a role");
+	EXPECT("everyone: true, allow_roles: [admin]", "", "either everyone");
+	EXPECT("everyone: true, allow_roles: [nurse]", "", "either everyone");
 	EXPECT("colour: red", ".colour", "no such key");
 #undef EXPECT
 #undef POLICY

@@ -337,9 +337,9 @@ static void refused(void)
 	CU_ASSERT_EQUAL(pe_views_make(&v, &c, 1, &error), PE_INVALID);
 	p.counts_below = 64;
 	CU_ASSERT_EQUAL(pe_views_make(&v, &c, 1, &error), PE_OK);
-	CU_ASSERT_EQUAL(pe_views_sees(&v, ALICE, 0) >> PE_AUDIENCE_POLICY & 1, 0);
-	CU_ASSERT_EQUAL(pe_views_counts(&v, ALICE, 0), 1u << PE_AUDIENCE_POLICY);
-	CU_ASSERT_EQUAL(pe_views_counts(&v, BOB, 0), 0);
+	CU_ASSERT_EQUAL(pe_views_sees(&v, NULL, 0, ALICE, 0) >> PE_AUDIENCE_POLICY & 1, 0);
+	CU_ASSERT_EQUAL(pe_views_counts(&v, NULL, 0, ALICE, 0), 1u << PE_AUDIENCE_POLICY);
+	CU_ASSERT_EQUAL(pe_views_counts(&v, NULL, 0, BOB, 0), 0);
 	pe_views_unmake(&v);
 	p.counts_cell_m = 0;
 	CU_ASSERT_EQUAL(pe_views_make(&v, &c, 1, &error), PE_INVALID);

@@ -370,6 +370,18 @@ static void test_refusals(void)
 		"k.yaml:4: principals[0].grants[0]: ", "needs allow");
 	expect_error(P("    grants: [{allow: [fly]}]\n"),
 		"k.yaml:4: principals[0].grants[0].allow[0]: ", "not \"fly\"");
+	expect_error(
+		P("    roles: [nurse, \"\"]\n"), "k.yaml:4: principals[0].roles[1]: ", "1 to 31");
+	expect_error(P("    roles: [a2345678901234567890123456789012]\n"),
+		"k.yaml:4: principals[0].roles[0]: ", "1 to 31");
+	expect_error(P("    roles: [admin]\n"), "k.yaml:4: principals[0].roles[0]: ", "by grants");
+	expect_error(P("    roles: [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q]\n"),
+		"k.yaml:4: principals[0].roles", "too many");
+	expect_error(P("    stands: here\n"), "k.yaml:4: principals[0].stands: ", "uuid");
+	expect_error(
+		P("    stands: " ID_2 "\n"), "k.yaml:4: principals[0].stands: ", "under its owns");
+	expect_error(P("    owns: [" ID_1 "]\n    stands: " ID_2 "\n"),
+		"k.yaml:5: principals[0].stands: ", "under its owns");
 	expect_error(P("    grants: [{allow: [query], space: x}]\n"),
 		"k.yaml:4: principals[0].grants[0].space: ", "uuid");
 	expect_error(P("    grants: [{allow: [query], area: {low: [0, 0], high: [1, 1]}}]\n"),
