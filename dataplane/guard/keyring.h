@@ -25,8 +25,8 @@
 #define PE_KEYRING_OWNS_MAX     262144u // of all principals
 #define PE_PRINCIPAL_UIDS_MAX   16u
 #define PE_KEYRING_USERS_MAX    16384u // of all principals
-#define PE_PRINCIPAL_ROLES_MAX  16u     // free ones, of one principal
-#define PE_ROLE_NAME_MAX        32u     // bytes, with the end
+#define PE_PRINCIPAL_ROLES_MAX  16u    // free ones, of one principal
+#define PE_ROLE_NAME_MAX        32u    // bytes, with the end
 #define PE_PRINCIPAL_NONE       UINT32_MAX
 
 // What a principal may do in a space, or in an area of it. The area is data: whether a position is inside is for the

@@ -277,7 +277,7 @@ bool pe_accept_counted(
 	}
 	if (pe_audience_of(p.attributes) != audience || p.radius_m > 0 ||
 		!pe_view_build(&asker, r, &p, t->now.tick, &view) ||
-		!pe_view_complete(&t->table->details, hit->handle, t->rules, t->now.tick,
+		!pe_view_complete(&t->table->details, hit->handle, t->rules, &asker, t->now.tick,
 			t->now.wall_ms, &view) ||
 		PE_STATUS_SPACE(atomic_load_explicit(&r->status, memory_order_relaxed)) !=
 			t->space_index)

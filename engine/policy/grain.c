@@ -66,7 +66,8 @@ double pe_grain_published_m(const struct pe_views *v, const struct pe_principals
 		// At a time of the day at which it says anything.
 		if (sees & bit ||
 			(v->timed & bit &&
-				pe_views_sees(v, directory, space, principal, p->from_minute * (uint64_t)MINUTE_MS) &
+				pe_views_sees(v, directory, space, principal,
+					p->from_minute * (uint64_t)MINUTE_MS) &
 					bit))
 			published_m = edge_m;
 	}

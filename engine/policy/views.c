@@ -285,9 +285,7 @@ uint32_t pe_views_sees(const struct pe_views *v, const struct pe_principals *dir
 uint32_t pe_views_counts(const struct pe_views *v, const struct pe_principals *directory,
 	unsigned space, uint32_t principal, uint64_t wall_ms)
 {
-	return v->counted ?
-		belongs_to(v, directory, space, principal, wall_ms) & v->counted :
-		0;
+	return v->counted ? belongs_to(v, directory, space, principal, wall_ms) & v->counted : 0;
 }
 
 // ---- which, and how ----

@@ -42,7 +42,7 @@ enum pe_type {
 // query: parts of the answers may come packed; response: this one is (wire/pack.h)
 #define PE_FLAG_PACKED 0x0004u
 // query, beside PE_FLAG_PACKED: the block of a packed part may be of Zstandard
-#define PE_FLAG_ZSTD     0x0008u
+#define PE_FLAG_ZSTD 0x0008u
 // what the engine says in a session, whatever the type: the client has not shown that it receives at the address which this answers.
 // The sealing sets it and takes it away (docs/sessions.md); no message is encoded or decoded with it
 #define PE_FLAG_UNPROVED 0x8000u

@@ -431,8 +431,8 @@ FAULTS = [
     {
         "name": "counts: who may be counted is shown",
         "file": "engine/policy/views.c",
-        "from": "return belongs_to(v, principal, wall_ms) & ~v->counted;",
-        "to": "return belongs_to(v, principal, wall_ms);",
+        "from": "return belongs_to(v, directory, space, principal, wall_ms) & ~v->counted;",
+        "to": "return belongs_to(v, directory, space, principal, wall_ms);",
         "tests": ["engine-counted"],
     },
     {
