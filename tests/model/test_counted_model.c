@@ -358,7 +358,8 @@ static void against_brute_force(void)
 	printf("\n    seed %" PRIu64 ": %" PRIu64 " pages, %" PRIu64 " numbers, %" PRIu64
 	       " with few, %" PRIu64 " of larger cells ",
 		seed, pages, numbers, fews, sums);
-	CU_ASSERT(numbers > 500 && fews > 500 && sums > 500);
+	CU_ASSERT(numbers > testing_amount(500) && fews > testing_amount(500) &&
+		sums > testing_amount(500));
 	CU_ASSERT_EQUAL(wrong, 0);
 	harness_stop(&h);
 }
@@ -385,7 +386,8 @@ static void cut_by_bounds(void)
 	printf("\n    seed %" PRIu64 ": %" PRIu64 " pages, %" PRIu64 " numbers, %" PRIu64
 	       " with few, %" PRIu64 " not told ",
 		seed, pages, numbers, fews, all_untold);
-	CU_ASSERT(numbers > 100 && fews > 100 && all_untold > 10);
+	CU_ASSERT(numbers > testing_amount(100) && fews > testing_amount(100) &&
+		all_untold > testing_amount(100));
 	CU_ASSERT_EQUAL(wrong, 0);
 }
 
