@@ -174,7 +174,9 @@ static bool in_half(struct adversary *a, double less_m, void *context)
 {
 	const struct half *half = context;
 	_Alignas(8) uint8_t extension[512];
-	struct pe_wire_query q = {.query_id = 1, .kind = (uint8_t)half->kind};
+	// Asked from home: the middle of so long a box may be further than the target reaches.
+	struct pe_wire_query q = {
+		.query_id = 1, .kind = (uint8_t)half->kind, .flags = PE_QUERY_HAS_ORIGIN};
 	struct pe_wire_resolution r = {.spatial_m = 8192, .attribute = 0.5f};
 	double low[2], high[2], until_m = ADVERSARY_FAR_M - less_m;
 	uint64_t counted = 0;
@@ -192,6 +194,7 @@ static bool in_half(struct adversary *a, double less_m, void *context)
 		low[along(a, 0)] = half->strip - (a->in ? 0.003 : 200);
 		high[along(a, 0)] = half->strip + (a->in ? 0.003 : 200);
 	}
+	memcpy(q.origin, a->home, sizeof q.origin);
 	if (half->kind == PE_QUERY_BOX) {
 		memcpy(q.a, low, sizeof low);
 		memcpy(q.b, high, sizeof high);
