@@ -24,12 +24,13 @@ static struct pe_now now(void)
 }
 
 // The clocks are looked at when the processor's own counter has gone on far enough: a turn that finds nothing costs less than they do. What
-// counts in them are milliseconds. A counter that stood or jumped only has them looked at again.
-static struct pe_now turn_time(struct pe_loop *loop)
+// counts in them are milliseconds. A counter that jumps only has them looked at again, and so has every 256th turn, should it stand.
+static struct pe_now turn_time(struct pe_loop *loop, unsigned turn)
 {
 	uint64_t cycles = rte_rdtsc();
 
-	if (cycles - loop->clock_cycles >= loop->clock_cycles_max) {
+	if (cycles - loop->clock_cycles >= loop->clock_cycles_max ||
+		turn % HOUSEKEEPING_TURNS == 0) {
 		loop->clock_cycles = cycles;
 		loop->at = now();
 	}
@@ -238,7 +239,7 @@ int pe_worker_run(void *context)
 		struct pe_now at;
 
 		count = take_burst(loop, phase <= PE_PHASE_DRAIN, messages, turn, &seen, &full);
-		at = turn_time(loop);
+		at = turn_time(loop, turn);
 		loop->mono_ms = at.mono_ms;
 		// Who speaks is known behind the gate.
 		if (loop->gate)
