@@ -7,7 +7,7 @@
 
 #define HOUSEKEEPING_TURNS 256
 #define CLOCK_PARTS        50000u // of a second, for which a look at the clocks holds good: 20 µs
-#define LOOKS              256u   // at clients, between two idle turns
+#define LOOKS              32u    // at clients, between two idle turns
 
 static uint64_t clock_ms(clockid_t clock)
 {
@@ -105,7 +105,8 @@ static void sleep_a_while(struct pe_loop *loop)
 }
 
 // After a turn that found nothing: looks at the sources that can be looked at for little, which a turn can't, so that who asks
-// there is answered at once. Less than a microsecond, since what else a turn looks after waits meanwhile.
+// there is answered at once. About a microsecond at most, since what else a turn looks after waits meanwhile; with pauses, or the line that
+// a client is about to write would be taken from it again and again.
 static void look_around(struct pe_loop *loop)
 {
 	const struct pe_workers *all = loop->all;
@@ -113,6 +114,7 @@ static void look_around(struct pe_loop *loop)
 
 	while (looks < LOOKS && looks != before) {
 		before = looks;
+		rte_pause();
 		for (unsigned i = 0; i < all->source_count; i++)
 			if (all->sources[i]->ops->waiting &&
 				all->sources[i]->ops->waiting(all->sources[i], loop->index, &looks))
