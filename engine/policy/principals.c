@@ -215,7 +215,8 @@ enum pe_status pe_principals_list(struct pe_principals *d, const struct pe_direc
 	list = calloc(count + 1, sizeof *list); // cold: a directory is made
 	if (!list)
 		return fail(error, PE_NO_MEMORY, "no memory for the lists of principals");
-	memcpy(list, listed, count * sizeof *list);
+	if (count)
+		memcpy(list, listed, count * sizeof *list);
 	qsort(list, count, sizeof *list, by_principal); // cold: as above
 	for (size_t i = 0; i < count; i++) {
 		struct pe_directory_listed one = list[i];
