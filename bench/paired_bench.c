@@ -25,9 +25,10 @@
 #define HIDDEN      512u
 #define HIDDEN_AT   1000000u // their numbers begin there
 #define OTHERS_AT   2000000u
-#define PLACES      64u  // that are asked about
-#define ASKED       4u   // of them, in a turn of a world, of each kind
-#define NEAR_M      60.0 // of an asked place
+#define INSTEAD_AT  3000000u // of others, far away, where the hidden ones don't exist
+#define PLACES      64u      // that are asked about
+#define ASKED       4u       // of them, in a turn of a world, of each kind
+#define NEAR_M      60.0     // of an asked place
 #define FAR_M       200000.0
 #define RADIUS_M    60.0
 #define INCARNATION 1700000000u
@@ -210,9 +211,12 @@ static void make_world(struct bench *b, unsigned world)
 	const uint16_t restricted = PE_RESTRICTED << 3;
 
 	publish(b, HIDDEN_AT, HIDDEN, restricted, world ? near_asked : far_away);
+	if (b->options.absent)
+		publish(b, INSTEAD_AT, HIDDEN, restricted, far_away);
 	settle(b);
-	if (b->options.absent && !world)
-		withdraw(b, HIDDEN_AT);
+	// As many there are in both worlds, and as many have gone.
+	if (b->options.absent)
+		withdraw(b, world ? INSTEAD_AT : HIDDEN_AT);
 	publish(b, OTHERS_AT, HIDDEN, restricted, far_away);
 	settle(b);
 	withdraw(b, OTHERS_AT);
