@@ -138,13 +138,15 @@ def p99(answers):
 
 
 def back_after_ms(answers, end, bound):
-    """From when on answers are as they were: slices of 100 ms of which nine in ten are within the bound, and so are all slices after it."""
-    back = 0
+    """From when on answers are as they were: the first three slices of 100 ms in a row of which nine in ten are within the bound. What is slow later
+    is not the flood's."""
+    good = 0
     for first in range(0, 1500, 100):
         within = [took for at, took in answers if first <= (at - end) * 1000 < first + 100]
-        if not within or part(within, 0.9) > bound:
-            back = first + 100
-    return back
+        good = good + 1 if within and part(within, 0.9) <= bound else 0
+        if good == 3:
+            return first - 200
+    return 1500
 
 
 def memory_kb(pid):
@@ -214,7 +216,7 @@ def beyond(engine, kind, facts, good):
             good.send_update()
 
     held(engine.process.pid, both)
-    end, applied = time.monotonic() + 5, 0
+    end, applied = time.monotonic() + 10, 0
     while applied < 200 and time.monotonic() < end:
         time.sleep(0.02)
         applied += good.applied()
@@ -245,11 +247,11 @@ def round_of(kind, seconds, keep):
 
 
 def measure_round(kind, seconds, keep, e, good, watcher, flooder, facts):
-    rate = TIMES * (UPDATES + QUESTIONS)
+    rate, before = TIMES * (UPDATES + QUESTIONS), watcher.state()
     took, refused = capacity(e, kind, facts, watcher)
     keep(f"flood_{kind}_capacity", took, "messages/s", {"refused": round(refused, 3)})
     good.run(1.0)
-    before, memory = watcher.state(), memory_kb(e.process.pid)
+    memory = memory_kb(e.process.pid)
     calm_share, calm = good.run(seconds)
     flooder.set(-rate)
     _, blind = good.run(seconds)
@@ -295,6 +297,9 @@ def judge(figures):
             yield f"{kind}: {what}", value, f"{sign} {bound}", value >= bound if sign == ">=" else value <= bound
         taken, offered = figures[f"flood_{kind}_capacity"]["median"], figures[f"flood_{kind}_offered"]["median"]
         yield f"{kind}: offered below what the worker takes", offered, f"<= {taken:.0f}", offered <= taken
+        # A machine that has too much else to do does not get that far, and then nothing is shown.
+        least = 0.9 * TIMES * (UPDATES + QUESTIONS)
+        yield f"{kind}: offered ten times what the client sends", offered, f">= {least:.0f}", offered >= least
 
 
 def measure(binary, rounds, seconds, say=lambda line: print(line, file=sys.stderr)):

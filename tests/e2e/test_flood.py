@@ -14,7 +14,7 @@ import flood  # noqa: E402
 
 class Flood(unittest.TestCase):
     def check(self, kind):
-        """What the engine counted from before the calm window until after the flood."""
+        """What the engine counted from before the first flood until after the last one."""
         figures, counted = {}, {}
 
         def keep(name, value, unit, how=None):
