@@ -260,6 +260,8 @@ static uint8_t status_by_eye(const struct mover *m, unsigned n, const struct sta
 		harness_sphere(said->position[0], said->position[1], said->position[2], 1000);
 	struct pe_wire_result r = {0};
 
+	// Where it crossed cells it may be on its way.
+	harness_settle(&h);
 	(void)harness_sees(&h, 0, m->space, n, &q, &r);
 	return memcmp(r.position, said->position, sizeof r.position) ? PE_ACK_COALESCED :
 								       PE_ACK_APPLIED;
@@ -291,7 +293,8 @@ static void take(struct mover *m, unsigned n, const struct state *said, uint8_t 
 	covers = age >= 0 && age <= HORIZON_MS && left > 0 && error <= threshold &&
 		swerve <= threshold;
 	if (age >= 0 && age <= HORIZON_MS && left > 0)
-		doubtful = fabs(error - threshold) < 1e-4 || fabs(swerve - threshold) < 1e-4;
+		doubtful = (fabs(error - threshold) < 1e-4 && swerve < threshold + 1e-4) ||
+			(fabs(swerve - threshold) < 1e-4 && error < threshold + 1e-4);
 	at_an_edge += doubtful;
 	if (status == UNSAID)
 		status = doubtful ? status_by_eye(m, n, said) :
