@@ -184,7 +184,7 @@ class Finding:
         """Distances on the surface, the antimeridian, a pole, heights that are unknown."""
         spots = {1: (60.1675, 24.9625), 2: (60.1675, 24.9625, 120.0), 3: (0.0, 179.9995, 1.0), 4: (89.9999, 10.0)}
         for n, where in spots.items():
-            self.taken(self.d.publish(self.id(n), where, "world"))
+            self.taken(self.d.publish(self.id(n), where, "world"), self.id(n), where, "world")
         found = self.found(("sphere", (60.1675, 24.9535), 1000), space="world")
         # 0.009° of longitude on a parallel of WGS84
         latitude = math.radians(60.1675)
@@ -354,8 +354,15 @@ class Case:
     def number(self, entity_id):
         return uuid.UUID(entity_id).int - self.key
 
-    def taken(self, told):
+    def taken(self, told, entity_id, where, space="local", shown=True):
+        """It was taken. Where it is on its way to another worker, which may be asleep, it is waited for: an entity that is new by turns, what is told of
+        one that is known, or is not shown now, a little."""
         self.assertIn(told.status, TAKEN, told)
+        if told.status == "accepted" and not shown:
+            time.sleep(0.4)
+        elif told.status == "accepted":
+            eventually(lambda: not self.d.explain(entity_id, ("sphere", where, 1.0), space).causes & {"UNKNOWN", "GONE"})
+            time.sleep(0.04)
 
     def put(self, n, where, *, absolute=False, state_code=0, **fields):
         """Entity n of this case at a place in its stretch; absolute: as it is said."""
@@ -363,10 +370,8 @@ class Case:
         fields.setdefault("ttl", 600.0)
         if state_code:
             fields["custom_state"] = state_code
-        told = self.d.publish(self.id(n), tuple(map(float, where)) if absolute else self.at(*where), **fields)
-        self.taken(told)
-        if told.status == "accepted":
-            time.sleep(0.04)  # on its way to another worker
+        place = tuple(map(float, where)) if absolute else self.at(*where)
+        self.taken(self.d.publish(self.id(n), place, **fields), self.id(n), place, shown="schedule" not in fields)
 
     def found(self, volume, space="local", **options):
         found = self.d.query(volume, space, **options)
