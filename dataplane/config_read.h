@@ -137,6 +137,44 @@ static inline bool read_uuid(
 	return true;
 }
 
+static inline bool read_prefixes(const struct reader *r, const char *key, char **texts,
+	unsigned count, bool host_bits_zero, struct pe_prefix *prefixes, unsigned most,
+	unsigned *prefix_count)
+{
+	char path[96];
+
+	if (count > most) {
+		raw_fail(r->file, r->error, key, "at most %u entries", most);
+		return false;
+	}
+	for (unsigned i = 0; i < count; i++) {
+		snprintf(path, sizeof path, "%.70s[%u]", key, i);
+		if (!pe_prefix_parse(texts[i], host_bits_zero, &prefixes[i]))
+			return fail(r, path,
+				host_bits_zero ?
+					"must be an address or a prefix with no bits behind it" :
+					"must be an IPv4 or IPv6 address, with or without /prefix",
+				texts[i]);
+	}
+	*prefix_count = count;
+	return true;
+}
+
+static inline bool read_level(
+	const struct reader *r, const char *path, const char *text, uint8_t *level)
+{
+	static const char *const seal_levels[] = {"none", "sign", "encrypt", NULL};
+	unsigned value = *level;
+
+	if (!read_word(r, path, text, seal_levels, &value))
+		return false;
+	*level = (uint8_t)value;
+	return true;
+}
+
+// config_sources.c: the section `sources`, after `security`.
+bool pe_config_read_sources(
+	const struct reader *r, const struct raw_config *raw, struct pe_config *config);
 // config_views.c: the section `views`, after the spaces. What it holds is pe_config_free_views's.
 bool pe_config_read_views(
 	const struct reader *r, const struct raw_views *raw, struct pe_config *config);
