@@ -184,7 +184,7 @@ class Usage(unittest.IsolatedAsyncioTestCase):
             await node.broadcast_presence(e)
             near = PresenceQuery(Sphere(node.position, 500), resolution=QueryResolution(attribute=1))
             found = (await node.query_presence(near)).by_id()[e.entity_id]
-            self.assertEqual((found.position, found.details.scope), ((-7005, 5, 5), scope))  # the middle of its cell
+            self.assertEqual((found.position, found.details.scope), ((-7005, 5, 0), scope))  # the middle of its cell, at the nearest height
             away = PresenceQuery(Sphere(node.position, 500), origin=(-7000, 150))
             self.assertNotIn(e.entity_id, (await node.query_presence(away)).by_id())
             self.assertEqual((await node.explain_presence(e, away)).first_cause, Cause.SCOPE)

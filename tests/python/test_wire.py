@@ -166,7 +166,8 @@ class Vectors(unittest.TestCase):
         self.same(row, fields, [n for n in row._fields if n not in ("details", "more", "entities")])
         if isinstance(row, replies.CellRecord):
             self.assertEqual(row.entities, fields["count"])
-            self.assertEqual(row.more, bool(fields.get("flags", 0)))
+            self.assertEqual(row.more, bool(fields.get("flags", 0) & 1))
+            self.assertEqual((row.below, row.below_cells) != (0, 0), bool(fields.get("flags", 0) & 2))
         blocks = dict(fields.get("blocks", []))
         if "blocks" in fields:
             told = row.details
