@@ -5,6 +5,7 @@
 // that is hidden nothing, as if it did not exist. PE_TEST_SEED repeats a run, PE_TEST_LONG=1 makes it ten times as long.
 #include "adversary.h"
 
+#include "expect.h"
 #include "internal.h"
 #include "policy/crowd.h"
 #include "space/coarse.h"
@@ -66,20 +67,6 @@ static const struct kind {
 static struct harness h;
 static struct pe_space spaces[2];
 static uint64_t seed;
-static unsigned wrong;
-
-#define EXPECT(what, ...) \
-	do { \
-		if (!(what) && wrong++ < 20) { \
-			printf("\n%s:%d: %s: ", __FILE__, __LINE__, #what); \
-			printf(__VA_ARGS__); \
-		} \
-	} while (0)
-
-static void failed(const char *what, const char *file, int line)
-{
-	EXPECT(false, "%s:%d: %s", file, line, what);
-}
 
 static double unit(uint64_t *from)
 {

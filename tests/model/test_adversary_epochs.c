@@ -2,6 +2,7 @@
 // epochs of one that stands still and is known to be the same, no more than n independent samples hold. Of crowds: every area that is shown
 // had k distinct principals in the epoch before, and what all areas of one that stays where it is have in common is one of them. Each way of
 // attacking is shown to work where nothing is protected. PE_TEST_SEED repeats a run.
+#include "expect.h"
 #include "harness.h"
 #include "internal.h"
 #include "policy/crowd.h"
@@ -18,20 +19,6 @@ static struct harness_answer answer;
 static struct pe_space spaces[2];
 static const double homes[2][3] = {{0, 0, 0}, {60, 25, 0}};
 static uint64_t seed, state;
-static unsigned wrong;
-
-#define EXPECT(what, ...) \
-	do { \
-		if (!(what) && wrong++ < 20) { \
-			printf("\n%s:%d: %s: ", __FILE__, __LINE__, #what); \
-			printf(__VA_ARGS__); \
-		} \
-	} while (0)
-
-static void failed(const char *what, const char *file, int line)
-{
-	EXPECT(false, "%s:%d: %s", file, line, what);
-}
 
 static double between(double a, double b)
 {

@@ -3,6 +3,7 @@
 // is shown to work on entities that hide nothing, their names left out of account. PE_TEST_SEED repeats a run.
 #include "client/filter_text.h"
 #include "detailed.h"
+#include "expect.h"
 #include "harness.h"
 #include "internal.h"
 #include "space/offset.h"
@@ -19,20 +20,6 @@ static struct harness_answer answer;
 static struct pe_space spaces[2];
 static const double homes[2][3] = {{0, 0, 0}, {60, 25, 0}};
 static uint64_t seed, state;
-static unsigned wrong;
-
-#define EXPECT(what, ...) \
-	do { \
-		if (!(what) && wrong++ < 20) { \
-			printf("\n%s:%d: %s: ", __FILE__, __LINE__, #what); \
-			printf(__VA_ARGS__); \
-		} \
-	} while (0)
-
-static void failed(const char *what, const char *file, int line)
-{
-	EXPECT(false, "%s:%d: %s", file, line, what);
-}
 
 static double between(double a, double b)
 {

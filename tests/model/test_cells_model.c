@@ -3,6 +3,7 @@
 // cells, and engines whose bounds of work are so small that most cells come in pieces. What is expected is worked out from the
 // positions that were sent: in metres by division, on Earth with the space's own place of a position. What is within a
 // small distance of a volume's edge may be counted or not. PE_TEST_SEED repeats a run, PE_TEST_LONG=1 makes it ten times as long.
+#include "expect.h"
 #include "harness.h"
 #include "model/plain_geometry.h"
 #include "testing.h"
@@ -44,7 +45,6 @@ static struct cell {
 static unsigned cell_count;
 static struct harness_answer answer;
 static uint64_t seed, state, asked[8], counted, parts, levels[16], pages_seen;
-static unsigned wrong;
 
 static uint64_t next(void)
 {
@@ -59,20 +59,6 @@ static unsigned below(unsigned n)
 static double between(double a, double b)
 {
 	return a + (b - a) * ((double)(next() >> 11) * 0x1p-53);
-}
-
-#define EXPECT(what, ...) \
-	do { \
-		if (!(what) && wrong++ < 20) { \
-			printf("\n%s:%d: %s: ", __FILE__, __LINE__, #what); \
-			printf(__VA_ARGS__); \
-		} \
-	} while (0)
-
-static void failed(const char *what, const char *file, int line)
-{
-	if (wrong++ < 20)
-		printf("\n%s:%d: %s", file, line, what);
 }
 
 // ---- entities ----

@@ -2,6 +2,7 @@
 // epoch is worked out from a list of who was where in the epoch before. Each answer has k distinct principals behind it, the
 // same area serves all in it, and what is in none is shown to nobody. PE_TEST_SEED repeats a run, PE_TEST_LONG=1 makes it ten
 // times as long.
+#include "expect.h"
 #include "harness.h"
 #include "internal.h"
 #include "policy/crowd.h"
@@ -25,7 +26,6 @@ static struct harness h;
 static struct harness_answer answer;
 static struct pe_space space[2];
 static uint64_t seed, state, shown, hidden, least, levels_met;
-static unsigned wrong;
 
 // Who was where, of the last epoch and of this one.
 static struct seen {
@@ -41,19 +41,6 @@ static struct {
 	unsigned space;
 	bool known; // in this epoch
 } entity[1 + ENTITIES];
-
-#define EXPECT(what, ...) \
-	do { \
-		if (!(what) && wrong++ < 20) { \
-			printf("\n%s:%d: %s: ", __FILE__, __LINE__, #what); \
-			printf(__VA_ARGS__); \
-		} \
-	} while (0)
-
-static void failed(const char *what, const char *file, int line)
-{
-	EXPECT(false, "%s:%d: %s", file, line, what);
-}
 
 static double between(double a, double b)
 {

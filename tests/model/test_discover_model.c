@@ -6,6 +6,7 @@
 // a straight line, leads. PE_TEST_SEED repeats a run, PE_TEST_LONG=1 makes it ten times as long.
 #include "base/limits.h"
 #include "detailed.h"
+#include "expect.h"
 #include "filter_tree.h"
 #include "harness.h"
 #include "model/plain_geometry.h"
@@ -45,7 +46,6 @@ static struct geod_geodesic geodesic;
 static struct harness_answer answer;
 static uint8_t extension[PE_WIRE_BYTES_MAX];
 static uint64_t seed, state, results_seen, edge_cases, asked[8], filtered, moments;
-static unsigned wrong;
 
 static uint64_t next(void)
 {
@@ -60,20 +60,6 @@ static unsigned below(unsigned n)
 static double between(double a, double b)
 {
 	return a + (b - a) * ((double)(next() >> 11) * 0x1p-53);
-}
-
-#define EXPECT(what, ...) \
-	do { \
-		if (!(what) && wrong++ < 20) { \
-			printf("\n%s:%d: %s: ", __FILE__, __LINE__, #what); \
-			printf(__VA_ARGS__); \
-		} \
-	} while (0)
-
-static void failed(const char *what, const char *file, int line)
-{
-	if (wrong++ < 20)
-		printf("\n%s:%d: %s", file, line, what);
 }
 
 static void offset(unsigned s, const double from[3], double x, double y, double to[3])

@@ -3,6 +3,7 @@
 // loops (distances by PROJ's geodesic). Three spaces at once, with positions at poles, the antimeridian, borders of
 // frames and edges of cells. A result within 1 mm + 1e-6 of the distance from an edge may be in or out; everything else
 // is compared exactly. PE_TEST_SEED repeats a run, PE_TEST_LONG=1 makes it ten times as long.
+#include "expect.h"
 #include "harness.h"
 #include "testing.h"
 
@@ -33,7 +34,6 @@ static struct entity entity[1 + ENTITIES];
 static struct harness_answer answer;
 static uint64_t seed, state, operations, results_seen, edge_cases;
 static uint32_t turn_number;
-static unsigned wrong;
 
 static uint64_t next(void)
 {
@@ -48,20 +48,6 @@ static unsigned below(unsigned n)
 static double between(double a, double b)
 {
 	return a + (b - a) * ((double)(next() >> 11) * 0x1p-53);
-}
-
-#define EXPECT(what, ...) \
-	do { \
-		if (!(what) && wrong++ < 20) { \
-			printf("\n%s:%d: %s: ", __FILE__, __LINE__, #what); \
-			printf(__VA_ARGS__); \
-		} \
-	} while (0)
-
-static void failed(const char *what, const char *file, int line)
-{
-	if (wrong++ < 20)
-		printf("\n%s:%d: %s", file, line, what);
 }
 
 // ---- places ----

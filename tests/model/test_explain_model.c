@@ -3,6 +3,7 @@
 // must say "in" exactly when the answer has them, and its first cause must be the one that is worked out here by other means
 // (model/plain_geometry.h, trees of tests). What is within a small distance of an edge may have either. Who isn't trusted
 // must be told the same, but not what is gone. PE_TEST_SEED repeats a run, PE_TEST_LONG=1 makes it ten times as long.
+#include "expect.h"
 #include "filter_tree.h"
 #include "harness.h"
 #include "model/plain_geometry.h"
@@ -37,7 +38,6 @@ static struct {
 static struct harness_answer answer;
 static uint8_t extension[PE_WIRE_BYTES_MAX];
 static uint64_t state, by_cause[32], verdicts_in, edge_cases;
-static unsigned wrong;
 
 static unsigned below(unsigned n)
 {
@@ -47,20 +47,6 @@ static unsigned below(unsigned n)
 static double between(double a, double b)
 {
 	return a + (b - a) * ((double)(testing_random(&state) >> 11) * 0x1p-53);
-}
-
-#define EXPECT(what, ...) \
-	do { \
-		if (!(what) && wrong++ < 20) { \
-			printf("\n%s:%d: %s: ", __FILE__, __LINE__, #what); \
-			printf(__VA_ARGS__); \
-		} \
-	} while (0)
-
-static void failed(const char *what, const char *file, int line)
-{
-	if (wrong++ < 20)
-		printf("\n%s:%d: %s", file, line, what);
 }
 
 // ---- entities ----
