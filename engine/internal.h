@@ -248,7 +248,8 @@ static inline struct pe_asker pe_asker_of(
 
 	if (__builtin_expect(
 		    atomic_load_explicit(&s->rules.present, memory_order_relaxed) != 0, 0)) {
-		asker.sees = pe_asker_sees(w->engine, s->space.index, peer->principal, w->wall_ms);
+		asker.sees = pe_views_sees(&w->engine->views, asker.directory, s->space.index,
+			peer->principal, w->wall_ms);
 		asker.counts = pe_views_counts(&w->engine->views, asker.directory, s->space.index,
 			peer->principal, w->wall_ms);
 		if (asker.sees & w->engine->views.within)
