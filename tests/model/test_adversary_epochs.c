@@ -2,61 +2,14 @@
 // epochs of one that stands still and is known to be the same, no more than n independent samples hold. Of crowds: every area that is shown
 // had k distinct principals in the epoch before, and what all areas of one that stays where it is have in common is one of them. Each way of
 // attacking is shown to work where nothing is protected. PE_TEST_SEED repeats a run.
-#include "expect.h"
-#include "harness.h"
-#include "internal.h"
+#include "epochs.h"
 #include "policy/crowd.h"
 #include "space/offset.h"
-#include "testing.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
 #include <time.h>
-
-static struct harness h;
-static struct harness_answer answer;
-static struct pe_space spaces[2];
-static const double homes[2][3] = {{0, 0, 0}, {60, 25, 0}};
-static uint64_t seed, state;
-
-static double between(double a, double b)
-{
-	return a + (b - a) * ((double)(testing_random(&state) >> 11) * 0x1p-53);
-}
-
-static void begin(const struct pe_policy *policies, unsigned count, uint32_t epoch_ms)
-{
-	struct pe_engine_config c = harness_config();
-	const char *text = getenv("PE_TEST_SEED");
-
-	harness_failed = failed;
-	seed = state = text ? strtoull(text, NULL, 0) : (uint64_t)time(NULL);
-	wrong = 0;
-	c.pending_count_max = c.entity_count_max;
-	c.views = (struct pe_views_config){
-		.policies = policies, .policy_count = count, .epoch_ms = epoch_ms};
-	for (unsigned i = 0; i < 2; i++) {
-		struct pe_error error;
-
-		if (pe_space_prepare(&spaces[i], &c.spaces[i].space, i, &error) != PE_OK)
-			abort();
-	}
-	harness_start(&h, &c);
-	// Random, but the same in each run of a seed.
-	for (unsigned i = 0; i < sizeof h.engine->views.key; i++)
-		h.engine->views.key[i] = (uint8_t)(seed >> i % 8 * 8 ^ i);
-	h.now.wall_ms += epoch_ms - h.now.wall_ms % epoch_ms;
-	printf("\n    seed %" PRIu64 " ", seed);
-}
-
-static void ask(unsigned in, double radius_m)
-{
-	struct pe_wire_query q = harness_sphere(homes[in][0], homes[in][1], homes[in][2], radius_m);
-
-	harness_ask(&h, 0, in, &q, &answer);
-	EXPECT(answer.whole && answer.code == PE_CODE_SUCCESS && !answer.truncated, "an answer");
-}
 
 static const struct pe_wire_result *find(uint64_t n)
 {
@@ -192,7 +145,7 @@ static void noise(void)
 	static double sample[BLURRED][SAMPLES][2];
 
 	for (unsigned in = 0; in < 2; in++) {
-		begin(&p, 1, PE_EPOCH_MS);
+		begin(&p, 1, PE_EPOCH_MS, 0);
 		samples_of(in, sample);
 		harness_stop(&h);
 	}
@@ -326,7 +279,7 @@ static void crowds_in(unsigned in, bool crowded)
 		.cloak_m = crowded ? 0 : AREA_M};
 	unsigned shown = 0, least = UINT32_MAX, few = 0, alone = 0;
 
-	begin(&p, 1, PE_EPOCH_MIN_MS);
+	begin(&p, 1, PE_EPOCH_MIN_MS, 0);
 	memset(entity, 0, sizeof entity);
 	seen_count[0] = seen_count[1] = 0;
 	// So that there is a census to begin with.

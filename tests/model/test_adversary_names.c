@@ -3,62 +3,14 @@
 // is shown to work on entities that hide nothing, their names left out of account. PE_TEST_SEED repeats a run.
 #include "client/filter_text.h"
 #include "detailed.h"
-#include "expect.h"
-#include "harness.h"
-#include "internal.h"
+#include "epochs.h"
 #include "space/offset.h"
-#include "testing.h"
 #include "wire/extension.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
 #include <time.h>
-
-static struct harness h;
-static struct harness_answer answer;
-static struct pe_space spaces[2];
-static const double homes[2][3] = {{0, 0, 0}, {60, 25, 0}};
-static uint64_t seed, state;
-
-static double between(double a, double b)
-{
-	return a + (b - a) * ((double)(testing_random(&state) >> 11) * 0x1p-53);
-}
-
-static void begin(const struct pe_policy *policies, unsigned count, uint32_t epoch_ms)
-{
-	struct pe_engine_config c = harness_config();
-	const char *text = getenv("PE_TEST_SEED");
-
-	harness_failed = failed;
-	seed = state = text ? strtoull(text, NULL, 0) : (uint64_t)time(NULL);
-	wrong = 0;
-	c.pending_count_max = c.entity_count_max;
-	c.details_bytes = 1 << 20;
-	c.views = (struct pe_views_config){
-		.policies = policies, .policy_count = count, .epoch_ms = epoch_ms};
-	for (unsigned i = 0; i < 2; i++) {
-		struct pe_error error;
-
-		if (pe_space_prepare(&spaces[i], &c.spaces[i].space, i, &error) != PE_OK)
-			abort();
-	}
-	harness_start(&h, &c);
-	// Random, but the same in each run of a seed.
-	for (unsigned i = 0; i < sizeof h.engine->views.key; i++)
-		h.engine->views.key[i] = (uint8_t)(seed >> i % 8 * 8 ^ i);
-	h.now.wall_ms += epoch_ms - h.now.wall_ms % epoch_ms;
-	printf("\n    seed %" PRIu64 " ", seed);
-}
-
-static void ask(unsigned in, double radius_m)
-{
-	struct pe_wire_query q = harness_sphere(homes[in][0], homes[in][1], homes[in][2], radius_m);
-
-	harness_ask(&h, 0, in, &q, &answer);
-	EXPECT(answer.whole && answer.code == PE_CODE_SUCCESS && !answer.truncated, "an answer");
-}
 
 // ---- names ----
 
@@ -145,7 +97,7 @@ static unsigned linked(unsigned in, bool anonymous)
 	uint64_t epoch;
 	unsigned right = 0, counts[2];
 
-	begin(NULL, 0, PE_EPOCH_MS);
+	begin(NULL, 0, PE_EPOCH_MS, 1 << 20);
 	harness_advance(&h, PE_EPOCH_MS - 4 * STEP_MS);
 	h.now.wall_ms -= h.now.wall_ms % STEP_MS; // a step begins
 	for (unsigned n = 1; n <= NAMED; n++) {
@@ -243,7 +195,7 @@ static void times(void)
 			uint64_t heard_ms, by_cells, by_bound;
 			uint32_t low = 0, high = 3600000;
 
-			begin(NULL, 0, PE_EPOCH_MS);
+			begin(NULL, 0, PE_EPOCH_MS, 1 << 20);
 			h.now.wall_ms += 1 + (uint64_t)between(0, STEP_MS - 2);
 			heard_ms = h.now.wall_ms;
 			u.ttl_ms = PE_EPOCH_MS;
@@ -290,7 +242,7 @@ static uint32_t found_by(unsigned in, bool anonymous, bool other, struct pe_wire
 	struct detailed d;
 	uint32_t found = 0;
 
-	begin(NULL, 0, PE_EPOCH_MS);
+	begin(NULL, 0, PE_EPOCH_MS, 1 << 20);
 	h.now.wall_ms += STEP_MS + (other ? 1000 : 6000) - h.now.wall_ms % STEP_MS;
 	u.ttl_ms = PE_EPOCH_MS;
 	u.attributes |= anonymous ? PE_ANONYMOUS << 3 : 0;
