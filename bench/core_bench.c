@@ -19,6 +19,7 @@
 //   foreign:SHARE    two workers update, this share comes in at the worker that does not own the entity (--divided)
 //   reader:HITS      worker 1 queries while worker 0 has nothing to do (--workers 2)
 //   beside:HITS      worker 0 updates while worker 1 queries (--workers 2)
+#include "base/stages.h"
 #include "core.h"
 #include "crowd.h"
 #include "internal.h"
@@ -242,9 +243,24 @@ static bool parse_scenario(const char *text, const struct core_options *o, struc
 	return false;
 }
 
+#ifdef PE_STAGES
+struct pe_stages pe_stages;
+static uint64_t stage_cycles(unsigned stage)
+{
+	return atomic_load_explicit(&pe_stages.cycles[stage], memory_order_relaxed);
+}
+#else
+static uint64_t stage_cycles(unsigned stage)
+{
+	(void)stage;
+	return 0;
+}
+#endif
+
 struct window {
 	double seconds;
 	uint64_t value[CORE_WORKERS_MAX][PE_COUNTER_COUNT];
+	uint64_t stage[PE_STAGE_COUNT]; // cycles; 0 where the build has no marks
 };
 
 static void read_counters(struct core *core, struct window *w)
@@ -254,6 +270,8 @@ static void read_counters(struct core *core, struct window *w)
 		for (unsigned c = 0; c < PE_COUNTER_COUNT; c++)
 			w->value[i][c] = atomic_load_explicit(
 				&core->workers[i].worker->counters.value[c], memory_order_relaxed);
+	for (unsigned s = 0; s < PE_STAGE_COUNT; s++)
+		w->stage[s] = stage_cycles(s);
 }
 
 static double per_second(
@@ -274,12 +292,31 @@ static double total(const struct window *from, const struct window *to, unsigned
 
 #define TOTAL(name) total(from, to, PE_COUNTER_##name)
 
+// Cycles of the time-stamp counter an operation, by stage; NULL where the build has no marks.
+static json_t *stages(const struct window *from, const struct window *to, double operations)
+{
+#define NAME(stage) #stage,
+	static const char *const names[] = {PE_STAGE_LIST(NAME)};
+#undef NAME
+	json_t *o = NULL;
+
+	for (unsigned s = 0; s < PE_STAGE_COUNT; s++) {
+		if (to->stage[s] == from->stage[s])
+			continue;
+		if (!o)
+			o = json_object();
+		json_object_set_new(o, names[s],
+			json_real((double)(to->stage[s] - from->stage[s]) / operations));
+	}
+	return o;
+}
+
 // The rates between two readings, by name.
 static json_t *rates(const struct core *core, const struct window *from, const struct window *to)
 {
 	double updates = TOTAL(records_applied) + TOTAL(records_coalesced);
 	double queries = TOTAL(queries_answered), refused = 0;
-	json_t *o = json_object();
+	json_t *o = json_object(), *by_stage;
 
 	for (unsigned r = 1; r < PE_REASON_COUNT; r++)
 		refused += total(from, to, PE_COUNTER_REASON(r));
@@ -312,6 +349,10 @@ static json_t *rates(const struct core *core, const struct window *from, const s
 		json_object_set_new(o, "notices", json_real(TOTAL(notices)));
 	}
 	json_object_set_new(o, "refused", json_real(refused));
+	by_stage = stages(from, to, (updates + queries) * (to->seconds - from->seconds));
+	if (by_stage && core->options.workers == 1 && updates + queries > 0)
+		json_object_set_new(o, "stages", json_incref(by_stage));
+	json_decref(by_stage);
 	if (core->options.workers > 1)
 		json_object_set_new(o, "updates_worker_0",
 			json_real(per_second(from, to, 0, PE_COUNTER_records_applied)));

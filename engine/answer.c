@@ -2,6 +2,7 @@
 // MTU; a source that is not trusted gets, for each request, at most one message no longer than the request.
 #include "internal.h"
 
+#include "base/stages.h"
 #include "wire/subscribe.h"
 
 #define ALWAYS_INLINE __attribute__((always_inline)) static inline
@@ -257,6 +258,7 @@ ALWAYS_INLINE void answer_prepared(struct pe_worker *w, struct request *r, unsig
 	if (!put_answer(w, m, r->view, slot, reason, &answer, &r->open))
 		reason = PE_REASON_answer_no_buffer;
 	outcome(w, reason);
+	pe_stage_end(PE_STAGE_answer);
 	if (++r->query == r->view->count && r->open && r->open->used && !m->peer.trusted)
 		send_open(w, r->open);
 }
@@ -305,6 +307,7 @@ __attribute__((noinline, noclone)) void pe_answer_queries(struct pe_worker *w,
 	const uint8_t *extension = NULL; // of the next
 	uint64_t answered = pe_counted(&w->counters, PE_COUNTER_queries_answered);
 
+	pe_stage_end(PE_STAGE_decode);
 	while (next < count) {
 		pe_query_begin(&w->query);
 		while (next < count && w->query.prepared < PE_QUERY_SLOTS) {

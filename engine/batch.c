@@ -1,6 +1,7 @@
 // Updates a batch at a time, in stages over arrays, so that each stage's cache misses overlap; and the short way of those that
 // are nothing but a newer state. What is more goes one by one (apply.c).
 #include "apply.h"
+#include "base/stages.h"
 #include "own.h"
 
 // PE_PUBLISHED_DETAILS in the word that it is published in.
@@ -349,15 +350,22 @@ __attribute__((always_inline)) static inline void stage_write(
 __attribute__((always_inline)) static inline void work(
 	struct pe_worker *w, struct pe_batch *b, const bool covers)
 {
+	pe_stage_end(PE_STAGE_decode);
 	stage_hash(w, b);
+	pe_stage_end(PE_STAGE_hash);
 	stage_locate(w, b);
+	pe_stage_end(PE_STAGE_locate);
 	stage_probe(w, b, covers);
+	pe_stage_end(PE_STAGE_probe);
 	stage_verify(w, b, covers);
+	pe_stage_end(PE_STAGE_verify);
 	if (b->insert_count)
 		stage_insert(w, b);
+	pe_stage_end(PE_STAGE_insert);
 	if (__builtin_expect(w->watching, 0))
 		pe_watch_prefetch_batch(w);
 	stage_write(w, b, covers);
+	pe_stage_end(PE_STAGE_write);
 }
 
 void pe_apply_flush(struct pe_worker *w)

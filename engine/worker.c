@@ -6,6 +6,7 @@
 #include "veil.h"
 
 #include "base/rcu.h"
+#include "base/stages.h"
 
 // The space a message names; PE_SPACES_MAX: not held here. Nil is the first.
 static unsigned space_of(const struct pe_engine *e, const uint8_t id[16])
@@ -473,6 +474,7 @@ unsigned pe_worker_turn(struct pe_worker *worker, struct pe_now now,
 	unsigned did;
 
 	assert(worker->attached && count <= PE_BURST_MAX);
+	pe_stage_end(PE_STAGE_outside);
 	worker->tick = (uint32_t)now.mono_ms;
 	if (!worker->started) {
 		worker->wheel.tick = worker->pending.wheel.tick = worker->tick;
@@ -490,9 +492,11 @@ unsigned pe_worker_turn(struct pe_worker *worker, struct pe_now now,
 	if (worker->watch)
 		did += pe_watch_begin_turn(worker);
 	did += pe_apply_rings(worker);
+	pe_stage_end(PE_STAGE_due);
 	take_messages(worker, messages, count);
 	pe_apply_flush_rings(worker);
 	pe_outbox_flush(worker);
+	pe_stage_end(PE_STAGE_answer);
 	if (worker->watch)
 		did += pe_watch_turn(worker);
 	pe_count(&worker->counters, PE_COUNTER_turns, 1);

@@ -1,5 +1,6 @@
 #include "discover/query.h"
 
+#include "base/stages.h"
 #include "discover/owned.h"
 #include "discover/slot.h"
 
@@ -422,6 +423,7 @@ uint64_t pe_query_detail(const struct pe_query_context *c, unsigned slot)
 // The lines of all that were prepared, in stages.
 static void fetch(struct pe_query_context *c)
 {
+	pe_stage_end(PE_STAGE_prepare);
 	for (unsigned i = c->fetched; i < c->prepared; i++)
 		if (!c->slots[i].reason && c->slots[i].opened)
 			pe_walker_fetch_leaves(&c->slots[i].walker);
@@ -429,6 +431,7 @@ static void fetch(struct pe_query_context *c)
 		if (!c->slots[i].reason && c->slots[i].opened)
 			pe_walker_fetch_chunks(&c->slots[i].walker);
 	c->fetched = c->prepared;
+	pe_stage_end(PE_STAGE_fetch);
 }
 
 void pe_query_end_walk(struct pe_query_context *c, struct pe_query_slot *s)
@@ -588,12 +591,14 @@ enum pe_reason pe_query_run(struct pe_query_context *c, unsigned slot, uint32_t 
 	while (!full && next_piece(c, s, count == results_max, &full)) {
 		while (c->hits_end < s->to + HITS_AHEAD && s->over && walk_ahead(c))
 			;
+		pe_stage_end(PE_STAGE_scan);
 		s->walked = false;
 		if (take_piece(c, s, skip, results_max, &count, &given)) {
 			// The next query walks the piece again and leaves out what was given.
 			full = true;
 			pe_query_set_cursor(&s->test, answer, &s->before, s->region, given);
 		}
+		pe_stage_end(PE_STAGE_accept);
 		skip = 0;
 	}
 	if (full && !answer->cursor[1])
