@@ -4,13 +4,15 @@
 // cost is how many are on their way at once (docs/hot-path.md; memory_lines and memory_lines_second_level of scripts/bench).
 #pragma once
 
+// In assembly, since gcc 12 takes a function that does nothing but __builtin_prefetch for one without effects, and leaves out calls of it
+// that it has not inlined by then.
 static inline void pe_prefetch(const void *line)
 {
-	__builtin_prefetch(line, 0, 2);
+	__asm__ volatile("prefetcht1 %0" : : "m"(*(const char *)line));
 }
 
 // A line that this thread is about to write, into the first level: whoever has it gives it up now.
 static inline void pe_prefetch_own(const void *line)
 {
-	__builtin_prefetch(line, 1, 3);
+	__asm__ volatile("prefetchw %0" : : "m"(*(const char *)line));
 }
