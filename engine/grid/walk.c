@@ -18,6 +18,8 @@
 // Nodes met before the scan: enough for nearly every walk's first cells, and little where there are none.
 #define OPEN_NODES 256
 
+#define ALWAYS_INLINE __attribute__((always_inline)) static inline
+
 _Static_assert(PE_WALK_LEVELS == PE_LEVELS, "room for the way down");
 _Static_assert(
 	PE_NODE_LEVELS == PE_LEVELS && PE_PATH_BITS == 6 * PE_LEVELS + 1, "what grid.h says");
@@ -153,8 +155,8 @@ static uint64_t bits_between(uint32_t lo, uint32_t hi)
 }
 
 // Children of a node that the region's box meets, and their first and last along each axis.
-static uint64_t box_mask(const struct pe_walker *w, unsigned level, const uint32_t at[3],
-	uint32_t lo[3], uint32_t hi[3])
+ALWAYS_INLINE uint64_t box_mask(const struct pe_walker *w, const unsigned level,
+	const uint32_t at[3], uint32_t lo[3], uint32_t hi[3])
 {
 	unsigned across = pe_level_across(level - 1), up = pe_level_up(level - 1);
 	unsigned bits = pe_level_across(level) - across, bits_z = pe_level_up(level) - up;
@@ -198,8 +200,7 @@ static void enter_cells(
 	axis_distances(w, 0, 2, at[2], &w->near[2][0], &w->far[2][0]);
 }
 
-// Finds the node and the children of it that are to be visited. false: none.
-static bool enter(struct pe_walker *w, unsigned level, struct pe_walk_node *node)
+ALWAYS_INLINE bool enter_at(struct pe_walker *w, const unsigned level, struct pe_walk_node *node)
 {
 	uint64_t key, from = w->code >> 6 * level;
 	uint32_t index, lo[3], hi[3];
@@ -228,6 +229,12 @@ static bool enter(struct pe_walker *w, unsigned level, struct pe_walk_node *node
 	if (level == 1)
 		enter_cells(w, node->at, lo, hi);
 	return true;
+}
+
+// Finds the node and the children of it that are to be visited. false: none. Most are of level 1, and what that makes of keys folds.
+static bool enter(struct pe_walker *w, unsigned level, struct pe_walk_node *node)
+{
+	return level == 1 ? enter_at(w, 1, node) : enter_at(w, level, node);
 }
 
 // Adds cells of a node at level 1 to the batch while there is room.

@@ -2,8 +2,8 @@
 #include "grid/grid_internal.h"
 #include "grid/walker.h"
 
-#define AHEAD       4 // leaves whose chunks are fetched ahead of the scan
-#define FETCHED     8 // leaves of a walk whose chunks are fetched before the scans of other walks
+#define AHEAD       12 // leaves whose chunks are fetched ahead of the scan
+#define FETCHED     12 // leaves of a walk whose chunks are fetched before the scans of other walks
 #define CELL_ACROSS (1 << PE_CELL_BITS)
 
 static void emit(struct pe_walker *w, uint64_t key, const struct pe_chunk *chunk, uint32_t ref,
@@ -46,7 +46,7 @@ static void set_scan(struct pe_walker *w, const struct pe_walk_cell *cell)
 	}
 }
 
-// The chunk to begin with: the newest, or where the walk stopped within the leaf.
+// The chunk to begin with: the newest when the cell was found, or where the walk stopped within the leaf.
 static uint32_t first_chunk(const struct pe_walker *w, const struct pe_walk_cell *cell, bool middle)
 {
 	const struct pe_grid *grid = w->grid;
@@ -59,8 +59,7 @@ static uint32_t first_chunk(const struct pe_walker *w, const struct pe_walk_cell
 			chunk->sequence == w->sequence)
 			return w->resume - 1;
 	}
-	// CHUNK: acquire
-	return atomic_load_explicit(&grid->leaves[cell->index].head, memory_order_acquire);
+	return cell->head;
 }
 
 // Scans a leaf's chunks from where the cursor says. false: a bound was reached.
@@ -121,25 +120,14 @@ static bool scan_leaf(struct pe_walker *w, const struct pe_walk_cell *cell)
 	return true;
 }
 
-static void fetch_chunk(const struct pe_walker *w, const struct pe_walk_cell *cell)
+// All of its lines: one that is left out is waited for in the scan, and costs as much as the others together.
+static void fetch_chunk(const struct pe_walker *w, uint32_t ref)
 {
-	uint32_t ref;
-	const char *chunk;
+	const char *chunk = (const char *)pe_chunk_at(w->grid, ref);
+	unsigned bytes = ref & PE_SMALL ? sizeof(struct pe_small) : sizeof(struct pe_big);
 
-	if (cell->index == PE_NONE)
-		return;
-	// CHUNK: acquire
-	ref = atomic_load_explicit(&w->grid->leaves[cell->index].head, memory_order_acquire);
-	if (ref == PE_NONE)
-		return;
-	chunk = (const char *)pe_chunk_at(w->grid, ref);
-	pe_prefetch(chunk);
-	pe_prefetch(chunk + 64);
-	if (!(ref & PE_SMALL)) {
-		pe_prefetch(chunk + 128);
-		pe_prefetch(chunk + 192);
-		pe_prefetch(chunk + 320);
-	}
+	for (unsigned at = 0; at < bytes; at += 64)
+		pe_prefetch(chunk + at);
 }
 
 void pe_walker_fetch_leaves(struct pe_walker *w)
@@ -161,7 +149,12 @@ static void find_leaf(struct pe_walker *w)
 
 	if (cell->index != PE_NONE && w->grid->leaves[cell->index].entry.key != cell->key)
 		cell->index = pe_table_find(cell->bucket, w->grid->leaves, cell->key);
-	fetch_chunk(w, cell);
+	if (cell->index == PE_NONE)
+		return;
+	// CHUNK: acquire
+	cell->head = atomic_load_explicit(&w->grid->leaves[cell->index].head, memory_order_acquire);
+	if (cell->head != PE_NONE)
+		fetch_chunk(w, cell->head);
 }
 
 void pe_walker_fetch_chunks(struct pe_walker *w)

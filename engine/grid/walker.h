@@ -26,6 +26,7 @@ struct pe_walk_cell {
 	uint64_t code, key;
 	const _Atomic uint32_t *bucket;
 	uint32_t index; // of the leaf, PE_NONE: none
+	uint32_t head;  // its newest chunk, when the cell is found
 	bool whole;     // all of it lies in the sphere
 };
 
