@@ -80,8 +80,10 @@ static struct open_message *open_new(struct pe_worker *w, struct open_message *o
 		return NULL;
 	}
 	w->answers_left--;
-	*o = (struct open_message){
-		.used = true, .peer = m->peer, .request = *request, .buffer = buffer};
+	o->used = true;
+	o->peer = m->peer;
+	o->request = *request;
+	o->buffer = buffer;
 	pe_wire_response_begin(
 		&o->response, buffer, m->peer.trusted ? PE_WIRE_BYTES_MAX : m->bytes);
 	return o;

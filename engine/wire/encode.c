@@ -8,23 +8,28 @@
 
 #define HEADER_BYTES ((uint32_t)sizeof(struct pe_wire_header))
 
+// Written where they stand, field by field: a copy made of them first would have to wait for its own narrow stores.
+typedef struct pe_wire_header header_in_place __attribute__((aligned(1)));
+typedef struct pe_wire_answer answer_in_place __attribute__((aligned(1)));
+
 static void put_header(uint8_t *buffer, const struct pe_wire_header *header, enum pe_type type,
 	uint16_t flags, unsigned count)
 {
-	const struct pe_wire_header h = {
-		.version = PE_WIRE_VERSION,
-		.type = (uint8_t)type,
-		.flags = flags,
-		.stream_id = header->stream_id,
-		.sequence = header->sequence,
-		.timestamp_ms = header->timestamp_ms,
-		.session_id = header->session_id,
-		.count = (uint16_t)count,
-	};
+	header_in_place *h = (void *)buffer;
 
-	memcpy(buffer, &h, sizeof h);
-	memcpy(buffer + offsetof(struct pe_wire_header, space_id), header->space_id,
-		sizeof header->space_id);
+	h->version = PE_WIRE_VERSION;
+	h->type = (uint8_t)type;
+	h->flags = flags;
+	h->stream_id = header->stream_id;
+	h->sequence = header->sequence;
+	h->timestamp_ms = header->timestamp_ms;
+	h->session_id = header->session_id;
+	h->count = (uint16_t)count;
+	h->reserved0 = 0;
+	h->reserved1 = 0;
+	memcpy(h->space_id, header->space_id, sizeof h->space_id);
+	h->reserved2 = 0;
+	memset(h->tag, 0, sizeof h->tag);
 }
 
 // Header, preamble, records; the caller has checked count.
@@ -286,18 +291,17 @@ static uint32_t room_bytes(const struct pe_wire_response *r)
 bool pe_wire_response_open(struct pe_wire_response *r, uint32_t query_id, uint32_t stream_id,
 	uint64_t request_sequence, uint16_t part)
 {
-	const struct pe_wire_answer answer = {
-		.query_id = query_id,
-		.request_sequence = request_sequence,
-		.stream_id = stream_id,
-		.part = part,
-	};
+	answer_in_place *answer = (void *)(r->buffer + r->used);
 
-	if (r->answer || room_bytes(r) < sizeof answer)
+	if (r->answer || room_bytes(r) < sizeof *answer)
 		return false;
-	memcpy(r->buffer + r->used, &answer, sizeof answer);
+	memset(answer, 0, sizeof *answer);
+	answer->query_id = query_id;
+	answer->request_sequence = request_sequence;
+	answer->stream_id = stream_id;
+	answer->part = part;
 	r->answer = r->used;
-	r->used += (uint32_t)sizeof answer;
+	r->used += (uint32_t)sizeof *answer;
 	r->result_count = 0;
 	return true;
 }
