@@ -20,11 +20,14 @@ static_assert(offsetof(struct pe_published, attributes) / 8 == PE_PUBLISHED_EXPI
 
 #define ALWAYS_INLINE __attribute__((always_inline)) static inline
 
+ALWAYS_INLINE double length(double x, double y, double z)
+{
+	return sqrt(x * x + y * y + z * z);
+}
+
 ALWAYS_INLINE double straight(const double p[3], const double q[3])
 {
-	double x = p[0] - q[0], y = p[1] - q[1], z = p[2] - q[2];
-
-	return sqrt(x * x + y * y + z * z);
+	return length(p[0] - q[0], p[1] - q[1], p[2] - q[2]);
 }
 
 static double frame_distance(
@@ -356,12 +359,90 @@ static unsigned take_general(const struct pe_test *t, struct pe_hits *hits,
 	return take(t, t->ways, hits, results, handles, room);
 }
 
-// The ordinary query: a sphere, no filters, seen from its centre.
-static unsigned take_ordinary(const struct pe_test *t, struct pe_hits *hits,
+// The attributes that a result's state is made of, in the word that they are published in; next to each other they are the state.
+#define STATE_BITS 0x04070000u
+static_assert(PE_ATTRIBUTE_HEIGHT_UNKNOWN << 16 == 0x04000000u && PE_ATTRIBUTE_STATE(0xFFFF) == 7 &&
+		PE_RESULT_HEIGHT_UNKNOWN == 8,
+	"STATE_BITS");
+
+// As put_result, of a view that stands in lanes; nearer than a float can say.
+ALWAYS_INLINE void put_plain(const struct pe_view_plain *view, const struct pe_instant *now,
+	double distance_m, struct pe_wire_result *r)
+{
+	const struct pe_record_lanes *l = &view->shows;
+	uint32_t tail = (uint32_t)l->tail, precision_bits = (uint32_t)(l->bounds >> 32);
+	float precision_m;
+	uint64_t motion, rest;
+
+	memcpy(&precision_m, &precision_bits, sizeof precision_m);
+	rest = (l->motion >> 48) << 40 | (uint64_t)__builtin_bswap16((uint16_t)tail) << 24 |
+		_pext_u32(tail, STATE_BITS) << 16 |
+		tenths_left((uint32_t)(l->tail >> 32), now->tick);
+	motion = (l->motion & 0xFFFFFFFFFFFFull) | (uint64_t)pe_half_from_float(precision_m) << 48;
+	memcpy(r->entity_id, view->id, sizeof r->entity_id);
+	// With the grid word behind it, over which the age and the distance go.
+	_mm256_storeu_pd(r->position, l->place);
+	r->age_ms = age_of(l->time_ms, now->wall_ms);
+	r->distance_m = (float)distance_m;
+	memcpy(r->velocity, &motion, sizeof motion);
+	memcpy(&r->ttl_left, &rest, sizeof rest);
+}
+
+// The ordinary query: a sphere of a CARTESIAN space, no filters, seen from its centre.
+static unsigned take_ordinary(const struct pe_test *t, struct pe_hits *all,
 	struct pe_wire_result *results, uint32_t *handles, uint32_t room)
 {
-	return take(
-		t, (struct pe_ways){.sphere = true, .centred = true}, hits, results, handles, room);
+	const struct pe_record *records = t->table->records;
+	const __m256d centre = _mm256_setr_pd(t->centre[0], t->centre[1], t->centre[2], 0);
+	const struct pe_instant now = t->now;
+	const uint32_t space = pe_status_make(0, 0, t->space_index, 0);
+	const double radius_m = t->radius_m;
+	const struct pe_hit *hit = &all->hit[all->at], *const end = &all->hit[all->end];
+	const struct pe_hit *asked = &all->hit[all->asked], *const ahead = &all->hit[all->ahead];
+	unsigned taken = 0;
+
+	while (asked < ahead && asked < hit + RECORDS_AHEAD)
+		ask_for_record(records, asked++);
+	for (; hit < end && taken < room; hit++) {
+		const struct pe_record *r = &records[hit->handle];
+		struct pe_view_plain view;
+		enum pe_plain plain;
+		__m256d from;
+		__m128d across;
+		double distance_m;
+		int32_t reach_bits;
+
+		if (asked < ahead)
+			ask_for_record(records, asked++);
+		handles[taken] = hit->handle;
+		plain = pe_view_build_plain(r, now.tick, &view);
+		reach_bits = (int32_t)(uint32_t)view.shows.bounds;
+		// What limits its reach has an edge of its own.
+		if (__builtin_expect(plain == PE_PLAIN_OTHERWISE || reach_bits > 0, 0)) {
+			unsigned n = take_complete(
+				t, all, (unsigned)(hit - all->hit), &results[taken], taken);
+
+			if (n == NO_ROOM)
+				break;
+			taken += n;
+			continue;
+		}
+		if (plain == PE_PLAIN_GONE)
+			continue;
+		if ((atomic_load_explicit(&r->status, memory_order_relaxed) ^ space) & 0xFF0000u)
+			continue; // it came back in another space meanwhile
+		from = _mm256_sub_pd(view.shows.place, centre);
+		across = _mm256_castpd256_pd128(from);
+		distance_m = length(_mm_cvtsd_f64(across),
+			_mm_cvtsd_f64(_mm_unpackhi_pd(across, across)),
+			_mm_cvtsd_f64(_mm256_extractf128_pd(from, 1)));
+		if (!(distance_m <= radius_m))
+			continue;
+		put_plain(&view, &now, distance_m, &results[taken++]);
+	}
+	all->at = (unsigned)(hit - all->hit);
+	all->asked = (unsigned)(asked - all->hit);
+	return taken;
 }
 
 static unsigned take_geodetic(const struct pe_test *t, struct pe_hits *hits,

