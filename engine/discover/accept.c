@@ -10,7 +10,7 @@
 
 #define LATCH_TRIES 1000u
 // So far ahead records are asked for, one a hit: many requests in a row stand in each other's way.
-#define RECORDS_AHEAD 32u
+#define RECORDS_AHEAD 48u
 // How exact the index is: a unit an axis, the coarser one 1 mm up.
 #define INDEX_ERROR_M 0.0025
 

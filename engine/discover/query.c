@@ -24,7 +24,7 @@ static_assert(PE_QUERY_PIECE_HITS <= CURSOR_SKIP_MAX, "a piece's results fit the
 // Nodes of the grid that a step may meet beside its cells for nothing. A walk stops at as many for all of its cells (met_max).
 #define NODES_AT_FIRST 64
 #define NODES_A_CELL   PE_WALK_NODES_A_CELL
-#define HITS_AHEAD     32u // of queries that come next are met while a query's own are taken
+#define HITS_AHEAD     48u // of queries that come next are met while a query's own are taken
 
 enum pe_status pe_query_create(struct pe_query_context *context, const struct pe_grid *grid,
 	const struct pe_table *table, struct pe_counters *counters, uint32_t results_max,

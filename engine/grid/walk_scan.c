@@ -11,14 +11,18 @@ static void emit(struct pe_walker *w, uint64_t key, const struct pe_chunk *chunk
 {
 	const uint32_t *handles = pe_chunk_handles((struct pe_chunk *)chunk, ref);
 	struct pe_hit *hit = &w->hits[w->hit_count];
+	uint64_t seen = 0;
 
 	w->hit_count += (unsigned)__builtin_popcount(mask);
 	for (; mask; mask &= mask - 1, hit++) {
 		unsigned i = (unsigned)__builtin_ctz(mask);
 
-		*hit = (struct pe_hit){.key = key, .word = copy[i], .handle = handles[i]};
-		w->seen_flags |= copy[i];
+		hit->key = key;
+		hit->word = copy[i];
+		hit->handle = handles[i];
+		seen |= copy[i];
 	}
+	w->seen_flags |= seen;
 }
 
 // What tells the scan of this cell from that of others.
