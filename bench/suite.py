@@ -159,6 +159,33 @@ def updates_and_queries(run):
     run.group("a million entities", body)
 
 
+STAGED = ("update", "message:16", "crossing:10", "query:20", "query:100", "query:1000")
+CACHED = 8000  # entities that lie in the caches with all that is theirs
+
+
+def stages(run):
+    """Cycles an operation spends in each stage, of a million entities and of so few that memory has no part in it."""
+    pages = run.reserve(2.2 * run.engine_bytes(MILLION) + 2 * run.engine_bytes(CACHED) + (100 << 20))
+
+    def body(start):
+        # Crossings mix the chunks up: they have engines of their own.
+        served = {(size, crossing): start("presence-stage-bench", "serve", "--entities", str(size), "--core", str(run.worker),
+                                          "--control-core", str(run.other), *pages)
+                  for size in (MILLION, CACHED) for crossing in (False, True)}
+        run.warm(*((core, "crossing:10" if crossing else "update") for (_, crossing), core in served.items()))
+        for _ in range(run.rounds):
+            for size in (MILLION, CACHED):
+                for scenario in STAGED:
+                    core = served[size, scenario.startswith("crossing")]
+                    got = core.ask(f"{scenario} {run.window_s}")
+                    name = f"stage_{scenario.replace(':', '_')}{'' if size == MILLION else '_cached'}"
+                    for stage, cycles in got["stages"].items():
+                        run.keep(f"{name}_{stage}", cycles, "cycles", {**core.ready, "scenario": scenario})
+                    run.keep("stage_cycles_a_ns", sum(got["stages"].values()) * (got["updates"] + got["queries"]) / 1e9, "cycles/ns")
+
+    run.group("cycles of each stage", body)
+
+
 def ten_millions(run):
     pages = run.reserve(run.engine_bytes(10 * MILLION) + (2600 << 20))
 
@@ -539,6 +566,14 @@ def measure_rings(build, rounds, window_s, huge_wanted):
     return run.figures(), run.trouble
 
 
+def measure_stages(build, rounds, window_s, huge_wanted):
+    with HugePages(huge_wanted) as huge:
+        run = Run(build, rounds, window_s, False, huge)
+        run.plan()
+        stages(run)
+    return run.figures(), run.trouble
+
+
 def paired_times(run):
     """Each kind's |t|, of one run; scripts/bench paired-times has more of them."""
     def body(_):
@@ -558,6 +593,7 @@ def measure(build, rounds, window_s, full, huge_wanted):
         ten_millions(run)
         if full:
             by_entities(run)
+            stages(run)
         two_workers(run)
         fences(run)
         watched(run)
