@@ -128,9 +128,13 @@ static bool scan_leaf(struct pe_walker *w, const struct pe_walk_cell *cell)
 static void fetch_chunk(const struct pe_walker *w, uint32_t ref)
 {
 	const char *chunk = (const char *)pe_chunk_at(w->grid, ref);
-	unsigned bytes = ref & PE_SMALL ? sizeof(struct pe_small) : sizeof(struct pe_big);
 
-	for (unsigned at = 0; at < bytes; at += 64)
+	pe_prefetch(chunk);
+	pe_prefetch(chunk + 64);
+	if (ref & PE_SMALL)
+		return;
+#pragma GCC unroll 8
+	for (unsigned at = sizeof(struct pe_small); at < sizeof(struct pe_big); at += 64)
 		pe_prefetch(chunk + at);
 }
 

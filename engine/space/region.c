@@ -11,10 +11,11 @@
 static int64_t units_clip(const struct pe_space *space, unsigned axis, double metres)
 {
 	double scale = axis == 2 ? space->units_per_m_up : space->units_per_m;
+	double lo = (double)(space->units_lo[axis] - 1), hi = (double)(space->units_hi[axis] + 1);
 	double units = floor(metres * scale);
 
-	return (int64_t)fmin(fmax(units, (double)(space->units_lo[axis] - 1)),
-		(double)(space->units_hi[axis] + 1));
+	// What is not a number becomes the lowest, as with fmin and fmax, which would be calls.
+	return (int64_t)(units > lo ? units < hi ? units : hi : lo);
 }
 
 bool geo_region_bound(const struct pe_space *space, unsigned frame, const double lo[3],
