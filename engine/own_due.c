@@ -262,6 +262,16 @@ static void settle(struct pe_worker *w, const struct pe_departure *d)
 		pe_own_schedule(w, node);
 }
 
+static void prefetch_node(const struct pe_worker *w, uint32_t handle)
+{
+	const struct pe_record *r = &w->engine->table.records[handle];
+
+	// What another worker has made of a handle that came back is its own to read.
+	if (PE_STATUS_OWNER(atomic_load_explicit(&r->status, memory_order_relaxed)) == w->index &&
+		r->pending != PE_HANDLE_NONE)
+		pe_prefetch(&w->pending.nodes[r->pending]);
+}
+
 unsigned pe_own_turn(struct pe_worker *w)
 {
 	uint32_t nodes[PE_OWN_BATCH];
@@ -272,9 +282,14 @@ unsigned pe_own_turn(struct pe_worker *w)
 	do {
 		n = pe_grid_poll(w->engine->grid, w->index, departures, PE_OWN_BATCH);
 		for (unsigned i = 0; i < n; i++) {
-			pe_prefetch(&w->engine->table.records[departures[i].handle]);
+			const struct pe_record *r = &w->engine->table.records[departures[i].handle];
+
+			pe_prefetch(r);
+			pe_prefetch(&r->pending);
 			pe_grid_prefetch_departure(w->engine->grid, &departures[i]);
 		}
+		for (unsigned i = 0; i < n; i++)
+			prefetch_node(w, departures[i].handle);
 		for (unsigned i = 0; i < n; i++)
 			settle(w, &departures[i]);
 		departed += n;

@@ -3,6 +3,7 @@
 // node. Each worker has a bounded pool of its own; when it is empty nothing is held back. One thread.
 #pragma once
 
+#include "base/prefetch.h"
 #include "entity/wheel.h"
 
 #include <stdbool.h>
@@ -65,6 +66,9 @@ static inline uint32_t pe_pending_take(struct pe_pending_pool *pool, uint32_t ha
 	p = &pool->nodes[node];
 	pool->free = p->wheel.next;
 	pool->used++;
+	// For the next one, which would wait for it.
+	if (pool->free != PE_HANDLE_NONE)
+		pe_prefetch(&pool->nodes[pool->free]);
 	memset(p, 0, offsetof(struct pe_pending, state));
 	pe_wheel_link_init(&p->wheel);
 	p->handle = handle;

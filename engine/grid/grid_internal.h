@@ -345,6 +345,12 @@ void pe_node_set(struct pe_grid *grid, uint32_t node, unsigned child);
 // leaf.c: a slot in the leaf of `key` with word and handle in it, valid.
 enum pe_status pe_leaf_insert(struct pe_grid *grid, unsigned worker, uint64_t key, uint64_t word,
 	uint32_t handle, uint32_t *slot);
+// Asks for the leaf that a slot's chunk is of; the chunk's header is read.
+static inline void pe_leaf_prefetch(const struct pe_grid *grid, uint32_t slot)
+{
+	pe_prefetch(&grid->leaves[atomic_load_explicit(
+		&pe_chunk_at(grid, slot)->leaf, memory_order_relaxed)]);
+}
 // Gives the claim of an invalid slot back.
 void pe_leaf_release(struct pe_grid *grid, unsigned worker, uint32_t slot);
 // The control thread's: those of several slots of a chunk. True when that left the leaf or the chunk empty.

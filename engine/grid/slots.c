@@ -143,6 +143,8 @@ unsigned pe_grid_poll(
 	}
 #ifndef PE_PLANT_SLOT_FREED_WITHOUT_GRACE
 	for (unsigned i = 0; i < freed; i++)
+		pe_leaf_prefetch(grid, slots[i]);
+	for (unsigned i = 0; i < freed; i++)
 		pe_leaf_release(grid, worker, slots[i]);
 #endif
 	return count;
