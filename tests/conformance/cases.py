@@ -228,7 +228,7 @@ class Finding:
         for n in range(9):
             self.put(n, (n, 0))
         found = self.d.query(("sphere", self.at(0), 50), cells=512)
-        self.assertEqual((sum(count for _, count, _ in found.cells), {size for _, _, size in found.cells}), (9, {512.0}))
+        self.assertEqual((sum(c.count for c in found.cells), {c.size for c in found.cells}), (9, {512.0}))
         found = self.d.query(("sphere", self.at(0), 50), brief=True)
         self.assertEqual({self.number(i): r.position for i, r in found.rows.items()}, {n: self.at(n) for n in range(9)})
         time.sleep(0.3)
@@ -263,7 +263,7 @@ class Explaining:
         self.assertEqual(told.causes & {"TYPE", "STATE", "VOLUME"}, {"TYPE", "STATE", "VOLUME"})
 
 
-class Watching:
+class Telling:
     def told(self, watching, seconds=20.0, **wanted):
         """The next event that is as wanted; those before it are let go."""
         for _ in range(round(seconds / 0.02)):
@@ -274,6 +274,8 @@ class Watching:
             watching.pump(0.02)
         raise AssertionError(f"{wanted} did not come: {watching.events}, {watching.reason}")
 
+
+class Watching(Telling):
     def test_watch(self):
         one, two = self.id(1), self.id(2)
         self.put(1, (0, 0))
@@ -329,6 +331,64 @@ class Watching:
                 continue
             with self.d.watch(volume) as w:
                 self.assertEqual(w.reason, reason)
+
+
+class Policies(Telling):
+    """Where the space has policies: what may be counted only, under COUNTED, and places that a method makes, under SCATTERED."""
+
+    COUNTED, SCATTERED, CELL, BELOW, PUBLISHED = 0xC7, 0xD8, 512.0, 3, 100.0
+
+    def of(self, prefix):
+        self.key = self.key & (1 << 120) - 1 | prefix << 120
+
+    def test_counts_below(self):
+        """Nobody is known here, or one: each cell has few, and no more is told than that, by whatever is asked."""
+        self.of(self.COUNTED)
+        middle = tuple((math.floor(n / self.CELL) + 0.5) * self.CELL for n in self.home)
+        for n, x in enumerate((0, 1, 2, self.CELL)):
+            self.used.add(n)
+            self.taken(self.d.publish(self.id(n), (middle[0] + x, middle[1], 0.0), ttl=600.0), self.id(n), (*middle, 0.0), shown=False)
+        low, high = (middle[0] - 200, middle[1] - 200, -5.0), (middle[0] + self.CELL, middle[1] + 200, 5.0)
+        for volume in (("box", low, high), ("sphere", (*middle, 0.0), 600)):
+            self.assertEqual(self.found(volume), {})
+            # Smaller cells are not told of, larger ones as a sum: that is in the cells of the tree, which may part the two.
+            for asked in (8, self.CELL):
+                cells = self.d.query(volume, cells=asked).cells
+                self.assertEqual({tuple(c.centre[:2]): c[1:] for c in cells},
+                                 {(middle[0] + x, middle[1]): (0, self.CELL, 1, self.BELOW) for x in (0, self.CELL)}, (volume, asked))
+            cells = self.d.query(volume, cells=8 * self.CELL).cells
+            self.assertEqual((sum(c.count for c in cells), sum(c.few for c in cells), {c.below for c in cells}), (0, 2, {self.BELOW}))
+        self.assertFalse(self.d.explain(self.id(1), ("box", low, high)).found)
+        with self.d.watch(("box", low, high)) as w:
+            w.seen = 0
+            self.told(w, kind="SNAPSHOT_END")
+            self.assertEqual([e for e in w.events if e.id], [])
+
+    def test_coarser(self):
+        """Who asks for more than he may see is told so, whatever is there."""
+        self.of(self.SCATTERED)
+        for volume, margin, published in (
+                (("sphere", self.at(0), 50), 0.0, self.PUBLISHED), (("sphere", self.at(0), 150), 0.0, 0), (("sphere", self.at(0), 500), 20.0, self.PUBLISHED),
+                (("sphere", self.at(0), 500), 120.0, 0), (("box", self.at(0), self.at(1000, 150, 10)), 0.0, self.PUBLISHED),
+                (("box", self.at(0), self.at(1000, 250, 10)), 0.0, 0)):
+            with self.d.watch(volume, margin=margin) as w:
+                w.seen = 0
+                self.told(w, kind="SNAPSHOT_END")
+                self.assertEqual(w.published, published, (volume, margin))
+
+    def test_scattered(self):
+        """Where it is shown is within its cell, the same to all who ask, and that is where it is found and watched."""
+        self.of(self.SCATTERED)
+        corner = tuple(math.floor(n / self.PUBLISHED) * self.PUBLISHED for n in self.home)
+        self.used.add(1)
+        self.taken(self.d.publish(self.id(1), (corner[0] + 10, corner[1] + 20, 0.0), ttl=600.0), self.id(1), (*corner, 0.0), shown=False)
+        cell = ("box", (*corner, -5.0), (corner[0] + self.PUBLISHED, corner[1] + self.PUBLISHED, 5.0))
+        shown = eventually(lambda: self.found(cell))[self.id(1)].position
+        self.assertEqual(self.found(cell)[self.id(1)].position, shown)
+        self.assertEqual(list(self.found(("sphere", shown, 0.5))), [self.id(1)])
+        with self.d.watch(cell) as w:
+            w.seen = 0
+            self.assertEqual(self.told(w, kind="ENTER", id=self.id(1)).position, shown)
 
 
 class Case:

@@ -16,8 +16,10 @@ SPACES = {"local": LOCAL, "world": WORLD, "nowhere": NOWHERE}
 Told = collections.namedtuple("Told", "status reason", defaults=("",))
 # What came of an erasure, and the names of the places that it went from.
 Erased = collections.namedtuple("Erased", "status reason where", defaults=("", frozenset()))
-# What was found: {id: Row} in the order of the answer, and cells [(centre, count, size)] where they were asked for.
+# What was found: {id: Row} in the order of the answer, and a list of Cell where they were asked for. few: of entities that may be counted only, in how
+# many cells of theirs there are fewer than `below`.
 Found = collections.namedtuple("Found", "rows truncated cells reason", defaults=((), ""))
+Cell = collections.namedtuple("Cell", "centre count size few below", defaults=(0, 0))
 Row = collections.namedtuple("Row", "position distance velocity type type_code state custom_state age_ms ttl_left_ms precision stale tags activity "
                              "metadata parent")
 Event = collections.namedtuple("Event", "kind fence id cause snapshot position payload")
@@ -55,7 +57,8 @@ class Driver:
         raise NotImplementedError
 
     def watch(self, volume, space="local", *, filter=None, margin=0.0, follow=None, moves=True, payloads=False):
-        """A context manager with `events`, a list that grows, and `pump(seconds)`, which lets it. Refused: `reason`."""
+        """A context manager with `events`, a list that grows, and `pump(seconds)`, which lets it. `published`: m, where it is told less finely than it
+        asks for; else 0. Refused: `reason`."""
         raise NotImplementedError
 
     def ping(self):

@@ -6,7 +6,7 @@ import subprocess
 import threading
 import time
 
-from driver import SPACES, Driver, Erased, Event, Found, Row, Told, Verdict
+from driver import SPACES, Cell, Driver, Erased, Event, Found, Row, Told, Verdict
 
 
 def place(position):
@@ -50,13 +50,16 @@ def row(f):
 
 class Watching:
     def __init__(self):
-        self.events, self.reason = [], ""
+        self.events, self.reason, self.published = [], "", 0
 
     def read(self, process):
         for line in process.stdout:
             if line == "{\n":
                 break  # an error's object; events have a line each
             e = json.loads(line)
+            if e["event"] == "COARSER":
+                self.published = e["published_m"]
+                continue
             entity, payload = e.get("entity") or {}, e.get("payload")
             if payload is not None:
                 payload = bytes.fromhex(payload["bytes"]) if isinstance(payload, dict) else payload.encode()
@@ -135,7 +138,7 @@ class CtlDriver(Driver):
         if "error" in answer:
             return Found({}, False, (), answer["reason"])
         return Found({f["id"]: row(f) for f in answer.get("found", ())}, answer["truncated"],
-                     [(tuple(c["centre"]), c["count"], c["size_m"]) for c in answer.get("cells", ())])
+                     [Cell(tuple(c["centre"]), c["count"], c["size_m"], c.get("below_cells", 0), c.get("below") or 0) for c in answer.get("cells", ())])
 
     def explain(self, entity_id, volume, space="local", **options):
         told = self.ctl(space, "explain", entity_id, *self.said(volume, **options))

@@ -241,6 +241,8 @@ static void do_query(void)
 		words_put_numbers("centre", answer.cells[i].centre, 3);
 		put_number("count", answer.cells[i].count);
 		put_number("size", (double)answer.cells[i].size_m);
+		put_number("few", answer.cells[i].below_cells);
+		put_number("below", answer.cells[i].below);
 		words_end();
 	}
 	for (size_t i = 0; i < answer.count && answer.found; i++) {
@@ -312,12 +314,17 @@ static void do_watch(void)
 	space = space_of(named);
 	fence.follow = id_of("follow", fence.follow_id);
 	result = presence_watch_open(client, space, &options, &fence, 1, &watch, &refusal);
-	done(!result                               ? "OK" :
-			result == PRESENCE_REFUSED ? "REFUSED" :
-						     "FAILED",
-		!result                            ? "" :
-			result == PRESENCE_REFUSED ? presence_reason_name(refusal.reason) :
-						     presence_error(client));
+	if (!result) {
+		words_begin("done");
+		words_put_text("status", "OK");
+		words_put_text("reason", "");
+		put_number("published", (double)presence_watch_published_m(watch));
+		words_end();
+		return;
+	}
+	done(result == PRESENCE_REFUSED ? "REFUSED" : "FAILED",
+		result == PRESENCE_REFUSED ? presence_reason_name(refusal.reason) :
+					     presence_error(client));
 }
 
 static void put_event(const struct presence_watch_event *e)

@@ -5,7 +5,7 @@ import subprocess
 import urllib.parse
 import uuid
 
-from driver import SPACES, Driver, Erased, Event, Found, Row, Told, Verdict
+from driver import SPACES, Cell, Driver, Erased, Event, Found, Row, Told, Verdict
 
 KINDS = {"point": 1, "sphere": 2, "box": 3, "polygon": 4, "oriented_box": 5, "frustum": 6, "nearest": 7}
 TYPES = {"static": 0, "mobile": 1, "temporary": 2, "recurring": 3, "custom": 128}
@@ -81,8 +81,8 @@ def row(fields):
 
 
 class Watching:
-    def __init__(self, driver, reason):
-        self.driver, self.reason, self.events = driver, reason, []
+    def __init__(self, driver, reason, published):
+        self.driver, self.reason, self.published, self.events = driver, reason, published, []
 
     def pump(self, seconds):
         events, _ = self.driver.call("pump", [("ms", max(1, round(seconds * 1000)))])
@@ -177,7 +177,7 @@ class LibraryDriver(Driver):
         lines, last = self.call("query", self.said(volume, space, **options))
         if last["status"] == "REFUSED":
             return Found({}, False, (), last["reason"])
-        cells = [(tuple(map(float, f["centre"].decode().split(","))), int(float(f["count"])), float(f["size"]))
+        cells = [Cell(tuple(map(float, f["centre"].decode().split(","))), *(int(float(f[n])) for n in ("count", "size", "few", "below")))
                  for f in (dict(fields) for verb, fields in lines if verb == "cell")]
         return Found({dict(fields)["id"].decode(): row(fields) for verb, fields in lines if verb == "row"}, float(last["truncated"]) > 0, cells)
 
@@ -194,7 +194,7 @@ class LibraryDriver(Driver):
         fields += [("payloads", 1)] if payloads else []
         _, last = self.call("watch", fields)
         try:
-            yield Watching(self, last["reason"])
+            yield Watching(self, last["reason"], float(last.get("published", 0)))
         finally:
             self.call("unwatch", [])
 

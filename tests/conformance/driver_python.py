@@ -8,7 +8,7 @@ import uuid
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "client" / "python"))
 
 import spatio_presence as sp  # noqa: E402
-from driver import SPACES, Driver, Erased, Event, Found, Row, Told, Verdict  # noqa: E402
+from driver import SPACES, Cell, Driver, Erased, Event, Found, Row, Told, Verdict  # noqa: E402
 
 
 def bounds(volume):
@@ -32,6 +32,10 @@ def row(e):
 class Watching:
     def __init__(self, driver, watch):
         self.driver, self.watch, self.events, self.reason = driver, watch, [], ""
+
+    @property
+    def published(self):
+        return self.watch.published
 
     async def read(self):
         async for e in self.watch:
@@ -110,7 +114,7 @@ class PythonDriver(Driver):
             found = self.run(self.node(space).query_presence(self.said(volume, **options)))
         except sp.Refused as fault:
             return Found({}, False, (), fault.reason_name)
-        return Found({str(e.entity_id): row(e) for e in found}, found.truncated, [(c.centre, c.count, c.size) for c in found.cells])
+        return Found({str(e.entity_id): row(e) for e in found}, found.truncated, [Cell(c.centre, c.count, c.size, c.below_cells, c.below) for c in found.cells])
 
     def explain(self, entity_id, volume, space="local", **options):
         e = self.run(self.node(space).explain_presence(uuid.UUID(entity_id), self.said(volume, **options)))

@@ -56,6 +56,12 @@ engine: {keys: [{secret_file: engine.key}]}
 principals:
   - {id: 00000000-0000-4000-8000-00000000000a, keys: [{public_key: @key@}], grants: [{allow: [publish, query, subscribe, admin]}]}
 """
+VIEWS = f"""
+views:
+  policies:
+    - {{name: counted, space: local, id_prefix: {cases.Policies.COUNTED:x}, everyone: true, counts_below: {cases.Policies.BELOW}, counts_cell_m: {cases.Policies.CELL}}}
+    - {{name: scattered, space: local, id_prefix: {cases.Policies.SCATTERED:x}, everyone: true, method: {{name: scatter, first: {cases.Policies.PUBLISHED}, second: 1}}}}
+"""
 STRANGERS = "trusted: [203.0.113.1/32]\n"
 
 
@@ -66,19 +72,19 @@ def run_tool(*words):
 class Place:
     """An engine behind a source, and where clients find it."""
 
-    def __init__(self, stack, workers, strangers):
+    def __init__(self, stack, workers, strangers, views=""):
         if SOURCE == "veth":
             pair = stack.enter_context(test_veth.Pair())
             yaml = PORT.replace("@iface@", pair.port)
             if strangers:
                 yaml = "".join(line + "\n" for line in yaml.split("\n") if not line.startswith("trusted")) + STRANGERS
-            self.engine = stack.enter_context(Engine(yaml.replace("@workers@", str(workers)), port=10202, netns=pair.engine))
+            self.engine = stack.enter_context(Engine(yaml.replace("@workers@", str(workers)) + views, port=10202, netns=pair.engine))
             self.hosts, self.port, self.inside = ("192.0.2.1", "2001:db8::1"), 10202, pair.inside
             self.prefix = ["ip", "netns", "exec", pair.host]
         elif SOURCE == "ring":
             path = stack.enter_context(tempfile.TemporaryDirectory(prefix="presence-ring-")) + "/presence.sock"
             yaml = RING.replace("@path@", path).replace("@trusted@", "false" if strangers else "true")
-            self.engine = stack.enter_context(Engine(yaml.replace("@workers@", str(workers))))
+            self.engine = stack.enter_context(Engine(yaml.replace("@workers@", str(workers)) + views))
             self.hosts, self.port, self.prefix = (path, path), 0, []
         elif SOURCE == "sealed":
             folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="presence-keys-")))
@@ -86,11 +92,11 @@ class Place:
                 run_tool("keygen", str(folder / name)).strip() for name in ("engine.key", "own.key"))
             (folder / "keyring.yaml").write_text(KEYRING.replace("@key@", public))
             yaml = SEALED.replace("@folder@", str(folder)) + (STRANGERS if strangers else "")
-            self.engine = stack.enter_context(Engine(yaml.replace("@workers@", str(workers)), port=free_port()))
+            self.engine = stack.enter_context(Engine(yaml.replace("@workers@", str(workers)) + views, port=free_port()))
             self.hosts, self.port, self.prefix = ("127.0.0.1",) * 2, self.engine.port, []
         else:
             yaml = SOCKET + (STRANGERS if strangers else "")
-            self.engine = stack.enter_context(Engine(yaml.replace("@workers@", str(workers)), port=free_port()))
+            self.engine = stack.enter_context(Engine(yaml.replace("@workers@", str(workers)) + views, port=free_port()))
             self.hosts, self.port, self.prefix = ("127.0.0.1",) * 2, self.engine.port, []
             self.inside = lambda call: call()
 
@@ -129,12 +135,12 @@ class Suite(cases.Case):
     """A client over a source. `make(place)` gives the driver."""
 
     make = staticmethod(lambda place: None)
-    workers, strangers, several = 1, False, False
+    workers, strangers, several, views = 1, False, False, ""
 
     @classmethod
     def setUpClass(cls):
         with contextlib.ExitStack() as stack:
-            cls.place = Place(stack, cls.workers, cls.strangers)
+            cls.place = Place(stack, cls.workers, cls.strangers, cls.views)
             cls.d = cls.make(cls.place)
             stack.callback(cls.d.close)
             cls.stack = stack.pop_all()
@@ -179,6 +185,9 @@ LibPresence = suite("LibPresence", lambda place: place.library(place.hosts[1]), 
 PresenceCtl = suite("PresenceCtl", lambda place: place.ctl(place.hosts[1]), *cases.ALL)
 LibPresenceWorkers = suite("LibPresenceWorkers", lambda place: place.library(place.hosts[0]), *cases.ALL, workers=3, several=True)
 PythonWorkers = suite("PythonWorkers", lambda place: place.python(place.hosts[1]), *cases.ALL, workers=3, several=True)
+PythonPolicies = suite("PythonPolicies", lambda place: place.python(place.hosts[0]), cases.Policies, views=VIEWS)
+LibPresencePolicies = suite("LibPresencePolicies", lambda place: place.library(place.hosts[1]), cases.Policies, views=VIEWS, workers=2, several=True)
+PresenceCtlPolicies = suite("PresenceCtlPolicies", lambda place: place.ctl(place.hosts[1]), cases.Policies, views=VIEWS)
 PythonStranger = suite("PythonStranger", lambda place: place.python(place.hosts[0]), Strangers, strangers=True)
 LibPresenceStranger = suite("LibPresenceStranger", lambda place: place.library(place.hosts[1]), Strangers, strangers=True)
 PresenceCtlStranger = suite("PresenceCtlStranger", lambda place: place.ctl(place.hosts[1]), Strangers, strangers=True)

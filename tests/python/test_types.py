@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The package's types hold, as mypy sees them in its strict mode; exits with 77 where mypy is not installed."""
+"""The types of the package and of its examples hold, as mypy sees them in its strict mode; exits with 77 where mypy is not installed."""
 import os
 import pathlib
 import shutil
@@ -29,6 +29,6 @@ with tempfile.TemporaryDirectory() as folder:
                      "    return await node.query_presence(PresenceQuery(Sphere((0, 0), 1)))\n")
     told = check(str(wrong))
     assert told.stdout.count("wrong.py") == 2 and "[arg-type]" in told.stdout and "[return-value]" in told.stdout, told.stdout + told.stderr
-told = check("spatio_presence")
+told = check("spatio_presence", "examples")
 print(told.stdout + told.stderr, end="")
 sys.exit(told.returncode)
