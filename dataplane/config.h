@@ -23,6 +23,13 @@ enum pe_idle {
 	PE_IDLE_SLEEP, // give the processor away until something arrives
 };
 
+// Whether a port is to give those that are known a queue of their own (port_steer.h).
+enum pe_port_steering {
+	PE_PORT_STEER_AUTO, // where it can
+	PE_PORT_STEER_ON,   // it must, or presenced does not start
+	PE_PORT_STEER_OFF,
+};
+
 enum pe_source_kind { PE_SOURCE_SOCKET, PE_SOURCE_ETHDEV, PE_SOURCE_RING };
 
 struct pe_source_config {
@@ -38,6 +45,7 @@ struct pe_source_config {
 	unsigned descriptors;          // ethdev: a queue, receive and send
 	unsigned mtu;                  // ethdev
 	unsigned vlan;                 // ethdev: 0 = untagged
+	enum pe_port_steering steer;   // ethdev
 	char path[108];                // ring: of its socket, as sun_path
 	unsigned client_count;         // ring: at one time
 	uint32_t ring_bytes;           // ring: of one, at most; a power of two

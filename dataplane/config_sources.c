@@ -40,7 +40,12 @@ static bool read_ethdev(const struct reader *r, const char *path, const struct r
 		{"mtu", raw->mtu, 1500, 9000, &s->mtu},
 		{"vlan", raw->vlan, 0, 4094, &s->vlan},
 	};
+	static const char *const steerings[] = {[PE_PORT_STEER_AUTO] = "auto",
+		[PE_PORT_STEER_ON] = "on",
+		[PE_PORT_STEER_OFF] = "off",
+		NULL};
 	uint32_t port = PE_WIRE_PORT;
+	unsigned steer = PE_PORT_STEER_AUTO;
 	char at[96];
 
 	s->kind = PE_SOURCE_ETHDEV;
@@ -65,6 +70,10 @@ static bool read_ethdev(const struct reader *r, const char *path, const struct r
 			    numbers[i].value))
 			return false;
 	}
+	snprintf(at, sizeof at, "%s.steer", path);
+	if (!read_word(r, at, raw->steer, steerings, &steer))
+		return false;
+	s->steer = (enum pe_port_steering)steer;
 	snprintf(at, sizeof at, "%s.addresses", path);
 	if (raw->addresses_count == 0) {
 		raw_fail(r->file, r->error, at,

@@ -111,6 +111,7 @@ static const cyaml_schema_field_t ethdev_fields[] = {
 	TEXT(raw_ethdev, mtu),
 	TEXT(raw_ethdev, vlan),
 	TEXT(raw_ethdev, level),
+	TEXT(raw_ethdev, steer),
 	TEXTS(raw_ethdev, addresses),
 	CYAML_FIELD_END,
 };

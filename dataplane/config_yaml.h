@@ -25,7 +25,7 @@ struct raw_socket {
 };
 
 struct raw_ethdev {
-	char *device, *port, *queues, *descriptors, *mtu, *vlan, *level;
+	char *device, *port, *queues, *descriptors, *mtu, *vlan, *level, *steer;
 	char **addresses;
 	unsigned addresses_count;
 };

@@ -16,6 +16,7 @@
 #define STEER_RING 1024
 #define POOL_CACHE 128
 #define ANSWERS    (PE_BURST_MAX * 4) // written or queued, beyond the descriptors
+#define WHY_BYTES  256
 
 static void report(const struct pe_source *source,
 	void (*add)(void *context, const char *name, uint64_t value), void *context)
@@ -29,6 +30,19 @@ static void report(const struct pe_source *source,
 	add(context, "rx_errors", stats.ierrors);
 	add(context, "rx_no_buffer", stats.rx_nombuf);
 	add(context, "tx_errors", stats.oerrors);
+	if (e->class_count > 1 && pe_port_steer_made(e->steer)) {
+		uint64_t known = 0, other = 0;
+
+		for (unsigned w = 0; w < e->rx_queues; w++) {
+			known += atomic_load_explicit(
+				&e->lanes[w].known_frames, memory_order_relaxed);
+			other += atomic_load_explicit(
+				&e->lanes[w].other_frames, memory_order_relaxed);
+		}
+		add(context, "rx_known", known);
+		add(context, "rx_other", other);
+		add(context, "steer_rules", pe_port_steer_made(e->steer));
+	}
 }
 
 static int wait_fd(const struct pe_source *source, unsigned worker)
@@ -49,6 +63,8 @@ static void close_source(struct pe_source *source)
 {
 	struct pe_ethdev *e = (struct pe_ethdev *)source;
 
+	if (e->started && e->steer)
+		pe_port_steer_destroy(e->steer);
 	if (e->started)
 		(void)rte_eth_dev_stop(e->port_id);
 	if (rte_eth_dev_is_valid_port(e->port_id))
@@ -60,6 +76,7 @@ static void close_source(struct pe_source *source)
 		rte_mempool_free(e->lanes[w].pool);
 		rte_free(e->lanes[w].routes);
 	}
+	rte_free(e->steer);
 	rte_free(e);
 }
 
@@ -136,7 +153,8 @@ static enum pe_status make_pools(struct pe_ethdev *e, int socket, struct pe_erro
 {
 	const struct pe_source_config *own = e->source.own;
 	unsigned room = RTE_PKTMBUF_HEADROOM + RTE_MAX(own->mtu + 64, 2048u);
-	unsigned count = own->descriptors * 2 + ANSWERS + PE_BURST_MAX * 2 + POOL_CACHE * 2;
+	unsigned count = own->descriptors * (1 + e->class_count) + ANSWERS + PE_BURST_MAX * 2 +
+		POOL_CACHE * 2;
 
 	// Worker 0 receives for those without a queue: what lies in their rings is of its pool.
 	for (unsigned w = 0; w < e->lane_count; w++) {
@@ -201,29 +219,35 @@ static enum pe_status configure(
 	struct rte_eth_conf conf = {.rxmode.mtu = own->mtu};
 	uint16_t rx_descriptors = (uint16_t)own->descriptors, tx_descriptors = rx_descriptors;
 	int failed, socket = rte_eth_dev_socket_id(e->port_id);
+	unsigned queues = e->rx_queues * e->class_count, tx_queues = e->tx_queues;
 
 	conf.rxmode.offloads = info->rx_offload_capa & rx_sums;
 	e->tx_checksums = (info->tx_offload_capa & tx_sums) == tx_sums;
 	conf.txmode.offloads = e->tx_checksums ? tx_sums : 0;
-	if (e->rx_queues > 1 && info->flow_type_rss_offloads) {
+	if (queues > 1 && info->flow_type_rss_offloads) {
 		const uint64_t by_port = RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP;
 
 		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
 		conf.rx_adv_conf.rss_conf.rss_hf = info->flow_type_rss_offloads & by_port;
 	}
-	failed = rte_eth_dev_configure(
-		e->port_id, (uint16_t)e->rx_queues, (uint16_t)e->tx_queues, &conf);
+	failed = rte_eth_dev_configure(e->port_id, (uint16_t)queues, (uint16_t)tx_queues, &conf);
+	// Some drivers (tap) want as many of either kind: the others stay unused.
+	if (failed && e->class_count > 1 && info->max_tx_queues >= queues) {
+		tx_queues = queues;
+		failed = rte_eth_dev_configure(
+			e->port_id, (uint16_t)queues, (uint16_t)tx_queues, &conf);
+	}
 	if (failed && info->max_mtu < own->mtu)
 		return fail(
 			error, own, "takes an MTU of at most %u, not %u", info->max_mtu, own->mtu);
 	if (failed)
 		return fail(error, own, "cannot be configured: %s", rte_strerror(-failed));
 	failed = rte_eth_dev_adjust_nb_rx_tx_desc(e->port_id, &rx_descriptors, &tx_descriptors);
-	for (unsigned q = 0; !failed && q < e->rx_queues; q++)
+	for (unsigned q = 0; !failed && q < queues; q++)
 		failed = rte_eth_rx_queue_setup(e->port_id, (uint16_t)q, rx_descriptors,
 			socket < 0 ? (unsigned)SOCKET_ID_ANY : (unsigned)socket, NULL,
-			e->lanes[q].pool);
-	for (unsigned q = 0; !failed && q < e->tx_queues; q++)
+			e->lanes[q % e->rx_queues].pool);
+	for (unsigned q = 0; !failed && q < tx_queues; q++)
 		failed = rte_eth_tx_queue_setup(e->port_id, (uint16_t)q, tx_descriptors,
 			socket < 0 ? (unsigned)SOCKET_ID_ANY : (unsigned)socket, NULL);
 	if (failed)
@@ -244,6 +268,102 @@ static enum pe_status start(struct pe_ethdev *e, struct pe_error *error)
 		pe_log(PE_LOG_WARNING,
 			"%s: no multicast: other machines may not find its IPv6 addresses",
 			e->source.own->device);
+	return PE_OK;
+}
+
+// Two queues a worker, if there is anybody to keep apart and the port takes rules for that; *why_not otherwise, or "".
+static bool wants_two(struct pe_ethdev *e, const struct rte_eth_dev_info *info, char *why_not)
+{
+	const struct pe_source_config *own = e->source.own;
+
+	why_not[0] = '\0';
+	if (own->steer == PE_PORT_STEER_OFF)
+		return false;
+	e->steer = rte_zmalloc("presence-port-steer", sizeof *e->steer, 0);
+	if (!e->steer)
+		return false;
+	*e->steer = (struct pe_port_steer){.port_id = e->port_id,
+		.udp_port = own->port,
+		.vlan = (uint16_t)own->vlan,
+		.lanes = (uint16_t)e->rx_queues,
+		.rss = info->flow_type_rss_offloads,
+		.reta_size = info->flow_type_rss_offloads ? info->reta_size : 0};
+	if (!pe_port_steer_plan(e->source.config, own, e->steer)) {
+		if (own->steer == PE_PORT_STEER_ON)
+			snprintf(why_not, WHY_BYTES,
+				"trusted and admitted leave nobody to keep apart");
+		return false;
+	}
+	if (info->max_rx_queues < e->rx_queues * 2) {
+		snprintf(why_not, WHY_BYTES, "it has %u receive queues, and two a worker are %u%s",
+			info->max_rx_queues, e->rx_queues * 2,
+			e->rx_queues > 1 ? " (queues: 1 would do with two in all)" : "");
+		return false;
+	}
+	return true;
+}
+
+static enum pe_status cannot_steer(struct pe_ethdev *e, const char *why_not, struct pe_error *error)
+{
+	if (e->source.own->steer == PE_PORT_STEER_ON)
+		return fail(error, e->source.own,
+			"steer is on, but the port cannot: %s. With auto it runs without", why_not);
+	pe_log(PE_LOG_INFO, "%.120s cannot steer: %s; whoever sends shares the workers' queues",
+		e->source.own->device, why_not);
+	return PE_OK;
+}
+
+// Buffers and queues: with rules for the known where the port says that it takes them, else without.
+static enum pe_status lay_out(
+	struct pe_ethdev *e, const struct rte_eth_dev_info *info, struct pe_error *error)
+{
+	int socket = rte_eth_dev_socket_id(e->port_id);
+	char why_not[WHY_BYTES];
+	bool none = false;
+	unsigned missing;
+
+	e->class_count = wants_two(e, info, why_not) ? 2 : 1;
+	if (why_not[0] && cannot_steer(e, why_not, error) != PE_OK)
+		return error->status;
+	if (make_pools(e, socket, error) != PE_OK || make_rings(e, socket, error) != PE_OK)
+		return error->status;
+	if (e->class_count == 1)
+		return configure(e, info, error);
+	if (configure(e, info, error) == PE_OK) {
+		missing = pe_port_steer_validate(e->steer, &none);
+		if (!none && (!missing || e->source.own->steer != PE_PORT_STEER_ON))
+			return PE_OK;
+		snprintf(why_not, sizeof why_not, "%s", e->steer->why);
+	} else {
+		snprintf(why_not, sizeof why_not, "%.200s", error->text);
+	}
+	if (cannot_steer(e, why_not, error) != PE_OK)
+		return error->status;
+	error->status = PE_OK;
+	e->class_count = 1;
+	return configure(e, info, error);
+}
+
+// The rules, now that the port runs. Its queues stay as they are, whatever comes of it: each of them is looked at.
+static enum pe_status set_rules(struct pe_ethdev *e, struct pe_error *error)
+{
+	unsigned missing;
+	bool none;
+
+	if (e->class_count == 1)
+		return PE_OK;
+	missing = pe_port_steer_create(e->steer, &none);
+	if (none || (missing && e->source.own->steer == PE_PORT_STEER_ON)) {
+		pe_port_steer_destroy(e->steer);
+		return cannot_steer(e, e->steer->why, error);
+	}
+	if (missing)
+		pe_log(PE_LOG_WARNING,
+			"%s steers in part: %u of its rules are missing: %s; who they are for shares the strangers' queues",
+			e->source.where, missing, e->steer->why);
+	pe_log(PE_LOG_INFO, "%s steers: %u rules give those that are known queues of their own%s",
+		e->source.where, pe_port_steer_made(e->steer),
+		e->steer->by_prefix ? ", each prefix at one worker" : "");
 	return PE_OK;
 }
 
@@ -287,7 +407,7 @@ enum pe_status pe_ethdev_open(const struct pe_config *config, unsigned number,
 	const struct pe_source_config *own = &config->sources[number];
 	struct pe_ethdev *e = rte_zmalloc("presence-ethdev", sizeof *e, RTE_CACHE_LINE_SIZE);
 	struct rte_eth_dev_info info;
-	int failed, socket;
+	int failed;
 
 	if (!e)
 		return fail(error, own, "no memory: raise memory.socket_mem_mb");
@@ -312,13 +432,11 @@ enum pe_status pe_ethdev_open(const struct pe_config *config, unsigned number,
 	if (getrandom(&e->steer_seed, sizeof e->steer_seed, 0) != sizeof e->steer_seed)
 		e->steer_seed = 1; // spreads as well; only easier to foresee
 	choose_queues(e, &info);
-	socket = rte_eth_dev_socket_id(e->port_id);
-	if (make_pools(e, socket, error) != PE_OK || make_rings(e, socket, error) != PE_OK ||
-		configure(e, &info, error) != PE_OK || name_addresses(e, error) != PE_OK ||
-		start(e, error) != PE_OK)
+	if (lay_out(e, &info, error) != PE_OK || name_addresses(e, error) != PE_OK ||
+		start(e, error) != PE_OK || set_rules(e, error) != PE_OK)
 		goto fail;
 	pe_log(PE_LOG_INFO, "%s: driver %s, %u receive and %u send queues, checksums %s",
-		e->source.where, info.driver_name, e->rx_queues, e->tx_queues,
+		e->source.where, info.driver_name, e->rx_queues * e->class_count, e->tx_queues,
 		e->tx_checksums ? "by the device" : "by us");
 	*source = &e->source;
 	return PE_OK;

@@ -7,9 +7,13 @@
 //            one ring a worker, single producer and single consumer; full = dropped as steer_full. Strangers, where any are admitted, fill half of it
 //   send     workers without a queue pass their frames to worker 0, one ring, many producers and one consumer;
 //            full = tx_dropped
+//
+// Where the driver takes flow rules a worker that has a receive queue has two: one for those that are known and one for the rest (port_steer.h).
+// Every burst has a part for either, and what one of them leaves the other has.
 #pragma once
 
 #include "net.h"
+#include "port_steer.h"
 #include "source.h"
 
 #include <rte_mbuf.h>
@@ -31,6 +35,8 @@ struct pe_ethdev_route {
 struct pe_ethdev_lane {           // worker w's alone, but for the rings' other ends
 	struct rte_mempool *pool; // what its queue receives into and its answers are written in
 	struct rte_ring *steered; // worker 0 → this one; NULL: it has a receive queue
+	// frames taken from either queue. Written: the worker, relaxed; read: any thread
+	_Atomic uint64_t known_frames, other_frames;
 	uint16_t held_count, tx_count;
 	struct rte_mbuf *held[PE_BURST_MAX]; // the requests of this turn; pe_peer.link is the index
 	struct rte_mbuf *tx[PE_ETHDEV_TX_BURST];
@@ -45,9 +51,11 @@ struct pe_ethdev {
 	bool started, tx_checksums;
 	bool sessions;  // sealed messages are passed on by their session's worker
 	bool strangers; // some of who is admitted is not trusted
-	unsigned rx_queues, tx_queues, lane_count;
+	// Workers with receive queues are the first rx_queues; with two classes worker w's are w and, for the known, rx_queues + w.
+	unsigned rx_queues, tx_queues, lane_count, class_count;
 	uint32_t steer_seed;
 	struct pe_net_local local;
+	struct pe_port_steer *steer; // NULL: there are no rules
 	// frames to be sent by worker 0; NULL: every worker has a send queue
 	struct rte_ring *handed;
 	struct pe_ethdev_lane lanes[PE_WORKERS_MAX];

@@ -595,6 +595,20 @@ FAULTS = [
         "tests": ["dataplane-steer"],
     },
     {
+        "name": "ports: strangers come first",
+        "file": "dataplane/ethdev_burst.c",
+        "from": "known = (uint16_t)(e->rx_queues + worker), other = (uint16_t)worker;",
+        "to": "known = (uint16_t)worker, other = (uint16_t)(e->rx_queues + worker);",
+        "tests": ["dataplane-port-steer"],
+    },
+    {
+        "name": "ports: who is trusted and not admitted is known",
+        "file": "dataplane/port_steer.c",
+        "from": "add_prefix(list, &count, a);",
+        "to": "add_prefix(list, &count, t);",
+        "tests": ["dataplane-port-steer"],
+    },
+    {
         "name": "sessions: a sequence is not taken",
         "file": "dataplane/guard/session.c",
         "from": "if (!pe_replay_take(&s->replay, opening->sequence))",

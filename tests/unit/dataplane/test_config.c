@@ -218,7 +218,7 @@ static void test_all_keys(void)
 		"sources:\n"
 		"  - socket: {address: \"::1\", port: 1}\n"
 		"  - ethdev: {device: \"net_null0\", addresses: [192.0.2.1/24, \"2001:db8::1/64\"], port: 2, "
-		"queues: 2, descriptors: 256, mtu: 1500, vlan: 9}\n"
+		"queues: 2, descriptors: 256, mtu: 1500, vlan: 9, steer: off}\n"
 		"spaces:\n"
 		"  - {id: 00000000-0000-0000-0000-0000000000Ff, name: a, kind: geodetic, home: [60.1, 24.9], "
 		"extent_m: 100000, leaf_edge_m: 32, leaf_height_m: 512, ttl_default_ms: 1, ttl_max_ms: 2, "
@@ -393,6 +393,9 @@ static void test_addresses(void)
 	expect_error(
 		"admitted: [10.0.0.0/8]\nsources:\n  - ethdev: {device: net_null0, addresses: [1.2.3.4], mtu: 9001}\n",
 		"t.yaml:3: sources[0].ethdev.mtu: ", "from 1500 to 9000");
+	expect_error(
+		"admitted: [10.0.0.0/8]\nsources:\n  - ethdev: {device: net_null0, addresses: [1.2.3.4], steer: maybe}\n",
+		"t.yaml:3: sources[0].ethdev.steer: ", "auto or on or off");
 }
 
 #define ID1 "00000000-0000-0000-0000-000000000001"
