@@ -208,6 +208,8 @@ MAIN = [
     ("ring_bare_us_p50", "the bare ring, there and back"),
     ("ring_query_1_of_bare", "the first by the last, window by window"),
     ("ring_query_1_of_bare_least", "the same of the fastest of each"),
+    ("ring_query_cached_1_us_p50", "query of one result among 8,000 entities, which the caches hold"),
+    ("ring_query_cached_1_of_bare", "that by the bare ring"),
     ("ring_restart_ms", "an engine killed under 8 clients and started again: from its being ready until all are attached, subscribed and told again"),
     ("ring_restart_from_kill_ms", "the same from the kill on"),
     ("bytes_an_entity", "all memory of the engine, 1 M entities"),
