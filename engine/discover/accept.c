@@ -118,6 +118,9 @@ ALWAYS_INLINE bool inside(const struct pe_test *t, struct pe_ways ways, const st
 	const struct pe_wire_query *q = t->query;
 
 	*centre_m = -1;
+	if (ways.polygon)
+		return pe_query_polygon_holds(t, view->shows.position,
+			height_known(ways, &view->shows), met && hit->sure);
 	if (!ways.sphere && q->kind == PE_QUERY_BOX)
 		return pe_space_box_holds(t->space, q->a, q->b, view->shows.position);
 	if (!ways.sphere && q->kind != PE_QUERY_POINT)
@@ -452,11 +455,31 @@ static unsigned take_geodetic(const struct pe_test *t, struct pe_hits *hits,
 		results, handles, room);
 }
 
+// Likewise of a polygon, whose sure hits are read and written alone.
+static unsigned take_polygon(const struct pe_test *t, struct pe_hits *hits,
+	struct pe_wire_result *results, uint32_t *handles, uint32_t room)
+{
+	return take(t, (struct pe_ways){.polygon = true, .centred = true}, hits, results, handles,
+		room);
+}
+
+static unsigned take_polygon_geodetic(const struct pe_test *t, struct pe_hits *hits,
+	struct pe_wire_result *results, uint32_t *handles, uint32_t room)
+{
+	return take(t, (struct pe_ways){.geodetic = true, .polygon = true, .centred = true}, hits,
+		results, handles, room);
+}
+
 unsigned pe_accept(const struct pe_test *t, struct pe_hits *hits, struct pe_wire_result *results,
 	uint32_t *handles, uint32_t room)
 {
-	if (!t->ways.sphere || !t->ways.centred || t->ways.filtered || t->ways.straight ||
-		t->ways.timed || t->ways.complete)
+	if (!t->ways.centred || t->ways.filtered || t->ways.straight || t->ways.timed ||
+		t->ways.complete)
+		return take_general(t, hits, results, handles, room);
+	if (!t->ways.sphere && t->query->kind == PE_QUERY_POLYGON)
+		return t->ways.geodetic ? take_polygon_geodetic(t, hits, results, handles, room) :
+					  take_polygon(t, hits, results, handles, room);
+	if (!t->ways.sphere)
 		return take_general(t, hits, results, handles, room);
 	if (t->ways.geodetic)
 		return take_geodetic(t, hits, results, handles, room);

@@ -106,6 +106,7 @@ static enum pe_reason prepare_test(
 	t->ways = (struct pe_ways){.geodetic = geodetic,
 		.straight = geodetic && (q->flags & PE_QUERY_DISTANCE_3D),
 		.sphere = q->kind == PE_QUERY_SPHERE || q->kind == PE_QUERY_NEAREST,
+		.polygon = q->kind == PE_QUERY_POLYGON,
 		.filtered = q->type_mask || q->state_mask || (q->flags & PE_QUERY_HEIGHT_RANGE) ||
 			t->filter || t->age_max_ms,
 		.centred = centred,
