@@ -157,11 +157,12 @@ static void make_to_plane(const struct pe_test *t, unsigned frame, struct to_pla
 	double unit_m = t->space->unit_m;
 
 	for (unsigned i = 0; i < 3; i++) {
-		to->from[i] = row[i][0] * f->home[0] + row[i][1] * f->home[1] +
-			row[i][2] * f->home[2];
+		to->from[i] =
+			row[i][0] * f->home[0] + row[i][1] * f->home[1] + row[i][2] * f->home[2];
 		for (unsigned k = 0; k < 3; k++)
-			to->per_unit[i][k] = (row[i][0] * f->turn[k][0] + row[i][1] * f->turn[k][1] +
-						     row[i][2] * f->turn[k][2]) *
+			to->per_unit[i][k] =
+				(row[i][0] * f->turn[k][0] + row[i][1] * f->turn[k][1] +
+					row[i][2] * f->turn[k][2]) *
 				unit_m * (k < 2 ? 1.0 : (double)(1u << t->space->z_shift));
 	}
 }

@@ -211,8 +211,7 @@ bool pe_polygon_covers(const struct pe_polygon *p, const double position[3])
 	// What is on the far side of the Earth appears in the plane as well.
 	if (!(geo_dot(point, p->up) > 0.0))
 		return false;
-	side = pe_raster_side(
-		&p->raster, geo_dot(point, p->axis[0]), geo_dot(point, p->axis[1]));
+	side = pe_raster_side(&p->raster, geo_dot(point, p->axis[0]), geo_dot(point, p->axis[1]));
 	return side == PE_CELL_CROSSING ? meets_odd_round(p, geo_longitude(position), point) :
 					  side == PE_CELL_INSIDE;
 }

@@ -45,11 +45,11 @@ static inline void lanes_store(double v[3][GEO_WORK_MAX], unsigned i, struct lan
 
 static inline struct lanes lanes_unit(struct lanes v)
 {
-	__m256d size = _mm256_sqrt_pd(_mm256_fmadd_pd(
-		v.x, v.x, _mm256_fmadd_pd(v.y, v.y, _mm256_mul_pd(v.z, v.z))));
+	__m256d size = _mm256_sqrt_pd(
+		_mm256_fmadd_pd(v.x, v.x, _mm256_fmadd_pd(v.y, v.y, _mm256_mul_pd(v.z, v.z))));
 
-	return (struct lanes){_mm256_div_pd(v.x, size), _mm256_div_pd(v.y, size),
-		_mm256_div_pd(v.z, size)};
+	return (struct lanes){
+		_mm256_div_pd(v.x, size), _mm256_div_pd(v.y, size), _mm256_div_pd(v.z, size)};
 }
 
 static inline __m256d both_above(__m256d u, __m256d v, __m256d least)
@@ -74,8 +74,8 @@ static bool all_about_first(const struct geo_work *w, double radius_m)
 		__m256d x = _mm256_sub_pd(p.x, q.x), y = _mm256_sub_pd(p.y, q.y),
 			z = _mm256_sub_pd(p.z, q.z);
 
-		far = _mm256_max_pd(far,
-			_mm256_fmadd_pd(x, x, _mm256_fmadd_pd(y, y, _mm256_mul_pd(z, z))));
+		far = _mm256_max_pd(
+			far, _mm256_fmadd_pd(x, x, _mm256_fmadd_pd(y, y, _mm256_mul_pd(z, z))));
 	}
 	return !_mm256_movemask_pd(_mm256_cmp_pd(far, most, _CMP_GT_OQ));
 }
@@ -115,8 +115,8 @@ static inline struct lanes left_of(const struct geo_work *w, const struct pe_pol
 			_mm256_cmp_pd(a.z, first.z, _CMP_EQ_OQ)));
 	__m256d turn = _mm256_andnot_pd(same, sign);
 
-	return (struct lanes){_mm256_xor_pd(n.x, turn), _mm256_xor_pd(n.y, turn),
-		_mm256_xor_pd(n.z, turn)};
+	return (struct lanes){
+		_mm256_xor_pd(n.x, turn), _mm256_xor_pd(n.y, turn), _mm256_xor_pd(n.z, turn)};
 }
 
 void geo_work_directions(struct geo_work *w, const struct pe_polygon *p)
@@ -159,8 +159,8 @@ bool geo_work_star(const struct geo_work *w, const struct pe_polygon *p, double 
 {
 	const __m256d at_x = _mm256_set1_pd(x), at_y = _mm256_set1_pd(y),
 		      zero = _mm256_setzero_pd(), infinite = _mm256_set1_pd(INFINITY);
-	__m256d off = infinite, sine = infinite, shortest = infinite, reach = zero,
-		low = infinite, high = zero;
+	__m256d off = infinite, sine = infinite, shortest = infinite, reach = zero, low = infinite,
+		high = zero;
 	double off_square, least, room = STAR_ROOM * w->resolution;
 	unsigned rounds = 0;
 
@@ -189,8 +189,8 @@ bool geo_work_star(const struct geo_work *w, const struct pe_polygon *p, double 
 		sine = _mm256_min_pd(sine,
 			_mm256_blendv_pd(
 				infinite, _mm256_div_pd(square, _mm256_mul_pd(a, b)), real));
-		up = _mm256_and_pd(_mm256_cmp_pd(ay, zero, _CMP_LT_OQ),
-			_mm256_cmp_pd(by, zero, _CMP_GE_OQ));
+		up = _mm256_and_pd(
+			_mm256_cmp_pd(ay, zero, _CMP_LT_OQ), _mm256_cmp_pd(by, zero, _CMP_GE_OQ));
 		rounds += (unsigned)__builtin_popcount(
 			(unsigned)_mm256_movemask_pd(_mm256_and_pd(up, real)));
 	}

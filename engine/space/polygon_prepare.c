@@ -135,14 +135,14 @@ static inline struct vector cross(struct vector a, struct vector b)
 
 static inline __m256d dot(struct vector a, struct vector b)
 {
-	return _mm256_fmadd_pd(a.v[0], b.v[0],
-		_mm256_fmadd_pd(a.v[1], b.v[1], _mm256_mul_pd(a.v[2], b.v[2])));
+	return _mm256_fmadd_pd(
+		a.v[0], b.v[0], _mm256_fmadd_pd(a.v[1], b.v[1], _mm256_mul_pd(a.v[2], b.v[2])));
 }
 
 static inline struct vector load(const double v[3][GEO_WORK_MAX], unsigned i)
 {
-	return (struct vector){{_mm256_load_pd(&v[0][i]), _mm256_load_pd(&v[1][i]),
-		_mm256_load_pd(&v[2][i])}};
+	return (struct vector){
+		{_mm256_load_pd(&v[0][i]), _mm256_load_pd(&v[1][i]), _mm256_load_pd(&v[2][i])}};
 }
 
 static inline void store(double v[3][GEO_WORK_MAX], unsigned i, struct vector from)
@@ -235,10 +235,10 @@ static bool edges_round(
 		__m256d real = _mm256_load_pd((const double *)&w->real[i]);
 		__m256d from = _mm256_load_pd(&places[1][i]), to = _mm256_load_pd(&places[3][i]);
 		__m256d by = _mm256_sub_pd(to, from);
-		__m256d westwards = _mm256_or_pd(
-			_mm256_and_pd(_mm256_cmp_pd(by, zero, _CMP_LE_OQ),
-				_mm256_cmp_pd(by, _mm256_set1_pd(-180.0), _CMP_GE_OQ)),
-			_mm256_cmp_pd(by, half, _CMP_GT_OQ));
+		__m256d westwards =
+			_mm256_or_pd(_mm256_and_pd(_mm256_cmp_pd(by, zero, _CMP_LE_OQ),
+					     _mm256_cmp_pd(by, _mm256_set1_pd(-180.0), _CMP_GE_OQ)),
+				_mm256_cmp_pd(by, half, _CMP_GT_OQ));
 		__m256d polar = _mm256_cmp_pd(magnitude(by), half, _CMP_EQ_OQ);
 		__m256d length;
 
@@ -246,7 +246,8 @@ static bool edges_round(
 			polar = _mm256_or_pd(polar,
 				_mm256_cmp_pd(magnitude(_mm256_load_pd(&places[k][i])), pole,
 					_CMP_EQ_OQ));
-		polar = _mm256_or_pd(polar, _mm256_xor_pd(real, _mm256_castsi256_pd(_mm256_set1_epi64x(-1))));
+		polar = _mm256_or_pd(
+			polar, _mm256_xor_pd(real, _mm256_castsi256_pd(_mm256_set1_epi64x(-1))));
 		west = either(a, b, westwards);
 		east = either(b, a, westwards);
 		way = minus(east, west);
@@ -348,8 +349,8 @@ static bool rings_apart(struct pe_polygon *p, struct geo_work *w)
 }
 
 // Edges don't cross by now, so a ring is inside of another if one of its vertices is.
-static enum pe_volume_fault check_holes(const struct pe_polygon *p, const struct geo_work *w,
-	const double places[4][GEO_WORK_MAX])
+static enum pe_volume_fault check_holes(
+	const struct pe_polygon *p, const struct geo_work *w, const double places[4][GEO_WORK_MAX])
 {
 	bool geodetic = p->kind == PE_SPACE_GEODETIC;
 

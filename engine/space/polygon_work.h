@@ -16,7 +16,8 @@ struct geo_work {
 	_Alignas(32) double a[3][GEO_WORK_MAX], b[3][GEO_WORK_MAX]; // both ends, m
 	_Alignas(32) uint64_t real[GEO_WORK_MAX]; // all ones; zero: no edge, but filling
 	_Alignas(32) double slack[GEO_WORK_MAX];  // how far the edge leaves its chord at most, m
-	_Alignas(32) double on_plane[4][GEO_WORK_MAX]; // GEODETIC: ends in the raster's plane, x, y, x, y
+	_Alignas(32) double on_plane
+		[4][GEO_WORK_MAX]; // GEODETIC: ends in the raster's plane, x, y, x, y
 	struct pe_raster_edges plane;
 	// For geo_work_crossing; geo_work_directions sets them.
 	uint16_t next[GEO_WORK_MAX];                 // the edge that begins where this one ends
@@ -29,7 +30,8 @@ struct geo_work {
 bool geo_work_near(const struct geo_work *work, double apart_m);
 // Is it one ring that is seen whole from a place (x, y) of the plane, and not nearly touching itself? Then no edge meets another; else
 // the next one has to tell.
-bool geo_work_star(const struct geo_work *work, const struct pe_polygon *polygon, double x, double y);
+bool geo_work_star(
+	const struct geo_work *work, const struct pe_polygon *polygon, double x, double y);
 void geo_work_directions(struct geo_work *work, const struct pe_polygon *polygon);
 // Does an edge cross or touch another, or fold back onto the one before?
 bool geo_work_crossing(const struct geo_work *work);

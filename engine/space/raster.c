@@ -27,8 +27,8 @@ static void place(struct pe_raster *r, const struct pe_raster_edges *e, double m
 			__m256d high = _mm256_add_pd(_mm256_max_pd(a, b), slack);
 
 			lo = _mm256_min_pd(lo, _mm256_blendv_pd(infinite, low, real));
-			hi = _mm256_max_pd(hi,
-				_mm256_blendv_pd(_mm256_set1_pd(-INFINITY), high, real));
+			hi = _mm256_max_pd(
+				hi, _mm256_blendv_pd(_mm256_set1_pd(-INFINITY), high, real));
 		}
 		from = geo_least_of(lo) - 2.0 * margin_m;
 		to = geo_most_of(hi) + 2.0 * margin_m;
@@ -83,8 +83,8 @@ static inline void draw(struct pe_raster *r, const struct strokes *s, unsigned k
 		b = _mm256_mul_pd(clamped(b, one), dy);
 		mark = _mm256_and_si256(
 			_mm256_sllv_epi64(ones,
-				whole(clamped(_mm256_add_pd(_mm256_min_pd(a, b), bottom),
-					highest))),
+				whole(clamped(
+					_mm256_add_pd(_mm256_min_pd(a, b), bottom), highest))),
 			_mm256_srlv_epi64(ones,
 				_mm256_sub_epi64(all,
 					whole(clamped(_mm256_add_pd(_mm256_max_pd(a, b), top),
@@ -115,10 +115,8 @@ static inline void draw_four(
 	__m256d swap = _mm256_cmp_pd(ax, bx, _CMP_GT_OQ);
 	__m256d x0 = _mm256_mul_pd(_mm256_sub_pd(_mm256_min_pd(ax, bx), from_x), scale_x);
 	__m256d x1 = _mm256_mul_pd(_mm256_sub_pd(_mm256_max_pd(ax, bx), from_x), scale_x);
-	__m256d y0 = _mm256_mul_pd(
-		_mm256_sub_pd(_mm256_blendv_pd(ay, by, swap), from_y), scale_y);
-	__m256d y1 = _mm256_mul_pd(
-		_mm256_sub_pd(_mm256_blendv_pd(by, ay, swap), from_y), scale_y);
+	__m256d y0 = _mm256_mul_pd(_mm256_sub_pd(_mm256_blendv_pd(ay, by, swap), from_y), scale_y);
+	__m256d y1 = _mm256_mul_pd(_mm256_sub_pd(_mm256_blendv_pd(by, ay, swap), from_y), scale_y);
 	__m256d slack = _mm256_add_pd(_mm256_load_pd(&e->slack[i]), _mm256_set1_pd(margin_m));
 	__m256d sx = _mm256_mul_pd(slack, scale_x), sy = _mm256_mul_pd(slack, scale_y), part;
 
@@ -131,14 +129,12 @@ static inline void draw_four(
 	_mm256_store_pd(s.dy, _mm256_sub_pd(y1, y0));
 	_mm256_store_pd(s.part, part);
 	_mm256_store_pd(s.left, _mm256_mul_pd(_mm256_sub_pd(zero, _mm256_add_pd(x0, sx)), part));
-	_mm256_store_pd(s.right,
-		_mm256_mul_pd(_mm256_sub_pd(_mm256_add_pd(one, sx), x0), part));
+	_mm256_store_pd(s.right, _mm256_mul_pd(_mm256_sub_pd(_mm256_add_pd(one, sx), x0), part));
+	_mm256_store_pd(s.middle, _mm256_mul_pd(_mm256_sub_pd(_mm256_set1_pd(0.5), x0), part));
 	_mm256_store_pd(
-		s.middle, _mm256_mul_pd(_mm256_sub_pd(_mm256_set1_pd(0.5), x0), part));
-	_mm256_store_pd(s.from,
-		_mm256_floor_pd(clamped(_mm256_sub_pd(x0, sx), _mm256_set1_pd(LAST))));
-	_mm256_store_pd(s.to,
-		_mm256_floor_pd(clamped(_mm256_add_pd(x1, sx), _mm256_set1_pd(LAST))));
+		s.from, _mm256_floor_pd(clamped(_mm256_sub_pd(x0, sx), _mm256_set1_pd(LAST))));
+	_mm256_store_pd(
+		s.to, _mm256_floor_pd(clamped(_mm256_add_pd(x1, sx), _mm256_set1_pd(LAST))));
 	_mm256_store_pd(s.sy, sy);
 	for (unsigned k = 0; k < 4; k++)
 		if (e->real[i + k])

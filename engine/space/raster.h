@@ -14,21 +14,21 @@
 
 struct pe_raster {
 	double from[2], scale[2]; // cells begin where, and how many a metre
-	_Alignas(32) uint64_t inside[PE_RASTER_CELLS + PE_RASTER_SPARE]; // of a column, a bit a cell
+	_Alignas(
+		32) uint64_t inside[PE_RASTER_CELLS + PE_RASTER_SPARE]; // of a column, a bit a cell
 	_Alignas(32) uint64_t edge[PE_RASTER_CELLS + PE_RASTER_SPARE];
 };
 
 // Edges in a plane, as arrays that begin at multiples of 32 bytes. Metres.
 struct pe_raster_edges {
-	unsigned count;             // a multiple of four
-	const double *x[2], *y[2];  // of both ends
-	const double *slack;        // how far an edge may leave the straight line between its ends
-	const uint64_t *real;       // all ones, or zero: no edge
+	unsigned count;            // a multiple of four
+	const double *x[2], *y[2]; // of both ends
+	const double *slack;       // how far an edge may leave the straight line between its ends
+	const uint64_t *real;      // all ones, or zero: no edge
 };
 
 // The edges are of closed rings that don't meet; margin_m > 0, and large beside the rounding of the coordinates.
-void pe_raster_draw(
-	struct pe_raster *raster, const struct pe_raster_edges *edges, double margin_m);
+void pe_raster_draw(struct pe_raster *raster, const struct pe_raster_edges *edges, double margin_m);
 
 // How a place lies to the polygon; CROSSING: its edges have to tell.
 static inline enum pe_cell_side pe_raster_side(const struct pe_raster *r, double x, double y)
