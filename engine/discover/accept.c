@@ -118,6 +118,9 @@ ALWAYS_INLINE bool inside(const struct pe_test *t, struct pe_ways ways, const st
 	const struct pe_wire_query *q = t->query;
 
 	*centre_m = -1;
+	if (ways.polygon)
+		return pe_query_polygon_holds(t, view->shows.position,
+			height_known(ways, &view->shows), met && hit->sure);
 	if (!ways.sphere && q->kind == PE_QUERY_BOX)
 		return pe_space_box_holds(t->space, q->a, q->b, view->shows.position);
 	if (!ways.sphere && q->kind != PE_QUERY_POINT)
@@ -388,9 +391,23 @@ ALWAYS_INLINE void put_plain(const struct pe_view_plain *view, const struct pe_i
 	memcpy(&r->ttl_left, &rest, sizeof rest);
 }
 
-// The ordinary query: a sphere of a CARTESIAN space, no filters, seen from its centre.
-static unsigned take_ordinary(const struct pe_test *t, struct pe_hits *all,
-	struct pe_wire_result *results, uint32_t *handles, uint32_t room)
+// Is a plain view inside of the polygon? Its hit may know it, where that is where the view is.
+ALWAYS_INLINE bool plain_inside(
+	const struct pe_test *t, const struct pe_hit *hit, const struct pe_view_plain *view)
+{
+	_Alignas(32) double place[4];
+	uint64_t word;
+
+	_mm256_store_pd(place, view->shows.place);
+	memcpy(&word, &place[3], sizeof word);
+	return pe_query_polygon_holds(t, place, true,
+		hit->sure && !(hit->word & PE_SLOT_MOVED) &&
+			(hit->word & PE_WORD_POSITION) == word);
+}
+
+// A volume of a CARTESIAN space, no filters, seen from its centre: a sphere, or a polygon from its own point.
+ALWAYS_INLINE unsigned take_plain(const struct pe_test *t, struct pe_hits *all,
+	struct pe_wire_result *results, uint32_t *handles, uint32_t room, const bool polygon)
 {
 	const struct pe_record *records = t->table->records;
 	const __m256d centre = _mm256_setr_pd(t->centre[0], t->centre[1], t->centre[2], 0);
@@ -436,13 +453,20 @@ static unsigned take_ordinary(const struct pe_test *t, struct pe_hits *all,
 		distance_m = length(_mm_cvtsd_f64(across),
 			_mm_cvtsd_f64(_mm_unpackhi_pd(across, across)),
 			_mm_cvtsd_f64(_mm256_extractf128_pd(from, 1)));
-		if (!(distance_m <= radius_m))
+		if (polygon ? !plain_inside(t, hit, &view) : !(distance_m <= radius_m))
 			continue;
 		put_plain(&view, &now, distance_m, &results[taken++]);
 	}
 	all->at = (unsigned)(hit - all->hit);
 	all->asked = (unsigned)(asked - all->hit);
 	return taken;
+}
+
+// The ordinary query.
+static unsigned take_ordinary(const struct pe_test *t, struct pe_hits *hits,
+	struct pe_wire_result *results, uint32_t *handles, uint32_t room)
+{
+	return take_plain(t, hits, results, handles, room, false);
 }
 
 static unsigned take_geodetic(const struct pe_test *t, struct pe_hits *hits,
@@ -452,11 +476,30 @@ static unsigned take_geodetic(const struct pe_test *t, struct pe_hits *hits,
 		results, handles, room);
 }
 
+// Likewise of a polygon, whose sure hits are read and written alone.
+static unsigned take_polygon(const struct pe_test *t, struct pe_hits *hits,
+	struct pe_wire_result *results, uint32_t *handles, uint32_t room)
+{
+	return take_plain(t, hits, results, handles, room, true);
+}
+
+static unsigned take_polygon_geodetic(const struct pe_test *t, struct pe_hits *hits,
+	struct pe_wire_result *results, uint32_t *handles, uint32_t room)
+{
+	return take(t, (struct pe_ways){.geodetic = true, .polygon = true, .centred = true}, hits,
+		results, handles, room);
+}
+
 unsigned pe_accept(const struct pe_test *t, struct pe_hits *hits, struct pe_wire_result *results,
 	uint32_t *handles, uint32_t room)
 {
-	if (!t->ways.sphere || !t->ways.centred || t->ways.filtered || t->ways.straight ||
-		t->ways.timed || t->ways.complete)
+	if (!t->ways.centred || t->ways.filtered || t->ways.straight || t->ways.timed ||
+		t->ways.complete)
+		return take_general(t, hits, results, handles, room);
+	if (!t->ways.sphere && t->query->kind == PE_QUERY_POLYGON)
+		return t->ways.geodetic ? take_polygon_geodetic(t, hits, results, handles, room) :
+					  take_polygon(t, hits, results, handles, room);
+	if (!t->ways.sphere)
 		return take_general(t, hits, results, handles, room);
 	if (t->ways.geodetic)
 		return take_geodetic(t, hits, results, handles, room);

@@ -19,6 +19,7 @@ struct pe_ways {
 	bool geodetic;
 	bool straight; // distances with heights, on a GEODETIC space
 	bool sphere;   // the volume is one, or is made of some
+	bool polygon;  // the volume is one
 	bool filtered; // by type, state, height, age or a program
 	bool centred;  // the asker's point is the volume's centre
 	bool complete; // every view is completed: details are wanted, or the space decays

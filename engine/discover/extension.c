@@ -141,35 +141,70 @@ enum pe_reason pe_query_extend(struct pe_query_context *c, unsigned slot,
 
 bool pe_query_volume_holds(const struct pe_test *t, const double position[3], bool height_known)
 {
-	if (t->query->kind != PE_QUERY_POLYGON)
-		return height_known && pe_hull_holds(t->hull, position);
-	if (height_known)
-		return pe_polygon_holds(t->polygon, position);
-	// It may be at any height: inside of what all heights are inside of.
-	return t->polygon->height_min == -INFINITY && t->polygon->height_max == INFINITY &&
-		pe_polygon_covers(t->polygon, position);
+	return height_known && pe_hull_holds(t->hull, position);
+}
+
+// From a frame's units to the plane of a polygon's raster: x, y, and on Earth the way up.
+struct to_plane {
+	double from[3], per_unit[3][3];
+};
+
+static void make_to_plane(const struct pe_test *t, unsigned frame, struct to_plane *to)
+{
+	const struct pe_space_frame *f = &t->space->frame[frame];
+	const struct pe_polygon *p = t->polygon;
+	const double *row[3] = {p->axis[0], p->axis[1], p->up};
+	double unit_m = t->space->unit_m;
+
+	for (unsigned i = 0; i < 3; i++) {
+		to->from[i] =
+			row[i][0] * f->home[0] + row[i][1] * f->home[1] + row[i][2] * f->home[2];
+		for (unsigned k = 0; k < 3; k++)
+			to->per_unit[i][k] =
+				(row[i][0] * f->turn[k][0] + row[i][1] * f->turn[k][1] +
+					row[i][2] * f->turn[k][2]) *
+				unit_m * (k < 2 ? 1.0 : (double)(1u << t->space->z_shift));
+	}
+}
+
+static enum pe_cell_side side_round(
+	const struct pe_polygon *p, const struct to_plane *to, const struct pe_units *u)
+{
+	double at[3];
+
+	for (unsigned i = 0; i < 3; i++)
+		at[i] = to->from[i] + (double)u->v[0] * to->per_unit[i][0] +
+			(double)u->v[1] * to->per_unit[i][1] + (double)u->v[2] * to->per_unit[i][2];
+	// What is on the far side of the Earth appears in the plane as well.
+	return at[2] > 0.0 ? pe_raster_side(&p->raster, at[0], at[1]) : PE_CELL_OUTSIDE;
 }
 
 unsigned pe_query_polygon_sieve(
 	const struct pe_test *t, struct pe_hit *hits, unsigned from, unsigned to)
 {
-	const struct pe_space *space = t->space;
-	// How exact the index is, it rounds down by a unit at most, and what large coordinates round; with room for both.
-	double least_m = 4.0 * space->unit_m + 8.0 * t->polygon->resolution_m;
+	const struct pe_polygon *p = t->polygon;
+	double unit_m = t->space->unit_m;
+	struct to_plane plane;
 	unsigned kept = from;
 
-	// On Earth an index's place would have to be turned into a longitude first.
-	if (t->ways.geodetic)
+	if (from == to)
 		return to;
+	if (t->ways.geodetic) // hits are of one frame: that of the region that is walked
+		make_to_plane(t, PE_KEY_FRAME(hits[from].key), &plane);
 	for (unsigned i = from; i < to; i++) {
-		struct pe_units u = pe_place_units(hits[i].key, hits[i].word & PE_WORD_POSITION);
-		double x = (double)u.v[0] * space->unit_m, y = (double)u.v[1] * space->unit_m;
-		double margin_m = least_m + (fabs(x) + fabs(y)) * 1e-12;
+		struct pe_hit hit = hits[i];
+		struct pe_units u = pe_place_units(hit.key, hit.word & PE_WORD_POSITION);
+		enum pe_cell_side side = t->ways.geodetic ?
+			side_round(p, &plane, &u) :
+			pe_raster_side(
+				&p->raster, (double)u.v[0] * unit_m, (double)u.v[1] * unit_m);
 
 		// Beside a move the record is what counts.
-		if ((hits[i].word & (PE_SLOT_MOVED | PE_SLOT_ARRIVING)) ||
-			!pe_polygon_clear(t->polygon, x, y, margin_m))
-			hits[kept++] = hits[i];
+		if (hit.word & (PE_SLOT_MOVED | PE_SLOT_ARRIVING))
+			side = PE_CELL_CROSSING;
+		hit.sure = side == PE_CELL_INSIDE;
+		hits[kept] = hit;
+		kept += side != PE_CELL_OUTSIDE;
 	}
 	return kept;
 }

@@ -106,6 +106,7 @@ static enum pe_reason prepare_test(
 	t->ways = (struct pe_ways){.geodetic = geodetic,
 		.straight = geodetic && (q->flags & PE_QUERY_DISTANCE_3D),
 		.sphere = q->kind == PE_QUERY_SPHERE || q->kind == PE_QUERY_NEAREST,
+		.polygon = q->kind == PE_QUERY_POLYGON,
 		.filtered = q->type_mask || q->state_mask || (q->flags & PE_QUERY_HEIGHT_RANGE) ||
 			t->filter || t->age_max_ms,
 		.centred = centred,
@@ -458,6 +459,20 @@ __attribute__((noinline)) static void scan_owned(
 	s->walk.flagged = true;
 }
 
+// What a polygon's raster says of the hits of a piece. Where courses lead says no place of the index; and a walk leaves what is said of hits to
+// others, so that it has to be said here.
+static void sieve(const struct pe_query_context *c, struct pe_query_slot *s)
+{
+	if (!s->test.ways.timed &&
+		(__builtin_expect(s->region < s->test.region_count, 1) ||
+			!pe_query_region_counted(&s->test, s->region))) {
+		s->to = pe_query_polygon_sieve(&s->test, c->hits, s->from, s->to);
+		return;
+	}
+	for (unsigned i = s->from; i < s->to; i++)
+		c->hits[i].sure = 0;
+}
+
 void pe_query_scan_piece(struct pe_query_context *c, struct pe_query_slot *s)
 {
 	uint32_t cells = s->walk.cells;
@@ -475,11 +490,8 @@ void pe_query_scan_piece(struct pe_query_context *c, struct pe_query_slot *s)
 	s->walked = true;
 	s->from = c->hits_end;
 	s->to = s->from + pe_walker_scan(&s->walker, &c->hits[s->from], PE_QUERY_PIECE_HITS);
-	// Where courses lead says no place of the index.
-	if (s->query.kind == PE_QUERY_POLYGON && !s->test.ways.timed &&
-		(__builtin_expect(s->region < s->test.region_count, 1) ||
-			!pe_query_region_counted(&s->test, s->region)))
-		s->to = pe_query_polygon_sieve(&s->test, c->hits, s->from, s->to);
+	if (s->query.kind == PE_QUERY_POLYGON)
+		sieve(c, s);
 	// Names and order are as dear as courses.
 	if (__builtin_expect(s->region >= s->test.region_count, 0) &&
 		pe_query_shuffle(&s->test, s->region, c->hits, s->from, s->to))

@@ -8,6 +8,8 @@
 #include "space/hull.h"
 #include "space/polygon.h"
 
+#include <math.h>
+
 struct pe_query_slot {
 	struct pe_wire_query query;
 	enum pe_reason reason;
@@ -124,12 +126,25 @@ bool pe_query_shuffle(const struct pe_test *test, unsigned region, struct pe_hit
 // the form is POSTPONED. For pe_query_prepare.
 [[nodiscard]] enum pe_reason pe_query_extend(struct pe_query_context *context, unsigned slot,
 	const struct pe_space *space, const uint8_t *extension);
-// The test of a volume of the extension: what is inside, which regions cover it.
+// The test of a volume of the extension: what is inside of an ORIENTED_BOX or a FRUSTUM, and of a POLYGON (sure: its edges hold the position,
+// only its heights are asked); which regions cover it.
 [[nodiscard]] bool pe_query_volume_holds(
 	const struct pe_test *test, const double position[3], bool height_known);
+[[nodiscard]] static inline bool pe_query_polygon_holds(
+	const struct pe_test *t, const double position[3], bool height_known, bool sure)
+{
+	const struct pe_polygon *p = t->polygon;
+
+	// It may be at any height: inside of what all heights are inside of.
+	if (height_known ? !(position[2] >= p->height_min && position[2] <= p->height_max) :
+			   p->height_min != -INFINITY || p->height_max != INFINITY)
+		return false;
+	return sure || pe_polygon_covers(p, position);
+}
 unsigned pe_query_volume_regions(
 	const struct pe_test *test, struct pe_region regions[PE_FRAMES_MAX]);
-// Of the hits from … to those that a POLYGON may hold, moved together; returns the new end. What is outside for certain costs no record.
+// Of the hits from … to, which are of one frame, those that a POLYGON may hold, moved together; returns the new end. What is outside for
+// certain costs no record; what is inside for certain, whatever its height, is marked as sure.
 unsigned pe_query_polygon_sieve(
 	const struct pe_test *test, struct pe_hit *hits, unsigned from, unsigned to);
 // Does the program take the view?

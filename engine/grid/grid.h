@@ -99,7 +99,7 @@ struct pe_hit {
 	uint64_t key;  // of the leaf
 	uint64_t word; // as met, with flags; MOVED: the position is not to be used
 	uint32_t handle;
-	uint32_t reserved;
+	uint32_t sure; // not written by a walk: for who looks at hits before their records are read
 };
 
 // Where a walk stands: opaque to clients, the two words of a query's cursor. {0, 0} = the start. A walk

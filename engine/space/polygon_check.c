@@ -29,6 +29,29 @@ static inline __m256d lanes_along(struct lanes p, struct lanes q, struct lanes n
 	return _mm256_fmadd_pd(x, n.x, _mm256_fmadd_pd(y, n.y, _mm256_mul_pd(z, n.z)));
 }
 
+static inline struct lanes lanes_cross(struct lanes a, struct lanes b)
+{
+	return (struct lanes){_mm256_fmsub_pd(a.y, b.z, _mm256_mul_pd(a.z, b.y)),
+		_mm256_fmsub_pd(a.z, b.x, _mm256_mul_pd(a.x, b.z)),
+		_mm256_fmsub_pd(a.x, b.y, _mm256_mul_pd(a.y, b.x))};
+}
+
+static inline void lanes_store(double v[3][GEO_WORK_MAX], unsigned i, struct lanes from)
+{
+	_mm256_store_pd(&v[0][i], from.x);
+	_mm256_store_pd(&v[1][i], from.y);
+	_mm256_store_pd(&v[2][i], from.z);
+}
+
+static inline struct lanes lanes_unit(struct lanes v)
+{
+	__m256d size = _mm256_sqrt_pd(
+		_mm256_fmadd_pd(v.x, v.x, _mm256_fmadd_pd(v.y, v.y, _mm256_mul_pd(v.z, v.z))));
+
+	return (struct lanes){
+		_mm256_div_pd(v.x, size), _mm256_div_pd(v.y, size), _mm256_div_pd(v.z, size)};
+}
+
 static inline __m256d both_above(__m256d u, __m256d v, __m256d least)
 {
 	return _mm256_cmp_pd(_mm256_min_pd(u, v), least, _CMP_GT_OQ);
@@ -39,10 +62,31 @@ static inline __m256d both_below(__m256d u, __m256d v, __m256d most)
 	return _mm256_cmp_pd(_mm256_max_pd(u, v), most, _CMP_LT_OQ);
 }
 
+// None further from the first one than that?
+static bool all_about_first(const struct geo_work *w, double radius_m)
+{
+	const __m256d most = _mm256_set1_pd(radius_m * radius_m);
+	struct lanes p = lanes_set(w->a, 0);
+	__m256d far = _mm256_setzero_pd();
+
+	for (unsigned i = 0; i < w->count; i += 4) {
+		struct lanes q = lanes_load(w->a, i);
+		__m256d x = _mm256_sub_pd(p.x, q.x), y = _mm256_sub_pd(p.y, q.y),
+			z = _mm256_sub_pd(p.z, q.z);
+
+		far = _mm256_max_pd(
+			far, _mm256_fmadd_pd(x, x, _mm256_fmadd_pd(y, y, _mm256_mul_pd(z, z))));
+	}
+	return !_mm256_movemask_pd(_mm256_cmp_pd(far, most, _CMP_GT_OQ));
+}
+
 bool geo_work_near(const struct geo_work *w, double apart_m)
 {
 	const __m256d most = _mm256_set1_pd(apart_m * apart_m);
 	__m256d far = _mm256_setzero_pd();
+
+	if (all_about_first(w, 0.5 * apart_m))
+		return true;
 
 	for (unsigned i = 0; i < w->count; i++) {
 		struct lanes p = lanes_set(w->a, i);
@@ -58,6 +102,104 @@ bool geo_work_near(const struct geo_work *w, double apart_m)
 		}
 	}
 	return _mm256_testz_pd(far, far);
+}
+
+// Left of the way from a to b is the other side of the plane's normal where that was made from b.
+static inline struct lanes left_of(const struct geo_work *w, const struct pe_polygon *p, unsigned i)
+{
+	const __m256d sign = _mm256_set1_pd(-0.0);
+	struct lanes n = lanes_load(p->normal, i), a = lanes_load(w->a, i),
+		     first = lanes_load(p->first, i);
+	__m256d same = _mm256_and_pd(_mm256_cmp_pd(a.x, first.x, _CMP_EQ_OQ),
+		_mm256_and_pd(_mm256_cmp_pd(a.y, first.y, _CMP_EQ_OQ),
+			_mm256_cmp_pd(a.z, first.z, _CMP_EQ_OQ)));
+	__m256d turn = _mm256_andnot_pd(same, sign);
+
+	return (struct lanes){
+		_mm256_xor_pd(n.x, turn), _mm256_xor_pd(n.y, turn), _mm256_xor_pd(n.z, turn)};
+}
+
+void geo_work_directions(struct geo_work *w, const struct pe_polygon *p)
+{
+	unsigned ring_begin = 0;
+
+	for (unsigned r = 0; r < p->ring_count; ring_begin = p->ring_end[r], r++)
+		for (unsigned i = ring_begin; i < p->ring_end[r]; i++) {
+			bool last = i + 1 == p->ring_end[r] || !w->real[i + 1];
+
+			w->next[i] = (uint16_t)(last ? ring_begin : i + 1);
+		}
+	for (unsigned i = 0; i < w->count; i += 4) {
+		struct lanes n = left_of(w, p, i), a = lanes_load(w->a, i), b = lanes_load(w->b, i);
+
+		if (p->kind == PE_SPACE_GEODETIC) {
+			lanes_store(w->normal, i, n);
+			lanes_store(w->begin, i, lanes_unit(lanes_cross(n, a)));
+			lanes_store(w->end, i, lanes_unit(lanes_cross(n, b)));
+		} else {
+			struct lanes along;
+
+			n = lanes_unit(n);
+			along = (struct lanes){n.y, _mm256_sub_pd(_mm256_setzero_pd(), n.x), n.z};
+			lanes_store(w->normal, i, n);
+			lanes_store(w->begin, i, along);
+			lanes_store(w->end, i, along);
+		}
+	}
+}
+
+// As far beyond the resolution things have to be for all of these to agree with what every pair of edges would say.
+#define STAR_ROOM 0x1p20
+
+// Seen from the place the ends follow each other round, each edge within less than half a turn, once round: then edges lie in sectors of their
+// own, that only meet at their sides. Two that don't follow each other have another one's sector between them, and are apart by
+// the least distance of an edge's line times the sine of the least sector; two that do don't fold back, as the place is off both lines. On
+// Earth a sector is between planes through the Earth's axis through the place, and appears in the raster's plane as it is.
+bool geo_work_star(const struct geo_work *w, const struct pe_polygon *p, double x, double y)
+{
+	const __m256d at_x = _mm256_set1_pd(x), at_y = _mm256_set1_pd(y),
+		      zero = _mm256_setzero_pd(), infinite = _mm256_set1_pd(INFINITY);
+	__m256d off = infinite, sine = infinite, shortest = infinite, reach = zero, low = infinite,
+		high = zero;
+	double off_square, least, room = STAR_ROOM * w->resolution;
+	unsigned rounds = 0;
+
+	high = _mm256_sub_pd(high, infinite);
+	for (unsigned i = 0; i < w->count; i += 4) {
+		__m256d ax = _mm256_sub_pd(_mm256_load_pd(&w->plane.x[0][i]), at_x);
+		__m256d ay = _mm256_sub_pd(_mm256_load_pd(&w->plane.y[0][i]), at_y);
+		__m256d bx = _mm256_sub_pd(_mm256_load_pd(&w->plane.x[1][i]), at_x);
+		__m256d by = _mm256_sub_pd(_mm256_load_pd(&w->plane.y[1][i]), at_y);
+		__m256d real = _mm256_load_pd((const double *)&w->real[i]);
+		__m256d length = _mm256_blendv_pd(infinite, _mm256_load_pd(&p->length[i]), real);
+		__m256d area = _mm256_fmsub_pd(ax, by, _mm256_mul_pd(ay, bx));
+		__m256d a = _mm256_fmadd_pd(ax, ax, _mm256_mul_pd(ay, ay));
+		__m256d b = _mm256_fmadd_pd(bx, bx, _mm256_mul_pd(by, by));
+		__m256d square = _mm256_mul_pd(area, area), up;
+
+		low = _mm256_min_pd(low, _mm256_blendv_pd(infinite, area, real));
+		high = _mm256_max_pd(
+			high, _mm256_blendv_pd(_mm256_sub_pd(zero, infinite), area, real));
+		shortest = _mm256_min_pd(shortest, length);
+		reach = _mm256_max_pd(reach, a);
+		// Squares of the line's distance and of the sector's sine.
+		off = _mm256_min_pd(off,
+			_mm256_blendv_pd(infinite,
+				_mm256_div_pd(square, _mm256_mul_pd(length, length)), real));
+		sine = _mm256_min_pd(sine,
+			_mm256_blendv_pd(
+				infinite, _mm256_div_pd(square, _mm256_mul_pd(a, b)), real));
+		up = _mm256_and_pd(
+			_mm256_cmp_pd(ay, zero, _CMP_LT_OQ), _mm256_cmp_pd(by, zero, _CMP_GE_OQ));
+		rounds += (unsigned)__builtin_popcount(
+			(unsigned)_mm256_movemask_pd(_mm256_and_pd(up, real)));
+	}
+	if (rounds != 1 || !(geo_least_of(low) > 0.0 || geo_most_of(high) < 0.0))
+		return false;
+	off_square = geo_least_of(off);
+	least = geo_least_of(shortest);
+	return off_square * geo_least_of(sine) > room * room &&
+		off_square * least * least > room * room * geo_most_of(reach);
 }
 
 // The shared end s of two consecutive edges, their other ends p and q: does one lie on the other?
@@ -107,29 +249,17 @@ struct bounds {
 	double lo[3], hi[3];
 };
 
-static inline double least_of(__m256d v)
-{
-	__m128d pair = _mm_min_pd(_mm256_castpd256_pd128(v), _mm256_extractf128_pd(v, 1));
-
-	return _mm_cvtsd_f64(_mm_min_sd(pair, _mm_unpackhi_pd(pair, pair)));
-}
-
-static inline double most_of(__m256d v)
-{
-	__m128d pair = _mm_max_pd(_mm256_castpd256_pd128(v), _mm256_extractf128_pd(v, 1));
-
-	return _mm_cvtsd_f64(_mm_max_sd(pair, _mm_unpackhi_pd(pair, pair)));
-}
-
 // Of every edge, an array a quantity.
 struct edges {
 	_Alignas(32) double lo[3][GEO_WORK_MAX], hi[3][GEO_WORK_MAX];
 };
 
-// Of each of the four edges from i on, and of them together. Lanes beyond the last edge are where the first one begins.
+// Of each of the four edges from i on, and of them together. What is no edge is nowhere.
 static void bounds_of(
 	const struct geo_work *w, unsigned i, struct edges *edges, struct bounds *group)
 {
+	const __m256d infinite = _mm256_set1_pd(INFINITY);
+	__m256d real = _mm256_load_pd((const double *)&w->real[i]);
 	__m256d lo[3], hi[3], square = _mm256_setzero_pd(), slack;
 
 	for (unsigned k = 0; k < 3; k++) {
@@ -142,10 +272,11 @@ static void bounds_of(
 	}
 	slack = _mm256_fmadd_pd(square, _mm256_set1_pd(w->bulge), _mm256_set1_pd(w->resolution));
 	for (unsigned k = 0; k < 3; k++) {
-		lo[k] = _mm256_sub_pd(lo[k], slack);
-		hi[k] = _mm256_add_pd(hi[k], slack);
-		group->lo[k] = least_of(lo[k]);
-		group->hi[k] = most_of(hi[k]);
+		lo[k] = _mm256_blendv_pd(infinite, _mm256_sub_pd(lo[k], slack), real);
+		hi[k] = _mm256_blendv_pd(
+			_mm256_sub_pd(slack, infinite), _mm256_add_pd(hi[k], slack), real);
+		group->lo[k] = geo_least_of(lo[k]);
+		group->hi[k] = geo_most_of(hi[k]);
 		_mm256_store_pd(&edges->lo[k][i], lo[k]);
 		_mm256_store_pd(&edges->hi[k][i], hi[k]);
 	}
@@ -182,7 +313,7 @@ static bool edge_crosses(
 	for (; close; close &= close - 1) {
 		unsigned lane = (unsigned)__builtin_ctz(close), k = j + lane;
 
-		if (k <= i || k >= w->count)
+		if (k <= i)
 			continue;
 		// Consecutive edges share a vertex, and may share no more. In a triangle each follows each.
 		if (w->next[i] == k ? folded(w, i, k) : w->next[k] == i && folded(w, k, i))
@@ -198,7 +329,7 @@ bool geo_work_crossing(const struct geo_work *w)
 {
 	struct bounds group[GEO_WORK_MAX / 4];
 	struct edges edges;
-	unsigned groups = (w->count + 3) / 4;
+	unsigned groups = w->count / 4;
 
 	for (unsigned g = 0; g < groups; g++)
 		bounds_of(w, 4 * g, &edges, &group[g]);
@@ -206,7 +337,7 @@ bool geo_work_crossing(const struct geo_work *w)
 		for (unsigned o = g; o < groups; o++) {
 			if (clear_of(&group[g], &group[o]))
 				continue;
-			for (unsigned i = 4 * g; i < 4 * g + 4 && i < w->count; i++)
+			for (unsigned i = 4 * g; i < 4 * g + 4; i++)
 				if (edge_crosses(w, &edges, i, 4 * o))
 					return true;
 		}

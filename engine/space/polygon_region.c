@@ -77,14 +77,9 @@ unsigned pe_polygon_regions(const struct pe_space *space, const struct pe_polygo
 	unsigned count = 0;
 
 	if (space->config.kind == PE_SPACE_CARTESIAN) {
-		double lo[3] = {INFINITY, INFINITY, p->height_min},
-		       hi[3] = {-INFINITY, -INFINITY, p->height_max};
+		double lo[3] = {p->lo[0], p->lo[1], p->height_min},
+		       hi[3] = {p->hi[0], p->hi[1], p->height_max};
 
-		for (unsigned i = 0; i < p->ring_end[0]; i++)
-			for (unsigned k = 0; k < 2 && p->length[i] > 0.0; k++) {
-				lo[k] = fmin(lo[k], fmin(p->first[k][i], p->last[k][i]));
-				hi[k] = fmax(hi[k], fmax(p->first[k][i], p->last[k][i]));
-			}
 		return geo_region_bound(space, 0, lo, hi, 0.0, regions) ? 1 : 0;
 	}
 	for (unsigned f = 0; f < space->frame_count; f++)

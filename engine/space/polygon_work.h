@@ -1,17 +1,26 @@
-// A polygon while it is being checked. Internal to engine/space.
+// A polygon while it is being prepared. Internal to engine/space.
 #pragma once
 
 #include "space/polygon.h"
 
-#define GEO_WORK_MAX (PE_POLYGON_VERTICES_MAX + 4)
+#include <immintrin.h>
 
-// The edges in the order of the vertices, an array a quantity; the last four are never a whole polygon's.
+#define GEO_WORK_MAX PE_POLYGON_EDGES_MAX
+
+// The edges at the places that they have in the polygon, an array a quantity. What fills a ring up to four begins and ends where the
+// ring begins.
 struct geo_work {
-	unsigned count;
+	unsigned count;    // a multiple of four
 	double resolution; // what is closer than this touches, m
 	double bulge;      // an arc leaves its chord by less than the chord's square times this, m
-	uint16_t next[GEO_WORK_MAX]; // the edge that begins where this one ends
 	_Alignas(32) double a[3][GEO_WORK_MAX], b[3][GEO_WORK_MAX]; // both ends, m
+	_Alignas(32) uint64_t real[GEO_WORK_MAX]; // all ones; zero: no edge, but filling
+	_Alignas(32) double slack[GEO_WORK_MAX];  // how far the edge leaves its chord at most, m
+	_Alignas(32) double on_plane
+		[4][GEO_WORK_MAX]; // GEODETIC: ends in the raster's plane, x, y, x, y
+	struct pe_raster_edges plane;
+	// For geo_work_crossing; geo_work_directions sets them.
+	uint16_t next[GEO_WORK_MAX];                 // the edge that begins where this one ends
 	_Alignas(32) double normal[3][GEO_WORK_MAX]; // unit, left of the way from a to b
 	_Alignas(32) double begin[3][GEO_WORK_MAX],
 		end[3][GEO_WORK_MAX]; // unit, along the way at a and at b
@@ -19,6 +28,11 @@ struct geo_work {
 
 // Is every pair of vertices at most `apart_m` apart?
 bool geo_work_near(const struct geo_work *work, double apart_m);
+// Is it one ring that is seen whole from a place (x, y) of the plane, and not nearly touching itself? Then no edge meets another; else
+// the next one has to tell.
+bool geo_work_star(
+	const struct geo_work *work, const struct pe_polygon *polygon, double x, double y);
+void geo_work_directions(struct geo_work *work, const struct pe_polygon *polygon);
 // Does an edge cross or touch another, or fold back onto the one before?
 bool geo_work_crossing(const struct geo_work *work);
 
@@ -26,6 +40,29 @@ bool geo_work_crossing(const struct geo_work *work);
 // longitude in [−180, 180), point the footprint or (x, y, 0).
 bool geo_polygon_parity(const struct pe_polygon *polygon, unsigned from, unsigned to, double across,
 	const double point[3]);
+static inline double geo_least_of(__m256d v)
+{
+	__m128d pair = _mm_min_pd(_mm256_castpd256_pd128(v), _mm256_extractf128_pd(v, 1));
+
+	return _mm_cvtsd_f64(_mm_min_sd(pair, _mm_unpackhi_pd(pair, pair)));
+}
+
+static inline double geo_most_of(__m256d v)
+{
+	__m128d pair = _mm_max_pd(_mm256_castpd256_pd128(v), _mm256_extractf128_pd(v, 1));
+
+	return _mm_cvtsd_f64(_mm_max_sd(pair, _mm_unpackhi_pd(pair, pair)));
+}
+
+// Does not decrease with `across`, so that what lies in an edge's interval lies in the slabs from its one end's to its other's.
+static inline unsigned geo_slab_of(const struct pe_polygon *p, double across)
+{
+	double at = (across - p->slab_from) * p->slab_scale;
+
+	at = at > 0.0 ? at : 0.0;
+	return (unsigned)(at < PE_POLYGON_SLABS - 1.0 ? at : PE_POLYGON_SLABS - 1.0);
+}
+
 // The position's longitude as that wants it.
 static inline double geo_longitude(const double position[2])
 {

@@ -1,0 +1,472 @@
+// Polygons: what is checked of them, and all that the tests of positions need, made from their vertices, four edges at a time.
+#include "base/limits.h"
+#include "space/geodesy.h"
+#include "space/polygon_work.h"
+
+#include <immintrin.h>
+#include <string.h>
+
+// What the rounding of a footprint may amount to, with room.
+#define ROUNDING_M 2e-8
+// The index rounds down by a unit an axis at most, and what large coordinates round; both with room.
+#define INDEX_UNITS 4.0
+#define INDEX_SHARE 4e-12
+
+static inline __m256d magnitude(__m256d v)
+{
+	return _mm256_andnot_pd(_mm256_set1_pd(-0.0), v);
+}
+
+// The vertices' coordinates; *largest is the largest one's magnitude.
+static enum pe_volume_fault check_vertices(
+	const double (*vertices)[2], unsigned count, bool geodetic, double *largest)
+{
+	const __m256d infinite = _mm256_set1_pd(INFINITY);
+	const __m256d limit = geodetic ? _mm256_setr_pd(90.0, 180.0, 90.0, 180.0) :
+					 _mm256_set1_pd(PE_POLYGON_COORDINATE_MAX_M);
+	__m256d good = _mm256_castsi256_pd(_mm256_set1_epi64x(-1)), near = good,
+		most = _mm256_setzero_pd();
+	_Alignas(32) double each[4];
+
+	for (unsigned i = 0; i < count; i += 2) {
+		// Of an odd number the last one twice.
+		__m256d v = _mm256_set_m128d(_mm_loadu_pd(vertices[i + 1 < count ? i + 1 : i]),
+			_mm_loadu_pd(vertices[i]));
+
+		v = magnitude(v);
+		good = _mm256_and_pd(good, _mm256_cmp_pd(v, infinite, _CMP_LT_OQ));
+		near = _mm256_and_pd(near, _mm256_cmp_pd(v, limit, _CMP_LE_OQ));
+		most = _mm256_max_pd(most, v);
+	}
+	if (_mm256_movemask_pd(good) != 15)
+		return PE_VOLUME_not_finite;
+	if (_mm256_movemask_pd(near) != 15)
+		return geodetic ? PE_VOLUME_off_earth : PE_VOLUME_too_large;
+	_mm256_store_pd(each, most);
+	*largest = fmax(fmax(each[0], each[1]), fmax(each[2], each[3]));
+	return PE_VOLUME_ok;
+}
+
+static enum pe_volume_fault check_rings(
+	const unsigned *ring_vertices, unsigned ring_count, unsigned *vertex_count)
+{
+	*vertex_count = 0;
+	if (ring_count < 1 || ring_count > PE_POLYGON_RINGS_MAX)
+		return PE_VOLUME_rings;
+	for (unsigned r = 0; r < ring_count; r++) {
+		if (ring_vertices[r] < 3)
+			return PE_VOLUME_few_vertices;
+		if (ring_vertices[r] > PE_POLYGON_VERTICES_MAX - *vertex_count)
+			return PE_VOLUME_many_vertices;
+		*vertex_count += ring_vertices[r];
+	}
+	return PE_VOLUME_ok;
+}
+
+// What a ring's vertices are, where its edges begin: v[at …], filled up to a multiple of four with the first one; and where they end.
+static void ends_of_ring(double *begin, double *end, unsigned at, unsigned count)
+{
+	unsigned i;
+
+	for (i = at; i + 1 < at + count; i++)
+		end[i] = begin[i + 1];
+	end[i] = begin[at];
+	for (i = at + count; i % 4; i++)
+		begin[i] = end[i] = begin[at];
+}
+
+// The edges' ends, ring by ring. places: of both ends, GEODETIC latitudes and longitudes.
+static void ends_fill(const double (*vertices)[2], const unsigned *ring_vertices,
+	struct pe_polygon *p, struct geo_work *w, double places[4][GEO_WORK_MAX])
+{
+	bool geodetic = p->kind == PE_SPACE_GEODETIC;
+	unsigned at = 0;
+
+	for (unsigned r = 0; r < p->ring_count; r++) {
+		unsigned count = ring_vertices[r];
+
+		for (unsigned i = 0; i < count; i++) {
+			const double *v = vertices[i];
+
+			if (geodetic) {
+				double up[3], point[3];
+
+				geo_normal(v[0], v[1], up);
+				geo_point(up, 0.0, point);
+				for (unsigned k = 0; k < 3; k++)
+					w->a[k][at + i] = point[k];
+				places[0][at + i] = v[0];
+				places[1][at + i] = geo_longitude(v);
+			} else {
+				w->a[0][at + i] = v[0];
+				w->a[1][at + i] = v[1];
+				w->a[2][at + i] = 0.0;
+			}
+			w->real[at + i] = UINT64_MAX;
+		}
+		for (unsigned i = at + count; i % 4; i++)
+			w->real[i] = 0;
+		for (unsigned k = 0; k < 3; k++)
+			ends_of_ring(w->a[k], w->b[k], at, count);
+		for (unsigned k = 0; k < 2 && geodetic; k++)
+			ends_of_ring(places[k], places[k + 2], at, count);
+		vertices += count;
+		at = (at + count + 3) & ~3u;
+		p->ring_end[r] = at;
+	}
+	w->count = at;
+}
+
+struct vector {
+	__m256d v[3];
+};
+
+static inline struct vector cross(struct vector a, struct vector b)
+{
+	struct vector c;
+
+	for (unsigned k = 0; k < 3; k++) {
+		unsigned m = (k + 1) % 3, n = (k + 2) % 3;
+
+		c.v[k] = _mm256_fmsub_pd(a.v[m], b.v[n], _mm256_mul_pd(a.v[n], b.v[m]));
+	}
+	return c;
+}
+
+static inline __m256d dot(struct vector a, struct vector b)
+{
+	return _mm256_fmadd_pd(
+		a.v[0], b.v[0], _mm256_fmadd_pd(a.v[1], b.v[1], _mm256_mul_pd(a.v[2], b.v[2])));
+}
+
+static inline struct vector load(const double v[3][GEO_WORK_MAX], unsigned i)
+{
+	return (struct vector){
+		{_mm256_load_pd(&v[0][i]), _mm256_load_pd(&v[1][i]), _mm256_load_pd(&v[2][i])}};
+}
+
+static inline void store(double v[3][GEO_WORK_MAX], unsigned i, struct vector from)
+{
+	for (unsigned k = 0; k < 3; k++)
+		_mm256_store_pd(&v[k][i], from.v[k]);
+}
+
+// Where the mask is set b, else a.
+static inline struct vector either(struct vector a, struct vector b, __m256d mask)
+{
+	for (unsigned k = 0; k < 3; k++)
+		a.v[k] = _mm256_blendv_pd(a.v[k], b.v[k], mask);
+	return a;
+}
+
+static inline struct vector masked(struct vector a, __m256d mask)
+{
+	for (unsigned k = 0; k < 3; k++)
+		a.v[k] = _mm256_and_pd(a.v[k], mask);
+	return a;
+}
+
+static inline struct vector minus(struct vector a, struct vector b)
+{
+	for (unsigned k = 0; k < 3; k++)
+		a.v[k] = _mm256_sub_pd(a.v[k], b.v[k]);
+	return a;
+}
+
+static inline struct vector unit(struct vector a)
+{
+	__m256d length = _mm256_sqrt_pd(dot(a, a));
+
+	for (unsigned k = 0; k < 3; k++)
+		a.v[k] = _mm256_div_pd(a.v[k], length);
+	return a;
+}
+
+// Four edges' lengths. False: one is empty.
+static inline bool lengths(
+	struct pe_polygon *p, const struct geo_work *w, unsigned i, struct vector way, __m256d real)
+{
+	__m256d length = _mm256_sqrt_pd(dot(way, way));
+	__m256d long_enough = _mm256_cmp_pd(length, _mm256_set1_pd(w->resolution), _CMP_GT_OQ);
+
+	_mm256_store_pd(&p->length[i], _mm256_and_pd(length, real));
+	return !_mm256_movemask_pd(_mm256_andnot_pd(long_enough, real));
+}
+
+// Edges of a flat world: their intervals and the vectors across them.
+static bool edges_flat(struct pe_polygon *p, struct geo_work *w)
+{
+	const __m256d infinite = _mm256_set1_pd(INFINITY);
+	bool sound = true;
+
+	for (unsigned i = 0; i < w->count; i += 4) {
+		struct vector a = load(w->a, i), b = load(w->b, i), left, right, normal;
+		__m256d real = _mm256_load_pd((const double *)&w->real[i]);
+		__m256d swap = _mm256_cmp_pd(a.v[0], b.v[0], _CMP_GT_OQ);
+
+		sound &= lengths(p, w, i, minus(b, a), real);
+		left = masked(either(a, b, swap), real);
+		right = masked(either(b, a, swap), real);
+		normal.v[0] = _mm256_sub_pd(left.v[1], right.v[1]);
+		normal.v[1] = _mm256_sub_pd(right.v[0], left.v[0]);
+		normal.v[2] = _mm256_setzero_pd();
+		_mm256_store_pd(&p->from[i], _mm256_blendv_pd(infinite, left.v[0], real));
+		_mm256_store_pd(&p->to[i], _mm256_blendv_pd(infinite, right.v[0], real));
+		store(p->normal, i, normal);
+		store(p->first, i, left);
+		store(p->last, i, right);
+		_mm256_store_pd(&w->slack[i], _mm256_setzero_pd());
+	}
+	return sound;
+}
+
+// Edges on Earth. Along a meridian, to a pole or over it no longitude is met: a position there is told by the edges on either side of the
+// meridian. Planes are computed from the western end whichever way the ring runs, so that both polygons beside an edge
+// get equal bits; the difference of the ends keeps short edges exact.
+static bool edges_round(
+	struct pe_polygon *p, struct geo_work *w, const double places[4][GEO_WORK_MAX])
+{
+	const __m256d infinite = _mm256_set1_pd(INFINITY), half = _mm256_set1_pd(180.0),
+		      pole = _mm256_set1_pd(90.0), zero = _mm256_setzero_pd();
+	bool sound = true;
+
+	for (unsigned i = 0; i < w->count; i += 4) {
+		struct vector a = load(w->a, i), b = load(w->b, i), west, east, way;
+		__m256d real = _mm256_load_pd((const double *)&w->real[i]);
+		__m256d from = _mm256_load_pd(&places[1][i]), to = _mm256_load_pd(&places[3][i]);
+		__m256d by = _mm256_sub_pd(to, from);
+		__m256d westwards =
+			_mm256_or_pd(_mm256_and_pd(_mm256_cmp_pd(by, zero, _CMP_LE_OQ),
+					     _mm256_cmp_pd(by, _mm256_set1_pd(-180.0), _CMP_GE_OQ)),
+				_mm256_cmp_pd(by, half, _CMP_GT_OQ));
+		__m256d polar = _mm256_cmp_pd(magnitude(by), half, _CMP_EQ_OQ);
+		__m256d length;
+
+		for (unsigned k = 0; k < 4; k += 2)
+			polar = _mm256_or_pd(polar,
+				_mm256_cmp_pd(magnitude(_mm256_load_pd(&places[k][i])), pole,
+					_CMP_EQ_OQ));
+		polar = _mm256_or_pd(
+			polar, _mm256_xor_pd(real, _mm256_castsi256_pd(_mm256_set1_epi64x(-1))));
+		west = either(a, b, westwards);
+		east = either(b, a, westwards);
+		way = minus(east, west);
+		sound &= lengths(p, w, i, way, real);
+		length = _mm256_load_pd(&p->length[i]);
+		store(p->normal, i, masked(unit(cross(west, way)), real));
+		store(p->first, i, masked(west, real));
+		store(p->last, i, masked(east, real));
+		_mm256_store_pd(&p->from[i],
+			_mm256_blendv_pd(_mm256_blendv_pd(from, to, westwards), infinite, polar));
+		_mm256_store_pd(&p->to[i],
+			_mm256_blendv_pd(_mm256_blendv_pd(to, from, westwards), infinite, polar));
+		_mm256_store_pd(&p->near_m[i],
+			_mm256_and_pd(real,
+				_mm256_fmadd_pd(_mm256_set1_pd(2.0 * GEO_A * ROUNDING_M),
+					_mm256_div_pd(_mm256_set1_pd(1.0), length),
+					_mm256_set1_pd(ROUNDING_M))));
+		_mm256_store_pd(&w->slack[i],
+			_mm256_mul_pd(_mm256_mul_pd(length, length), _mm256_set1_pd(w->bulge)));
+	}
+	return sound;
+}
+
+// CARTESIAN: the plane of the raster is that of x and y.
+static void plane_flat(
+	const struct pe_space *space, struct pe_polygon *p, struct geo_work *w, double largest)
+{
+	memset(p->axis, 0, sizeof p->axis);
+	p->axis[0][0] = p->axis[1][1] = 1.0;
+	p->margin_m = INDEX_UNITS * space->unit_m + INDEX_SHARE * largest + 8.0 * w->resolution;
+	w->plane = (struct pe_raster_edges){.count = w->count,
+		.x = {w->a[0], w->b[0]},
+		.y = {w->a[1], w->b[1]},
+		.slack = w->slack,
+		.real = w->real};
+}
+
+// GEODETIC: across the direction of the vertices' middle, from which none is further than a third of a right angle or so: seen along that
+// direction no two places of the polygon are one.
+static void plane_round(const struct pe_space *space, struct pe_polygon *p, struct geo_work *w)
+{
+	double sum[3] = {0.0, 0.0, 0.0}, size;
+
+	for (unsigned i = 0; i < w->count; i++)
+		for (unsigned k = 0; k < 3; k++)
+			sum[k] += w->a[k][i];
+	size = sqrt(geo_dot(sum, sum));
+	for (unsigned k = 0; k < 3; k++)
+		p->up[k] = sum[k] / size;
+	// Eastwards; near a pole any way across will do.
+	if (fabs(p->up[2]) < 0.999)
+		memcpy(p->axis[0], (double[]){-p->up[1], p->up[0], 0.0}, sizeof p->axis[0]);
+	else
+		memcpy(p->axis[0], (double[]){p->up[2], 0.0, -p->up[0]}, sizeof p->axis[0]);
+	size = sqrt(geo_dot(p->axis[0], p->axis[0]));
+	for (unsigned k = 0; k < 3; k++)
+		p->axis[0][k] /= size;
+	for (unsigned k = 0; k < 3; k++) {
+		unsigned m = (k + 1) % 3, n = (k + 2) % 3;
+
+		p->axis[1][k] = p->up[m] * p->axis[0][n] - p->up[n] * p->axis[0][m];
+	}
+	p->margin_m = INDEX_UNITS * space->unit_m * (double)(1u << space->z_shift) + 1e-6;
+	for (unsigned i = 0; i < w->count; i += 4)
+		for (unsigned k = 0; k < 4; k++) {
+			struct vector end = k < 2 ? load(w->a, i) : load(w->b, i), axis;
+
+			for (unsigned m = 0; m < 3; m++)
+				axis.v[m] = _mm256_set1_pd(p->axis[k % 2][m]);
+			_mm256_store_pd(&w->on_plane[k][i], dot(end, axis));
+		}
+	w->plane = (struct pe_raster_edges){.count = w->count,
+		.x = {w->on_plane[0], w->on_plane[2]},
+		.y = {w->on_plane[1], w->on_plane[3]},
+		.slack = w->slack,
+		.real = w->real};
+}
+
+// Are all rings simple, and apart from each other?
+static bool rings_apart(struct pe_polygon *p, struct geo_work *w)
+{
+	double x = 0.0, y = 0.0;
+
+	if (p->ring_count == 1) {
+		double sum[2] = {0.0, 0.0};
+
+		for (unsigned i = 0; i < w->count; i += 4)
+			for (unsigned k = 0; k < 4; k++) {
+				sum[0] += w->plane.x[0][i + k];
+				sum[1] += w->plane.y[0][i + k];
+			}
+		x = sum[0] / w->count;
+		y = sum[1] / w->count;
+		if (geo_work_star(w, p, x, y))
+			return true;
+	}
+	geo_work_directions(w, p);
+	return !geo_work_crossing(w);
+}
+
+// Edges don't cross by now, so a ring is inside of another if one of its vertices is.
+static enum pe_volume_fault check_holes(
+	const struct pe_polygon *p, const struct geo_work *w, const double places[4][GEO_WORK_MAX])
+{
+	bool geodetic = p->kind == PE_SPACE_GEODETIC;
+
+	for (unsigned r = 1; r < p->ring_count; r++) {
+		unsigned i = p->ring_end[r - 1];
+		double point[3] = {w->a[0][i], w->a[1][i], w->a[2][i]};
+		double across = geodetic ? places[1][i] : point[0];
+
+		if (!geo_polygon_parity(p, 0, p->ring_end[0], across, point))
+			return PE_VOLUME_hole_outside;
+		for (unsigned q = 1; q < p->ring_count; q++)
+			if (q != r &&
+				geo_polygon_parity(
+					p, p->ring_end[q - 1], p->ring_end[q], across, point))
+				return PE_VOLUME_hole_nested;
+	}
+	return PE_VOLUME_ok;
+}
+
+static void slab_add(struct pe_polygon *p, double from, double to, unsigned group)
+{
+	unsigned last = geo_slab_of(p, to);
+
+	for (unsigned s = geo_slab_of(p, from); s <= last; s++)
+		p->slab[s][group / 64] |= 1ull << group % 64;
+}
+
+static void slabs_fill(struct pe_polygon *p)
+{
+	unsigned count = p->ring_end[p->ring_count - 1];
+	double least = INFINITY, most = -INFINITY, low[PE_POLYGON_GROUPS_MAX],
+	       high[PE_POLYGON_GROUPS_MAX];
+
+	memset(p->slab, 0, sizeof p->slab);
+	// Of four edges together: intervals that lie beside each other mostly.
+	for (unsigned i = 0; i < count; i += 4) {
+		double from = INFINITY, to = -INFINITY;
+
+		for (unsigned k = i; k < i + 4; k++) {
+			bool wraps = p->to[k] < p->from[k], none = !(p->from[k] < INFINITY);
+
+			// across the antimeridian: anywhere
+			from = none ? from : wraps ? -180.0 : p->from[k] < from ? p->from[k] : from;
+			to = none ? to : wraps ? 180.0 : p->to[k] > to ? p->to[k] : to;
+		}
+		low[i / 4] = from;
+		high[i / 4] = to;
+		least = from < least ? from : least;
+		most = to > most ? to : most;
+	}
+	p->slab_from = least < INFINITY ? least : 0.0;
+	p->slab_scale = PE_POLYGON_SLABS / (most - least);
+	// All in the first one where there is no width to speak of, or no edge with an interval at all.
+	if (!(p->slab_scale > 0.0 && p->slab_scale < 1e300))
+		p->slab_scale = 0.0;
+	for (unsigned g = 0; g < count / 4; g++)
+		if (low[g] < INFINITY)
+			slab_add(p, low[g], high[g], g);
+}
+
+static void bounds_fill(struct pe_polygon *p, const struct geo_work *w)
+{
+	for (unsigned k = 0; k < 2; k++) {
+		double lo = INFINITY, hi = -INFINITY;
+
+		for (unsigned i = 0; i < p->ring_end[0]; i++) {
+			lo = w->a[k][i] < lo ? w->a[k][i] : lo;
+			hi = w->a[k][i] > hi ? w->a[k][i] : hi;
+		}
+		p->lo[k] = lo;
+		p->hi[k] = hi;
+	}
+}
+
+enum pe_volume_fault pe_polygon_prepare(const struct pe_space *space, const double (*vertices)[2],
+	const unsigned *ring_vertices, unsigned ring_count, double height_min, double height_max,
+	struct pe_polygon *p)
+{
+	struct geo_work work;
+	_Alignas(32) double places[4][GEO_WORK_MAX];
+	bool geodetic = space->config.kind == PE_SPACE_GEODETIC;
+	unsigned vertex_count;
+	enum pe_volume_fault fault = check_rings(ring_vertices, ring_count, &vertex_count);
+	double largest;
+
+	if (fault == PE_VOLUME_ok)
+		fault = check_vertices(vertices, vertex_count, geodetic, &largest);
+	if (fault)
+		return fault;
+	if (!(height_min <= height_max))
+		return PE_VOLUME_heights;
+	p->kind = space->config.kind;
+	p->ring_count = ring_count;
+	p->height_min = height_min;
+	p->height_max = height_max;
+	if (geodetic)
+		largest = GEO_A;
+	work.resolution = largest * PE_POLYGON_RESOLUTION;
+	p->resolution_m = work.resolution;
+	work.bulge = geodetic ? 0.25 / GEO_RADIUS_MIN : 0.0;
+	ends_fill(vertices, ring_vertices, p, &work, places);
+	if (!(geodetic ? edges_round(p, &work, places) : edges_flat(p, &work)))
+		return PE_VOLUME_empty_edge;
+	if (geodetic) {
+		if (!geo_work_near(&work, 2.0 * PE_QUERY_RADIUS_MAX_M))
+			return PE_VOLUME_too_large;
+		plane_round(space, p, &work);
+		p->from_south = p->up[2] >= 0.0;
+	} else {
+		plane_flat(space, p, &work, largest);
+		bounds_fill(p, &work);
+		p->from_south = true;
+	}
+	if (!rings_apart(p, &work))
+		return PE_VOLUME_crossing;
+	pe_raster_draw(&p->raster, &work.plane, p->margin_m);
+	slabs_fill(p);
+	return check_holes(p, &work, places);
+}
