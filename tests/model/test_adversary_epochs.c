@@ -211,7 +211,8 @@ static uint64_t behind(const struct area *area)
 
 static struct {
 	double position[3];
-	unsigned shown, areas;     // times, and areas, in the period
+	bool shown;                // in this epoch
+	unsigned areas;            // of the period
 	unsigned shown_all, moved; // and in all
 	struct area last;
 	uint64_t always,
@@ -251,20 +252,32 @@ static void wander(unsigned in, unsigned n, uint32_t sequence)
 // Whoever follows an entity from area to area has fewer and fewer principals left.
 static void intersect(unsigned n, const struct area *area)
 {
-	bool other = !entity[n].shown || area->level != entity[n].last.level ||
+	bool other = !entity[n].areas || area->level != entity[n].last.level ||
 		!in_area(entity[n].last.cell, area);
-	uint64_t who = behind(area);
+	uint64_t left = behind(area) & entity[n].always;
 
-	entity[n].always = (entity[n].shown++ ? entity[n].always : ~0ull) & who;
-	entity[n].ever = (entity[n].ever ? entity[n].ever : ~0ull) & who;
+	entity[n].shown = true;
 	entity[n].moved += other && entity[n].areas;
 	entity[n].areas += other;
 	entity[n].shown_all++;
 	entity[n].last = *area;
-	EXPECT(__builtin_popcountll(entity[n].always) >= (int)K,
-		"entity %u: %d principals were in all its %u areas", n,
-		__builtin_popcountll(entity[n].always), entity[n].areas);
-	EXPECT(entity[n].always >> n & 1, "entity %u: its principal is ruled out", n);
+	EXPECT(__builtin_popcountll(left) >= (int)K,
+		"entity %u: %d principals were in all its %u areas", n, __builtin_popcountll(left),
+		entity[n].areas);
+	EXPECT(left >> n & 1, "entity %u: its principal is ruled out", n);
+}
+
+// Once the epoch is over it is known who was in the area in it.
+static void intersect_all(void)
+{
+	for (unsigned n = 1; n <= PRINCIPALS; n++)
+		if (entity[n].shown) {
+			uint64_t who = behind(&entity[n].last);
+
+			entity[n].always &= who;
+			entity[n].ever &= who;
+			entity[n].shown = false;
+		}
 }
 
 static void look_at_areas(unsigned in, bool crowded, unsigned *few)
@@ -304,14 +317,18 @@ static void crowds_in(unsigned in, bool crowded)
 	cohort_epochs = PERIOD;
 	begin(&p, 1, PE_EPOCH_MIN_MS, 0);
 	memset(entity, 0, sizeof entity);
+	for (unsigned n = 1; n <= PRINCIPALS; n++)
+		entity[n].always = entity[n].ever = ~0ull;
 	seen_count[0] = seen_count[1] = 0;
 	// So that there is a census to begin with.
 	wander(in, 1, 1);
 	seen_count[1] = 0;
 	for (uint32_t epoch = 0; epoch < EPOCHS; epoch++) {
 		if (h.now.wall_ms / PE_EPOCH_MIN_MS % PERIOD == 0)
-			for (unsigned n = 1; n <= PRINCIPALS; n++)
-				entity[n].shown = entity[n].areas = 0;
+			for (unsigned n = 1; n <= PRINCIPALS; n++) {
+				entity[n].areas = 0;
+				entity[n].always = ~0ull;
+			}
 		for (uint32_t i = 0; i < 3; i++) {
 			for (unsigned n = 1; n <= PRINCIPALS; n++)
 				if (n <= SCATTERED || testing_random(&state) % 2)
@@ -322,6 +339,8 @@ static void crowds_in(unsigned in, bool crowded)
 				look_at_areas(in, crowded, &few);
 		}
 		harness_advance(&h, PE_EPOCH_MIN_MS - 3 * (PE_EPOCH_MIN_MS / 4));
+		if (crowded)
+			intersect_all();
 		memcpy(seen[0], seen[1], seen_count[1] * sizeof seen[0][0]);
 		seen_count[0] = seen_count[1];
 		seen_count[1] = 0;
@@ -330,7 +349,7 @@ static void crowds_in(unsigned in, bool crowded)
 	for (unsigned n = 1; n <= SCATTERED; n++) {
 		shown_sum += entity[n].shown_all;
 		moved_sum += entity[n].moved;
-		alone += entity[n].ever && __builtin_popcountll(entity[n].ever) < (int)K;
+		alone += __builtin_popcountll(entity[n].ever) < (int)K;
 	}
 	if (!crowded) {
 		EXPECT(few > 0, "counting finds nobody who is alone in a cell");
@@ -338,7 +357,7 @@ static void crowds_in(unsigned in, bool crowded)
 	}
 	printf("\n    %u areas of who stays or walks, another than the last %u times; over periods, fewer than %u were in all of %u of %u ",
 		shown_sum, moved_sum, K, alone, SCATTERED);
-	EXPECT(shown_sum > 200 && moved_sum > 20, "%u, %u", shown_sum, moved_sum);
+	EXPECT(shown_sum > 200 && moved_sum > 5, "%u, %u", shown_sum, moved_sum);
 }
 
 static void crowds(void)
