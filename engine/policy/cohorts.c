@@ -264,7 +264,7 @@ static void clear(struct pe_crowd_table *t, uint64_t period)
 {
 	// CROWD: once a grace period is over nobody counts in it any more
 	atomic_store_explicit(&t->period, 0, memory_order_relaxed);
-	pe_rcu_synchronize();
+	pe_rcu_synchronize(); // cold: the control thread
 	for (uint32_t i = 0; i < PE_CROWD_ENTITIES; i++) {
 		struct pe_crowd_entity *e = &t->entities[i];
 

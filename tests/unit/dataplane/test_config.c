@@ -132,7 +132,7 @@ static void test_views(void)
 	CU_ASSERT(p->tags[1].bytes == 5 && memcmp(p->tags[1].text, "caf\xc3\xa9", 5) == 0);
 	CU_ASSERT_EQUAL(pe_config_check_unkeyed(&c, &error), PE_INVALID);
 	CU_ASSERT_STRING_EQUAL(error.text,
-		"t.yaml:4: views.policies[0].allow: there is no principal \"alice\": there is no keyring");
+		"t.yaml:5: views.policies[0].allow: there is no principal \"alice\": there is no keyring");
 	pe_config_free(&c);
 }
 
