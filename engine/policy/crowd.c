@@ -6,8 +6,10 @@
 #include <math.h>
 #include <string.h>
 
-#define PROBES   32u
-#define OFFSET   (1 << 28) // of CARTESIAN cells
+#define PROBES 32u
+// Of cells of a plane. Its middle, where most is, then lies a third away from the nearest line of every level.
+#define OFFSET   ((1 << 28) + 683)
+#define CELLS    (1u << 29)
 #define RADIUS_M 6371007.2 // of the sphere of the same area
 // The ellipsoid's zones have other areas than the sphere's by less.
 #define AREA_SLACK 1.01
@@ -32,7 +34,7 @@ static uint32_t part(double share, double parts)
 // Of a plane; those furthest out are the last ones.
 static uint32_t along(double cells)
 {
-	return (uint32_t)fmin(fmax(floor(cells) + OFFSET, 0), 2 * OFFSET - 1);
+	return (uint32_t)fmin(fmax(floor(cells) + OFFSET, 0), CELLS - 1);
 }
 
 struct pe_crowd_cell pe_crowd_cell_of(
