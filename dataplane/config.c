@@ -1,6 +1,7 @@
 #include "config.h"
 #include "config_read.h"
 #include "config_yaml.h"
+#include "policy/crowd.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -438,7 +439,7 @@ static void set_defaults(struct pe_config *c)
 		.log_level = PE_LOG_INFO,
 		.engine = {.entity_count_max = 200000,
 			.fence_count_max = 1024,
-			.views = {.epoch_ms = PE_EPOCH_MS}},
+			.views = {.epoch_ms = PE_EPOCH_MS, .cohort_epochs = PE_CROWD_PERIOD}},
 	};
 	(void)pe_prefix_parse("127.0.0.0/8", true, &loopback[0]);
 	(void)pe_prefix_parse("::1/128", true, &loopback[1]);

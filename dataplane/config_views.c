@@ -349,7 +349,9 @@ bool pe_config_read_views(const struct reader *r, const struct raw_views *raw, s
 	struct pe_error error = {0};
 
 	if (!read_u32(r, "views.epoch_ms", raw->epoch_ms, PE_EPOCH_MIN_MS, PE_TTL_MAX_MS,
-		    &c->engine.views.epoch_ms))
+		    &c->engine.views.epoch_ms) ||
+		!read_u32(r, "views.cohort_epochs", raw->cohort_epochs, PE_CROWD_PERIOD_MIN,
+			PE_CROWD_PERIOD_MAX, &c->engine.views.cohort_epochs))
 		return false;
 	if (raw->policies_count > PE_POLICIES_MAX) {
 		raw_fail(

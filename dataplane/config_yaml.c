@@ -230,6 +230,7 @@ static const cyaml_schema_value_t view_policy_value = {
 
 static const cyaml_schema_field_t views_fields[] = {
 	TEXT(raw_views, epoch_ms),
+	TEXT(raw_views, cohort_epochs),
 	CYAML_FIELD_SEQUENCE("policies", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct raw_views,
 		policies, &view_policy_value, 0, LIST_MAX),
 	CYAML_FIELD_END,

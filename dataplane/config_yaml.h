@@ -97,6 +97,7 @@ struct raw_view_policy {
 
 struct raw_views {
 	char *epoch_ms;
+	char *cohort_epochs;
 	struct raw_view_policy *policies;
 	unsigned policies_count;
 };

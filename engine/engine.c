@@ -370,10 +370,12 @@ enum pe_status pe_engine_create(
 	if (status != PE_OK)
 		goto failed;
 	if (e->views.crowds)
-		status = pe_crowd_make(&e->crowd, error);
+		status = pe_crowd_make(&e->crowd, e->views.cohort_epochs, error);
 	if (status != PE_OK)
 		goto failed;
 	e->other_bytes += e->crowd.memory.mapped_bytes;
+	for (unsigned i = 0; i < e->views.policy_count; i++)
+		e->crowd.k[PE_AUDIENCE_POLICY + i] = e->views.policy[i].k;
 	status = prepare_spaces(e, error);
 	if (status != PE_OK)
 		goto failed;

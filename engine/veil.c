@@ -85,7 +85,7 @@ static void minimise(struct pe_wire_update *u, const struct pe_veiling *v, bool 
 	u->position_confidence = u->status_confidence = 0;
 }
 
-// The area of the epoch; who is in none is hidden.
+// The area of its cohort in the epoch; who is in none, or not in it, is hidden.
 static void crowd(struct pe_worker *w, const struct pe_space_entry *s, struct pe_wire_update *u,
 	struct pe_veiling *v, uint32_t principal)
 {
@@ -93,15 +93,13 @@ static void crowd(struct pe_worker *w, const struct pe_space_entry *s, struct pe
 	const struct pe_policy *p = v->policy;
 	uint64_t epoch = pe_views_epoch(&w->engine->views, w->wall_ms);
 	uint64_t left_ms = (epoch + 1) * w->engine->views.epoch_ms - w->wall_ms;
-	uint32_t set = v->audience << 8 | s->space.index;
 	struct pe_crowd_cell cell = pe_crowd_cell_of(&s->space, p->area_m, u->position);
 	int level = PE_CROWD_NOWHERE;
 
 	atomic_store_explicit(&crowd->wall_ms, w->wall_ms, memory_order_relaxed);
-	if (principal) {
-		pe_crowd_add(crowd, epoch, set, cell, principal);
-		level = pe_crowd_area(crowd, epoch - 1, set, cell, p->k);
-	}
+	if (principal)
+		level = pe_crowd_place(
+			crowd, epoch, v->audience, s->space.index, u->entity_id, principal, cell);
 	// No area is shown after its epoch.
 	if (!u->ttl_ms)
 		u->ttl_ms = s->policy.ttl_default_ms;

@@ -1,45 +1,18 @@
 #include "policy/crowd.h"
 
-#include <math.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/random.h>
+#include "base/hash.h"
+#include "policy/cohorts.h"
 
-#define PROBES   32u
-#define OFFSET   (1 << 28) // of CARTESIAN cells
+#include <math.h>
+#include <string.h>
+
+#define PROBES 32u
+// Of cells of a plane. Its middle, where most is, then lies a third away from the nearest line of every level.
+#define OFFSET   ((1 << 28) + 683)
+#define CELLS    (1u << 29)
 #define RADIUS_M 6371007.2 // of the sphere of the same area
 // The ellipsoid's zones have other areas than the sphere's by less.
 #define AREA_SLACK 1.01
-
-enum pe_status pe_crowd_make(struct pe_crowd *crowd, struct pe_error *error)
-{
-	size_t tuple_bytes = PE_CROWD_TUPLES * sizeof(uint64_t);
-	size_t cell_bytes = PE_CROWD_CELLS * sizeof(struct pe_crowd_count);
-	uint8_t *base;
-
-	if (pe_memory_map(3 * (tuple_bytes + cell_bytes), false, &crowd->memory) != PE_OK ||
-		getrandom(crowd->secret, sizeof crowd->secret, 0) !=
-			(ssize_t)sizeof crowd->secret) {
-		error->status = PE_NO_MEMORY;
-		snprintf(error->text, sizeof error->text,
-			"no memory or randomness for k_anonymity (%zu bytes)",
-			3 * (tuple_bytes + cell_bytes));
-		return PE_NO_MEMORY;
-	}
-	base = crowd->memory.base;
-	for (unsigned i = 0; i < 3; i++, base += tuple_bytes + cell_bytes) {
-		crowd->census[i].tuples = (_Atomic uint64_t *)base;
-		crowd->census[i].cells = (struct pe_crowd_count *)(base + tuple_bytes);
-	}
-	return PE_OK;
-}
-
-void pe_crowd_unmake(struct pe_crowd *crowd)
-{
-	if (crowd->memory.base)
-		pe_memory_unmap(&crowd->memory);
-	memset(crowd, 0, sizeof *crowd);
-}
 
 // ---- cells ----
 
@@ -58,6 +31,12 @@ static uint32_t part(double share, double parts)
 	return (uint32_t)fmin(fmax(n, 0), parts - 1);
 }
 
+// Of a plane; those furthest out are the last ones.
+static uint32_t along(double cells)
+{
+	return (uint32_t)fmin(fmax(floor(cells) + OFFSET, 0), CELLS - 1);
+}
+
 struct pe_crowd_cell pe_crowd_cell_of(
 	const struct pe_space *space, double edge_m, const double position[3])
 {
@@ -65,8 +44,7 @@ struct pe_crowd_cell pe_crowd_cell_of(
 
 	if (space->config.kind == PE_SPACE_CARTESIAN)
 		return (struct pe_crowd_cell){
-			(uint32_t)((int64_t)floor(position[0] / edge_m) + OFFSET),
-			(uint32_t)((int64_t)floor(position[1] / edge_m) + OFFSET)};
+			along(position[0] / edge_m), along(position[1] / edge_m)};
 	earth(edge_m, &columns, &rows);
 	return (struct pe_crowd_cell){
 		part((position[1] >= 180 ? 0 : position[1] + 180) / 360, columns),
@@ -98,169 +76,124 @@ double pe_crowd_centre(const struct pe_space *space, double edge_m, struct pe_cr
 		cos(fmin(fabs(south), fabs(north)) * (south * north > 0) * M_PI / 180);
 }
 
-// ---- counting ----
+// ---- places ----
 
-static uint64_t mix(uint64_t v)
+static struct pe_crowd_entity *entity_of(const struct pe_crowd *crowd,
+	const struct pe_crowd_table *t, uint64_t owner, const uint8_t id[16])
 {
-	v = (v ^ v >> 32) * 0x9E3779B97F4A7C15ull;
-	v = (v ^ v >> 29) * 0xBF58476D1CE4E5B9ull;
-	v = (v ^ v >> 32) * 0x94D049BB133111EBull;
-	return v ^ v >> 29;
-}
+	uint64_t both[2] = {pe_hash_id(&crowd->key, id), owner}, who;
+	uint8_t text[sizeof both];
 
-// What stands for a cell; 64 bits of a secret's, so that nobody can have two cells counted as one.
-static uint64_t cell_key(
-	const struct pe_crowd *crowd, uint32_t set, unsigned level, uint32_t x, uint32_t y)
-{
-	uint64_t key = mix(((uint64_t)x << 32 | y) ^ crowd->secret[0]);
+	memcpy(text, both, sizeof text);
+	who = pe_hash_id(&crowd->key, text) | 1;
 
-	return mix(key ^ crowd->secret[1] ^ ((uint64_t)set << 8 | level)) | 1;
-}
-
-static uint64_t tuple_key(const struct pe_crowd *crowd, uint64_t cell, uint32_t principal)
-{
-	return mix(cell ^ mix(principal ^ crowd->secret[1])) | 1;
-}
-
-static const struct pe_census *census_of(const struct pe_crowd *crowd, uint64_t epoch)
-{
-	const struct pe_census *c = &crowd->census[epoch % 3];
-
-	// CROWD: acquire, before what was cleared
-	return atomic_load_explicit(&c->epoch, memory_order_acquire) == epoch ? c : NULL;
-}
-
-// True: it is new in the set.
-static bool put_tuple(const struct pe_census *c, uint64_t tuple)
-{
 	for (uint32_t i = 0; i < PROBES; i++) {
-		_Atomic uint64_t *at = &c->tuples[((tuple >> 20) + i) & (PE_CROWD_TUPLES - 1)];
-		uint64_t there = atomic_load_explicit(at, memory_order_relaxed);
+		struct pe_crowd_entity *at =
+			&t->entities[((who >> 20) + i) & (PE_CROWD_ENTITIES - 1)];
+		uint64_t there = atomic_load_explicit(&at->who, memory_order_relaxed);
 
 		if (there == 0 &&
-			atomic_compare_exchange_strong_explicit(
-				at, &there, tuple, memory_order_relaxed, memory_order_relaxed))
-			return true;
-		if (there == tuple)
-			return false;
-	}
-	return false; // no room: not counted
-}
-
-static void count_cell(const struct pe_census *c, uint64_t cell)
-{
-	for (uint32_t i = 0; i < PROBES; i++) {
-		struct pe_crowd_count *at = &c->cells[((cell >> 20) + i) & (PE_CROWD_CELLS - 1)];
-		uint64_t there = atomic_load_explicit(&at->cell, memory_order_relaxed);
-
-		if (there == 0 &&
-			atomic_compare_exchange_strong_explicit(&at->cell, &there, cell,
-				memory_order_relaxed, memory_order_relaxed))
-			there = cell;
-		if (there == cell) {
-			atomic_fetch_add_explicit(&at->principals, 1, memory_order_relaxed);
-			return;
+			atomic_compare_exchange_strong_explicit(&at->who, &there, who,
+				memory_order_relaxed, memory_order_relaxed)) {
+			// CROWD: release: whoever sees whose it is sees an entity of that period
+			atomic_store_explicit(&at->owner, owner, memory_order_release);
+			return at;
 		}
+		if (there == who)
+			return at;
 	}
+	return NULL; // no room: not counted
 }
 
-static uint64_t principals_in(const struct pe_census *c, uint64_t cell)
+// The level of its cohort's area in the epoch; PE_CROWD_NOWHERE: it is not in it, or there is none.
+static int area_of(const struct pe_crowd_cohort *c, uint64_t epoch, struct pe_crowd_cell cell)
 {
-	for (uint32_t i = 0; i < PROBES; i++) {
-		const struct pe_crowd_count *at =
-			&c->cells[((cell >> 20) + i) & (PE_CROWD_CELLS - 1)];
-		uint64_t there = atomic_load_explicit(&at->cell, memory_order_relaxed);
+	// CROWD: acquire, before the cell; and once more behind it
+	uint64_t seen = atomic_load_explicit(&c->epoch_level, memory_order_acquire), first;
+	unsigned level = seen & PE_COHORT_LEVEL;
 
-		if (there == cell)
-			return atomic_load_explicit(&at->principals, memory_order_relaxed);
-		if (there == 0)
-			return 0;
-	}
-	// Where there was no room nobody was counted, but somebody may have been there.
-	return 1;
-}
-
-void pe_crowd_add(struct pe_crowd *crowd, uint64_t epoch, uint32_t set, struct pe_crowd_cell cell,
-	uint32_t principal)
-{
-	const struct pe_census *c = census_of(crowd, epoch);
-
-	// Where it was counted it was counted in all that is above, too.
-	for (unsigned level = 0; c && level < PE_CROWD_LEVELS; level++) {
-		uint64_t key = cell_key(crowd, set, level, cell.x >> level, cell.y >> level);
-
-		if (!put_tuple(c, tuple_key(crowd, key, principal)))
-			return;
-		count_cell(c, key);
-	}
-}
-
-// Has each quarter k, or none? *own: of the one in which the cell lies.
-static bool divides(const struct pe_crowd *crowd, const struct pe_census *c, uint32_t set,
-	unsigned level, struct pe_crowd_cell cell, unsigned k, uint64_t *own)
-{
-	uint32_t x = cell.x >> level << 1, y = cell.y >> level << 1;
-	bool whole = true;
-
-	for (unsigned i = 0; i < 4; i++) {
-		uint32_t cx = x + (i & 1), cy = y + (i >> 1);
-		uint64_t n = principals_in(c, cell_key(crowd, set, level - 1, cx, cy));
-
-		if (cx == cell.x >> (level - 1) && cy == cell.y >> (level - 1))
-			*own = n;
-		whole &= n == 0 || n >= k;
-	}
-	return whole;
-}
-
-int pe_crowd_area(const struct pe_crowd *crowd, uint64_t epoch, uint32_t set,
-	struct pe_crowd_cell cell, unsigned k)
-{
-	const struct pe_census *c = census_of(crowd, epoch);
-	unsigned level = PE_CROWD_LEVELS - 1;
-	uint64_t own = 0;
-
-	if (!c ||
-		principals_in(c, cell_key(crowd, set, level, cell.x >> level, cell.y >> level)) < k)
+	if (seen >> PE_COHORT_LEVEL_BITS != epoch)
 		return PE_CROWD_NOWHERE;
-	for (; level > 0; level--) {
-		if (!divides(crowd, c, set, level, cell, k, &own))
-			break;
-		if (!own)
-			return PE_CROWD_NOWHERE;
-	}
+	first = atomic_load_explicit(&c->first, memory_order_acquire);
+	if (atomic_load_explicit(&c->epoch_level, memory_order_relaxed) != seen)
+		return PE_CROWD_NOWHERE;
+	// Spread too far for an area, it is everywhere.
+	if (level < PE_CROWD_LEVELS &&
+		(cell.x >> level != (uint32_t)(first >> 32) >> level ||
+			cell.y >> level != (uint32_t)first >> level))
+		return PE_CROWD_NOWHERE;
 	return (int)level;
 }
 
-// ---- epochs ----
-
-static void clear(struct pe_census *c, uint64_t epoch)
+static bool note(struct pe_crowd_entity *e, uint64_t epoch, struct pe_crowd_cell cell, bool inside)
 {
-	// CROWD: nobody counts in it, nor looks: its epoch is at least one and a half behind
-	atomic_store_explicit(&c->epoch, 0, memory_order_release);
-	for (uint32_t i = 0; i < PE_CROWD_TUPLES; i++)
-		atomic_store_explicit(&c->tuples[i], 0, memory_order_relaxed);
-	for (uint32_t i = 0; i < PE_CROWD_CELLS; i++) {
-		atomic_store_explicit(&c->cells[i].cell, 0, memory_order_relaxed);
-		atomic_store_explicit(&c->cells[i].principals, 0, memory_order_relaxed);
+	_Atomic uint64_t *place = &e->place[epoch & 1];
+	uint64_t there = atomic_load_explicit(place, memory_order_relaxed);
+
+	// Only others that publish the same entity at the same time are in the way.
+	for (unsigned i = 0; i < PROBES; i++) {
+		bool before = pe_cohort_place_epoch(there, epoch) && (there & PE_COHORT_INSIDE);
+
+		if (atomic_compare_exchange_weak_explicit(place, &there,
+			    pe_cohort_place(cell, epoch, inside || before), memory_order_relaxed,
+			    memory_order_relaxed))
+			return true;
 	}
-	// CROWD: release: whoever sees the epoch sees an empty census
-	atomic_store_explicit(&c->epoch, epoch, memory_order_release);
+	return false;
 }
 
-void pe_crowd_prepare(struct pe_crowd *crowd, uint32_t epoch_ms)
+// How many of the cohort are or were in its area in the epoch, now that this one is; 0: that epoch is over.
+static uint32_t come(struct pe_crowd_seat *s, struct pe_crowd_cohort *c, uint64_t epoch)
 {
-	uint64_t now_ms = atomic_load_explicit(&crowd->wall_ms, memory_order_relaxed);
-	uint64_t epoch = now_ms / epoch_ms;
+	uint32_t last = atomic_load_explicit(&s->there, memory_order_relaxed);
+	uint64_t there = atomic_load_explicit(&c->there, memory_order_relaxed), next;
+	bool first = false;
 
-	if (!now_ms)
-		return;
-	// Only after a silence of epochs, or at the start.
-	if (atomic_load_explicit(&crowd->census[epoch % 3].epoch, memory_order_relaxed) != epoch)
-		clear(&crowd->census[epoch % 3], epoch);
-	// No worker's clock is half an epoch behind.
-	if (now_ms % epoch_ms >= epoch_ms / 2 &&
-		atomic_load_explicit(&crowd->census[(epoch + 1) % 3].epoch, memory_order_relaxed) !=
-			epoch + 1)
-		clear(&crowd->census[(epoch + 1) % 3], epoch + 1);
+	while ((int32_t)((uint32_t)epoch - last) > 0 && !first)
+		first = atomic_compare_exchange_weak_explicit(&s->there, &last, (uint32_t)epoch,
+			memory_order_relaxed, memory_order_relaxed);
+	if (!first)
+		return there >> 32 == (uint32_t)epoch ? (uint32_t)there : 0;
+	do {
+		if ((int32_t)((uint32_t)epoch - (uint32_t)(there >> 32)) < 0)
+			return 0;
+		next = there >> 32 == (uint32_t)epoch ? there + 1 : epoch << 32 | 1;
+	} while (!atomic_compare_exchange_weak_explicit(
+		&c->there, &there, next, memory_order_relaxed, memory_order_relaxed));
+	return (uint32_t)next;
+}
+
+int pe_crowd_place(struct pe_crowd *crowd, uint64_t epoch, unsigned policy, unsigned space,
+	const uint8_t id[16], uint32_t principal, struct pe_crowd_cell cell)
+{
+	uint64_t period = epoch / crowd->period_epochs;
+	struct pe_crowd_table *t = &crowd->table[period & 1];
+	uint64_t owner = (uint64_t)(policy << 8 | space) << 32 | principal;
+	int level = PE_CROWD_NOWHERE;
+	struct pe_crowd_cohort *cohort = NULL;
+	struct pe_crowd_seat *seat = NULL;
+	struct pe_crowd_entity *e;
+	uint32_t number;
+
+	// CROWD: acquire, before what was cleared
+	if (atomic_load_explicit(&t->period, memory_order_acquire) != period + 1)
+		return PE_CROWD_NOWHERE;
+	e = entity_of(crowd, t, owner, id);
+	if (!e)
+		return PE_CROWD_NOWHERE;
+	// CROWD: acquire: seat, cohort, and area last. Of a seat or a cohort that is another's by now the area is seen to be none, or of another epoch
+	number = atomic_load_explicit(&e->seat, memory_order_acquire);
+	if (number) {
+		seat = &crowd->seats[number - 1];
+		number = atomic_load_explicit(&seat->cohort, memory_order_acquire);
+		if (number != PE_CROWD_LEFT) {
+			cohort = &crowd->cohorts[number];
+			level = area_of(cohort, epoch, cell);
+		}
+	}
+	if (!note(e, epoch, cell, level != PE_CROWD_NOWHERE) || level == PE_CROWD_NOWHERE)
+		return PE_CROWD_NOWHERE;
+	if (come(seat, cohort, epoch) < crowd->k[policy] || level >= (int)PE_CROWD_LEVELS)
+		return PE_CROWD_NOWHERE;
+	return level;
 }

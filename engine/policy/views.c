@@ -20,6 +20,7 @@
 
 #define PER_SPACE   (PE_AUDIENCE_POLICY - PE_AUDIENCE_COARSE) // layers that each space has
 #define DAY_MINUTES 1440u
+static_assert(PE_AUDIENCES_MAX <= PE_CROWD_SETS, "a set each");
 static_assert(PE_POLICY_TAG_BYTES_MAX == PE_NAME_BYTES_MAX, "a tag of a context");
 
 __attribute__((format(printf, 3, 4))) static enum pe_status refuse(
@@ -177,6 +178,12 @@ enum pe_status pe_views_make(struct pe_views *v, const struct pe_views_config *c
 	error->status = PE_INVALID;
 	if (v->epoch_ms < PE_EPOCH_MIN_MS) {
 		snprintf(error->text, sizeof error->text, "epoch: at least %u ms", PE_EPOCH_MIN_MS);
+		return PE_INVALID;
+	}
+	v->cohort_epochs = config->cohort_epochs ? config->cohort_epochs : PE_CROWD_PERIOD;
+	if (v->cohort_epochs < PE_CROWD_PERIOD_MIN || v->cohort_epochs > PE_CROWD_PERIOD_MAX) {
+		snprintf(error->text, sizeof error->text, "cohort_epochs: %u to %u",
+			PE_CROWD_PERIOD_MIN, PE_CROWD_PERIOD_MAX);
 		return PE_INVALID;
 	}
 	if (config->policy_count > PE_POLICIES_MAX) {

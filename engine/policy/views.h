@@ -119,13 +119,14 @@ struct pe_policy {
 struct pe_views_config {
 	const struct pe_policy *policies;
 	unsigned policy_count;
-	uint32_t epoch_ms; // 0 = PE_EPOCH_MS
+	uint32_t epoch_ms;      // 0 = PE_EPOCH_MS
+	uint32_t cohort_epochs; // of K_ANONYMITY (crowd.h); 0 = PE_CROWD_PERIOD
 };
 
 struct pe_views {
 	struct pe_policy policy[PE_POLICIES_MAX];
 	unsigned policy_count;
-	uint32_t epoch_ms;
+	uint32_t epoch_ms, cohort_epochs;
 	// a bit an audience
 	uint32_t everyone; // who is not known sees it as well
 	uint32_t anonymous, no_details, timed, within;

@@ -15,6 +15,7 @@ static struct harness_answer answer;
 static struct pe_space spaces[2];
 static const double homes[2][3] = {{0, 0, 0}, {60, 25, 0}};
 static uint64_t seed, state;
+static uint32_t cohort_epochs; // 0: as it is by default
 
 static inline double between(double a, double b)
 {
@@ -32,8 +33,10 @@ static void begin(
 	wrong = 0;
 	c.pending_count_max = c.entity_count_max;
 	c.details_bytes = details_bytes;
-	c.views = (struct pe_views_config){
-		.policies = policies, .policy_count = count, .epoch_ms = epoch_ms};
+	c.views = (struct pe_views_config){.policies = policies,
+		.policy_count = count,
+		.epoch_ms = epoch_ms,
+		.cohort_epochs = cohort_epochs};
 	for (unsigned i = 0; i < 2; i++) {
 		struct pe_error error;
 

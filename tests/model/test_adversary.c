@@ -113,7 +113,8 @@ static void start_with(float threshold_m, uint32_t threshold_ms)
 		if (pe_space_prepare(&spaces[i], &c.spaces[i].space, i, &error) != PE_OK)
 			abort();
 	}
-	c.views = (struct pe_views_config){.policies = policies, .policy_count = 3};
+	c.views = (struct pe_views_config){
+		.policies = policies, .policy_count = 3, .cohort_epochs = 1000};
 	c.details_bytes = 1 << 20;
 	c.fence_count_max = 64;
 	c.subscription_count_max = 4;
@@ -224,24 +225,31 @@ static void elsewhere(
 	EXPECT(false, "%s: no place in the cell", kinds[t->method].name);
 }
 
-// K principals at the place in the epoch before, hers among them.
-static void gather_crowd(struct target *t, const double place[3])
+// K others at the place; the first one's update has the engine see the time.
+static void gather(const struct target *t, const double place[3], uint32_t sequence)
 {
-	// The first one's update has the census made.
 	for (unsigned i = 0; i < K + 1; i++) {
-		struct pe_wire_update u = harness_update(200 + i, 1, place[0], place[1], 0);
+		struct pe_wire_update u = harness_update(200 + i, sequence, place[0], place[1], 0);
 
 		u.entity_id[0] = 0xB4;
 		u.ttl_ms = 1000;
-		h.principal = i > 1 ? 20 + i : HER;
+		h.principal = i > 0 ? 20 + i : HER;
 		(void)harness_send(&h, t->in, HARNESS_INCARNATION, &u);
 		harness_control(&h);
 	}
 	h.principal = 0;
+}
+
+// A cohort of hers and K others, who are there in two epochs.
+static void gather_crowd(struct target *t, const double place[3])
+{
+	gather(t, place, 1);
 	harness_advance(&h, PE_EPOCH_MS - PE_EPOCH_MS / 4);
 	publish(t, place, false, false);
 	harness_control(&h);
 	harness_advance(&h, PE_EPOCH_MS / 4);
+	gather(t, place, 2);
+	harness_advance(&h, 2000);
 	harness_settle(&h);
 }
 

@@ -1,6 +1,7 @@
 // What an attacker learns over time of places, who keeps all that he was told. Of blurred ones: within an epoch nothing but the first; over n
 // epochs of one that stands still and is known to be the same, no more than n independent samples hold. Of crowds: every area that is shown
-// had k distinct principals in the epoch before, and what all areas of one that stays where it is have in common is one of them. Each way of
+// had k distinct principals in it, and k of them were in all areas that were shown of one entity in a period, also of one that moves, for whoever can
+// follow it from area to area and knows who was in which at any time. Each way of
 // attacking is shown to work where nothing is protected. PE_TEST_SEED repeats a run.
 #include "epochs.h"
 #include "policy/crowd.h"
@@ -156,6 +157,8 @@ static void noise(void)
 
 #define PRINCIPALS 40u
 #define STAYING    12u // of whom so many stay where they are
+#define SCATTERED  30u // and those above are anywhere at any time
+#define PERIOD     12u // epochs
 #define EPOCHS     30u
 #define K          4u
 #define AREA_M     50.0
@@ -194,34 +197,43 @@ static bool in_area(struct pe_crowd_cell c, const struct area *area)
 		c.y >> area->level == area->cell.y >> area->level;
 }
 
-// Bits of the principals that were in an area in the epoch before.
+// Bits of the principals that were in an area in the epoch before, and in this one.
 static uint64_t behind(const struct area *area)
 {
-	uint64_t who = 0;
+	uint64_t who[2] = {0};
 
-	for (unsigned i = 0; i < seen_count[0]; i++)
-		if (in_area(seen[0][i].cell, area))
-			who |= 1ull << seen[0][i].principal;
-	return who;
+	for (unsigned k = 0; k < 2; k++)
+		for (unsigned i = 0; i < seen_count[k]; i++)
+			if (in_area(seen[k][i].cell, area))
+				who[k] |= 1ull << seen[k][i].principal;
+	return who[0] & who[1];
 }
 
 static struct {
 	double position[3];
-	struct area least; // that was ever shown of it
-	unsigned behind, shown;
-	uint64_t always; // principals that were in all its areas
+	bool shown;                // in this epoch
+	unsigned areas;            // of the period
+	unsigned shown_all, moved; // and in all
+	struct area last;
+	uint64_t always,
+		ever; // principals that were in all its areas of the period, and of all periods
 } entity[1 + PRINCIPALS];
 
 static void wander(unsigned in, unsigned n, uint32_t sequence)
 {
 	struct pe_wire_update u;
-	double reach = n <= STAYING ? 150 : 600;
+	double reach = n <= STAYING ? 150 : 600, step = n > SCATTERED ? reach : 40;
 
+	// Some walk, and some are anywhere.
 	if (sequence == 1 || n > STAYING) {
-		const double metres[3] = {between(-reach, reach), between(-reach, reach), 0};
+		const double metres[3] = {between(-step, step), between(-step, step), 0};
+		const double *from =
+			sequence == 1 || n > SCATTERED ? homes[in] : entity[n].position;
+		double to[3];
 
-		if (!pe_space_offset(&spaces[in], homes[in], metres, entity[n].position))
+		if (!pe_space_offset(&spaces[in], from, metres, to))
 			abort();
+		memcpy(entity[n].position, to, sizeof to);
 		entity[n].position[2] = 0;
 	}
 	u = harness_update(n, sequence, entity[n].position[0], entity[n].position[1], 0);
@@ -235,6 +247,37 @@ static void wander(unsigned in, unsigned n, uint32_t sequence)
 		seen[1][seen_count[1]++].principal = n;
 	}
 	harness_control(&h);
+}
+
+// Whoever follows an entity from area to area has fewer and fewer principals left.
+static void intersect(unsigned n, const struct area *area)
+{
+	bool other = !entity[n].areas || area->level != entity[n].last.level ||
+		!in_area(entity[n].last.cell, area);
+	uint64_t left = behind(area) & entity[n].always;
+
+	entity[n].shown = true;
+	entity[n].moved += other && entity[n].areas;
+	entity[n].areas += other;
+	entity[n].shown_all++;
+	entity[n].last = *area;
+	EXPECT(__builtin_popcountll(left) >= (int)K,
+		"entity %u: %d principals were in all its %u areas", n, __builtin_popcountll(left),
+		entity[n].areas);
+	EXPECT(left >> n & 1, "entity %u: its principal is ruled out", n);
+}
+
+// Once the epoch is over it is known who was in the area in it.
+static void intersect_all(void)
+{
+	for (unsigned n = 1; n <= PRINCIPALS; n++)
+		if (entity[n].shown) {
+			uint64_t who = behind(&entity[n].last);
+
+			entity[n].always &= who;
+			entity[n].ever &= who;
+			entity[n].shown = false;
+		}
 }
 
 static void look_at_areas(unsigned in, bool crowded, unsigned *few)
@@ -257,15 +300,7 @@ static void look_at_areas(unsigned in, bool crowded, unsigned *few)
 		EXPECT(count >= K, "entity %u: %u principals behind it", n, count);
 		EXPECT(in_area(pe_crowd_cell_of(&spaces[in], AREA_M, entity[n].position), &area),
 			"entity %u is not in its area", n);
-		if (n > STAYING)
-			continue;
-		// All areas of one that stays hold one cell, so that they lie within each other: the least is what they have in common.
-		if (!entity[n].shown || area.level < entity[n].least.level) {
-			entity[n].least = area;
-			entity[n].behind = count;
-		}
-		entity[n].always = (entity[n].shown ? entity[n].always : ~0ull) & behind(&area);
-		entity[n].shown++;
+		intersect(n, &area);
 	}
 }
 
@@ -277,18 +312,26 @@ static void crowds_in(unsigned in, bool crowded)
 		.k = crowded ? K : 0,
 		.area_m = crowded ? AREA_M : 0,
 		.cloak_m = crowded ? 0 : AREA_M};
-	unsigned shown = 0, least = UINT32_MAX, few = 0, alone = 0;
+	unsigned shown_sum = 0, moved_sum = 0, few = 0, alone = 0;
 
+	cohort_epochs = PERIOD;
 	begin(&p, 1, PE_EPOCH_MIN_MS, 0);
 	memset(entity, 0, sizeof entity);
+	for (unsigned n = 1; n <= PRINCIPALS; n++)
+		entity[n].always = entity[n].ever = ~0ull;
 	seen_count[0] = seen_count[1] = 0;
 	// So that there is a census to begin with.
 	wander(in, 1, 1);
 	seen_count[1] = 0;
 	for (uint32_t epoch = 0; epoch < EPOCHS; epoch++) {
+		if (h.now.wall_ms / PE_EPOCH_MIN_MS % PERIOD == 0)
+			for (unsigned n = 1; n <= PRINCIPALS; n++) {
+				entity[n].areas = 0;
+				entity[n].always = ~0ull;
+			}
 		for (uint32_t i = 0; i < 3; i++) {
 			for (unsigned n = 1; n <= PRINCIPALS; n++)
-				if (n <= STAYING || testing_random(&state) % 2)
+				if (n <= SCATTERED || testing_random(&state) % 2)
 					wander(in, n, 10 * epoch + i + (n == 1 ? 2 : 1));
 			harness_advance(&h, PE_EPOCH_MIN_MS / 4);
 			harness_settle(&h);
@@ -296,27 +339,25 @@ static void crowds_in(unsigned in, bool crowded)
 				look_at_areas(in, crowded, &few);
 		}
 		harness_advance(&h, PE_EPOCH_MIN_MS - 3 * (PE_EPOCH_MIN_MS / 4));
+		if (crowded)
+			intersect_all();
 		memcpy(seen[0], seen[1], seen_count[1] * sizeof seen[0][0]);
 		seen_count[0] = seen_count[1];
 		seen_count[1] = 0;
 	}
 	harness_stop(&h);
+	for (unsigned n = 1; n <= SCATTERED; n++) {
+		shown_sum += entity[n].shown_all;
+		moved_sum += entity[n].moved;
+		alone += __builtin_popcountll(entity[n].ever) < (int)K;
+	}
 	if (!crowded) {
 		EXPECT(few > 0, "counting finds nobody who is alone in a cell");
 		return;
 	}
-	for (unsigned n = 1; n <= STAYING; n++) {
-		if (!entity[n].shown)
-			continue;
-		shown += entity[n].shown;
-		least = entity[n].behind < least ? entity[n].behind : least;
-		alone += __builtin_popcountll(entity[n].always) < (int)K;
-	}
-	printf("\n    %u areas of who stays, what they have in common had at least %u principals; "
-	       "fewer than %u were in all areas of %u of %u ",
-		shown, least, K, alone, STAYING);
-	EXPECT(shown > 50, "%u", shown);
-	EXPECT(least >= K, "%u", least);
+	printf("\n    %u areas of who stays or walks, another than the last %u times; over periods, fewer than %u were in all of %u of %u ",
+		shown_sum, moved_sum, K, alone, SCATTERED);
+	EXPECT(shown_sum > 200 && moved_sum > 5, "%u, %u", shown_sum, moved_sum);
 }
 
 static void crowds(void)

@@ -737,9 +737,23 @@ FAULTS = [
     {
         "name": "views: one principal fewer is a crowd",
         "file": "engine/policy/crowd.c",
-        "from": "whole &= n == 0 || n >= k;",
-        "to": "whole &= n == 0 || n + 1 >= k;",
+        "from": "come(seat, cohort, epoch) < crowd->k[policy]",
+        "to": "come(seat, cohort, epoch) + 1 < crowd->k[policy]",
+        "tests": ["views-crowd"],
+    },
+    {
+        "name": "views: areas are of other principals each epoch",
+        "file": "engine/policy/cohorts.c",
+        "from": "\t\tif (seat)\n",
+        "to": "\t\tif (seat && !owner)\n",
         "tests": ["adversary-epochs"],
+    },
+    {
+        "name": "views: who has left a crowd comes back",
+        "file": "engine/policy/cohorts.c",
+        "from": "if (crowd->seats[i].live != epoch)",
+        "to": "if (crowd->seats[i].live != epoch && crowd->seats[i].live + 2 < epoch)",
+        "tests": ["views-crowd"],
     },
     {
         "name": "views: what an anonymous one has left to live is rounded from now on",

@@ -77,6 +77,7 @@ static void test_views(void)
 	static const char text[] =
 		"views:\n"
 		"  epoch_ms: 120000\n"
+		"  cohort_epochs: 48\n"
 		"  policies:\n"
 		"  - {name: friends, space: world, visibility: [restricted, hidden], types: [mobile, custom], id_prefix: a1b, "
 		"area: {low: [-10, 170, 0], high: [10, -170, 0]}, allow: [alice, bob], deny: [bob], from: \"22:00\", "
@@ -103,6 +104,7 @@ static void test_views(void)
 	CU_ASSERT_EQUAL(c.engine.views.policies[2].k, 5);
 	CU_ASSERT_EQUAL(c.engine.views.policies[2].area_m, 250);
 	CU_ASSERT_EQUAL(c.engine.views.epoch_ms, 120000);
+	CU_ASSERT_EQUAL(c.engine.views.cohort_epochs, 48);
 	p = &c.engine.views.policies[0];
 	CU_ASSERT_STRING_EQUAL(p->name, "friends");
 	CU_ASSERT_EQUAL(p->space, 1);
@@ -130,7 +132,7 @@ static void test_views(void)
 	CU_ASSERT(p->tags[1].bytes == 5 && memcmp(p->tags[1].text, "caf\xc3\xa9", 5) == 0);
 	CU_ASSERT_EQUAL(pe_config_check_unkeyed(&c, &error), PE_INVALID);
 	CU_ASSERT_STRING_EQUAL(error.text,
-		"t.yaml:4: views.policies[0].allow: there is no principal \"alice\": there is no keyring");
+		"t.yaml:5: views.policies[0].allow: there is no principal \"alice\": there is no keyring");
 	pe_config_free(&c);
 }
 
@@ -140,6 +142,7 @@ static void test_wrong_views(void)
 #define EXPECT(rest, key, what) \
 	expect_error(POLICY(rest), "t.yaml:3: views.policies[0]" key ": ", what)
 	expect_error("views: {epoch_ms: 59999}\n", "t.yaml:1: views.epoch_ms: ", "from 60000");
+	expect_error("views: {cohort_epochs: 1}\n", "t.yaml:1: views.cohort_epochs: ", "from 2");
 	expect_error("views: {policies: [{everyone: true}]}\n",
 		"t.yaml:1: views.policies[0]: ", "needs a name");
 	expect_error("views: {epochs: 1}\n", "t.yaml:1: ", "epochs");
