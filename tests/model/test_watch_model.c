@@ -576,7 +576,7 @@ static void closed(unsigned sub, unsigned cause)
 	expect(sub, 0, 0, PE_EVENT_ENDED, cause, 0);
 	subs[sub].open = false;
 	// Last words that are lost cannot be had again.
-	subs[sub].unsure = subs[sub].s.lose != NULL;
+	subs[sub].unsure |= subs[sub].s.lose != NULL;
 }
 
 static void advance_by(unsigned ms)
