@@ -496,7 +496,7 @@ FAULTS = [
         "file": "engine/watch_fence.c",
         "from": "part->quiet = part->closing = part->snapshot = true;",
         "to": "part->closing = part->snapshot = true;",
-        "tests": ["engine-watch-places", "watch-model"],
+        "tests": ["engine-watch-flow", "watch-model"],
     },
     {
         "name": "watch: a payload is told before what its update brings about",
