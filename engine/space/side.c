@@ -342,22 +342,30 @@ void pe_hull_widen(const struct pe_hull *hull, double margin_m, struct pe_hull *
 	wide->height_max += margin_m;
 }
 
+// The ball about the corners: its middle, from the hull's origin, and the square of its radius.
+static double ball_square(const struct pe_hull *hull, double middle[3])
+{
+	double square = 0.0;
+
+	for (unsigned k = 0; k < 3; k++) {
+		middle[k] = 0.0;
+		for (unsigned c = 0; c < 8; c++)
+			middle[k] += hull->corner[c][k] / 8.0;
+	}
+	for (unsigned c = 0; c < 8; c++)
+		square = fmax(square, distance_square(hull->corner[c], middle));
+	return square;
+}
+
 bool pe_hull_near(const struct pe_hull *hull, const double position[3], double margin_m)
 {
-	bool flat = hull->kind == PE_SPACE_CARTESIAN;
-	double point[3], d[3], radius;
+	double point[3], d[3], middle[3], radius;
 
 	point_of(hull->kind, position, point);
-	if (flat) {
-		double centre[3];
-
-		pe_hull_around(hull, centre, &radius);
-		radius += margin_m;
-		if (!(distance_square(point, centre) <= radius * radius))
-			return false;
-	} else {
+	if (hull->kind == PE_SPACE_GEODETIC) {
 		double normal[3];
 
+		// What is far is known without its height above the ellipsoid.
 		radius = hull->foot_reach_m + margin_m;
 		if (!(position[2] >= PE_HEIGHT_LOWEST_M) ||
 			distance_square(point, hull->foot) > radius * radius ||
@@ -369,6 +377,9 @@ bool pe_hull_near(const struct pe_hull *hull, const double position[3], double m
 	}
 	for (unsigned k = 0; k < 3; k++)
 		d[k] = point[k] - hull->origin[k];
+	radius = sqrt(ball_square(hull, middle)) + margin_m;
+	if (!(distance_square(d, middle) <= radius * radius))
+		return false;
 	for (unsigned i = 0; i < 6; i++)
 		if (!(d[0] * hull->normal[0][i] + d[1] * hull->normal[1][i] +
 				    d[2] * hull->normal[2][i] <=
@@ -424,19 +435,14 @@ void pe_polygon_around(const struct pe_polygon *p, double centre[3], double *rad
 
 void pe_hull_around(const struct pe_hull *hull, double centre[3], double *radius_m)
 {
-	double middle[3] = {0}, square = 0.0;
+	double middle[3];
 
 	if (hull->kind == PE_SPACE_GEODETIC) {
 		position_of(hull->foot, centre);
 		*radius_m = along_surface(hull->foot_reach_m);
 		return;
 	}
-	for (unsigned c = 0; c < 8; c++)
-		for (unsigned k = 0; k < 3; k++)
-			middle[k] += hull->corner[c][k] / 8.0;
-	for (unsigned c = 0; c < 8; c++)
-		square = fmax(square, distance_square(hull->corner[c], middle));
+	*radius_m = sqrt(ball_square(hull, middle));
 	for (unsigned k = 0; k < 3; k++)
 		centre[k] = hull->origin[k] + middle[k];
-	*radius_m = sqrt(square);
 }

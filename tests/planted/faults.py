@@ -489,14 +489,14 @@ FAULTS = [
         "file": "engine/watch_fence.c",
         "from": "\tpart->listing = true;\n",
         "to": "",
-        "tests": ["engine-watch", "watch-model"],
+        "tests": ["engine-watch-places", "watch-model"],
     },
     {
         "name": "watch: what a fence began anew with is told twice",
         "file": "engine/watch_fence.c",
         "from": "part->quiet = part->closing = part->snapshot = true;",
         "to": "part->closing = part->snapshot = true;",
-        "tests": ["engine-watch", "watch-model"],
+        "tests": ["engine-watch-flow", "watch-model"],
     },
     {
         "name": "watch: a payload is told before what its update brings about",
@@ -510,7 +510,7 @@ FAULTS = [
         "file": "engine/watch_wait.c",
         "from": "} else if (m->kind == PE_EVENT_LEAVE && p->waits == PE_WAITS_ENTER) {",
         "to": "} else if (false) {",
-        "tests": ["engine-watch", "watch-model"],
+        "tests": ["engine-watch-flow", "watch-model"],
     },
     {
         "name": "fences: in the margin an entity goes on entering",
@@ -518,6 +518,8 @@ FAULTS = [
         "from": "if (hit->side == PE_FENCE_INSIDE)\n\t\t\tplace(m, key, word);",
         "to": "if (true)\n\t\t\tplace(m, key, word);",
         "tests": ["discover-member", "watch-model"],
+    },
+    {
         "name": "gate: a sealed message is trusted wherever it comes from",
         "file": "dataplane/gate.c",
         "from": "m->peer.trusted = !t->unproved &&",

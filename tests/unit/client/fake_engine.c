@@ -396,3 +396,15 @@ void fake_stop(struct fake_engine *e)
 	pthread_join(e->thread, NULL);
 	close(e->fd);
 }
+
+struct presence_client *fake_client(struct fake_engine *engine)
+{
+	struct presence_options options = {.timeout_ms = 60, .attempts = 3};
+	struct presence_client *client = NULL;
+
+	if (!fake_start(engine, false))
+		return NULL;
+	options.port = engine->port;
+	(void)presence_open(&options, &client, NULL, 0);
+	return client;
+}

@@ -3,6 +3,7 @@
 // Threads: fake_start and fake_stop from one thread; the engine's thread owns everything in between.
 #pragma once
 
+#include "client/presence.h"
 #include "wire/erase.h"
 #include "wire/explain.h"
 #include "wire/wire.h"
@@ -55,3 +56,5 @@ struct fake_engine {
 
 bool fake_start(struct fake_engine *engine, bool ipv6);
 void fake_stop(struct fake_engine *engine);
+// Starts it on IPv4, and opens a client of it that asks three times, 60 ms apart; NULL: one of both failed.
+struct presence_client *fake_client(struct fake_engine *engine);

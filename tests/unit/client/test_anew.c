@@ -1,80 +1,23 @@
 // Watches that outlive their engine: what is subscribed anew is what stood, and each life's row is handed on whole, behind a GAP. And
 // events that are asked for one by one.
-#include "client/watch.h"
-#include "fake_row.h"
-#include "testing.h"
+#include "watch_client.h"
 #include "wire/encode.h"
 
-#include <string.h>
-#include <time.h>
-
-#define SEEN_MAX FAKE_ROW_MAX
-
-static struct fake_row fake;
-static struct presence_client *client;
-static struct presence_watch *watch;
-static struct presence_watch_event seen[SEEN_MAX];
-static unsigned seen_count;
-
-static void watched(
-	void *context, struct presence_watch *of, const struct presence_watch_event *event)
-{
-	(void)context, (void)of;
-	if (seen_count < SEEN_MAX)
-		seen[seen_count++] = *event;
-}
-
-static const struct presence_events events = {.watched = watched};
-static const struct presence_query sphere = {
-	.volume = PRESENCE_SPHERE, .a = {1, 2, 3}, .radius_m = 9};
 static const struct presence_watch_options anew = {.resubscribe = true, .window = 64};
 
 static void open_watch(const struct presence_watch_options *options, unsigned count)
 {
 	static struct presence_fence fences[200];
-	const struct presence_options how = {.timeout_ms = 20, .attempts = 4, .stream_id = 5};
 
-	memset(&fake, 0, sizeof fake);
-	fake.lease_ms = 3600000;
-	seen_count = 0;
 	for (unsigned i = 0; i < count; i++)
 		fences[i] = (struct presence_fence){
 			.id = 1 + i, .query = &sphere, .margin_m = (float)i};
-	CU_ASSERT_EQUAL_FATAL(
-		presence_open_over(&fake_transport, &fake, &how, &client), PRESENCE_OK);
-	CU_ASSERT_EQUAL_FATAL(
-		presence_watch_open(client, NULL, options, fences, count, &watch, NULL),
-		PRESENCE_OK);
-}
-
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-static bool poll_until(unsigned count)
-{
-	for (uint64_t end = now_ms() + 30000; now_ms() < end;) {
-		presence_poll(client, &events, 64, 5);
-		if (seen_count >= count && !presence_watch_status(watch).opening)
-			return true;
-	}
-	return false;
-}
-
-static void poll_for(unsigned ms)
-{
-	for (uint64_t end = now_ms() + ms; now_ms() < end;)
-		presence_poll(client, &events, 64, 5);
+	open_watch_of(options, fences, count);
 }
 
 static void tell(unsigned count)
 {
-	for (unsigned i = 0; i < count; i++)
-		fake_event(&fake, PE_EVENT_ENTER, 0, 1, i + 1);
+	enter_many(1, count);
 	fake_tell(&fake);
 }
 
@@ -330,7 +273,7 @@ static void one_by_one(void)
 {
 	struct presence_watch_event event;
 	struct presence_watch *other;
-	struct presence_fence fence = {.id = 9, .query = &sphere};
+	const struct presence_fence ninth = {.id = 9, .query = &sphere};
 	uint64_t begin;
 
 	open_watch(&anew, 1);
@@ -358,7 +301,7 @@ static void one_by_one(void)
 	// Behind another watch, whose events wait, and which is none the worse for it.
 	tell(3);
 	CU_ASSERT_EQUAL_FATAL(
-		presence_watch_open(client, NULL, NULL, &fence, 1, &other, NULL), PRESENCE_OK);
+		presence_watch_open(client, NULL, NULL, &ninth, 1, &other, NULL), PRESENCE_OK);
 	CU_ASSERT_EQUAL(presence_watch_next(other, &event, 20), 0);
 	for (unsigned i = 0; i < 3; i++)
 		CU_ASSERT_EQUAL(presence_watch_next(watch, &event, 1000), 1);

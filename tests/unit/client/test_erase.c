@@ -8,25 +8,13 @@
 
 static const uint8_t id[16] = {7, 1}, nil[16];
 
-static struct presence_client *open_at(struct fake_engine *engine)
-{
-	struct presence_options options = {.timeout_ms = 60, .attempts = 3};
-	struct presence_client *client = NULL;
-
-	if (!fake_start(engine, false))
-		return NULL;
-	options.port = engine->port;
-	(void)presence_open(&options, &client, NULL, 0);
-	return client;
-}
-
 static void erased(void)
 {
 	struct fake_engine engine = {.erased = {.where = PE_ERASED_RECORD | PE_ERASED_FENCES},
 		.wrong_sequence = true,
 		.junk = true,
 		.ignore = 1};
-	struct presence_client *client = open_at(&engine);
+	struct presence_client *client = fake_client(&engine);
 	struct presence_refusal refusal;
 	struct presence_erased e;
 
@@ -51,7 +39,7 @@ static void not_erased(void)
 					       .reason = PE_REASON_owner}};
 	struct fake_engine accepting = {.erased = {.status = PE_ACK_ACCEPTED}};
 	struct fake_engine silent = {.silent = true};
-	struct presence_client *client = open_at(&refusing);
+	struct presence_client *client = fake_client(&refusing);
 	struct presence_refusal refusal;
 	struct presence_erased e;
 
@@ -61,13 +49,13 @@ static void not_erased(void)
 	CU_ASSERT(e.status == PRESENCE_NOT_TAKEN && e.where == 0 && !e.repeated);
 	presence_close(client);
 	fake_stop(&refusing);
-	client = open_at(&accepting);
+	client = fake_client(&accepting);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(client);
 	CU_ASSERT_EQUAL(presence_erase(client, NULL, id, 0, &e, NULL), PRESENCE_OK);
 	CU_ASSERT(e.status == PRESENCE_ACCEPTED && e.where == 0);
 	presence_close(client);
 	fake_stop(&accepting);
-	client = open_at(&silent);
+	client = fake_client(&silent);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(client);
 	CU_ASSERT_EQUAL(presence_erase(client, NULL, id, 0, &e, &refusal), PRESENCE_TIMED_OUT);
 	presence_close(client);

@@ -27,23 +27,11 @@ static const struct pe_wire_explanation outside = {.verdict = PE_EXPLAIN_OUT,
 	.state = PE_STATE_BUSY | PE_RESULT_HEIGHT_UNKNOWN,
 	.entity_type = 200};
 
-static struct presence_client *open_at(struct fake_engine *engine)
-{
-	struct presence_options options = {.timeout_ms = 60, .attempts = 3};
-	struct presence_client *client = NULL;
-
-	if (!fake_start(engine, false))
-		return NULL;
-	options.port = engine->port;
-	(void)presence_open(&options, &client, NULL, 0);
-	return client;
-}
-
 static void told(void)
 {
 	struct fake_engine engine = {
 		.told = outside, .wrong_sequence = true, .junk = true, .ignore = 1};
-	struct presence_client *client = open_at(&engine);
+	struct presence_client *client = fake_client(&engine);
 	struct presence_explanation e;
 	struct presence_refusal refusal;
 
@@ -69,7 +57,7 @@ static void told(void)
 static void not_told(void)
 {
 	struct fake_engine refusing = {.refuse = true}, silent = {.silent = true};
-	struct presence_client *client = open_at(&refusing);
+	struct presence_client *client = fake_client(&refusing);
 	struct presence_query unsayable = {.volume = 0};
 	struct presence_explanation e;
 	struct presence_refusal refusal;
@@ -82,7 +70,7 @@ static void not_told(void)
 		presence_explain(client, NULL, id, &unsayable, &e, NULL), PRESENCE_BAD_ARGUMENT);
 	presence_close(client);
 	fake_stop(&refusing);
-	client = open_at(&silent);
+	client = fake_client(&silent);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(client);
 	CU_ASSERT_EQUAL(
 		presence_explain(client, NULL, id, &near, &e, &refusal), PRESENCE_TIMED_OUT);
@@ -101,7 +89,7 @@ static void fence(void)
 
 	engine.told.verdict = PE_EXPLAIN_IN;
 	engine.told.causes = 1u << PE_WHY_VOLUME | 1u << PE_WHY_LEAVING;
-	client = open_at(&engine);
+	client = fake_client(&engine);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(client);
 	CU_ASSERT_EQUAL(
 		presence_explain_fence(client, NULL, id, 0x11223344, 0x55667788, &e, &refusal),

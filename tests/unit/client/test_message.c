@@ -1,8 +1,7 @@
 // Whole messages over a way that gives them other sequences, as a session does: what is sent is what was given, what comes names the request as its
 // sender does, unsound ones are left aside, and answers that came packed are handed on as they would have come plain.
 #include "client/message.h"
-#include "client/transport.h"
-#include "testing.h"
+#include "played_way.h"
 #include "wire/encode.h"
 #include "wire/erase.h"
 #include "wire/explain.h"
@@ -18,11 +17,6 @@ static struct {
 	int room; // how many are taken; below 0: errno
 	uint8_t sent[PE_WIRE_BYTES_MAX];
 	size_t sent_bytes;
-	unsigned queued, taken;
-	struct {
-		size_t bytes;
-		uint8_t data[PE_WIRE_BYTES_MAX + 8];
-	} queue[64];
 	// what was handed on
 	unsigned count;
 	size_t bytes[64];
@@ -44,27 +38,10 @@ static int way_send(void *context, const struct iovec *messages, unsigned count)
 	return 1;
 }
 
-static int way_receive(void *context, struct iovec *messages, unsigned count, int timeout_ms)
-{
-	unsigned n = 0;
-
-	(void)context, (void)timeout_ms;
-	for (; n < count && way.taken < way.queued; n++, way.taken++) {
-		memcpy(messages[n].iov_base, way.queue[way.taken].data, way.queue[way.taken].bytes);
-		messages[n].iov_len = way.queue[way.taken].bytes;
-	}
-	return (int)n;
-}
-
 static int way_descriptor(const void *context)
 {
 	(void)context;
 	return 7;
-}
-
-static void way_close(void *context)
-{
-	(void)context;
 }
 
 static uint64_t way_original(const void *context, uint64_t sequence)
@@ -74,9 +51,9 @@ static uint64_t way_original(const void *context, uint64_t sequence)
 }
 
 static const struct presence_transport transport = {.send = way_send,
-	.receive = way_receive,
+	.receive = played_receive,
 	.descriptor = way_descriptor,
-	.close = way_close,
+	.close = played_close,
 	.original = way_original};
 
 static void begin(bool pack)
@@ -84,6 +61,7 @@ static void begin(bool pack)
 	const struct presence_options options = {.pack = pack};
 
 	memset(&way, 0, sizeof way);
+	memset(&played, 0, sizeof played);
 	way.room = 1;
 	CU_ASSERT_EQUAL_FATAL(presence_open_over(&transport, NULL, &options, &client), PRESENCE_OK);
 }
@@ -94,13 +72,6 @@ static void came(void *context, const void *message, size_t bytes)
 	CU_ASSERT_FATAL(way.count < 64 && bytes <= sizeof way.got[0]);
 	memcpy(way.got[way.count], message, bytes);
 	way.bytes[way.count++] = bytes;
-}
-
-static void queue(const uint8_t *data, size_t bytes)
-{
-	CU_ASSERT_FATAL(bytes > 0 && way.queued < 64);
-	memcpy(way.queue[way.queued].data, data, bytes);
-	way.queue[way.queued++].bytes = bytes;
 }
 
 // One reply of each kind to the request with that sequence; how many.

@@ -1,6 +1,5 @@
 // Packed answers as a client takes them: by its waiting calls and by poll, mixed with plain ones, and never unasked.
-#include "client/transport.h"
-#include "testing.h"
+#include "played_way.h"
 #include "wire/encode.h"
 #include "wire/pack.h"
 
@@ -14,21 +13,9 @@ static struct {
 	enum pe_pack_method method;
 	unsigned asked;
 	uint16_t flags; // of the last query
-	unsigned queued, taken;
-	struct {
-		uint32_t bytes;
-		uint8_t data[PE_WIRE_BYTES_MAX];
-	} queue[64];
 } way;
 
 static struct pe_pack_scratch scratch;
-
-static void queue(const uint8_t *data, uint32_t bytes)
-{
-	CU_ASSERT_FATAL(bytes > 0 && way.queued < 64);
-	memcpy(way.queue[way.queued].data, data, bytes);
-	way.queue[way.queued++].bytes = bytes;
-}
 
 static void answer(const struct pe_wire_view *view)
 {
@@ -40,7 +27,7 @@ static void answer(const struct pe_wire_view *view)
 
 	way.flags = view->header.flags;
 	way.asked++;
-	way.queued = way.taken = 0;
+	played.queued = played.taken = 0;
 	for (; part < way.parts; part++) {
 		const struct pe_wire_answer a = {.query_id = 1,
 			.request_sequence = view->header.sequence,
@@ -83,31 +70,16 @@ static int way_send(void *context, const struct iovec *messages, unsigned count)
 	return (int)count;
 }
 
-static int way_receive(void *context, struct iovec *messages, unsigned count, int timeout_ms)
-{
-	unsigned n = 0;
-
-	(void)context, (void)timeout_ms;
-	for (; n < count && way.taken < way.queued; n++, way.taken++) {
-		memcpy(messages[n].iov_base, way.queue[way.taken].data, way.queue[way.taken].bytes);
-		messages[n].iov_len = way.queue[way.taken].bytes;
-	}
-	return (int)n;
-}
-
 static int way_descriptor(const void *context)
 {
 	(void)context;
 	return -1;
 }
 
-static void way_close(void *context)
-{
-	(void)context;
-}
-
-static const struct presence_transport transport = {
-	.send = way_send, .receive = way_receive, .descriptor = way_descriptor, .close = way_close};
+static const struct presence_transport transport = {.send = way_send,
+	.receive = played_receive,
+	.descriptor = way_descriptor,
+	.close = played_close};
 static struct presence_client *client;
 static enum pe_pack_method method = PE_PACKED_LZ4;
 static const struct presence_query sphere = {.volume = PRESENCE_SPHERE, .radius_m = 9};
@@ -117,6 +89,7 @@ static void begin(bool pack)
 	const struct presence_options options = {.timeout_ms = 20, .attempts = 3, .pack = pack};
 
 	memset(&way, 0, sizeof way);
+	memset(&played, 0, sizeof played);
 	way.parts = 4;
 	way.each = 50;
 	way.method = method;

@@ -1,13 +1,10 @@
 // Explanations of fences, one case a cause: who is in, who is out, who is between, and what only another worker knows.
-#include "testing.h"
-#include "watching.h"
+#include "testing_standing.h"
 #include "wire/extension.h"
 #include "wire/filter.h"
 
 #include <string.h>
 
-static struct harness h;
-static struct watching s;
 static struct pe_wire_explanation e;
 
 #define BIT(cause) (1u << PE_WHY_##cause)
@@ -28,14 +25,7 @@ static void start(unsigned workers)
 	c.fence_count_max = 16;
 	c.member_count_max = 16;
 	c.subscription_count_max = 8;
-	harness_start(&h, &c);
-	watching_init(&s, &h, 0, 11);
-}
-
-static void stop(void)
-{
-	watching_free(&s);
-	harness_stop(&h);
+	start_with(&c);
 }
 
 static void run(unsigned turns)

@@ -1,13 +1,10 @@
 // Standing queries of what entities say beside their state, and of what the clock alone changes: filters by tags and metadata, STALE,
 // RECURRING entities that open and close.
 #include "detailed.h"
-#include "testing.h"
-#include "watching.h"
+#include "testing_standing.h"
 #include "wire/extension.h"
 #include "wire/filter.h"
 
-static struct harness h;
-static struct watching s;
 static struct detailed d;
 static uint8_t extension[PE_WIRE_BYTES_MAX];
 
@@ -20,14 +17,7 @@ static void start(unsigned workers)
 	c.fence_count_max = 16;
 	c.member_count_max = 64;
 	c.subscription_count_max = 8;
-	harness_start(&h, &c);
-	watching_init(&s, &h, 0, 11);
-}
-
-static void stop(void)
-{
-	watching_free(&s);
-	harness_stop(&h);
+	start_with(&c);
 }
 
 static void run(unsigned turns)

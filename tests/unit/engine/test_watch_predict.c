@@ -1,10 +1,6 @@
 // Standing queries where courses are followed: what is told although a course covers it, and for how long its sender may be silent.
-#include "testing.h"
-#include "watching.h"
+#include "testing_standing.h"
 #include "wire/half.h"
-
-static struct harness h;
-static struct watching s;
 
 static void start(void)
 {
@@ -13,14 +9,7 @@ static void start(void)
 	c.spaces[0].predict_distance_m = 50;
 	c.fence_count_max = 16;
 	c.member_count_max = 64;
-	harness_start(&h, &c);
-	watching_init(&s, &h, 0, 11);
-}
-
-static void stop(void)
-{
-	watching_free(&s);
-	harness_stop(&h);
+	start_with(&c);
 }
 
 static void run(unsigned turns)

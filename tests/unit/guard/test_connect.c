@@ -1,9 +1,8 @@
 // Opening sessions: both rounds, everything that gets silence, and that no answer is longer than what it answers.
 #include "client_side.h"
+#include "guard_scene.h"
 #include "keyring_files.h"
 #include "tests/testing.h"
-
-#define WALL 1795000000000u
 
 static struct pe_seal *seal;
 static struct pe_keyring *keyring;
@@ -11,18 +10,6 @@ static struct pe_cookie cookie;
 static struct pe_session_table *table;
 static struct pe_connect connection;
 static uint8_t engine_public[2][32];
-
-static struct pe_now at(uint64_t mono_ms)
-{
-	return (struct pe_now){.mono_ms = mono_ms, .wall_ms = WALL + mono_ms};
-}
-
-static struct pe_peer peer_of(unsigned last)
-{
-	return (struct pe_peer){
-		.address = {[10] = 0xFF, [11] = 0xFF, [12] = 192, [14] = 2, [15] = (uint8_t)last},
-		.port = 4000};
-}
 
 // Clients 1 and 2, 2 with a pre-shared key of its own and ENCRYPT at least.
 static void setup(uint32_t sessions)

@@ -1,27 +1,15 @@
 // Sessions: their epochs, ends, moves and limits, the table's bounds, and random traffic against a model that keeps
 // every sequence.
 #include "client_side.h"
+#include "guard_scene.h"
 #include "keyring_files.h"
 #include "tests/testing.h"
 
-#define WALL    1795000000000u
 #define MESSAGE 96
 
 static struct pe_seal *seal;
 static struct pe_keyring *keyring;
 static const uint8_t engine_public[32] = {9};
-
-static struct pe_now at(uint64_t mono_ms)
-{
-	return (struct pe_now){.mono_ms = mono_ms, .wall_ms = WALL + mono_ms};
-}
-
-static struct pe_peer peer_of(unsigned last)
-{
-	return (struct pe_peer){
-		.address = {[10] = 0xFF, [11] = 0xFF, [12] = 192, [14] = 2, [15] = (uint8_t)last},
-		.port = 4000};
-}
 
 // Ten principals, with clients 1 … 10; the key of 9 ends an hour after WALL, 10 insists on ENCRYPT. `without` is left
 // out.

@@ -1,22 +1,17 @@
 // Bursts of sealed messages: twins, forgeries, changes of epoch and ends inside of a burst, against a model that
 // takes one message after the other.
 #include "client_side.h"
+#include "guard_scene.h"
 #include "dataplane/guard/unseal.h"
 #include "keyring_files.h"
 #include "tests/testing.h"
 
-#define WALL    1795000000000u
 #define MESSAGE 96
 #define CLIENTS 5
 
 static struct pe_seal *seal;
 static struct pe_keyring *keyring;
 static const uint8_t engine_public[32] = {9};
-
-static struct pe_now at(uint64_t mono_ms)
-{
-	return (struct pe_now){.mono_ms = mono_ms, .wall_ms = WALL + mono_ms};
-}
 
 static struct pe_session *begin(
 	struct pe_session_table *t, struct client_side *c, uint8_t number, struct pe_now now)

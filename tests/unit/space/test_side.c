@@ -329,6 +329,18 @@ static void test_near_hull(void)
 
 		if (inside && !near)
 			CU_FAIL("inside and not near");
+		// Corners are no further out than the ball about the volume grows, on Earth as well (where `off` is roughly that).
+		double from = sqrt(off[0] * off[0] + off[1] * off[1] + off[2] * off[2]);
+		double ball = sqrt(box.half[0] * box.half[0] + box.half[1] * box.half[1] +
+				      box.half[2] * box.half[2]) +
+			margin;
+
+		if (near && from > ball + (geodetic ? 8 : 1e-6)) {
+			printf("\n  %s: %.3f m further out than the ball",
+				geodetic ? "earth" : "plane", from - ball);
+			CU_FAIL("near and beyond the ball");
+			return;
+		}
 		if (!geodetic) {
 			double out = 0;
 

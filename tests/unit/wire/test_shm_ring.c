@@ -102,6 +102,8 @@ static void test_queue(void)
 		}
 		if (n || (filling && below(4)))
 			continue;
+		const uint64_t given_back = p.up_rx.shared->head;
+
 		for (n = below(6); n; n--) {
 			int bytes = pe_shm_take(&p.up_rx, &data);
 
@@ -113,6 +115,8 @@ static void test_queue(void)
 			CU_ASSERT_TRUE(holds(data, (unsigned)bytes, taken));
 			taken++;
 		}
+		// What was taken stays until it is released: the producer may write over nothing of it.
+		CU_ASSERT_EQUAL(p.up_rx.shared->head, given_back);
 		if (below(3))
 			pe_shm_release(&p.up_rx);
 	}

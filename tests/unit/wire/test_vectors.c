@@ -1,12 +1,11 @@
 // The vectors of tests/vectors, written in Python from docs/protocol.md alone, against the codec:
-// each message gets its
-// reason, each record its own; every field of a sound message is where the page says, and the
-// encoder makes the same bytes from the
-// fields. And the page's table of bad input against base/reasons.h.
+// each message gets its reason, each record its own; every field of a sound message is where the page says, and the encoder makes
+// the same bytes from the fields (vector_fields.c). And the page's table of bad input against base/reasons.h.
 //
 // test_vectors <folder of vectors> <docs/protocol.md>
 #include "testing.h"
 #include "testing_wire.h"
+#include "vector_fields.h"
 #include "wire/details.h"
 #include "wire/extension.h"
 #include "wire/subscribe.h"
@@ -19,291 +18,6 @@
 
 static const char *vectors_path, *page_path;
 
-enum kind { ID, U8, U16, U32, U64, I32, F32, F64, F16 };
-
-struct field {
-	const char *name;
-	size_t offset;
-	enum kind kind;
-	unsigned count;
-};
-
-#define FIELD(type, member, name, kind, count) \
-	{ \
-		name, offsetof(struct type, member), kind, count \
-	}
-#define END \
-	{ \
-		NULL, 0, ID, 0 \
-	}
-
-static const struct field header_fields[] = {
-	FIELD(pe_wire_header, version, "version", U8, 1),
-	FIELD(pe_wire_header, type, "type", U8, 1),
-	FIELD(pe_wire_header, flags, "flags", U16, 1),
-	FIELD(pe_wire_header, stream_id, "stream_id", U32, 1),
-	FIELD(pe_wire_header, sequence, "sequence", U64, 1),
-	FIELD(pe_wire_header, timestamp_ms, "timestamp", U64, 1),
-	FIELD(pe_wire_header, session_id, "session_id", U64, 1),
-	FIELD(pe_wire_header, count, "count", U16, 1),
-	FIELD(pe_wire_header, space_id, "space_id", ID, 1),
-	FIELD(pe_wire_header, tag, "tag", ID, 1),
-	END,
-};
-static const struct field update_preamble_fields[] = {
-	FIELD(pe_wire_update_preamble, broadcast_id, "broadcast_id", ID, 1),
-	FIELD(pe_wire_update_preamble, incarnation, "incarnation", U32, 1),
-	END,
-};
-static const struct field update_fields[] = {
-	FIELD(pe_wire_update, entity_id, "entity_id", ID, 1),
-	FIELD(pe_wire_update, position, "position", F64, 3),
-	FIELD(pe_wire_update, sequence, "sequence", U32, 1),
-	FIELD(pe_wire_update, time_offset_ms, "time_offset", I32, 1),
-	FIELD(pe_wire_update, ttl_ms, "ttl", U32, 1),
-	FIELD(pe_wire_update, duration_ms, "duration", U32, 1),
-	FIELD(pe_wire_update, radius_m, "radius", F32, 1),
-	FIELD(pe_wire_update, precision_m, "precision", F32, 1),
-	FIELD(pe_wire_update, velocity, "velocity", F16, 3),
-	FIELD(pe_wire_update, frequency, "frequency", U16, 1),
-	FIELD(pe_wire_update, update_frequency, "update_frequency", U16, 1),
-	FIELD(pe_wire_update, position_confidence, "position_confidence", U8, 1),
-	FIELD(pe_wire_update, status_confidence, "status_confidence", U8, 1),
-	FIELD(pe_wire_update, entity_type, "entity_type", U8, 1),
-	FIELD(pe_wire_update, custom_state, "custom_state", U8, 1),
-	FIELD(pe_wire_update, attributes, "attributes", U16, 1),
-	END,
-};
-static const struct field withdraw_fields[] = {
-	FIELD(pe_wire_withdraw, entity_id, "entity_id", ID, 1),
-	FIELD(pe_wire_withdraw, sequence, "sequence", U32, 1),
-	FIELD(pe_wire_withdraw, time_offset_ms, "time_offset", I32, 1),
-	END,
-};
-static const struct field ack_preamble_fields[] = {
-	FIELD(pe_wire_ack_preamble, broadcast_id, "broadcast_id", ID, 1),
-	FIELD(pe_wire_ack_preamble, request_sequence, "request_sequence", U64, 1),
-	FIELD(pe_wire_ack_preamble, code, "code", U8, 1),
-	FIELD(pe_wire_ack_preamble, reason, "reason", U8, 1),
-	END,
-};
-static const struct field ack_fields[] = {
-	FIELD(pe_wire_ack_record, status, "status", U8, 1),
-	FIELD(pe_wire_ack_record, code, "code", U8, 1),
-	FIELD(pe_wire_ack_record, reason, "reason", U8, 1),
-	FIELD(pe_wire_ack_record, known_incarnation, "known_incarnation", U32, 1),
-	FIELD(pe_wire_ack_record, known_sequence, "known_sequence", U32, 1),
-	FIELD(pe_wire_ack_record, silence_ms, "silence", U32, 1),
-	END,
-};
-static const struct field ping_fields[] = {
-	FIELD(pe_wire_ping, opaque, "opaque", ID, 1),
-	END,
-};
-static const struct field query_fields[] = {
-	FIELD(pe_wire_query, query_id, "query_id", U32, 1),
-	FIELD(pe_wire_query, kind, "kind", U8, 1),
-	FIELD(pe_wire_query, priority, "priority", U8, 1),
-	FIELD(pe_wire_query, flags, "flags", U16, 1),
-	FIELD(pe_wire_query, max_results, "max_results", U16, 1),
-	FIELD(pe_wire_query, timeout_ms, "timeout", U16, 1),
-	FIELD(pe_wire_query, type_mask, "type_mask", U16, 1),
-	FIELD(pe_wire_query, state_mask, "state_mask", U16, 1),
-	FIELD(pe_wire_query, a, "a", F64, 3),
-	FIELD(pe_wire_query, b, "b", F64, 3),
-	FIELD(pe_wire_query, origin, "origin", F64, 3),
-	FIELD(pe_wire_query, height_min, "height_min", F32, 1),
-	FIELD(pe_wire_query, height_max, "height_max", F32, 1),
-	FIELD(pe_wire_query, cursor, "cursor", U64, 2),
-	FIELD(pe_wire_query, extension_bytes, "extension_bytes", U16, 1),
-	END,
-};
-static const struct field subscribe_fields[] = {
-	FIELD(pe_wire_subscribe, subscription_id, "subscription_id", U32, 1),
-	FIELD(pe_wire_subscribe, epoch, "epoch", U32, 1),
-	FIELD(pe_wire_subscribe, op, "op", U8, 1),
-	FIELD(pe_wire_subscribe, priority, "priority", U8, 1),
-	FIELD(pe_wire_subscribe, flags, "flags", U16, 1),
-	FIELD(pe_wire_subscribe, update_frequency, "update_frequency", U16, 1),
-	FIELD(pe_wire_subscribe, window, "window", U16, 1),
-	FIELD(pe_wire_subscribe, resolution_m, "resolution", F32, 1),
-	FIELD(pe_wire_subscribe, expiration_ms, "expiration", U32, 1),
-	FIELD(pe_wire_subscribe, sequence, "sequence", U64, 1),
-	FIELD(pe_wire_subscribe, message, "message", U32, 1),
-	END,
-};
-static const struct field subscribed_fields[] = {
-	FIELD(pe_wire_subscribed, subscription_id, "subscription_id", U32, 1),
-	FIELD(pe_wire_subscribed, epoch, "epoch", U32, 1),
-	FIELD(pe_wire_subscribed, op, "op", U8, 1),
-	FIELD(pe_wire_subscribed, code, "code", U8, 1),
-	FIELD(pe_wire_subscribed, reason, "reason", U8, 1),
-	FIELD(pe_wire_subscribed, flags, "flags", U8, 1),
-	FIELD(pe_wire_subscribed, fault_index, "fault_index", U16, 1),
-	FIELD(pe_wire_subscribed, fence_count, "fence_count", U32, 1),
-	FIELD(pe_wire_subscribed, message, "message", U32, 1),
-	FIELD(pe_wire_subscribed, next_sequence, "next_sequence", U64, 1),
-	FIELD(pe_wire_subscribed, lease_ms, "lease", U32, 1),
-	FIELD(pe_wire_subscribed, published_m, "published", F32, 1),
-	FIELD(pe_wire_subscribed, request_sequence, "request_sequence", U64, 1),
-	END,
-};
-static const struct field fence_fields[] = {
-	FIELD(pe_wire_fence, fence_id, "fence_id", U32, 1),
-	FIELD(pe_wire_fence, flags, "fence_flags", U16, 1),
-	FIELD(pe_wire_fence, margin_m, "margin", F32, 1),
-	FIELD(pe_wire_fence, enter_ms, "enter_ms", U32, 1),
-	FIELD(pe_wire_fence, leave_ms, "leave_ms", U32, 1),
-	FIELD(pe_wire_fence, follow_id, "follow_id", ID, 1),
-	FIELD(pe_wire_fence, query.query_id, "query_id", U32, 1),
-	FIELD(pe_wire_fence, query.kind, "kind", U8, 1),
-	FIELD(pe_wire_fence, query.flags, "flags", U16, 1),
-	FIELD(pe_wire_fence, query.type_mask, "type_mask", U16, 1),
-	FIELD(pe_wire_fence, query.state_mask, "state_mask", U16, 1),
-	FIELD(pe_wire_fence, query.a, "a", F64, 3),
-	FIELD(pe_wire_fence, query.b, "b", F64, 3),
-	FIELD(pe_wire_fence, query.extension_bytes, "extension_bytes", U16, 1),
-	END,
-};
-static const struct field fence_name_fields[] = {
-	FIELD(pe_wire_fence_name, fence_id, "fence_id", U32, 1),
-	END,
-};
-static const struct field notice_fields[] = {
-	FIELD(pe_wire_notice, subscription_id, "subscription_id", U32, 1),
-	FIELD(pe_wire_notice, epoch, "epoch", U32, 1),
-	FIELD(pe_wire_notice, first_sequence, "first_sequence", U64, 1),
-	END,
-};
-static const struct field event_fields[] = {
-	FIELD(pe_wire_event, fence_id, "fence_id", U32, 1),
-	FIELD(pe_wire_event, kind, "kind", U8, 1),
-	FIELD(pe_wire_event, cause, "cause", U8, 1),
-	FIELD(pe_wire_event, flags, "flags", U16, 1),
-	FIELD(pe_wire_event, time_ms, "time", U64, 1),
-	FIELD(pe_wire_event, result.entity_id, "entity_id", ID, 1),
-	FIELD(pe_wire_event, result.position, "position", F64, 3),
-	FIELD(pe_wire_event, result.age_ms, "age", I32, 1),
-	FIELD(pe_wire_event, result.distance_m, "distance", F32, 1),
-	FIELD(pe_wire_event, result.velocity, "velocity", F16, 3),
-	FIELD(pe_wire_event, result.precision, "precision", F16, 1),
-	FIELD(pe_wire_event, result.ttl_left, "ttl_left", U16, 1),
-	FIELD(pe_wire_event, result.state, "state", U8, 1),
-	FIELD(pe_wire_event, result.entity_type, "entity_type", U8, 1),
-	FIELD(pe_wire_event, result.position_confidence, "position_confidence", U8, 1),
-	END,
-};
-static const struct field answer_fields[] = {
-	FIELD(pe_wire_answer, query_id, "query_id", U32, 1),
-	FIELD(pe_wire_answer, code, "code", U8, 1),
-	FIELD(pe_wire_answer, reason, "reason", U8, 1),
-	FIELD(pe_wire_answer, flags, "flags", U16, 1),
-	FIELD(pe_wire_answer, request_sequence, "request_sequence", U64, 1),
-	FIELD(pe_wire_answer, stream_id, "stream_id", U32, 1),
-	FIELD(pe_wire_answer, part, "part", U16, 1),
-	FIELD(pe_wire_answer, result_count, "result_count", U16, 1),
-	FIELD(pe_wire_answer, cursor, "cursor", U64, 2),
-	FIELD(pe_wire_answer, detail, "detail", U64, 1),
-	END,
-};
-static const struct field short_fields[] = {
-	FIELD(pe_wire_short, entity_id, "entity_id", ID, 1),
-	FIELD(pe_wire_short, position, "position", F64, 3),
-	END,
-};
-static const struct field cell_fields[] = {
-	FIELD(pe_wire_cell, centre, "centre", F64, 3),
-	FIELD(pe_wire_cell, count, "count", U32, 1),
-	FIELD(pe_wire_cell, size_m, "size", F32, 1),
-	FIELD(pe_wire_cell, height_m, "height", F32, 1),
-	FIELD(pe_wire_cell, newest_age_ms, "newest_age", I32, 1),
-	FIELD(pe_wire_cell, level, "level", U8, 1),
-	FIELD(pe_wire_cell, flags, "flags", U8, 1),
-	FIELD(pe_wire_cell, below, "below", U16, 1),
-	FIELD(pe_wire_cell, below_cells, "below_cells", U32, 1),
-	END,
-};
-static const struct field result_fields[] = {
-	FIELD(pe_wire_result, entity_id, "entity_id", ID, 1),
-	FIELD(pe_wire_result, position, "position", F64, 3),
-	FIELD(pe_wire_result, age_ms, "age", I32, 1),
-	FIELD(pe_wire_result, distance_m, "distance", F32, 1),
-	FIELD(pe_wire_result, velocity, "velocity", F16, 3),
-	FIELD(pe_wire_result, precision, "precision", F16, 1),
-	FIELD(pe_wire_result, ttl_left, "ttl_left", U16, 1),
-	FIELD(pe_wire_result, state, "state", U8, 1),
-	FIELD(pe_wire_result, custom_state, "custom_state", U8, 1),
-	FIELD(pe_wire_result, entity_type, "entity_type", U8, 1),
-	FIELD(pe_wire_result, position_confidence, "position_confidence", U8, 1),
-	FIELD(pe_wire_result, status_confidence, "status_confidence", U8, 1),
-	END,
-};
-static const struct field state_request_fields[] = {
-	FIELD(pe_wire_state_request, selector, "selector", U16, 1),
-	FIELD(pe_wire_state_request, first, "first", U16, 1),
-	END,
-};
-static const struct field state_preamble_fields[] = {
-	FIELD(pe_wire_state_preamble, selector, "selector", U16, 1),
-	FIELD(pe_wire_state_preamble, first, "first", U16, 1),
-	FIELD(pe_wire_state_preamble, total, "total", U16, 1),
-	FIELD(pe_wire_state_preamble, code, "code", U8, 1),
-	FIELD(pe_wire_state_preamble, reason, "reason", U8, 1),
-	FIELD(pe_wire_state_preamble, request_sequence, "request_sequence", U64, 1),
-	END,
-};
-static const struct field erase_fields[] = {
-	FIELD(pe_wire_erase, entity_id, "entity_id", ID, 1),
-	FIELD(pe_wire_erase, incarnation, "incarnation", U32, 1),
-	END,
-};
-static const struct field erased_fields[] = {
-	FIELD(pe_wire_erased, entity_id, "entity_id", ID, 1),
-	FIELD(pe_wire_erased, request_sequence, "request_sequence", U64, 1),
-	FIELD(pe_wire_erased, where, "where", U32, 1),
-	FIELD(pe_wire_erased, status, "status", U8, 1),
-	FIELD(pe_wire_erased, code, "code", U8, 1),
-	FIELD(pe_wire_erased, reason, "reason", U8, 1),
-	END,
-};
-static const struct field explain_fields[] = {
-	FIELD(pe_wire_explain, entity_id, "entity_id", ID, 1),
-	FIELD(pe_wire_explain, selector, "selector", U32, 1),
-	FIELD(pe_wire_explain, subject, "subject", U64, 1),
-	END,
-};
-static const struct field explanation_fields[] = {
-	FIELD(pe_wire_explanation, request_sequence, "request_sequence", U64, 1),
-	FIELD(pe_wire_explanation, selector, "selector", U32, 1),
-	FIELD(pe_wire_explanation, query_id, "query_id", U32, 1),
-	FIELD(pe_wire_explanation, code, "code", U8, 1),
-	FIELD(pe_wire_explanation, reason, "reason", U8, 1),
-	FIELD(pe_wire_explanation, verdict, "verdict", U8, 1),
-	FIELD(pe_wire_explanation, first_cause, "first_cause", U8, 1),
-	FIELD(pe_wire_explanation, causes, "causes", U32, 1),
-	FIELD(pe_wire_explanation, entity_id, "entity_id", ID, 1),
-	FIELD(pe_wire_explanation, position, "position", F64, 3),
-	FIELD(pe_wire_explanation, distance_m, "distance", F64, 1),
-	FIELD(pe_wire_explanation, edge_m, "edge", F64, 1),
-	FIELD(pe_wire_explanation, beyond_m, "beyond", F64, 1),
-	FIELD(pe_wire_explanation, asker_m, "asker", F64, 1),
-	FIELD(pe_wire_explanation, held_m, "held", F64, 1),
-	FIELD(pe_wire_explanation, radius_m, "radius", F32, 1),
-	FIELD(pe_wire_explanation, age_ms, "age", I32, 1),
-	FIELD(pe_wire_explanation, ttl_left_ms, "ttl_left", U32, 1),
-	FIELD(pe_wire_explanation, held_ms, "held_ms", U32, 1),
-	FIELD(pe_wire_explanation, due_ms, "due", U32, 1),
-	FIELD(pe_wire_explanation, filter_step, "filter_step", U16, 1),
-	FIELD(pe_wire_explanation, state, "state", U8, 1),
-	FIELD(pe_wire_explanation, entity_type, "entity_type", U8, 1),
-	END,
-};
-static const struct field counter_fields[] = {
-	FIELD(pe_wire_counter, index, "index", U16, 1),
-	FIELD(pe_wire_counter, value, "value", U64, 1),
-	END,
-};
-
 static const char *current; // the vector's name, for messages
 
 static void fail(const char *what)
@@ -312,99 +26,12 @@ static void fail(const char *what)
 	CU_FAIL("vector");
 }
 
-static size_t unhex(const char *text, uint8_t *to, size_t size)
+static void fill(void *to, const struct vector_field *fields, const json_t *from)
 {
-	size_t n = strlen(text) / 2;
+	const char *wrong = vector_fill(to, fields, from);
 
-	if (strlen(text) % 2 || n > size)
-		abort();
-	for (size_t i = 0; i < n; i++) {
-		unsigned byte;
-
-		if (sscanf(text + 2 * i, "%2x", &byte) != 1)
-			abort();
-		to[i] = (uint8_t)byte;
-	}
-	return n;
-}
-
-static uint64_t integer(const json_t *v)
-{
-	return json_is_string(v) ? strtoull(json_string_value(v), NULL, 10) :
-				   (uint64_t)json_integer_value(v);
-}
-
-static void fill_one(uint8_t *at, enum kind kind, const json_t *v)
-{
-	double number = json_number_value(v);
-	uint64_t whole = integer(v);
-	float single = (float)number;
-	uint16_t half = pe_half_from_float(single);
-
-	switch (kind) {
-	case ID:
-		if (unhex(json_string_value(v), at, 16) != 16)
-			abort();
-		break;
-	case U8:
-		memcpy(at, &whole, 1);
-		break;
-	case U16:
-		memcpy(at, &whole, 2);
-		break;
-	case U32:
-	case I32:
-		memcpy(at, &whole, 4);
-		break;
-	case U64:
-		memcpy(at, &whole, 8);
-		break;
-	case F32:
-		memcpy(at, &single, 4);
-		break;
-	case F64:
-		memcpy(at, &number, 8);
-		break;
-	case F16:
-		memcpy(at, &half, 2);
-		break;
-	}
-}
-
-// A struct from its named fields; what is not named stays zero. A name that is no field fails.
-static void fill(void *to, const struct field *fields, const json_t *from)
-{
-	static const size_t bytes_of[] = {[ID] = 16,
-		[U8] = 1,
-		[U16] = 2,
-		[U32] = 4,
-		[U64] = 8,
-		[I32] = 4,
-		[F32] = 4,
-		[F64] = 8,
-		[F16] = 2};
-	const char *name;
-	json_t *value;
-
-	json_object_foreach((json_t *)from, name, value)
-	{
-		const struct field *f = fields;
-
-		if (strcmp(name, "results") == 0 || strcmp(name, "extension") == 0 ||
-			strcmp(name, "blocks") == 0)
-			continue;
-		while (f->name && strcmp(f->name, name) != 0)
-			f++;
-		if (!f->name) {
-			fail(name);
-			continue;
-		}
-		if (json_is_array(value) && json_array_size(value) != f->count)
-			fail(name);
-		for (unsigned i = 0; i < f->count; i++)
-			fill_one((uint8_t *)to + f->offset + i * bytes_of[f->kind], f->kind,
-				json_is_array(value) ? json_array_get(value, i) : value);
-	}
+	if (wrong)
+		fail(wrong);
 }
 
 static enum pe_reason reason_named(const char *name)
@@ -477,7 +104,7 @@ static void check_record_reasons(const json_t *v, const struct pe_wire_view *vie
 
 // Compares each record with the one made from its fields, and keeps the latter in `records`.
 static unsigned check_records(const json_t *v, const struct pe_wire_view *view,
-	const struct field *fields, size_t record_bytes, void *records)
+	const struct vector_field *fields, size_t record_bytes, void *records)
 {
 	const json_t *list = json_object_get(v, "records");
 	unsigned count = (unsigned)json_array_size(list);
@@ -503,7 +130,7 @@ static uint32_t get_extensions(const json_t *v, uint8_t *to)
 		const json_t *hex = json_object_get(json_array_get(list, i), "extension");
 
 		if (hex)
-			bytes += (uint32_t)unhex(
+			bytes += (uint32_t)vector_unhex(
 				json_string_value(hex), to + bytes, PE_WIRE_BYTES_MAX - bytes);
 	}
 	return bytes;
@@ -518,7 +145,7 @@ static uint32_t put_blocks(uint8_t *to, const struct pe_wire_update *update, con
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		const json_t *pair = json_array_get(list, i);
 		uint8_t content[PE_WIRE_BYTES_MAX];
-		uint32_t n = (uint32_t)unhex(
+		uint32_t n = (uint32_t)vector_unhex(
 			json_string_value(json_array_get(pair, 1)), content, sizeof content);
 
 		bytes = pe_wire_put_details(to, PE_WIRE_BYTES_MAX,
@@ -538,7 +165,7 @@ static uint32_t encode_detailed(const json_t *v, const struct pe_wire_header *h,
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		struct pe_wire_update u = {0};
 
-		fill(&u, update_fields, json_array_get(list, i));
+		fill(&u, vector_update, json_array_get(list, i));
 		bytes += put_blocks(records + bytes, &u, json_array_get(list, i));
 		CU_ASSERT_TRUE_FATAL(bytes <= PE_WIRE_BYTES_MAX);
 	}
@@ -555,17 +182,17 @@ static uint32_t encode_result(
 	struct pe_wire_cell cell = {0};
 
 	if (flags & PE_ANSWER_CELLS) {
-		fill(&cell, cell_fields, object);
+		fill(&cell, vector_cell, object);
 		same_bytes(at, &cell, sizeof cell, "cell");
 		CU_ASSERT_EQUAL(pe_wire_response_add_cells(r, &cell, 1), 1);
 	} else if (flags & PE_ANSWER_SHORT) {
-		fill(&brief, short_fields, object);
+		fill(&brief, vector_short, object);
 		same_bytes(at, &brief, sizeof brief, "short result");
 		memcpy(result.entity_id, brief.entity_id, sizeof brief.entity_id);
 		memcpy(result.position, brief.position, sizeof brief.position);
 		CU_ASSERT_EQUAL(pe_wire_response_add_short(r, &result, 1), 1);
 	} else {
-		fill(&result, result_fields, object);
+		fill(&result, vector_result, object);
 		same_bytes(at, &result, sizeof result, "result");
 		if (flags & PE_ANSWER_DETAILED) {
 			uint8_t details[PE_WIRE_BYTES_MAX];
@@ -594,7 +221,7 @@ static uint32_t encode_response(const json_t *v, const struct pe_wire_view *view
 			     *results = json_object_get(object, "results");
 		struct pe_wire_answer a = {0};
 
-		fill(&a, answer_fields, object);
+		fill(&a, vector_answer, object);
 		CU_ASSERT_TRUE_FATAL(pe_wire_next_answer(view, &offset, &got, &at));
 		same_bytes(&got, &a, sizeof a, "answer");
 		CU_ASSERT_EQUAL_FATAL(json_array_size(results), got.result_count);
@@ -627,23 +254,23 @@ static uint32_t encode_subscription(const json_t *v, const uint8_t *data,
 	unsigned n;
 
 	if (h->type == PE_TYPE_NOTICE) {
-		fill(&notice, notice_fields, preamble);
+		fill(&notice, vector_notice, preamble);
 		same_bytes(data + 80, &notice, sizeof notice, "preamble");
-		n = check_records(v, view, event_fields, sizeof r.event[0], &r);
+		n = check_records(v, view, vector_event, sizeof r.event[0], &r);
 		return pe_wire_put_notice(out, PE_WIRE_BYTES_MAX, h, &notice, r.event, n);
 	}
 	if (h->flags & PE_FLAG_RESPONSE) {
-		fill(&done, subscribed_fields, preamble);
+		fill(&done, vector_subscribed, preamble);
 		same_bytes(data + 80, &done, sizeof done, "preamble");
 		return pe_wire_put_subscribed(out, PE_WIRE_BYTES_MAX, h, &done);
 	}
-	fill(&s, subscribe_fields, preamble);
+	fill(&s, vector_subscribe, preamble);
 	same_bytes(data + 80, &s, sizeof s, "preamble");
 	if (s.op == PE_SUBSCRIBE_REMOVE) {
-		n = check_records(v, view, fence_name_fields, sizeof r.name[0], &r);
+		n = check_records(v, view, vector_fence_name, sizeof r.name[0], &r);
 		return pe_wire_put_remove(out, PE_WIRE_BYTES_MAX, h, &s, r.name, n);
 	}
-	n = check_records(v, view, fence_fields, sizeof r.fence[0], &r);
+	n = check_records(v, view, vector_fence, sizeof r.fence[0], &r);
 	for (unsigned i = 0; i < n; i++)
 		CU_ASSERT_EQUAL(pe_wire_check_fence(&r.fence[i], true), PE_REASON_none);
 	bytes = get_extensions(v, extensions);
@@ -677,36 +304,36 @@ static void check_fields(
 	uint32_t got = 0, extensions_bytes;
 	unsigned n;
 
-	fill(&h, header_fields, json_object_get(v, "header"));
+	fill(&h, vector_header, json_object_get(v, "header"));
 	same_bytes(&view->header, &h, sizeof h, "header");
 	if (h.type == PE_TYPE_REGION_SUBSCRIBE || h.type == PE_TYPE_NOTICE) {
 		got = encode_subscription(v, data, view, &h, out);
 	} else if (strcmp(kind, "EXPLANATION") == 0) {
-		check_records(v, view, explanation_fields, sizeof r.explanation, &r);
+		check_records(v, view, vector_explanation, sizeof r.explanation, &r);
 		got = pe_wire_put_explanation(
 			out, sizeof out, &h, (enum pe_reason)r.explanation.reason, &r.explanation);
 	} else if (h.flags & PE_FLAG_RESPONSE) {
-		fill(&ap, ack_preamble_fields, preamble);
+		fill(&ap, vector_ack_preamble, preamble);
 		same_bytes(&view->body.ack, &ap, sizeof ap, "preamble");
-		n = check_records(v, view, ack_fields, sizeof r.ack[0], &r);
+		n = check_records(v, view, vector_ack, sizeof r.ack[0], &r);
 		got = pe_wire_put_ack(out, sizeof out, &h, (enum pe_type)h.type, ap.broadcast_id,
 			ap.request_sequence, (enum pe_reason)ap.reason, r.ack, n);
 	} else if (strcmp(kind, "SPATIAL_UPDATE") == 0) {
-		fill(&up, update_preamble_fields, preamble);
+		fill(&up, vector_update_preamble, preamble);
 		same_bytes(&view->body.update, &up, sizeof up, "preamble");
-		n = check_records(v, view, update_fields, sizeof r.update[0], &r);
+		n = check_records(v, view, vector_update, sizeof r.update[0], &r);
 		got = pe_wire_put_update(out, sizeof out, &h, &up, r.update, n);
 	} else if (strcmp(kind, "DETAILED_UPDATE") == 0) {
-		fill(&up, update_preamble_fields, preamble);
+		fill(&up, vector_update_preamble, preamble);
 		same_bytes(&view->body.update, &up, sizeof up, "preamble");
 		got = encode_detailed(v, &h, &up, out);
 	} else if (strcmp(kind, "WITHDRAW") == 0) {
-		fill(&up, update_preamble_fields, preamble);
+		fill(&up, vector_update_preamble, preamble);
 		same_bytes(&view->body.update, &up, sizeof up, "preamble");
-		n = check_records(v, view, withdraw_fields, sizeof r.withdraw[0], &r);
+		n = check_records(v, view, vector_withdraw, sizeof r.withdraw[0], &r);
 		got = pe_wire_put_withdraw(out, sizeof out, &h, &up, r.withdraw, n);
 	} else if (strcmp(kind, "SPATIAL_QUERY") == 0) {
-		n = check_records(v, view, query_fields, sizeof r.query[0], &r);
+		n = check_records(v, view, vector_query, sizeof r.query[0], &r);
 		extensions_bytes = get_extensions(v, extensions);
 		CU_ASSERT_EQUAL_FATAL(
 			view->records_bytes, n * sizeof r.query[0] + extensions_bytes);
@@ -715,19 +342,19 @@ static void check_fields(
 		got = pe_wire_put_query_extended(
 			out, sizeof out, &h, r.query, n, extensions, extensions_bytes);
 	} else if (strcmp(kind, "PING") == 0 || strcmp(kind, "PONG") == 0) {
-		check_records(v, view, ping_fields, sizeof r.ping, &r);
+		check_records(v, view, vector_ping, sizeof r.ping, &r);
 		same_bytes(&view->body.ping, &r.ping, sizeof r.ping, "opaque");
 		got = strcmp(kind, "PING") == 0 ? pe_wire_put_ping(out, sizeof out, &h, &r.ping) :
 						  pe_wire_put_pong(out, sizeof out, &h, &r.ping);
 	} else if (strcmp(kind, "ERASE") == 0) {
-		check_records(v, view, erase_fields, sizeof r.erase, &r);
+		check_records(v, view, vector_erase, sizeof r.erase, &r);
 		same_bytes(&view->body.erase, &r.erase, sizeof r.erase, "erase");
 		got = pe_wire_put_erase(out, sizeof out, &h, &r.erase);
 	} else if (strcmp(kind, "ERASED") == 0) {
-		check_records(v, view, erased_fields, sizeof r.erased, &r);
+		check_records(v, view, vector_erased, sizeof r.erased, &r);
 		got = pe_wire_put_erased(out, sizeof out, &h, &r.erased);
 	} else if (strcmp(kind, "STATE_REQUEST") == 0) {
-		check_records(v, view, state_request_fields, sizeof r.state_request, &r);
+		check_records(v, view, vector_state_request, sizeof r.state_request, &r);
 		same_bytes(&view->body.state_request, &r.state_request, sizeof r.state_request,
 			"request");
 		got = pe_wire_put_state_request(out, sizeof out, &h, &r.state_request);
@@ -735,18 +362,18 @@ static void check_fields(
 		struct pe_wire_explain explain = {0};
 		const uint8_t *behind = view->records + sizeof r.query[0];
 
-		fill(&explain, explain_fields, preamble);
+		fill(&explain, vector_explain, preamble);
 		same_bytes(&view->body.explain, &explain, sizeof explain, "preamble");
-		check_records(v, view, query_fields, sizeof r.query[0], &r);
+		check_records(v, view, vector_query, sizeof r.query[0], &r);
 		CU_ASSERT_EQUAL(
 			view->records_bytes, sizeof r.query[0] + r.query[0].extension_bytes);
 		got = pe_wire_put_explain(out, sizeof out, &h, &explain, &r.query[0], behind);
 	} else if (strcmp(kind, "STATE_RESPONSE") == 0) {
 		struct pe_wire_state_request request = {.selector = PE_STATE_COUNTERS};
 
-		fill(&sp, state_preamble_fields, preamble);
+		fill(&sp, vector_state_preamble, preamble);
 		same_bytes(&view->body.state, &sp, sizeof sp, "preamble");
-		n = check_records(v, view, counter_fields, sizeof r.counter[0], &r);
+		n = check_records(v, view, vector_counter, sizeof r.counter[0], &r);
 		request.first = sp.first;
 		got = pe_wire_put_state_response(out, sizeof out, &h, &request, sp.request_sequence,
 			sp.total, (enum pe_reason)sp.reason, r.counter, n);
@@ -788,7 +415,7 @@ static void check_packed(const json_t *v, const uint8_t *data, uint32_t bytes, e
 	checked_count++;
 	if (got)
 		return;
-	n = unhex(json_string_value(json_object_get(v, "plain")), expected, sizeof expected);
+	n = vector_unhex(json_string_value(json_object_get(v, "plain")), expected, sizeof expected);
 	CU_ASSERT_EQUAL(n, sizeof(struct pe_wire_header) + view.records_bytes);
 	same_bytes(plain, expected, (uint32_t)n, "unpacked");
 }
@@ -801,7 +428,8 @@ static void check_vector(const json_t *v)
 	enum pe_reason want, got;
 
 	current = json_string_value(json_object_get(v, "name"));
-	bytes = (uint32_t)unhex(json_string_value(json_object_get(v, "bytes")), raw, sizeof raw);
+	bytes = (uint32_t)vector_unhex(
+		json_string_value(json_object_get(v, "bytes")), raw, sizeof raw);
 	data = copy_exact(raw, bytes);
 	want = reason_named(json_string_value(json_object_get(v, "reason")));
 	if (strcmp(json_string_value(json_object_get(v, "side")), "packed") == 0) {
