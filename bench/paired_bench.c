@@ -338,8 +338,8 @@ static void count(struct bench *b, unsigned world)
 			CALLGRIND_TOGGLE_COLLECT;
 			(void)turn(b, buffer, bytes, kind == SEEN ? ALICE : BOB);
 			CALLGRIND_TOGGLE_COLLECT;
-			snprintf(name, sizeof name, "%u %s %u", world, kind_names[kind],
-				i % PLACES);
+			snprintf(
+				name, sizeof name, "%u %s %u", world, kind_names[kind], i % PLACES);
 			CALLGRIND_DUMP_STATS_AT(name);
 		}
 }
