@@ -3,7 +3,7 @@
 // they are as many as before, far away, or not there at all. The same places are asked about in both, by who may not see the hidden ones, a
 // message of one query a turn, measured by the processor's clock from the message to its answer.
 //
-//   presence-paired-bench [--pairs N] [--core N] [--seed N] [--absent]     measures, and prints one JSON object
+//   presence-paired-bench [--pairs N] [--core N] [--seed N] [--absent | --same]     measures, and prints one JSON object
 //   presence-paired-bench --count [--seed N] [--absent]                    asks once for each kind and place, under callgrind
 //
 // For each kind of question: Welch's t of the two worlds' times, of all times below what 95 in 100 are below (what interrupts a worker is
@@ -53,7 +53,7 @@ static const char *const kind_names[KINDS] = {
 struct options {
 	uint64_t pairs, seed;
 	int core;
-	bool absent, count;
+	bool absent, count, same;
 };
 
 struct bench {
@@ -504,6 +504,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	case 'a':
 		o->absent = true;
 		return 0;
+	case 'e':
+		o->same = true;
+		return 0;
 	case 'n':
 		o->count = true;
 		return 0;
@@ -517,6 +520,8 @@ static const struct argp_option option_list[] = {
 	{"core", 'c', "N", 0, "to stand on (-1: any)", 0},
 	{"seed", 's', "N", 0, "of places and order (1)", 0},
 	{"absent", 'a', NULL, 0, "where they are not near they don't exist", 0},
+	{"same", 'e', NULL, 0, "both worlds are the one without: what the measure makes of nothing",
+		0},
 	{"count", 'n', NULL, 0, "for callgrind: each question in its own dump", 0},
 	{0},
 };
@@ -533,7 +538,7 @@ static void measure(struct bench *b)
 		unsigned first = (unsigned)(next(b) % PLACES), order = (unsigned)(next(b) & 1);
 
 		for (unsigned k = 0; k < 2; k++) {
-			make_world(b, order ^ k);
+			make_world(b, (order ^ k) && !b->options.same);
 			ask(b, order ^ k, first);
 		}
 	}
