@@ -3,7 +3,8 @@
 // they are as many as before, far away, or not there at all. The same places are asked about in both, by who may not see the hidden ones, a
 // message of one query a turn, measured by the processor's clock from the message to its answer.
 //
-//   presence-paired-bench [--pairs N] [--core N] [--seed N] [--absent]     measures, and prints one JSON object
+//   presence-paired-bench [--pairs N] [--core N] [--seed N] [--absent | --same]     measures, and prints one JSON object
+//   presence-paired-bench --count [--seed N] [--absent]                    asks once for each kind and place, under callgrind
 //
 // For each kind of question: Welch's t of the two worlds' times, of all times below what 95 in 100 are below (what interrupts a worker is
 // no part of its answer), and of the medians of each turn of a world, which a slow spell of the machine cannot make seem many samples;
@@ -19,24 +20,32 @@
 #include <math.h>
 #include <string.h>
 #include <x86intrin.h>
+#if __has_include(<valgrind/callgrind.h>)
+#include <valgrind/callgrind.h>
+#else
+#define CALLGRIND_TOGGLE_COLLECT      ((void)0)
+#define CALLGRIND_DUMP_STATS_AT(name) ((void)(name))
+#endif
 
-#define VISIBLE     40000u
-#define SIDE_M      4000.0
-#define HIDDEN      512u
-#define HIDDEN_AT   1000000u // their numbers begin there
-#define OTHERS_AT   2000000u
-#define INSTEAD_AT  3000000u // of others, far away, where the hidden ones don't exist
-#define PLACES      64u      // that are asked about
-#define ASKED       4u       // of them, in a turn of a world, of each kind
-#define NEAR_M      60.0     // of an asked place
-#define FAR_M       200000.0
-#define RADIUS_M    60.0
-#define INCARNATION 1700000000u
-#define SETTLE      1000u // turns and grace periods between the worlds, at most
-#define QUIET       16u   // turns that had nothing left to do
-#define CUT         0.95
-#define ALICE       1u // sees them
-#define BOB         2u
+#define VISIBLE      40000u
+#define SIDE_M       4000.0
+#define HIDDEN       512u
+#define HIDDEN_AT    1000000u // their numbers begin there
+#define OTHERS_AT    2000000u
+#define INSTEAD_AT   3000000u // of others, far away, where the hidden ones don't exist
+#define PLACES       64u      // that are asked about
+#define ASKED        4u       // of them, in a turn of a world, of each kind
+#define NEAR_M       60.0     // of an asked place
+#define FAR_M        200000.0
+#define RADIUS_M     60.0
+#define INCARNATION  1700000000u
+#define SETTLE       1000u // turns and grace periods between the worlds, at most
+#define SETTLE_LEAST 64u   // as many for both worlds, where one is made sooner
+#define QUIET        16u   // turns that had nothing left to do
+#define CUT          0.95
+#define COUNTED      4u // turns of worlds, two of each
+#define ALICE        1u // sees them
+#define BOB          2u
 
 enum kind { SPHERE, NEAREST, BOX, POINT, CELLS, EXPLAIN, SEEN, KINDS };
 static const char *const kind_names[KINDS] = {
@@ -45,7 +54,7 @@ static const char *const kind_names[KINDS] = {
 struct options {
 	uint64_t pairs, seed;
 	int core;
-	bool absent;
+	bool absent, count, same;
 };
 
 struct bench {
@@ -111,7 +120,7 @@ static unsigned turn(struct bench *b, const uint8_t *data, uint32_t bytes, uint3
 // What making a world leaves to be done is no part of an answer.
 static void settle(struct bench *b)
 {
-	for (unsigned i = 0, quiet = 0; i < SETTLE && quiet < QUIET; i++) {
+	for (unsigned i = 0, quiet = 0; i < SETTLE && (i < SETTLE_LEAST || quiet < QUIET); i++) {
 		bool busy;
 
 		b->now.mono_ms++;
@@ -312,6 +321,30 @@ static void ask(struct bench *b, unsigned world, unsigned first)
 	}
 }
 
+// Under callgrind with --collect-atstart=no: the instructions of each question by itself, in dumps of the name
+// `world kind place`. The first time is not counted.
+static void count(struct bench *b, unsigned world)
+{
+	_Alignas(64) uint8_t buffer[PE_WIRE_BYTES_MAX];
+	char name[64];
+
+	for (unsigned kind = 0; kind < KINDS; kind++)
+		for (unsigned i = 0; i < 2 * PLACES; i++) {
+			uint32_t bytes = question(b, kind, i % PLACES, buffer);
+
+			if (i < PLACES) {
+				(void)turn(b, buffer, bytes, kind == SEEN ? ALICE : BOB);
+				continue;
+			}
+			CALLGRIND_TOGGLE_COLLECT;
+			(void)turn(b, buffer, bytes, kind == SEEN ? ALICE : BOB);
+			CALLGRIND_TOGGLE_COLLECT;
+			snprintf(
+				name, sizeof name, "%u %s %u", world, kind_names[kind], i % PLACES);
+			CALLGRIND_DUMP_STATS_AT(name);
+		}
+}
+
 // ---- statistics ----
 
 struct moments {
@@ -472,6 +505,12 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	case 'a':
 		o->absent = true;
 		return 0;
+	case 'e':
+		o->same = true;
+		return 0;
+	case 'n':
+		o->count = true;
+		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
@@ -482,36 +521,51 @@ static const struct argp_option option_list[] = {
 	{"core", 'c', "N", 0, "to stand on (-1: any)", 0},
 	{"seed", 's', "N", 0, "of places and order (1)", 0},
 	{"absent", 'a', NULL, 0, "where they are not near they don't exist", 0},
+	{"same", 'e', NULL, 0, "both worlds are the one without: what the measure makes of nothing",
+		0},
+	{"count", 'n', NULL, 0, "for callgrind: each question in its own dump", 0},
 	{0},
 };
 static const struct argp argp = {option_list, parse, NULL,
 	"Answer times of two worlds, with and without hidden entities near the asked place.", NULL,
 	NULL, NULL};
 
+static void measure(struct bench *b)
+{
+	json_t *out = json_object();
+	double ns;
+
+	for (b->turns = 0; b->turns < b->options.pairs; b->turns++) {
+		unsigned first = (unsigned)(next(b) % PLACES), order = (unsigned)(next(b) & 1);
+
+		for (unsigned k = 0; k < 2; k++) {
+			make_world(b, (order ^ k) && !b->options.same);
+			ask(b, order ^ k, first);
+		}
+	}
+	ns = tick_ns();
+	for (unsigned kind = 0; kind < KINDS; kind++)
+		json_object_set_new(out, kind_names[kind], told(b, kind, ns));
+	tool_print(out, JSON_INDENT(1));
+}
+
 int main(int argc, char **argv)
 {
 	static struct bench b = {.options = {.pairs = 13000, .seed = 1, .core = -1}};
-	json_t *out;
-	double ns;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &b.options);
 	if (!tool_pin(b.options.core))
 		fprintf(stderr, "presence-paired-bench: cannot stand on core %d\n", b.options.core);
 	b.random = b.options.seed;
 	set_up(&b);
-	for (b.turns = 0; b.turns < b.options.pairs; b.turns++) {
-		unsigned first = (unsigned)(next(&b) % PLACES), order = (unsigned)(next(&b) & 1);
-
-		for (unsigned k = 0; k < 2; k++) {
-			make_world(&b, order ^ k);
-			ask(&b, order ^ k, first);
+	if (b.options.count) {
+		for (unsigned i = 0; i < COUNTED; i++) {
+			make_world(&b, i & 1);
+			count(&b, i & 1);
 		}
+	} else {
+		measure(&b);
 	}
-	ns = tick_ns();
-	out = json_object();
-	for (unsigned kind = 0; kind < KINDS; kind++)
-		json_object_set_new(out, kind_names[kind], told(&b, kind, ns));
-	tool_print(out, JSON_INDENT(1));
 	pe_worker_detach(b.worker);
 	pe_engine_destroy(b.engine);
 	return 0;

@@ -46,14 +46,12 @@ static void find(const struct pe_worker *w, struct pe_explain_subject *subject)
 {
 	const struct pe_table *t = &w->engine->table;
 	uint64_t hash = pe_hash_id(&t->index.key, subject->id);
-	struct pe_explain_own nobody = {0};
-	bool absent;
 
-	subject->handle = pe_index_find(&t->index, t->records, hash, subject->id);
-	subject->stand_in = (uint32_t)((hash >> 32) * t->entity_count_max >> 32);
-	absent = subject->handle == PE_HANDLE_NONE;
-	gather_own(
-		w, absent ? subject->stand_in : subject->handle, absent ? &nobody : &subject->own);
+	subject->stand_in = pe_handle_spread(hash, t->entity_count_max);
+	subject->handle =
+		pe_index_seek(&t->index, t->records, hash, subject->id, subject->stand_in);
+	subject->own = gather_own;
+	subject->worker = w;
 }
 
 static enum pe_reason explain(struct pe_worker *w, const struct pe_message *m,

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <immintrin.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct pe_hash_key {
@@ -19,4 +20,17 @@ static inline uint64_t pe_hash_id(const struct pe_hash_key *key, const uint8_t i
 	x = _mm_aesenc_si128(x, _mm_load_si128(k + 2));
 	x = _mm_aesenc_si128(x, _mm_load_si128(k + 3));
 	return (uint64_t)_mm_cvtsi128_si64(x);
+}
+
+// All ones or zero, of which the compiler makes no branch; and one of two values by it. For what mustn't tell by its time which of them it was.
+static inline uint64_t pe_mask(bool set)
+{
+	uint64_t mask = -(uint64_t)set;
+
+	__asm__("" : "+r"(mask));
+	return mask;
+}
+static inline uint32_t pe_choose(uint32_t mask, uint32_t where_set, uint32_t where_not)
+{
+	return (where_set & mask) | (where_not & ~mask);
 }

@@ -29,16 +29,20 @@ static enum seen look(const struct pe_query_context *c, const struct pe_asker *a
 	const struct pe_view_rules *rules, struct pe_instant now,
 	const struct pe_explain_subject *subject, struct pe_view *view, unsigned *space)
 {
-	uint32_t handle = subject->handle, absent = handle == PE_HANDLE_NONE;
-	const struct pe_record *r = &c->table->records[absent ? subject->stand_in : handle];
+	uint32_t handle = subject->handle;
+	bool absent = handle == PE_HANDLE_NONE;
+	uint32_t instead = (uint32_t)pe_mask(absent);
+	const struct pe_record *r =
+		&c->table->records[pe_choose(instead, subject->stand_in, handle)];
 	struct pe_published p;
 	enum pe_life life;
 	uint32_t status, stated;
 
 	// LIFE: acquire: whoever sees that it is there sees what was published of it.
 	stated = atomic_load_explicit(&r->status, memory_order_acquire);
-	// What isn't there goes the way of what is hidden, step by step.
-	status = absent ? PE_LIFE_THERE : stated;
+	// What isn't there goes the way of what is hidden here, step by step.
+	status = pe_choose(
+		instead, pe_status_make(PE_LIFE_THERE, 0, rules->space->index, 0), stated);
 	life = PE_STATUS_LIFE(status);
 	// Of what is forgotten nothing is left but whose it was.
 	if (life == PE_LIFE_FREE || life == PE_LIFE_EMPTY || (status & PE_STATUS_FORGOTTEN))
@@ -50,7 +54,8 @@ static enum seen look(const struct pe_query_context *c, const struct pe_asker *a
 	// A life that ended and began again beside it may be in another space.
 	if ((stated ^ atomic_load_explicit(&r->status, memory_order_relaxed)) & 0xFFFFFFu)
 		return absent ? SEEN_NOT : SEEN_BUSY;
-	p.attributes = absent ? pe_audience_put(p.attributes, PE_AUDIENCE_HIDDEN) : p.attributes;
+	p.attributes = (uint16_t)pe_choose(
+		instead, pe_audience_put(p.attributes, PE_AUDIENCE_HIDDEN), p.attributes);
 	*space = PE_STATUS_SPACE(status);
 	// Who the asker is in another space is not known here, nor where he stands there.
 	if (*space != rules->space->index && asker->place != PE_NEAR_EVERYWHERE &&
@@ -194,10 +199,9 @@ static int32_t milliseconds(uint64_t later_ms, uint64_t sooner_ms)
 
 // What is newer than what is published: told to who is trusted, as views of both.
 static void explain_own(const struct pe_query_context *c, const struct pe_test *t,
-	const struct pe_explain_subject *subject, const struct pe_view *view,
-	struct pe_wire_explanation *e)
+	const struct pe_explain_subject *subject, const struct pe_explain_own *own,
+	const struct pe_view *view, struct pe_wire_explanation *e)
 {
-	const struct pe_explain_own *own = &subject->own;
 	struct pe_view newest;
 	int32_t held_ms;
 
@@ -231,8 +235,8 @@ static uint32_t of_place(const struct pe_wire_query *q)
 // Of a fence: the tests have said who is inside; who is in it is known where the entity is owned. There they may differ: by the
 // margin, by dwell times, and while nobody has looked.
 static void explain_standing(const struct pe_explain_standing *f, const struct pe_test *t,
-	const struct pe_explain_subject *subject, const struct pe_view *view,
-	struct pe_wire_explanation *e)
+	const struct pe_explain_subject *subject, const struct pe_explain_own *own,
+	const struct pe_view *view, struct pe_wire_explanation *e)
 {
 	enum pe_fence_side side = PE_FENCE_OUTSIDE;
 	enum pe_member_phase phase;
@@ -253,7 +257,7 @@ static void explain_standing(const struct pe_explain_standing *f, const struct p
 	decide(e, !f->itself, PE_WHY_ITSELF);
 	e->causes |= f->kept ? 0 : 1u << PE_WHY_KEPT;
 	e->causes |= f->waits ? 1u << PE_WHY_WAITS : 0;
-	if (!subject->own.here) {
+	if (!own->here) {
 		// What can be seen from here says so, but for the margin: who is there may be in or not.
 		if (side == PE_FENCE_MARGIN &&
 			!(e->causes & PE_EXPLAIN_DECIDING & ~of_place(t->query))) {
@@ -329,18 +333,20 @@ enum pe_reason pe_explain(struct pe_query_context *c, const struct pe_space *spa
 	enum pe_reason reason = PE_REASON_none;
 	const struct pe_asker owner = {
 		.trusted = asker->trusted, .sees = UINT32_MAX, .place = PE_NEAR_EVERYWHERE};
+	struct pe_explain_own own = {0};
 	struct pe_view view, then;
 	unsigned in_space = 0;
-	bool owned = false;
+	bool owns, owned = false;
 	enum seen seen;
 
 	*e = nothing(pe_query_next(c)->query_id, subject);
 	pe_query_prepare(c, space, rules, asker, now, known, extension);
 	if (s->reason)
 		return s->reason;
+	// Whose it is goes by the id alone, and is looked up whether there is one of it or not.
+	owns = !subject->standing && pe_query_owns(asker, space->index, subject->id);
 	seen = look(c, asker, rules, now, subject, &view, &in_space);
-	if (seen == SEEN_NOT && subject->handle != PE_HANDLE_NONE && !subject->standing &&
-		pe_query_owns(asker, space->index, subject->id)) {
+	if (seen == SEEN_NOT && owns && subject->handle != PE_HANDLE_NONE) {
 		seen = look(c, &owner, rules, now, subject, &view, &in_space);
 		owned = seen == SEEN;
 	}
@@ -356,6 +362,7 @@ enum pe_reason pe_explain(struct pe_query_context *c, const struct pe_space *spa
 		// Each round of a run has its own radius; until then there is the limit, if there is one.
 		if (s->query.kind == PE_QUERY_NEAREST)
 			s->test.radius_m = pe_query_nearest_limit(s);
+		subject->own(subject->worker, subject->handle, &own);
 		then = view;
 		if (s->test.ways.timed)
 			pe_query_predict(&s->test, &then);
@@ -364,9 +371,9 @@ enum pe_reason pe_explain(struct pe_query_context *c, const struct pe_space *spa
 		decide(e, !owned || pe_query_names(s, subject->id), PE_WHY_VEILED);
 		if (s->query.kind == PE_QUERY_NEAREST && !e->causes)
 			reason = explain_rank(c, subject->id, e);
-		explain_own(c, &s->test, subject, &view, e);
+		explain_own(c, &s->test, subject, &own, &view, e);
 		if (subject->standing)
-			explain_standing(subject->standing, &s->test, subject, &view, e);
+			explain_standing(subject->standing, &s->test, subject, &own, &view, e);
 		// To a stranger there is nothing of it.
 		if ((e->causes & 1u << PE_WHY_SCOPE) && !asker->trusted) {
 			*e = nothing(s->query.query_id, subject);

@@ -11,6 +11,8 @@
 #include "discover/query.h"
 #include "wire/explain.h"
 
+struct pe_worker;
+
 // What only the worker that owns an entity knows of it.
 struct pe_explain_own {
 	bool here;      // it is ours: the rest is known
@@ -35,10 +37,12 @@ struct pe_explain_standing {
 struct pe_explain_subject {
 	uint8_t id[16];
 	uint32_t handle; // or PE_HANDLE_NONE
-	// Any record, the same one for an id: looked at where there is none of the id, so that what isn't there is told no sooner than what
-	// may not be seen
+	// The record that pe_index_seek was given, looked at where there is none of the id, so that what isn't there is told no sooner
+	// than what may not be seen
 	uint32_t stand_in;
-	struct pe_explain_own own;
+	// Asked, with `worker`, for what its owner knows, once the asker is shown the entity and not before
+	void (*own)(const struct pe_worker *worker, uint32_t handle, struct pe_explain_own *own);
+	const struct pe_worker *worker;
 	const struct pe_explain_standing *standing; // NULL: a query's answer is asked about
 };
 

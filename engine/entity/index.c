@@ -23,6 +23,7 @@ bool pe_index_init(
 	index->buckets = memory;
 	index->partition_buckets = partition_buckets(entity_count_max, partition_count);
 	index->partition_count = partition_count;
+	atomic_init(&index->furthest, 0);
 	return getrandom(&index->key, sizeof index->key, 0) == (ssize_t)sizeof index->key;
 }
 
@@ -66,6 +67,66 @@ uint32_t pe_index_find(const struct pe_index *index, const struct pe_record *rec
 	return PE_HANDLE_NONE;
 }
 
+// The entries' bits of so many buckets fit a word, with one of the stand-in.
+#define SEEK_BUCKETS 5u
+#define STAND_IN     (1ull << SEEK_BUCKETS * PE_BUCKET_ENTRIES)
+
+// Tags that fit in the n-th bucket from home on and those behind it, up to the `last`.
+static uint64_t matches(
+	const struct pe_index *index, uint32_t home, uint32_t n, uint32_t last, uint8_t tag)
+{
+	uint64_t bits = 0;
+
+	for (unsigned k = 0; k < SEEK_BUCKETS && n + k <= last; k++)
+		bits |= (uint64_t)pe_bucket_match(&index->buckets[probe(index, home, n + k)], tag)
+			<< PE_BUCKET_ENTRIES * k;
+	return bits;
+}
+
+// Both lines are here before anything goes on: an id's own may have been touched just now, by a move of its entity.
+static void touch(const struct pe_record *r)
+{
+	(void)*(const volatile _Atomic uint32_t *)&r->status;
+	(void)*(const volatile uint64_t *)&r->key;
+	_mm_lfence();
+}
+
+uint32_t pe_index_seek(const struct pe_index *index, const struct pe_record *records, uint64_t hash,
+	const uint8_t id[16], uint32_t stand_in)
+{
+	// INDEX-FURTHEST: acquire pairs with add's release.
+	uint32_t last = atomic_load_explicit(&index->furthest, memory_order_acquire);
+	uint32_t home = pe_index_home(index, hash), found = PE_HANDLE_NONE;
+	uint64_t there = 0;
+
+	touch(&records[stand_in]);
+	for (uint32_t n = 0; n <= last; n += SEEK_BUCKETS) {
+		uint64_t bits = matches(index, home, n, last, pe_index_tag(hash));
+
+		// As many turns where it is there as where it isn't: the stand-in's is its own's.
+		bits |= n + SEEK_BUCKETS > last ? STAND_IN : 0;
+		while (bits & ~(there & STAND_IN)) {
+			uint32_t bit = (uint32_t)__builtin_ctzll(bits);
+			uint32_t instead =
+				(uint32_t)pe_mask(bit >= SEEK_BUCKETS * PE_BUCKET_ENTRIES);
+			uint32_t at = bit & ~instead, handle;
+			uint64_t same;
+			const struct pe_bucket *b =
+				&index->buckets[probe(index, home, n + at / PE_BUCKET_ENTRIES)];
+
+			bits &= bits - 1;
+			handle = atomic_load_explicit(
+				&b->handle[at % PE_BUCKET_ENTRIES], memory_order_relaxed);
+			handle = pe_choose(instead, stand_in, handle);
+			// What a free record was may still stand in it.
+			same = pe_mask(!instead & pe_id_equal(records[handle].id, id));
+			there |= same;
+			found = pe_choose((uint32_t)same, handle, found);
+		}
+	}
+	return found;
+}
+
 static void set_tag(struct pe_bucket *b, unsigned entry, uint8_t tag)
 {
 	// INDEX: release pairs with pe_bucket_match. Plain read-modify-write: a partition has one writer.
@@ -92,6 +153,18 @@ static void count_away(struct pe_bucket *home, int change)
 	atomic_store_explicit(&home->away, away + (uint32_t)change, memory_order_release);
 }
 
+// Before such an entry is shown. Others may raise it beside us, each at most as often as there are probes.
+static void reach(struct pe_index *index, uint32_t n)
+{
+	uint32_t seen = atomic_load_explicit(&index->furthest, memory_order_relaxed);
+
+	// INDEX-FURTHEST: release
+	while (seen < n &&
+		!atomic_compare_exchange_weak_explicit(
+			&index->furthest, &seen, n, memory_order_release, memory_order_relaxed))
+		;
+}
+
 bool pe_index_add(struct pe_index *index, uint64_t hash, uint32_t handle)
 {
 	uint32_t home = pe_index_home(index, hash);
@@ -102,8 +175,10 @@ bool pe_index_add(struct pe_index *index, uint64_t hash, uint32_t handle)
 
 		if (!empty)
 			continue;
-		if (n)
+		if (n) {
 			count_away(&index->buckets[home], 1);
+			reach(index, n);
+		}
 		atomic_store_explicit(
 			&b->handle[__builtin_ctz(empty)], handle, memory_order_relaxed);
 		set_tag(b, (unsigned)__builtin_ctz(empty), pe_index_tag(hash));

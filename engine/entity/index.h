@@ -6,7 +6,7 @@
 // up inside a read-side section. A look-up gives candidates whose tag fits; the caller compares the id in the record, which
 // stays readable for the rest of its read-side section.
 //
-// Operation × thread: add, remove: the partition's worker; prefetch, find: any RCU reader.
+// Operation × thread: add, remove: the partition's worker; prefetch, find, seek: any RCU reader.
 #pragma once
 
 #include "base/hash.h"
@@ -30,6 +30,8 @@ struct pe_index {
 	uint32_t partition_buckets;
 	unsigned partition_count;
 	struct pe_hash_key key;
+	// INDEX-FURTHEST: so many buckets from its home any entry ever was. written: whoever adds, growing; read: pe_index_seek
+	_Atomic uint32_t furthest;
 };
 
 // Bytes of buckets for this many entities: at most 60 % of the entries in use.
@@ -96,6 +98,12 @@ static inline uint32_t pe_index_candidate(
 // The handle of `id`, or PE_HANDLE_NONE.
 uint32_t pe_index_find(const struct pe_index *index, const struct pe_record *records, uint64_t hash,
 	const uint8_t id[16]);
+
+// The same, for answers that mustn't tell by their time whether there is such an id: the same lines are looked at and the same branches
+// taken for one that is there and one that isn't, but for tags that fit by chance, as many in both cases. `stand_in`, a handle, is looked
+// at in both cases, and once more in the place of the id's where there is none. Somewhat dearer than pe_index_find.
+uint32_t pe_index_seek(const struct pe_index *index, const struct pe_record *records, uint64_t hash,
+	const uint8_t id[16], uint32_t stand_in);
 
 // Adds a handle whose record's id is written. The id must not be there. False: no room within the probes.
 [[nodiscard]] bool pe_index_add(struct pe_index *index, uint64_t hash, uint32_t handle);

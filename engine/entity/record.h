@@ -151,6 +151,11 @@ static inline uint32_t pe_handle_nth(uint32_t n)
 {
 	return n / PE_PAGE_RECORDS * (uint32_t)PE_PAGE_HANDLES + n % PE_PAGE_RECORDS;
 }
+// One of the first `count` handles, the same one for a hash.
+static inline uint32_t pe_handle_spread(uint64_t hash, uint32_t count)
+{
+	return pe_handle_nth((uint32_t)((hash >> 32) * count >> 32));
+}
 static inline size_t pe_records_bytes(uint32_t count)
 {
 	return ((size_t)count + PE_PAGE_RECORDS - 1) / PE_PAGE_RECORDS * PE_PAGE_BYTES;

@@ -83,8 +83,8 @@ static struct layout lay_out(const struct pe_grid_plan *plan, const struct pe_gr
 	uint64_t n = config->entity_count_max;
 	struct layout l = {0};
 
-	l.leaf_buckets = buckets_for(plan->leaves);
-	l.node_buckets = buckets_for(plan->nodes);
+	l.leaf_buckets = 2 * buckets_for(plan->leaves);
+	l.node_buckets = 2 * buckets_for(plan->nodes);
 	// A departure for each crossing, and some of removed entities; two claims for each, and some of entities that
 	// are not crossing.
 	l.departure_blocks =
@@ -140,8 +140,10 @@ static void place(struct pe_grid *grid, const struct layout *l)
 	grid->chunks = carve(&at, l->chunks);
 	grid->leaves = carve(&at, l->leaf);
 	grid->nodes = carve(&at, l->node);
-	grid->leaf_table = (struct pe_table){carve(&at, l->leaf_heads), l->leaf_buckets - 1};
-	grid->node_table = (struct pe_table){carve(&at, l->node_heads), l->node_buckets - 1};
+	grid->leaf_table = (struct pe_table){
+		carve(&at, l->leaf_heads), l->leaf_buckets - 1, l->leaf_buckets / 2};
+	grid->node_table = (struct pe_table){
+		carve(&at, l->node_heads), l->node_buckets - 1, l->node_buckets / 2};
 	carve_pool(&at, &grid->pool[PE_KIND_LEAF], plan->leaves, workers);
 	carve_pool(&at, &grid->pool[PE_KIND_NODE], plan->nodes, workers);
 	grid->slabs.class = carve(&at, l->classes);

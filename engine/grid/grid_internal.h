@@ -113,9 +113,11 @@ struct pe_slabs {
 	_Atomic uint32_t fresh; // slabs from here on were never cut; whoever cuts one
 };
 
+// Two halves of buckets, or in the chains that it goes by an open cell's reader would feel the cells of layers that he doesn't walk.
 struct pe_table {
 	_Atomic uint32_t *heads; // HASH
 	uint32_t mask;           // buckets − 1; a multiple of 64 buckets
+	uint32_t veiled;         // bit of those of what is in a layer that is not a space's own
 };
 
 struct pe_grid_worker {
@@ -222,7 +224,8 @@ static inline unsigned pe_child_number_of(uint64_t leaf_key, unsigned level)
 // Siblings share 64 neighbouring buckets (four lines), so that going through a node's children
 // meets few lines; which of them a child gets depends on the secret, too. Keys come from strangers'
 // positions, so the hash is keyed.
-static inline uint64_t pe_siblings_hash(const struct pe_grid *grid, uint64_t parent_key)
+static inline uint64_t pe_siblings_hash(
+	const struct pe_grid *grid, const struct pe_table *table, uint64_t parent_key)
 {
 	__m128i k0 = _mm_set_epi64x((int64_t)grid->secret[1], (int64_t)grid->secret[0]);
 	__m128i k1 = _mm_set_epi64x((int64_t)grid->secret[3], (int64_t)grid->secret[2]);
@@ -231,7 +234,8 @@ static inline uint64_t pe_siblings_hash(const struct pe_grid *grid, uint64_t par
 	v = _mm_aesenc_si128(v, k1);
 	v = _mm_aesenc_si128(v, k0);
 	v = _mm_aesenc_si128(v, k1);
-	return (uint64_t)_mm_cvtsi128_si64(v);
+	return ((uint64_t)_mm_cvtsi128_si64(v) & ~(uint64_t)table->veiled) |
+		(parent_key >> 56 < PE_SPACES_MAX ? 0 : table->veiled);
 }
 static inline _Atomic uint32_t *pe_bucket(
 	const struct pe_table *table, uint64_t siblings, unsigned child)
@@ -242,7 +246,8 @@ static inline _Atomic uint32_t *pe_bucket(
 // A node's bucket; the parent of the top level is the frame itself.
 static inline _Atomic uint32_t *pe_leaf_bucket(const struct pe_grid *grid, uint64_t key)
 {
-	return pe_bucket(&grid->leaf_table, pe_siblings_hash(grid, pe_node_key_of(key, 1)),
+	return pe_bucket(&grid->leaf_table,
+		pe_siblings_hash(grid, &grid->leaf_table, pe_node_key_of(key, 1)),
 		pe_child_number_of(key, 0));
 }
 static inline _Atomic uint32_t *pe_node_bucket(
@@ -251,7 +256,7 @@ static inline _Atomic uint32_t *pe_node_bucket(
 	uint64_t parent =
 		level < PE_LEVELS ? pe_node_key_of(leaf_key, level + 1) : leaf_key >> 53 << 53;
 
-	return pe_bucket(&grid->node_table, pe_siblings_hash(grid, parent),
+	return pe_bucket(&grid->node_table, pe_siblings_hash(grid, &grid->node_table, parent),
 		pe_child_number_of(leaf_key, level));
 }
 

@@ -189,8 +189,8 @@ void pe_walk_stop_at(struct pe_walker *w, uint64_t code, bool middle, uint32_t s
 static void enter_cells(
 	struct pe_walker *w, const uint32_t at[3], const uint32_t lo[3], const uint32_t hi[3])
 {
-	w->siblings =
-		pe_siblings_hash(w->grid, pe_node_key(w->space, w->frame, 1, at[0], at[1], at[2]));
+	w->siblings = pe_siblings_hash(w->grid, &w->grid->leaf_table,
+		pe_node_key(w->space, w->frame, 1, at[0], at[1], at[2]));
 	w->first_key = pe_key_make(w->space, w->frame, at[0] << 3, at[1] << 3, at[2]);
 	if (!w->sphere)
 		return;

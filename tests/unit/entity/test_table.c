@@ -11,6 +11,38 @@ static void id_of(uint32_t n, uint8_t id[16])
 	id[15] = 7;
 }
 
+// pe_index_find's handle; pe_index_seek gives the same one, whatever stands in.
+static uint32_t found(const struct pe_table *t, const uint8_t id[16])
+{
+	uint64_t hash = pe_hash_id(&t->index.key, id);
+	uint32_t h = pe_index_find(&t->index, t->records, hash, id);
+	uint32_t stand_in = pe_handle_spread(hash, t->entity_count_max);
+
+	CU_ASSERT_EQUAL_FATAL(pe_index_seek(&t->index, t->records, hash, id, stand_in), h);
+	// What a record was that left the index still stands in it, and isn't what is looked for.
+	if (h != PE_HANDLE_NONE)
+		CU_ASSERT_EQUAL_FATAL(pe_index_seek(&t->index, t->records, hash, id, h), h);
+	return h;
+}
+
+static void stand_ins_are_records(void)
+{
+	static const uint32_t counts[] = {1, 24, 25, 26, 2000, 1000000};
+	uint64_t state = 1;
+
+	for (unsigned c = 0; c < sizeof counts / sizeof counts[0]; c++) {
+		CU_ASSERT_EQUAL(pe_handle_spread(0, counts[c]), 0);
+		CU_ASSERT_EQUAL(
+			pe_handle_spread(UINT64_MAX, counts[c]), pe_handle_nth(counts[c] - 1));
+		for (unsigned i = 0; i < 10000; i++) {
+			uint32_t h = pe_handle_spread(testing_random(&state), counts[c]);
+
+			CU_ASSERT_FATAL(h % PE_PAGE_HANDLES < PE_PAGE_RECORDS);
+			CU_ASSERT_FATAL(pe_handle_number(h) < counts[c]);
+		}
+	}
+}
+
 static void add_find_remove_over_partitions(void)
 {
 	for (unsigned partitions = 1; partitions <= 3; partitions++) {
@@ -35,7 +67,7 @@ static void add_find_remove_over_partitions(void)
 
 			id_of(i, id);
 			hash = pe_hash_id(&t.index.key, id);
-			h = pe_index_find(&t.index, t.records, hash, id);
+			h = found(&t, id);
 			CU_ASSERT_NOT_EQUAL_FATAL(h, PE_HANDLE_NONE);
 			CU_ASSERT_FATAL(pe_index_remove(&t.index, hash, h));
 			CU_ASSERT_FALSE(pe_index_remove(&t.index, hash, h));
@@ -45,7 +77,7 @@ static void add_find_remove_over_partitions(void)
 			uint32_t h;
 
 			id_of(i, id);
-			h = pe_index_find(&t.index, t.records, pe_hash_id(&t.index.key, id), id);
+			h = found(&t, id);
 			CU_ASSERT_EQUAL_FATAL(h == PE_HANDLE_NONE, i % 2 == 0);
 		}
 		// Retired handles come back after a grace period, all of them, and not before.
@@ -86,6 +118,9 @@ static void one_bucket_overflows(void)
 
 		id_of(i, id);
 		CU_ASSERT_EQUAL(pe_index_find(&t.index, t.records, hash, id),
+			i < held ? pe_handle_nth(i) : PE_HANDLE_NONE);
+		// Behind any number of words of candidates, too.
+		CU_ASSERT_EQUAL(pe_index_seek(&t.index, t.records, hash, id, pe_handle_nth(1000)),
 			i < held ? pe_handle_nth(i) : PE_HANDLE_NONE);
 	}
 	for (uint32_t i = 0; i < held; i++)
@@ -143,4 +178,5 @@ static void supplies_exchange_chains(void)
 
 TESTING_MAIN("entity/table", {"add, find, remove over partitions", add_find_remove_over_partitions},
 	{"one bucket overflows", one_bucket_overflows}, {"every table fills", every_table_fills},
+	{"stand-ins are records", stand_ins_are_records},
 	{"supplies exchange chains", supplies_exchange_chains})
