@@ -199,9 +199,9 @@ FAULTS = [
     },
     {
         "name": "polygons: a slab lacks the edges that only end in it",
-        "file": "engine/space/polygon.c",
-        "from": "\t\t\tslab_add(p, from, to, i / 4);",
-        "to": "\t\t\tslab_add(p, from, to - (to > from), i / 4);",
+        "file": "engine/space/polygon_prepare.c",
+        "from": "\t\t\tslab_add(p, low[g], high[g], g);",
+        "to": "\t\t\tslab_add(p, low[g], high[g] - (high[g] > low[g]), g);",
         "tests": ["space-polygon", "discover-model"],
     },
     {
