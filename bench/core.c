@@ -1,6 +1,7 @@
 #include "core_ask.h"
 
 #include "base/rcu.h"
+#include "core_guard.h"
 #include "crowd.h"
 #include "internal.h"
 #include "tools.h"
@@ -17,6 +18,9 @@
 #define MESSAGES     32u // of updates, a turn
 #define FIXED_MS     (CROWD_INCARNATION * 1000ull + 500000)
 #define FILL_LIMIT_S 120
+// Guarded: entities take turns in steps of a prime, which is not one of any number of them.
+#define TURNS_STEP   2654435761ull
+#define COARSE_LEVEL 1u
 
 static uint64_t clock_ms(clockid_t clock)
 {
@@ -64,10 +68,17 @@ static unsigned owner_of(const struct core *core, uint32_t number)
 }
 
 // Apart, so that the others' instructions stay what they were.
-__attribute__((noinline, cold)) static void restrict_change(struct pe_change *c)
+__attribute__((noinline, cold)) static void guard_change(
+	const struct core_options *o, struct pe_change *c)
 {
+	enum core_guard guard = o->restricted ? CORE_RESTRICTED : o->guard;
+
 	c->way = PE_WAY_GENERAL;
-	c->update.attributes = pe_audience_put(0, PE_AUDIENCE_POLICY);
+	c->principal = core_peer.principal;
+	if (guard == CORE_RESTRICTED)
+		c->update.attributes = pe_audience_put(0, PE_AUDIENCE_POLICY);
+	if (guard == CORE_COARSE)
+		c->update.attributes = pe_audience_put(0, PE_AUDIENCE_COARSE);
 }
 
 static void model_change(const struct core_worker *w, struct pe_change *c, uint64_t wall_ms)
@@ -80,8 +91,8 @@ static void model_change(const struct core_worker *w, struct pe_change *c, uint6
 		.owner = (uint8_t)w->index,
 		.way = w->core->engine->spaces[0].way};
 	c->update.entity_type = PE_ENTITY_MOBILE;
-	if (__builtin_expect(w->core->options.restricted, 0))
-		restrict_change(c);
+	if (__builtin_expect(w->core->options.restricted | w->core->options.guard, 0))
+		guard_change(&w->core->options, c);
 	c->update.ttl_ms = w->core->engine->spaces[0].policy.ttl_default_ms;
 }
 
@@ -202,6 +213,11 @@ double core_source_ns(struct core *core, const struct core_work *work)
 static unsigned messages_of(
 	struct core_worker *w, const struct core_work *work, struct pe_message messages[MESSAGES])
 {
+	const enum core_guard guard = w->core->options.guard;
+	const uint32_t entities = w->core->options.entities;
+	const uint16_t attributes = guard == CORE_RESTRICTED ? PE_RESTRICTED << 3 :
+		guard == CORE_COARSE                         ? COARSE_LEVEL << 7 :
+							       0;
 	uint32_t first = sizeof(struct pe_wire_header) + sizeof(struct pe_wire_update_preamble);
 	uint32_t bytes = first + work->records * (uint32_t)sizeof(struct pe_wire_update);
 
@@ -211,8 +227,9 @@ static unsigned messages_of(
 		struct pe_wire_update records[PE_UPDATE_COUNT_MAX] = {0};
 
 		for (unsigned r = 0; r < work->records; r++)
-			records[r] = (struct pe_wire_update){
-				.entity_id = {1}, .entity_type = PE_ENTITY_MOBILE};
+			records[r] = (struct pe_wire_update){.entity_id = {1},
+				.entity_type = PE_ENTITY_MOBILE,
+				.attributes = attributes};
 		for (unsigned m = 0; m < MESSAGES; m++)
 			(void)!pe_wire_put_update(w->messages + m * PE_WIRE_BYTES_MAX,
 				PE_WIRE_BYTES_MAX, &header, &preamble, records, work->records);
@@ -226,8 +243,8 @@ static unsigned messages_of(
 		for (unsigned r = 0; r < work->records; r++) {
 			struct pe_wire_update *u = (struct pe_wire_update *)at;
 			double position[3];
-			uint32_t number =
-				crowd_below(crowd_random(&w->random), w->core->options.entities);
+			uint32_t number = guard ? (uint32_t)(w->turns++ * TURNS_STEP % entities) :
+						  crowd_below(crowd_random(&w->random), entities);
 
 			w->sequence++;
 			crowd_id(number, at);
@@ -353,14 +370,6 @@ static enum pe_status fail(struct pe_error *error, enum pe_status status, const 
 	return status;
 }
 
-// Who asks is the one that may.
-static const uint32_t allowed[] = {1};
-static const struct pe_policy restricted = {.name = "restricted",
-	.space = PE_POLICY_EVERY_SPACE,
-	.visibility = 1u << PE_RESTRICTED,
-	.allow = allowed,
-	.allow_count = 1};
-
 static struct pe_engine_config config_of(const struct core_options *o)
 {
 	struct pe_engine_config c = {.worker_count = o->workers,
@@ -380,8 +389,7 @@ static struct pe_engine_config config_of(const struct core_options *o)
 		c.spaces[0].predict_distance_m = (float)THRESHOLD_M;
 	else if (o->thresholds)
 		c.spaces[0].coalesce_distance_m = (float)THRESHOLD_M;
-	if (o->restricted)
-		c.views = (struct pe_views_config){.policies = &restricted, .policy_count = 1};
+	core_guard_config(o->restricted ? CORE_RESTRICTED : o->guard, &c);
 	return c;
 }
 
@@ -490,6 +498,11 @@ enum pe_status core_start(
 	}
 	if (options->restricted) // which an update's door would have noted
 		atomic_store(&core->engine->spaces[0].rules.present, 1u << PE_AUDIENCE_POLICY);
+	status = core_guard_open(core, error);
+	if (status != PE_OK) {
+		pe_engine_destroy(core->engine);
+		return status;
+	}
 	core->create_s = tool_seconds() - from;
 	status = start_workers(core, error);
 	if (status == PE_OK)

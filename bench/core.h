@@ -18,6 +18,20 @@
 #define CORE_WORKERS_MAX  2
 #define CORE_TURN_RECORDS 256u // updates a turn
 
+// What guards the space: core_guard.h.
+enum core_guard {
+	CORE_UNGUARDED,
+	CORE_OPEN,        // nothing, and all else is as with the others
+	CORE_KEYRING,     // owners by keyring
+	CORE_FIRST,       // by first broadcast
+	CORE_SPEED,       // a greatest speed
+	CORE_FIRST_SPEED, // both
+	CORE_TAGS,        // a policy with tags, that may concern everything
+	CORE_RESTRICTED,  // every entity is, to who asks
+	CORE_COARSE,      // every entity asks for a precision level
+	CORE_GUARDS
+};
+
 struct core_options {
 	uint32_t entities;
 	unsigned workers; // 1 or 2
@@ -31,6 +45,7 @@ struct core_options {
 	// of 5 km about the middle, with one worker: subscribed to when the crowd is there. Between them lie 10 km, so that most of the
 	// crowd is in one; none is told of a MOVE
 	uint32_t fences;
+	enum core_guard guard;                     // with messages alone
 	bool restricted;                           // every entity is, to who asks
 	bool moves;                                // of those inside of fences are told
 	int cores[CORE_WORKERS_MAX], control_core; // −1: not pinned
@@ -70,6 +85,7 @@ struct core_worker {
 	bool any_moved;  // one of them at least
 	uint8_t *request, *messages;
 	unsigned records;       // that the prepared messages have
+	uint64_t turns;         // guarded: entities that had theirs
 	enum core_volume asked; // that the prepared requests have
 	uint32_t request_bytes;
 	double outer_m; // of a prepared polygon with one hit on average

@@ -20,7 +20,7 @@
 //   reader:HITS      worker 1 queries while worker 0 has nothing to do (--workers 2)
 //   beside:HITS      worker 0 updates while worker 1 queries (--workers 2)
 #include "base/stages.h"
-#include "core.h"
+#include "core_guard.h"
 #include "crowd.h"
 #include "internal.h"
 #include "tools_json.h"
@@ -55,6 +55,7 @@ enum key {
 	KEY_FENCES,
 	KEY_MOVES,
 	KEY_RESTRICTED,
+	KEY_GUARD,
 	KEY_DIVIDED,
 	KEY_WORKERS,
 	KEY_JSON
@@ -76,6 +77,10 @@ static const struct argp_option option_list[] = {
 	{"fences", KEY_FENCES, "N", 0, "circles of 5 km that are subscribed to (0)", 0},
 	{"moves", KEY_MOVES, NULL, 0, "moves of those inside of the circles are told, each", 0},
 	{"restricted", KEY_RESTRICTED, NULL, 0, "every entity is shown to who asks alone", 0},
+	{"guard", KEY_GUARD, "WHAT", 0,
+		"what guards the space, for messages: open, keyring, first, speed, first_speed, tags, "
+		"restricted, coarse",
+		0},
 	{"divided", KEY_DIVIDED, NULL, 0, "two workers own half of the entities each", 0},
 	{"no-huge", 'n', NULL, 0, "ordinary pages", 0},
 	{"json", KEY_JSON, NULL, 0, "print JSON (it always does)", 0},
@@ -96,6 +101,12 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	}
 	if (key == ARGP_KEY_END && !o->scenario)
 		argp_error(state, "which scenario?");
+	if (key == KEY_GUARD) {
+		o->core.guard = core_guard_of(argument);
+		if (o->core.guard == CORE_GUARDS)
+			argp_error(state, "\"%s\" guards nothing", argument);
+		return 0;
+	}
 	if (argument) {
 		value = strtod(argument, &end);
 		if (*end || end == argument || !(value >= -1 && value <= 1e12))
@@ -195,6 +206,8 @@ static bool parse_scenario(const char *text, const struct core_options *o, struc
 	memcpy(s->name, text, length);
 	w[0].kind = CORE_UPDATES;
 	w[1].kind = o->divided ? CORE_UPDATES : CORE_IDLE;
+	if (o->guard && strcmp(s->name, "message") != 0)
+		return false;
 	if (strcmp(s->name, "update") == 0)
 		return !colon && !o->thresholds;
 	if (strcmp(s->name, "message") == 0) {

@@ -6,6 +6,7 @@ import pathlib
 import sys
 
 import aims
+import guarded
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -153,6 +154,7 @@ MAIN = [
     ("update_core_coalesced_90", "90 % of them covered by a threshold"),
     ("coalesced_share", "the share that was covered in that"),
     ("update_message_16", "as messages of 16 records, without a port"),
+    *((f"update_guarded_{kind}_of_open", f"the same {text}, by that of an open one beside it") for kind, text in guarded.KINDS.items()),
     ("update_packet_1", "packets of one record, from the Ethernet header on"),
     ("update_packet_16", "packets of 16 records"),
     ("update_packet_16_sign", "the same, signed, in 64 sessions"),

@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 
+import guarded
 import paired
 from served import Failed, HugePages, Served, ask_together, say
 
@@ -590,6 +591,8 @@ def measure(build, rounds, window_s, full, huge_wanted):
         run = Run(build, rounds, window_s, full, huge)
         run.plan()
         updates_and_queries(run)
+        if full:
+            guarded.measure(run)
         ten_millions(run)
         if full:
             by_entities(run)
