@@ -41,6 +41,13 @@ static bool below(const struct owned *o, uint64_t high, uint64_t low)
 	return o->high < high || (o->high == high && o->low < low);
 }
 
+// Is it behind the id?
+static inline unsigned above(const struct owned *o, uint64_t high, uint64_t low)
+{
+	return (unsigned)(o->high > high) |
+		((unsigned)(o->high == high) & (unsigned)(o->low > low));
+}
+
 // Do the first `bits` agree?
 static bool holds(const struct owned *o, uint64_t high, uint64_t low)
 {
@@ -263,29 +270,44 @@ uint64_t pe_principals_bytes(const struct pe_principals *d)
 
 uint32_t pe_principals_owner(const struct pe_principals *d, const uint8_t id[16])
 {
-	uint64_t high = word_of(id), low = word_of(id + 8);
-	uint32_t from = 0, to;
+	uint32_t at = UINT32_MAX;
+
+	return pe_principals_owner_from(d, id, &at);
+}
+
+uint32_t pe_principals_owner_from(const struct pe_principals *d, const uint8_t id[16], uint32_t *at)
+{
+	const struct owned *o;
+	uint64_t high, low;
+	uint32_t count;
 
 	if (!d || !d->owned_count)
 		return 0;
-	to = d->owned_count;
+	high = word_of(id);
+	low = word_of(id + 8);
+	// As none holds another, it is the only one that may hold the id.
+	if (*at < d->owned_count && holds(&d->owned[*at], high, low))
+		return d->owned[*at].principal;
+	o = d->owned;
+	count = d->owned_count;
 	if (d->by_head) {
-		from = d->by_head[high >> 48];
-		to = d->by_head[(high >> 48) + 1];
+		o += d->by_head[high >> 48];
+		count = d->by_head[(high >> 48) + 1] - d->by_head[high >> 48];
 	}
-	// The last prefix that is not behind the id: as none holds another, it is the only one that may hold it.
-	while (from < to) {
-		uint32_t middle = from + (to - from) / 2;
-		const struct owned *o = &d->owned[middle];
+	// The last prefix that is not behind the id, or else the first, which then does not hold it. Chance decides each step: it is no branch.
+	while (count > 1) {
+		uint32_t half = count / 2;
 
-		if (below(o, high, low) || (o->high == high && o->low == low))
-			from = middle + 1;
-		else
-			to = middle;
+		o += half & (above(&o[half], high, low) - 1);
+		count -= half;
 	}
-	if (from == 0 || !holds(&d->owned[from - 1], high, low))
+	// What a head has none of may have the one before it, whose prefix is shorter than a head.
+	if (o > d->owned && (!count || above(o, high, low)))
+		o--;
+	if (!holds(o, high, low))
 		return 0;
-	return d->owned[from - 1].principal;
+	*at = (uint32_t)(o - d->owned);
+	return o->principal;
 }
 
 const struct pe_directory_listed *pe_principals_listed(

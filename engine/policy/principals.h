@@ -68,6 +68,10 @@ uint64_t pe_principals_bytes(const struct pe_principals *directory);
 
 // Whose entity it is by its id; 0 = nobody's.
 uint32_t pe_principals_owner(const struct pe_principals *directory, const uint8_t id[16]);
+// The same of many, one after the other: *at is where the one before was found, at first anything, and of any directory. Where the last one's
+// prefix holds this one too, that is all that is looked at.
+uint32_t pe_principals_owner_from(
+	const struct pe_principals *directory, const uint8_t id[16], uint32_t *at);
 // What pe_principals_list was told of it; NULL: nothing.
 const struct pe_directory_listed *pe_principals_listed(
 	const struct pe_principals *directory, uint32_t principal);

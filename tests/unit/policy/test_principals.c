@@ -121,6 +121,7 @@ static bool holds(const struct pe_directory_owned *o, const uint8_t id[16])
 // Random disjoint prefixes of all lengths, few and many, against a search of the list.
 static void owners_by_any_prefix(void)
 {
+	uint32_t at = 12345;
 	static struct pe_directory_owned owned[20000];
 	uint64_t state = SEED, found = 0;
 
@@ -165,6 +166,8 @@ static void owners_by_any_prefix(void)
 			for (unsigned k = 0; k < count && !want; k++)
 				want = holds(&owned[k], id) ? owned[k].principal : 0;
 			CU_ASSERT_EQUAL(pe_principals_owner(d, id), want);
+			// From wherever another was found, in this directory or in any.
+			CU_ASSERT_EQUAL(pe_principals_owner_from(d, id, &at), want);
 			found += want != 0;
 		}
 		pe_principals_destroy(d);
