@@ -586,6 +586,7 @@ unsigned pe_apply_rings(struct pe_worker *w)
 					adopt(w, c);
 				*copy = *c;
 				copy->kind = PE_CHANGE_UPDATE; // wherever it goes from here
+				w->batch.veiled |= !!(c->update.attributes & PE_PUBLISHED_VEILED);
 				pe_apply_add(w);
 				break;
 			}

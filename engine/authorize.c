@@ -20,12 +20,32 @@ static bool may_publish_at(const struct pe_principals *d, const struct pe_space_
 		d, principal, s->space.index, PE_ROLE_PUBLISH, geodetic(s), position);
 }
 
-enum pe_reason pe_authorize_change(const struct pe_worker *w, const struct pe_space_entry *s,
-	const struct pe_peer *peer, struct pe_change *c, bool framed)
+static const struct pe_authorized *authorized(
+	struct pe_worker *w, const struct pe_space_entry *s, uint32_t principal)
 {
 	const struct pe_principals *d = directory_of(w);
-	unsigned roles = pe_principals_roles(d, peer->principal, s->space.index);
-	uint32_t owner = pe_principals_owner(d, c->update.entity_id);
+	struct pe_authorized *a = &w->authorized;
+
+	if (__builtin_expect((a->directory == d) & (a->principal == principal) &
+			    (a->space == s->space.index),
+		    1))
+		return a;
+	*a = (struct pe_authorized){.directory = d,
+		.principal = principal,
+		.space = (uint8_t)s->space.index,
+		.roles = (uint8_t)pe_principals_roles(d, principal, s->space.index),
+		.everywhere =
+			(uint8_t)pe_principals_roles_everywhere(d, principal, s->space.index)};
+	return a;
+}
+
+enum pe_reason pe_authorize_change(struct pe_worker *w, const struct pe_space_entry *s,
+	const struct pe_peer *peer, struct pe_change *c, bool framed)
+{
+	const struct pe_authorized *a = authorized(w, s, peer->principal);
+	const struct pe_principals *d = a->directory;
+	unsigned roles = a->roles;
+	uint32_t owner = pe_principals_owner_from(d, c->update.entity_id, &w->authorized.owned);
 
 	c->principal = peer->principal;
 	c->powers = 0;
@@ -35,7 +55,8 @@ enum pe_reason pe_authorize_change(const struct pe_worker *w, const struct pe_sp
 		if (owner ? owner != peer->principal :
 			    s->policy.authorization == PE_AUTHORIZATION_KEYRING)
 			return PE_REASON_owner;
-		if (!framed && c->kind != PE_CHANGE_WITHDRAW &&
+		if (!(a->everywhere & PE_ROLE_PUBLISH) && !framed &&
+			c->kind != PE_CHANGE_WITHDRAW &&
 			!may_publish_at(d, s, peer->principal, c->update.position))
 			return PE_REASON_area;
 	}

@@ -4,7 +4,7 @@
 //
 // What the directory alone decides is decided at the door, on the worker that received the message; whose broadcast it first is known
 // on the owner's worker, to which a change carries who says so. Spaces in which that counts, or in which speeds are checked (plausible.h),
-// are `owned`: their updates are spared nothing, and none covers another.
+// are `owned`: none of their updates covers another, and what is spared the general way is looked at in a few comparisons (batch.c).
 //
 // Threads: worker threads, inside of their turn; the directory may be swapped beside them.
 #pragma once
@@ -28,6 +28,15 @@ struct pe_directory {
 	_Atomic uint32_t generation;
 };
 
+// What the directory says of the sender of the message that is worked, and where it found the owner of its last entity: of one turn, in
+// which the directory stays what it is. All zero: of nobody.
+struct pe_authorized {
+	const struct pe_principals *directory;
+	uint32_t principal;
+	uint8_t space, roles, everywhere; // enum pe_role
+	uint32_t owned;                   // pe_principals_owner_from
+};
+
 // Who broadcast an entity first, by pe_handle_number; 0 = nobody. Only where a space asks for it.
 struct pe_owners {
 	// written: index partition's worker while nobody can find it (0), then the owner's; read: the owner's
@@ -37,7 +46,7 @@ struct pe_owners {
 
 // An update or a withdrawal, of a space that is guarded, at the door: role, area, owner, implausible (faster by its own word). c: described;
 // its principal and powers are filled in. framed: its position is in another entity's frame, and looked at when it is known (…_placed).
-[[nodiscard]] enum pe_reason pe_authorize_change(const struct pe_worker *w,
+[[nodiscard]] enum pe_reason pe_authorize_change(struct pe_worker *w,
 	const struct pe_space_entry *s, const struct pe_peer *peer, struct pe_change *c,
 	bool framed);
 [[nodiscard]] enum pe_reason pe_authorize_placed(

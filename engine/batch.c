@@ -3,6 +3,8 @@
 #include "apply.h"
 #include "base/stages.h"
 #include "own.h"
+#include "surely.h"
+#include "veil.h"
 
 // PE_PUBLISHED_DETAILS in the word that it is published in.
 #define DETAILS_BIT ((uint32_t)PE_PUBLISHED_DETAILS << 16)
@@ -18,6 +20,16 @@ static void stage_hash(struct pe_worker *w, struct pe_batch *b)
 		b->home[i] = pe_index_home(index, b->change[i].hash);
 		pe_index_prefetch(index, b->home[i]);
 	}
+}
+
+// What is veiled lies in its audience's layer. Where the place is another one yet (veil.h), its owner finds it.
+__attribute__((noinline)) static void locate_veiled(struct pe_worker *w, struct pe_batch *b)
+{
+	for (unsigned i = 0; i < b->count; i++)
+		if (b->change[i].update.attributes & PE_PUBLISHED_VEILED)
+			b->place[i].key = pe_views_key(&w->engine->views, b->change[i].space,
+				b->change[i].update.attributes, b->place[i].key);
+	b->veiled = false;
 }
 
 // Stage 2: cells, while the buckets are on their way.
@@ -38,9 +50,10 @@ static void stage_locate(struct pe_worker *w, struct pe_batch *b)
 
 // Stage 3: tags; the records of the candidates are asked for.
 __attribute__((always_inline)) static inline void stage_probe(
-	struct pe_worker *w, struct pe_batch *b, const bool covers)
+	struct pe_worker *w, struct pe_batch *b, const bool covers, const bool guards)
 {
 	const struct pe_table *t = &w->engine->table;
+	const uint32_t *owners = w->engine->owners.of;
 
 	for (unsigned i = 0; i < b->count; i++) {
 		uint32_t handle =
@@ -53,6 +66,8 @@ __attribute__((always_inline)) static inline void stage_probe(
 		pe_prefetch(&t->records[handle].key);
 		if (covers && b->change[i].way > PE_WAY_COVERED)
 			pe_prefetch(pe_record_held(&t->records[handle]));
+		if (guards && owners)
+			pe_prefetch(&owners[pe_handle_number(handle)]);
 	}
 }
 
@@ -188,6 +203,21 @@ static inline bool goes_on(
 		r->wheel.prev != PE_WHEEL_NONE && (int32_t)(expiry_tick - r->wheel.tick) >= 0;
 }
 
+// A change that goes on, of a guarded space or one whose audience tags decide: is it in order without a closer look? open: of whom it is
+// shown to its tags have a say.
+static inline bool in_order(const struct pe_worker *w, const struct pe_record *r,
+	const struct pe_change *c, uint32_t handle, const bool detailed, const bool open)
+{
+	const struct pe_space_entry *s = &w->engine->spaces[c->space];
+
+	if ((s->checks & PE_SPACE_OWNER) && !pe_authorize_owns(w, c, handle))
+		return false;
+	if ((s->checks & PE_SPACE_SPEED) && !pe_plausible_surely(s, r, c))
+		return false;
+	// Without details it has no tags; and what is seen of it now must be known to who looks for it.
+	return !open || (!detailed && pe_veil_noted(s, &c->update));
+}
+
 enum judgement { COVERED, FAR, UNDECIDED };
 
 // A change of an entity that stays against the spatial threshold. Covered is what is the same but for its place, velocity and
@@ -238,7 +268,8 @@ __attribute__((noinline)) static enum spared follow(struct pe_worker *w, const s
 // SPARED_NOT: it is something else, and nothing was done.
 __attribute__((always_inline)) static inline enum spared update_plain(struct pe_worker *w,
 	const struct pe_change *c, const struct pe_place *place, uint32_t handle,
-	enum pe_covered covered, const bool covers, const bool detailed)
+	enum pe_covered covered, const bool covers, const bool detailed, const bool guards,
+	const bool open)
 {
 	struct pe_record *r = pe_apply_record(w, handle);
 	uint64_t words[PE_PUBLISHED_WORDS];
@@ -247,6 +278,8 @@ __attribute__((always_inline)) static inline enum spared update_plain(struct pe_
 	if (!stays(w, r, c, place, detailed))
 		return SPARED_NOT;
 	if (!goes_on(r, c, expiry_tick))
+		return SPARED_NOT;
+	if (guards && !in_order(w, r, c, handle, detailed, open))
 		return SPARED_NOT;
 	if (covers && c->way == PE_WAY_COVERED) {
 		enum judgement judgement = judge(w, r, c, place, covered, detailed);
@@ -281,19 +314,20 @@ __attribute__((always_inline)) static inline enum spared update_plain(struct pe_
 // The same of an entity that has details. What has none is seen by its flag, so that it costs nothing.
 __attribute__((noinline)) static enum spared update_detailed(struct pe_worker *w,
 	const struct pe_change *c, const struct pe_place *place, uint32_t handle,
-	enum pe_covered covered, bool covers)
+	enum pe_covered covered, bool covers, bool guards, bool open)
 {
 	const struct pe_record *r = pe_apply_record(w, handle);
 
 	if (!(atomic_load_explicit(&r->status, memory_order_relaxed) & PE_STATUS_DETAILS) ||
 		(r->shown.attributes & PE_PUBLISHED_ROUNDED))
 		return SPARED_NOT;
-	return update_plain(w, c, place, handle, covered, covers, true);
+	return update_plain(w, c, place, handle, covered, covers, true, guards, open);
 }
 
 // The same of an entity that goes to another cell. Where fences look at it, more is to be considered.
 __attribute__((noinline)) static enum spared update_crossing(struct pe_worker *w,
-	const struct pe_change *c, const struct pe_place *place, uint32_t handle)
+	const struct pe_change *c, const struct pe_place *place, uint32_t handle, bool guards,
+	bool open)
 {
 	struct pe_record *r = pe_apply_record(w, handle);
 	uint32_t expiry_tick = pe_apply_expiry(w, c);
@@ -303,9 +337,11 @@ __attribute__((noinline)) static enum spared update_crossing(struct pe_worker *w
 	if (atomic_load_explicit(&r->status, memory_order_relaxed) !=
 			pe_status_make(PE_LIFE_THERE, w->index, c->space, 0) ||
 		r->key == place->key || r->pending != PE_HANDLE_NONE ||
-		(r->shown.attributes & PE_PUBLISHED_VEILED) || w->watching)
+		pe_audience_differs(r->shown.attributes, c->update.attributes) || w->watching)
 		return SPARED_NOT;
 	if (!goes_on(r, c, expiry_tick))
+		return SPARED_NOT;
+	if (guards && !in_order(w, r, c, handle, false, open))
 		return SPARED_NOT;
 	pe_apply_words(c, place->word, expiry_tick, words);
 	memcpy(&p, words, sizeof p);
@@ -316,7 +352,7 @@ __attribute__((noinline)) static enum spared update_crossing(struct pe_worker *w
 }
 
 __attribute__((always_inline)) static inline void stage_write(
-	struct pe_worker *w, struct pe_batch *b, const bool covers)
+	struct pe_worker *w, struct pe_batch *b, const bool covers, const bool guards)
 {
 	uint64_t done[3] = {0};
 
@@ -325,17 +361,23 @@ __attribute__((always_inline)) static inline void stage_write(
 		uint32_t handle = b->handle[i];
 
 		if (c->way != PE_WAY_GENERAL && handle != PE_HANDLE_NONE) {
-			enum spared spared = update_plain(w, c, &b->place[i], handle,
-				covers ? b->covered[i] : PE_COVERED_UNKNOWN, covers, false);
+			const uint16_t mark = guards ? c->update.attributes & PE_CHANGE_OPEN : 0;
+			enum spared spared;
 
+			c->update.attributes ^= mark;
+			spared = update_plain(w, c, &b->place[i], handle,
+				covers ? b->covered[i] : PE_COVERED_UNKNOWN, covers, false, guards,
+				mark);
 			if (!spared && c->way == PE_WAY_PLAIN)
-				spared = update_crossing(w, c, &b->place[i], handle);
+				spared = update_crossing(w, c, &b->place[i], handle, guards, mark);
 			if (!spared)
 				spared = update_detailed(w, c, &b->place[i], handle,
-					covers ? b->covered[i] : PE_COVERED_UNKNOWN, covers);
+					covers ? b->covered[i] : PE_COVERED_UNKNOWN, covers, guards,
+					mark);
 			done[spared]++;
 			if (spared)
 				continue;
+			c->update.attributes ^= mark;
 		}
 		if (!c->kind)
 			continue;
@@ -348,14 +390,16 @@ __attribute__((always_inline)) static inline void stage_write(
 }
 
 __attribute__((always_inline)) static inline void work(
-	struct pe_worker *w, struct pe_batch *b, const bool covers)
+	struct pe_worker *w, struct pe_batch *b, const bool covers, const bool guards)
 {
 	pe_stage_end(PE_STAGE_decode);
 	stage_hash(w, b);
 	pe_stage_end(PE_STAGE_hash);
 	stage_locate(w, b);
+	if (__builtin_expect(b->veiled, 0))
+		locate_veiled(w, b);
 	pe_stage_end(PE_STAGE_locate);
-	stage_probe(w, b, covers);
+	stage_probe(w, b, covers, guards);
 	pe_stage_end(PE_STAGE_probe);
 	stage_verify(w, b, covers);
 	pe_stage_end(PE_STAGE_verify);
@@ -364,8 +408,16 @@ __attribute__((always_inline)) static inline void work(
 	pe_stage_end(PE_STAGE_insert);
 	if (__builtin_expect(w->watching, 0))
 		pe_watch_prefetch_batch(w);
-	stage_write(w, b, covers);
+	stage_write(w, b, covers, guards);
 	pe_stage_end(PE_STAGE_write);
+}
+
+__attribute__((noinline)) static void flush_guarded(struct pe_worker *w, struct pe_batch *b)
+{
+	if (w->engine->covers)
+		work(w, b, true, true);
+	else
+		work(w, b, false, true);
 }
 
 void pe_apply_flush(struct pe_worker *w)
@@ -374,11 +426,13 @@ void pe_apply_flush(struct pe_worker *w)
 
 	if (!b->count)
 		return;
-	// Twice from one text: where no space has a threshold, nothing asks for one.
-	if (w->engine->covers)
-		work(w, b, true);
+	// Four times from one text: where no space has a threshold, or none is guarded, nothing asks for one.
+	if (w->engine->guards)
+		flush_guarded(w, b);
+	else if (w->engine->covers)
+		work(w, b, true, false);
 	else
-		work(w, b, false);
+		work(w, b, false, false);
 	if (__builtin_expect(w->watching, 0)) {
 		pe_watch_batch(w);
 		pe_watch_look(w);

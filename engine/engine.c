@@ -5,6 +5,7 @@
 #include "watch.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 
@@ -131,8 +132,11 @@ static enum pe_status prepare_guard(struct pe_space_entry *s, const struct pe_sp
 	s->authorizes = p->authorization != PE_AUTHORIZATION_OPEN;
 	s->guarded = s->authorizes || s->limits_speed;
 	s->owned = s->limits_speed || p->authorization == PE_AUTHORIZATION_FIRST;
-	if (s->guarded)
-		s->ordinary.position_max[0] = -1; // so that every record is looked at
+	s->surely_m_per_ms = p->speed_max_mps[PE_ENTITY_MOBILE] > 0 ?
+		p->speed_max_mps[PE_ENTITY_MOBILE] / 1000 :
+		INFINITY;
+	s->checks = (uint8_t)((s->limits_speed ? PE_SPACE_SPEED : 0) |
+		(p->authorization == PE_AUTHORIZATION_FIRST ? PE_SPACE_OWNER : 0));
 	return PE_OK;
 }
 
@@ -205,8 +209,6 @@ static enum pe_status prepare_spaces(struct pe_engine *e, struct pe_error *error
 		if (status != PE_OK)
 			return status;
 		s->veils = pe_views_watch_all(&e->views, i);
-		if (s->veils) // no coordinate is within it: each update is looked at
-			s->ordinary.position_max[0] = -1;
 		s->audience = &e->seen[(size_t)i * PE_AUDIENCES_MAX];
 		for (unsigned a = 0; a < PE_AUDIENCES_MAX; a++)
 			atomic_init(&s->audience[a].speed_seen, PE_WIRE_SPEED_LANES);
@@ -223,11 +225,13 @@ static enum pe_status prepare_spaces(struct pe_engine *e, struct pe_error *error
 		status = prepare_guard(s, p, i, error);
 		if (status != PE_OK)
 			return status;
-		if (!p->frequency_default && !p->coalesce_interval_ms && !s->owned)
+		s->looked = s->guarded || s->veils;
+		if (!p->frequency_default && !p->coalesce_interval_ms)
 			s->way = p->predict_distance_m > 0 ? PE_WAY_COURSE :
 				s->thresholds              ? PE_WAY_COVERED :
 							     PE_WAY_PLAIN;
 		e->covers |= s->way >= PE_WAY_COVERED;
+		e->guards |= s->owned || e->views.tagged;
 		e->predicts |= p->predict_distance_m > 0;
 		e->holds |= p->coalesce_distance_m > 0 && !p->frequency_default &&
 			!p->coalesce_interval_ms;

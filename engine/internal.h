@@ -38,23 +38,33 @@ struct pe_audience_seen {
 	_Atomic uint32_t precision_seen;
 };
 
+enum pe_space_check {
+	PE_SPACE_OWNER = 1, // its principal owns it by first broadcast
+	PE_SPACE_SPEED = 2, // it is surely as slow as it has to be
+};
+
 struct pe_space_entry {
 	struct pe_space space;
 	struct pe_space_policy policy; // defaults filled in
 	struct pe_wire_limits limits;
 	struct pe_wire_ordinary ordinary;
 	struct pe_view_rules rules;
+	bool looked;     // no record of it is ordinary
 	bool thresholds; // one of space or time is set
 	bool authorizes; // it is not OPEN
 	bool guarded;    // its records are looked at at the door: no record is ordinary
-	bool owned;      // and on the owner's worker (authorize.h): its way is the general one
+	bool owned;      // and on the owner's worker (authorize.h): none covers another
 	bool limits_speed;
+	// … what is looked at there is, of an update that is spared the general way: enum pe_space_check
+	uint8_t checks;
 	uint32_t frequencies; // those of pe_wire_frequencies that make an update more than plain
 	uint8_t way;          // enum pe_change_way: of an update that asks for nothing else
 	// a policy may concern an update that asks for nothing: none is ordinary
 	bool veils;
 	// bits of the largest precision seen; written: any worker, growing; read: queries
 	_Atomic uint32_t precision_seen;
+	// how fast MOBILE entities may be, rounded; infinite: as they like
+	float surely_m_per_ms;
 	// the largest velocity seen along each axis, in lanes (wire/ordinary.h); written: any worker, growing; read: queries
 	_Atomic uint64_t speed_seen;
 	struct pe_audience_seen *audience; // PE_AUDIENCES_MAX
@@ -68,6 +78,7 @@ enum pe_covered { PE_COVERED_UNKNOWN, PE_COVERED_NO, PE_COVERED_YES };
 // Records worked together, one array a stage's result.
 struct pe_batch {
 	unsigned count;
+	bool veiled; // some are: they lie in other layers
 	struct pe_change change[PE_BATCH_MAX];
 	struct pe_place place[PE_BATCH_MAX];
 	uint32_t home[PE_BATCH_MAX]; // index bucket
@@ -111,6 +122,7 @@ struct pe_worker {
 	struct pe_parcels parcels;
 	struct pe_frames frames;
 	struct pe_suspects suspects;
+	struct pe_authorized authorized; // of this turn
 	// of the change with details that is worked: its FRAME, if it has one, and the parent's handle or PE_FRAME_NONE
 	struct pe_wire_placed placed;
 	uint32_t parent;
@@ -160,6 +172,7 @@ struct pe_engine {
 	struct pe_audience_seen *seen; // of all spaces, PE_AUDIENCES_MAX each
 	struct pe_space_entry spaces[PE_SPACES_MAX];
 	bool covers;   // the way of one of them is PE_WAY_COVERED or PE_WAY_COURSE
+	bool guards;   // one of them has checks, or tags decide who sees its entities
 	bool holds;    // one of them may hold states back by it
 	bool predicts; // one of them does
 	struct pe_directory directory;
@@ -175,6 +188,14 @@ struct pe_engine {
 static inline struct pe_ring_spsc *pe_ring_between(struct pe_engine *e, unsigned from, unsigned to)
 {
 	return &e->rings[from * e->config.worker_count + to];
+}
+
+// Of a space of first broadcasts, on the owner's worker: did who says so broadcast it first?
+static inline bool pe_authorize_owns(
+	const struct pe_worker *w, const struct pe_change *c, uint32_t handle)
+{
+	// Nobody, 0, broadcasts nothing there.
+	return w->engine->owners.of[pe_handle_number(handle)] == c->principal && c->principal;
 }
 
 // batch.c. Works what is in the batch.

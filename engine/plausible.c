@@ -2,9 +2,6 @@
 
 #include <math.h>
 
-// What positions that are held are rounded by, and more.
-#define ROUNDING_M 1e-3
-
 bool pe_suspects_create(struct pe_suspects *x, uint32_t entities)
 {
 	uint32_t sets = 64, most = PE_SUSPECTS_MAX / PE_SUSPECT_WAYS;
@@ -64,10 +61,21 @@ static struct pe_suspect *take(const struct pe_worker *w, uint32_t handle)
 	return oldest;
 }
 
+// Whether the entity's updates are to be looked at here. Owner's thread.
+static void mark(struct pe_worker *w, uint32_t handle, bool suspect)
+{
+	_Atomic uint32_t *at = &w->engine->table.records[handle].status;
+	uint32_t status = atomic_load_explicit(at, memory_order_relaxed);
+
+	if (suspect != !!(status & PE_STATUS_SUSPECT))
+		atomic_store_explicit(at, status ^ PE_STATUS_SUSPECT, memory_order_relaxed);
+}
+
 bool pe_plausible_forget(struct pe_worker *w, uint32_t handle)
 {
 	struct pe_suspect *suspect = find(&w->suspects, handle);
 
+	mark(w, handle, false);
 	if (!suspect)
 		return false;
 	suspect->handle = PE_HANDLE_NONE;
@@ -91,12 +99,11 @@ static float limit_of(const struct pe_space_entry *s, uint8_t type)
 enum pe_reason pe_plausible_velocity(const struct pe_space_entry *s, const struct pe_wire_update *u)
 {
 	float limit = limit_of(s, u->entity_type), square = 0;
+	__m128 v = _mm_cvtph_ps(
+		_mm_cvtsi64_si128((int64_t)(pe_wire_word(u->velocity) & 0x0000FFFFFFFFFFFFull)));
 
-	for (unsigned i = 0; i < 3; i++) {
-		float v = pe_half_to_float(u->velocity[i]);
-
-		square += v * v;
-	}
+	v = _mm_mul_ps(v, v);
+	square = v[0] + v[1] + v[2];
 	// Halves are exact to a thousandth.
 	return limit > 0 && square > limit * limit * 1.002f ? PE_REASON_implausible :
 							      PE_REASON_none;
@@ -113,8 +120,8 @@ static bool possible(
 		limit = other;
 	if (!(limit > 0))
 		return true;
-	way_m = (double)limit * (double)(elapsed_ms > 0 ? elapsed_ms : 0) / 1000 + ROUNDING_M +
-		(double)(from.slack_m + to.slack_m);
+	way_m = (double)limit * (double)(elapsed_ms > 0 ? elapsed_ms : 0) / 1000 +
+		PE_PLAUSIBLE_ROUNDING_M + (double)(from.slack_m + to.slack_m);
 	return pe_space_distance(&s->space, from.position, to.position,
 		       !from.height_unknown && !to.height_unknown) <= way_m;
 }
@@ -184,6 +191,7 @@ static void quarantine(struct pe_worker *w, const struct pe_change *c, uint32_t 
 		.type = c->update.entity_type,
 		.height_unknown = unknown_height(c->update.attributes)};
 	memcpy(suspect->position, c->update.position, sizeof suspect->position);
+	mark(w, handle, true);
 }
 
 enum pe_reason pe_plausible_check(

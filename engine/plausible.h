@@ -3,6 +3,9 @@
 // fixes that follow it in time and that the speed allows from each to the next, with no update of the old course in between; or at
 // once, when who may says that it is a relocation. So a glitch changes nothing, and a real jump costs its entity one or a few updates.
 //
+// Most updates are surely slow enough, which is seen from the record alone (surely.h); an entity that has a suspect says so in its status
+// (PE_STATUS_SUSPECT), so that its next update is looked at here.
+//
 // Suspects lie in sets of PE_SUSPECT_WAYS by handle, a worker's own; where a set is full the one that was heard of longest ago is
 // forgotten, and has to begin anew. One thread.
 #pragma once
@@ -14,6 +17,8 @@
 #include <stdbool.h>
 
 #define PE_SUSPECT_WAYS 4u
+// What positions that are held are rounded by, and more.
+#define PE_PLAUSIBLE_ROUNDING_M 1e-3
 
 struct pe_worker;
 struct pe_space_entry;

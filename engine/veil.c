@@ -49,6 +49,8 @@ static void raise_speed(_Atomic uint64_t *at, uint64_t lanes)
 {
 	uint64_t seen = atomic_load_explicit(at, memory_order_relaxed), wider;
 
+	if (!pe_wire_speed_above(lanes, seen))
+		return;
 	do {
 		wider = PE_WIRE_SPEED_LANES;
 		for (unsigned shift = 0; shift < 48; shift += 16) {
@@ -139,7 +141,7 @@ static void own_method(struct pe_worker *w, const struct pe_space_entry *s,
 }
 
 static enum pe_reason decide(struct pe_worker *w, struct pe_space_entry *s, struct pe_change *c,
-	const struct pe_tags *tags, uint32_t principal, bool framed)
+	const struct pe_tags *tags, uint32_t principal, bool framed, bool *plain)
 {
 	const struct pe_views *views = &w->engine->views;
 	struct pe_wire_update *u = &c->update;
@@ -148,7 +150,8 @@ static enum pe_reason decide(struct pe_worker *w, struct pe_space_entry *s, stru
 	struct pe_place place;
 	enum pe_reason reason = pe_views_match(views, &s->space, u, tags, &v);
 
-	if (!reason && v.open) {
+	*plain = !reason && v.audience == PE_AUDIENCE_OPEN;
+	if (v.open) {
 		u->attributes |= PE_CHANGE_OPEN;
 		c->principal = principal;
 		return PE_REASON_none;
@@ -158,11 +161,14 @@ static enum pe_reason decide(struct pe_worker *w, struct pe_space_entry *s, stru
 	// A place in another one's frame says where that is.
 	if (framed)
 		return PE_REASON_visibility;
-	// The true place must be one; the middle of a cell is taken to be.
-	reason = pe_space_locate(&s->space, u->position, &place);
+	policy = v.policy;
+	// What changes with the epoch is more than its place.
+	*plain = !policy || !(policy->k || policy->laplace_m > 0 || policy->method);
+	// The true place must be one; the middle of a cell is taken to be. Where it stays what it is, its owner sees.
+	reason = *plain && !(v.edge_m > 0) ? PE_REASON_none :
+					     pe_space_locate(&s->space, u->position, &place);
 	if (reason)
 		return reason;
-	policy = v.policy;
 	if (policy && policy->k)
 		crowd(w, s, u, &v, principal);
 	if (v.edge_m > 0) {
@@ -191,11 +197,11 @@ static enum pe_reason decide(struct pe_worker *w, struct pe_space_entry *s, stru
 }
 
 enum pe_reason pe_veil_update(struct pe_worker *w, struct pe_space_entry *s, struct pe_change *c,
-	uint32_t principal, bool framed)
+	uint32_t principal, bool framed, bool *plain)
 {
 	static const struct pe_tags unknown = {.known = false};
 
-	return decide(w, s, c, &unknown, principal, framed);
+	return decide(w, s, c, &unknown, principal, framed, plain);
 }
 
 enum pe_reason pe_veil_open(struct pe_worker *w, uint32_t handle, struct pe_change *c)
@@ -205,6 +211,7 @@ enum pe_reason pe_veil_open(struct pe_worker *w, uint32_t handle, struct pe_chan
 	struct pe_details_blocks update = {0}, known = {0}, *from = &known;
 	struct pe_tags tags = {.known = true};
 	enum pe_reason reason;
+	bool plain;
 
 	if (c->kind == PE_CHANGE_DETAILED)
 		pe_wire_get_detailed(c->record, &update);
@@ -215,7 +222,7 @@ enum pe_reason pe_veil_open(struct pe_worker *w, uint32_t handle, struct pe_chan
 	tags.context = from->content[PE_DETAILS_CONTEXT];
 	tags.bytes = from->bytes[PE_DETAILS_CONTEXT];
 	c->update.attributes &= (uint16_t)~PE_CHANGE_OPEN;
-	reason = decide(w, s, c, &tags, c->principal, update.bytes[PE_DETAILS_FRAME] != 0);
+	reason = decide(w, s, c, &tags, c->principal, update.bytes[PE_DETAILS_FRAME] != 0, &plain);
 	if (reason || (c->update.attributes & PE_PUBLISHED_VEILED))
 		return reason;
 	pe_note_precision(s, c->update.precision_m);

@@ -11,9 +11,22 @@
 
 // A sound update on the worker that received it. What asks for nothing, and what no policy concerns, stays as it is; else it is given
 // its audience, and rounded. What depends on tags is marked PE_CHANGE_OPEN and left to its owner. framed: its place is in another entity's
-// frame. principal: of its sender. visibility: nothing provides what it asks for.
+// frame. principal: of its sender. *plain: nothing more is to be done on its owner than to publish it in its layer (of one that is marked: if
+// the entity has no details). visibility: nothing provides what it asks for.
 [[nodiscard]] enum pe_reason pe_veil_update(struct pe_worker *w, struct pe_space_entry *s,
-	struct pe_change *c, uint32_t principal, bool framed);
+	struct pe_change *c, uint32_t principal, bool framed, bool *plain);
+
+// Would an update that is marked, and shown to everybody, widen nobody's walks? Owner's thread.
+static inline bool pe_veil_noted(const struct pe_space_entry *s, const struct pe_wire_update *u)
+{
+	uint32_t precision;
+
+	memcpy(&precision, &u->precision_m, sizeof precision);
+	// Not negative, so that it orders like its bits; −0 is taken to be large.
+	return precision <= atomic_load_explicit(&s->precision_seen, memory_order_relaxed) &&
+		!pe_wire_speed_above(pe_wire_speed_lanes(u->velocity),
+			atomic_load_explicit(&s->speed_seen, memory_order_relaxed));
+}
 
 // The same on its owner, of an update that is marked: by the tags that it brings, or else those that are kept. c: a copy of its own; the
 // mark is gone then.

@@ -133,21 +133,43 @@ struct packet {
 	uint16_t publisher;
 };
 
+// Sound as an ordinary record is, but for who may see it and how fast it is. False: pe_wire_check_update decides.
+static inline bool is_sound(const struct pe_space_entry *s, struct pe_wire_update *u)
+{
+	const uint16_t wish = u->attributes & PE_ATTRIBUTES_VEIL;
+	bool sound;
+
+	u->attributes ^= wish;
+	sound = pe_wire_ordinary_record(u, &s->ordinary, PE_WIRE_SPEED_LANES_ANY);
+	u->attributes ^= wish;
+	return sound && PE_ATTRIBUTE_PRECISION_LEVEL(wish) <= PE_PRECISION_LEVEL_MAX;
+}
+
+// Nothing but a newer state, which its space's way is for?
+static inline bool is_plain(const struct pe_space_entry *s, const struct pe_wire_update *u)
+{
+	return (u->entity_type == PE_ENTITY_MOBILE) &
+		!((pe_wire_frequencies(u) & s->frequencies) | u->duration_ms);
+}
+
 // A record that is not ordinary: is it sound, may its sender say it, who may see it, how fast is it? In a space that is guarded none is
 // ordinary; what is judged there is what was said, before anything of it is veiled. True: it has been seen to, since it was refused, or
-// veiled, or is to be: such a one is spared nothing, and what is known of it bounds only the walks of those who may see it.
+// veiled, or is to be: what is known of such a one bounds only the walks of those who may see it.
 __attribute__((noinline)) static bool take_rare(struct pe_worker *w, struct pe_space_entry *s,
 	const struct pe_peer *peer, struct pe_change *c, uint32_t ack)
 {
 	uint64_t lanes = pe_wire_speed_lanes(c->update.velocity);
-	enum pe_reason reason = pe_wire_check_update(&c->update, &s->limits);
+	enum pe_reason reason = PE_REASON_none;
+	bool plain = false;
 
+	if (!is_sound(s, &c->update))
+		reason = pe_wire_check_update(&c->update, &s->limits);
 	if (!reason && s->guarded)
 		reason = pe_authorize_change(w, s, peer, c, false);
 	if (!reason)
 		reason = check_time(w, c->time_ms);
 	if (!reason && (s->veils | (c->update.attributes & PE_ATTRIBUTES_VEIL)))
-		reason = pe_veil_update(w, s, c, peer->principal, false);
+		reason = pe_veil_update(w, s, c, peer->principal, false, &plain);
 	if (reason) {
 		refuse_record(w, ack, reason);
 		return true;
@@ -160,6 +182,9 @@ __attribute__((noinline)) static bool take_rare(struct pe_worker *w, struct pe_s
 	}
 	if (!c->update.ttl_ms)
 		c->update.ttl_ms = s->policy.ttl_default_ms;
+	if (plain && ack == PE_ACK_NONE && is_plain(s, &c->update))
+		c->way = s->way;
+	w->batch.veiled |= !!(c->update.attributes & PE_PUBLISHED_VEILED);
 	pe_apply_add(w);
 	return true;
 }
@@ -172,11 +197,21 @@ static inline uint16_t publisher_of(const struct pe_worker *w, const struct pe_m
 							 PE_PUBLISHER_NONE;
 }
 
+// Of a space in which no record is ordinary.
+__attribute__((noinline)) static void take_looked(
+	struct pe_worker *w, struct packet packet, const uint8_t *records, unsigned count);
+
 // Inlined where it is called: the ordinary packet's acknowledgement that is not asked for then costs nothing.
-__attribute__((always_inline)) static inline void take_updates(
-	struct pe_worker *w, struct packet packet, const uint8_t *records, unsigned count)
+__attribute__((always_inline)) static inline void take_updates(struct pe_worker *w,
+	struct packet packet, const uint8_t *records, unsigned count, const bool looked)
 {
 	struct pe_space_entry *s = &w->engine->spaces[packet.space];
+
+	if (!looked && __builtin_expect(s->looked, 0)) {
+		take_looked(w, packet, records, count);
+		return;
+	}
+
 	const uint64_t wall_ms = w->wall_ms;
 	const uint8_t way = packet.ack == PE_ACK_NONE ? s->way : PE_WAY_GENERAL;
 	uint64_t speeds = atomic_load_explicit(&s->speed_seen, memory_order_relaxed);
@@ -192,7 +227,7 @@ __attribute__((always_inline)) static inline void take_updates(
 		describe(w, c, PE_CHANGE_UPDATE, packet.space,
 			pe_wire_event_ms(packet.sent_ms, c->update.time_offset_ms, wall_ms),
 			packet.incarnation, ack, packet.publisher);
-		if (!pe_wire_ordinary_record(&c->update, &s->ordinary, speeds)) {
+		if (looked || !pe_wire_ordinary_record(&c->update, &s->ordinary, speeds)) {
 			if (take_rare(w, s, packet.peer, c, ack))
 				continue;
 			speeds = atomic_load_explicit(&s->speed_seen, memory_order_relaxed);
@@ -202,15 +237,19 @@ __attribute__((always_inline)) static inline void take_updates(
 			refuse_record(w, ack, reason);
 			continue;
 		}
-		if ((c->update.entity_type == PE_ENTITY_MOBILE) &
-			!((pe_wire_frequencies(&c->update) & s->frequencies) |
-				c->update.duration_ms))
+		if (is_plain(s, &c->update))
 			c->way = way;
 		if (!c->update.ttl_ms)
 			c->update.ttl_ms = s->policy.ttl_default_ms;
 		pe_note_precision(s, c->update.precision_m);
 		pe_apply_add(w);
 	}
+}
+
+static void take_looked(
+	struct pe_worker *w, struct packet packet, const uint8_t *records, unsigned count)
+{
+	take_updates(w, packet, records, count, true);
 }
 
 // An ordinary packet, without a view of it. False: it is not ordinary, and nothing was done.
@@ -234,7 +273,8 @@ static inline bool take_ordinary(struct pe_worker *w, const struct pe_message *m
 	};
 	if (packet.space == PE_SPACES_MAX || packet.incarnation * 1000ull > w->newest_ms)
 		return false;
-	take_updates(w, packet, data + sizeof(struct pe_wire_header) + sizeof preamble, count);
+	data += sizeof(struct pe_wire_header) + sizeof preamble;
+	take_updates(w, packet, data, count, false);
 	return true;
 }
 
@@ -254,6 +294,7 @@ static void take_detailed(struct pe_worker *w, const struct pe_message *m,
 		struct pe_details_blocks blocks;
 		enum pe_reason reason;
 		uint64_t lanes;
+		bool plain;
 
 		memcpy(&c.update, record + sizeof(struct pe_wire_details), sizeof c.update);
 		lanes = pe_wire_speed_lanes(c.update.velocity);
@@ -272,8 +313,8 @@ static void take_detailed(struct pe_worker *w, const struct pe_message *m,
 		if (!reason)
 			reason = check_time(w, c.time_ms);
 		if (!reason && (s->veils | (c.update.attributes & PE_ATTRIBUTES_VEIL)))
-			reason = pe_veil_update(
-				w, s, &c, m->peer.principal, blocks.bytes[PE_DETAILS_FRAME] != 0);
+			reason = pe_veil_update(w, s, &c, m->peer.principal,
+				blocks.bytes[PE_DETAILS_FRAME] != 0, &plain);
 		if (reason) {
 			refuse_record(w, at, reason);
 			continue;
@@ -422,7 +463,7 @@ static void take_messages(struct pe_worker *w, const struct pe_message *messages
 				(struct packet){v->header.timestamp_ms, v->body.update.incarnation,
 					s, w->view_acks[i], &messages[i].peer,
 					publisher_of(w, &messages[i])},
-				v->records, v->count);
+				v->records, v->count, false);
 		else if (kind[i] == PE_TYPE_DETAILED_UPDATE)
 			take_detailed(w, &messages[i], v, s, w->view_acks[i]);
 	}
@@ -486,6 +527,7 @@ unsigned pe_worker_turn(struct pe_worker *worker, struct pe_now now,
 	worker->newest_ms = now.wall_ms + worker->engine->config.clock_ahead_ms;
 	worker->sink = sink;
 	worker->answers_left = UINT32_MAX;
+	worker->authorized = (struct pe_authorized){0};
 	pe_query_begin_turn(&worker->query);
 	// What time has ended must not be met by this turn's messages, nor by what they say of it.
 	did = pe_own_turn(worker);

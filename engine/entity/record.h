@@ -71,6 +71,8 @@ enum pe_life {
 	(1u << 26) // … by a prediction: its timer is the record's own, at pe_record_due
 #define PE_STATUS_FLAGS   (PE_STATUS_HELD | PE_STATUS_OLDER | PE_STATUS_COURSE)
 #define PE_STATUS_DETAILS (1u << 28) // it has details, which every update passes on
+// a place of it may be in quarantine (plausible.h), which the next update that is taken ends
+#define PE_STATUS_SUSPECT (1u << 30)
 // GONE: its pair is forgotten, only whose it was is still remembered
 #define PE_STATUS_FORGOTTEN (1u << 31)
 // Not for updates that are spared anything:

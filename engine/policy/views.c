@@ -361,10 +361,8 @@ enum pe_reason pe_views_match(const struct pe_views *v, const struct pe_space *s
 
 		if (!matches(p, space, u, edge_m))
 			continue;
-		if (p->tag_count && !tags->known) {
-			veiling->open = true;
-			return PE_REASON_none;
-		}
+		// Whoever has none of them is looked at further.
+		veiling->open |= p->tag_count && !tags->known;
 		if (!has_tag(p, tags))
 			continue;
 		veiling->audience = PE_AUDIENCE_POLICY + i;

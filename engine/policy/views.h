@@ -164,7 +164,7 @@ struct pe_veiling {
 	double edge_m;
 	double crowd_m;                 // edge of its area, once that is known
 	const struct pe_policy *policy; // or NULL
-	bool open; // it depends on tags that are not known, and nothing else is decided
+	bool open; // it depends on tags that are not known; the rest is for an entity that has none
 };
 [[nodiscard]] enum pe_reason pe_views_match(const struct pe_views *views,
 	const struct pe_space *space, const struct pe_wire_update *update,

@@ -1,6 +1,7 @@
 // What is believed of where an entity is: limits of speed by type, quarantine, confirmation, relocation, and what is kept of suspects.
 #include "testing_directory.h"
 
+#include "surely.h"
 #include "wire/half.h"
 
 #define LIMIT 10.0f // m/s
@@ -424,6 +425,44 @@ static void veiled(void)
 	}
 }
 
+// What is sure without a look at distances is never less than the distance, and of short ways hardly more.
+static void bound_of_the_way(void)
+{
+	struct pe_engine_config config = slow();
+	uint64_t state = 20261126;
+	double widest = 0;
+
+	start_with(&config);
+	printf("seed %llu ", (unsigned long long)state);
+	for (uint64_t i = 0; i < testing_amount(200000); i++) {
+		const struct pe_space *space = &h.engine->spaces[i & 1 ? EARTH : PLANE].space;
+		double from[3], to[3], d, bound, most, r[8];
+		bool near_pole = i % 16 == 3, around = i % 16 == 5;
+
+		for (unsigned k = 0; k < 8; k++)
+			r[k] = (double)(testing_random(&state) >> 11) * 0x1p-53;
+		// From a millimetre to half of the Earth, and on Earth any latitude.
+		most = pow(10, r[6] * 10 - 8);
+		from[0] = near_pole ? 90 - 1e-3 * r[0] : 180 * r[0] - 90;
+		from[1] = around ? 180 - 1e-6 * r[1] : 360 * r[1] - 180;
+		from[2] = i & 2 ? 0 : 30000 * r[2] - 10000;
+		to[0] = fmax(-90, fmin(90, from[0] + most * (2 * r[3] - 1)));
+		to[1] = remainder(from[1] + most * (2 * r[4] - 1), 360);
+		to[2] = i & 2 ? 0 : from[2] + 1e5 * most * (2 * r[5] - 1);
+		bound = sqrt(pe_surely_square(space->config.kind, from, to));
+		d = pe_space_distance(space, from, to, true);
+		CU_ASSERT(bound * (1 + 1e-12) + 1e-7 >= d);
+		if (i & 1)
+			d = pe_space_distance(space, from, to, false);
+		CU_ASSERT(bound * (1 + 1e-12) + 1e-7 >= d);
+		if (most < 0.01 && fabs(from[0]) < 80 && (i & 2) && d > 1e-3)
+			widest = fmax(widest, bound / d);
+	}
+	printf("(short ways at most %.4f times as long) ", widest);
+	CU_ASSERT(widest > 1 && widest < 1.02);
+	stop();
+}
+
 TESTING_MAIN("engine: plausible", {"a jump is quarantined", a_jump_is_quarantined},
 	{"a second fix is believed", a_second_fix_is_believed},
 	{"between two places", between_two_places}, {"more fixes", more_fixes},
@@ -434,4 +473,5 @@ TESTING_MAIN("engine: plausible", {"a jump is quarantined", a_jump_is_quarantine
 	{"more suspects than places", more_suspects_than_places},
 	{"the next in its place", the_next_in_its_place},
 	{"at the wrong worker", at_the_wrong_worker},
-	{"frames are no way around", frames_are_no_way_around}, {"veiled", veiled})
+	{"frames are no way around", frames_are_no_way_around}, {"veiled", veiled},
+	{"bound of the way", bound_of_the_way})
