@@ -4,7 +4,7 @@ Each run is of 104,000 questions of each kind in turns of both worlds, for two p
 `absent` with them near or not there. paired_times_t_… is |t| of Welch's test of all times (below what 95 in 100 are below);
 paired_times_pairs_t_… that of the differences of neighbouring turns, which no drift of the machine is in. Both worlds take as long where |t| is
 below 4.5. A machine with others on it makes single runs differ: the figure is the median of runs with other places and
-another order. `seen` is the same question by who may see them, and shows that a difference would be found.
+another order. `seen` is the same question by who may see them, a tenth as often and apart from the others, and shows that a difference would be found.
 """
 import json
 import os

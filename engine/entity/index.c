@@ -83,14 +83,6 @@ static uint64_t matches(
 	return bits;
 }
 
-// Both lines are here before anything goes on: an id's own may have been touched just now, by a move of its entity.
-static void touch(const struct pe_record *r)
-{
-	(void)*(const volatile _Atomic uint32_t *)&r->status;
-	(void)*(const volatile uint64_t *)&r->key;
-	_mm_lfence();
-}
-
 uint32_t pe_index_seek(const struct pe_index *index, const struct pe_record *records, uint64_t hash,
 	const uint8_t id[16], uint32_t stand_in)
 {
@@ -99,7 +91,6 @@ uint32_t pe_index_seek(const struct pe_index *index, const struct pe_record *rec
 	uint32_t home = pe_index_home(index, hash), found = PE_HANDLE_NONE;
 	uint64_t there = 0;
 
-	touch(&records[stand_in]);
 	for (uint32_t n = 0; n <= last; n += SEEK_BUCKETS) {
 		uint64_t bits = matches(index, home, n, last, pe_index_tag(hash));
 

@@ -101,7 +101,7 @@ uint32_t pe_index_find(const struct pe_index *index, const struct pe_record *rec
 
 // The same, for answers that mustn't tell by their time whether there is such an id: the same lines are looked at and the same branches
 // taken for one that is there and one that isn't, but for tags that fit by chance, as many in both cases. `stand_in`, a handle, is looked
-// at in both cases, and once more in the place of the id's where there is none. Somewhat dearer than pe_index_find.
+// at in the place of the id's where there is none. Somewhat dearer than pe_index_find.
 uint32_t pe_index_seek(const struct pe_index *index, const struct pe_record *records, uint64_t hash,
 	const uint8_t id[16], uint32_t stand_in);
 
