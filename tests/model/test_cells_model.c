@@ -196,6 +196,7 @@ static unsigned level_for(unsigned s, double size_m, unsigned max_results)
 	unsigned level = max_results && max_results < 64 ? 3 : 0;
 	double leaf_m = space[s].config.leaf_edge_m;
 
+	size_m *= 1 + 1e-6; // as docs/protocol.md has it: a float says the edge of a leaf no better
 	if (s == EARTH && size_m > 0x1p20)
 		size_m = 0x1p20;
 	while (level + 1 < LEVELS && edges[level + 1] * leaf_m <= size_m)
