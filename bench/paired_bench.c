@@ -329,6 +329,8 @@ static void count(struct bench *b, unsigned world)
 		for (unsigned i = 0; i < 2 * PLACES; i++) {
 			uint32_t bytes = question(b, kind, i % PLACES, buffer);
 
+			// Copies choose their way by where they go to.
+			b->buffer = 0;
 			if (i < PLACES) {
 				(void)turn(b, buffer, bytes, kind == SEEN ? ALICE : BOB);
 				continue;
