@@ -414,6 +414,7 @@ ALWAYS_INLINE unsigned take_plain(const struct pe_test *t, struct pe_hits *all,
 	const struct pe_instant now = t->now;
 	const uint32_t space = pe_status_make(0, 0, t->space_index, 0);
 	const double radius_m = t->radius_m;
+	const uint32_t audiences = pe_view_as_they_are(t->asker, t->rules);
 	const struct pe_hit *hit = &all->hit[all->at], *const end = &all->hit[all->end];
 	const struct pe_hit *asked = &all->hit[all->asked], *const ahead = &all->hit[all->ahead];
 	unsigned taken = 0;
@@ -432,7 +433,7 @@ ALWAYS_INLINE unsigned take_plain(const struct pe_test *t, struct pe_hits *all,
 		if (asked < ahead)
 			ask_for_record(records, asked++);
 		handles[taken] = hit->handle;
-		plain = pe_view_build_plain(r, now.tick, &view);
+		plain = pe_view_build_plain(r, audiences, now.tick, &view);
 		reach_bits = (int32_t)(uint32_t)view.shows.bounds;
 		// What limits its reach has an edge of its own.
 		if (__builtin_expect(plain == PE_PLAIN_OTHERWISE || reach_bits > 0, 0)) {

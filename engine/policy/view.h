@@ -66,24 +66,44 @@ static inline bool pe_view_build_open(const struct pe_record *record,
 	return true;
 }
 
-// The view of what has none of PE_PUBLISHED_REST, as it lies in its record, for who takes many.
+// The view of what its record has all of, and that is shown as it stands there, for who takes many: of what has none of PE_PUBLISHED_REST, or
+// has an audience and nothing else of it.
 struct pe_view_plain {
 	const uint8_t *id;
 	struct pe_record_lanes shows;
 };
 enum pe_plain { PE_PLAIN_GONE, PE_PLAIN_SHOWN, PE_PLAIN_OTHERWISE };
-#define PE_VIEW_REST_IN_TAIL \
-	((uint64_t)PE_PUBLISHED_REST << 8 * (offsetof(struct pe_published, attributes) % 8))
+#define PE_VIEW_ATTRIBUTES_SHIFT (8 * (offsetof(struct pe_published, attributes) % 8))
+#define PE_VIEW_REST_IN_TAIL     ((uint64_t)PE_PUBLISHED_REST << PE_VIEW_ATTRIBUTES_SHIFT)
 static_assert(offsetof(struct pe_published, attributes) / 8 == PE_PUBLISHED_EXPIRY_WORD,
 	"PE_VIEW_REST_IN_TAIL");
+static_assert(offsetof(struct pe_published, entity_type) % 8 == 0, "the lowest byte of the tail");
 
-// GONE: past its ttl. OTHERWISE: there may be more to it than its record has, or its owner was writing.
-static inline enum pe_plain pe_view_build_plain(
-	const struct pe_record *record, uint32_t now_tick, struct pe_view_plain *view)
+// Audiences, a bit each, that the asker belongs to and whose entities are shown under their own names, wherever he stands.
+static inline uint32_t pe_view_as_they_are(
+	const struct pe_asker *asker, const struct pe_view_rules *rules)
 {
-	if (__builtin_expect(!pe_record_read_lanes(record, &view->shows) ||
-			    (view->shows.tail & PE_VIEW_REST_IN_TAIL),
-		    0))
+	return asker->sees ? asker->sees & ~(rules->views->anonymous | rules->views->within) : 0;
+}
+
+// Nothing but veiled, and of one of these audiences? A RECURRING entity's schedule is not in its record.
+static inline bool pe_view_veiled_alone(uint64_t tail, uint32_t audiences)
+{
+	uint16_t attributes = (uint16_t)(tail >> PE_VIEW_ATTRIBUTES_SHIFT);
+
+	return (attributes & PE_PUBLISHED_REST) == PE_PUBLISHED_VEILED &&
+		(audiences >> pe_audience_of(attributes) & 1) &&
+		(uint8_t)tail != PE_ENTITY_RECURRING;
+}
+
+// audiences: pe_view_as_they_are. GONE: past its ttl. OTHERWISE: there may be more to it than its record has, or it may not be shown, or its owner
+// was writing.
+static inline enum pe_plain pe_view_build_plain(const struct pe_record *record, uint32_t audiences,
+	uint32_t now_tick, struct pe_view_plain *view)
+{
+	if (__builtin_expect(!pe_record_read_lanes(record, &view->shows), 0) ||
+		(__builtin_expect(view->shows.tail & PE_VIEW_REST_IN_TAIL, 0) &&
+			!pe_view_veiled_alone(view->shows.tail, audiences)))
 		return PE_PLAIN_OTHERWISE;
 	view->id = record->id;
 	return (int32_t)(now_tick - (uint32_t)(view->shows.tail >> 32)) >= 0 ? PE_PLAIN_GONE :

@@ -338,6 +338,13 @@ FAULTS = [
         "tests": ["engine-audience"],
     },
     {
+        "name": "views: who goes by another name is taken as he stands in his record",
+        "file": "engine/policy/view.h",
+        "from": "asker->sees & ~(rules->views->anonymous | rules->views->within)",
+        "to": "asker->sees & ~rules->views->within",
+        "tests": ["engine-audience"],
+    },
+    {
         "name": "views: an id is anybody's own",
         "file": "engine/discover/owned.c",
         "from": "pe_principals_owner(a->directory, id) == a->principal ||",
