@@ -58,6 +58,13 @@ FAULTS = [
         "tests": ["engine-order"],
     },
     {
+        "name": "views: what is past its ttl is shown by the ordinary way",
+        "file": "engine/policy/view.h",
+        "from": "(int32_t)(now_tick - (uint32_t)(view->shows.tail >> 32)) >= 0",
+        "to": "(int32_t)(now_tick - (uint32_t)(view->shows.tail >> 32)) > 100",
+        "tests": ["engine-time"],
+    },
+    {
         "name": "views: what is past its ttl is shown",
         "file": "engine/policy/view.h",
         "from": "if ((int32_t)(now_tick - published->expiry_tick) >= 0)",

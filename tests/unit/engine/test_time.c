@@ -83,12 +83,14 @@ static void ttl_lengthened_and_shortened(void)
 	stop();
 }
 
-// More entities end in one millisecond than a turn takes away: none of them is in an answer of that very turn.
-static void nothing_past_its_ttl_in_an_answer(void)
+// More entities end in one millisecond than a turn takes away: none of them is in an answer of that very turn, whichever way the query takes: a
+// type mask of all types asks for the same, by the general one.
+static void nothing_past_its_ttl(uint16_t type_mask)
 {
 	static struct harness_answer a;
 	struct pe_wire_query q = harness_sphere(0, 0, 0, 1e6);
 
+	q.type_mask = type_mask;
 	start();
 	for (unsigned i = 0; i < 500; i++)
 		create(1 + i, 1, 700);
@@ -103,6 +105,12 @@ static void nothing_past_its_ttl_in_an_answer(void)
 	CU_ASSERT_EQUAL(HARNESS_COUNTER(&h, expired), 500);
 	CU_ASSERT_EQUAL(pe_engine_entity_count(h.engine), 0);
 	stop();
+}
+
+static void nothing_past_its_ttl_in_an_answer(void)
+{
+	nothing_past_its_ttl(0);
+	nothing_past_its_ttl(0x1F);
 }
 
 static void wall_clock_steps_change_no_ttl(void)
