@@ -30,6 +30,13 @@ FAULTS = [
         "tests": ["latch-ring"],
     },
     {
+        "name": "latch: who reads in lanes does not look at the version again",
+        "file": "engine/entity/record.h",
+        "from": "return !(seen & 1) && pe_record_unchanged(r, seen);",
+        "to": "return !(seen & 1);",
+        "tests": ["latch-ring"],
+    },
+    {
         "name": "latch: the owner writes the record under an even number",
         "file": "engine/entity/record.h",
         "from": "&r->version, version + 1, memory_order_release",
