@@ -378,8 +378,8 @@ ALWAYS_INLINE void put_plain(const struct pe_view_plain *view, const struct pe_i
 	uint64_t motion, rest;
 
 	memcpy(&precision_m, &precision_bits, sizeof precision_m);
-	rest = (l->motion >> 48) << 40 | (uint64_t)__rolw((uint16_t)tail, 8) << 24 |
-		_pext_u32(tail, STATE_BITS) << 16 |
+	rest = (l->motion >> 48) << 40 | (uint64_t)(tail & 0xFF) << 32 |
+		(uint64_t)(tail & 0xFF00) << 16 | _pext_u32(tail, STATE_BITS) << 16 |
 		tenths_left((uint32_t)(l->tail >> 32), now->tick);
 	motion = (l->motion & 0xFFFFFFFFFFFFull) | (uint64_t)pe_half_from_size(precision_m) << 48;
 	memcpy(r->entity_id, view->id, sizeof r->entity_id);
