@@ -14,10 +14,6 @@
 // How exact the index is: a unit an axis, the coarser one 1 mm up.
 #define INDEX_ERROR_M 0.0025
 
-// PE_PUBLISHED_REST in the word that it is published in.
-#define MORE ((uint64_t)PE_PUBLISHED_REST << 8 * (offsetof(struct pe_published, attributes) % 8))
-static_assert(offsetof(struct pe_published, attributes) / 8 == PE_PUBLISHED_EXPIRY_WORD, "MORE");
-
 #define ALWAYS_INLINE __attribute__((always_inline)) static inline
 
 ALWAYS_INLINE double length(double x, double y, double z)
@@ -339,7 +335,7 @@ ALWAYS_INLINE unsigned take(const struct pe_test *t, struct pe_ways ways, struct
 			ask_for_record(records, &hits.hit[hits.asked++]);
 		handles[taken] = hit->handle;
 		if (__builtin_expect(ways.complete || !pe_record_read_once(r, words) ||
-				    (words[PE_PUBLISHED_EXPIRY_WORD] & MORE),
+				    (words[PE_PUBLISHED_EXPIRY_WORD] & PE_VIEW_REST_IN_TAIL),
 			    0)) {
 			unsigned n = take_complete(t, all, hits.at, &results[taken], taken);
 
