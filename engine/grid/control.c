@@ -1,7 +1,6 @@
-// The control thread's part: finds leaves, nodes and chunks that are empty, closes them against
-// inserts by compare-and-swap from no claims, waits a grace period (nobody is still making
-// something of what it found missing or open), clears the parent's bit and then takes the object
-// out of its table, waits another (nobody reads it), and frees it. A chunk is taken out of its
+// The control thread's part: finds leaves, nodes and chunks that are empty, closes them by compare-and-swap from no claims, waits a grace
+// period (nobody is still making something of what it found missing), takes what nobody has opened again meanwhile, clears the
+// parent's bit and then takes the object out of its table, waits another (nobody reads it), and frees it. A chunk is taken out of its
 // leaf's chain as soon as it is closed.
 #include "grid/grid_internal.h"
 
@@ -41,8 +40,7 @@ static bool close_word(_Atomic uint32_t *word, uint32_t closed)
 			word, &none, closed, memory_order_acq_rel, memory_order_relaxed);
 }
 
-// A node is closed only when several scans in a row found it empty. An inserter that was turned away by a
-// closed child so finds the parent open when it comes back; else it would meet one closing ancestor after the other.
+// A node is closed only when several scans in a row found it empty: what comes back soon finds its path.
 static void close_node(struct pe_grid *grid, uint32_t index)
 {
 	struct pe_control *c = &grid->control;
@@ -57,8 +55,21 @@ static void close_node(struct pe_grid *grid, uint32_t index)
 	c->again = true;
 	idle = atomic_load_explicit(&node->idle, memory_order_relaxed) + 1;
 	atomic_store_explicit(&node->idle, (uint16_t)idle, memory_order_relaxed);
-	if (idle > IDLE_SCANS && close_word(&node->entry.claim, PE_CLOSED))
+	if (idle > IDLE_SCANS && !node->queued && close_word(&node->entry.claim, PE_CLOSED)) {
+		node->queued = 1;
 		push(&c->closed, PE_KIND_NODE, index);
+	}
+}
+
+// Not while it is queued: it was opened again, and is looked at when its turn comes.
+static void close_leaf(struct pe_grid *grid, uint32_t index)
+{
+	struct pe_leaf *leaf = &grid->leaves[index];
+
+	if (!leaf->queued && close_word(&leaf->entry.claim, PE_CLOSED)) {
+		leaf->queued = 1;
+		push(&grid->control.closed, PE_KIND_LEAF, index);
+	}
 }
 
 // Two empty chunks may be neighbours, but only this thread takes any out. An empty leaf goes as a
@@ -121,12 +132,9 @@ static void look_at_slab(struct pe_grid *grid, uint32_t slab)
 
 static void look_at(struct pe_grid *grid, enum pe_kind kind, uint32_t index)
 {
-	struct pe_control *c = &grid->control;
-
 	switch (kind) {
 	case PE_KIND_LEAF:
-		if (close_word(&grid->leaves[index].entry.claim, PE_CLOSED))
-			push(&c->closed, PE_KIND_LEAF, index);
+		close_leaf(grid, index);
 		break;
 	case PE_KIND_NODE:
 		close_node(grid, index);
@@ -199,9 +207,28 @@ static void scan(struct pe_grid *grid)
 	}
 }
 
+// From closed to taken, unless somebody has opened it again. It is then closed anew when it is empty, and a whole grace period passes
+// anew.
+static bool take(struct pe_grid *grid, struct pe_entry *entry)
+{
+	uint32_t claim = PE_CLOSED;
+
+#ifdef PE_PLANT_TAKEN_BLINDLY // LEAF: not looked at
+	atomic_store_explicit(&entry->claim, PE_TAKEN, memory_order_release);
+	return true;
+#endif
+	// LEAF: acquire and release: nobody comes any more.
+	if (atomic_compare_exchange_strong_explicit(
+		    &entry->claim, &claim, PE_TAKEN, memory_order_acq_rel, memory_order_relaxed))
+		return true;
+	if (claim == 0)
+		grid->control.look = true;
+	return false;
+}
+
 // The object is closed and a grace period has passed: whoever set the parent's bit or was about to
-// publish this key has seen it here and given up. From now on it is found closed, until it is taken
-// out; who then finds nothing sets the bit again.
+// publish this key has seen it here and given up. From now on it is found taken, until it is out of
+// its table; who then finds nothing sets the bit again.
 static void take_out(struct pe_grid *grid, struct pe_pending pending)
 {
 	struct pe_entry *entry;
@@ -215,6 +242,7 @@ static void take_out(struct pe_grid *grid, struct pe_pending pending)
 
 		entry = &leaf->entry;
 		base = grid->leaves;
+		leaf->queued = 0;
 		bucket = pe_leaf_bucket(grid, entry->key);
 		child = pe_child_number_of(entry->key, 0);
 		parent = leaf->parent;
@@ -223,10 +251,14 @@ static void take_out(struct pe_grid *grid, struct pe_pending pending)
 
 		entry = &node->entry;
 		base = grid->nodes;
+		node->queued = 0;
 		bucket = pe_node_bucket(grid, entry->key, node->level);
 		child = pe_child_number_of(entry->key, node->level);
 		parent = node->parent;
 	}
+	if (!take(grid, entry))
+		return;
+	PE_STEP();
 #ifndef PE_PLANT_PARENT_BIT_AFTER
 	if (parent != PE_NONE)
 		// NODE: before the release that takes the object out (HASH).

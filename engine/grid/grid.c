@@ -172,9 +172,9 @@ static void make_empty(struct pe_grid *grid, const struct layout *l)
 	for (uint64_t i = 0; i < l->node_buckets; i++)
 		atomic_init(&grid->node_table.heads[i], PE_NONE);
 	for (uint64_t i = 0; i < grid->plan.leaves; i++)
-		atomic_init(&grid->leaves[i].entry.claim, PE_CLOSED);
+		atomic_init(&grid->leaves[i].entry.claim, PE_TAKEN);
 	for (uint64_t i = 0; i < grid->plan.nodes; i++)
-		atomic_init(&grid->nodes[i].entry.claim, PE_CLOSED);
+		atomic_init(&grid->nodes[i].entry.claim, PE_TAKEN);
 	for (unsigned i = 0; i < grid->worker_count; i++) {
 		struct pe_grid_worker *w = &grid->workers[i];
 		bool claims = pe_defer_init(&w->claims, &grid->claim_store, i, 2);

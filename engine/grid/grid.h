@@ -49,9 +49,9 @@ struct pe_grid_plan pe_grid_plan(const struct pe_grid *grid);
 uint32_t pe_grid_cells(uint32_t entity_count_max);
 
 // Puts an entity into cell `key`: claims a slot, writes word (| ARRIVING when arriving) and handle, makes
-// it valid. The record must already be readable through `handle`. PE_FULL: a pool is empty. PE_BUSY: the leaf is
-// being closed, or (arriving) as many crossings as there is room for wait for a grace period; try again in a later turn, after
-// at most two grace periods of the control thread. Never waits.
+// it valid. The record must already be readable through `handle`. PE_FULL: a pool is empty. PE_BUSY: the leaf or
+// a node above it is just being taken out, or (arriving) as many crossings as there is room for wait for a grace period; try again in
+// a later turn. Never waits.
 [[nodiscard]] enum pe_status pe_grid_insert(struct pe_grid *grid, unsigned worker, uint64_t key,
 	uint64_t word, uint32_t handle, bool arriving, uint32_t *slot);
 

@@ -21,9 +21,11 @@
 #include <immintrin.h>
 #include <stdatomic.h>
 
-#define PE_NONE        0xFFFFFFFFu
-#define PE_LEVELS      9 // of nodes, 1 … 9: at 9 a frame has one node across and two up
-#define PE_CLOSED      0x80000000u
+#define PE_NONE   0xFFFFFFFFu
+#define PE_LEVELS 9 // of nodes, 1 … 9: at 9 a frame has one node across and two up
+#define PE_CLOSED \
+	0x80000000u // of a claim word: no claims are left, and who comes opens it again; with what follows:
+#define PE_TAKEN       0xC0000000u // nobody can any more
 #define PE_BIG_SLOTS   32
 #define PE_SMALL_SLOTS 8
 #define PE_SMALL       0x80000000u // in a slot's or chunk's reference
@@ -41,7 +43,7 @@ void pe_test_step(void);
 // A leaf and a node begin alike, so that one hash table's code serves both.
 struct pe_entry {
 	uint64_t key;           // whoever makes it, before it is published
-	_Atomic uint32_t claim; // LEAF: PE_CLOSED | claims. A free object is closed
+	_Atomic uint32_t claim; // LEAF: claims, or PE_CLOSED, or PE_TAKEN, as a free object is
 	_Atomic uint32_t next;  // HASH: the bucket's chain
 };
 
@@ -50,7 +52,7 @@ struct pe_leaf {
 	_Atomic uint32_t head; // CHUNK: newest chunk
 	_Atomic uint32_t hint; // a chunk that may have room; may be stale
 	uint32_t parent;       // node at level 1; before it is published
-	uint32_t spare;
+	uint32_t queued;       // control thread: it stands in `closed`
 };
 _Static_assert(sizeof(struct pe_leaf) == 32, "two leaves a line");
 
@@ -58,7 +60,8 @@ struct pe_node {
 	struct pe_entry entry;      // claims: children published, and creators at work
 	_Atomic uint64_t occupancy; // NODE: bit = child may exist
 	uint32_t parent;            // PE_NONE at the top; before it is published
-	uint16_t level;             // before it is published
+	uint8_t level;              // before it is published
+	uint8_t queued;             // control thread, as of a leaf
 	// Scans that found it empty; relaxed: whoever makes the node sets it to 0, the control thread counts, and a
 	// count that is off by a race only closes an unclaimed node sooner or later.
 	_Atomic uint16_t idle;
@@ -295,18 +298,18 @@ static inline uint32_t *pe_chunk_handles(struct pe_chunk *chunk, uint32_t ref)
 				((struct pe_big *)chunk)->handle;
 }
 
-// One claim more, unless the object is closed. Release and acquire on one word with the closing
-// (LEAF): either the claim is seen by the closing, which then fails, or the closing by the claim.
+// One claim more, unless the object is being taken out; what is closed is open again. Release and acquire on one word with closing and
+// taking (LEAF): either the claim is seen by them, which then fail, or the taking by the claim.
 static inline bool pe_entry_claim(struct pe_entry *entry)
 {
 	uint32_t claim = atomic_load_explicit(&entry->claim, memory_order_relaxed);
 
 	do {
-		if (claim & PE_CLOSED)
+		if (claim >= PE_TAKEN)
 			return false;
 		// LEAF: acquire
-	} while (!atomic_compare_exchange_weak_explicit(
-		&entry->claim, &claim, claim + 1, memory_order_acquire, memory_order_relaxed));
+	} while (!atomic_compare_exchange_weak_explicit(&entry->claim, &claim,
+		(claim & ~PE_CLOSED) + 1, memory_order_acquire, memory_order_relaxed));
 	return true;
 }
 // LEAF: release: what its claim was for is done before the closing can succeed. Returns what is

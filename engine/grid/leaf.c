@@ -183,7 +183,7 @@ static enum pe_status create(struct pe_grid *grid, unsigned worker, uint64_t key
 		open_chunk(grid, ref);
 		return PE_OK;
 	}
-	atomic_store_explicit(&leaf->entry.claim, PE_CLOSED, memory_order_relaxed);
+	atomic_store_explicit(&leaf->entry.claim, PE_TAKEN, memory_order_relaxed);
 	pe_node_unclaim(grid, worker, parent);
 	status = PE_NOT_FOUND;
 no_parent:

@@ -37,7 +37,7 @@ static enum pe_status create(struct pe_grid *grid, unsigned worker, uint64_t lea
 	n = &grid->nodes[index];
 	n->entry.key = pe_node_key_of(leaf_key, level);
 	n->parent = parent;
-	n->level = (uint16_t)level;
+	n->level = (uint8_t)level;
 	atomic_store_explicit(&n->idle, 0, memory_order_relaxed);
 	atomic_store_explicit(&n->occupancy, 0, memory_order_relaxed);
 	atomic_store_explicit(&n->entry.claim, 1, memory_order_relaxed);
@@ -48,7 +48,7 @@ static enum pe_status create(struct pe_grid *grid, unsigned worker, uint64_t lea
 	*node = winner;
 	if (winner == index)
 		return PE_OK;
-	atomic_store_explicit(&n->entry.claim, PE_CLOSED, memory_order_relaxed);
+	atomic_store_explicit(&n->entry.claim, PE_TAKEN, memory_order_relaxed);
 	pe_pool_give(pool, worker, index);
 	if (parent != PE_NONE)
 		pe_node_unclaim(grid, worker, parent);
@@ -66,8 +66,7 @@ enum pe_status pe_node_claim(
 			pe_node_key_of(leaf_key, level));
 		if (at == PE_NONE)
 			continue;
-		// A node that is being closed goes within two grace periods; the inserter comes
-		// back then.
+		// A node that is just being taken out is out of its table in a moment; the inserter comes back in a later turn.
 		if (!pe_entry_claim(&grid->nodes[at].entry))
 			return PE_BUSY;
 		break;

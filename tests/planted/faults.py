@@ -799,4 +799,18 @@ FAULTS = [
         "to": "u->precision_m = fmaxf(u->precision_m, coarse_precision(0));",
         "tests": ["adversary-names"],
     },
+    {
+        "name": "grid: a cell that is being given up turns away who comes",
+        "file": "engine/grid/grid_internal.h",
+        "from": "if (claim >= PE_TAKEN)",
+        "to": "if (claim >= PE_CLOSED)",
+        "tests": ["grid-control", "engine-near"],
+    },
+    {
+        "name": "grid: a leaf that was opened again is closed while it still waits",
+        "file": "engine/grid/control.c",
+        "from": "if (!leaf->queued && close_word(",
+        "to": "if (close_word(",
+        "tests": ["grid-control"],
+    },
 ]

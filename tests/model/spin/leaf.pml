@@ -1,7 +1,7 @@
 /* One leaf's key and its node's key: inserters create both, the control thread closes and frees both, a reader comes
    down from the root. Two inserters insert and remove ROUNDS times each. As engine/grid: leaf.c, node.c, table.c, control.c.
    Planted faults: BIT_AFTER_TAKING_OUT, NO_FIRST_GRACE, NO_SECOND_GRACE, CLAIM_APART, PUBLISH_BLINDLY, BIT_AFTER_PUBLISHING,
-   NODE_CLOSED_BLINDLY. */
+   NODE_CLOSED_BLINDLY, TAKEN_BLINDLY. */
 #ifndef ROUNDS
 #define ROUNDS 2
 #endif
@@ -9,12 +9,13 @@
 #define T (NI + 1)
 #define D NI
 #define OBJECTS 3
-#define CLOSED 64
+#define CLOSED 64 /* whoever comes opens it again */
+#define TAKEN 192 /* nobody can */
 #define NONE 255
 #include "grace.pml"
 
-byte leaf_claim[OBJECTS] = CLOSED, leaf_valid[OBJECTS], leaf_parent[OBJECTS];
-byte node_claim[OBJECTS] = CLOSED;
+byte leaf_claim[OBJECTS] = TAKEN, leaf_valid[OBJECTS], leaf_parent[OBJECTS];
+byte node_claim[OBJECTS] = TAKEN;
 bit leaf_live[OBJECTS], node_live[OBJECTS], node_bit[OBJECTS];
 byte leaf_entry = NONE, node_entry = NONE;
 bit root_bit, gave_up;
@@ -54,10 +55,10 @@ search:		l = leaf_entry;
 		:: l != NONE ->
 			assert(leaf_live[l]);
 #ifdef CLAIM_APART
-			if :: leaf_claim[l] & CLOSED -> goto busy :: else fi;
-			leaf_claim[l] = leaf_claim[l] + 1;
+			if :: leaf_claim[l] >= TAKEN -> goto busy :: else fi;
+			leaf_claim[l] = (leaf_claim[l] & ~CLOSED) + 1;
 #else
-			atomic { if :: leaf_claim[l] & CLOSED -> goto busy :: else -> leaf_claim[l] = leaf_claim[l] + 1 fi }
+			atomic { if :: leaf_claim[l] >= TAKEN -> goto busy :: else -> leaf_claim[l] = (leaf_claim[l] & ~CLOSED) + 1 fi }
 #endif
 			leaf_valid[l] = leaf_valid[l] | (1 << e)
 		:: else ->
@@ -69,8 +70,8 @@ search:		l = leaf_entry;
 				assert(node_live[n]);
 				atomic {
 					if
-					:: node_claim[n] & CLOSED -> leaf_live[x] = 0; goto busy
-					:: else -> node_claim[n] = node_claim[n] + 1
+					:: node_claim[n] >= TAKEN -> leaf_live[x] = 0; goto busy
+					:: else -> node_claim[n] = (node_claim[n] & ~CLOSED) + 1
 					fi
 				}
 			:: else ->
@@ -81,11 +82,11 @@ search:		l = leaf_entry;
 				atomic { won = (node_entry == NONE); if :: won -> node_entry = n :: else fi }
 				if
 				:: !won ->
-					d_step { node_claim[n] = CLOSED; node_live[n] = 0; n = node_entry }
+					d_step { node_claim[n] = TAKEN; node_live[n] = 0; n = node_entry }
 					atomic {
 						if
-						:: n == NONE || (node_claim[n] & CLOSED) -> leaf_live[x] = 0; goto busy
-						:: else -> node_claim[n] = node_claim[n] + 1
+						:: n == NONE || node_claim[n] >= TAKEN -> leaf_live[x] = 0; goto busy
+						:: else -> node_claim[n] = (node_claim[n] & ~CLOSED) + 1
 						fi
 					}
 				:: else
@@ -108,7 +109,7 @@ search:		l = leaf_entry;
 #endif
 			if
 			:: !won ->
-				d_step { leaf_claim[x] = CLOSED; leaf_valid[x] = 0; leaf_live[x] = 0 }
+				d_step { leaf_claim[x] = TAKEN; leaf_valid[x] = 0; leaf_live[x] = 0 }
 				node_claim[n] = node_claim[n] - 1;
 				goto search
 			:: else -> l = x
@@ -169,6 +170,12 @@ end_r:	do
 	od
 }
 
+#ifdef TAKEN_BLINDLY
+#define TAKE(word, kept) word = TAKEN; if :: false -> goto kept :: else fi;
+#else
+#define TAKE(word, kept) atomic { if :: word == CLOSED -> word = TAKEN :: else -> goto kept fi }
+#endif
+
 proctype Control() {
 	byte l, n, i;
 end_c:	do
@@ -176,6 +183,7 @@ end_c:	do
 #ifndef NO_FIRST_GRACE
 		grace();
 #endif
+		TAKE(leaf_claim[l], leaf_kept)
 		n = leaf_parent[l];
 #ifndef BIT_AFTER_TAKING_OUT
 		node_bit[n] = 0;
@@ -188,7 +196,8 @@ end_c:	do
 #ifndef NO_SECOND_GRACE
 		grace();
 #endif
-		d_step { leaf_live[l] = 0; l = 0; n = 0 }
+		leaf_live[l] = 0;
+leaf_kept:	l = 0; n = 0
 #ifdef NODE_CLOSED_BLINDLY
 	:: atomic { node_entry != NONE && !node_bit[node_entry] -> n = node_entry; node_claim[n] = CLOSED }
 #else
@@ -197,10 +206,12 @@ end_c:	do
 #ifndef NO_FIRST_GRACE
 		grace();
 #endif
+		TAKE(node_claim[n], node_kept)
 		root_bit = 0;
 		node_entry = NONE;
 		grace();
-		d_step { node_live[n] = 0; n = 0 }
+		node_live[n] = 0;
+node_kept:	n = 0
 	:: (deferred[0] == 1 || deferred[1] == 1) -> grace()
 	od
 }

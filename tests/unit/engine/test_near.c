@@ -220,6 +220,35 @@ static void subscribers_near(void)
 	stop();
 }
 
+// Who comes near is shown at once, wherever others have just been: that a cell is being given up for want of those whom Alice does not see
+// would tell her of them.
+static void a_cell_that_is_given_up_holds_nobody_back(void)
+{
+	const unsigned steps =
+		40; // of the control thread: so long a cell and those above it take to go, and longer
+
+	start_near(PE_AUTHORIZATION_FIRST);
+	alice_sequence = 0;
+	stand_at(0);
+	for (unsigned i = 0; i < steps; i++) {
+		// There, and gone again, once for each state of giving up what is left.
+		APPLIED(say_as_alice(5, 3 * i + 1, 30));
+		harness_settle(&h);
+		APPLIED(say_as_alice(5, 3 * i + 2, 3000));
+		for (unsigned k = 0; k < i; k++) {
+			harness_turn(&h);
+			harness_control(&h);
+		}
+		APPLIED(say_as_alice(6, 2 * i + 1, 30));
+		CU_ASSERT_EQUAL(seen_by(ALICE, 6), 1);
+		h.principal = ALICE;
+		APPLIED(harness_withdraw(&h, PLANE, HARNESS_INCARNATION, 6, 2 * i + 2));
+		h.principal = 0;
+		harness_settle(&h);
+	}
+	stop();
+}
+
 static void too_far_to_be_near(void)
 {
 	struct pe_policy p = nearby;
@@ -236,4 +265,6 @@ static void too_far_to_be_near(void)
 
 TESTING_MAIN("engine/near", {"by distance", by_distance},
 	{"nobody stands in an open space", nobody_stands_in_an_open_space},
-	{"subscribers near", subscribers_near}, {"too far to be near", too_far_to_be_near})
+	{"subscribers near", subscribers_near},
+	{"a cell that is given up holds nobody back", a_cell_that_is_given_up_holds_nobody_back},
+	{"too far to be near", too_far_to_be_near})

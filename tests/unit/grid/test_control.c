@@ -24,24 +24,132 @@ static void the_path_is_made_and_freed(void)
 	pe_grid_destroy(grid);
 }
 
-static void a_leaf_that_is_being_closed_says_busy_and_is_made_anew(void)
+static uint32_t claim_of_leaf(struct pe_grid *grid)
+{
+	return atomic_load(&grid->leaves[0].entry.claim);
+}
+
+// One leaf, given up and closed by the control thread, which waits for a grace period.
+static struct pe_grid *closed_leaf(uint64_t key)
 {
 	struct pe_grid *grid = testing_grid((struct pe_grid_config){0});
-	uint64_t key = testing_key(0, 0, 0);
 	uint32_t slot = testing_insert(grid, key, 0, 1);
-	unsigned turns = 0;
+
+	CU_ASSERT_EQUAL(claim_of_leaf(grid), 1);
+	pe_grid_remove(grid, 0, slot, PE_SLOT_NONE);
+	testing_grace(grid);
+	CU_ASSERT_EQUAL(pe_grid_control(grid), 2);
+	CU_ASSERT_EQUAL(claim_of_leaf(grid), PE_CLOSED);
+	return grid;
+}
+
+// Whoever comes into a cell that is being given up doesn't wait, and doesn't lose his place when the grace period is over.
+static void a_closed_leaf_is_opened_by_who_comes(void)
+{
+	uint64_t key = testing_key(0, 0, 0);
+	struct pe_grid *grid = closed_leaf(key);
+	uint32_t slot = testing_insert(grid, key, 0, 2);
+
+	for (unsigned i = 0; i < 10; i++) {
+		pe_rcu_synchronize();
+		pe_grid_control(grid);
+		CU_ASSERT_EQUAL(claim_of_leaf(grid), 1);
+		CU_ASSERT_EQUAL(testing_walk_all(grid, testing_box(0, 1 << 20), hits, 64), 1);
+	}
+	CU_ASSERT_EQUAL(pe_grid_control(grid), 0);
+	pe_grid_remove(grid, 0, slot, PE_SLOT_NONE);
+	testing_all_given_back(grid);
+	pe_grid_destroy(grid);
+}
+
+// Opened and left again before the control thread looks: it is closed anew, for a whole grace period, and goes in the end.
+static void a_leaf_that_was_opened_waits_anew(void)
+{
+	uint64_t key = testing_key(0, 0, 0);
+	struct pe_grid *grid = closed_leaf(key);
+	uint32_t slot = testing_insert(grid, key, 0, 2);
 
 	pe_grid_remove(grid, 0, slot, PE_SLOT_NONE);
 	testing_grace(grid);
-	CU_ASSERT(pe_grid_control(grid) > 0); // closes it
-	CU_ASSERT_EQUAL(pe_grid_insert(grid, 0, key, 0, 2, false, &slot), PE_BUSY);
-	CU_ASSERT_EQUAL(slot, PE_SLOT_NONE);
-	while (pe_grid_insert(grid, 0, key, 0, 2, false, &slot) == PE_BUSY && turns++ < 100) {
+	CU_ASSERT_EQUAL(claim_of_leaf(grid), 0);
+	(void)pe_grid_control(grid); // meets it open in its list, and looks again
+	CU_ASSERT_EQUAL(claim_of_leaf(grid), PE_CLOSED);
+	(void)pe_grid_control(grid);
+	CU_ASSERT_EQUAL(claim_of_leaf(grid), PE_CLOSED); // no grace period has passed
+	testing_all_given_back(grid);
+	CU_ASSERT_EQUAL(claim_of_leaf(grid), PE_TAKEN);
+	pe_grid_destroy(grid);
+}
+
+// As by who finds no slot after all: the claim goes back at once. It is not closed a second time before its turn comes, or the first grace
+// period would do for both.
+static void a_claim_that_goes_back_at_once_waits_anew(void)
+{
+	struct pe_grid *grid = closed_leaf(testing_key(0, 0, 0));
+	struct pe_entry *entry = &grid->leaves[0].entry;
+
+	CU_ASSERT(pe_entry_claim(entry));
+	CU_ASSERT_EQUAL(pe_entry_unclaim(entry), 0);
+	pe_worker_emptied(grid, 0);
+	for (unsigned i = 0; i < 3; i++)
+		(void)pe_grid_control(grid);
+	CU_ASSERT_EQUAL(claim_of_leaf(grid), 0);
+	CU_ASSERT_EQUAL(grid->control.closed.count, 1);
+	pe_rcu_synchronize();
+	(void)pe_grid_control(grid);
+	CU_ASSERT_EQUAL(claim_of_leaf(grid), PE_CLOSED);
+	testing_all_given_back(grid);
+	CU_ASSERT_EQUAL(claim_of_leaf(grid), PE_TAKEN);
+	pe_grid_destroy(grid);
+}
+
+static void a_node_that_is_closed_is_opened_by_who_comes(void)
+{
+	uint64_t key = testing_key(0, 0, 0);
+	struct pe_grid *grid = closed_leaf(key);
+	struct pe_node *nodes = grid->nodes;
+	uint32_t slot, found = PE_NONE;
+
+	// Until the leaf is gone, and a node above it is closed.
+	for (unsigned i = 0; i < 100 && found == PE_NONE; i++) {
 		pe_rcu_synchronize();
-		pe_grid_control(grid);
+		(void)pe_grid_control(grid);
+		for (uint32_t n = 0; n < PE_LEVELS; n++)
+			if (atomic_load(&nodes[n].entry.claim) == PE_CLOSED)
+				found = n;
 	}
-	// Its parents wait: it does not meet one closing ancestor after the other.
-	CU_ASSERT(turns <= 2);
+	CU_ASSERT_FATAL(found != PE_NONE);
+	slot = testing_insert(grid, key, 0, 2);
+	CU_ASSERT_EQUAL(atomic_load(&nodes[found].entry.claim), 1);
+	for (unsigned i = 0; i < 10; i++) {
+		pe_rcu_synchronize();
+		(void)pe_grid_control(grid);
+		CU_ASSERT_EQUAL(testing_walk_all(grid, testing_box(0, 1 << 20), hits, 64), 1);
+	}
+	pe_grid_remove(grid, 0, slot, PE_SLOT_NONE);
+	testing_all_given_back(grid);
+	pe_grid_destroy(grid);
+}
+
+static void what_is_just_being_taken_out_says_busy(void)
+{
+	struct pe_grid *grid = testing_grid((struct pe_grid_config){0});
+	uint64_t key = testing_key(0, 0, 0);
+	uint32_t slot = testing_insert(grid, key, 0, 1), other = 0;
+	_Atomic uint32_t *claim = &grid->leaves[0].entry.claim;
+
+	// As between the two steps of the control thread.
+	atomic_store(claim, PE_TAKEN);
+	CU_ASSERT_EQUAL(pe_grid_insert(grid, 0, key, 0, 2, false, &other), PE_BUSY);
+	CU_ASSERT_EQUAL(other, PE_SLOT_NONE);
+	atomic_store(claim, 1);
+	// A neighbour's leaf would need the node above it.
+	claim = &grid->nodes[grid->leaves[0].parent].entry.claim;
+	atomic_store(claim, PE_TAKEN);
+	CU_ASSERT_EQUAL(
+		pe_grid_insert(grid, 0, testing_key(1, 0, 0), 0, 2, false, &other), PE_BUSY);
+	CU_ASSERT_EQUAL(other, PE_SLOT_NONE);
+	atomic_store(claim, 1);
 	CU_ASSERT_EQUAL(testing_walk_all(grid, testing_box(0, 1 << 20), hits, 64), 1);
 	pe_grid_remove(grid, 0, slot, PE_SLOT_NONE);
 	testing_all_given_back(grid);
@@ -133,8 +241,12 @@ static void the_bill_adds_up(void)
 }
 
 TESTING_MAIN("grid/control", {"the path is made and freed", the_path_is_made_and_freed},
-	{"a leaf that is being closed says busy and is made anew",
-		a_leaf_that_is_being_closed_says_busy_and_is_made_anew},
+	{"a closed leaf is opened by who comes", a_closed_leaf_is_opened_by_who_comes},
+	{"a leaf that was opened waits anew", a_leaf_that_was_opened_waits_anew},
+	{"a claim that goes back at once waits anew", a_claim_that_goes_back_at_once_waits_anew},
+	{"a node that is closed is opened by who comes",
+		a_node_that_is_closed_is_opened_by_who_comes},
+	{"what is just being taken out says busy", what_is_just_being_taken_out_says_busy},
 	{"each pool refuses and recovers", each_pool_refuses_and_recovers},
 	{"a bad configuration is refused in words", a_bad_configuration_is_refused_in_words},
 	{"the bill adds up", the_bill_adds_up})

@@ -224,7 +224,7 @@ static void a_world_that_goes_at_once_needs_no_list(void)
 		for (unsigned i = 0; i < 3; i++)
 			CU_ASSERT(pe_grid_control(grid) > 0);
 		for (uint32_t i = 0; i < pe_pool_mark(&grid->pool[PE_KIND_LEAF]); i++)
-			claims += atomic_load(&grid->leaves[i].entry.claim) & ~PE_CLOSED;
+			claims += atomic_load(&grid->leaves[i].entry.claim) & ~PE_TAKEN;
 		CU_ASSERT_EQUAL(claims, COUNT);
 		testing_all_given_back(grid);
 	}
