@@ -251,7 +251,7 @@ static bool doubtful(unsigned n, const struct world_entity *e)
 	return doubt;
 }
 
-// Until the record is where it belongs: where a cell is being closed it takes the clock.
+// Until the record is where it belongs: a crossing that waits for another takes the clock.
 // True: that was so.
 static bool arrive(void)
 {

@@ -1,4 +1,6 @@
 // Which record is newer: (incarnation, sequence), event times, tombstones, and what the acknowledgement says of it.
+#include "closing.h"
+#include "internal.h"
 #include "testing_engine.h"
 
 static struct pe_wire_ack_record put(
@@ -245,10 +247,12 @@ static void the_same_packet_again_changes_nothing(void)
 	stop();
 }
 
-// Leaves the cell at (x, 10, 10) closing: what is put there waits. False: it was not met closing.
+// Leaves the cell at (x, 10, 10) closed, and puts something there in the moment in which it is taken out: that waits. False: it was
+// not met closed.
 static bool accepted_in_closing_cell(struct pe_wire_update *update, unsigned controls)
 {
 	struct pe_wire_update other = harness_update(900, update->sequence, 10, 10, 10);
+	bool taken, accepted;
 
 	other.ttl_ms = 100000;
 	other.position[0] = update->position[0];
@@ -258,7 +262,11 @@ static bool accepted_in_closing_cell(struct pe_wire_update *update, unsigned con
 		harness_control(&h);
 		harness_turn(&h);
 	}
-	return send(update).status == PE_ACK_ACCEPTED;
+	taken = closing_take(h.engine->grid);
+	accepted = send(update).status == PE_ACK_ACCEPTED;
+	CU_ASSERT_EQUAL(accepted, taken);
+	closing_give(h.engine->grid);
+	return accepted;
 }
 
 // Where nothing else asks for a grace period, a second withdrawal must not wait for one.

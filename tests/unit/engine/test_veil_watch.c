@@ -9,7 +9,7 @@ static void move(struct watching *s, uint64_t n, uint32_t sequence, double x, ui
 
 	harness_queue_updates(&h, PLANE, HARNESS_INCARNATION, &u, 1, false);
 	run(s, 3);
-	// A cell that is being closed is asked again a little later.
+	// A crossing that waits for another comes about a little later.
 	for (unsigned i = 0; i < 3; i++) {
 		harness_advance(&h, 1);
 		watching_take(s);
