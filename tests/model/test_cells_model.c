@@ -3,10 +3,10 @@
 // cells, and engines whose bounds of work are so small that most cells come in pieces. What is expected is worked out from the
 // positions that were sent: in metres by division, on Earth with the space's own place of a position. What is within a
 // small distance of a volume's edge may be counted or not. PE_TEST_SEED repeats a run, PE_TEST_LONG=1 makes it ten times as long.
+#include "draw.h"
 #include "expect.h"
 #include "harness.h"
 #include "model/plain_geometry.h"
-#include "testing.h"
 #include "wire/extension.h"
 
 #include <inttypes.h>
@@ -44,22 +44,7 @@ static struct cell {
 } cells[1 + ENTITIES];
 static unsigned cell_count;
 static struct harness_answer answer;
-static uint64_t seed, state, asked[8], counted, parts, levels[16], pages_seen;
-
-static uint64_t next(void)
-{
-	return testing_random(&state);
-}
-
-static unsigned below(unsigned n)
-{
-	return (unsigned)(next() % n);
-}
-
-static double between(double a, double b)
-{
-	return a + (b - a) * ((double)(next() >> 11) * 0x1p-53);
-}
+static uint64_t seed, asked[8], counted, parts, levels[16], pages_seen;
 
 // ---- entities ----
 

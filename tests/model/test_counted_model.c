@@ -2,8 +2,8 @@
 // who are in it, or that they are few; and no volume, size, page, cursor or bound of work gives any other. And two worlds in which, in
 // every cell, others are elsewhere, and where they are few there are more or fewer of them: byte for byte the same answers. Seeded;
 // PE_TEST_SEED repeats a run, PE_TEST_LONG=1 makes it ten times as long.
+#include "draw.h"
 #include "harness.h"
-#include "testing.h"
 #include "wire/extension.h"
 
 #include <inttypes.h>
@@ -22,7 +22,7 @@
 
 static struct harness h;
 static struct harness_answer a;
-static uint64_t seed, state, unseen;
+static uint64_t seed, unseen;
 static unsigned wrong;
 static uint64_t pages, numbers, fews, untold, sums, digests[1 << 20], digest_count, compared;
 
@@ -33,24 +33,9 @@ static struct {
 } world[1 + ENTITIES];
 static uint32_t sequence[1 + ENTITIES];
 
-static uint64_t next(void)
-{
-	return testing_random(&state);
-}
-
-static unsigned below(unsigned n)
-{
-	return (unsigned)(next() % n);
-}
-
 static double unit_of(uint64_t *from)
 {
 	return (double)(testing_random(from) >> 11) * 0x1p-53;
-}
-
-static double between(double low, double high)
-{
-	return low + (high - low) * unit_of(&state);
 }
 
 static void failed(const char *what, const char *file, int line)

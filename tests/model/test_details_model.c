@@ -1,8 +1,8 @@
 // Random updates, plain and with details, withdrawals and steps of time against a plain model of what is kept: what every query
 // with details shows, and who stands a filter, is compared after each step. One worker and two, with and without thresholds. The seed is printed.
 #include "detailed.h"
+#include "draw.h"
 #include "harness.h"
-#include "testing.h"
 #include "wire/filter.h"
 
 #include <string.h>
@@ -30,17 +30,7 @@ struct known {
 static struct harness h;
 static struct known world[1 + ENTITIES];
 static struct harness_answer a;
-static uint64_t state, changed;
-
-static unsigned below(unsigned n)
-{
-	return (unsigned)(testing_random(&state) % n);
-}
-
-static void failed(const char *what, const char *file, int line)
-{
-	CU_assertImplementation(CU_FALSE, (unsigned)line, what, file, "", CU_FALSE);
-}
+static uint64_t changed;
 
 static void put_random(struct detailed *d, struct known *k)
 {
@@ -221,7 +211,7 @@ static void run(unsigned workers, float distance_m, uint64_t seed)
 	config.worker_count = workers;
 	config.details_bytes = 1 << 20;
 	config.spaces[0].coalesce_distance_m = distance_m;
-	harness_failed = failed;
+	harness_failed = testing_failed;
 	harness_start(&h, &config);
 	for (uint64_t i = 0; i < testing_amount(3000); i++) {
 		unsigned n = 1 + below(ENTITIES), what = below(16);

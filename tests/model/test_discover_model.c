@@ -6,11 +6,11 @@
 // a straight line, leads. PE_TEST_SEED repeats a run, PE_TEST_LONG=1 makes it ten times as long.
 #include "base/limits.h"
 #include "detailed.h"
+#include "draw.h"
 #include "expect.h"
 #include "filter_tree.h"
 #include "harness.h"
 #include "model/plain_geometry.h"
-#include "testing.h"
 #include "wire/extension.h"
 #include "wire/half.h"
 
@@ -45,22 +45,7 @@ static uint32_t ahead_ms;
 static struct geod_geodesic geodesic;
 static struct harness_answer answer;
 static uint8_t extension[PE_WIRE_BYTES_MAX];
-static uint64_t seed, state, results_seen, edge_cases, asked[8], filtered, moments;
-
-static uint64_t next(void)
-{
-	return testing_random(&state);
-}
-
-static unsigned below(unsigned n)
-{
-	return (unsigned)(next() % n);
-}
-
-static double between(double a, double b)
-{
-	return a + (b - a) * ((double)(next() >> 11) * 0x1p-53);
-}
+static uint64_t seed, results_seen, edge_cases, asked[8], filtered, moments;
 
 static void offset(unsigned s, const double from[3], double x, double y, double to[3])
 {

@@ -3,9 +3,9 @@
 // loops (distances by PROJ's geodesic). Three spaces at once, with positions at poles, the antimeridian, borders of
 // frames and edges of cells. A result within 1 mm + 1e-6 of the distance from an edge may be in or out; everything else
 // is compared exactly. PE_TEST_SEED repeats a run, PE_TEST_LONG=1 makes it ten times as long.
+#include "draw.h"
 #include "expect.h"
 #include "harness.h"
-#include "testing.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -32,23 +32,8 @@ static struct harness h;
 static struct pe_space space[SPACES];
 static struct entity entity[1 + ENTITIES];
 static struct harness_answer answer;
-static uint64_t seed, state, operations, results_seen, edge_cases;
+static uint64_t seed, operations, results_seen, edge_cases;
 static uint32_t turn_number;
-
-static uint64_t next(void)
-{
-	return testing_random(&state);
-}
-
-static unsigned below(unsigned n)
-{
-	return (unsigned)(next() % n);
-}
-
-static double between(double a, double b)
-{
-	return a + (b - a) * ((double)(next() >> 11) * 0x1p-53);
-}
 
 // ---- places ----
 

@@ -3,11 +3,11 @@
 // must say "in" exactly when the answer has them, and its first cause must be the one that is worked out here by other means
 // (model/plain_geometry.h, trees of tests). What is within a small distance of an edge may have either. Who isn't trusted
 // must be told the same, but not what is gone. PE_TEST_SEED repeats a run, PE_TEST_LONG=1 makes it ten times as long.
+#include "draw.h"
 #include "expect.h"
 #include "filter_tree.h"
 #include "harness.h"
 #include "model/plain_geometry.h"
-#include "testing.h"
 #include "wire/extension.h"
 #include "wire/half.h"
 
@@ -37,17 +37,7 @@ static struct {
 } entity[1 + ENTITIES];
 static struct harness_answer answer;
 static uint8_t extension[PE_WIRE_BYTES_MAX];
-static uint64_t state, by_cause[32], verdicts_in, edge_cases;
-
-static unsigned below(unsigned n)
-{
-	return (unsigned)(testing_random(&state) % n);
-}
-
-static double between(double a, double b)
-{
-	return a + (b - a) * ((double)(testing_random(&state) >> 11) * 0x1p-53);
-}
+static uint64_t by_cause[32], verdicts_in, edge_cases;
 
 // ---- entities ----
 

@@ -1,8 +1,8 @@
 // RELATIVE entities at random: whatever was sent, withdrawn or has expired, whoever follows a parent that is there stands where the parent's
 // place and orientation, as an answer shows them, put it. The seed is printed.
 #include "detailed.h"
+#include "draw.h"
 #include "harness.h"
-#include "testing.h"
 
 #include <math.h>
 #include <string.h>
@@ -11,20 +11,9 @@
 
 static struct harness h;
 static struct harness_answer a;
-static uint64_t state;
 static unsigned sequence[1 + ENTITIES], follows[1 + ENTITIES]; // 0: nobody
 static uint64_t expires_ms[1 + ENTITIES];                      // 0: not there
 static unsigned compared, refused;
-
-static unsigned below(unsigned n)
-{
-	return (unsigned)(testing_random(&state) % n);
-}
-
-static void failed(const char *what, const char *file, int line)
-{
-	CU_assertImplementation(CU_FALSE, (unsigned)line, what, file, "", CU_FALSE);
-}
 
 static void gone(unsigned n)
 {
@@ -174,7 +163,7 @@ static void run(uint64_t seed)
 	memset(follows, 0, sizeof follows);
 	memset(expires_ms, 0, sizeof expires_ms);
 	config.details_bytes = 1 << 20;
-	harness_failed = failed;
+	harness_failed = testing_failed;
 	harness_start(&h, &config);
 	for (uint64_t i = 0; i < testing_amount(4000); i++) {
 		unsigned n = 1 + below(ENTITIES), what = below(10);

@@ -3,11 +3,11 @@
 // and show the same to everybody, at every step: owners of both kinds, areas, speeds about the limit, relocations, tags, precision levels,
 // withdrawals, erasures, other directories. Seeds are printed.
 #include "detailed.h"
+#include "draw.h"
 #include "harness.h"
 #include "internal.h"
 #include "policy/principals.h"
 #include "policy/views.h"
-#include "testing.h"
 #include "watching.h"
 #include "wire/half.h"
 
@@ -25,22 +25,6 @@
 #define ASKERS   5u
 
 static struct harness h;
-static uint64_t state;
-
-static unsigned below(unsigned n)
-{
-	return (unsigned)(testing_random(&state) % n);
-}
-
-static double between(double low, double high)
-{
-	return low + (high - low) * ((double)(testing_random(&state) >> 11) * 0x1p-53);
-}
-
-static void failed(const char *what, const char *file, int line)
-{
-	CU_assertImplementation(CU_FALSE, (unsigned)line, what, file, "", CU_FALSE);
-}
 
 // ---- who is known ----
 
@@ -421,7 +405,7 @@ static void run(const struct pe_engine_config *config, unsigned seed, bool gener
 	struct watching watchers[WATCHERS] = {0};
 
 	state = seed;
-	harness_failed = failed;
+	harness_failed = testing_failed;
 	harness_start(&h, config);
 	// The same names, noise and ways between workers each time.
 	memset(&h.engine->table.index.key, 0x5A, sizeof h.engine->table.index.key);

@@ -7,13 +7,13 @@
 // worlds are run one after the other, and the digests of all replies of the first are kept. PE_TEST_SEED repeats a run, PE_TEST_LONG=1
 // makes it ten times as long.
 #include "detailed.h"
+#include "draw.h"
 #include "harness.h"
 #include "internal.h"
 #include "policy/methods.h"
 #include "policy/near.h"
 #include "policy/principals.h"
 #include "space/coarse.h"
-#include "testing.h"
 #include "watching.h"
 #include "wire/extension.h"
 #include "wire/filter.h"
@@ -40,7 +40,7 @@
 
 static struct harness h;
 static struct watching watcher[2];
-static uint64_t seed, seed_again, state, hidden_state;
+static uint64_t seed, seed_again, hidden_state;
 static bool with_hidden, coarse, elsewhere, comparing, conditions;
 static struct pe_space spaces[2];
 static uint64_t *digests, digest_count, digest_max, compared;
@@ -50,16 +50,6 @@ static uint32_t hidden_sequence, stand_sequence;
 static uint64_t tagged_until_ms[HIDDEN]; // so long its tags are known to be kept
 static unsigned wrong;
 static char doing[160];
-
-static uint64_t next(void)
-{
-	return testing_random(&state);
-}
-
-static unsigned below(unsigned n)
-{
-	return (unsigned)(next() % n);
-}
 
 static double unit(uint64_t *from)
 {

@@ -10,11 +10,6 @@
 static struct harness h;
 static uint64_t seed;
 
-static void failed(const char *what, const char *file, int line)
-{
-	CU_assertImplementation(CU_FALSE, (unsigned)line, what, file, "", CU_FALSE);
-}
-
 struct run {
 	uint32_t entities;
 	unsigned workers, ids; // of which entities are made
@@ -113,7 +108,7 @@ static void play(const struct run *r)
 	uint32_t sequence = 0;
 	unsigned turns = (unsigned)testing_amount(4000);
 
-	harness_failed = failed;
+	harness_failed = testing_failed;
 	config.entity_count_max = r->entities;
 	config.worker_count = r->workers;
 	config.when_full = r->when_full;

@@ -1,37 +1,21 @@
 // Who may say what and what is believed, against plain models: random updates, withdrawals, erasures and steps of time by random
 // principals in spaces of all rules; random tracks with teleports; and queries by who may ask about an area only, none of whose results
 // may lie outside of it. Seeds are printed.
+#include "draw.h"
 #include "harness.h"
 #include "policy/principals.h"
-#include "testing.h"
 #include "wire/extension.h"
 
 #include <math.h>
 #include <string.h>
 
 static struct harness h;
-static uint64_t state;
-
-static unsigned below(unsigned n)
-{
-	return (unsigned)(testing_random(&state) % n);
-}
-
-static double between(double low, double high)
-{
-	return low + (high - low) * ((double)(testing_random(&state) >> 11) * 0x1p-53);
-}
-
-static void failed(const char *what, const char *file, int line)
-{
-	CU_assertImplementation(CU_FALSE, (unsigned)line, what, file, "", CU_FALSE);
-}
 
 static void start(const struct pe_engine_config *config, unsigned seed)
 {
 	printf("seed %u ", seed);
 	state = seed;
-	harness_failed = failed;
+	harness_failed = testing_failed;
 	harness_start(&h, config);
 }
 

@@ -622,7 +622,7 @@ FAULTS = [
         "file": "dataplane/ethdev_burst.c",
         "from": "known = (uint16_t)(e->rx_queues + worker), other = (uint16_t)worker;",
         "to": "known = (uint16_t)worker, other = (uint16_t)(e->rx_queues + worker);",
-        "tests": ["dataplane-port-steer"],
+        "tests": ["dataplane-port-steered"],
     },
     {
         "name": "ports: who is trusted and not admitted is known",

@@ -266,7 +266,7 @@ static void tags_are_not_held_back(void)
 	c.spaces[PLANE].coalesce_distance_m = 50;
 	c.spaces[PLANE].coalesce_interval_ms = 10000;
 	c.spaces[PLANE].frequency_default = 6;
-	harness_failed = failed;
+	harness_failed = testing_failed;
 	harness_start(&h, &c);
 	APPLIED(put(PLANE, 5, 1, 0, 0, 0));
 	open_as(&s, BOB);
@@ -296,7 +296,7 @@ static void tags_across_workers(void)
 	struct pe_wire_query q = harness_sphere(0, 0, 0, 1000);
 
 	c.worker_count = 2;
-	harness_failed = failed;
+	harness_failed = testing_failed;
 	harness_start(&h, &c);
 	for (uint32_t i = 1; i <= 60; i++) {
 		bool tagged = i % 3 == 0;

@@ -28,11 +28,6 @@ static const struct pe_policy policies[] = {
 		.counts_cell_m = 600},
 };
 
-static void failed(const char *what, const char *file, int line)
-{
-	CU_assertImplementation(CU_FALSE, (unsigned)line, what, file, "", CU_FALSE);
-}
-
 static void start(void)
 {
 	struct pe_engine_config c = harness_config();
@@ -41,7 +36,7 @@ static void start(void)
 	c.details_bytes = 1 << 20;
 	c.fence_count_max = 64;
 	c.subscription_count_max = 8;
-	harness_failed = failed;
+	harness_failed = testing_failed;
 	harness_start(&h, &c);
 }
 

@@ -14,11 +14,6 @@
 static struct harness h;
 static struct harness_answer a;
 
-static void failed(const char *what, const char *file, int line)
-{
-	CU_assertImplementation(CU_FALSE, (unsigned)line, what, file, "", CU_FALSE);
-}
-
 // Of a space's western half it makes nothing, of its north something that is none.
 static bool moody(const struct pe_method_case *c, double published[3], double *within_m)
 {
@@ -43,7 +38,7 @@ static void start(const struct pe_policy *p)
 			pe_method_register(&moods, &error) == PE_OK);
 	registered = true;
 	c.views = (struct pe_views_config){.policies = p, .policy_count = 1};
-	harness_failed = failed;
+	harness_failed = testing_failed;
 	harness_start(&h, &c);
 }
 

@@ -17,7 +17,7 @@ static void start_near(enum pe_authorization rule)
 	struct pe_engine_config c = config(&nearby, 1);
 
 	c.spaces[PLANE].authorization = (uint8_t)rule;
-	harness_failed = failed;
+	harness_failed = testing_failed;
 	harness_start(&h, &c);
 	harness_id(listed[0].stands, 1);
 	harness_id(listed[1].stands, 2);

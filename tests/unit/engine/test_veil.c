@@ -248,7 +248,7 @@ static void two_workers(void)
 
 	c.worker_count = 2;
 	c.views = (struct pe_views_config){.policies = &p, .policy_count = 1};
-	harness_failed = failed;
+	harness_failed = testing_failed;
 	harness_start(&h, &c);
 	for (uint32_t i = 1; i <= 40; i++) {
 		struct pe_wire_update u = update(1 + i % 8, i, 10.0 * (i % 7), 0,

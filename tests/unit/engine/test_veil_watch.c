@@ -246,7 +246,7 @@ static void anything(void)
 	c.fence_count_max = 64;
 	c.member_count_max = 4096;
 	c.subscription_count_max = 8;
-	harness_failed = failed;
+	harness_failed = testing_failed;
 	harness_start(&h, &c);
 	random_state = 1;
 	for (unsigned i = 0; i < 2; i++) {

@@ -15,11 +15,6 @@
 
 static struct harness h;
 
-static inline void failed(const char *what, const char *file, int line)
-{
-	CU_assertImplementation(CU_FALSE, (unsigned)line, what, file, "", CU_FALSE);
-}
-
 static inline struct pe_engine_config config(const struct pe_policy *policies, unsigned count)
 {
 	struct pe_engine_config c = harness_config();
@@ -36,7 +31,7 @@ static inline void start(const struct pe_policy *policies, unsigned count)
 {
 	struct pe_engine_config c = config(policies, count);
 
-	harness_failed = failed;
+	harness_failed = testing_failed;
 	harness_start(&h, &c);
 }
 

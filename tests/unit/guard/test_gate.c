@@ -6,11 +6,6 @@
 
 static struct gated g;
 
-static void failed(const char *what, const char *file, int line)
-{
-	CU_assertImplementation(CU_FALSE, (unsigned)line, what, file, "", CU_FALSE);
-}
-
 #define REASON(name)  HARNESS_REASON(&g.h, name)
 #define COUNTER(name) HARNESS_COUNTER(&g.h, name)
 
@@ -726,6 +721,6 @@ int main(void)
 		{"a flood of handshakes beside others", test_flood_beside},
 		{"another keyring", test_keyrings}};
 
-	harness_failed = failed;
+	harness_failed = testing_failed;
 	return testing_main("guard-gate", cases, sizeof cases / sizeof cases[0]);
 }

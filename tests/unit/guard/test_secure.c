@@ -28,11 +28,6 @@ static struct {
 	uint8_t data[QUEUE][PE_WIRE_BYTES_MAX];
 } wire;
 
-static void failed(const char *what, const char *file, int line)
-{
-	CU_assertImplementation(CU_FALSE, (unsigned)line, what, file, "", CU_FALSE);
-}
-
 static bool lost(void)
 {
 	return wire.down || (wire.lose && ++wire.carried % wire.lose == 0);
@@ -410,6 +405,6 @@ int main(void)
 		{"an engine that was started again", test_restart}, {"another address", test_moves},
 		{"another address, lossy", test_moves_badly}, {"what does not open", test_wrong}};
 
-	harness_failed = failed;
+	harness_failed = testing_failed;
 	return testing_main("client-secure", cases, sizeof cases / sizeof cases[0]);
 }
