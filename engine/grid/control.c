@@ -1,11 +1,12 @@
-// The control thread's part: finds leaves, nodes and chunks that are empty, closes them by compare-and-swap from no claims, waits a grace
+// The control thread's part: looks at leaves, nodes and chunks that were left empty, closes them by compare-and-swap from no claims, waits a grace
 // period (nobody is still making something of what it found missing), takes what nobody has opened again meanwhile, clears the
 // parent's bit and then takes the object out of its table, waits another (nobody reads it), and frees it. A chunk is taken out of its
 // leaf's chain as soon as it is closed.
 #include "grid/grid_internal.h"
 
-#define IDLE_SCANS 2
-#define SCAN_SLICE 8192 // objects looked at in one step: well below a millisecond
+#define IDLE_SCANS  2
+#define SCAN_SLICE  8192 // objects looked at in one step: well below a millisecond
+#define SWEEP_SLICE 64   // … beside notes
 
 static void push_slots(
 	struct pe_pending_list *list, enum pe_kind kind, uint32_t index, uint32_t slots)
@@ -165,6 +166,65 @@ static uint32_t mark_of(const struct pe_grid *grid, enum pe_kind kind)
 	}
 }
 
+// One object may bring one entry to either list (a slab seven), and a freed child its parent.
+static bool has_room(const struct pe_control *c)
+{
+	return c->closed.count + c->gone.count < PE_PENDING_MAX / 2;
+}
+
+static bool noted(const struct pe_grid *grid)
+{
+	// EMPTIED: acquire
+	for (unsigned i = 0; i < grid->worker_count; i++)
+		if (atomic_load_explicit(&grid->workers[i].notes.tail, memory_order_acquire) !=
+			atomic_load_explicit(&grid->workers[i].notes.head, memory_order_relaxed))
+			return true;
+	return false;
+}
+
+// What workers noted that they left empty. What is claimed again by now will be noted again.
+static bool take_notes(struct pe_grid *grid)
+{
+	unsigned taken = 0;
+
+	for (unsigned i = 0; i < grid->worker_count; i++) {
+		struct pe_notes *n = &grid->workers[i].notes;
+		uint32_t head = atomic_load_explicit(&n->head, memory_order_relaxed);
+		// EMPTIED: acquire: the notes, and what was given up before them.
+		uint32_t tail = atomic_load_explicit(&n->tail, memory_order_acquire);
+
+		for (; head != tail && taken < SCAN_SLICE && has_room(&grid->control);
+			head++, taken++) {
+			struct pe_note note = n->note[head % PE_NOTES_MAX];
+
+			if (note.kind == PE_KIND_BIG)
+				close_chunk(grid, note.index);
+			else
+				look_at(grid, (enum pe_kind)note.kind, note.index);
+		}
+		// EMPTIED: release: they are read.
+		if (head != atomic_load_explicit(&n->head, memory_order_relaxed))
+			atomic_store_explicit(&n->head, head, memory_order_release);
+	}
+	return taken > 0;
+}
+
+// A few of all leaves and slabs in turn, as long as there are notes: an empty chunk that another one was put before after it was looked at,
+// or one of a leaf that was claimed again, is noted only when it is left empty once more.
+static void sweep(struct pe_grid *grid)
+{
+	struct pe_control *c = &grid->control;
+
+	for (unsigned i = 0; i < SWEEP_SLICE && has_room(c); i++) {
+		if (c->sweep_index >= mark_of(grid, c->sweep_kind)) {
+			c->sweep_kind = c->sweep_kind == PE_KIND_LEAF ? PE_KIND_BIG : PE_KIND_LEAF;
+			c->sweep_index = 0;
+			continue;
+		}
+		look_at(grid, c->sweep_kind, c->sweep_index++);
+	}
+}
+
 static uint64_t emptied_sum(const struct pe_grid *grid)
 {
 	uint64_t sum = 0;
@@ -185,7 +245,8 @@ static void scan(struct pe_grid *grid)
 		if (sum == c->emptied_seen && !c->again && !c->look)
 			return;
 		// What only this thread left empty are nodes.
-		c->scan_kind = sum == c->emptied_seen && !c->look ? PE_KIND_NODE : 0;
+		c->only_nodes = sum == c->emptied_seen && !c->look;
+		c->scan_kind = c->only_nodes ? PE_KIND_NODE : 0;
 		c->look = false;
 		c->emptied_seen = sum;
 		c->again = false;
@@ -193,12 +254,11 @@ static void scan(struct pe_grid *grid)
 		c->scan_index = 0;
 	}
 	for (unsigned i = 0; i < SCAN_SLICE; i++) {
-		// One object may bring one entry to either list (a slab seven), and a freed child its parent.
-		if (c->closed.count + c->gone.count >= PE_PENDING_MAX / 2)
+		if (!has_room(c))
 			return;
 		while (c->scan_index >= mark_of(grid, c->scan_kind)) {
 			c->scan_index = 0;
-			if (++c->scan_kind == PE_KIND_COUNT) {
+			if (++c->scan_kind == PE_KIND_COUNT || c->only_nodes) {
 				c->scanning = false;
 				return;
 			}
@@ -209,7 +269,7 @@ static void scan(struct pe_grid *grid)
 
 // From closed to taken, unless somebody has opened it again. It is then closed anew when it is empty, and a whole grace period passes
 // anew.
-static bool take(struct pe_grid *grid, struct pe_entry *entry)
+static bool take(struct pe_entry *entry)
 {
 	uint32_t claim = PE_CLOSED;
 
@@ -218,12 +278,8 @@ static bool take(struct pe_grid *grid, struct pe_entry *entry)
 	return true;
 #endif
 	// LEAF: acquire and release: nobody comes any more.
-	if (atomic_compare_exchange_strong_explicit(
-		    &entry->claim, &claim, PE_TAKEN, memory_order_acq_rel, memory_order_relaxed))
-		return true;
-	if (claim == 0)
-		grid->control.look = true;
-	return false;
+	return atomic_compare_exchange_strong_explicit(
+		&entry->claim, &claim, PE_TAKEN, memory_order_acq_rel, memory_order_relaxed);
 }
 
 // The object is closed and a grace period has passed: whoever set the parent's bit or was about to
@@ -256,8 +312,11 @@ static void take_out(struct pe_grid *grid, struct pe_pending pending)
 		child = pe_child_number_of(entry->key, node->level);
 		parent = node->parent;
 	}
-	if (!take(grid, entry))
+	if (!take(entry)) {
+		// What was left empty again while it was queued, a note said in vain.
+		look_at(grid, pending.kind, pending.index);
 		return;
+	}
 	PE_STEP();
 #ifndef PE_PLANT_PARENT_BIT_AFTER
 	if (parent != PE_NONE)
@@ -318,9 +377,11 @@ unsigned pe_grid_control(struct pe_grid *grid)
 	}
 	while (c->gone.count < PE_PENDING_MAX && pop_passed(&c->closed, &pending))
 		take_out(grid, pending);
+	if (take_notes(grid))
+		sweep(grid);
 	scan(grid);
 	if (c->closed.count)
 		return 2;
-	return c->gone.count || c->scanning || c->again || c->look ||
+	return c->gone.count || noted(grid) || c->scanning || c->again || c->look ||
 		emptied_sum(grid) != c->emptied_seen;
 }

@@ -123,13 +123,30 @@ struct pe_table {
 	uint32_t veiled;         // bit of those of what is in a layer that is not a space's own
 };
 
+// What a worker left empty, for the control thread to look at these alone: going through all cells and chunks takes their lines out of the
+// workers' caches. A ring; where it is full, `emptied` is counted instead.
+#define PE_NOTES_MAX 4096
+struct pe_note {
+	uint32_t kind;  // enum pe_kind: a leaf, a node, or (PE_KIND_BIG) a chunk of either class
+	uint32_t index; // of a chunk its reference
+};
+struct pe_notes {
+	// EMPTIED: written: the worker; read: control thread
+	_Atomic uint32_t tail;
+	struct pe_note note[PE_NOTES_MAX];
+	// EMPTIED: written: control thread; read: the worker
+	_Atomic uint32_t head __attribute__((aligned(128)));
+};
+
 struct pe_grid_worker {
 	// All of its worker only, save what is said.
 	struct pe_defer departures; // entries: handle, old, new, stamp
 	struct pe_defer claims;     // entries: slot, stamp
 	// arriving slots: the claims of each and of the one it left are sure of an entry
 	uint32_t crossing;
-	_Atomic uint32_t emptied; // chunks and nodes that it left empty; read: control thread
+	// What it left empty and could not note; read: control thread, which then looks at everything.
+	_Atomic uint32_t emptied;
+	struct pe_notes notes;
 } __attribute__((aligned(128)));
 
 // What the control thread has closed: in `closed` until nobody can be making something of it, then
@@ -149,8 +166,9 @@ struct pe_pending_list {
 struct pe_control {
 	struct pe_pending_list closed, gone;
 	uint32_t scan_kind, scan_index; // next object to look at
-	bool scanning;
-	bool look;  // orphans were given back and left something empty
+	bool scanning, only_nodes;
+	uint32_t sweep_kind, sweep_index; // the same of the slow round beside notes
+	bool look;                        // orphans were given back and left something empty
 	bool again; // a node was found or left empty: look once more after a grace period
 	uint64_t emptied_seen; // sum of the workers' `emptied` when the scan began
 };
@@ -327,6 +345,23 @@ static inline void pe_worker_emptied(struct pe_grid *grid, unsigned worker)
 	// EMPTIED: release
 	atomic_store_explicit(emptied, atomic_load_explicit(emptied, memory_order_relaxed) + 1,
 		memory_order_release);
+}
+
+// The same of one object that it left empty.
+static inline void pe_worker_note(
+	struct pe_grid *grid, unsigned worker, enum pe_kind kind, uint32_t index)
+{
+	struct pe_notes *n = &grid->workers[worker].notes;
+	uint32_t tail = atomic_load_explicit(&n->tail, memory_order_relaxed);
+
+	// EMPTIED: acquire: the control thread has read what is overwritten.
+	if (tail - atomic_load_explicit(&n->head, memory_order_acquire) == PE_NOTES_MAX) {
+		pe_worker_emptied(grid, worker);
+		return;
+	}
+	n->note[tail % PE_NOTES_MAX] = (struct pe_note){.kind = kind, .index = index};
+	// EMPTIED: release: the note, and what was given up before.
+	atomic_store_explicit(&n->tail, tail + 1, memory_order_release);
 }
 
 // table.c: `base` and `size` say which array the indices are of.

@@ -49,7 +49,8 @@ static void open_chunk(struct pe_grid *grid, uint32_t ref)
 }
 
 // Claims a slot of the chunk if it is of this leaf and has room.
-static bool claim_slot(struct pe_grid *grid, uint32_t ref, uint32_t leaf, uint32_t *slot)
+static bool claim_slot(
+	struct pe_grid *grid, unsigned worker, uint32_t ref, uint32_t leaf, uint32_t *slot)
 {
 	struct pe_chunk *chunk = pe_chunk_at(grid, ref);
 	uint32_t claimed = atomic_load_explicit(&chunk->claimed, memory_order_relaxed), free, bit;
@@ -69,7 +70,9 @@ static bool claim_slot(struct pe_grid *grid, uint32_t ref, uint32_t leaf, uint32
 		// was free, so it was published (open_chunk), and what is published goes back to its pool
 		// only after a grace period. So the bit that is cleared is the one that was set here,
 		// and `leaf` cannot have become ours in between. SLOT: release
-		atomic_fetch_and_explicit(&chunk->claimed, ~bit, memory_order_release);
+		if ((atomic_fetch_and_explicit(&chunk->claimed, ~bit, memory_order_release) &
+			    pe_slots_mask(ref)) == bit)
+			pe_worker_note(grid, worker, PE_KIND_BIG, ref);
 		return false;
 	}
 	*slot = ref | (unsigned)__builtin_ctz(bit);
@@ -101,7 +104,7 @@ static enum pe_status claim_in(struct pe_grid *grid, unsigned worker, uint32_t l
 	struct pe_chunk *chunk;
 
 	if (head != PE_NONE) {
-		if (claim_slot(grid, head, leaf_index, slot)) {
+		if (claim_slot(grid, worker, head, leaf_index, slot)) {
 			write_slot(grid, *slot, word, handle);
 			return PE_OK;
 		}
@@ -117,7 +120,7 @@ static enum pe_status claim_in(struct pe_grid *grid, unsigned worker, uint32_t l
 				at = PE_NONE;
 				break;
 			}
-			if (claim_slot(grid, at, leaf_index, slot)) {
+			if (claim_slot(grid, worker, at, leaf_index, slot)) {
 				atomic_store_explicit(&leaf->hint, at, memory_order_relaxed);
 				write_slot(grid, *slot, word, handle);
 				return PE_OK;
@@ -215,7 +218,7 @@ enum pe_status pe_leaf_insert(struct pe_grid *grid, unsigned worker, uint64_t ke
 		PE_STEP();
 		status = claim_in(grid, worker, index, word, handle, slot);
 		if (status != PE_OK && pe_entry_unclaim(&grid->leaves[index].entry) == 0)
-			pe_worker_emptied(grid, worker);
+			pe_worker_note(grid, worker, PE_KIND_LEAF, index);
 		return status;
 	}
 }
@@ -278,20 +281,21 @@ void pe_leaf_release(struct pe_grid *grid, unsigned worker, uint32_t slot)
 	unsigned number = pe_slot_number(slot);
 	uint32_t index = atomic_load_explicit(&chunk->leaf, memory_order_relaxed);
 	struct pe_leaf *leaf = &grid->leaves[index];
-	uint32_t bit = 1u << number;
+	uint32_t bit = 1u << number, ref = slot & (slot & PE_SMALL ? ~7u : ~31u);
+	bool empty;
 
-	atomic_store_explicit(
-		&leaf->hint, slot & (slot & PE_SMALL ? ~7u : ~31u), memory_order_relaxed);
+	atomic_store_explicit(&leaf->hint, ref, memory_order_relaxed);
 	PE_STEP();
 	// SLOT: release: the grace period, and so the last readers, before the slot can be claimed.
 	// Without it the next owner's word shows under this one's bit.
-	if ((atomic_fetch_and_explicit(&chunk->claimed, ~bit, memory_order_release) &
-		    pe_slots_mask(slot)) == bit)
-		pe_worker_emptied(grid, worker);
+	empty = (atomic_fetch_and_explicit(&chunk->claimed, ~bit, memory_order_release) &
+			pe_slots_mask(slot)) == bit;
 	PE_STEP();
-	// The slot's bit first: when the leaf has no claims, no chunk of it has one.
+	// The slot's bit first: when the leaf has no claims, no chunk of it has one. An empty leaf goes with its chunks.
 	if (pe_entry_unclaim(&leaf->entry) == 0)
-		pe_worker_emptied(grid, worker);
+		pe_worker_note(grid, worker, PE_KIND_LEAF, index);
+	else if (empty)
+		pe_worker_note(grid, worker, PE_KIND_BIG, ref);
 }
 
 bool pe_leaf_release_orphans(struct pe_grid *grid, uint32_t ref, uint32_t slots)

@@ -17,7 +17,7 @@ void pe_node_set(struct pe_grid *grid, uint32_t node, unsigned child)
 void pe_node_unclaim(struct pe_grid *grid, unsigned worker, uint32_t node)
 {
 	if (pe_entry_unclaim(&grid->nodes[node].entry) == 0)
-		pe_worker_emptied(grid, worker);
+		pe_worker_note(grid, worker, PE_KIND_NODE, node);
 }
 
 // A new node at `level` under `parent`, whose claim the caller hands over to it; with one claim for

@@ -156,6 +156,72 @@ static void what_is_just_being_taken_out_says_busy(void)
 	pe_grid_destroy(grid);
 }
 
+// What is left empty is looked at in the next step, however many cells there are: nothing has to come round to it.
+static void what_is_left_empty_is_found_at_once(void)
+{
+	enum { CELLS = 20000 };
+	static uint32_t slot[CELLS];
+	struct pe_grid *grid = testing_grid((struct pe_grid_config){.entity_count_max = CELLS});
+	uint32_t left, ref;
+	struct pe_note note;
+
+	for (int32_t i = 0; i < CELLS; i++)
+		slot[i] = testing_insert(grid, testing_key(i % 200, i / 200, 0), 0, (uint32_t)i);
+	pe_grid_remove(grid, 0, slot[CELLS - 1], PE_SLOT_NONE);
+	testing_grace(grid);
+	CU_ASSERT_EQUAL(pe_grid_control(grid), 2);
+	CU_ASSERT_FALSE(grid->control.scanning);
+	CU_ASSERT_EQUAL(grid->workers[0].emptied, 0);
+	for (unsigned i = 0; i < 2; i++) {
+		pe_rcu_synchronize();
+		(void)pe_grid_control(grid);
+	}
+	CU_ASSERT_EQUAL(pe_pool_in_use(&grid->pool[PE_KIND_LEAF]), CELLS - 1);
+	// A second chunk that the last of its entities left, in a cell that the others stay in.
+	for (uint32_t i = 0; i < PE_BIG_SLOTS; i++)
+		(void)testing_insert(grid, testing_key(0, 0, 0), 0, CELLS + i);
+	left = pe_pool_in_use(&grid->pool[PE_KIND_BIG]) +
+		pe_pool_in_use(&grid->pool[PE_KIND_SMALL]);
+	ref = atomic_load(&grid->leaves[atomic_load(&pe_chunk_at(grid, slot[0])->leaf)].head);
+	CU_ASSERT_EQUAL_FATAL(atomic_load(&pe_chunk_at(grid, ref)->claimed), 1);
+	pe_grid_remove(grid, 0, ref, PE_SLOT_NONE);
+	testing_grace(grid);
+	note = grid->workers[0].notes.note[(grid->workers[0].notes.tail - 1) % PE_NOTES_MAX];
+	CU_ASSERT_EQUAL(note.kind, PE_KIND_BIG);
+	CU_ASSERT_EQUAL(note.index, ref);
+	for (unsigned i = 0; i < 2; i++) {
+		(void)pe_grid_control(grid);
+		pe_rcu_synchronize();
+	}
+	(void)pe_grid_control(grid);
+	CU_ASSERT_EQUAL(pe_pool_in_use(&grid->pool[PE_KIND_BIG]) +
+			pe_pool_in_use(&grid->pool[PE_KIND_SMALL]),
+		left - 1);
+	pe_grid_destroy(grid);
+}
+
+// More than there is room to note: everything is looked at, and found.
+static void more_than_can_be_noted_is_found_too(void)
+{
+	enum { CELLS = 3 * PE_NOTES_MAX };
+	static uint32_t slot[CELLS];
+	struct pe_grid *grid = testing_grid((struct pe_grid_config){.entity_count_max = CELLS});
+
+	for (int32_t i = 0; i < CELLS; i++)
+		slot[i] = testing_insert(grid, testing_key(i % 200, i / 200, 0), 0, (uint32_t)i);
+	for (uint32_t i = 0; i < CELLS; i++) {
+		pe_grid_remove(grid, 0, slot[i], PE_SLOT_NONE);
+		if (i % 64 == 63)
+			testing_grace(grid);
+	}
+	CU_ASSERT_EQUAL(pe_grid_deferred(grid, 0), 0);
+	CU_ASSERT_EQUAL(grid->workers[0].notes.tail, PE_NOTES_MAX);
+	CU_ASSERT_EQUAL(grid->workers[0].emptied, CELLS - PE_NOTES_MAX);
+	testing_all_given_back(grid);
+	CU_ASSERT_EQUAL(grid->workers[0].notes.head, grid->workers[0].notes.tail);
+	pe_grid_destroy(grid);
+}
+
 // Each alone, far from the others, until the grid refuses; then everything is still there, goes, and fits again.
 static void scatter_until_full(struct pe_grid_config config, uint32_t least)
 {
@@ -247,6 +313,8 @@ TESTING_MAIN("grid/control", {"the path is made and freed", the_path_is_made_and
 	{"a node that is closed is opened by who comes",
 		a_node_that_is_closed_is_opened_by_who_comes},
 	{"what is just being taken out says busy", what_is_just_being_taken_out_says_busy},
+	{"what is left empty is found at once", what_is_left_empty_is_found_at_once},
+	{"more than can be noted is found too", more_than_can_be_noted_is_found_too},
 	{"each pool refuses and recovers", each_pool_refuses_and_recovers},
 	{"a bad configuration is refused in words", a_bad_configuration_is_refused_in_words},
 	{"the bill adds up", the_bill_adds_up})
