@@ -325,14 +325,16 @@ static void *run_worker(void *context)
 	return NULL;
 }
 
-// As the production one: a fifth of a millisecond between grace periods, a whole one when there is nothing to do.
+// As the production one (dataplane/lifecycle.c): a millisecond between grace periods.
 static void *run_control(void *context)
 {
 	struct core *core = context;
 
 	(void)tool_pin(core->options.control_core);
-	while (!atomic_load_explicit(&core->stop, memory_order_relaxed))
-		tool_sleep_s(pe_engine_control(core->engine) ? 0.0002 : 0.001);
+	while (!atomic_load_explicit(&core->stop, memory_order_relaxed)) {
+		(void)pe_engine_control(core->engine);
+		tool_sleep_s(0.001);
+	}
 	return NULL;
 }
 
