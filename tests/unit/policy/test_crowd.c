@@ -1,6 +1,6 @@
 // Cohorts at the edges that the model of them (tests/model/test_crowd_model.c) doesn't come to: clocks that are set back, within a period and
-// over the end of one, epochs that nobody saw, a full table, and words that are taken for those of another epoch. One thread; the other test
-// of many is tests/torture/test_crowd_torture.c.
+// over the end of one, epochs that nobody saw, a full table, and words that are taken for those of another epoch. One thread; those
+// of several are tests/torture/test_crowd_torture.c's.
 #include "policy/cohorts.h"
 
 #include "base/rcu.h"
