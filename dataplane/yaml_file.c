@@ -173,6 +173,40 @@ static enum pe_status ends_there(
 	return root ? PE_INVALID : PE_OK;
 }
 
+// Nothing in a configuration or a keyring nests as deep. libyaml's time goes with the square of the depth: a few kilobytes of brackets
+// would hold up whoever reads them for a minute.
+#define DEPTH_MAX 32
+
+static enum pe_status check_depth(
+	const struct raw_file *file, const char *bytes, size_t length, struct pe_error *error)
+{
+	unsigned depth = 0;
+	yaml_parser_t parser;
+	yaml_event_t event;
+	bool ended = false;
+
+	if (!yaml_parser_initialize(&parser))
+		return PE_OK; // whoever reads it next has no memory either, and says so
+	yaml_parser_set_input_string(&parser, (const unsigned char *)bytes, length);
+	// What is no YAML is said by who reads it next.
+	while (!ended && depth <= DEPTH_MAX && yaml_parser_parse(&parser, &event)) {
+		if (event.type == YAML_SEQUENCE_START_EVENT ||
+			event.type == YAML_MAPPING_START_EVENT)
+			depth++;
+		else if (event.type == YAML_SEQUENCE_END_EVENT ||
+			event.type == YAML_MAPPING_END_EVENT)
+			depth--;
+		ended = event.type == YAML_STREAM_END_EVENT;
+		if (depth > DEPTH_MAX)
+			snprintf(error->text, sizeof error->text,
+				"%s:%zu: nested deeper than %u times", file->name,
+				event.start_mark.line + 1, DEPTH_MAX);
+		yaml_event_delete(&event);
+	}
+	yaml_parser_delete(&parser);
+	return depth > DEPTH_MAX ? PE_INVALID : PE_OK;
+}
+
 static enum pe_status load_tree(
 	struct raw_file *file, const char *bytes, size_t length, struct pe_error *error)
 {
@@ -226,6 +260,9 @@ enum pe_status raw_load(struct raw_file *file, const struct cyaml_schema_value *
 	yaml_node_t *root;
 
 	*file = (struct raw_file){.name = name, .schema = schema};
+	error->status = check_depth(file, bytes, length, error);
+	if (error->status != PE_OK)
+		return error->status;
 	if (load_tree(file, bytes, length, error) != PE_OK)
 		return error->status;
 	root = yaml_document_get_root_node(&file->document->yaml);

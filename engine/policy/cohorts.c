@@ -349,6 +349,8 @@ void pe_crowd_prepare(struct pe_crowd *crowd, uint32_t epoch_ms)
 	if (atomic_load_explicit(&t->period, memory_order_relaxed) != period + 1 || back) {
 		clear(t, period);
 		crowd->epoch = epoch;
+		// Of a period that had begun already its table has seats that will be others': it is emptied before it comes again.
+		atomic_store_explicit(&next->period, 0, memory_order_relaxed);
 	}
 	if (epoch > crowd->epoch + 1) {
 		// Epochs were missed: of what is noted nobody knows when it was.

@@ -29,3 +29,11 @@ static inline struct pe_crowd_cell pe_cohort_place_cell(uint64_t place)
 // Epoch and level of an area.
 #define PE_COHORT_LEVEL_BITS 8u
 #define PE_COHORT_LEVEL      0xFFu
+
+// Between the steps of a worker that control may come in between of.
+#ifdef PE_TEST_STEPS
+void pe_test_step(void); // the torture test's: sleeps now and then
+#define PE_COHORT_STEP() pe_test_step()
+#else
+#define PE_COHORT_STEP() ((void)0)
+#endif

@@ -115,6 +115,7 @@ static int area_of(const struct pe_crowd_cohort *c, uint64_t epoch, struct pe_cr
 	if (seen >> PE_COHORT_LEVEL_BITS != epoch)
 		return PE_CROWD_NOWHERE;
 	first = atomic_load_explicit(&c->first, memory_order_acquire);
+	PE_COHORT_STEP();
 	if (atomic_load_explicit(&c->epoch_level, memory_order_relaxed) != seen)
 		return PE_CROWD_NOWHERE;
 	// Spread too far for an area, it is everywhere.
@@ -186,13 +187,19 @@ int pe_crowd_place(struct pe_crowd *crowd, uint64_t epoch, unsigned policy, unsi
 	if (number) {
 		seat = &crowd->seats[number - 1];
 		number = atomic_load_explicit(&seat->cohort, memory_order_acquire);
+		PE_COHORT_STEP();
 		if (number != PE_CROWD_LEFT) {
 			cohort = &crowd->cohorts[number];
 			level = area_of(cohort, epoch, cell);
+			// CROWD: whoever sees the epoch's area sees who had left when it was made: who was asked before that counts nowhere
+			if (atomic_load_explicit(&seat->cohort, memory_order_relaxed) != number)
+				level = PE_CROWD_NOWHERE;
 		}
 	}
+	PE_COHORT_STEP();
 	if (!note(e, epoch, cell, level != PE_CROWD_NOWHERE) || level == PE_CROWD_NOWHERE)
 		return PE_CROWD_NOWHERE;
+	PE_COHORT_STEP();
 	if (come(seat, cohort, epoch) < crowd->k[policy] || level >= (int)PE_CROWD_LEVELS)
 		return PE_CROWD_NOWHERE;
 	return level;

@@ -1,5 +1,5 @@
 // Random updates, plain and with details, withdrawals and steps of time against a plain model of what is kept: what every query
-// with details shows, and who stands a filter, is compared after each step. One worker and two, with and without thresholds. The seed is printed.
+// with details shows, and who stands a filter, is compared after each step. One worker and two, with and without thresholds. The seed is printed; PE_TEST_SEED is added to it.
 #include "detailed.h"
 #include "draw.h"
 #include "harness.h"
@@ -203,7 +203,9 @@ static void forget_expired(void)
 static void run(unsigned workers, float distance_m, uint64_t seed)
 {
 	struct pe_engine_config config = harness_config();
+	const char *more = getenv("PE_TEST_SEED");
 
+	seed += more ? strtoull(more, NULL, 0) : 0;
 	printf("seed %llu ", (unsigned long long)seed);
 	state = seed;
 	changed = 0;

@@ -1,5 +1,5 @@
 // RELATIVE entities at random: whatever was sent, withdrawn or has expired, whoever follows a parent that is there stands where the parent's
-// place and orientation, as an answer shows them, put it. The seed is printed.
+// place and orientation, as an answer shows them, put it. The seed is printed; PE_TEST_SEED is added to it.
 #include "detailed.h"
 #include "draw.h"
 #include "harness.h"
@@ -155,7 +155,9 @@ static void check(void)
 static void run(uint64_t seed)
 {
 	struct pe_engine_config config = harness_config();
+	const char *more = getenv("PE_TEST_SEED");
 
+	seed += more ? strtoull(more, NULL, 0) : 0;
 	printf("seed %llu ", (unsigned long long)seed);
 	state = seed;
 	compared = refused = 0;

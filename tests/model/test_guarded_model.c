@@ -1,7 +1,7 @@
 // Guarded updates twice: once one by one, by the general way, as everything goes that asks for an acknowledgement, and once as they come,
 // most of them spared it. The same random stream of the same senders must be refused for the same reasons, leave the same of every entity,
 // and show the same to everybody, at every step: owners of both kinds, areas, speeds about the limit, relocations, tags, precision levels,
-// withdrawals, erasures, other directories. Seeds are printed.
+// withdrawals, erasures, other directories. Seeds are printed; PE_TEST_SEED is added to each.
 #include "detailed.h"
 #include "draw.h"
 #include "harness.h"
@@ -483,7 +483,9 @@ static void twice(unsigned workers, enum held held, bool watched, unsigned seed)
 	struct pe_engine_config config = harness_config();
 	const struct outcome *last =
 		&outcomes[0][testing_amount(STEPS) < STEPS ? testing_amount(STEPS) - 1 : STEPS - 1];
+	const char *more = getenv("PE_TEST_SEED");
 
+	seed += more ? (unsigned)strtoull(more, NULL, 0) : 0;
 	config.worker_count = workers;
 	config.space_count = SPACES;
 	config.details_bytes = 1 << 20;

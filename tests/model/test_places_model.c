@@ -178,9 +178,9 @@ int main(void)
 		{"one worker", test_one},
 		{"three workers", test_three},
 	};
-	const char *given = getenv("PE_SEED");
+	const char *given = getenv("PE_TEST_SEED");
 
 	seed = given ? strtoull(given, NULL, 0) : 0xB0D6E7;
-	printf("seed 0x%" PRIX64 " (PE_SEED)\n", seed);
+	printf("seed 0x%" PRIX64 " (PE_TEST_SEED)\n", seed);
 	return testing_main("places-model", cases, sizeof cases / sizeof cases[0]);
 }

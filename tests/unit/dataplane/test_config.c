@@ -325,6 +325,22 @@ static void test_budgets(void)
 	expect_error("security: {sandbox: true}\n", "t.yaml:1: security.sandbox: ", "off or on");
 }
 
+// Of as many brackets as fit, which take libyaml hours.
+static void expect_deep(void)
+{
+	static char text[1u << 20];
+
+	memset(text, '[', sizeof text - 1);
+	memcpy(text, "log: ", 5);
+	expect_error(text, "t.yaml:1: ", "nested deeper than 32 times");
+	for (unsigned i = 5; i < sizeof text - 4; i += 4)
+		memcpy(text + i, "{a: ", 4);
+	expect_error(text, "t.yaml:1: ", "nested deeper than 32 times");
+	for (unsigned i = 0; i < sizeof text - 2; i += 2)
+		memcpy(text + i, "- ", 2);
+	expect_error(text, "t.yaml:1: ", "nested deeper than 32 times");
+}
+
 static void test_keys(void)
 {
 	expect_error("workers: {count: 1}\nworkres: 1\n", "t.yaml:2: workres: ", "no such key");
@@ -343,6 +359,7 @@ static void test_keys(void)
 	expect_error("log: info\n---\nlgo: debug\n", "t.yaml:2: ", "second document");
 	expect_error("---\n---\nlog: debug\n", "t.yaml:", "second document");
 	expect_error("log: info\n---\nlog: [\n", "t.yaml:", "not YAML");
+	expect_deep();
 }
 
 static void test_values(void)

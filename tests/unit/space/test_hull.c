@@ -327,21 +327,22 @@ static void regions(void)
 				hi[d] = fmax(hi[d], metres[d]);
 			}
 		}
-		// How much wider than what was drawn, corners included.
+		// How much wider than what was drawn, corners included: in the geometric mean, which the few that are drawn high above a
+		// narrow footprint don't rule.
 		if (v.geodetic && s->frame_count == 1 && count == 1 && hi[0] - lo[0] > 100) {
-			width += ((double)(region[0].hi[0] - region[0].lo[0]) * s->unit_m) /
-				(hi[0] - lo[0]);
+			width += log(((double)(region[0].hi[0] - region[0].lo[0]) * s->unit_m) /
+				(hi[0] - lo[0]));
 			widths++;
 		}
 	}
 	printf("\n    %u held, %u missed; worldwide by frames 0–6: %u %u %u %u %u %u %u; mean width %.2f of what was drawn;"
 	       "\n    cells: %u outside, %u crossing, %u inside, %u wrong ",
 		held, missed, frames[0], frames[1], frames[2], frames[3], frames[4], frames[5],
-		frames[6], width / widths, cells[0], cells[1], cells[2], wrong);
+		frames[6], exp(width / widths), cells[0], cells[1], cells[2], wrong);
 	CU_ASSERT_EQUAL(missed, 0);
 	CU_ASSERT_EQUAL(wrong, 0);
 	CU_ASSERT(held > testing_amount(100000));
-	CU_ASSERT(width / widths < 1.5);
+	CU_ASSERT(exp(width / widths) < 1.2);
 	CU_ASSERT(cells[PE_CELL_OUTSIDE] > testing_amount(10000) &&
 		cells[PE_CELL_INSIDE] > testing_amount(1000));
 }

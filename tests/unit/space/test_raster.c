@@ -118,8 +118,10 @@ static void shapes(bool geodetic, unsigned polygons, struct found *f)
 		struct rings r;
 		static const unsigned sizes[] = {64, 256, 3, 7, 130, 20};
 		unsigned size = sizes[n % 6], shape = n / 6 % 6;
-		double centre[3] = {random_between(-3e5, 3e5), random_between(-3e5, 3e5), 0};
-		double radius = random_log(0.01, geodetic ? 1.9e6 : 1e6);
+		// Also tiny ones far out, of fewer places than they have corners, and such that hold all that a space may.
+		double far = random_log(1, 1e12);
+		double centre[3] = {random_between(-far, far), random_between(-far, far), 0};
+		double radius = random_log(1e-7, geodetic ? 4.9e6 : 1e12);
 
 		if (geodetic)
 			random_place(centre);
