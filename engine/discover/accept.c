@@ -387,18 +387,19 @@ ALWAYS_INLINE void put_plain(const struct pe_view_plain *view, const struct pe_i
 	memcpy(&r->ttl_left, &rest, sizeof rest);
 }
 
-// Is a plain view inside of the polygon? Its hit may know it, where that is where the view is.
-ALWAYS_INLINE bool plain_inside(
-	const struct pe_test *t, const struct pe_hit *hit, const struct pe_view_plain *view)
+// Is a plain view inside of the polygon? Its hit may know it, where that is where the view is. any_height: whatever its height.
+ALWAYS_INLINE bool plain_inside(const struct pe_test *t, const struct pe_hit *hit,
+	const struct pe_view_plain *view, const bool any_height)
 {
 	_Alignas(32) double place[4];
-	uint64_t word;
+	__m128d above = _mm256_extractf128_pd(view->shows.place, 1);
+	uint64_t word = (uint64_t)_mm_extract_epi64(_mm_castpd_si128(above), 1);
+	bool sure = hit->sure && !((hit->word ^ word) & (PE_SLOT_MOVED | PE_WORD_POSITION));
 
+	if (__builtin_expect(sure && any_height, 1))
+		return true;
 	_mm256_store_pd(place, view->shows.place);
-	memcpy(&word, &place[3], sizeof word);
-	return pe_query_polygon_holds(t, place, true,
-		hit->sure && !(hit->word & PE_SLOT_MOVED) &&
-			(hit->word & PE_WORD_POSITION) == word);
+	return pe_query_polygon_holds(t, place, true, sure);
 }
 
 // A volume of a CARTESIAN space, no filters, seen from its centre: a sphere, or a polygon from its own point.
@@ -413,6 +414,8 @@ ALWAYS_INLINE unsigned take_plain(const struct pe_test *t, struct pe_hits *all,
 	const uint32_t audiences = pe_view_as_they_are(t->asker, t->rules);
 	const struct pe_hit *hit = &all->hit[all->at], *const end = &all->hit[all->end];
 	const struct pe_hit *asked = &all->hit[all->asked], *const ahead = &all->hit[all->ahead];
+	const bool any_height = polygon && t->polygon->height_min == -INFINITY &&
+		t->polygon->height_max == INFINITY;
 	unsigned taken = 0;
 
 	while (asked < ahead && asked < hit + RECORDS_AHEAD)
@@ -450,7 +453,7 @@ ALWAYS_INLINE unsigned take_plain(const struct pe_test *t, struct pe_hits *all,
 		distance_m = length(_mm_cvtsd_f64(across),
 			_mm_cvtsd_f64(_mm_unpackhi_pd(across, across)),
 			_mm_cvtsd_f64(_mm256_extractf128_pd(from, 1)));
-		if (polygon ? !plain_inside(t, hit, &view) : !(distance_m <= radius_m))
+		if (polygon ? !plain_inside(t, hit, &view, any_height) : !(distance_m <= radius_m))
 			continue;
 		put_plain(&view, &now, distance_m, &results[taken++]);
 	}

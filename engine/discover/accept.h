@@ -13,6 +13,7 @@
 struct pe_filter;
 struct pe_polygon;
 struct pe_hull;
+struct pe_sieve;
 
 // What is asked of a query besides its numbers. Passed by value, so that constants fold.
 struct pe_ways {
@@ -66,6 +67,7 @@ struct pe_test {
 	// Of a query with an extension; else `filter` is NULL and the others are not looked at.
 	const struct pe_filter *filter;
 	const struct pe_polygon *polygon; // POLYGON
+	struct pe_sieve *sieve;           // of it, for its walks; NULL: its raster tells of hits
 	const struct pe_hull *hull;       // ORIENTED_BOX, FRUSTUM
 	uint32_t age_max_ms;              // 0: of any age
 	struct pe_query_time time;        // with ways.timed

@@ -36,11 +36,19 @@ static enum pe_volume_fault prepare_polygon(struct pe_query_context *c, struct p
 			PE_WIRE_RINGS_MAX == PE_POLYGON_RINGS_MAX,
 		"what a message may carry can be prepared");
 	pe_wire_get_polygon(extension, &p, ring_vertices, vertices);
-	fault = pe_polygon_prepare(space, (const double(*)[2])vertices, ring_vertices, p.ring_count,
+	fault = pe_polygon_outline(space, (const double(*)[2])vertices, ring_vertices, p.ring_count,
 		p.height_min, p.height_max, polygon);
 	if (fault != PE_VOLUME_ok)
 		return fault;
 	t->polygon = polygon;
+	t->sieve = NULL;
+	// Where courses lead says no place of the index.
+	if (space->config.kind == PE_SPACE_CARTESIAN && !extension->timed) {
+		t->sieve = &c->extras->sieve[c->polygons_used];
+		pe_sieve_make(space, polygon, t->sieve);
+	} else {
+		pe_polygon_draw(polygon);
+	}
 	c->polygons_used++;
 	return PE_VOLUME_ok;
 }
@@ -183,21 +191,17 @@ unsigned pe_query_polygon_sieve(
 	const struct pe_test *t, struct pe_hit *hits, unsigned from, unsigned to)
 {
 	const struct pe_polygon *p = t->polygon;
-	double unit_m = t->space->unit_m;
 	struct to_plane plane;
 	unsigned kept = from;
 
 	if (from == to)
 		return to;
-	if (t->ways.geodetic) // hits are of one frame: that of the region that is walked
-		make_to_plane(t, PE_KEY_FRAME(hits[from].key), &plane);
+	// Hits are of one frame: that of the region that is walked.
+	make_to_plane(t, PE_KEY_FRAME(hits[from].key), &plane);
 	for (unsigned i = from; i < to; i++) {
 		struct pe_hit hit = hits[i];
 		struct pe_units u = pe_place_units(hit.key, hit.word & PE_WORD_POSITION);
-		enum pe_cell_side side = t->ways.geodetic ?
-			side_round(p, &plane, &u) :
-			pe_raster_side(
-				&p->raster, (double)u.v[0] * unit_m, (double)u.v[1] * unit_m);
+		enum pe_cell_side side = side_round(p, &plane, &u);
 
 		// Beside a move the record is what counts.
 		if (hit.word & (PE_SLOT_MOVED | PE_SLOT_ARRIVING))

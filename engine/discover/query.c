@@ -294,6 +294,14 @@ static void enter_owned(struct pe_query_slot *s, unsigned region)
 	s->test.asker = &s->owner;
 }
 
+// Are the places of what is met told by the polygon? Not where courses lead, nor of who is only counted.
+static bool sieved(const struct pe_query_slot *s)
+{
+	return !s->test.ways.timed &&
+		(__builtin_expect(s->region < s->test.region_count, 1) ||
+			!pe_query_region_counted(&s->test, s->region));
+}
+
 void pe_query_enter_region(struct pe_query_slot *s, unsigned region)
 {
 	struct pe_test *t = &s->test;
@@ -306,6 +314,7 @@ void pe_query_enter_region(struct pe_query_slot *s, unsigned region)
 		s->walk.boxed = pe_query_layer_region(t, region, &s->walk.region);
 		enter_owned(s, region);
 	}
+	s->walk.sieve = s->query.kind == PE_QUERY_POLYGON && sieved(s) ? t->sieve : NULL;
 	pe_space_frame_metres(t->space, s->walk.region.frame, t->origin, t->origin_metres);
 	if (s->query.kind != PE_QUERY_BOX)
 		pe_space_frame_metres(t->space, s->walk.region.frame, s->query.a, t->centre_metres);
@@ -459,13 +468,12 @@ __attribute__((noinline)) static void scan_owned(
 	s->walk.flagged = true;
 }
 
-// What a polygon's raster says of the hits of a piece. Where courses lead says no place of the index; and a walk leaves what is said of hits to
-// others, so that it has to be said here.
+// What a polygon's raster says of the hits of a piece, which a walk without a sieve leaves to others.
 static void sieve(const struct pe_query_context *c, struct pe_query_slot *s)
 {
-	if (!s->test.ways.timed &&
-		(__builtin_expect(s->region < s->test.region_count, 1) ||
-			!pe_query_region_counted(&s->test, s->region))) {
+	if (s->walk.sieve)
+		return;
+	if (sieved(s)) {
 		s->to = pe_query_polygon_sieve(&s->test, c->hits, s->from, s->to);
 		return;
 	}

@@ -7,6 +7,7 @@
 #include "grid/walker.h"
 #include "space/hull.h"
 #include "space/polygon.h"
+#include "space/sieve.h"
 
 #include <math.h>
 
@@ -60,6 +61,7 @@ struct pe_query_cells {
 
 struct pe_query_extras {
 	struct pe_polygon polygon[PE_QUERY_POLYGONS];
+	struct pe_sieve sieve[PE_QUERY_POLYGONS]; // of each, where its space is CARTESIAN
 	struct pe_hull hull[PE_QUERY_SLOTS];
 	struct pe_filter filter[PE_QUERY_SLOTS];
 	struct pe_query_near near[PE_QUERY_NEAREST_MAX]; // a heap, the furthest at its root
@@ -143,7 +145,7 @@ bool pe_query_shuffle(const struct pe_test *test, unsigned region, struct pe_hit
 }
 unsigned pe_query_volume_regions(
 	const struct pe_test *test, struct pe_region regions[PE_FRAMES_MAX]);
-// Of the hits from … to, which are of one frame, those that a POLYGON may hold, moved together; returns the new end. What is outside for
+// GEODETIC: of the hits from … to, which are of one frame, those that a POLYGON may hold, moved together; returns the new end. What is outside for
 // certain costs no record; what is inside for certain, whatever its height, is marked as sure.
 unsigned pe_query_polygon_sieve(
 	const struct pe_test *test, struct pe_hit *hits, unsigned from, unsigned to);

@@ -22,6 +22,7 @@
 #define PE_SLOT_NONE     0xFFFFFFFFu
 
 struct pe_grid;
+struct pe_sieve; // space/sieve.h
 
 struct pe_grid_config {
 	uint32_t entity_count_max;   // bounds slots; pools are derived from it unless given
@@ -99,7 +100,7 @@ struct pe_hit {
 	uint64_t key;  // of the leaf
 	uint64_t word; // as met, with flags; MOVED: the position is not to be used
 	uint32_t handle;
-	uint32_t sure; // not written by a walk: for who looks at hits before their records are read
+	uint32_t sure; // written by a walk with a sieve, which has it inside for certain
 };
 
 // Where a walk stands: opaque to clients, the two words of a query's cursor. {0, 0} = the start. A walk
@@ -115,6 +116,8 @@ struct pe_walk {
 	uint32_t cells_max, candidates_max;
 	// Nodes that are met are nobody's to count, nor to bound: the region is a small one, and what is beside it must not tell.
 	bool boxed;
+	// Of what is in the region only what the sieve lets through is met; NULL: all. The caller's, and the walk's own until it is over.
+	struct pe_sieve *sieve;
 	// The two bounds are of `cells` and `candidates` below, so a query may share them between walks.
 	// in and out: the next place; after the walk ended, {~0, ~0}
 	struct pe_cursor cursor;

@@ -194,7 +194,32 @@ struct pe_grid {
 	struct pe_defer_store departure_store, claim_store;
 	struct pe_grid_worker *workers;
 	struct pe_control control; // control thread
+	// HEIGHTS: of each space's own cells, a frame a word, between which lowest and highest cell all lie that were ever made; whoever makes
+	// one widens it; read: walks. A layer's are not kept: who may not be told of its cells could tell from a walk how high they are.
+	_Atomic uint32_t heights[PE_SPACES_MAX][8];
 };
+
+// A word of `heights`: 0 is none. Both halves only grow.
+#define PE_HEIGHTS_END(heights)   ((heights) >> 16)               // behind the highest z
+#define PE_HEIGHTS_BEGIN(heights) (0x8000u - ((heights)&0xFFFFu)) // the lowest z
+static inline void pe_heights_add(struct pe_grid *grid, uint64_t leaf_key)
+{
+	uint32_t z = PE_KEY_Z(leaf_key), end = z + 1, begin = 0x8000u - z, old, wider;
+	_Atomic uint32_t *heights;
+
+	if (PE_KEY_SPACE(leaf_key) >= PE_SPACES_MAX)
+		return;
+	heights = &grid->heights[PE_KEY_SPACE(leaf_key)][PE_KEY_FRAME(leaf_key)];
+	old = atomic_load_explicit(heights, memory_order_relaxed);
+	do {
+		wider = (old >> 16 > end ? old >> 16 : end) << 16;
+		wider |= (old & 0xFFFF) > begin ? old & 0xFFFF : begin;
+		if (wider == old)
+			return;
+		// HEIGHTS: made visible by the release that publishes the leaf (HASH).
+	} while (!atomic_compare_exchange_weak_explicit(
+		heights, &old, wider, memory_order_release, memory_order_relaxed));
+}
 
 // Cells of a level: bits of x and y, and of z, below it.
 static inline unsigned pe_level_across(unsigned level)

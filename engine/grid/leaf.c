@@ -179,6 +179,7 @@ static enum pe_status create(struct pe_grid *grid, unsigned worker, uint64_t key
 	// LEAF: the claim of the entity in it is there before anybody could close it.
 	atomic_store_explicit(&leaf->entry.claim, 1, memory_order_relaxed);
 	pe_node_set(grid, parent, pe_child_number_of(key, 0));
+	pe_heights_add(grid, key);
 	PE_STEP();
 	*slot = ref;
 	if (pe_table_publish(pe_leaf_bucket(grid, key), grid->leaves, index) == index) {

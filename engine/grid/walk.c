@@ -3,6 +3,7 @@
 // at a time, and scanned (walk_scan.c) before the next batch is.
 #include "grid/grid_internal.h"
 #include "grid/walker.h"
+#include "space/sieve.h"
 
 #include <string.h>
 
@@ -21,6 +22,8 @@
 #define ALWAYS_INLINE __attribute__((always_inline)) static inline
 
 _Static_assert(PE_WALK_LEVELS == PE_LEVELS, "room for the way down");
+_Static_assert(PE_WALK_BATCH == PE_SIEVE_CELLS && PE_BIG_SLOTS == PE_SIEVE_SLOTS,
+	"room for the cells of a batch, and of a chunk's slots");
 _Static_assert(
 	PE_NODE_LEVELS == PE_LEVELS && PE_PATH_BITS == 6 * PE_LEVELS + 1, "what grid.h says");
 
@@ -67,6 +70,19 @@ unsigned pe_node_bits_up(unsigned level)
 	return pe_level_up(level);
 }
 
+// Of a box that knows no heights, those that there are: else it would begin at the root, and go down level by level. false: there are none.
+static bool clip_heights(struct pe_walker *w)
+{
+	// HEIGHTS: acquire: what is not within them yet was made after this walk began.
+	uint32_t heights =
+		atomic_load_explicit(&w->grid->heights[w->space][w->frame], memory_order_acquire);
+	uint32_t begin = PE_HEIGHTS_BEGIN(heights), end = PE_HEIGHTS_END(heights);
+
+	w->cell_lo[2] = w->cell_lo[2] > begin ? w->cell_lo[2] : begin;
+	w->cell_hi[2] = w->cell_hi[2] < end ? w->cell_hi[2] : end - 1;
+	return end > 0 && w->cell_lo[2] <= w->cell_hi[2];
+}
+
 // false: nothing can be inside.
 static bool prepare(struct pe_walker *w)
 {
@@ -89,7 +105,12 @@ static bool prepare(struct pe_walker *w)
 		w->cell_hi[i] = (uint32_t)((w->hi[i] + half) >> PE_CELL_BITS);
 	}
 	w->sphere = r->test == PE_REGION_SPHERE;
-	w->need_box = true;
+	if (!w->sphere && w->cell_hi[2] - w->cell_lo[2] > 1 && w->space < PE_SPACES_MAX &&
+		!clip_heights(w))
+		return false;
+	// A sieve has the sides of its region in it.
+	w->need_box = !w->walk->sieve || w->lo[2] > -cells[2] / 2 * CELL_ACROSS ||
+		w->hi[2] < cells[2] / 2 * CELL_ACROSS - 1;
 	memset(w->centre, 0, sizeof w->centre); // of a box too: corners are told from it
 	if (w->sphere) {
 		// Beyond 2^50 units no cell is near; the bound keeps differences within 64 bits.
@@ -251,6 +272,11 @@ static void add_cells(struct pe_walker *w, struct pe_walk_node *node)
 			if (w->near[0][x] + w->near[1][y] + w->near[2][0] > w->outside)
 				continue;
 			cell->whole = w->far[0][x] + w->far[1][y] + w->far[2][0] < w->inside;
+		} else if (w->walk->sieve &&
+			pe_sieve_enter(w->walk->sieve, w->batch_count,
+				w->first_key + ((uint64_t)x << 34) + ((uint64_t)y << 15)) ==
+				PE_CELL_OUTSIDE) {
+			continue;
 		}
 		cell->code = node->path << 6 | number;
 		cell->key = w->first_key + ((uint64_t)x << 34) + ((uint64_t)y << 15);
@@ -258,6 +284,15 @@ static void add_cells(struct pe_walker *w, struct pe_walk_node *node)
 		pe_prefetch((const void *)cell->bucket);
 		w->batch_count++;
 	}
+}
+
+__attribute__((noinline)) static bool sieved_out(
+	const struct pe_walker *w, unsigned level, const uint32_t at[3])
+{
+	unsigned across = pe_level_across(level);
+
+	return pe_sieve_outside(
+		w->walk->sieve, pe_key_make(0, 0, at[0] << across, at[1] << across, 0), across);
 }
 
 // To the next child of a node above level 1, if it is there and near.
@@ -272,7 +307,8 @@ static void go_down(struct pe_walker *w, struct pe_walk_node *node)
 	child->at[1] = node->at[1] << bits | (number >> bits & ((1u << bits) - 1));
 	child->at[2] = node->at[2] << bits_z | (bits_z ? number >> 4 : 0);
 	child->path = node->path << 6 | number;
-	if (w->sphere && nearest(w, level - 1, child->at) > w->outside)
+	if (w->sphere ? nearest(w, level - 1, child->at) > w->outside :
+			w->walk->sieve && sieved_out(w, level - 1, child->at))
 		return;
 	if (w->nodes_met >= w->met_max && !w->walk->boxed) {
 		w->exhausted = w->cut = true;

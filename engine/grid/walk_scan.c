@@ -1,6 +1,7 @@
 // The cells that a walk has gathered, in stages: heads of the buckets, leaves, chunks ahead, scans.
 #include "grid/grid_internal.h"
 #include "grid/walker.h"
+#include "space/sieve.h"
 
 #define AHEAD       12 // leaves whose chunks are fetched ahead of the scan
 #define FETCHED     12 // leaves of a walk whose chunks are fetched before the scans of other walks
@@ -23,6 +24,53 @@ static void emit(struct pe_walker *w, uint64_t key, const struct pe_chunk *chunk
 		seen |= copy[i];
 	}
 	w->seen_flags |= seen;
+}
+
+// Of the slots in the mask, those beside a move.
+static inline uint32_t flagged_of(const uint64_t *copy, uint32_t mask)
+{
+	const __m256i flags = _mm256_set1_epi64x(PE_SLOT_ARRIVING | PE_SLOT_MOVED);
+	__m256i seen = _mm256_setzero_si256();
+	uint32_t flagged = 0;
+
+	// All of them without a branch, whatever is in those that are not in the mask.
+#pragma GCC unroll 8
+	for (unsigned i = 0; i < PE_BIG_SLOTS; i += 4)
+		seen = _mm256_or_si256(
+			seen, _mm256_loadu_si256((const __m256i *)(const void *)&copy[i]));
+	if (__builtin_expect(_mm256_testz_si256(seen, flags), 1))
+		return 0;
+	for (; mask; mask &= mask - 1)
+		if (copy[__builtin_ctz(mask)] & (PE_SLOT_ARRIVING | PE_SLOT_MOVED))
+			flagged |= mask & -mask;
+	return flagged;
+}
+
+// The same of those that the walk's sieve lets through. Beside a move the record is what counts.
+__attribute__((noinline)) static void emit_sieved(struct pe_walker *w,
+	const struct pe_walk_cell *cell, const struct pe_chunk *chunk, uint32_t ref, uint32_t mask,
+	const uint64_t *copy)
+{
+	const struct pe_sieve *sieve = w->walk->sieve;
+	const struct pe_sieve_cell *sieved = &sieve->cell[cell - w->batch];
+	const uint32_t *handles = pe_chunk_handles((struct pe_chunk *)chunk, ref);
+	struct pe_hit *hit = &w->hits[w->hit_count];
+	uint32_t sure = mask, flagged = flagged_of(copy, mask);
+
+	if (sieved->side == PE_CELL_CROSSING)
+		mask = sieve->chunk(sieve, sieved, copy, mask, &sure) | flagged;
+	sure &= ~flagged;
+	if (__builtin_expect(flagged != 0, 0))
+		w->seen_flags |= PE_SLOT_ARRIVING;
+	w->hit_count += (unsigned)__builtin_popcount(mask);
+	for (; mask; mask &= mask - 1, hit++) {
+		unsigned i = (unsigned)__builtin_ctz(mask);
+
+		hit->key = cell->key;
+		hit->word = copy[i];
+		hit->handle = handles[i];
+		hit->sure = sure >> i & 1;
+	}
 }
 
 // What tells the scan of this cell from that of others.
@@ -117,7 +165,9 @@ static bool scan_leaf(struct pe_walker *w, const struct pe_walk_cell *cell)
 		atomic_thread_fence(memory_order_acquire);
 #endif
 		walk->candidates += (uint32_t)__builtin_popcount(valid);
-		if (mask)
+		if (mask && __builtin_expect(walk->sieve != NULL, 0))
+			emit_sieved(w, cell, chunk, ref, mask, copy);
+		else if (mask)
 			emit(w, cell->key, chunk, ref, mask, copy);
 		ref = next;
 	}

@@ -196,11 +196,26 @@ bool geo_polygon_parity(const struct pe_polygon *p, unsigned from, unsigned to, 
 	return __builtin_popcount(odd) & 1;
 }
 
+// By every edge.
+static bool covers_outline(const struct pe_polygon *p, const double position[3])
+{
+	double normal[3], point[3] = {position[0], position[1], 0.0}, across = position[0];
+
+	if (p->kind == PE_SPACE_GEODETIC) {
+		geo_normal(position[0], position[1], normal);
+		geo_point(normal, 0.0, point);
+		across = geo_longitude(position);
+	}
+	return geo_polygon_parity(p, 0, p->ring_end[p->ring_count - 1], across, point);
+}
+
 bool pe_polygon_covers(const struct pe_polygon *p, const double position[3])
 {
 	double normal[3], point[3];
 	enum pe_cell_side side;
 
+	if (!p->drawn)
+		return covers_outline(p, position);
 	if (p->kind == PE_SPACE_CARTESIAN) {
 		side = pe_raster_side(&p->raster, position[0], position[1]);
 		return side == PE_CELL_CROSSING ? meets_odd_flat(p, position) :
@@ -220,44 +235,4 @@ bool pe_polygon_holds(const struct pe_polygon *p, const double position[3])
 {
 	return position[2] >= p->height_min && position[2] <= p->height_max &&
 		pe_polygon_covers(p, position);
-}
-
-bool pe_polygon_clear(const struct pe_polygon *p, double x, double y, double margin_m)
-{
-	const __m256d at_x = _mm256_set1_pd(x), at_y = _mm256_set1_pd(y),
-		      margin = _mm256_set1_pd(margin_m), reach = _mm256_set1_pd(1.5 * margin_m),
-		      magnitude = _mm256_castsi256_pd(_mm256_set1_epi64x(INT64_MAX));
-	unsigned last = geo_slab_of(p, x + margin_m);
-	__m256d odd = _mm256_setzero_pd(), near = odd;
-
-	for (unsigned w = 0; w < sizeof p->slab[0] / sizeof p->slab[0][0]; w++) {
-		uint64_t left = 0;
-
-		for (unsigned s = geo_slab_of(p, x - margin_m); s <= last; s++)
-			left |= p->slab[s][w];
-		for (; left; left &= left - 1) {
-			unsigned i = 4 * (64 * w + (unsigned)__builtin_ctzll(left));
-			__m256d from = _mm256_load_pd(&p->from[i]), to = _mm256_load_pd(&p->to[i]);
-			__m256d off = _mm256_fmadd_pd(
-				_mm256_sub_pd(at_y, _mm256_load_pd(&p->first[1][i])),
-				_mm256_load_pd(&p->normal[1][i]),
-				_mm256_mul_pd(_mm256_sub_pd(at_x, from),
-					_mm256_load_pd(&p->normal[0][i])));
-			__m256d in = _mm256_and_pd(_mm256_cmp_pd(at_x, from, _CMP_GE_OQ),
-				_mm256_cmp_pd(at_x, to, _CMP_LT_OQ));
-			// By the edge's line, and not further beside its ends than the margin: one along y is near for any y.
-			__m256d by = _mm256_cmp_pd(_mm256_and_pd(off, magnitude),
-				_mm256_mul_pd(reach, _mm256_load_pd(&p->length[i])), _CMP_LE_OQ);
-			__m256d beside = _mm256_and_pd(
-				_mm256_cmp_pd(at_x, _mm256_sub_pd(from, margin), _CMP_GE_OQ),
-				_mm256_cmp_pd(at_x, _mm256_add_pd(to, margin), _CMP_LE_OQ));
-
-			odd = _mm256_xor_pd(odd,
-				_mm256_and_pd(
-					in, _mm256_cmp_pd(off, _mm256_setzero_pd(), _CMP_GE_OQ)));
-			near = _mm256_or_pd(near, _mm256_and_pd(by, beside));
-		}
-	}
-	return _mm256_testz_pd(near, near) &&
-		!(__builtin_popcount((unsigned)_mm256_movemask_pd(odd)) & 1);
 }

@@ -54,6 +54,8 @@ struct pe_polygon {
 	_Alignas(32) double length[PE_POLYGON_EDGES_MAX];
 	// GEODETIC: how exactly the edge's plane is known anywhere on Earth, m; what is nearer is looked at twice
 	_Alignas(32) double near_m[PE_POLYGON_EDGES_MAX];
+	// Of what follows nothing is set until it is drawn, save the plane and its margin.
+	bool drawn;
 	// Slabs of equal width across the intervals: for each, as bits, the groups of edges that any position of it may meet
 	double slab_from, slab_scale;
 	uint64_t slab[PE_POLYGON_SLABS][(PE_POLYGON_GROUPS_MAX + 63) / 64];
@@ -61,7 +63,7 @@ struct pe_polygon {
 	double axis[2][3], up[3];
 	double margin_m; // a position closer than that to another one that the raster holds for inside (outside) is inside (outside)
 	struct pe_raster raster;
-	double lo[2], hi[2]; // CARTESIAN: of x and y
+	double lo[2], hi[2]; // CARTESIAN: of x and y; set as well
 };
 
 // Checks rings and fills *polygon. vertices: the rings' vertices one after the other, ring_vertices[i] of them for ring i; the first
@@ -70,16 +72,18 @@ struct pe_polygon {
 [[nodiscard]] enum pe_volume_fault pe_polygon_prepare(const struct pe_space *space,
 	const double (*vertices)[2], const unsigned *ring_vertices, unsigned ring_count,
 	double height_min, double height_max, struct pe_polygon *polygon);
+// The same without what makes tests of many positions fast: all of them work, and look at every edge. For a query, whose candidates are told by
+// a sieve (space/sieve.h), so that few are left. pe_polygon_draw adds the rest.
+[[nodiscard]] enum pe_volume_fault pe_polygon_outline(const struct pe_space *space,
+	const double (*vertices)[2], const unsigned *ring_vertices, unsigned ring_count,
+	double height_min, double height_max, struct pe_polygon *polygon);
+void pe_polygon_draw(struct pe_polygon *polygon);
 
 // Is the position inside? Its coordinates must have passed pe_space_locate's checks. The height range is tested too; of
 // an entity whose height is unknown the caller decides, with pe_polygon_covers.
 bool pe_polygon_holds(const struct pe_polygon *polygon, const double position[3]);
 // The same whatever the height.
 bool pe_polygon_covers(const struct pe_polygon *polygon, const double position[3]);
-
-// CARTESIAN: is every place within margin_m (> 0) of (x, y), along each axis, outside for certain, whatever the height? So what is held
-// of a position may answer for it.
-bool pe_polygon_clear(const struct pe_polygon *polygon, double x, double y, double margin_m);
 
 // The regions that cover the polygon, as pe_space_box gives them: conservative, and in each frame the smallest box about
 // what the outer ring encloses (a regional space's clipped to its extent). Returns their number, 0 = nothing of the space is near.

@@ -129,6 +129,10 @@ void geo_work_directions(struct geo_work *w, const struct pe_polygon *p)
 
 			w->next[i] = (uint16_t)(last ? ring_begin : i + 1);
 		}
+	for (unsigned i = 0; i < w->count && p->kind == PE_SPACE_CARTESIAN; i += 4) {
+		_mm256_store_pd(&w->a[2][i], _mm256_setzero_pd());
+		_mm256_store_pd(&w->b[2][i], _mm256_setzero_pd());
+	}
 	for (unsigned i = 0; i < w->count; i += 4) {
 		struct lanes n = left_of(w, p, i), a = lanes_load(w->a, i), b = lanes_load(w->b, i);
 
@@ -155,51 +159,86 @@ void geo_work_directions(struct geo_work *w, const struct pe_polygon *p)
 // own, that only meet at their sides. Two that don't follow each other have another one's sector between them, and are apart by
 // the least distance of an edge's line times the sine of the least sector; two that do don't fold back, as the place is off both lines. On
 // Earth a sector is between planes through the Earth's axis through the place, and appears in the raster's plane as it is.
-bool geo_work_star(const struct geo_work *w, const struct pe_polygon *p, double x, double y)
+static inline __m256d squares(__m256d x, __m256d y)
+{
+	return _mm256_fmadd_pd(x, x, _mm256_mul_pd(y, y));
+}
+
+// The squares of the least distance of an edge's line, and of the least sine of a sector.
+static void star_least(
+	const struct geo_work *w, const struct pe_polygon *p, double x, double y, double least[2])
 {
 	const __m256d at_x = _mm256_set1_pd(x), at_y = _mm256_set1_pd(y),
-		      zero = _mm256_setzero_pd(), infinite = _mm256_set1_pd(INFINITY);
-	__m256d off = infinite, sine = infinite, shortest = infinite, reach = zero, low = infinite,
-		high = zero;
-	double off_square, least, room = STAR_ROOM * w->resolution;
-	unsigned rounds = 0;
+		      infinite = _mm256_set1_pd(INFINITY);
+	__m256d off = infinite, sine = infinite;
 
-	high = _mm256_sub_pd(high, infinite);
 	for (unsigned i = 0; i < w->count; i += 4) {
-		__m256d ax = _mm256_sub_pd(_mm256_load_pd(&w->plane.x[0][i]), at_x);
-		__m256d ay = _mm256_sub_pd(_mm256_load_pd(&w->plane.y[0][i]), at_y);
-		__m256d bx = _mm256_sub_pd(_mm256_load_pd(&w->plane.x[1][i]), at_x);
-		__m256d by = _mm256_sub_pd(_mm256_load_pd(&w->plane.y[1][i]), at_y);
+		__m256d ax = _mm256_sub_pd(_mm256_load_pd(&w->x[0][i]), at_x);
+		__m256d ay = _mm256_sub_pd(_mm256_load_pd(&w->y[0][i]), at_y);
+		__m256d bx = _mm256_sub_pd(_mm256_load_pd(&w->x[1][i]), at_x);
+		__m256d by = _mm256_sub_pd(_mm256_load_pd(&w->y[1][i]), at_y);
 		__m256d real = _mm256_load_pd((const double *)&w->real[i]);
-		__m256d length = _mm256_blendv_pd(infinite, _mm256_load_pd(&p->length[i]), real);
+		__m256d length = _mm256_load_pd(&p->length[i]);
 		__m256d area = _mm256_fmsub_pd(ax, by, _mm256_mul_pd(ay, bx));
-		__m256d a = _mm256_fmadd_pd(ax, ax, _mm256_mul_pd(ay, ay));
-		__m256d b = _mm256_fmadd_pd(bx, bx, _mm256_mul_pd(by, by));
-		__m256d square = _mm256_mul_pd(area, area), up;
+		__m256d square = _mm256_mul_pd(area, area);
 
-		low = _mm256_min_pd(low, _mm256_blendv_pd(infinite, area, real));
-		high = _mm256_max_pd(
-			high, _mm256_blendv_pd(_mm256_sub_pd(zero, infinite), area, real));
-		shortest = _mm256_min_pd(shortest, length);
-		reach = _mm256_max_pd(reach, a);
-		// Squares of the line's distance and of the sector's sine.
 		off = _mm256_min_pd(off,
 			_mm256_blendv_pd(infinite,
 				_mm256_div_pd(square, _mm256_mul_pd(length, length)), real));
 		sine = _mm256_min_pd(sine,
-			_mm256_blendv_pd(
-				infinite, _mm256_div_pd(square, _mm256_mul_pd(a, b)), real));
-		up = _mm256_and_pd(
-			_mm256_cmp_pd(ay, zero, _CMP_LT_OQ), _mm256_cmp_pd(by, zero, _CMP_GE_OQ));
-		rounds += (unsigned)__builtin_popcount(
-			(unsigned)_mm256_movemask_pd(_mm256_and_pd(up, real)));
+			_mm256_blendv_pd(infinite,
+				_mm256_div_pd(
+					square, _mm256_mul_pd(squares(ax, ay), squares(bx, by))),
+				real));
 	}
-	if (rounds != 1 || !(geo_least_of(low) > 0.0 || geo_most_of(high) < 0.0))
+	least[0] = geo_least_of(off);
+	least[1] = geo_least_of(sine);
+}
+
+bool geo_work_star(const struct geo_work *w, const struct pe_polygon *p, double x, double y)
+{
+	const __m256d at_x = _mm256_set1_pd(x), at_y = _mm256_set1_pd(y),
+		      zero = _mm256_setzero_pd(), infinite = _mm256_set1_pd(INFINITY);
+	__m256d shortest = infinite, longest = zero, reach = zero, low = infinite, high;
+	double area, least[2], length, longest_m, reach_square, room = STAR_ROOM * w->resolution;
+	unsigned rounds = 0;
+
+	high = _mm256_sub_pd(zero, infinite);
+	for (unsigned i = 0; i < w->count; i += 4) {
+		__m256d ax = _mm256_sub_pd(_mm256_load_pd(&w->x[0][i]), at_x);
+		__m256d ay = _mm256_sub_pd(_mm256_load_pd(&w->y[0][i]), at_y);
+		__m256d bx = _mm256_sub_pd(_mm256_load_pd(&w->x[1][i]), at_x);
+		__m256d by = _mm256_sub_pd(_mm256_load_pd(&w->y[1][i]), at_y);
+		__m256d real = _mm256_load_pd((const double *)&w->real[i]), up;
+		__m256d length_m = _mm256_load_pd(&p->length[i]); // 0: no edge
+		__m256d twice = _mm256_fmsub_pd(ax, by, _mm256_mul_pd(ay, bx));
+
+		low = _mm256_min_pd(low, _mm256_blendv_pd(infinite, twice, real));
+		high = _mm256_max_pd(
+			high, _mm256_blendv_pd(_mm256_sub_pd(zero, infinite), twice, real));
+		longest = _mm256_max_pd(longest, length_m);
+		shortest = _mm256_min_pd(shortest, _mm256_blendv_pd(infinite, length_m, real));
+		reach = _mm256_max_pd(reach, squares(ax, ay));
+		// What is no edge begins where it ends.
+		up = _mm256_andnot_pd(by, ay);
+		rounds += (unsigned)__builtin_popcount((unsigned)_mm256_movemask_pd(up));
+	}
+	area = geo_least_of(low);
+	if (rounds != 1 || !(area > 0.0 || geo_most_of(high) < 0.0))
 		return false;
-	off_square = geo_least_of(off);
-	least = geo_least_of(shortest);
-	return off_square * geo_least_of(sine) > room * room &&
-		off_square * least * least > room * room * geo_most_of(reach);
+	area = area > 0.0 ? area : -geo_most_of(high);
+	length = geo_least_of(shortest);
+	longest_m = geo_most_of(longest);
+	reach_square = geo_most_of(reach);
+	// No line is nearer than the least of these over the longest edge, which nearly always is far enough.
+	least[0] = area / longest_m * (area / longest_m);
+	least[1] = area / reach_square * (area / reach_square);
+	if (least[0] * least[1] > room * room &&
+		least[0] * length * length > room * room * reach_square)
+		return true;
+	star_least(w, p, x, y, least);
+	return least[0] * least[1] > room * room &&
+		least[0] * length * length > room * room * reach_square;
 }
 
 // The shared end s of two consecutive edges, their other ends p and q: does one lie on the other?

@@ -11,6 +11,8 @@
 // The index rounds down by a unit an axis at most, and what large coordinates round; both with room.
 #define INDEX_UNITS 4.0
 #define INDEX_SHARE 4e-12
+// An arc leaves its chord by less than the chord's square times this.
+#define BULGE (0.25 / GEO_RADIUS_MIN)
 
 static inline __m256d magnitude(__m256d v)
 {
@@ -21,27 +23,27 @@ static inline __m256d magnitude(__m256d v)
 static enum pe_volume_fault check_vertices(
 	const double (*vertices)[2], unsigned count, bool geodetic, double *largest)
 {
-	const __m256d infinite = _mm256_set1_pd(INFINITY);
 	const __m256d limit = geodetic ? _mm256_setr_pd(90.0, 180.0, 90.0, 180.0) :
 					 _mm256_set1_pd(PE_POLYGON_COORDINATE_MAX_M);
-	__m256d good = _mm256_castsi256_pd(_mm256_set1_epi64x(-1)), near = good,
-		most = _mm256_setzero_pd();
+	__m256d good = _mm256_castsi256_pd(_mm256_set1_epi64x(-1)), most = _mm256_setzero_pd();
 	_Alignas(32) double each[4];
 
 	for (unsigned i = 0; i < count; i += 2) {
 		// Of an odd number the last one twice.
-		__m256d v = _mm256_set_m128d(_mm_loadu_pd(vertices[i + 1 < count ? i + 1 : i]),
-			_mm_loadu_pd(vertices[i]));
+		__m256d v = i + 1 < count ?
+			_mm256_loadu_pd(vertices[i]) :
+			_mm256_broadcast_pd((const __m128d *)(const void *)vertices[i]);
 
 		v = magnitude(v);
-		good = _mm256_and_pd(good, _mm256_cmp_pd(v, infinite, _CMP_LT_OQ));
-		near = _mm256_and_pd(near, _mm256_cmp_pd(v, limit, _CMP_LE_OQ));
+		good = _mm256_and_pd(good, _mm256_cmp_pd(v, limit, _CMP_LE_OQ));
 		most = _mm256_max_pd(most, v);
 	}
-	if (_mm256_movemask_pd(good) != 15)
-		return PE_VOLUME_not_finite;
-	if (_mm256_movemask_pd(near) != 15)
+	if (_mm256_movemask_pd(good) != 15) {
+		for (unsigned i = 0; i < count; i++)
+			if (!(fabs(vertices[i][0]) < INFINITY && fabs(vertices[i][1]) < INFINITY))
+				return PE_VOLUME_not_finite;
 		return geodetic ? PE_VOLUME_off_earth : PE_VOLUME_too_large;
+	}
 	_mm256_store_pd(each, most);
 	*largest = fmax(fmax(each[0], each[1]), fmax(each[2], each[3]));
 	return PE_VOLUME_ok;
@@ -64,22 +66,71 @@ static enum pe_volume_fault check_rings(
 }
 
 // What a ring's vertices are, where its edges begin: v[at …], filled up to a multiple of four with the first one; and where they end.
-static void ends_of_ring(double *begin, double *end, unsigned at, unsigned count)
+static inline void ends_of_ring(double *begin, double *end, unsigned at, unsigned count)
 {
-	unsigned i;
+	unsigned i = at;
 
-	for (i = at; i + 1 < at + count; i++)
+	for (; i + 4 < at + count; i += 4)
+		_mm256_store_pd(&end[i], _mm256_loadu_pd(&begin[i + 1]));
+	for (; i + 1 < at + count; i++)
 		end[i] = begin[i + 1];
 	end[i] = begin[at];
 	for (i = at + count; i % 4; i++)
 		begin[i] = end[i] = begin[at];
 }
 
-// The edges' ends, ring by ring. places: of both ends, GEODETIC latitudes and longitudes.
-static void ends_fill(const double (*vertices)[2], const unsigned *ring_vertices,
+// Four vertices a step become x and y.
+static inline void split(const double (*vertices)[2], double *x, double *y, unsigned count)
+{
+	unsigned i = 0;
+
+	for (; i + 4 <= count; i += 4) {
+		__m256d low = _mm256_loadu_pd(vertices[i]), high = _mm256_loadu_pd(vertices[i + 2]);
+
+		_mm256_store_pd(&x[i], _mm256_permute4x64_pd(_mm256_unpacklo_pd(low, high), 0xD8));
+		_mm256_store_pd(&y[i], _mm256_permute4x64_pd(_mm256_unpackhi_pd(low, high), 0xD8));
+	}
+	for (; i < count; i++) {
+		x[i] = vertices[i][0];
+		y[i] = vertices[i][1];
+	}
+}
+
+static inline void real_fill(struct geo_work *w, unsigned at, unsigned count)
+{
+	const __m256i ones = _mm256_set1_epi64x(-1);
+	unsigned i = at;
+
+	for (; i < at + count; i += 4)
+		_mm256_store_si256((__m256i *)&w->real[i], ones);
+	for (unsigned k = at + count; k < i; k++)
+		w->real[k] = 0;
+}
+
+// The edges' ends, ring by ring. Of a flat world z is not set: geo_work_directions does.
+static void ends_flat(const double (*vertices)[2], const unsigned *ring_vertices,
+	struct pe_polygon *p, struct geo_work *w)
+{
+	unsigned at = 0;
+
+	for (unsigned r = 0; r < p->ring_count; r++) {
+		unsigned count = ring_vertices[r];
+
+		split(vertices, &w->a[0][at], &w->a[1][at], count);
+		real_fill(w, at, count);
+		for (unsigned k = 0; k < 2; k++)
+			ends_of_ring(w->a[k], w->b[k], at, count);
+		vertices += count;
+		at = (at + count + 3) & ~3u;
+		p->ring_end[r] = at;
+	}
+	w->count = at;
+}
+
+// The same on Earth. places: of both ends, latitudes and longitudes.
+static void ends_round(const double (*vertices)[2], const unsigned *ring_vertices,
 	struct pe_polygon *p, struct geo_work *w, double places[4][GEO_WORK_MAX])
 {
-	bool geodetic = p->kind == PE_SPACE_GEODETIC;
 	unsigned at = 0;
 
 	for (unsigned r = 0; r < p->ring_count; r++) {
@@ -87,28 +138,19 @@ static void ends_fill(const double (*vertices)[2], const unsigned *ring_vertices
 
 		for (unsigned i = 0; i < count; i++) {
 			const double *v = vertices[i];
+			double up[3], point[3];
 
-			if (geodetic) {
-				double up[3], point[3];
-
-				geo_normal(v[0], v[1], up);
-				geo_point(up, 0.0, point);
-				for (unsigned k = 0; k < 3; k++)
-					w->a[k][at + i] = point[k];
-				places[0][at + i] = v[0];
-				places[1][at + i] = geo_longitude(v);
-			} else {
-				w->a[0][at + i] = v[0];
-				w->a[1][at + i] = v[1];
-				w->a[2][at + i] = 0.0;
-			}
-			w->real[at + i] = UINT64_MAX;
+			geo_normal(v[0], v[1], up);
+			geo_point(up, 0.0, point);
+			for (unsigned k = 0; k < 3; k++)
+				w->a[k][at + i] = point[k];
+			places[0][at + i] = v[0];
+			places[1][at + i] = geo_longitude(v);
 		}
-		for (unsigned i = at + count; i % 4; i++)
-			w->real[i] = 0;
+		real_fill(w, at, count);
 		for (unsigned k = 0; k < 3; k++)
 			ends_of_ring(w->a[k], w->b[k], at, count);
-		for (unsigned k = 0; k < 2 && geodetic; k++)
+		for (unsigned k = 0; k < 2; k++)
 			ends_of_ring(places[k], places[k + 2], at, count);
 		vertices += count;
 		at = (at + count + 3) & ~3u;
@@ -196,28 +238,40 @@ static inline bool lengths(
 // Edges of a flat world: their intervals and the vectors across them.
 static bool edges_flat(struct pe_polygon *p, struct geo_work *w)
 {
-	const __m256d infinite = _mm256_set1_pd(INFINITY);
-	bool sound = true;
+	const __m256d infinite = _mm256_set1_pd(INFINITY), zero = _mm256_setzero_pd(),
+		      least = _mm256_set1_pd(w->resolution);
+	__m256d empty = zero;
 
 	for (unsigned i = 0; i < w->count; i += 4) {
-		struct vector a = load(w->a, i), b = load(w->b, i), left, right, normal;
+		__m256d ax = _mm256_load_pd(&w->a[0][i]), ay = _mm256_load_pd(&w->a[1][i]);
+		__m256d bx = _mm256_load_pd(&w->b[0][i]), by = _mm256_load_pd(&w->b[1][i]);
 		__m256d real = _mm256_load_pd((const double *)&w->real[i]);
-		__m256d swap = _mm256_cmp_pd(a.v[0], b.v[0], _CMP_GT_OQ);
+		__m256d swap = _mm256_cmp_pd(ax, bx, _CMP_GT_OQ);
+		__m256d left = _mm256_min_pd(bx, ax), right = _mm256_max_pd(bx, ax);
+		__m256d at_left = _mm256_blendv_pd(ay, by, swap),
+			at_right = _mm256_blendv_pd(by, ay, swap);
+		__m256d across_x = _mm256_sub_pd(at_left, at_right),
+			across_y = _mm256_sub_pd(right, left);
+		__m256d length = _mm256_sqrt_pd(
+			_mm256_fmadd_pd(across_x, across_x, _mm256_mul_pd(across_y, across_y)));
 
-		sound &= lengths(p, w, i, minus(b, a), real);
-		left = masked(either(a, b, swap), real);
-		right = masked(either(b, a, swap), real);
-		normal.v[0] = _mm256_sub_pd(left.v[1], right.v[1]);
-		normal.v[1] = _mm256_sub_pd(right.v[0], left.v[0]);
-		normal.v[2] = _mm256_setzero_pd();
-		_mm256_store_pd(&p->from[i], _mm256_blendv_pd(infinite, left.v[0], real));
-		_mm256_store_pd(&p->to[i], _mm256_blendv_pd(infinite, right.v[0], real));
-		store(p->normal, i, normal);
-		store(p->first, i, left);
-		store(p->last, i, right);
-		_mm256_store_pd(&w->slack[i], _mm256_setzero_pd());
+		empty = _mm256_or_pd(
+			empty, _mm256_and_pd(real, _mm256_cmp_pd(length, least, _CMP_NGT_UQ)));
+		_mm256_store_pd(&p->length[i], _mm256_and_pd(length, real));
+		_mm256_store_pd(&p->from[i], _mm256_blendv_pd(infinite, left, real));
+		_mm256_store_pd(&p->to[i], _mm256_blendv_pd(infinite, right, real));
+		// What is no edge has both ends in one place, and so nothing across it.
+		_mm256_store_pd(&p->normal[0][i], across_x);
+		_mm256_store_pd(&p->normal[1][i], across_y);
+		_mm256_store_pd(&p->normal[2][i], zero);
+		_mm256_store_pd(&p->first[0][i], left);
+		_mm256_store_pd(&p->first[1][i], at_left);
+		_mm256_store_pd(&p->first[2][i], zero);
+		_mm256_store_pd(&p->last[0][i], right);
+		_mm256_store_pd(&p->last[1][i], at_right);
+		_mm256_store_pd(&p->last[2][i], zero);
 	}
-	return sound;
+	return !_mm256_movemask_pd(empty);
 }
 
 // Edges on Earth. Along a meridian, to a pole or over it no longitude is met: a position there is told by the edges on either side of the
@@ -265,8 +319,6 @@ static bool edges_round(
 				_mm256_fmadd_pd(_mm256_set1_pd(2.0 * GEO_A * ROUNDING_M),
 					_mm256_div_pd(_mm256_set1_pd(1.0), length),
 					_mm256_set1_pd(ROUNDING_M))));
-		_mm256_store_pd(&w->slack[i],
-			_mm256_mul_pd(_mm256_mul_pd(length, length), _mm256_set1_pd(w->bulge)));
 	}
 	return sound;
 }
@@ -278,11 +330,23 @@ static void plane_flat(
 	memset(p->axis, 0, sizeof p->axis);
 	p->axis[0][0] = p->axis[1][1] = 1.0;
 	p->margin_m = INDEX_UNITS * space->unit_m + INDEX_SHARE * largest + 8.0 * w->resolution;
-	w->plane = (struct pe_raster_edges){.count = w->count,
-		.x = {w->a[0], w->b[0]},
-		.y = {w->a[1], w->b[1]},
-		.slack = w->slack,
-		.real = w->real};
+	for (unsigned k = 0; k < 2; k++) {
+		w->x[k] = k ? w->b[0] : w->a[0];
+		w->y[k] = k ? w->b[1] : w->a[1];
+	}
+}
+
+// Both ends of four edges in the plane across `up`: x, y, x, y.
+static inline void on_plane(const struct pe_polygon *p, struct vector a, struct vector b,
+	unsigned i, double at[4][GEO_WORK_MAX])
+{
+	for (unsigned k = 0; k < 4; k++) {
+		struct vector axis;
+
+		for (unsigned m = 0; m < 3; m++)
+			axis.v[m] = _mm256_set1_pd(p->axis[k % 2][m]);
+		_mm256_store_pd(&at[k][i], dot(k < 2 ? a : b, axis));
+	}
 }
 
 // GEODETIC: across the direction of the vertices' middle, from which none is further than a third of a right angle or so: seen along that
@@ -312,18 +376,11 @@ static void plane_round(const struct pe_space *space, struct pe_polygon *p, stru
 	}
 	p->margin_m = INDEX_UNITS * space->unit_m * (double)(1u << space->z_shift) + 1e-6;
 	for (unsigned i = 0; i < w->count; i += 4)
-		for (unsigned k = 0; k < 4; k++) {
-			struct vector end = k < 2 ? load(w->a, i) : load(w->b, i), axis;
-
-			for (unsigned m = 0; m < 3; m++)
-				axis.v[m] = _mm256_set1_pd(p->axis[k % 2][m]);
-			_mm256_store_pd(&w->on_plane[k][i], dot(end, axis));
-		}
-	w->plane = (struct pe_raster_edges){.count = w->count,
-		.x = {w->on_plane[0], w->on_plane[2]},
-		.y = {w->on_plane[1], w->on_plane[3]},
-		.slack = w->slack,
-		.real = w->real};
+		on_plane(p, load(w->a, i), load(w->b, i), i, w->on_plane);
+	w->x[0] = w->on_plane[0];
+	w->y[0] = w->on_plane[1];
+	w->x[1] = w->on_plane[2];
+	w->y[1] = w->on_plane[3];
 }
 
 // Are all rings simple, and apart from each other?
@@ -332,15 +389,14 @@ static bool rings_apart(struct pe_polygon *p, struct geo_work *w)
 	double x = 0.0, y = 0.0;
 
 	if (p->ring_count == 1) {
-		double sum[2] = {0.0, 0.0};
+		__m256d sum_x = _mm256_setzero_pd(), sum_y = sum_x;
 
-		for (unsigned i = 0; i < w->count; i += 4)
-			for (unsigned k = 0; k < 4; k++) {
-				sum[0] += w->plane.x[0][i + k];
-				sum[1] += w->plane.y[0][i + k];
-			}
-		x = sum[0] / w->count;
-		y = sum[1] / w->count;
+		for (unsigned i = 0; i < w->count; i += 4) {
+			sum_x = _mm256_add_pd(sum_x, _mm256_load_pd(&w->x[0][i]));
+			sum_y = _mm256_add_pd(sum_y, _mm256_load_pd(&w->y[0][i]));
+		}
+		x = geo_sum_of(sum_x) / w->count;
+		y = geo_sum_of(sum_y) / w->count;
 		if (geo_work_star(w, p, x, y))
 			return true;
 	}
@@ -414,18 +470,20 @@ static void slabs_fill(struct pe_polygon *p)
 static void bounds_fill(struct pe_polygon *p, const struct geo_work *w)
 {
 	for (unsigned k = 0; k < 2; k++) {
-		double lo = INFINITY, hi = -INFINITY;
+		__m256d lo = _mm256_set1_pd(INFINITY), hi = _mm256_set1_pd(-INFINITY);
 
-		for (unsigned i = 0; i < p->ring_end[0]; i++) {
-			lo = w->a[k][i] < lo ? w->a[k][i] : lo;
-			hi = w->a[k][i] > hi ? w->a[k][i] : hi;
+		for (unsigned i = 0; i < p->ring_end[0]; i += 4) {
+			__m256d at = _mm256_load_pd(&w->a[k][i]);
+
+			lo = _mm256_min_pd(lo, at);
+			hi = _mm256_max_pd(hi, at);
 		}
-		p->lo[k] = lo;
-		p->hi[k] = hi;
+		p->lo[k] = geo_least_of(lo);
+		p->hi[k] = geo_most_of(hi);
 	}
 }
 
-enum pe_volume_fault pe_polygon_prepare(const struct pe_space *space, const double (*vertices)[2],
+enum pe_volume_fault pe_polygon_outline(const struct pe_space *space, const double (*vertices)[2],
 	const unsigned *ring_vertices, unsigned ring_count, double height_min, double height_max,
 	struct pe_polygon *p)
 {
@@ -443,6 +501,7 @@ enum pe_volume_fault pe_polygon_prepare(const struct pe_space *space, const doub
 	if (!(height_min <= height_max))
 		return PE_VOLUME_heights;
 	p->kind = space->config.kind;
+	p->drawn = false;
 	p->ring_count = ring_count;
 	p->height_min = height_min;
 	p->height_max = height_max;
@@ -450,8 +509,11 @@ enum pe_volume_fault pe_polygon_prepare(const struct pe_space *space, const doub
 		largest = GEO_A;
 	work.resolution = largest * PE_POLYGON_RESOLUTION;
 	p->resolution_m = work.resolution;
-	work.bulge = geodetic ? 0.25 / GEO_RADIUS_MIN : 0.0;
-	ends_fill(vertices, ring_vertices, p, &work, places);
+	work.bulge = geodetic ? BULGE : 0.0;
+	if (geodetic)
+		ends_round(vertices, ring_vertices, p, &work, places);
+	else
+		ends_flat(vertices, ring_vertices, p, &work);
 	if (!(geodetic ? edges_round(p, &work, places) : edges_flat(p, &work)))
 		return PE_VOLUME_empty_edge;
 	if (geodetic) {
@@ -466,7 +528,44 @@ enum pe_volume_fault pe_polygon_prepare(const struct pe_space *space, const doub
 	}
 	if (!rings_apart(p, &work))
 		return PE_VOLUME_crossing;
-	pe_raster_draw(&p->raster, &work.plane, p->margin_m);
-	slabs_fill(p);
 	return check_holes(p, &work, places);
+}
+
+void pe_polygon_draw(struct pe_polygon *p)
+{
+	_Alignas(32) double at[4][GEO_WORK_MAX], slack[GEO_WORK_MAX];
+	_Alignas(32) uint64_t real[GEO_WORK_MAX];
+	const bool round = p->kind == PE_SPACE_GEODETIC;
+	const struct pe_raster_edges plane = {.count = p->ring_end[p->ring_count - 1],
+		.x = {round ? at[0] : p->first[0], round ? at[2] : p->last[0]},
+		.y = {round ? at[1] : p->first[1], round ? at[3] : p->last[1]},
+		.slack = slack,
+		.real = real};
+
+	for (unsigned i = 0; i < plane.count; i += 4) {
+		__m256d length = _mm256_load_pd(&p->length[i]);
+
+		_mm256_store_pd(
+			(double *)&real[i], _mm256_cmp_pd(length, _mm256_setzero_pd(), _CMP_GT_OQ));
+		_mm256_store_pd(&slack[i],
+			_mm256_mul_pd(_mm256_mul_pd(length, length),
+				_mm256_set1_pd(round ? BULGE : 0.0)));
+		if (round)
+			on_plane(p, load(p->first, i), load(p->last, i), i, at);
+	}
+	pe_raster_draw(&p->raster, &plane, p->margin_m);
+	slabs_fill(p);
+	p->drawn = true;
+}
+
+enum pe_volume_fault pe_polygon_prepare(const struct pe_space *space, const double (*vertices)[2],
+	const unsigned *ring_vertices, unsigned ring_count, double height_min, double height_max,
+	struct pe_polygon *p)
+{
+	enum pe_volume_fault fault = pe_polygon_outline(
+		space, vertices, ring_vertices, ring_count, height_min, height_max, p);
+
+	if (fault == PE_VOLUME_ok)
+		pe_polygon_draw(p);
+	return fault;
 }

@@ -15,10 +15,9 @@ struct geo_work {
 	double bulge;      // an arc leaves its chord by less than the chord's square times this, m
 	_Alignas(32) double a[3][GEO_WORK_MAX], b[3][GEO_WORK_MAX]; // both ends, m
 	_Alignas(32) uint64_t real[GEO_WORK_MAX]; // all ones; zero: no edge, but filling
-	_Alignas(32) double slack[GEO_WORK_MAX];  // how far the edge leaves its chord at most, m
 	_Alignas(32) double on_plane
 		[4][GEO_WORK_MAX]; // GEODETIC: ends in the raster's plane, x, y, x, y
-	struct pe_raster_edges plane;
+	const double *x[2], *y[2]; // of both ends, in that plane
 	// For geo_work_crossing; geo_work_directions sets them.
 	uint16_t next[GEO_WORK_MAX];                 // the edge that begins where this one ends
 	_Alignas(32) double normal[3][GEO_WORK_MAX]; // unit, left of the way from a to b
@@ -52,6 +51,13 @@ static inline double geo_most_of(__m256d v)
 	__m128d pair = _mm_max_pd(_mm256_castpd256_pd128(v), _mm256_extractf128_pd(v, 1));
 
 	return _mm_cvtsd_f64(_mm_max_sd(pair, _mm_unpackhi_pd(pair, pair)));
+}
+
+static inline double geo_sum_of(__m256d v)
+{
+	__m128d pair = _mm_add_pd(_mm256_castpd256_pd128(v), _mm256_extractf128_pd(v, 1));
+
+	return _mm_cvtsd_f64(_mm_add_sd(pair, _mm_unpackhi_pd(pair, pair)));
 }
 
 // Does not decrease with `across`, so that what lies in an edge's interval lies in the slabs from its one end's to its other's.

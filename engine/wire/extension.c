@@ -3,6 +3,7 @@
 #include "base/limits.h"
 
 #include <float.h>
+#include <immintrin.h>
 #include <math.h>
 #include <stddef.h>
 #include <string.h>
@@ -182,6 +183,7 @@ void pe_wire_get_polygon(const struct pe_wire_extension *extension, struct pe_wi
 	unsigned *ring_vertices, double (*vertices)[2])
 {
 	const uint8_t *at = extension->volume + sizeof *p;
+	__m256d origin, scale;
 	double scaled[4];
 	int16_t pair[2];
 
@@ -199,10 +201,21 @@ void pe_wire_get_polygon(const struct pe_wire_extension *extension, struct pe_wi
 	}
 	memcpy(scaled, at, sizeof scaled);
 	at += sizeof scaled;
-	for (unsigned i = 0; i < p->vertex_count; i++) {
+	origin = _mm256_setr_pd(scaled[0], scaled[1], scaled[0], scaled[1]);
+	scale = _mm256_setr_pd(scaled[2], scaled[3], scaled[2], scaled[3]);
+	for (unsigned i = 0; i + 2 <= p->vertex_count; i += 2) {
+		__m128i pairs =
+			_mm_loadl_epi64((const __m128i *)(const void *)(at + i * sizeof pair));
+		__m256d steps = _mm256_cvtepi32_pd(_mm_cvtepi16_epi32(pairs));
+
+		_mm256_storeu_pd(vertices[i], _mm256_fmadd_pd(scale, steps, origin));
+	}
+	if (p->vertex_count % 2) {
+		unsigned i = p->vertex_count - 1u;
+
 		memcpy(pair, at + i * sizeof pair, sizeof pair);
-		vertices[i][0] = scaled[0] + scaled[2] * pair[0];
-		vertices[i][1] = scaled[1] + scaled[3] * pair[1];
+		vertices[i][0] = __builtin_fma(scaled[2], pair[0], scaled[0]);
+		vertices[i][1] = __builtin_fma(scaled[3], pair[1], scaled[1]);
 	}
 }
 

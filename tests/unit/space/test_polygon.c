@@ -85,51 +85,6 @@ static void cartesian(void)
 	CU_ASSERT(inside > tested / 4 && near < tested / 100);
 }
 
-// What is clear of a polygon is outside wherever it is moved by the margin; and nearly all that is outside is clear.
-static void clear(void)
-{
-	static const double scales[] = {1e-3, 1, 300, 1e5, 1e7};
-	struct pe_space flat = flat_world();
-	static struct pe_polygon polygon;
-	unsigned wrong = 0, outside = 0, found = 0;
-
-	random_seed("clear", 0x5EED47);
-	for (unsigned n = 0; n < testing_amount(4000); n++) {
-		struct rings r;
-		double scale = scales[n % 5],
-		       centre[3] = {
-			       random_between(-3, 3) * scale, random_between(-3, 3) * scale, 0};
-
-		rings_random(&r, false, centre, scale, 3 + (unsigned)(random_bits() % 60),
-			(unsigned)(random_bits() % 5));
-		if (n % 3 == 0) // with edges along both axes
-			for (unsigned i = 0; i < r.vertices; i++)
-				for (unsigned k = 0; k < 2; k++)
-					r.vertex[i][k] =
-						floor(r.vertex[i][k] / scale * 8) / 8 * scale;
-		if (rings_prepare(&flat, &r, &polygon) != PE_VOLUME_ok)
-			continue;
-		for (unsigned i = 0; i < 60; i++) {
-			double margin_m = scale * random_log(1e-8, 1e-2), p[3], q[3] = {0};
-
-			rings_place(&r, false, p);
-			outside += !pe_polygon_covers(&polygon, p);
-			if (!pe_polygon_clear(&polygon, p[0], p[1], margin_m))
-				continue;
-			found++;
-			for (unsigned k = 0; k < 9; k++) {
-				q[0] = p[0] + (k % 3 - 1.0) * margin_m * random_between(0, 1);
-				q[1] = p[1] + (k / 3 - 1.0) * margin_m * random_between(0, 1);
-				wrong += pe_polygon_covers(&polygon, q);
-			}
-			wrong += pe_polygon_covers(&polygon, p);
-		}
-	}
-	printf(" [%u outside, %u clear, %u wrong]", outside, found, wrong);
-	CU_ASSERT_EQUAL(wrong, 0);
-	CU_ASSERT(found > outside / 2);
-}
-
 // Whole numbers: who owns a position on an edge, without rounding.
 static void edges(void)
 {
@@ -572,6 +527,5 @@ static void by_hand(void)
 	CU_ASSERT(IN(1.0001, 180) && !IN(-1.0001, 179.0001) && IN(-1.00001, 180));
 }
 
-TESTING_MAIN("space-polygon", {"cartesian", cartesian}, {"clear", clear}, {"edges", edges},
-	{"tiles", tiles}, {"geodetic", geodetic}, {"steep", steep}, {"by hand", by_hand},
-	{"refusals", refusals})
+TESTING_MAIN("space-polygon", {"cartesian", cartesian}, {"edges", edges}, {"tiles", tiles},
+	{"geodetic", geodetic}, {"steep", steep}, {"by hand", by_hand}, {"refusals", refusals})

@@ -3,49 +3,6 @@
 #include "space/polygon_work.h"
 #include "volume_testing.h"
 
-// Where a ring is all but one that is seen whole from its middle: a spiral of two arms, a comb with upright teeth, a sliver.
-static void odd_ring(struct rings *r, bool geodetic, unsigned shape, unsigned vertices)
-{
-	double away[PE_POLYGON_VERTICES_MAX][2];
-	unsigned half = vertices / 2;
-
-	for (unsigned i = 0; i < vertices; i++) {
-		bool back = i >= half;
-		unsigned step = back ? vertices - 1 - i : i;
-		double t = (double)step / half, angle = 3.0 * 2.0 * M_PI * t;
-		double reach = 0.2 + 0.7 * t + (back ? 0.08 : 0.0);
-
-		if (shape == 0) {
-			away[i][0] = reach * cos(angle);
-			away[i][1] = reach * sin(angle);
-		} else if (shape == 1) {
-			away[i][0] =
-				back ? 1.6 * t - 0.8 : 0.8 * (2.0 * (step / 2 * 2) / half - 1.0);
-			away[i][1] = back ? -0.9 : step & 1 ? 0.8 : -0.8;
-			if (!back && step & 1)
-				away[i][0] += random_bits() & 1 ? 0.0 : 0.3 / vertices;
-		} else {
-			away[i][0] = 1.8 * t - 0.9;
-			away[i][1] = back ? 1e-6 + 1e-7 * (double)(step % 3) : 0.0;
-		}
-	}
-	r->count = 1;
-	r->size[0] = r->vertices = vertices;
-	for (unsigned i = 0; i < vertices; i++) {
-		double *v = r->vertex[i], place[3];
-
-		if (geodetic) {
-			geodesic_to(r->centre, atan2(away[i][0], away[i][1]) * 180 / M_PI,
-				r->radius * hypot(away[i][0], away[i][1]), place);
-			v[0] = place[0];
-			v[1] = place[1];
-		} else {
-			v[0] = r->centre[0] + r->radius * away[i][0];
-			v[1] = r->centre[1] + r->radius * away[i][1];
-		}
-	}
-}
-
 // All edges of it, without the raster.
 static bool by_edges(const struct pe_polygon *p, const double at[3])
 {
@@ -137,7 +94,7 @@ static void shapes(bool geodetic, unsigned polygons, struct found *f)
 		else {
 			memcpy(r.centre, centre, sizeof r.centre);
 			r.radius = radius;
-			odd_ring(&r, geodetic, shape - 3, size < 8 ? 8 : size & ~1u);
+			rings_odd(&r, geodetic, shape - 3, size < 8 ? 8 : size & ~1u);
 		}
 		if (rings_prepare(&space, &r, &p) == PE_VOLUME_ok)
 			compare(&p, &r, f);

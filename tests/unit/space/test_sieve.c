@@ -1,0 +1,155 @@
+// A polygon's sieve against its edges: cells, boxes of cells, and chunks of slots, by all the processor has.
+#include "space/sieve.h"
+#include "volume_testing.h"
+
+struct found {
+	unsigned tested, inside, sure, out, cells_inside, cells_outside, boxes_outside, wrong,
+		unlike, refused;
+};
+
+// Slots of one cell: places near to each other whose cell is the first one's.
+struct slots {
+	uint64_t key, word[PE_SIEVE_SLOTS];
+	double place[PE_SIEVE_SLOTS][3];
+	uint32_t mask;
+};
+
+static bool slots_about(const struct pe_space *space, const struct rings *r, struct slots *slots)
+{
+	struct pe_place first, at;
+	double from[3];
+
+	rings_place(r, false, from);
+	if (pe_space_locate(space, from, &first) != PE_REASON_none)
+		return false;
+	slots->key = first.key;
+	slots->mask = 0;
+	for (unsigned i = 0; i < PE_SIEVE_SLOTS; i++) {
+		double reach = random_log(1e-7, 1.0) * r->radius, *place = slots->place[i];
+
+		slots->word[i] = random_bits(); // in a slot that is not in the mask
+		for (unsigned k = 0; k < 3; k++)
+			place[k] = from[k] + (i ? random_between(-1, 1) * reach : 0.0);
+		if (i % 3 == 2) // wherever it is in the cell
+			for (unsigned k = 0; k < 2; k++)
+				place[k] =
+					from[k] + random_between(-1, 1) * space->config.leaf_edge_m;
+		if (pe_space_locate(space, place, &at) != PE_REASON_none || at.key != slots->key)
+			continue;
+		slots->word[i] = at.word;
+		slots->mask |= 1u << i;
+	}
+	return true;
+}
+
+static void check_slots(const struct slots *slots, const struct pe_polygon *p,
+	struct pe_sieve *sieve, struct found *f)
+{
+	uint32_t kept[PE_SIEVE_ISA_COUNT], sure[PE_SIEVE_ISA_COUNT];
+	unsigned at = (unsigned)(random_bits() % PE_SIEVE_CELLS);
+	enum pe_cell_side side = PE_CELL_CROSSING;
+
+	for (enum pe_sieve_isa isa = PE_SIEVE_AVX2; isa < PE_SIEVE_ISA_COUNT; isa++) {
+		enum pe_cell_side now;
+
+		if (!pe_sieve_supported(isa)) {
+			kept[isa] = kept[0];
+			sure[isa] = sure[0];
+			continue;
+		}
+		pe_sieve_force(sieve, isa);
+		now = pe_sieve_enter(sieve, at, slots->key);
+		f->unlike += isa && now != side;
+		side = now;
+		kept[isa] = sure[isa] = now == PE_CELL_INSIDE ? slots->mask : 0;
+		if (now == PE_CELL_CROSSING)
+			kept[isa] = sieve->chunk(
+				sieve, &sieve->cell[at], slots->word, slots->mask, &sure[isa]);
+	}
+	f->cells_inside += side == PE_CELL_INSIDE;
+	f->cells_outside += side == PE_CELL_OUTSIDE;
+	f->unlike += kept[0] != kept[1] || sure[0] != sure[1];
+	f->wrong += (kept[0] & ~slots->mask) || (sure[0] & ~kept[0]);
+	for (unsigned bits = 0; bits < 10; bits += 3) {
+		uint64_t low = (1ull << bits) - 1;
+		bool out = pe_sieve_outside(sieve, slots->key & ~(low << 34 | low << 15), bits);
+
+		f->boxes_outside += out;
+		for (unsigned i = 0; i < PE_SIEVE_SLOTS && out; i++)
+			f->wrong += slots->mask >> i & 1 && pe_polygon_covers(p, slots->place[i]);
+	}
+	for (unsigned i = 0; i < PE_SIEVE_SLOTS; i++) {
+		bool in;
+
+		if (!(slots->mask >> i & 1))
+			continue;
+		in = pe_polygon_covers(p, slots->place[i]);
+		f->tested++;
+		f->inside += in;
+		f->sure += sure[0] >> i & 1;
+		f->out += !(kept[0] >> i & 1);
+		f->wrong += in ? !(kept[0] >> i & 1) : sure[0] >> i & 1;
+	}
+}
+
+// Where the words of a mask leave: cells of a few units to cells of kilometres, polygons of units to all that a key holds.
+static void shapes(void)
+{
+	static const double edges[] = {64, 1, 0.01, 1024, 65536};
+	static const unsigned sizes[] = {64, 256, 3, 7, 130, 20};
+	static struct pe_polygon p;
+	static struct pe_sieve sieve;
+	struct found f = {0};
+
+	random_seed("sieve", 0x5EED75);
+	for (unsigned n = 0; n < testing_amount(6000); n++) {
+		double edge = edges[n % 5], all = edge * PE_KEY_X_OFFSET;
+		struct pe_space space =
+			prepared((struct pe_space_config){.kind = PE_SPACE_CARTESIAN,
+				.leaf_edge_m = edge,
+				.leaf_height_m = edge * 16});
+		double radius =
+			n % 4 ? edge * random_log(0.1, 50) : random_log(edge * 1e-6, all / 4);
+		double centre[3] = {
+			random_between(-0.7, 0.7) * all, random_between(-0.7, 0.7) * all, 0};
+		unsigned size = sizes[n % 6], shape = n / 6 % 6;
+		struct slots slots;
+		struct rings r;
+
+		if (shape < 3) {
+			rings_random(&r, false, centre, radius, size > 200 ? 220 : size,
+				(unsigned)(random_bits() % 5));
+		} else {
+			memcpy(r.centre, centre, sizeof r.centre);
+			r.radius = radius;
+			rings_odd(&r, false, shape - 3, size < 8 ? 8 : size & ~1u);
+		}
+		if (n % 7 == 0) // with edges along both axes
+			for (unsigned i = 0; i < r.vertices; i++)
+				for (unsigned k = 0; k < 2; k++)
+					r.vertex[i][k] =
+						floor(r.vertex[i][k] / radius * 16) / 16 * radius;
+		// What an earlier polygon left is not to matter.
+		if (pe_polygon_outline(&space, (const double(*)[2])r.vertex, r.size, r.count,
+			    -INFINITY, INFINITY, &p) != PE_VOLUME_ok) {
+			f.refused++;
+			continue;
+		}
+		pe_sieve_make(&space, &p, &sieve);
+		for (unsigned i = 0; i < 6; i++)
+			if (slots_about(&space, &r, &slots))
+				check_slots(&slots, &p, &sieve, &f);
+	}
+	printf(" [%u tested, %u inside, %u surely, %u left out, %u cells inside, %u outside, %u boxes outside, %u wrong, "
+	       "%u unlike, %u refused]",
+		f.tested, f.inside, f.sure, f.out, f.cells_inside, f.cells_outside, f.boxes_outside,
+		f.wrong, f.unlike, f.refused);
+	CU_ASSERT_EQUAL(f.wrong, 0);
+	CU_ASSERT_EQUAL(f.unlike, 0);
+	CU_ASSERT(f.refused < testing_amount(6000) / 3);
+	CU_ASSERT(f.inside > f.tested / 8 && f.sure > f.inside / 2 &&
+		f.out > (f.tested - f.inside) / 2);
+	CU_ASSERT(f.cells_inside > 0 && f.cells_outside > 0 && f.boxes_outside > 0);
+}
+
+TESTING_MAIN("space-sieve", {"shapes", shapes})
