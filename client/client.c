@@ -178,19 +178,31 @@ struct presence_traffic presence_traffic(const struct presence_client *client)
 	return client->traffic;
 }
 
-struct pe_wire_header client_header(
-	struct presence_client *client, const uint8_t *space, uint16_t flags)
+static struct pe_wire_header header_at(
+	struct presence_client *client, const uint8_t *space, uint16_t flags, uint64_t timestamp_ms)
 {
 	struct pe_wire_header header = {
 		.flags = flags,
 		.stream_id = client->stream_id,
 		.sequence = ++client->sequence,
-		.timestamp_ms = client_wall_ms(),
+		.timestamp_ms = timestamp_ms,
 	};
 
 	if (space)
 		memcpy(header.space_id, space, sizeof header.space_id);
 	return header;
+}
+
+struct pe_wire_header client_header(
+	struct presence_client *client, const uint8_t *space, uint16_t flags)
+{
+	return header_at(client, space, flags, client_wall_ms());
+}
+
+struct pe_wire_header client_header_timeless(
+	struct presence_client *client, const uint8_t *space, uint16_t flags)
+{
+	return header_at(client, space, flags, clock_us(CLOCK_REALTIME_COARSE) / 1000);
 }
 
 struct pe_wire_update_preamble client_preamble(
@@ -248,6 +260,9 @@ int client_receive(struct presence_client *client, const struct client_taker *ta
 	unsigned taken = 0;
 
 	client->bulk = NULL; // a transport may have let go of what it reserved
+	if (timeout_ms == 0 && client->transport->silent &&
+		client->transport->silent(client->transport_context))
+		return 0;
 	while (taken < messages_max) {
 		unsigned room =
 			messages_max - taken < CLIENT_IN_MAX ? messages_max - taken : CLIENT_IN_MAX;
@@ -352,22 +367,40 @@ uint8_t *client_reserve(struct presence_client *client, enum presence_result *re
 	return client->out_count < CLIENT_OUT_MAX ? client->out_data[client->out_count] : NULL;
 }
 
+static void count_committed(struct presence_client *client, uint32_t bytes, unsigned records)
+{
+	client->sent_unseen++;
+	client->traffic.packets_sent++;
+	client->traffic.records_sent += records;
+	client->traffic.bytes_sent += bytes;
+}
+
 void client_commit(struct presence_client *client, uint32_t bytes, unsigned records)
 {
 	unsigned i;
 
 	if (client->transport->reserve) {
-		if (!client->transport->commit(client->transport_context, client->reserved, bytes))
-			return;
-		client->sent_unseen++;
-		client->traffic.packets_sent++;
-		client->traffic.records_sent += records;
-		client->traffic.bytes_sent += bytes;
+		if (client->transport->commit(client->transport_context, client->reserved, bytes))
+			count_committed(client, bytes, records);
 		return;
 	}
 	i = client->out_count++;
 	client->out[i] = (struct iovec){client->out_data[i], bytes};
 	client->out_records[i] = (uint8_t)records;
+}
+
+uint8_t *client_draft(struct presence_client *client, uint8_t *reserved)
+{
+	return client->transport->reserve ? client->draft : reserved;
+}
+
+void client_commit_draft(struct presence_client *client, uint32_t bytes)
+{
+	if (!client->transport->reserve)
+		client_commit(client, bytes, 0);
+	else if (client->transport->put(
+			 client->transport_context, client->reserved, client->draft, bytes))
+		count_committed(client, bytes, 0);
 }
 
 enum presence_result presence_flush(struct presence_client *client, unsigned *packets)

@@ -344,7 +344,7 @@ uint32_t client_put_query(struct presence_client *client, uint8_t *buffer, const
 	if (!client_query_to_wire(query, 1, &wire) ||
 		!client_query_extend(query, &wire, extension, sizeof extension))
 		return 0;
-	header = client_header(client, space, client->pack);
+	header = client_header_timeless(client, space, client->pack);
 	*sequence = header.sequence;
 	return pe_wire_put_query_extended(
 		buffer, PE_WIRE_BYTES_MAX, &header, &wire, 1, extension, wire.extension_bytes);

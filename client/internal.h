@@ -53,6 +53,7 @@ struct presence_client {
 	struct iovec out[CLIENT_OUT_MAX];
 	uint8_t *bulk; // room that presence_reserve gave away in the next of out_data; NULL = none
 	alignas(64) uint8_t out_data[CLIENT_OUT_MAX][CLIENT_OUT_BYTES];
+	uint8_t draft[CLIENT_OUT_BYTES]; // a short message, until it is put where `reserved` says
 	uint8_t in_data[CLIENT_IN_MAX][CLIENT_IN_BYTES];
 	uint8_t unpacked[PE_UNPACKED_BYTES_MAX];
 	// what a taker is handed, whole: in in_data, or in unpacked
@@ -99,8 +100,14 @@ enum presence_result client_exchange(struct presence_client *client,
 // Room for one more gathered packet, flushing first when there is none; NULL = would block or error.
 uint8_t *client_reserve(struct presence_client *client, enum presence_result *result);
 void client_commit(struct presence_client *client, uint32_t bytes, unsigned records);
+// Where a short message is written rather than in what was reserved, and its commit: a ring is written at once (transport.h, put).
+uint8_t *client_draft(struct presence_client *client, uint8_t *reserved);
+void client_commit_draft(struct presence_client *client, uint32_t bytes);
 
 struct pe_wire_header client_header(
+	struct presence_client *client, const uint8_t *space, uint16_t flags);
+// Of a message in which nothing has a time of its own: by a clock that is some milliseconds behind, and costs a quarter.
+struct pe_wire_header client_header_timeless(
 	struct presence_client *client, const uint8_t *space, uint16_t flags);
 struct pe_wire_update_preamble client_preamble(
 	const struct presence_client *client, uint64_t sequence);

@@ -117,10 +117,10 @@ enum presence_result presence_submit_query(struct presence_client *client, const
 
 	if (!buffer)
 		return result;
-	bytes = client_put_query(client, buffer, space, query, sequence);
+	bytes = client_put_query(client, client_draft(client, buffer), space, query, sequence);
 	if (!bytes)
 		return client_bad(client, client_query_fault(query));
-	client_commit(client, bytes, 0);
+	client_commit_draft(client, bytes);
 	return PRESENCE_OK;
 }
 

@@ -20,15 +20,19 @@ struct presence_transport {
 	bool (*describe)(const void *context, char *text, size_t size);
 	// What the client called the message that left with this sequence; NULL: just so.
 	uint64_t (*original)(const void *context, uint64_t sequence);
-	// What follows may be NULL, all four of them together: datagrams are then gathered by the client and sent in batches.
+	// What follows may be NULL, all five of them together: datagrams are then gathered by the client and sent in batches.
 	//
 	// Where the next datagram of at most PE_WIRE_BYTES_MAX bytes may be written in place; NULL: no room now. One at a time; one that
 	// isn't committed is as if it had not been reserved.
 	uint8_t *(*reserve)(void *context);
 	// It is sent. false: the other side has gone meanwhile.
 	bool (*commit)(void *context, uint8_t *data, uint32_t bytes);
+	// Likewise, of one that was made elsewhere and is yet to be written there: a short one is quicker so than in place.
+	bool (*put)(void *context, uint8_t *data, const uint8_t *message, uint32_t bytes);
 	// who sleeps on the other side is woken for what was committed
 	void (*flush)(void *context);
+	// True: nothing has come, and nothing else need be looked after by a receive that doesn't wait. May be NULL: that is for receive to find out.
+	bool (*silent)(void *context);
 	// How many times the other end was found: a higher number than before says that it isn't the one that was there
 	uint64_t (*attached)(const void *context);
 	// As presence_known_as. May be NULL: nobody says.

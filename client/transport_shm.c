@@ -171,7 +171,8 @@ static enum presence_result join(
 	s->fd = fd;
 	memcpy(s->principal_id, welcome->principal_id, sizeof s->principal_id);
 	s->attached++;
-	s->empty = 0;
+	// The next look is a whole one, at which watches hear of another engine.
+	s->empty = LOOK_EMPTY;
 	(void)epoll_ctl(s->descriptor, EPOLL_CTL_ADD, fd, &in);
 	if (s->wake_fd >= 0)
 		(void)epoll_ctl(s->descriptor, EPOLL_CTL_ADD, s->wake_fd, &in);
@@ -359,6 +360,17 @@ static bool shm_commit(void *context, uint8_t *data, uint32_t bytes)
 	return true;
 }
 
+static bool shm_put(void *context, uint8_t *data, const uint8_t *message, uint32_t bytes)
+{
+	struct shm *s = context;
+
+	if (data != s->reserved || !data) // detached meanwhile
+		return false;
+	s->reserved = NULL;
+	pe_shm_put(&s->up, data, message, bytes);
+	return true;
+}
+
 static void shm_flush(void *context)
 {
 	struct shm *s = context;
@@ -384,8 +396,7 @@ static int shm_send(void *context, const struct iovec *messages, unsigned count)
 		to = shm_reserve(s);
 		if (!to)
 			break;
-		memcpy(to, messages[done].iov_base, messages[done].iov_len);
-		(void)shm_commit(s, to, (uint32_t)messages[done].iov_len);
+		(void)shm_put(s, to, messages[done].iov_base, (uint32_t)messages[done].iov_len);
 	}
 	shm_flush(s);
 	return (int)done;
@@ -420,6 +431,17 @@ static bool long_not_looked(struct shm *s)
 {
 	s->empty = 0;
 	return __builtin_ia32_rdtsc() - s->looked >= LOOK_CYCLES;
+}
+
+// The time for the socket is receive's to find.
+static bool shm_silent(void *context)
+{
+	struct shm *s = context;
+
+	if (s->fd < 0 || s->waits || pe_shm_glance(&s->down) || s->empty >= LOOK_EMPTY)
+		return false;
+	s->empty++;
+	return true;
 }
 
 static int shm_receive(void *context, struct iovec *messages, unsigned count, int timeout_ms)
@@ -528,6 +550,8 @@ const struct presence_transport presence_shm = {
 	.close = shm_close,
 	.reserve = shm_reserve,
 	.commit = shm_commit,
+	.put = shm_put,
+	.silent = shm_silent,
 	.flush = shm_flush,
 	.attached = shm_attached,
 	.describe = shm_describe,

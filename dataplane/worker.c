@@ -25,7 +25,7 @@ static struct pe_now now(void)
 
 // The clocks are looked at when the processor's own counter has gone on far enough: a turn that finds nothing costs less than they do. What
 // counts in them are milliseconds. A counter that jumps only has them looked at again, and so has every 256th turn, should it stand.
-static struct pe_now turn_time(struct pe_loop *loop, unsigned turn)
+static void look_at_clocks(struct pe_loop *loop, unsigned turn)
 {
 	uint64_t cycles = rte_rdtsc();
 
@@ -34,6 +34,14 @@ static struct pe_now turn_time(struct pe_loop *loop, unsigned turn)
 		loop->clock_cycles = cycles;
 		loop->at = now();
 	}
+}
+
+// Not again when that was done a microsecond ago, and something has come since: it is waited for.
+static struct pe_now turn_time(struct pe_loop *loop, unsigned turn)
+{
+	if (!loop->looked)
+		look_at_clocks(loop, turn);
+	loop->looked = false;
 	return loop->at;
 }
 
@@ -107,7 +115,7 @@ static void sleep_a_while(struct pe_loop *loop)
 // After a turn that found nothing: looks at the sources that can be looked at for little, which a turn can't, so that who asks
 // there is answered at once. About a microsecond at most, since what else a turn looks after waits meanwhile; with pauses, or the line that
 // a client is about to write would be taken from it again and again.
-static void look_around(struct pe_loop *loop)
+static bool look_around(const struct pe_loop *loop)
 {
 	const struct pe_workers *all = loop->all;
 	unsigned looks = 0, before = 1;
@@ -118,15 +126,19 @@ static void look_around(struct pe_loop *loop)
 		for (unsigned i = 0; i < all->source_count; i++)
 			if (all->sources[i]->ops->waiting &&
 				all->sources[i]->ops->waiting(all->sources[i], loop->index, &looks))
-				return;
+				return true;
 	}
+	return false;
 }
 
-static void idle(struct pe_loop *loop, uint32_t turns)
+static void idle(struct pe_loop *loop, unsigned turn, uint32_t turns)
 {
 	const struct pe_config *config = loop->all->config;
 
-	look_around(loop);
+	look_at_clocks(loop, turn);
+	loop->looked = look_around(loop);
+	if (loop->looked)
+		return;
 	if (config->idle == PE_IDLE_SPIN || turns < config->pause_after_turns)
 		return;
 	if (config->idle == PE_IDLE_SLEEP && turns >= config->sleep_after_turns)
@@ -264,7 +276,7 @@ int pe_worker_run(void *context)
 			!housekeep(loop, &phase, idle_turns != 0))
 			break;
 		if (idle_turns && phase == PE_PHASE_RUN)
-			idle(loop, idle_turns);
+			idle(loop, turn, idle_turns);
 	}
 	pe_worker_detach(loop->worker);
 	return 0;

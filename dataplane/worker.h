@@ -29,6 +29,7 @@ struct pe_loop { // one worker's
 	// when the clocks were looked at last, and the processor's counter then
 	struct pe_now at;
 	uint64_t clock_cycles, clock_cycles_max;
+	bool looked; // at the clocks, since the turn before
 	struct pe_load load;
 	// written: the worker, relaxed; read: main and telemetry. enum pe_load_step
 	_Atomic unsigned load_step;

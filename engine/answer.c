@@ -9,7 +9,7 @@
 
 // A message under construction for one destination, space and stream.
 struct open_message {
-	bool used;
+	bool used; // as its bit says
 	struct pe_peer peer;
 	struct pe_wire_header request; // of the first request answered: stream and space
 	struct pe_wire_response response;
@@ -19,8 +19,12 @@ struct open_message {
 struct pe_outbox {
 	// one reservation is left for replies that stand alone
 	struct open_message open[PE_OUTBOX_MAX - 1];
+	uint32_t used; // a bit for each of them
 	unsigned next; // to be closed when all are in use
 };
+
+#define ALL_OPEN ((1u << (PE_OUTBOX_MAX - 1)) - 1)
+static_assert(PE_OUTBOX_MAX <= 32, "a bit for each");
 
 enum pe_status pe_outbox_create(struct pe_worker *w)
 {
@@ -56,13 +60,13 @@ static void send_open(struct pe_worker *w, struct open_message *o)
 
 	send_bytes(w, &o->peer, o->buffer, pe_wire_response_finish(&o->response, &header));
 	o->used = false;
+	w->outbox->used &= ~(1u << (o - w->outbox->open));
 }
 
 void pe_outbox_flush(struct pe_worker *w)
 {
-	for (unsigned i = 0; i < PE_OUTBOX_MAX - 1; i++)
-		if (w->outbox->open[i].used)
-			send_open(w, &w->outbox->open[i]);
+	while (w->outbox->used)
+		send_open(w, &w->outbox->open[__builtin_ctz(w->outbox->used)]);
 	pe_packing_begin_turn(w);
 }
 
@@ -81,6 +85,7 @@ static struct open_message *open_new(struct pe_worker *w, struct open_message *o
 	}
 	w->answers_left--;
 	o->used = true;
+	w->outbox->used |= 1u << (o - w->outbox->open);
 	o->peer = m->peer;
 	o->request = *request;
 	o->buffer = buffer;
@@ -92,8 +97,7 @@ static struct open_message *open_new(struct pe_worker *w, struct open_message *o
 static bool same_destination(const struct open_message *o, const struct pe_message *m,
 	const struct pe_wire_header *request)
 {
-	return o->used && pe_peer_same(&o->peer, &m->peer) &&
-		o->request.stream_id == request->stream_id &&
+	return pe_peer_same(&o->peer, &m->peer) && o->request.stream_id == request->stream_id &&
 		memcmp(o->request.space_id, request->space_id, 16) == 0;
 }
 
@@ -102,19 +106,18 @@ static struct open_message *open_for(
 	struct pe_worker *w, const struct pe_message *m, const struct pe_wire_header *request)
 {
 	struct pe_outbox *box = w->outbox;
-	struct open_message *o = NULL;
+	struct open_message *o;
 
 	if (m->peer.trusted)
-		for (unsigned i = 0; i < PE_OUTBOX_MAX - 1; i++)
-			if (same_destination(&box->open[i], m, request))
-				return &box->open[i];
-	for (unsigned i = 0; i < PE_OUTBOX_MAX - 1 && !o; i++)
-		if (!box->open[i].used)
-			o = &box->open[i];
-	if (!o) {
-		o = &box->open[box->next++ % (PE_OUTBOX_MAX - 1)];
-		send_open(w, o);
-	}
+		for (uint32_t left = box->used; left; left &= left - 1) {
+			o = &box->open[__builtin_ctz(left)];
+			if (same_destination(o, m, request))
+				return o;
+		}
+	if (box->used != ALL_OPEN)
+		return open_new(w, &box->open[__builtin_ctz(~box->used)], m, request);
+	o = &box->open[box->next++ % (PE_OUTBOX_MAX - 1)];
+	send_open(w, o);
 	return open_new(w, o, m, request);
 }
 

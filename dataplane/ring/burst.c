@@ -190,8 +190,7 @@ static bool put(struct pe_ring *ring, struct pe_ring_lane *lane, const struct pe
 		return false;
 	to = pe_shm_reserve(&c->down, bytes, &broken);
 	if (to) {
-		memcpy(to, data, bytes);
-		pe_shm_commit(&c->down, bytes);
+		pe_shm_put(&c->down, to, data, bytes);
 		lane->to_rouse |= bit(n);
 	} else if (broken) {
 		lane->active &= ~bit(n);
@@ -250,7 +249,7 @@ bool pe_ring_waiting(const struct pe_source *source, unsigned worker, unsigned *
 
 	*looks += (unsigned)__builtin_popcountll(lane->active);
 	for (uint64_t left = lane->active; left; left &= left - 1)
-		if (!pe_shm_empty(&ring->clients[lowest(left)].up))
+		if (pe_shm_glance(&ring->clients[lowest(left)].up))
 			return true;
 	return false;
 }

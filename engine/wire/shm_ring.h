@@ -303,6 +303,32 @@ static inline void pe_shm_commit(struct pe_shm_tx *tx, uint32_t bytes)
 	pe_shm_publish(tx, bytes, tx->tail + pe_shm_record_bytes(bytes));
 }
 
+// A message of 1 … as many bytes as were reserved, made elsewhere, into the room `to`; it shows. The consumer looks at its first line all the time,
+// which therefore is written at the end and at once: written first, it would go to the consumer, which finds nothing yet, and have to come back
+// for the word.
+static inline void pe_shm_put(
+	struct pe_shm_tx *tx, uint8_t *to, const void *message, uint32_t bytes)
+{
+	const uint32_t first = PE_SHM_LINE - 8;
+	const uint8_t *from = message;
+	uint64_t next = tx->tail + pe_shm_record_bytes(bytes);
+
+	if (__builtin_expect(bytes < first, 0)) {
+		memcpy(to, from, bytes);
+		pe_shm_publish(tx, bytes, next);
+		return;
+	}
+	memcpy(to + first, from + first, bytes - first);
+	atomic_store_explicit(pe_shm_word(tx->ring, tx->mask, next), 0, memory_order_relaxed);
+	// SHM-WORD: the compiler's order only, for the line's sake; what makes it sound is the word's release, below.
+	atomic_signal_fence(memory_order_seq_cst);
+	memcpy(to, from, first);
+	// SHM-WORD: release, as in pe_shm_publish
+	atomic_store_explicit(pe_shm_word(tx->ring, tx->mask, tx->tail),
+		pe_shm_word_of(tx->tail, bytes), memory_order_release);
+	tx->tail = next;
+}
+
 // After commits: does the consumer sleep? Then the caller wakes it, once.
 static inline bool pe_shm_rouse(struct pe_shm_tx *tx)
 {
@@ -362,6 +388,20 @@ static inline bool pe_shm_empty(const struct pe_shm_rx *rx)
 {
 	return atomic_load_explicit(
 		       pe_shm_word(rx->ring, rx->mask, rx->head), memory_order_relaxed) == 0;
+}
+
+// As pe_shm_empty; and the lines behind the first of what is there are asked for, by who takes it a moment later.
+static inline bool pe_shm_glance(const struct pe_shm_rx *rx)
+{
+	uint64_t word = atomic_load_explicit(
+		pe_shm_word(rx->ring, rx->mask, rx->head), memory_order_relaxed);
+
+	if (word == 0)
+		return false;
+	for (uint32_t line = 1; line <= PE_SHM_AHEAD && line * PE_SHM_LINE < (uint32_t)word + 8;
+		line++)
+		__builtin_prefetch(rx->ring + ((rx->head + line * PE_SHM_LINE) & rx->mask), 0, 3);
+	return true;
 }
 
 // Before sleeping. False: something is there, do not sleep.

@@ -174,6 +174,7 @@ static void kill_many(uint64_t kills, unsigned workers)
 	rig.config.worker_count = workers;
 	rig_start(&rig);
 	own_begin(&own, &rig);
+	rest_us(100000); // the attach thread closes its own of what it handed over
 	descriptors = rig_descriptors();
 	mappings = rig_mappings();
 	for (uint64_t n = 0; n < kills + 4; n++) {
@@ -325,6 +326,7 @@ static void test_corrupted(void)
 	rig.config.sources[0].ring_bytes = 16384;
 	rig_start(&rig);
 	own_begin(&own, &rig);
+	rest_us(100000); // the attach thread closes its own of what it handed over
 	descriptors = rig_descriptors();
 	mappings = rig_mappings();
 	c.rig = &rig;

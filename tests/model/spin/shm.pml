@@ -2,7 +2,7 @@
    engine/wire/shm_ring.h, in lines instead of bytes. A word is a position and a size; the second line of a record holds what would be a
    word there one lap later, since messages may hold anything.
    Planted faults: NO_ZERO_BEHIND, ZERO_AFTER_WORD, WORD_BEFORE_MESSAGE, NO_FREE_LINE, RELEASE_BEFORE_COPY, WRAP_WITHOUT_ZERO, NO_SECOND_LOOK,
-   ROUSE_BEFORE_WORD. */
+   ROUSE_BEFORE_WORD, PUT_WORD_FIRST. */
 #define LINES 4
 #define WRAP 3
 #define WORD(p, s) (((p) + 1) * 4 + (s))
@@ -62,9 +62,22 @@ active proctype Producer() {
 		message[tail % LINES] = n;
 		tail = tail + size;
 #else
-		message[tail % LINES] = n;
-		if :: size == 2 -> memory[(tail + 1) % LINES] = WORD(tail + 1 + LINES, 1) :: else fi;
-		publish(size, size);
+		if
+		:: message[tail % LINES] = n;
+			if :: size == 2 -> memory[(tail + 1) % LINES] = WORD(tail + 1 + LINES, 1) :: else fi;
+			publish(size, size)
+		:: /* put: what the first line has comes last */
+			if :: size == 2 -> memory[(tail + 1) % LINES] = WORD(tail + 1 + LINES, 1) :: else fi;
+			memory[(tail + size) % LINES] = 0;
+#ifdef PUT_WORD_FIRST
+			memory[tail % LINES] = WORD(tail, size);
+			message[tail % LINES] = n;
+#else
+			message[tail % LINES] = n;
+			memory[tail % LINES] = WORD(tail, size);
+#endif
+			tail = tail + size
+		fi;
 #endif
 #ifndef ROUSE_BEFORE_WORD
 		rouse()

@@ -92,12 +92,18 @@ static void test_queue(void)
 					RING_BYTES - 3 * PE_SHM_RECORD_MAX);
 				break;
 			}
-			fill(to, bytes, put);
-			mimic(to, bytes, p.up_tx.tail);
+			const bool elsewhere = below(2);
+			uint8_t made[PE_WIRE_BYTES_MAX], *in = elsewhere ? made : to;
+
+			fill(in, bytes, put);
+			mimic(in, bytes, p.up_tx.tail);
 			// reserved for more than is needed, or not committed at all
 			if (below(10) == 0)
 				continue;
-			pe_shm_commit(&p.up_tx, bytes);
+			if (elsewhere)
+				pe_shm_put(&p.up_tx, to, made, bytes);
+			else
+				pe_shm_commit(&p.up_tx, bytes);
 			queue[put++ % QUEUE_MAX] = (uint16_t)bytes;
 		}
 		if (n || (filling && below(4)))
@@ -105,8 +111,11 @@ static void test_queue(void)
 		const uint64_t given_back = p.up_rx.shared->head;
 
 		for (n = below(6); n; n--) {
+			// A wrap is seen as well, where nothing else came yet.
+			bool seen = pe_shm_glance(&p.up_rx);
 			int bytes = pe_shm_take(&p.up_rx, &data);
 
+			CU_ASSERT_TRUE(seen || bytes == 0);
 			if (taken == put) {
 				CU_ASSERT_EQUAL(bytes, 0);
 				break;
@@ -142,8 +151,15 @@ static void *feed(void *context)
 		while (!(to = pe_shm_reserve(&f->pair->up_tx, bytes, &broken)) && !broken)
 			sched_yield();
 		CU_ASSERT_FALSE_FATAL(broken);
-		fill(to, bytes, n);
-		pe_shm_commit(&f->pair->up_tx, bytes);
+		if (n % 2) {
+			fill(to, bytes, n);
+			pe_shm_commit(&f->pair->up_tx, bytes);
+		} else {
+			uint8_t made[PE_WIRE_BYTES_MAX];
+
+			fill(made, bytes, n);
+			pe_shm_put(&f->pair->up_tx, to, made, bytes);
+		}
 	}
 	return NULL;
 }
