@@ -20,7 +20,7 @@ struct pair {
 static bool start(struct pair *p, bool ipv6)
 {
 	struct presence_options options = {
-		.host = ipv6 ? "::1" : NULL, .timeout_ms = 60, .attempts = 3, .incarnation = 77};
+		.host = ipv6 ? "::1" : NULL, .timeout_ms = 200, .attempts = 3, .incarnation = 77};
 	char error[200] = "";
 
 	if (!fake_start(&p->engine, ipv6))
