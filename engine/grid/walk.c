@@ -70,7 +70,8 @@ unsigned pe_node_bits_up(unsigned level)
 	return pe_level_up(level);
 }
 
-// Of a box that knows no heights, those that there are: else it would begin at the root, and go down level by level. false: there are none.
+// Of the region's heights those that there are: a box that knows none would begin at the root, and go down level by level, and a sphere on the
+// ground would look for cells beneath it. false: there are none.
 static bool clip_heights(struct pe_walker *w)
 {
 	// HEIGHTS: acquire: what is not within them yet was made after this walk began.
@@ -105,8 +106,7 @@ static bool prepare(struct pe_walker *w)
 		w->cell_hi[i] = (uint32_t)((w->hi[i] + half) >> PE_CELL_BITS);
 	}
 	w->sphere = r->test == PE_REGION_SPHERE;
-	if (!w->sphere && w->cell_hi[2] - w->cell_lo[2] > 1 && w->space < PE_SPACES_MAX &&
-		!clip_heights(w))
+	if (w->cell_hi[2] > w->cell_lo[2] && w->space < PE_SPACES_MAX && !clip_heights(w))
 		return false;
 	// A sieve has the sides of its region in it.
 	w->need_box = !w->walk->sieve || w->lo[2] > -cells[2] / 2 * CELL_ACROSS ||
