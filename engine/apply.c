@@ -158,7 +158,7 @@ static uint32_t make_entity(struct pe_worker *w, const struct pe_change *c)
 		return PE_HANDLE_NONE;
 	}
 	r = &t->records[handle];
-	memcpy(r->id, c->update.entity_id, 16);
+	pe_record_name(r, c->update.entity_id);
 	r->incarnation = r->sequence = r->time_low = 0;
 	r->slot = PE_SLOT_NONE;
 	r->key = 0;

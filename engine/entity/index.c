@@ -39,8 +39,9 @@ static uint32_t find_in(const struct pe_bucket *b, const struct pe_record *recor
 	const uint8_t id[16])
 {
 	for (uint32_t match = pe_bucket_match(b, tag); match; match &= match - 1) {
+		// INDEX: acquire: the entry may have become another entity's since its tag was read.
 		uint32_t handle = atomic_load_explicit(
-			&b->handle[__builtin_ctz(match)], memory_order_relaxed);
+			&b->handle[__builtin_ctz(match)], memory_order_acquire);
 
 		if (pe_id_equal(records[handle].id, id))
 			return handle;
@@ -106,11 +107,12 @@ uint32_t pe_index_seek(const struct pe_index *index, const struct pe_record *rec
 				&index->buckets[probe(index, home, n + at / PE_BUCKET_ENTRIES)];
 
 			bits &= bits - 1;
+			// INDEX: acquire, as in find_in
 			handle = atomic_load_explicit(
-				&b->handle[at % PE_BUCKET_ENTRIES], memory_order_relaxed);
+				&b->handle[at % PE_BUCKET_ENTRIES], memory_order_acquire);
 			handle = pe_choose(instead, stand_in, handle);
-			// What a free record was may still stand in it.
-			same = pe_mask(!instead & pe_id_equal(records[handle].id, id));
+			// The stand-in may be free, and what it was still stand in it; or be about to become another.
+			same = pe_mask(!instead & pe_record_named(&records[handle], id));
 			there |= same;
 			found = pe_choose((uint32_t)same, handle, found);
 		}
@@ -170,8 +172,9 @@ bool pe_index_add(struct pe_index *index, uint64_t hash, uint32_t handle)
 			count_away(&index->buckets[home], 1);
 			reach(index, n);
 		}
+		// INDEX: release, and again with the tag: who saw the tag that was here before comes to this handle too.
 		atomic_store_explicit(
-			&b->handle[__builtin_ctz(empty)], handle, memory_order_relaxed);
+			&b->handle[__builtin_ctz(empty)], handle, memory_order_release);
 		set_tag(b, (unsigned)__builtin_ctz(empty), pe_index_tag(hash));
 		return true;
 	}

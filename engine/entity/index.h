@@ -87,7 +87,8 @@ static inline uint32_t pe_index_candidate(
 
 	if (!match)
 		return PE_HANDLE_NONE;
-	handle = atomic_load_explicit(&b->handle[__builtin_ctz(match)], memory_order_relaxed);
+	// INDEX: acquire, as in find: the caller compares the id in the record.
+	handle = atomic_load_explicit(&b->handle[__builtin_ctz(match)], memory_order_acquire);
 	pe_prefetch(&records[handle]);
 	for (match &= match - 1; match; match &= match - 1)
 		pe_prefetch(&records[atomic_load_explicit(

@@ -105,7 +105,8 @@ struct pe_wheel_link {
 };
 
 struct pe_record {
-	// written: index partition's worker before the handle can be found; read: anyone
+	// written: index partition's worker before the handle can be found (pe_record_name); read: anyone who found the handle, and by
+	// pe_record_named anyone
 	uint8_t id[16];
 	// LATCH. written: owner; read: anyone. Odd: `shown` is being written, the owner's draft stands in
 	_Atomic uint32_t version;
@@ -123,6 +124,33 @@ struct pe_record {
 };
 static_assert(sizeof(struct pe_record) == 128, "two lines");
 static_assert(offsetof(struct pe_record, shown) == 24, "what decides is in line 0");
+static_assert(offsetof(struct pe_record, id) % sizeof(uint64_t) == 0, "RECORD-NAME: whole words");
+
+// Index partition's worker: whose record it is from now on. In words: who was sent to a free record instead of another one
+// (pe_index_seek) may be reading it.
+static inline void pe_record_name(struct pe_record *r, const uint8_t id[16])
+{
+	_Atomic uint64_t *to = (_Atomic uint64_t *)&r->id;
+	uint64_t words[2];
+
+	memcpy(words, id, sizeof words);
+	// RECORD-NAME
+	atomic_store_explicit(&to[0], words[0], memory_order_relaxed);
+	atomic_store_explicit(&to[1], words[1], memory_order_relaxed);
+}
+
+// Any thread, of any record: does this id stand in it? Of one that the caller did not find in the index it says nothing: its name may
+// be about to change, and be half of one and half of another.
+static inline bool pe_record_named(const struct pe_record *r, const uint8_t id[16])
+{
+	const _Atomic uint64_t *from = (const _Atomic uint64_t *)&r->id;
+	uint64_t words[2];
+
+	memcpy(words, id, sizeof words);
+	// RECORD-NAME
+	return ((atomic_load_explicit(&from[0], memory_order_relaxed) ^ words[0]) |
+		       (atomic_load_explicit(&from[1], memory_order_relaxed) ^ words[1])) == 0;
+}
 
 // What a threshold holds back of a newer state that is otherwise as the published one: where it is and how it moves. Its time is
 // the newest accepted one, or earlier by what pe_record_older says. Its owner's alone.
