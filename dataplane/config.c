@@ -3,7 +3,6 @@
 #include "config_yaml.h"
 #include "policy/crowd.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -476,33 +475,18 @@ enum pe_status pe_config_load_text(const char *name, const char *text, size_t by
 
 enum pe_status pe_config_load(const char *path, struct pe_config *config, struct pe_error *error)
 {
-	enum pe_status status = PE_IO;
+	enum pe_status status;
 	char *text;
 	size_t bytes;
-	FILE *in;
 
 	if (!path)
 		return pe_config_load_text("built-in", NULL, 0, config, error);
 	*config = (struct pe_config){0};
-	error->status = PE_IO;
-	in = fopen(path, "re");
-	if (!in) {
-		snprintf(error->text, sizeof error->text, "%.300s: %s", path, strerror(errno));
-		return PE_IO;
-	}
-	text = malloc(PE_CONFIG_FILE_MAX + 1);
-	bytes = text ? fread(text, 1, PE_CONFIG_FILE_MAX + 1, in) : 0;
+	text = raw_read(path, PE_CONFIG_FILE_MAX, false, &bytes, error);
 	if (!text)
-		snprintf(error->text, sizeof error->text, "%.300s: no memory", path);
-	else if (ferror(in))
-		snprintf(error->text, sizeof error->text, "%.300s: cannot be read: %s", path,
-			strerror(errno));
-	else if (bytes > PE_CONFIG_FILE_MAX)
-		snprintf(error->text, sizeof error->text, "%.300s: longer than 1 MiB", path);
-	else
-		status = pe_config_load_text(path, text, bytes, config, error);
+		return PE_IO;
+	status = pe_config_load_text(path, text, bytes, config, error);
 	free(text);
-	fclose(in);
 	return status;
 }
 

@@ -1,12 +1,66 @@
 #include "yaml_file.h"
 
 #include <cyaml/cyaml.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <yaml.h>
+
+// The file, open, or NULL with the reason in errno, or 0 there: it is no file.
+static FILE *open_text(const char *path, bool again)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | (again ? O_NONBLOCK : 0));
+	struct stat st;
+	FILE *in = NULL;
+
+	if (fd < 0)
+		return NULL;
+	if (again && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)))
+		errno = 0;
+	else
+		in = fdopen(fd, "r");
+	if (!in)
+		(void)close(fd);
+	return in;
+}
+
+char *raw_read(const char *path, size_t most, bool again, size_t *bytes, struct pe_error *error)
+{
+	FILE *in = open_text(path, again);
+	char *text;
+
+	error->status = PE_IO;
+	*bytes = 0;
+	if (!in) {
+		snprintf(error->text, sizeof error->text, "%.300s: %s", path,
+			errno ? strerror(errno) : "is no file");
+		return NULL;
+	}
+	text = malloc(most + 1);
+	if (text)
+		*bytes = fread(text, 1, most + 1, in);
+	if (text && !ferror(in) && *bytes <= most) {
+		fclose(in);
+		return text;
+	}
+	if (!text)
+		snprintf(error->text, sizeof error->text, "%.300s: no memory", path);
+	else if (ferror(in))
+		snprintf(error->text, sizeof error->text, "%.300s: cannot be read: %s", path,
+			strerror(errno));
+	else
+		snprintf(error->text, sizeof error->text, "%.300s: longer than %zu MiB", path,
+			most >> 20);
+	free(text);
+	fclose(in);
+	return NULL;
+}
 
 // What libcyaml says of a failure: first the message, then the way to it, innermost part first.
 struct complaint {

@@ -19,6 +19,11 @@ struct raw_file {
 	void *value; // as the schema says; NULL: the file holds nothing but comments
 };
 
+// What a file holds, at most `most` bytes of it (a number of MiB), to be freed by the caller. `again`: it is read while the engine
+// runs too, so that nothing but a file will do: a pipe without a writer would be waited for. NULL: *error names the file and says why.
+[[nodiscard]] char *raw_read(
+	const char *path, size_t most, bool again, size_t *bytes, struct pe_error *error);
+
 // Both passes. On failure error->text is "file:line: key: what"; raw_free in every case.
 [[nodiscard]] enum pe_status raw_load(struct raw_file *file,
 	const struct cyaml_schema_value *schema, const char *name, const char *text, size_t bytes,

@@ -2,7 +2,6 @@
 #include "keyring_read.h"
 #include "seal/chain.h"
 
-#include <errno.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -445,10 +444,9 @@ enum pe_status pe_keyring_load(
 	const char *path, struct pe_keyring **keyring, struct pe_error *error)
 {
 	const char *slash = strrchr(path, '/');
-	enum pe_status status = PE_IO;
+	enum pe_status status;
 	char folder[512], *text;
 	size_t bytes;
-	FILE *in;
 
 	*keyring = NULL;
 	error->status = PE_IO;
@@ -457,23 +455,10 @@ enum pe_status pe_keyring_load(
 		snprintf(error->text, sizeof error->text, "%.300s: the name is too long", path);
 		return PE_IO;
 	}
-	in = fopen(path, "re");
-	if (!in) {
-		snprintf(error->text, sizeof error->text, "%.300s: %s", path, strerror(errno));
-		return PE_IO;
-	}
-	text = malloc(PE_KEYRING_FILE_MAX + 1);
-	bytes = text ? fread(text, 1, PE_KEYRING_FILE_MAX + 1, in) : 0;
+	text = raw_read(path, PE_KEYRING_FILE_MAX, true, &bytes, error);
 	if (!text)
-		snprintf(error->text, sizeof error->text, "%.300s: no memory", path);
-	else if (ferror(in))
-		snprintf(error->text, sizeof error->text, "%.300s: cannot be read: %s", path,
-			strerror(errno));
-	else if (bytes > PE_KEYRING_FILE_MAX)
-		snprintf(error->text, sizeof error->text, "%.300s: longer than 16 MiB", path);
-	else
-		status = pe_keyring_load_text(path, folder, text, bytes, keyring, error);
+		return PE_IO;
+	status = pe_keyring_load_text(path, folder, text, bytes, keyring, error);
 	free(text);
-	fclose(in);
 	return status;
 }

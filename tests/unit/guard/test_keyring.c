@@ -411,6 +411,13 @@ static void test_files(void)
 	snprintf(path, sizeof path, "%s/keyring.yaml", keyring_folder);
 	CU_ASSERT_EQUAL(pe_keyring_load(path, &k, &error), PE_IO);
 	CU_ASSERT(strstr(error.text, "No such file") != NULL);
+	// Nobody writes into this pipe: who waited for it would never hear of anything else again.
+	CU_ASSERT_EQUAL_FATAL(mkfifo(path, 0600), 0);
+	CU_ASSERT_EQUAL(pe_keyring_load(path, &k, &error), PE_IO);
+	CU_ASSERT(strstr(error.text, "keyring.yaml: is no file") != NULL);
+	CU_ASSERT_EQUAL_FATAL(unlink(path), 0);
+	CU_ASSERT_EQUAL(pe_keyring_load(keyring_folder, &k, &error), PE_IO);
+	CU_ASSERT(strstr(error.text, ": is no file") != NULL);
 	keyring_file("keyring.yaml", ENGINE,
 		0644); // it holds no secret: who may read it is its owner's business
 	CU_ASSERT_EQUAL_FATAL(pe_keyring_load(path, &k, &error), PE_OK);
