@@ -134,7 +134,7 @@ static inline void pe_record_name(struct pe_record *r, const uint8_t id[16])
 	uint64_t words[2];
 
 	memcpy(words, id, sizeof words);
-	// RECORD-NAME
+	// RECORD-NAME: relaxed: the index (INDEX) orders it for who shall find it
 	atomic_store_explicit(&to[0], words[0], memory_order_relaxed);
 	atomic_store_explicit(&to[1], words[1], memory_order_relaxed);
 }
@@ -147,7 +147,7 @@ static inline bool pe_record_named(const struct pe_record *r, const uint8_t id[1
 	uint64_t words[2];
 
 	memcpy(words, id, sizeof words);
-	// RECORD-NAME
+	// RECORD-NAME: relaxed: who found the record in the index comes after its name, and for others what stands here decides nothing
 	return ((atomic_load_explicit(&from[0], memory_order_relaxed) ^ words[0]) |
 		       (atomic_load_explicit(&from[1], memory_order_relaxed) ^ words[1])) == 0;
 }
