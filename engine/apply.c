@@ -366,8 +366,8 @@ static void own(struct pe_worker *w, const struct pe_change *c, const struct pe_
 		taken_owned(w, c, handle, believed);
 	if (!there) {
 		status = atomic_load_explicit(&r->status, memory_order_relaxed);
-		status = pe_status_make(
-			PE_STATUS_LIFE(status), w->index, c->space, status & PE_STATUS_FRAMES);
+		status = pe_status_make(PE_STATUS_LIFE(status), w->index, c->space,
+			status & (PE_STATUS_FRAMES | PE_STATUS_QUEUED));
 		// LIFE: release, as in set_life: the space is the new life's
 		atomic_store_explicit(&r->status, status, memory_order_release);
 	}

@@ -148,7 +148,8 @@ __attribute__((always_inline)) static inline void stage_verify(
 		}
 		r = &t->records[handle];
 		status = atomic_load_explicit(&r->status, memory_order_relaxed);
-		if ((status & 0xFFFFu) == pe_status_make(PE_LIFE_THERE, w->index, 0, 0)) {
+		if ((status & PE_STATUS_WHOSE & 0xFFFFu) ==
+			pe_status_make(PE_LIFE_THERE, w->index, 0, 0)) {
 			bool stays = r->key == b->place[i].key;
 
 			// What is covered leaves its slot alone.
@@ -187,7 +188,8 @@ static void stage_insert(const struct pe_worker *w, const struct pe_batch *b)
 static inline bool stays(const struct pe_worker *w, const struct pe_record *r,
 	const struct pe_change *c, const struct pe_place *place, const bool detailed)
 {
-	const uint32_t flags = PE_STATUS_FLAGS | (detailed ? PE_STATUS_DETAILS : 0);
+	const uint32_t flags =
+		PE_STATUS_FLAGS | PE_STATUS_QUEUED | (detailed ? PE_STATUS_DETAILS : 0);
 
 	// First whose it is: the rest of line 0 is the owner's alone.
 	return (atomic_load_explicit(&r->status, memory_order_relaxed) & ~flags) ==

@@ -84,13 +84,17 @@ bool pe_coalesce_hold(
 	uint32_t due = w->tick + PE_TRAILING_MS;
 
 	if (!(status & PE_STATUS_HELD)) {
-		if (pe_held_full(&w->held))
-			return false;
+		// One that was published meanwhile is in the queue still, and looked at no later.
+		if (!(status & PE_STATUS_QUEUED)) {
+			if (pe_held_full(&w->held))
+				return false;
 #ifndef PE_PLANT_TRAILING_LOST // tests only
-		pe_held_push(&w->held, handle, due);
+			pe_held_push(&w->held, handle, due);
 #endif
+		}
 		held->due = (uint16_t)due;
-		atomic_store_explicit(&r->status, status | PE_STATUS_HELD, memory_order_relaxed);
+		atomic_store_explicit(&r->status, status | PE_STATUS_HELD | PE_STATUS_QUEUED,
+			memory_order_relaxed);
 	} else if (status & PE_STATUS_OLDER) {
 		atomic_store_explicit(&r->status, status & ~PE_STATUS_OLDER, memory_order_relaxed);
 	}

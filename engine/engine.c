@@ -255,13 +255,14 @@ static void destroy_worker(struct pe_worker *w)
 	free(w);
 }
 
-// Entries for what a worker's records hold back: one for each of its entities, were they spread evenly, and as many again, since an
-// entity that was published meanwhile leaves one behind.
+// Entries for what a worker's records hold back: one an entity, for twice as many as it would have, were they spread evenly.
 static uint32_t held_count(const struct pe_engine *e)
 {
-	uint32_t share = e->config.entity_count_max / e->config.worker_count + 1;
+	uint32_t all = e->config.entity_count_max, share = all / e->config.worker_count + 1;
 
-	return e->holds ? 2 * share : 0;
+	if (!e->holds)
+		return 0;
+	return 2 * share < all ? 2 * share : all;
 }
 
 static enum pe_status create_worker(struct pe_engine *e, unsigned index, struct pe_error *error)
@@ -287,11 +288,10 @@ static enum pe_status create_worker(struct pe_engine *e, unsigned index, struct 
 		    &w->pending_memory) != PE_OK)
 		return fail(error, PE_NO_MEMORY, "no memory for %u pending states", pending);
 	pe_pending_init(&w->pending, w->pending_memory.base, pending, 0);
-	if (held &&
-		pe_memory_map((size_t)held * sizeof(struct pe_held_entry), c->huge_pages,
-			&w->held_memory) != PE_OK)
+	if (held && pe_memory_map(pe_held_bytes(held), c->huge_pages, &w->held_memory) != PE_OK)
 		return fail(error, PE_NO_MEMORY, "no memory for %u held states", held);
-	pe_held_init(&w->held, w->held_memory.base, held);
+	if (held)
+		pe_held_init(&w->held, w->held_memory.base, held);
 	if (c->details_bytes) {
 		pe_details_arena_init(&w->arena, &e->table.details, index);
 		if (!pe_frames_create(&w->frames))

@@ -26,9 +26,12 @@
 
 // a state held back by the spatial threshold alone is published within this time
 #define PE_TRAILING_MS 1000u
-#define PE_OWN_BATCH   64u // timers, departures and reclaimed handles a turn, each
-#define PE_WHEEL_WORK  1024u
-// held states that come due a turn: as many as one turn's records can make, or the ring of them would run full
+static_assert(PE_TRAILING_MS < PE_HELD_TICKS / 2,
+	"what is held back lies within its queue, also where that is late");
+static_assert(PE_WORKERS_MAX <= 128, "PE_STATUS_OWNER");
+#define PE_OWN_BATCH  64u // timers, departures and reclaimed handles a turn, each
+#define PE_WHEEL_WORK 1024u
+// held states that come due a turn: as many as one turn's records can make, or they would come later and later
 #define PE_HELD_BATCH (PE_BURST_MAX * PE_UPDATE_COUNT_MAX)
 #define PE_ACKS_MAX   (PE_BURST_MAX * PE_WITHDRAW_COUNT_MAX)
 

@@ -201,11 +201,13 @@ void pe_own_clock(struct pe_worker *w, uint32_t handle)
 static void set_life(struct pe_record *r, enum pe_life life)
 {
 	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
+	uint32_t over = PE_STATUS_FLAGS | PE_STATUS_FORGOTTEN;
 
+	// Who will have the handle puts in an entry of his own.
+	if (life == PE_LIFE_REMOVING || life == PE_LIFE_FREE)
+		over |= PE_STATUS_QUEUED;
 	// LIFE: release, after the fields that the step has written. What was held back is over.
-	atomic_store_explicit(&r->status,
-		(status & ~(0xFFu | PE_STATUS_FLAGS | PE_STATUS_FORGOTTEN)) | life,
-		memory_order_release);
+	atomic_store_explicit(&r->status, (status & ~(0xFFu | over)) | life, memory_order_release);
 }
 
 void pe_own_refresh(struct pe_worker *w, uint32_t handle, uint32_t expiry_tick)

@@ -97,15 +97,43 @@ static void publish_held_elsewhere(struct pe_worker *w, uint32_t handle,
 	}
 }
 
-// Does the record still hold back what the entry is about? Otherwise it was published or removed meanwhile, or holds anew.
-static bool holds(const struct pe_worker *w, const struct pe_held_entry *e)
+// What there is to do about an entity that was taken out of the queue.
+enum held_entry {
+	HELD_NOTHING, // it was published or removed meanwhile, or is another worker's by now
+	HELD_LATER,   // it holds back again, something newer
+	HELD_DUE
+};
+
+// When what the record holds now is due. Not before the entry, which was put in when it held something the first time; so that a worker
+// that stood still for minutes is not misled by the low bits that there are of it.
+static uint32_t true_due(
+	const struct pe_worker *w, const struct pe_record *r, const struct pe_held_entry *e)
+{
+	uint16_t behind = (uint16_t)(pe_record_held(r)->due - e->tick);
+
+	return behind < PE_HELD_TICKS ? e->tick + behind : w->tick;
+}
+
+static enum held_entry held_entry(const struct pe_worker *w, const struct pe_held_entry *e)
 {
 	const struct pe_record *r = &w->engine->table.records[e->handle];
 	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
 
-	return PE_STATUS_LIFE(status) == PE_LIFE_THERE && PE_STATUS_OWNER(status) == w->index &&
-		(status & (PE_STATUS_HELD | PE_STATUS_COURSE)) == PE_STATUS_HELD &&
-		pe_record_held(r)->due == (uint16_t)e->due;
+	if (PE_STATUS_LIFE(status) != PE_LIFE_THERE || PE_STATUS_OWNER(status) != w->index ||
+		(status & (PE_STATUS_QUEUED | PE_STATUS_HELD | PE_STATUS_COURSE)) !=
+			(PE_STATUS_QUEUED | PE_STATUS_HELD))
+		return HELD_NOTHING;
+	return pe_own_reached(true_due(w, r, e), w->tick) ? HELD_DUE : HELD_LATER;
+}
+
+// Its entry is taken out for good. Not of a record that another worker has by now, or is taking over.
+static void unqueue(struct pe_worker *w, uint32_t handle)
+{
+	_Atomic uint32_t *at = &w->engine->table.records[handle].status;
+	uint32_t status = atomic_load_explicit(at, memory_order_relaxed);
+
+	if (PE_STATUS_OWNER(status) == w->index && (status & PE_STATUS_QUEUED))
+		atomic_store_explicit(at, status & ~PE_STATUS_QUEUED, memory_order_relaxed);
 }
 
 static void publish_held(struct pe_worker *w, uint32_t handle)
@@ -180,32 +208,38 @@ static void entity_due(struct pe_worker *w, uint32_t handle)
 	}
 }
 
-// In stages, as updates: records, what the entries still hold of them, slots.
+// In stages, as updates: records, what they still hold, slots.
 static unsigned publish_due(struct pe_worker *w)
 {
+	const struct pe_record *records = w->engine->table.records;
 	struct pe_held_entry due[PE_OWN_BATCH];
-	const struct pe_held_entry *next;
 	unsigned done = 0, n;
 
 	do {
-		for (n = 0; n < PE_OWN_BATCH && (next = pe_held_front(&w->held)) &&
-			pe_own_reached(next->due, w->tick);
-			n++) {
-			struct pe_record *r = &w->engine->table.records[next->handle];
+		n = pe_held_take(&w->held, w->tick, due, PE_OWN_BATCH);
+		for (unsigned i = 0; i < n; i++) {
+			const struct pe_record *r = &records[due[i].handle];
 
 			pe_prefetch(r);
 			pe_prefetch(&r->key);
 			pe_prefetch(pe_record_held(r));
-			due[n] = *next;
-			pe_held_pop(&w->held);
 		}
 		for (unsigned i = 0; i < n; i++)
-			if (holds(w, &due[i]))
-				pe_grid_prefetch_slot(w->engine->grid,
-					w->engine->table.records[due[i].handle].slot);
-		for (unsigned i = 0; i < n; i++)
-			if (holds(w, &due[i]))
-				publish_held(w, due[i].handle);
+			if (held_entry(w, &due[i]) == HELD_DUE)
+				pe_grid_prefetch_slot(w->engine->grid, records[due[i].handle].slot);
+		for (unsigned i = 0; i < n; i++) {
+			uint32_t handle = due[i].handle;
+			enum held_entry entry = held_entry(w, &due[i]);
+
+			if (entry == HELD_LATER) {
+				pe_held_push(
+					&w->held, handle, true_due(w, &records[handle], &due[i]));
+				continue;
+			}
+			unqueue(w, handle);
+			if (entry == HELD_DUE)
+				publish_held(w, handle);
+		}
 		done += n;
 	} while (n == PE_OWN_BATCH && done < PE_HELD_BATCH);
 	return done;

@@ -518,7 +518,7 @@ unsigned pe_worker_turn(struct pe_worker *worker, struct pe_now now,
 	pe_stage_end(PE_STAGE_outside);
 	worker->tick = (uint32_t)now.mono_ms;
 	if (!worker->started) {
-		worker->wheel.tick = worker->pending.wheel.tick = worker->tick;
+		worker->wheel.tick = worker->pending.wheel.tick = worker->held.tick = worker->tick;
 		if (worker->watch)
 			pe_watch_start_clock(worker);
 		worker->started = true;
@@ -626,11 +626,9 @@ uint32_t pe_worker_idle_ms(const struct pe_worker *worker, struct pe_now now)
 {
 	uint32_t tick = (uint32_t)now.mono_ms;
 	uint32_t idle = pe_wheel_next(&worker->wheel, tick, 1000);
-	const struct pe_held_entry *held = pe_held_front(&worker->held);
 
 	idle = pe_wheel_next(&worker->pending.wheel, tick, idle);
-	if (held && (int32_t)(held->due - tick) < (int32_t)idle)
-		idle = (int32_t)(held->due - tick) > 0 ? held->due - tick : 0;
+	idle = pe_held_next(&worker->held, tick, idle);
 	if (worker->watch)
 		idle = pe_watch_idle_ms(worker, tick, idle);
 	// A grace period takes about a millisecond; and another worker's records come without a wake-up.

@@ -52,7 +52,7 @@ static enum seen look(const struct pe_query_context *c, const struct pe_asker *a
 		return absent ? SEEN_NOT : SEEN_BUSY;
 	}
 	// A life that ended and began again beside it may be in another space.
-	if ((stated ^ atomic_load_explicit(&r->status, memory_order_relaxed)) & 0xFFFFFFu)
+	if ((stated ^ atomic_load_explicit(&r->status, memory_order_relaxed)) & PE_STATUS_WHOSE)
 		return absent ? SEEN_NOT : SEEN_BUSY;
 	p.attributes = (uint16_t)pe_choose(
 		instead, pe_audience_put(p.attributes, PE_AUDIENCE_HIDDEN), p.attributes);

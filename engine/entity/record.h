@@ -64,7 +64,11 @@ enum pe_life {
 	PE_LIFE_REMOVING = 4, // its removal from the index is on the way
 };
 
-// status: life 0–7, owner 8–15, space 16–23, flags 24–31.
+// status: life 0–7, owner 8–14, space 16–23, flags 15 and 24–31.
+// an entry of its owner's queue names it (entity/held.h), whatever it holds now. The owner's, while it has one
+#define PE_STATUS_QUEUED (1u << 15)
+// life, owner and space
+#define PE_STATUS_WHOSE (0xFFFFFFu & ~PE_STATUS_QUEUED)
 #define PE_STATUS_HELD  (1u << 24) // a newer state is held back: pe_record_held
 #define PE_STATUS_OLDER (1u << 25) // … which is not of the newest accepted time: pe_record_older
 #define PE_STATUS_COURSE \
@@ -80,7 +84,7 @@ enum pe_life {
 #define PE_STATUS_PARENT   (1u << 27) // others are placed in its frame
 #define PE_STATUS_FRAMES   (PE_STATUS_FRAMED | PE_STATUS_PARENT)
 #define PE_STATUS_LIFE(s)  ((enum pe_life)((s)&0xFFu))
-#define PE_STATUS_OWNER(s) (((s) >> 8) & 0xFFu)
+#define PE_STATUS_OWNER(s) (((s) >> 8) & 0x7Fu)
 #define PE_STATUS_SPACE(s) (((s) >> 16) & 0xFFu)
 static inline uint32_t pe_status_make(
 	enum pe_life life, unsigned owner, unsigned space, uint32_t flags)

@@ -1,6 +1,6 @@
 // What covers an update: the frequency cap, the three thresholds, a newer record of the same burst; and the trailing edge:
 // when updates stop, the state equals the newest accepted one within one threshold's time.
-#include "entity/record.h"
+#include "internal.h"
 #include "testing_engine.h"
 
 static struct pe_wire_update at(uint32_t sequence, double x)
@@ -257,9 +257,9 @@ static void spatial_threshold(void)
 	stop();
 }
 
-// What is held back and published again and again leaves entries behind that run out of room: then, too, nothing is lost, and the
-// trailing edge is kept.
-static void held_without_room(void)
+// What is held back and published again and again takes room once: all that is covered is held back, however often that is, and the
+// trailing edge is that of the newest.
+static void held_again_and_again(void)
 {
 	struct pe_engine_config config = harness_config();
 	uint32_t sequence = 0;
@@ -269,24 +269,71 @@ static void held_without_room(void)
 	config.pending_count_max = 1;
 	start_with(&config);
 	ASSERT_STATUS(put(++sequence, 10), PE_ACK_APPLIED);
-	for (unsigned i = 0; i < 40; i++) {
+	for (unsigned i = 0; i < 400; i++) {
 		ASSERT_STATUS(put(++sequence, i & 1 ? 10 : 30), PE_ACK_APPLIED);
-		(void)put(++sequence, i & 1 ? 11 : 31);
+		ASSERT_STATUS(put(++sequence, i & 1 ? 11 : 31), PE_ACK_COALESCED);
+		harness_advance(&h, 1);
 	}
+	CU_ASSERT_EQUAL(HARNESS_COUNTER(&h, trailing), 0);
+	harness_advance(&h, 500);
 	ASSERT_STATUS(put(++sequence, 20), PE_ACK_APPLIED);
-	(void)put(++sequence, 21);
-	harness_advance(&h, 1000);
+	ASSERT_STATUS(put(++sequence, 21), PE_ACK_COALESCED);
+	// Its entry is looked at sooner, and put back.
+	harness_advance(&h, 999);
+	ASSERT_AT(1, 20);
+	CU_ASSERT_EQUAL(HARNESS_COUNTER(&h, trailing), 0);
+	harness_advance(&h, 1);
 	ASSERT_AT(1, 21);
-	CU_ASSERT_EQUAL(
-		HARNESS_COUNTER(&h, records_applied) + HARNESS_COUNTER(&h, records_coalesced),
-		sequence);
-	// When the old entries have run off there is room again.
+	CU_ASSERT_EQUAL(HARNESS_COUNTER(&h, trailing), 1);
+	// And the next begins anew.
 	ASSERT_STATUS(put(++sequence, 22), PE_ACK_COALESCED);
-	ASSERT_AT(1, 21);
 	harness_advance(&h, 999);
 	ASSERT_AT(1, 21);
 	harness_advance(&h, 1);
 	ASSERT_AT(1, 22);
+	stop();
+}
+
+// One that is over while its entry is in the queue leaves it to nobody: who has its place then is held back for as long as anybody.
+static void held_and_over(void)
+{
+	struct pe_engine_config config = harness_config();
+
+	config.spaces[PLANE].coalesce_distance_m = 5;
+	start_with(&config);
+	ASSERT_STATUS(put(1, 10), PE_ACK_APPLIED);
+	ASSERT_STATUS(put(2, 11), PE_ACK_COALESCED);
+	harness_advance(&h, 300);
+	ASSERT_STATUS(withdraw(1, 3), PE_ACK_APPLIED);
+	harness_settle(&h);
+	ASSERT_STATUS(put(4, 50), PE_ACK_APPLIED);
+	ASSERT_STATUS(put(5, 51), PE_ACK_COALESCED);
+	harness_advance(&h, 999);
+	ASSERT_AT(1, 50);
+	harness_advance(&h, 1);
+	ASSERT_AT(1, 51);
+	CU_ASSERT_EQUAL(HARNESS_COUNTER(&h, trailing), 1);
+	stop();
+}
+
+// Where the queue is full, what would be held back is published: nothing is lost.
+static void held_without_room(void)
+{
+	struct pe_engine_config config = harness_config();
+
+	config.spaces[PLANE].coalesce_distance_m = 5;
+	start_with(&config);
+	ASSERT_STATUS(put(1, 10), PE_ACK_APPLIED);
+	h.engine->workers[0]->held.count_max = 0;
+	ASSERT_STATUS(put(2, 11), PE_ACK_APPLIED);
+	ASSERT_AT(1, 11);
+	h.engine->workers[0]->held.count_max = 1;
+	ASSERT_STATUS(put(3, 12), PE_ACK_COALESCED);
+	ASSERT_AT(1, 11);
+	harness_advance(&h, 1000);
+	ASSERT_AT(1, 12);
+	CU_ASSERT_EQUAL(
+		HARNESS_COUNTER(&h, records_applied) + HARNESS_COUNTER(&h, records_coalesced), 3);
 	stop();
 }
 
@@ -596,7 +643,8 @@ TESTING_MAIN("engine: coalescing", {"cap kept, nothing lost", cap_is_kept_and_no
 	{"a cap ends with an update that names none", cap_ends_with_an_update_that_names_none},
 	{"a cap is cut by a shorter one", cap_is_cut_by_a_shorter_one},
 	{"liveness", liveness_is_refreshed_by_what_is_covered},
-	{"spatial threshold", spatial_threshold}, {"held without room", held_without_room},
+	{"spatial threshold", spatial_threshold}, {"held again and again", held_again_and_again},
+	{"held and over", held_and_over}, {"held without room", held_without_room},
 	{"held and covered again", held_and_covered_again},
 	{"judged against what is shown", judged_against_what_is_shown},
 	{"held with its own time", held_with_its_own_time}, {"power mode", power_mode},
