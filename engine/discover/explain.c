@@ -381,7 +381,7 @@ enum pe_reason pe_explain(struct pe_query_context *c, const struct pe_space *spa
 		}
 	}
 	if (e->causes & PE_EXPLAIN_DECIDING)
-		e->first_cause = (uint8_t)__builtin_ctz(e->causes);
+		e->first_cause = (uint8_t)__builtin_ctz(e->causes & PE_EXPLAIN_DECIDING);
 	else if (e->verdict == PE_EXPLAIN_OUT)
 		e->verdict = PE_EXPLAIN_IN;
 	return reason;

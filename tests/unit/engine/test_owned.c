@@ -180,4 +180,33 @@ static void own_by_id(void)
 	stop();
 }
 
-TESTING_MAIN("engine/owned", {"own, by id", own_by_id})
+// On a worker that does not own it, what only its owner knows is not known besides; the first cause is that which keeps it out.
+static void own_on_another_worker(void)
+{
+	struct pe_wire_query q = harness_sphere(0, 0, 0, 500);
+	struct pe_engine_config c = config(NULL, 0);
+	struct pe_wire_explanation e;
+	uint8_t id[16];
+
+	c.worker_count = 2;
+	harness_failed = testing_failed;
+	harness_start(&h, &c);
+	know(NULL, 0);
+	(void)put(PLANE, 1, 1, 10, 0, VISIBILITY(PE_HIDDEN));
+	harness_settle(&h);
+	harness_id(id, 1);
+	for (unsigned worker = 0; worker < 2; worker++) {
+		uint32_t elsewhere = worker ? 1u << PE_WHY_ELSEWHERE : 0;
+
+		h.principal = ALICE;
+		CU_ASSERT_FATAL(harness_explain(&h, worker, PLANE, id, &q, NULL, 0, &e));
+		h.principal = 0;
+		CU_ASSERT_EQUAL(e.verdict, PE_EXPLAIN_OUT);
+		CU_ASSERT_EQUAL(e.causes, 1u << PE_WHY_VEILED | elsewhere);
+		CU_ASSERT_EQUAL(e.first_cause, PE_WHY_VEILED);
+	}
+	stop();
+}
+
+TESTING_MAIN("engine/owned", {"own, by id", own_by_id},
+	{"own, on another worker", own_on_another_worker})
