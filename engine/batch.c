@@ -319,8 +319,10 @@ __attribute__((noinline)) static enum spared update_detailed(struct pe_worker *w
 	enum pe_covered covered, bool covers, bool guards, bool open)
 {
 	const struct pe_record *r = pe_apply_record(w, handle);
+	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
 
-	if (!(atomic_load_explicit(&r->status, memory_order_relaxed) & PE_STATUS_DETAILS) ||
+	// What another worker publishes is only read whole.
+	if (!(status & PE_STATUS_DETAILS) || PE_STATUS_OWNER(status) != w->index ||
 		(r->shown.attributes & PE_PUBLISHED_ROUNDED))
 		return SPARED_NOT;
 	return update_plain(w, c, place, handle, covered, covers, true, guards, open);

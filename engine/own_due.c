@@ -276,12 +276,21 @@ static void node_due(struct pe_worker *w, uint32_t number)
 		pe_own_schedule(w, node);
 }
 
+// What crossed is there for as long as it crosses. Of a handle that is somebody else's by now, or about to be, nothing but this may be read.
+static bool crosses(const struct pe_worker *w, uint32_t handle)
+{
+	const struct pe_record *r = &w->engine->table.records[handle];
+	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
+
+	return PE_STATUS_OWNER(status) == w->index && PE_STATUS_LIFE(status) == PE_LIFE_THERE;
+}
+
 static void settle(struct pe_worker *w, const struct pe_departure *d)
 {
 	struct pe_record *r = &w->engine->table.records[d->handle];
 	struct pe_pending *node;
 
-	if (PE_STATUS_OWNER(atomic_load_explicit(&r->status, memory_order_relaxed)) != w->index)
+	if (!crosses(w, d->handle))
 		return;
 	node = pe_own_node(w, d->handle, false);
 	if (!node || !(node->flags & PE_PENDING_CROSSING) || node->old_slot != d->old_slot ||
@@ -300,9 +309,7 @@ static void prefetch_node(const struct pe_worker *w, uint32_t handle)
 {
 	const struct pe_record *r = &w->engine->table.records[handle];
 
-	// What another worker has made of a handle that came back is its own to read.
-	if (PE_STATUS_OWNER(atomic_load_explicit(&r->status, memory_order_relaxed)) == w->index &&
-		r->pending != PE_HANDLE_NONE)
+	if (crosses(w, handle) && r->pending != PE_HANDLE_NONE)
 		pe_prefetch(&w->pending.nodes[r->pending]);
 }
 
