@@ -39,6 +39,7 @@ static uint32_t find_in(const struct pe_bucket *b, const struct pe_record *recor
 	const uint8_t id[16])
 {
 	for (uint32_t match = pe_bucket_match(b, tag); match; match &= match - 1) {
+		PE_TABLE_STEP();
 		// INDEX: acquire: the entry may have become another entity's since its tag was read.
 		uint32_t handle = atomic_load_explicit(
 			&b->handle[__builtin_ctz(match)], memory_order_acquire);
@@ -56,6 +57,7 @@ uint32_t pe_index_find(const struct pe_index *index, const struct pe_record *rec
 	uint8_t tag = pe_index_tag(hash);
 	uint32_t handle = find_in(&index->buckets[home], records, tag, id);
 
+	PE_TABLE_STEP();
 	// INDEX-AWAY: acquire pairs with add's release of `away`, which comes before the entry's tag is shown.
 	if (handle != PE_HANDLE_NONE ||
 		!atomic_load_explicit(&index->buckets[home].away, memory_order_acquire))
@@ -171,10 +173,12 @@ bool pe_index_add(struct pe_index *index, uint64_t hash, uint32_t handle)
 		if (n) {
 			count_away(&index->buckets[home], 1);
 			reach(index, n);
+			PE_TABLE_STEP();
 		}
 		// INDEX: release, and again with the tag: who saw the tag that was here before comes to this handle too.
 		atomic_store_explicit(
 			&b->handle[__builtin_ctz(empty)], handle, memory_order_release);
+		PE_TABLE_STEP();
 		set_tag(b, (unsigned)__builtin_ctz(empty), pe_index_tag(hash));
 		return true;
 	}

@@ -13,6 +13,13 @@
 #include "base/prefetch.h"
 #include "entity/record.h"
 
+#ifdef PE_TEST_STEPS
+void pe_test_step(void); // the torture test's: sleeps now and then
+#define PE_TABLE_STEP() pe_test_step()
+#else
+#define PE_TABLE_STEP() ((void)0)
+#endif
+
 #define PE_BUCKET_ENTRIES 12
 #define PE_INDEX_PROBES   64 // buckets from its home within which an entry must find room
 

@@ -2,11 +2,18 @@
 
 #include "base/rcu.h"
 
-// In the common store a chain's first handle links to the next chain by wheel.prev. A taker reads it while another may
-// have taken the chain already; the tag makes its compare-and-swap fail then.
-static _Atomic uint32_t *chain_next(const struct pe_table *t, uint32_t handle)
+// In the common store a chain's first handle links to the next chain. A taker reads that while another may have taken the chain already, and
+// made entities of its handles: the tag makes its compare-and-swap fail then. So the link stands in a word of what is published, which is
+// written as a whole, atomically, by whoever owns the record.
+static _Atomic uint64_t *chain_next(const struct pe_table *t, uint32_t handle)
 {
-	return (_Atomic uint32_t *)&t->records[handle].wheel.prev;
+	return (_Atomic uint64_t *)&t->records[handle].shown.word;
+}
+
+// With the next tag.
+static uint64_t head_of(uint64_t before, uint32_t first)
+{
+	return ((before >> 32) + 1) << 32 | first;
 }
 
 static void store_push(struct pe_table *t, uint32_t first)
@@ -16,8 +23,8 @@ static void store_push(struct pe_table *t, uint32_t first)
 	// HANDLES: release pairs with store_pop's acquire: the chain's links are written before it can be taken.
 	do {
 		atomic_store_explicit(chain_next(t, first), (uint32_t)head, memory_order_relaxed);
-	} while (!atomic_compare_exchange_weak_explicit(&t->store, &head,
-		((head >> 32) + 1) << 32 | first, memory_order_release, memory_order_relaxed));
+	} while (!atomic_compare_exchange_weak_explicit(&t->store, &head, head_of(head, first),
+		memory_order_release, memory_order_relaxed));
 }
 
 static uint32_t store_pop(struct pe_table *t)
@@ -25,11 +32,13 @@ static uint32_t store_pop(struct pe_table *t)
 	uint64_t head = atomic_load_explicit(&t->store, memory_order_acquire); // HANDLES
 
 	while ((uint32_t)head != PE_HANDLE_NONE) {
-		uint32_t next =
+		uint64_t next =
 			atomic_load_explicit(chain_next(t, (uint32_t)head), memory_order_relaxed);
 
+		PE_TABLE_STEP();
+		// HANDLES: acquire
 		if (atomic_compare_exchange_weak_explicit(&t->store, &head,
-			    ((head >> 32) + 1) << 32 | next, memory_order_acquire,
+			    head_of(head, (uint32_t)next), memory_order_acquire,
 			    memory_order_acquire))
 			return (uint32_t)head;
 	}
