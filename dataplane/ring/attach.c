@@ -140,7 +140,8 @@ void pe_ring_forget(struct pe_ring *ring, struct pe_ring_client *c)
 	count(&ring->known, -(int64_t)(c->peer.principal != 0));
 	count(&ring->detached, 1);
 	// RING-STAGE: release: nothing of it is touched after this
-	atomic_store_explicit(&c->stage, PE_RING_FREE, memory_order_release);
+	atomic_store_explicit(
+		&c->stage, pe_ring_word(PE_RING_FREE, c->worker), memory_order_release);
 }
 
 // An eventfd that nobody but the engine has, so that nobody can make a write to it wait; and for the client an epoll that watches it, of which it
@@ -170,6 +171,12 @@ static void tell(struct pe_ring *ring, unsigned worker)
 	// RING-STAGE: release pairs with receive's acquire: what stages said before is seen
 	atomic_fetch_add_explicit(&lane->change, 1, memory_order_release);
 	(void)!write(lane->wake_fd, &one, sizeof one);
+}
+
+static enum pe_ring_stage stage_of(const struct pe_ring_client *c)
+{
+	// RING-STAGE: acquire pairs with the worker's DONE
+	return PE_RING_STAGE(atomic_load_explicit(&c->stage, memory_order_acquire));
 }
 
 static unsigned least_busy(const struct pe_ring *ring)
@@ -240,9 +247,7 @@ static void hand_out(struct pe_ring *ring, int fd, const struct ucred *who,
 	unsigned n;
 
 	for (n = 0; n < ring->client_count_max; n++)
-		// RING-STAGE: acquire
-		if (atomic_load_explicit(&ring->clients[n].stage, memory_order_acquire) ==
-			PE_RING_FREE)
+		if (stage_of(&ring->clients[n]) == PE_RING_FREE)
 			break;
 	if (n == ring->client_count_max) {
 		refuse(ring, fd, PE_SHM_FULL);
@@ -284,7 +289,8 @@ static void hand_out(struct pe_ring *ring, int fd, const struct ucred *who,
 	count(&ring->known, user->principal != 0);
 	count(&ring->attached, 1);
 	// RING-STAGE: release: the client is filled in. A reply that can't be sent is a client that has gone: it's noticed as such.
-	atomic_store_explicit(&c->stage, PE_RING_ATTACHED, memory_order_release);
+	atomic_store_explicit(
+		&c->stage, pe_ring_word(PE_RING_ATTACHED, c->worker), memory_order_release);
 	tell(ring, c->worker);
 	(void)send_welcome(fd, &welcome, (int[]){memory_fd, event_fd, client_fd},
 		welcome.version >= 2 ? 3 : 2);
@@ -358,15 +364,16 @@ static void hear(struct pe_ring *ring, struct pe_ring_hello *h, uint64_t now_ms)
 
 static void part(struct pe_ring *ring, struct pe_ring_client *c)
 {
-	atomic_store_explicit(&c->stage, PE_RING_CLOSING, memory_order_release); // RING-STAGE
+	// RING-STAGE: release
+	atomic_store_explicit(
+		&c->stage, pe_ring_word(PE_RING_CLOSING, c->worker), memory_order_release);
 	tell(ring, c->worker);
 }
 
 // Clients that have died, left, broken their ring, or been let go by their worker.
 static void look_after(struct pe_ring *ring, struct pe_ring_client *c, bool spoke)
 {
-	// RING-STAGE: acquire pairs with the worker's DONE
-	uint32_t stage = atomic_load_explicit(&c->stage, memory_order_acquire);
+	enum pe_ring_stage stage = stage_of(c);
 
 	if (stage == PE_RING_DONE) {
 		pe_ring_forget(ring, c);
@@ -388,7 +395,7 @@ static void look_up_again(struct pe_ring *ring)
 		struct pe_ring_client *c = &ring->clients[n];
 		struct pe_user user;
 
-		if (atomic_load_explicit(&c->stage, memory_order_relaxed) != PE_RING_ATTACHED ||
+		if (stage_of(c) != PE_RING_ATTACHED ||
 			(welcome_user(ring, c->uid, &user) && user.principal == c->peer.principal &&
 				trusts(ring, &user) == c->peer.trusted))
 			continue;
@@ -414,8 +421,7 @@ void *pe_ring_attach_run(void *context)
 				(struct pollfd){.fd = ring->hellos[i].fd, .events = POLLIN};
 		for (unsigned n = 0; n < ring->client_count_max; n++)
 			fds[clients + n] = (struct pollfd){
-				.fd = atomic_load_explicit(&ring->clients[n].stage,
-					      memory_order_relaxed) == PE_RING_ATTACHED ?
+				.fd = stage_of(&ring->clients[n]) == PE_RING_ATTACHED ?
 					ring->clients[n].socket_fd :
 					-1,
 				.events = POLLIN};

@@ -30,10 +30,11 @@ static void look_around(struct pe_ring *ring, struct pe_ring_lane *lane, unsigne
 		struct pe_ring_client *c = &ring->clients[n];
 		// RING-STAGE: acquire pairs with attach's release: the client is filled in. Without it the worker could
 		// read from memory that is not mapped yet.
-		uint32_t stage = atomic_load_explicit(&c->stage, memory_order_acquire);
+		uint32_t word = atomic_load_explicit(&c->stage, memory_order_acquire);
+		enum pe_ring_stage stage = PE_RING_STAGE(word);
 
 		if ((stage != PE_RING_ATTACHED && stage != PE_RING_CLOSING) ||
-			c->worker != worker || (lane->gone & bit(n)))
+			word != pe_ring_word(stage, worker) || (lane->gone & bit(n)))
 			continue;
 		if (atomic_load_explicit(&c->broken, memory_order_relaxed)) {
 			if (stage == PE_RING_CLOSING)
@@ -285,7 +286,8 @@ bool pe_ring_departed(struct pe_source *source, unsigned worker, struct pe_peer 
 	*peer = ring->clients[n].peer;
 	// RING-STAGE: release pairs with attach's acquire: this worker's last look at the client comes before. Without it memory
 	// could be unmapped under a read.
-	atomic_store_explicit(&ring->clients[n].stage, PE_RING_DONE, memory_order_release);
+	atomic_store_explicit(
+		&ring->clients[n].stage, pe_ring_word(PE_RING_DONE, worker), memory_order_release);
 	(void)!write(ring->call_fd, &one, sizeof one);
 	return true;
 }

@@ -27,6 +27,13 @@
 static_assert(PE_RING_CLIENTS_MAX == 1u << PE_RING_LINK_CLIENTS, "links and bit masks");
 
 enum pe_ring_stage { PE_RING_FREE, PE_RING_ATTACHED, PE_RING_CLOSING, PE_RING_DONE };
+// As it is written in a client, together with the worker that it is about: a worker that saw one stage and then looked whose the client is
+// could find the next client's there.
+#define PE_RING_STAGE(word) ((enum pe_ring_stage)((word)&0xFFu))
+static inline uint32_t pe_ring_word(enum pe_ring_stage stage, unsigned worker)
+{
+	return (uint32_t)stage | worker << 8;
+}
 
 struct pe_ring_client {
 	// written: attach, before ATTACHED and after DONE; read: attach, and the worker between them
@@ -36,11 +43,11 @@ struct pe_ring_client {
 	int wake_fd;
 	void *memory;
 	uint64_t memory_bytes;
-	unsigned worker;
+	unsigned worker;     // attach's own: a worker goes by the stage's word
 	uint32_t generation; // of what has been at this place
 	uint32_t uid;
 	struct pe_peer peer;
-	// as enum pe_ring_stage says. RING-STAGE
+	// pe_ring_word, written as enum pe_ring_stage says. RING-STAGE
 	_Atomic uint32_t stage;
 	// written: the worker, when it has met what is no record; read: attach
 	_Atomic bool broken;
