@@ -234,6 +234,11 @@ static void workers_beside_each_other(void)
 				add(&workers[i], &known[i][n]);
 		}
 	}
+	for (unsigned i = 0; i < WORKERS * (ALWAYS + PASSING); i++) {
+		const struct known *k = &known[i % WORKERS][i / WORKERS];
+
+		EXPECT(pe_index_find(&table.index, table.records, k->hash, k->id) == k->handle);
+	}
 	pthread_create(&control, NULL, run_control, NULL);
 	for (unsigned i = 0; i < WORKERS; i++)
 		pthread_create(&threads[i], NULL, run_worker, &workers[i]);
