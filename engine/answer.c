@@ -284,6 +284,11 @@ ALWAYS_INLINE bool prepare_query(struct pe_worker *w, const struct pe_space_entr
 	struct pe_query_known known;
 	enum pe_reason reason;
 
+	if (!s->authorizes &&
+		pe_query_prepare_ordinary(&w->query, &s->space, &s->rules, &asker,
+			(struct pe_instant){w->tick, w->wall_ms},
+			view->records + query * sizeof(struct pe_wire_query)))
+		return true;
 	pe_wire_get_query(view, query, q);
 	if (!pe_query_next_fits(&w->query))
 		return false;

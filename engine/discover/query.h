@@ -108,6 +108,11 @@ void pe_query_begin(struct pe_query_context *context);
 struct pe_wire_query *pe_query_next(struct pe_query_context *context);
 // False: it has a polygon, and there is no more room for one before the next pe_query_begin.
 bool pe_query_next_fits(const struct pe_query_context *context);
+// ordinary.c: the next one in one go, from its record, if it is a sphere that asks for nothing more and everything about it is in order.
+// False: it is taken up as any other, and nothing was done.
+bool pe_query_prepare_ordinary(struct pe_query_context *context, const struct pe_space *space,
+	const struct pe_view_rules *rules, const struct pe_asker *asker, struct pe_instant now,
+	const uint8_t *record);
 // The query passed pe_wire_check_query. extension: its extension_bytes, as they came, not needed afterwards. space, rules and
 // known->hidden_m outlive the run.
 void pe_query_prepare(struct pe_query_context *context, const struct pe_space *space,

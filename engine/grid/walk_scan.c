@@ -119,12 +119,12 @@ static bool scan_leaf(struct pe_walker *w, const struct pe_walk_cell *cell)
 {
 	const struct pe_grid *grid = w->grid;
 	struct pe_walk *walk = w->walk;
-	bool middle = w->middle && cell->code == w->code;
+	bool middle = w->middle && pe_walk_path(cell->key) == w->code;
 	uint64_t copy[PE_BIG_SLOTS];
 	uint32_t ref;
 
 	if (walk->cells >= walk->cells_max) {
-		pe_walk_stop_at(w, cell->code, middle, w->sequence);
+		pe_walk_stop_at(w, pe_walk_path(cell->key), middle, w->sequence);
 		return false;
 	}
 	walk->cells++;
@@ -145,7 +145,7 @@ static bool scan_leaf(struct pe_walker *w, const struct pe_walk_cell *cell)
 			pe_prefetch(pe_chunk_at(grid, next));
 		if (w->hit_count + PE_BIG_SLOTS > w->hit_max ||
 			walk->candidates >= walk->candidates_max || w->empties_met >= w->met_max) {
-			pe_walk_stop_at(w, cell->code, true, chunk->sequence);
+			pe_walk_stop_at(w, pe_walk_path(cell->key), true, chunk->sequence);
 			walk->resume = ref + 1;
 			return false;
 		}
