@@ -80,8 +80,9 @@ void pe_query_predict(const struct pe_test *test, struct pe_view *view);
 // come next, whose records are asked for meanwhile.
 struct pe_hits {
 	const struct pe_hit *hit;
-	unsigned at;  // the first that was not taken
-	unsigned end; // of this query's
+	const uint32_t *handle; // of each; of an ordinary query's hits there is nothing else
+	unsigned at;            // the first that was not taken
+	unsigned end;           // of this query's
 	unsigned ahead;
 	unsigned asked; // records before it were asked for
 	// Where details are wanted: written, of each result; and what bytes results may have with them. Else NULL.

@@ -90,6 +90,7 @@ bool pe_query_prepare_ordinary(struct pe_query_context *c, const struct pe_space
 	t->age_max_ms = 0;
 	pe_sphere_region(space, &lanes, &s->walk.region);
 	s->walk.boxed = s->walk.flagged = false;
+	s->walk.handles = true;
 	s->walk.sieve = NULL;
 	s->walk.cursor = (struct pe_cursor){{0, 0}};
 	s->walk.cells = s->walk.candidates = s->walk.passed = s->walk.resume = 0;

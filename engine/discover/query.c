@@ -37,6 +37,7 @@ enum pe_status pe_query_create(struct pe_query_context *context, const struct pe
 	size_t extra_bytes = (sizeof(struct pe_query_extras) + 63) & ~(size_t)63;
 	size_t result_bytes = results_max * sizeof(struct pe_wire_result);
 	size_t handle_bytes = results_max * sizeof(uint32_t);
+	size_t hit_handle_bytes = (HITS_ROOM + PE_FIND_SLACK) * sizeof(uint32_t);
 	// Whole lines of 512 handles, and words of 64 lines; eight words are a line.
 	// Numbers of handles have gaps.
 	size_t handles = pe_handle_nth(table->entity_count_max - 1) + 1ull;
@@ -57,7 +58,8 @@ enum pe_status pe_query_create(struct pe_query_context *context, const struct pe
 		.met_mask = set - 1,
 	};
 	if (pe_memory_map(slot_bytes + extra_bytes + counted_bytes + result_bytes + hit_bytes +
-			    details_bytes + handle_bytes + set * sizeof(uint32_t),
+			    details_bytes + hit_handle_bytes + handle_bytes +
+			    set * sizeof(uint32_t),
 		    false, &context->memory) != PE_OK)
 		return PE_NO_MEMORY;
 	base = context->memory.base;
@@ -70,7 +72,8 @@ enum pe_status pe_query_create(struct pe_query_context *context, const struct pe
 	context->cells = (struct pe_wire_cell *)base;
 	context->hits = (struct pe_hit *)(base += result_bytes);
 	context->details = (const uint8_t **)(void *)(base += hit_bytes);
-	context->handles = (uint32_t *)(base += details_bytes);
+	context->hit_handles = (uint32_t *)(base += details_bytes);
+	context->handles = (uint32_t *)(base += hit_handle_bytes);
 	context->met = (uint32_t *)(base + handle_bytes);
 	return PE_OK;
 }
@@ -229,6 +232,7 @@ static bool take_piece(struct pe_query_context *c, struct pe_query_slot *s, uint
 	uint32_t results_max, uint32_t *count, uint32_t *given)
 {
 	struct pe_hits hits = {.hit = c->hits,
+		.handle = c->hit_handles,
 		.at = s->from,
 		.end = s->to,
 		.ahead = c->hits_end,
@@ -336,7 +340,7 @@ static enum pe_reason prepare(struct pe_query_context *c, struct pe_query_slot *
 	pe_query_set_layers(&s->test);
 	s->walk.cursor = (struct pe_cursor){{0, 0}};
 	s->walk.cells = s->walk.candidates = s->walk.passed = s->walk.resume = 0;
-	s->walk.flagged = s->opened = s->walked = s->over = false;
+	s->walk.flagged = s->walk.handles = s->opened = s->walked = s->over = false;
 	s->skip = 0;
 	s->region = 0;
 	if (q->flags & PE_QUERY_HAS_CURSOR) {
@@ -453,6 +457,13 @@ void pe_query_end_walk(struct pe_query_context *c, struct pe_query_slot *s)
 	pe_count(c->counters, PE_COUNTER_query_candidates, s->walk.candidates);
 }
 
+// After hits were put in another order, or left out.
+static void copy_handles(const struct pe_query_context *c, const struct pe_query_slot *s)
+{
+	for (unsigned i = s->from; i < s->to; i++)
+		c->hit_handles[i] = c->hits[i].handle;
+}
+
 // What is the asker's own comes in one piece, from no place.
 __attribute__((noinline)) static void scan_owned(
 	struct pe_query_context *c, struct pe_query_slot *s)
@@ -462,6 +473,7 @@ __attribute__((noinline)) static void scan_owned(
 	s->walked = true;
 	s->from = c->hits_end;
 	s->to = s->from + pe_query_gather_owned(s, &c->hits[s->from]);
+	copy_handles(c, s);
 	c->hits_end = s->to;
 	s->walk.candidates += s->to - s->from;
 	s->walk.cursor = (struct pe_cursor){{UINT64_MAX, UINT64_MAX}};
@@ -475,6 +487,7 @@ static void sieve(const struct pe_query_context *c, struct pe_query_slot *s)
 		return;
 	if (sieved(s)) {
 		s->to = pe_query_polygon_sieve(&s->test, c->hits, s->from, s->to);
+		copy_handles(c, s);
 		return;
 	}
 	for (unsigned i = s->from; i < s->to; i++)
@@ -497,13 +510,17 @@ void pe_query_scan_piece(struct pe_query_context *c, struct pe_query_slot *s)
 	s->opened = false;
 	s->walked = true;
 	s->from = c->hits_end;
-	s->to = s->from + pe_walker_scan(&s->walker, &c->hits[s->from], PE_QUERY_PIECE_HITS);
+	s->to = s->from +
+		pe_walker_scan(&s->walker, &c->hits[s->from], &c->hit_handles[s->from],
+			PE_QUERY_PIECE_HITS);
 	if (s->query.kind == PE_QUERY_POLYGON)
 		sieve(c, s);
 	// Names and order are as dear as courses.
 	if (__builtin_expect(s->region >= s->test.region_count, 0) &&
-		pe_query_shuffle(&s->test, s->region, c->hits, s->from, s->to))
+		pe_query_shuffle(&s->test, s->region, c->hits, s->from, s->to)) {
+		copy_handles(c, s);
 		s->walk.candidates += (s->to - s->from) * PE_QUERY_TIME_CANDIDATES;
+	}
 	c->hits_end = s->to;
 	if (s->test.ways.timed)
 		s->walk.candidates += (s->to - s->from) * PE_QUERY_TIME_CANDIDATES;

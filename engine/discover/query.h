@@ -54,6 +54,7 @@ struct pe_query_context {
 	unsigned hits_end;              // of the hits that were met and are not taken yet
 	unsigned asked;                 // hits before it have had their records asked for
 	struct pe_hit *hits;            // of some pieces
+	uint32_t *hit_handles;          // theirs; of an ordinary query there is nothing else
 	struct pe_wire_result *results; // results_max, as they go over the wire
 	struct pe_wire_cell *cells;     // in the place of results: of an answer of cells
 	uint32_t *handles;              // of the results

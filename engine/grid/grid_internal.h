@@ -176,6 +176,9 @@ struct pe_control {
 struct pe_scan;
 typedef uint32_t pe_scan_function(const struct pe_scan *scan, const _Atomic uint64_t *words,
 	unsigned slots, uint32_t valid, uint64_t *copy);
+struct pe_find;
+typedef uint32_t pe_find_function(const struct pe_find *find, const _Atomic uint64_t *words,
+	const uint32_t *handles, unsigned slots, uint32_t valid, uint32_t *found);
 
 struct pe_grid {
 	// Immutable after create.
@@ -185,6 +188,7 @@ struct pe_grid {
 	struct pe_table leaf_table, node_table;
 	uint64_t secret[4];
 	pe_scan_function *scan;
+	pe_find_function *find;
 	unsigned worker_count;
 	struct pe_memory memory;
 	struct pe_grid_plan plan;

@@ -35,6 +35,7 @@ struct pe_walker {
 	const struct pe_grid *grid;
 	struct pe_walk *walk;
 	struct pe_hit *hits;
+	uint32_t *handles;
 	unsigned hit_count, hit_max;
 	unsigned space, frame;
 	int64_t lo[3], hi[3];
@@ -43,6 +44,7 @@ struct pe_walker {
 	int64_t centre[3];      // z in units across
 	double outside, inside; // squared distances beyond which a whole cell is so
 	struct pe_scan scan;    // what all cells have in common
+	float find_limit;
 	// Where to go on.
 	uint64_t code;
 	bool middle;
@@ -96,5 +98,8 @@ void pe_walker_fetch_chunks(struct pe_walker *walker);
 struct pe_sphere_lanes; // space/sphere.h
 void pe_walker_open_sphere(struct pe_walker *walker, const struct pe_grid *grid,
 	struct pe_walk *walk, const struct pe_sphere_lanes *lanes);
-// As pe_grid_walk, from where the walk stood at open; once.
-unsigned pe_walker_scan(struct pe_walker *walker, struct pe_hit *hits, unsigned hit_max);
+// As pe_grid_walk, from where the walk stood at open; once. handles: those of the hits, in the same order, with room for PE_FIND_SLACK more
+// (NULL: not wanted). Where the walk wants nothing else, hits may be left as they are, and a few be among them that the sphere only nearly
+// holds.
+unsigned pe_walker_scan(
+	struct pe_walker *walker, struct pe_hit *hits, uint32_t *handles, unsigned hit_max);
