@@ -45,7 +45,7 @@ static void opening_meets_few_nodes(void)
 	CU_ASSERT(walker.nodes_met <= 256 && walker.batch_count == 0);
 	pe_walker_fetch_leaves(&walker);
 	pe_walker_fetch_chunks(&walker);
-	CU_ASSERT_EQUAL(pe_walker_scan(&walker, hits, 64), NULL, 1);
+	CU_ASSERT_EQUAL(pe_walker_scan(&walker, hits, NULL, 64), 1);
 	CU_ASSERT_EQUAL(hits[0].handle, 2000);
 	CU_ASSERT(walker.nodes_met > 2000 && pe_walk_ended(&walk));
 	pe_grid_destroy(grid);
