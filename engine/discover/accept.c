@@ -170,9 +170,13 @@ static_assert(offsetof(struct pe_wire_result, velocity) == 48 &&
 			offsetof(struct pe_published, velocity) + 7,
 	"put_result's words");
 
+// Results are written where they go out, too.
+typedef struct pe_wire_result result_in_place __attribute__((aligned(1)));
+
 ALWAYS_INLINE void put_result(const struct pe_view *view, const struct pe_instant *now,
-	double origin_m, struct pe_wire_result *r)
+	double origin_m, struct pe_wire_result *result)
 {
+	result_in_place *r = (void *)result;
 	const struct pe_published *p = &view->shows;
 	unsigned state = PE_ATTRIBUTE_STATE(p->attributes) |
 		(p->attributes & PE_ATTRIBUTE_HEIGHT_UNKNOWN ? PE_RESULT_HEIGHT_UNKNOWN : 0) |
@@ -368,8 +372,9 @@ static_assert(PE_ATTRIBUTE_HEIGHT_UNKNOWN << 16 == 0x04000000u && PE_ATTRIBUTE_S
 // As put_result, of a view that stands in lanes; nearer than a float can say. The two last words of a result are made of these bytes of the
 // record's: of its tail the custom state and the type, of its motion all, with the precision as a half between.
 ALWAYS_INLINE void put_plain(const struct pe_view_plain *view, const struct pe_instant *now,
-	double distance_m, struct pe_wire_result *r)
+	double distance_m, struct pe_wire_result *result)
 {
+	result_in_place *r = (void *)result;
 	const __m128i of_tail =
 		_mm_setr_epi8(-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 1, 0, -1, -1, -1);
 	const __m128i of_motion =

@@ -70,7 +70,7 @@ bool pe_query_prepare_ordinary(struct pe_query_context *c, const struct pe_space
 	s->skip = 0;
 	s->walked = s->over = s->owned = false;
 	s->form = PE_QUERY_WHOLE;
-	s->opened = true;
+	s->opened = s->ordinary = true;
 	s->asker = *asker;
 	t->space = space;
 	t->query = &s->query;

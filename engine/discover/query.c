@@ -398,6 +398,7 @@ void pe_query_prepare(struct pe_query_context *c, const struct pe_space *space,
 	s->test.age_max_ms = 0;
 	s->form = s->query.flags & PE_QUERY_WITH_DETAILS ? PE_QUERY_DETAILED : PE_QUERY_WHOLE;
 	s->test.ways.timed = false;
+	s->ordinary = false;
 	s->reason = PE_REASON_none;
 	if (s->query.flags & PE_QUERY_HAS_EXTENSION)
 		s->reason = pe_query_extend(c, c->prepared - 1, space, extension);
@@ -594,6 +595,69 @@ __attribute__((noinline)) static void run_otherwise(struct pe_query_context *c,
 		pe_query_set_cursor(&s->test, answer, &(struct pe_cursor){{0, 0}}, 0, 0);
 }
 
+// Walks a query's first pieces, and those of the queries that come next while there are few hits.
+static void walk_next(struct pe_query_context *c, const struct pe_query_slot *s)
+{
+	while (c->hits_end < s->to + HITS_AHEAD && s->over && walk_ahead(c))
+		;
+}
+
+static void begin_run(struct pe_query_context *c, unsigned slot)
+{
+	if (c->walked <= slot)
+		c->walked = slot + 1;
+	if (c->fetched < c->prepared)
+		fetch(c);
+}
+
+bool pe_query_run_parts(struct pe_query_context *c, unsigned slot, struct pe_query_parts *parts)
+{
+	struct pe_query_slot *s = &c->slots[slot];
+	uint32_t results_max = c->results_max;
+	bool full = false;
+
+	if (s->reason || !s->ordinary)
+		return false;
+	begin_run(c, slot);
+	if (s->query.max_results && s->query.max_results < results_max)
+		results_max = s->query.max_results;
+	if (!s->walked)
+		set_bounds_again(c, s);
+	if (!next_piece(c, s, false, &full))
+		return false;
+	walk_next(c, s);
+	if (!s->over || s->walk.flagged || s->to - s->from > results_max)
+		return false;
+	s->walked = false;
+	*parts = (struct pe_query_parts){
+		.slot = s, .at = s->from, .asked = c->asked > s->from ? c->asked : s->from};
+	pe_stage_end(PE_STAGE_scan);
+	return true;
+}
+
+uint32_t pe_query_take_part(struct pe_query_context *c, struct pe_query_parts *parts,
+	struct pe_wire_result *results, uint32_t room)
+{
+	struct pe_hits hits = {.hit = c->hits,
+		.handle = c->hit_handles,
+		.at = parts->at,
+		.end = parts->slot->to,
+		.ahead = c->hits_end,
+		.asked = parts->asked};
+	uint32_t taken = pe_accept(&parts->slot->test, &hits, results, c->handles, room);
+
+	parts->at = hits.at;
+	parts->asked = hits.asked;
+	parts->count += taken;
+	return taken;
+}
+
+void pe_query_end_parts(struct pe_query_context *c, const struct pe_query_parts *parts)
+{
+	c->asked = parts->asked;
+	pe_count(c->counters, PE_COUNTER_query_results, parts->count);
+}
+
 enum pe_reason pe_query_run(struct pe_query_context *c, unsigned slot, uint32_t results_max,
 	uint32_t bytes_max, struct pe_query_answer *answer)
 {
@@ -602,14 +666,13 @@ enum pe_reason pe_query_run(struct pe_query_context *c, unsigned slot, uint32_t 
 	bool full = false;
 
 	*answer = (struct pe_query_answer){0};
-	if (c->walked <= slot)
-		c->walked = slot + 1;
 	if (s->reason) {
+		if (c->walked <= slot)
+			c->walked = slot + 1;
 		s->over = true;
 		return s->reason;
 	}
-	if (c->fetched < c->prepared)
-		fetch(c);
+	begin_run(c, slot);
 	results_max = least(results_max, c->results_max);
 	answer->form = s->form;
 	s->bytes_left = bytes_max;
@@ -626,8 +689,7 @@ enum pe_reason pe_query_run(struct pe_query_context *c, unsigned slot, uint32_t 
 	if (!s->walked)
 		set_bounds_again(c, s);
 	while (!full && next_piece(c, s, count == results_max, &full)) {
-		while (c->hits_end < s->to + HITS_AHEAD && s->over && walk_ahead(c))
-			;
+		walk_next(c, s);
 		pe_stage_end(PE_STAGE_scan);
 		s->walked = false;
 		if (take_piece(c, s, skip, results_max, &count, &given)) {

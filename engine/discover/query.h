@@ -126,6 +126,19 @@ void pe_query_refuse(struct pe_query_context *context, enum pe_reason reason);
 // QUERY-scope reason.
 [[nodiscard]] enum pe_reason pe_query_run(struct pe_query_context *context, unsigned slot,
 	uint32_t results_max, uint32_t bytes_max, struct pe_query_answer *answer);
+// The results of a prepared query, whose hits are all there, by the part: each is written where it goes out, instead of into the context's.
+struct pe_query_parts {
+	struct pe_query_slot *slot;
+	unsigned at, asked; // as in struct pe_hits
+	uint32_t count;     // results so far
+};
+// In the place of pe_query_run, for who is trusted. False: it is no ordinary query, or there may be more of it than an answer has: pe_query_run.
+bool pe_query_run_parts(
+	struct pe_query_context *context, unsigned slot, struct pe_query_parts *parts);
+// At most `room` results more, at any alignment; fewer: there are no more.
+uint32_t pe_query_take_part(struct pe_query_context *context, struct pe_query_parts *parts,
+	struct pe_wire_result *results, uint32_t room);
+void pe_query_end_parts(struct pe_query_context *context, const struct pe_query_parts *parts);
 uint32_t pe_query_id(const struct pe_query_context *context, unsigned slot);
 // Bytes of a result on the wire; and what its answer tells besides the reason when it is refused (struct pe_wire_answer).
 uint32_t pe_query_result_bytes(const struct pe_query_context *context, unsigned slot);
