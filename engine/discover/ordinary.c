@@ -42,6 +42,8 @@ bool pe_query_prepare_ordinary(struct pe_query_context *c, const struct pe_space
 	__m256i zero;
 	__m256d centre, held;
 
+	if ((space->config.kind != PE_SPACE_CARTESIAN) | (asker->sees != 0) | rules->decays)
+		return false;
 	memcpy(&kind, record + KIND_AT, sizeof kind);
 	memcpy(&masks, record + MASKS_AT, sizeof masks);
 	memcpy(&radius_bits, record + offsetof(struct pe_wire_query, b), sizeof radius_bits);
@@ -50,8 +52,7 @@ bool pe_query_prepare_ordinary(struct pe_query_context *c, const struct pe_space
 		words(record, 96));
 	// The priority was looked at before. Not negative and finite: as bits.
 	if (((kind & ~0x300u) ^ PE_QUERY_SPHERE) | masks | (radius_bits > 0x7FEFFFFFFFFFFFFFull) |
-		!_mm256_testz_si256(zero, zero) | asker->sees | rules->decays |
-		(space->config.kind != PE_SPACE_CARTESIAN))
+		!_mm256_testz_si256(zero, zero))
 		return false;
 	centre = _mm256_castsi256_pd(words(record, offsetof(struct pe_wire_query, a)));
 	// Ordered: what is not a number is not within.
