@@ -212,6 +212,58 @@ static bool put_answer(struct pe_worker *w, const struct pe_message *m,
 	return true;
 }
 
+// As put_answer, of results that are taken where they go out.
+static bool put_parts(struct pe_worker *w, const struct pe_message *m,
+	const struct pe_wire_view *view, unsigned slot, struct pe_query_parts *parts,
+	struct open_message **open)
+{
+	uint32_t query_id = pe_query_id(&w->query, slot), room, taken, waits = 0;
+	struct pe_wire_result next; // which had no room
+	uint16_t part = 0;
+
+	for (;;) {
+		struct pe_wire_response *response;
+		uint8_t *place;
+
+		if (!*open || !(*open)->used)
+			*open = open_for(w, m, &view->header);
+		if (!*open) {
+			while (pe_query_take_part(&w->query, parts, &next, 1))
+				;
+			return false;
+		}
+		response = &(*open)->response;
+		if (!pe_wire_response_open(response, query_id, view->header.stream_id,
+			    view->header.sequence, part)) {
+			send_open(w, *open);
+			continue;
+		}
+		place = pe_wire_response_place(response, &room);
+		if (waits && room) {
+			memcpy(place, &next, sizeof next);
+			place += sizeof next;
+			pe_wire_response_placed(response, 1);
+			room--;
+			waits = 0;
+		}
+		if (!waits) {
+			taken = pe_query_take_part(&w->query, parts, (void *)place, room);
+			pe_wire_response_placed(response, taken);
+			if (taken < room)
+				break;
+			waits = pe_query_take_part(&w->query, parts, &next, 1);
+			if (!waits)
+				break;
+		}
+		pe_wire_response_close(response, PE_REASON_none, 0, NULL);
+		send_open(w, *open);
+		part++;
+	}
+	pe_stage_end(PE_STAGE_accept);
+	pe_wire_response_close(&(*open)->response, PE_REASON_none, PE_ANSWER_LAST, NULL);
+	return true;
+}
+
 // One message's queries while they are answered.
 struct request {
 	const struct pe_message *message;
@@ -250,7 +302,21 @@ ALWAYS_INLINE void answer_prepared(struct pe_worker *w, struct request *r, unsig
 	uint32_t results_max = m->peer.trusted ? w->query.results_max :
 						 left / pe_query_result_bytes(&w->query, slot);
 	struct pe_query_answer answer;
-	enum pe_reason reason = pe_query_run(
+	struct pe_query_parts parts;
+	enum pe_reason reason;
+
+	if (m->peer.trusted && !(r->view->header.flags & PE_FLAG_PACKED) &&
+		pe_query_run_parts(&w->query, slot, &parts)) {
+		reason = put_parts(w, m, r->view, slot, &parts, &r->open) ?
+			PE_REASON_none :
+			PE_REASON_answer_no_buffer;
+		pe_query_end_parts(&w->query, &parts);
+		outcome(w, reason);
+		r->query++;
+		pe_stage_end(PE_STAGE_answer);
+		return;
+	}
+	reason = pe_query_run(
 		&w->query, slot, results_max, m->peer.trusted ? UINT32_MAX : left, &answer);
 
 	if (!m->peer.trusted)
@@ -284,6 +350,11 @@ ALWAYS_INLINE bool prepare_query(struct pe_worker *w, const struct pe_space_entr
 	struct pe_query_known known;
 	enum pe_reason reason;
 
+	if (!s->authorizes &&
+		pe_query_prepare_ordinary(&w->query, &s->space, &s->rules, &asker,
+			(struct pe_instant){w->tick, w->wall_ms},
+			view->records + query * sizeof(struct pe_wire_query)))
+		return true;
 	pe_wire_get_query(view, query, q);
 	if (!pe_query_next_fits(&w->query))
 		return false;

@@ -170,9 +170,13 @@ static_assert(offsetof(struct pe_wire_result, velocity) == 48 &&
 			offsetof(struct pe_published, velocity) + 7,
 	"put_result's words");
 
+// Results are written where they go out, too.
+typedef struct pe_wire_result result_in_place __attribute__((aligned(1)));
+
 ALWAYS_INLINE void put_result(const struct pe_view *view, const struct pe_instant *now,
-	double origin_m, struct pe_wire_result *r)
+	double origin_m, struct pe_wire_result *result)
 {
+	result_in_place *r = (void *)result;
 	const struct pe_published *p = &view->shows;
 	unsigned state = PE_ATTRIBUTE_STATE(p->attributes) |
 		(p->attributes & PE_ATTRIBUTE_HEIGHT_UNKNOWN ? PE_RESULT_HEIGHT_UNKNOWN : 0) |
@@ -291,12 +295,13 @@ bool pe_accept_counted(
 #define NO_ROOM 2u
 // A hit of which there is more than its record has, or may be; `taken` results were before it. How many it adds, or NO_ROOM.
 __attribute__((noinline)) static unsigned take_complete(const struct pe_test *t,
-	struct pe_hits *hits, unsigned at, struct pe_wire_result *result, unsigned taken)
+	struct pe_hits *hits, const struct pe_hit *hit, struct pe_wire_result *result,
+	unsigned taken)
 {
 	const uint8_t *details;
 	uint32_t bytes;
 
-	if (!take_any(t, &hits->hit[at], result, &details))
+	if (!take_any(t, hit, result, &details))
 		return 0;
 	if (hits->details) {
 		bytes = pe_query_detailed_bytes(details);
@@ -308,9 +313,9 @@ __attribute__((noinline)) static unsigned take_complete(const struct pe_test *t,
 	return 1;
 }
 
-ALWAYS_INLINE void ask_for_record(const struct pe_record *records, const struct pe_hit *hit)
+ALWAYS_INLINE void ask_for_record(const struct pe_record *records, uint32_t handle)
 {
-	const struct pe_record *r = &records[hit->handle];
+	const struct pe_record *r = &records[handle];
 
 	pe_prefetch(r);
 	pe_prefetch(&r->key);
@@ -324,7 +329,7 @@ ALWAYS_INLINE unsigned take(const struct pe_test *t, struct pe_ways ways, struct
 	unsigned taken = 0;
 
 	while (hits.asked < hits.ahead && hits.asked < hits.at + RECORDS_AHEAD)
-		ask_for_record(records, &hits.hit[hits.asked++]);
+		ask_for_record(records, hits.handle[hits.asked++]);
 	for (; hits.at < hits.end && taken < room; hits.at++) {
 		const struct pe_hit *hit = &hits.hit[hits.at];
 		const struct pe_record *r = &records[hit->handle];
@@ -332,12 +337,12 @@ ALWAYS_INLINE unsigned take(const struct pe_test *t, struct pe_ways ways, struct
 		struct pe_published p;
 
 		if (hits.asked < hits.ahead)
-			ask_for_record(records, &hits.hit[hits.asked++]);
+			ask_for_record(records, hits.handle[hits.asked++]);
 		handles[taken] = hit->handle;
 		if (__builtin_expect(ways.complete || !pe_record_read_once(r, words) ||
 				    (words[PE_PUBLISHED_EXPIRY_WORD] & PE_VIEW_REST_IN_TAIL),
 			    0)) {
-			unsigned n = take_complete(t, all, hits.at, &results[taken], taken);
+			unsigned n = take_complete(t, all, hit, &results[taken], taken);
 
 			if (n == NO_ROOM)
 				break;
@@ -364,27 +369,34 @@ static_assert(PE_ATTRIBUTE_HEIGHT_UNKNOWN << 16 == 0x04000000u && PE_ATTRIBUTE_S
 		PE_RESULT_HEIGHT_UNKNOWN == 8,
 	"STATE_BITS");
 
-// As put_result, of a view that stands in lanes; nearer than a float can say.
+// As put_result, of a view that stands in lanes; nearer than a float can say. The two last words of a result are made of these bytes of the
+// record's: of its tail the custom state and the type, of its motion all, with the precision as a half between.
 ALWAYS_INLINE void put_plain(const struct pe_view_plain *view, const struct pe_instant *now,
-	double distance_m, struct pe_wire_result *r)
+	double distance_m, struct pe_wire_result *result)
 {
+	result_in_place *r = (void *)result;
+	const __m128i of_tail =
+		_mm_setr_epi8(-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 1, 0, -1, -1, -1);
+	const __m128i of_motion =
+		_mm_setr_epi8(8, 9, 10, 11, 12, 13, -1, -1, -1, -1, -1, -1, -1, 14, 15, -1);
 	const struct pe_record_lanes *l = &view->shows;
-	uint32_t tail = (uint32_t)l->tail, precision_bits = (uint32_t)(l->bounds >> 32);
-	float precision_m;
-	uint64_t motion, rest;
-
-	memcpy(&precision_m, &precision_bits, sizeof precision_m);
-	rest = (l->motion >> 48) << 40 | (uint64_t)(tail & 0xFF) << 32 |
-		(uint64_t)(tail & 0xFF00) << 16 | _pext_u32(tail, STATE_BITS) << 16 |
+	__m128i tail = _mm256_castsi256_si128(l->rest);
+	__m128i late = _mm256_extracti128_si256(l->rest, 1);
+	// Radius and precision; what else is in there is not looked at.
+	__m128i halves = _mm_cvtps_ph(_mm_min_ps(_mm_set1_ps(PE_HALF_MAX), _mm_castsi128_ps(late)),
+		_MM_FROUND_TO_NEAREST_INT);
+	uint32_t left = _pext_u32((uint32_t)l->tail, STATE_BITS) << 16 |
 		tenths_left((uint32_t)(l->tail >> 32), now->tick);
-	motion = (l->motion & 0xFFFFFFFFFFFFull) | (uint64_t)pe_half_from_size(precision_m) << 48;
+	__m128i words = _mm_insert_epi32(_mm_shuffle_epi8(late, of_motion), (int)left, 2);
+
+	words = _mm_or_si128(words, _mm_shuffle_epi8(tail, of_tail));
+	words = _mm_blend_epi16(words, _mm_slli_epi64(halves, 32), 1 << 3);
 	memcpy(r->entity_id, view->id, sizeof r->entity_id);
 	// With the grid word behind it, over which the age and the distance go.
 	_mm256_storeu_pd(r->position, l->place);
 	r->age_ms = age_of(l->time_ms, now->wall_ms);
 	r->distance_m = (float)distance_m;
-	memcpy(r->velocity, &motion, sizeof motion);
-	memcpy(&r->ttl_left, &rest, sizeof rest);
+	_mm_storeu_si128((__m128i *)(void *)r->velocity, words);
 }
 
 // Is a plain view inside of the polygon? Its hit may know it, where that is where the view is. any_height: whatever its height.
@@ -412,16 +424,16 @@ ALWAYS_INLINE unsigned take_plain(const struct pe_test *t, struct pe_hits *all,
 	const uint32_t space = pe_status_make(0, 0, t->space_index, 0);
 	const double radius_m = t->radius_m;
 	const uint32_t audiences = pe_view_as_they_are(t->asker, t->rules);
-	const struct pe_hit *hit = &all->hit[all->at], *const end = &all->hit[all->end];
-	const struct pe_hit *asked = &all->hit[all->asked], *const ahead = &all->hit[all->ahead];
+	const uint32_t *handle = &all->handle[all->at], *const end = &all->handle[all->end];
+	const uint32_t *asked = &all->handle[all->asked], *const ahead = &all->handle[all->ahead];
 	const bool any_height = polygon && t->polygon->height_min == -INFINITY &&
 		t->polygon->height_max == INFINITY;
 	unsigned taken = 0;
 
-	while (asked < ahead && asked < hit + RECORDS_AHEAD)
-		ask_for_record(records, asked++);
-	for (; hit < end && taken < room; hit++) {
-		const struct pe_record *r = &records[hit->handle];
+	while (asked < ahead && asked < handle + RECORDS_AHEAD)
+		ask_for_record(records, *asked++);
+	for (; handle < end && taken < room; handle++) {
+		const struct pe_record *r = &records[*handle];
 		struct pe_view_plain view;
 		enum pe_plain plain;
 		__m256d from;
@@ -430,14 +442,17 @@ ALWAYS_INLINE unsigned take_plain(const struct pe_test *t, struct pe_hits *all,
 		int32_t reach_bits;
 
 		if (asked < ahead)
-			ask_for_record(records, asked++);
-		handles[taken] = hit->handle;
+			ask_for_record(records, *asked++);
+		handles[taken] = *handle;
 		plain = pe_view_build_plain(r, audiences, now.tick, &view);
-		reach_bits = (int32_t)(uint32_t)view.shows.bounds;
+		reach_bits = (int32_t)view.shows.radius_bits;
 		// What limits its reach has an edge of its own.
 		if (__builtin_expect(plain == PE_PLAIN_OTHERWISE || reach_bits > 0, 0)) {
-			unsigned n = take_complete(
-				t, all, (unsigned)(hit - all->hit), &results[taken], taken);
+			// Of a sphere its record alone decides.
+			const struct pe_hit known = {.handle = *handle, .word = PE_SLOT_MOVED};
+			unsigned n = take_complete(t, all,
+				polygon ? &all->hit[handle - all->handle] : &known, &results[taken],
+				taken);
 
 			if (n == NO_ROOM)
 				break;
@@ -453,12 +468,13 @@ ALWAYS_INLINE unsigned take_plain(const struct pe_test *t, struct pe_hits *all,
 		distance_m = length(_mm_cvtsd_f64(across),
 			_mm_cvtsd_f64(_mm_unpackhi_pd(across, across)),
 			_mm_cvtsd_f64(_mm256_extractf128_pd(from, 1)));
-		if (polygon ? !plain_inside(t, hit, &view, any_height) : !(distance_m <= radius_m))
+		if (polygon ? !plain_inside(t, &all->hit[handle - all->handle], &view, any_height) :
+			      !(distance_m <= radius_m))
 			continue;
 		put_plain(&view, &now, distance_m, &results[taken++]);
 	}
-	all->at = (unsigned)(hit - all->hit);
-	all->asked = (unsigned)(asked - all->hit);
+	all->at = (unsigned)(handle - all->handle);
+	all->asked = (unsigned)(asked - all->handle);
 	return taken;
 }
 

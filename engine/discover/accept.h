@@ -80,8 +80,9 @@ void pe_query_predict(const struct pe_test *test, struct pe_view *view);
 // come next, whose records are asked for meanwhile.
 struct pe_hits {
 	const struct pe_hit *hit;
-	unsigned at;  // the first that was not taken
-	unsigned end; // of this query's
+	const uint32_t *handle; // of each; of an ordinary query's hits there is nothing else
+	unsigned at;            // the first that was not taken
+	unsigned end;           // of this query's
 	unsigned ahead;
 	unsigned asked; // records before it were asked for
 	// Where details are wanted: written, of each result; and what bytes results may have with them. Else NULL.
@@ -94,7 +95,7 @@ void pe_accept_result(const struct pe_view *view, const struct pe_instant *now, 
 	struct pe_wire_result *result);
 
 // Takes hits until all of the query's are taken, or `room` stood the test, or where details are wanted the next one has no room in
-// bytes_left. Writes these and their handles, and returns their
+// bytes_left. Writes these, at any alignment, and their handles, and returns their
 // number.
 unsigned pe_accept(const struct pe_test *test, struct pe_hits *hits, struct pe_wire_result *results,
 	uint32_t *handles, uint32_t room);

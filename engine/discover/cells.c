@@ -339,6 +339,7 @@ static void take_run(struct cells *n, unsigned at, unsigned end, bool moved)
 	struct pe_query_extras *e = c->extras;
 	uint64_t leaf_key = c->hits[at].key;
 	struct pe_hits hits = {.hit = c->hits,
+		.handle = c->hit_handles,
 		.at = at,
 		.end = end,
 		.ahead = c->hits_end,

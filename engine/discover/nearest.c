@@ -186,6 +186,7 @@ static void take_piece(struct nearest *n)
 	struct pe_query_slot *s = n->s;
 	struct pe_test *t = &s->test;
 	struct pe_hits hits = {.hit = c->hits,
+		.handle = c->hit_handles,
 		.at = s->from,
 		.end = s->to,
 		.ahead = c->hits_end,

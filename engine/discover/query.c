@@ -37,6 +37,7 @@ enum pe_status pe_query_create(struct pe_query_context *context, const struct pe
 	size_t extra_bytes = (sizeof(struct pe_query_extras) + 63) & ~(size_t)63;
 	size_t result_bytes = results_max * sizeof(struct pe_wire_result);
 	size_t handle_bytes = results_max * sizeof(uint32_t);
+	size_t hit_handle_bytes = (HITS_ROOM + PE_FIND_SLACK) * sizeof(uint32_t);
 	// Whole lines of 512 handles, and words of 64 lines; eight words are a line.
 	// Numbers of handles have gaps.
 	size_t handles = pe_handle_nth(table->entity_count_max - 1) + 1ull;
@@ -57,7 +58,8 @@ enum pe_status pe_query_create(struct pe_query_context *context, const struct pe
 		.met_mask = set - 1,
 	};
 	if (pe_memory_map(slot_bytes + extra_bytes + counted_bytes + result_bytes + hit_bytes +
-			    details_bytes + handle_bytes + set * sizeof(uint32_t),
+			    details_bytes + hit_handle_bytes + handle_bytes +
+			    set * sizeof(uint32_t),
 		    false, &context->memory) != PE_OK)
 		return PE_NO_MEMORY;
 	base = context->memory.base;
@@ -70,7 +72,8 @@ enum pe_status pe_query_create(struct pe_query_context *context, const struct pe
 	context->cells = (struct pe_wire_cell *)base;
 	context->hits = (struct pe_hit *)(base += result_bytes);
 	context->details = (const uint8_t **)(void *)(base += hit_bytes);
-	context->handles = (uint32_t *)(base += details_bytes);
+	context->hit_handles = (uint32_t *)(base += details_bytes);
+	context->handles = (uint32_t *)(base += hit_handle_bytes);
 	context->met = (uint32_t *)(base + handle_bytes);
 	return PE_OK;
 }
@@ -229,6 +232,7 @@ static bool take_piece(struct pe_query_context *c, struct pe_query_slot *s, uint
 	uint32_t results_max, uint32_t *count, uint32_t *given)
 {
 	struct pe_hits hits = {.hit = c->hits,
+		.handle = c->hit_handles,
 		.at = s->from,
 		.end = s->to,
 		.ahead = c->hits_end,
@@ -336,7 +340,7 @@ static enum pe_reason prepare(struct pe_query_context *c, struct pe_query_slot *
 	pe_query_set_layers(&s->test);
 	s->walk.cursor = (struct pe_cursor){{0, 0}};
 	s->walk.cells = s->walk.candidates = s->walk.passed = s->walk.resume = 0;
-	s->walk.flagged = s->opened = s->walked = s->over = false;
+	s->walk.flagged = s->walk.handles = s->opened = s->walked = s->over = false;
 	s->skip = 0;
 	s->region = 0;
 	if (q->flags & PE_QUERY_HAS_CURSOR) {
@@ -394,6 +398,7 @@ void pe_query_prepare(struct pe_query_context *c, const struct pe_space *space,
 	s->test.age_max_ms = 0;
 	s->form = s->query.flags & PE_QUERY_WITH_DETAILS ? PE_QUERY_DETAILED : PE_QUERY_WHOLE;
 	s->test.ways.timed = false;
+	s->ordinary = false;
 	s->reason = PE_REASON_none;
 	if (s->query.flags & PE_QUERY_HAS_EXTENSION)
 		s->reason = pe_query_extend(c, c->prepared - 1, space, extension);
@@ -453,6 +458,13 @@ void pe_query_end_walk(struct pe_query_context *c, struct pe_query_slot *s)
 	pe_count(c->counters, PE_COUNTER_query_candidates, s->walk.candidates);
 }
 
+// After hits were put in another order, or left out.
+static void copy_handles(const struct pe_query_context *c, const struct pe_query_slot *s)
+{
+	for (unsigned i = s->from; i < s->to; i++)
+		c->hit_handles[i] = c->hits[i].handle;
+}
+
 // What is the asker's own comes in one piece, from no place.
 __attribute__((noinline)) static void scan_owned(
 	struct pe_query_context *c, struct pe_query_slot *s)
@@ -462,6 +474,7 @@ __attribute__((noinline)) static void scan_owned(
 	s->walked = true;
 	s->from = c->hits_end;
 	s->to = s->from + pe_query_gather_owned(s, &c->hits[s->from]);
+	copy_handles(c, s);
 	c->hits_end = s->to;
 	s->walk.candidates += s->to - s->from;
 	s->walk.cursor = (struct pe_cursor){{UINT64_MAX, UINT64_MAX}};
@@ -475,6 +488,7 @@ static void sieve(const struct pe_query_context *c, struct pe_query_slot *s)
 		return;
 	if (sieved(s)) {
 		s->to = pe_query_polygon_sieve(&s->test, c->hits, s->from, s->to);
+		copy_handles(c, s);
 		return;
 	}
 	for (unsigned i = s->from; i < s->to; i++)
@@ -497,13 +511,17 @@ void pe_query_scan_piece(struct pe_query_context *c, struct pe_query_slot *s)
 	s->opened = false;
 	s->walked = true;
 	s->from = c->hits_end;
-	s->to = s->from + pe_walker_scan(&s->walker, &c->hits[s->from], PE_QUERY_PIECE_HITS);
+	s->to = s->from +
+		pe_walker_scan(&s->walker, &c->hits[s->from], &c->hit_handles[s->from],
+			PE_QUERY_PIECE_HITS);
 	if (s->query.kind == PE_QUERY_POLYGON)
 		sieve(c, s);
 	// Names and order are as dear as courses.
 	if (__builtin_expect(s->region >= s->test.region_count, 0) &&
-		pe_query_shuffle(&s->test, s->region, c->hits, s->from, s->to))
+		pe_query_shuffle(&s->test, s->region, c->hits, s->from, s->to)) {
+		copy_handles(c, s);
 		s->walk.candidates += (s->to - s->from) * PE_QUERY_TIME_CANDIDATES;
+	}
 	c->hits_end = s->to;
 	if (s->test.ways.timed)
 		s->walk.candidates += (s->to - s->from) * PE_QUERY_TIME_CANDIDATES;
@@ -577,6 +595,69 @@ __attribute__((noinline)) static void run_otherwise(struct pe_query_context *c,
 		pe_query_set_cursor(&s->test, answer, &(struct pe_cursor){{0, 0}}, 0, 0);
 }
 
+// Walks a query's first pieces, and those of the queries that come next while there are few hits.
+static void walk_next(struct pe_query_context *c, const struct pe_query_slot *s)
+{
+	while (c->hits_end < s->to + HITS_AHEAD && s->over && walk_ahead(c))
+		;
+}
+
+static void begin_run(struct pe_query_context *c, unsigned slot)
+{
+	if (c->walked <= slot)
+		c->walked = slot + 1;
+	if (c->fetched < c->prepared)
+		fetch(c);
+}
+
+bool pe_query_run_parts(struct pe_query_context *c, unsigned slot, struct pe_query_parts *parts)
+{
+	struct pe_query_slot *s = &c->slots[slot];
+	uint32_t results_max = c->results_max;
+	bool full = false;
+
+	if (s->reason || !s->ordinary)
+		return false;
+	begin_run(c, slot);
+	if (s->query.max_results && s->query.max_results < results_max)
+		results_max = s->query.max_results;
+	if (!s->walked)
+		set_bounds_again(c, s);
+	if (!next_piece(c, s, false, &full))
+		return false;
+	walk_next(c, s);
+	if (!s->over || s->walk.flagged || s->to - s->from > results_max)
+		return false;
+	s->walked = false;
+	*parts = (struct pe_query_parts){
+		.slot = s, .at = s->from, .asked = c->asked > s->from ? c->asked : s->from};
+	pe_stage_end(PE_STAGE_scan);
+	return true;
+}
+
+uint32_t pe_query_take_part(struct pe_query_context *c, struct pe_query_parts *parts,
+	struct pe_wire_result *results, uint32_t room)
+{
+	struct pe_hits hits = {.hit = c->hits,
+		.handle = c->hit_handles,
+		.at = parts->at,
+		.end = parts->slot->to,
+		.ahead = c->hits_end,
+		.asked = parts->asked};
+	uint32_t taken = pe_accept(&parts->slot->test, &hits, results, c->handles, room);
+
+	parts->at = hits.at;
+	parts->asked = hits.asked;
+	parts->count += taken;
+	return taken;
+}
+
+void pe_query_end_parts(struct pe_query_context *c, const struct pe_query_parts *parts)
+{
+	c->asked = parts->asked;
+	pe_count(c->counters, PE_COUNTER_query_results, parts->count);
+}
+
 enum pe_reason pe_query_run(struct pe_query_context *c, unsigned slot, uint32_t results_max,
 	uint32_t bytes_max, struct pe_query_answer *answer)
 {
@@ -585,14 +666,13 @@ enum pe_reason pe_query_run(struct pe_query_context *c, unsigned slot, uint32_t 
 	bool full = false;
 
 	*answer = (struct pe_query_answer){0};
-	if (c->walked <= slot)
-		c->walked = slot + 1;
 	if (s->reason) {
+		if (c->walked <= slot)
+			c->walked = slot + 1;
 		s->over = true;
 		return s->reason;
 	}
-	if (c->fetched < c->prepared)
-		fetch(c);
+	begin_run(c, slot);
 	results_max = least(results_max, c->results_max);
 	answer->form = s->form;
 	s->bytes_left = bytes_max;
@@ -609,8 +689,7 @@ enum pe_reason pe_query_run(struct pe_query_context *c, unsigned slot, uint32_t 
 	if (!s->walked)
 		set_bounds_again(c, s);
 	while (!full && next_piece(c, s, count == results_max, &full)) {
-		while (c->hits_end < s->to + HITS_AHEAD && s->over && walk_ahead(c))
-			;
+		walk_next(c, s);
 		pe_stage_end(PE_STAGE_scan);
 		s->walked = false;
 		if (take_piece(c, s, skip, results_max, &count, &given)) {

@@ -54,6 +54,7 @@ struct pe_query_context {
 	unsigned hits_end;              // of the hits that were met and are not taken yet
 	unsigned asked;                 // hits before it have had their records asked for
 	struct pe_hit *hits;            // of some pieces
+	uint32_t *hit_handles;          // theirs; of an ordinary query there is nothing else
 	struct pe_wire_result *results; // results_max, as they go over the wire
 	struct pe_wire_cell *cells;     // in the place of results: of an answer of cells
 	uint32_t *handles;              // of the results
@@ -108,6 +109,11 @@ void pe_query_begin(struct pe_query_context *context);
 struct pe_wire_query *pe_query_next(struct pe_query_context *context);
 // False: it has a polygon, and there is no more room for one before the next pe_query_begin.
 bool pe_query_next_fits(const struct pe_query_context *context);
+// ordinary.c: the next one in one go, from its record, if it is a sphere that asks for nothing more and everything about it is in order.
+// False: it is taken up as any other, and nothing was done.
+bool pe_query_prepare_ordinary(struct pe_query_context *context, const struct pe_space *space,
+	const struct pe_view_rules *rules, const struct pe_asker *asker, struct pe_instant now,
+	const uint8_t *record);
 // The query passed pe_wire_check_query. extension: its extension_bytes, as they came, not needed afterwards. space, rules and
 // known->hidden_m outlive the run.
 void pe_query_prepare(struct pe_query_context *context, const struct pe_space *space,
@@ -120,6 +126,19 @@ void pe_query_refuse(struct pe_query_context *context, enum pe_reason reason);
 // QUERY-scope reason.
 [[nodiscard]] enum pe_reason pe_query_run(struct pe_query_context *context, unsigned slot,
 	uint32_t results_max, uint32_t bytes_max, struct pe_query_answer *answer);
+// The results of a prepared query, whose hits are all there, by the part: each is written where it goes out, instead of into the context's.
+struct pe_query_parts {
+	struct pe_query_slot *slot;
+	unsigned at, asked; // as in struct pe_hits
+	uint32_t count;     // results so far
+};
+// In the place of pe_query_run, for who is trusted. False: it is no ordinary query, or there may be more of it than an answer has: pe_query_run.
+bool pe_query_run_parts(
+	struct pe_query_context *context, unsigned slot, struct pe_query_parts *parts);
+// At most `room` results more, at any alignment; fewer: there are no more.
+uint32_t pe_query_take_part(struct pe_query_context *context, struct pe_query_parts *parts,
+	struct pe_wire_result *results, uint32_t room);
+void pe_query_end_parts(struct pe_query_context *context, const struct pe_query_parts *parts);
 uint32_t pe_query_id(const struct pe_query_context *context, unsigned slot);
 // Bytes of a result on the wire; and what its answer tells besides the reason when it is refused (struct pe_wire_answer).
 uint32_t pe_query_result_bytes(const struct pe_query_context *context, unsigned slot);

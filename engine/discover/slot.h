@@ -19,6 +19,7 @@ struct pe_query_slot {
 	bool opened;         // the walker stands before the next piece
 	bool walked;         // the next piece's hits are there, met while a query before was run
 	bool over;           // all of it was walked
+	bool ordinary;       // as ordinary.c has it
 	uint32_t bytes_left; // DETAILED: of the answer
 	unsigned from, to;   // hits of the piece
 	uint8_t form;        // enum pe_query_form

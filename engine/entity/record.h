@@ -297,8 +297,10 @@ static inline bool pe_words_read(const struct pe_record *r, const _Atomic uint64
 // atomic load is for; ThreadSanitizer only knows the latter.
 struct pe_record_lanes {
 	__m256d place; // position, and the grid word in the last lane
-	uint64_t tail; // from entity_type on, expiry above
-	uint64_t time_ms, bounds /* radius, precision */, motion /* velocity, confidences */;
+	__m256i rest; // from entity_type on: a word each of tail, time, bounds (radius, precision) and motion (velocity, confidences)
+	uint64_t tail;        // expiry above; beside `rest` it may be another one
+	uint64_t time_ms;     // as in `rest`
+	uint32_t radius_bits; // of the float, likewise
 };
 
 static inline bool pe_record_read_lanes(const struct pe_record *r, struct pe_record_lanes *lanes)
@@ -307,20 +309,22 @@ static inline bool pe_record_read_lanes(const struct pe_record *r, struct pe_rec
 	const _Atomic uint64_t *from = (const _Atomic uint64_t *)&r->shown;
 
 #ifdef __SANITIZE_THREAD__
-	uint64_t word[4];
+	uint64_t word[8];
 
-	for (unsigned i = 0; i < 4; i++)
+	for (unsigned i = 0; i < 8; i++)
 		word[i] = atomic_load_explicit(&from[i], memory_order_relaxed);
-	memcpy(&lanes->place, word, sizeof word);
+	memcpy(&lanes->place, word, sizeof lanes->place);
+	memcpy(&lanes->rest, word + 4, sizeof lanes->rest);
 #else
 	lanes->place = _mm256_loadu_pd(r->shown.position);
+	lanes->rest = _mm256_loadu_si256((const __m256i *)(const void *)&r->shown.entity_type);
 #endif
 	lanes->tail = atomic_load_explicit(&from[4], memory_order_relaxed);
 	lanes->time_ms = atomic_load_explicit(&from[5], memory_order_relaxed);
-	lanes->bounds = atomic_load_explicit(&from[6], memory_order_relaxed);
-	lanes->motion = atomic_load_explicit(&from[7], memory_order_relaxed);
+	lanes->radius_bits = (uint32_t)atomic_load_explicit(&from[6], memory_order_relaxed);
 	return !(seen & 1) && pe_record_unchanged(r, seen);
 }
+static_assert(offsetof(struct pe_published, entity_type) == 32, "the second vector");
 
 // Any RCU reader: one attempt at the record itself, whose words stay in registers where the caller takes them apart. False: the
 // owner is writing or moved on.

@@ -116,6 +116,8 @@ struct pe_walk {
 	uint32_t cells_max, candidates_max;
 	// Nodes that are met are nobody's to count, nor to bound: the region is a small one, and what is beside it must not tell.
 	bool boxed;
+	// Nothing but the handles of hits is wanted (walker.h).
+	bool handles;
 	// Of what is in the region only what the sieve lets through is met; NULL: all. The caller's, and the walk's own until it is over.
 	struct pe_sieve *sieve;
 	// The two bounds are of `cells` and `candidates` below, so a query may share them between walks.

@@ -176,6 +176,9 @@ struct pe_control {
 struct pe_scan;
 typedef uint32_t pe_scan_function(const struct pe_scan *scan, const _Atomic uint64_t *words,
 	unsigned slots, uint32_t valid, uint64_t *copy);
+struct pe_find;
+typedef uint32_t pe_find_function(const struct pe_find *find, const _Atomic uint64_t *words,
+	const uint32_t *handles, unsigned slots, uint32_t valid, uint32_t *found);
 
 struct pe_grid {
 	// Immutable after create.
@@ -185,6 +188,7 @@ struct pe_grid {
 	struct pe_table leaf_table, node_table;
 	uint64_t secret[4];
 	pe_scan_function *scan;
+	pe_find_function *find;
 	unsigned worker_count;
 	struct pe_memory memory;
 	struct pe_grid_plan plan;
@@ -239,6 +243,17 @@ static inline unsigned pe_child_number(unsigned level, uint32_t x, uint32_t y, u
 	return (z & 3) << 4 | (y & 3) << 2 | (x & 3);
 }
 
+// Where the bits of a leaf's coordinates stand in its path (pe_child_number, level by level); those of a node are 6 bits a
+// level further down.
+#define PE_PATH_X 0x00030C30C30C31C7ull
+#define PE_PATH_Y 0x000C30C30C30CE38ull
+#define PE_PATH_Z 0x0070C30C30C30000ull
+static inline uint64_t pe_path_of(unsigned level, uint32_t x, uint32_t y, uint32_t z)
+{
+	return _pdep_u64(x, PE_PATH_X >> 6 * level) | _pdep_u64(y, PE_PATH_Y >> 6 * level) |
+		_pdep_u64(z, PE_PATH_Z >> 6 * level);
+}
+
 // A node's key: that of its lowest cell, with the level in bits that are zero then.
 static inline uint64_t pe_node_key(
 	unsigned space, unsigned frame, unsigned level, uint32_t x, uint32_t y, uint32_t z)
@@ -283,11 +298,27 @@ static inline uint64_t pe_siblings_hash(
 	return ((uint64_t)_mm_cvtsi128_si64(v) & ~(uint64_t)table->veiled) |
 		(parent_key >> 56 < PE_SPACES_MAX ? 0 : table->veiled);
 }
+// The buckets of a node's children, for who goes through them.
+struct pe_siblings {
+	_Atomic uint32_t *first;
+	unsigned turn;
+};
+static inline struct pe_siblings pe_siblings(const struct pe_table *table, uint64_t siblings)
+{
+	return (struct pe_siblings){
+		&table->heads[(uint32_t)siblings & table->mask & ~63u], (unsigned)(siblings >> 58)};
+}
+static inline _Atomic uint32_t *pe_siblings_bucket(
+	const struct pe_siblings *siblings, unsigned child)
+{
+	return &siblings->first[(child ^ siblings->turn) & 63];
+}
 static inline _Atomic uint32_t *pe_bucket(
 	const struct pe_table *table, uint64_t siblings, unsigned child)
 {
-	return &table->heads[((uint32_t)siblings & table->mask & ~63u) |
-		((child ^ (unsigned)(siblings >> 58)) & 63)];
+	const struct pe_siblings all = pe_siblings(table, siblings);
+
+	return pe_siblings_bucket(&all, child);
 }
 // A node's bucket; the parent of the top level is the frame itself.
 static inline _Atomic uint32_t *pe_leaf_bucket(const struct pe_grid *grid, uint64_t key)
@@ -424,7 +455,13 @@ void pe_leaf_release(struct pe_grid *grid, unsigned worker, uint32_t slot);
 // The control thread's: those of several slots of a chunk. True when that left the leaf or the chunk empty.
 bool pe_leaf_release_orphans(struct pe_grid *grid, uint32_t ref, uint32_t slots);
 
-// walk.c, for walk_scan.c: more cells into a walker's batch; and what a bound does to the cursor.
 struct pe_walker;
+// walk.c, for its neighbours: of heights in cells those that a space's own have in a frame, since a box that knows none would begin at the
+// root, and go down level by level, and a sphere on the ground would look for cells beneath it. False: there are none.
+bool pe_walk_clip_heights(
+	const struct pe_grid *grid, unsigned space, unsigned frame, uint64_t *lo, uint64_t *hi);
+// walk_near.c: all cells of a small sphere into a fresh walker's batch. False: it is none, and nothing is gathered.
+bool pe_walk_open_near(struct pe_walker *walker);
+// walk.c, for walk_scan.c: more cells into a walker's batch; and what a bound does to the cursor.
 void pe_walk_gather(struct pe_walker *walker);
 void pe_walk_stop_at(struct pe_walker *walker, uint64_t code, bool middle, uint32_t sequence);

@@ -45,6 +45,11 @@ void pe_grid_force_scan(struct pe_grid *grid, enum pe_scan_isa isa)
 		[PE_SCAN_AVX2] = pe_scan_avx2,
 		[PE_SCAN_AVX512] = pe_scan_avx512};
 
+	static pe_find_function *const find[PE_SCAN_ISA_COUNT] = {[PE_SCAN_SCALAR] = pe_find_scalar,
+		[PE_SCAN_AVX2] = pe_find_avx2,
+		[PE_SCAN_AVX512] = pe_find_avx512};
+
 	assert(pe_scan_supported(isa));
 	grid->scan = functions[isa];
+	grid->find = find[isa];
 }

@@ -26,3 +26,22 @@ uint32_t pe_scan_avx2(const struct pe_scan *scan, const _Atomic uint64_t *words,
 	uint32_t valid, uint64_t *copy);
 uint32_t pe_scan_avx512(const struct pe_scan *scan, const _Atomic uint64_t *words, unsigned slots,
 	uint32_t valid, uint64_t *copy);
+
+// The same for whoever wants no more than the handles of what may lie in a sphere, in the slots' order: distances are in floats, and what
+// is further away than the limit by less than a millionth may be among them.
+struct pe_find {
+	int32_t base[3]; // the leaf's lowest corner − centre; z in units across
+	unsigned z_shift;
+	float limit; // of the square; infinite: all that is valid
+};
+#define PE_FIND_MARGIN  (1 + 1e-6) // of the limit
+#define PE_FIND_FLAGGED 0x80000000u
+#define PE_FIND_SLACK   16u // handles behind the last that may be written
+
+// Their number; with PE_FIND_FLAGGED where one has ARRIVING or MOVED, the latter wherever it is.
+uint32_t pe_find_scalar(const struct pe_find *find, const _Atomic uint64_t *words,
+	const uint32_t *handles, unsigned slots, uint32_t valid, uint32_t *found);
+uint32_t pe_find_avx2(const struct pe_find *find, const _Atomic uint64_t *words,
+	const uint32_t *handles, unsigned slots, uint32_t valid, uint32_t *found);
+uint32_t pe_find_avx512(const struct pe_find *find, const _Atomic uint64_t *words,
+	const uint32_t *handles, unsigned slots, uint32_t valid, uint32_t *found);

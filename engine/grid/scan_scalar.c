@@ -38,3 +38,27 @@ uint32_t pe_scan_scalar(const struct pe_scan *scan, const _Atomic uint64_t *word
 	}
 	return hits;
 }
+
+uint32_t pe_find_scalar(const struct pe_find *find, const _Atomic uint64_t *words,
+	const uint32_t *handles, unsigned slots, uint32_t valid, uint32_t *found)
+{
+	uint32_t count = 0;
+	uint64_t seen = 0;
+
+	(void)slots;
+	for (uint32_t left = valid; left; left &= left - 1) {
+		unsigned i = (unsigned)__builtin_ctz(left);
+		// SLOT: acquire, as above
+		uint64_t word = atomic_load_explicit(&words[i], memory_order_acquire);
+		float dx = (float)(find->base[0] + (int32_t)PE_WORD_X(word));
+		float dy = (float)(find->base[1] + (int32_t)PE_WORD_Y(word));
+		float dz = (float)(find->base[2] + (int32_t)(PE_WORD_Z(word) << find->z_shift));
+
+		if (!(word & PE_SLOT_MOVED) &&
+			!(__builtin_fmaf(dx, dx, __builtin_fmaf(dy, dy, dz * dz)) <= find->limit))
+			continue;
+		found[count++] = handles[i];
+		seen |= word;
+	}
+	return count | (seen & (PE_SLOT_ARRIVING | PE_SLOT_MOVED) ? PE_FIND_FLAGGED : 0);
+}

@@ -7,14 +7,8 @@
 
 #include <string.h>
 
-#define CODE_MASK  PE_PATH_MASK
-#define KEY_X_BITS 19           // of a key's x and y
-#define MIDDLE     (1ull << 56) // in a cursor: goes on within the leaf
-// Where the bits of a leaf's coordinates stand in its path (pe_child_number, level by level); those of a node are 6 bits a
-// level further down.
-#define PATH_X      0x00030C30C30C31C7ull
-#define PATH_Y      0x000C30C30C30CE38ull
-#define PATH_Z      0x0070C30C30C30000ull
+#define CODE_MASK   PE_PATH_MASK
+#define KEY_X_BITS  19 // of a key's x and y
 #define CELL_ACROSS (1 << PE_CELL_BITS)
 // Nodes met before the scan: enough for nearly every walk's first cells, and little where there are none.
 #define OPEN_NODES 256
@@ -37,15 +31,9 @@ static int64_t clamp(int64_t v, int64_t lo, int64_t hi)
 	return v < lo ? lo : v > hi ? hi : v;
 }
 
-static uint64_t path_of(unsigned level, uint32_t x, uint32_t y, uint32_t z)
-{
-	return _pdep_u64(x, PATH_X >> 6 * level) | _pdep_u64(y, PATH_Y >> 6 * level) |
-		_pdep_u64(z, PATH_Z >> 6 * level);
-}
-
 uint64_t pe_walk_path(uint64_t leaf_key)
 {
-	return path_of(0, PE_KEY_X(leaf_key), PE_KEY_Y(leaf_key), PE_KEY_Z(leaf_key));
+	return pe_path_of(0, PE_KEY_X(leaf_key), PE_KEY_Y(leaf_key), PE_KEY_Z(leaf_key));
 }
 
 struct pe_cursor pe_walk_cursor_at(uint64_t path)
@@ -70,18 +58,27 @@ unsigned pe_node_bits_up(unsigned level)
 	return pe_level_up(level);
 }
 
-// Of the region's heights those that there are: a box that knows none would begin at the root, and go down level by level, and a sphere on the
-// ground would look for cells beneath it. false: there are none.
-static bool clip_heights(struct pe_walker *w)
+bool pe_walk_clip_heights(
+	const struct pe_grid *grid, unsigned space, unsigned frame, uint64_t *lo, uint64_t *hi)
 {
 	// HEIGHTS: acquire: what is not within them yet was made after this walk began.
-	uint32_t heights =
-		atomic_load_explicit(&w->grid->heights[w->space][w->frame], memory_order_acquire);
+	uint32_t heights = atomic_load_explicit(&grid->heights[space][frame], memory_order_acquire);
 	uint32_t begin = PE_HEIGHTS_BEGIN(heights), end = PE_HEIGHTS_END(heights);
 
-	w->cell_lo[2] = w->cell_lo[2] > begin ? w->cell_lo[2] : begin;
-	w->cell_hi[2] = w->cell_hi[2] < end ? w->cell_hi[2] : end - 1;
-	return end > 0 && w->cell_lo[2] <= w->cell_hi[2];
+	*lo = *lo > begin ? *lo : begin;
+	*hi = *hi < end ? *hi : end - 1;
+	return end > 0 && *lo <= *hi;
+}
+
+// The same of all that the region is.
+static bool clip_heights(struct pe_walker *w)
+{
+	uint64_t lo = w->cell_lo[2], hi = w->cell_hi[2];
+	bool any = pe_walk_clip_heights(w->grid, w->space, w->frame, &lo, &hi);
+
+	w->cell_lo[2] = (uint32_t)lo;
+	w->cell_hi[2] = (uint32_t)hi;
+	return any;
 }
 
 // false: nothing can be inside.
@@ -202,7 +199,7 @@ ALWAYS_INLINE uint64_t box_mask(const struct pe_walker *w, const unsigned level,
 void pe_walk_stop_at(struct pe_walker *w, uint64_t code, bool middle, uint32_t sequence)
 {
 	w->stopped = true;
-	w->walk->cursor.word[0] = (code & CODE_MASK) << 1 | 1 | (middle ? MIDDLE : 0);
+	w->walk->cursor.word[0] = (code & CODE_MASK) << 1 | 1 | (middle ? PE_WALK_MIDDLE : 0);
 	w->walk->cursor.word[1] = middle ? sequence : 0;
 }
 
@@ -278,7 +275,6 @@ static void add_cells(struct pe_walker *w, struct pe_walk_node *node)
 				PE_CELL_OUTSIDE) {
 			continue;
 		}
-		cell->code = node->path << 6 | number;
 		cell->key = w->first_key + ((uint64_t)x << 34) + ((uint64_t)y << 15);
 		cell->bucket = pe_bucket(&w->grid->leaf_table, w->siblings, number);
 		pe_prefetch((const void *)cell->bucket);
@@ -364,7 +360,7 @@ static void start_nodes(struct pe_walker *w)
 	for (uint32_t z = lo[2]; z <= hi[2]; z++)
 		for (uint32_t y = lo[1]; y <= hi[1]; y++)
 			for (uint32_t x = lo[0]; x <= hi[0]; x++) {
-				uint64_t path = path_of(level, x, y, z);
+				uint64_t path = pe_path_of(level, x, y, z);
 				unsigned i = count++;
 
 				for (; i > 0 && w->nodes[i - 1].path > path; i--)
@@ -379,22 +375,12 @@ static void start_nodes(struct pe_walker *w)
 
 void pe_walker_open(struct pe_walker *w, const struct pe_grid *grid, struct pe_walk *walk)
 {
-	w->grid = grid;
-	w->walk = walk;
-	w->code = walk->cursor.word[0] >> 1 & CODE_MASK;
-	w->middle = walk->cursor.word[0] & MIDDLE;
-	w->sequence = (uint32_t)walk->cursor.word[1];
-	w->resume = walk->resume;
-	walk->resume = 0;
-	w->nodes_met = w->empties_met = 0;
-	w->met_max = 64 + PE_WALK_NODES_A_CELL * (uint64_t)walk->cells_max;
-	w->stopped = w->cut = false;
-	w->seen_flags = 0;
-	w->batch_count = w->looked = w->found = 0;
-	w->batch_max = PE_WALK_BATCH;
+	pe_walker_begin(w, grid, walk);
 	// No further ahead than the bound lets us go.
 	if ((uint64_t)walk->cells + PE_WALK_BATCH > walk->cells_max)
 		w->batch_max = walk->cells < walk->cells_max ? walk->cells_max - walk->cells : 1;
+	else if (!walk->cursor.word[0] && !walk->boxed && pe_walk_open_near(w))
+		return;
 	w->exhausted = pe_walk_ended(walk) || !prepare(w);
 	if (w->exhausted)
 		return;

@@ -3,6 +3,10 @@
 #include "grid/walker.h"
 #include "space/sieve.h"
 
+#include <math.h>
+
+#define ALWAYS_INLINE __attribute__((always_inline)) static inline
+
 #define AHEAD       12 // leaves whose chunks are fetched ahead of the scan
 #define FETCHED     12 // leaves of a walk whose chunks are fetched before the scans of other walks
 #define CELL_ACROSS (1 << PE_CELL_BITS)
@@ -114,27 +118,48 @@ static uint32_t first_chunk(const struct pe_walker *w, const struct pe_walk_cell
 	return cell->head;
 }
 
-// Scans a leaf's chunks from where the cursor says. false: a bound was reached.
-static bool scan_leaf(struct pe_walker *w, const struct pe_walk_cell *cell)
+// What tells the finding in this cell from that in others.
+ALWAYS_INLINE void set_find(
+	const struct pe_walker *w, const struct pe_walk_cell *cell, struct pe_find *find)
+{
+	const int64_t x = ((int64_t)PE_KEY_X(cell->key) - PE_KEY_X_OFFSET) * CELL_ACROSS;
+	const int64_t y = ((int64_t)PE_KEY_Y(cell->key) - PE_KEY_X_OFFSET) * CELL_ACROSS;
+	const int64_t z = ((int64_t)PE_KEY_Z(cell->key) - PE_KEY_Z_OFFSET) * CELL_ACROSS;
+
+	find->base[0] = (int32_t)(x - w->centre[0]);
+	find->base[1] = (int32_t)(y - w->centre[1]);
+	find->base[2] = (int32_t)(z * ((int64_t)1 << find->z_shift) - w->centre[2]);
+	find->limit = cell->whole ? INFINITY : w->find_limit;
+}
+
+// Scans a leaf's chunks from where the cursor says. false: a bound was reached. handles: nothing else of the hits is wanted, and the sphere is all
+// that is tested.
+ALWAYS_INLINE bool scan_leaf(
+	struct pe_walker *w, const struct pe_walk_cell *cell, const bool handles)
 {
 	const struct pe_grid *grid = w->grid;
 	struct pe_walk *walk = w->walk;
-	bool middle = w->middle && cell->code == w->code;
+	bool middle = w->middle && pe_walk_path(cell->key) == w->code;
+	struct pe_find find = {.z_shift = w->scan.z_shift};
 	uint64_t copy[PE_BIG_SLOTS];
 	uint32_t ref;
 
 	if (walk->cells >= walk->cells_max) {
-		pe_walk_stop_at(w, cell->code, middle, w->sequence);
+		pe_walk_stop_at(w, pe_walk_path(cell->key), middle, w->sequence);
 		return false;
 	}
 	walk->cells++;
-	set_scan(w, cell);
+	if (handles)
+		set_find(w, cell, &find);
+	else
+		set_scan(w, cell);
 	ref = first_chunk(w, cell, middle);
 	while (ref != PE_NONE) {
 		const struct pe_chunk *chunk = pe_chunk_at(grid, ref);
 		// CHUNK: acquire
 		uint32_t next = atomic_load_explicit(&chunk->next, memory_order_acquire), valid,
 			 mask;
+		const _Atomic uint64_t *words;
 
 		if (middle && (int32_t)(chunk->sequence - w->sequence) > 0) {
 			walk->passed++;
@@ -145,7 +170,7 @@ static bool scan_leaf(struct pe_walker *w, const struct pe_walk_cell *cell)
 			pe_prefetch(pe_chunk_at(grid, next));
 		if (w->hit_count + PE_BIG_SLOTS > w->hit_max ||
 			walk->candidates >= walk->candidates_max || w->empties_met >= w->met_max) {
-			pe_walk_stop_at(w, cell->code, true, chunk->sequence);
+			pe_walk_stop_at(w, pe_walk_path(cell->key), true, chunk->sequence);
 			walk->resume = ref + 1;
 			return false;
 		}
@@ -157,15 +182,27 @@ static bool scan_leaf(struct pe_walker *w, const struct pe_walk_cell *cell)
 			continue;
 		}
 		PE_STEP();
-		mask = grid->scan(&w->scan,
-			(const _Atomic uint64_t *)((const char *)chunk + PE_WORD_OFFSET),
-			ref & PE_SMALL ? PE_SMALL_SLOTS : PE_BIG_SLOTS, valid, copy);
+		words = (const _Atomic uint64_t *)((const char *)chunk + PE_WORD_OFFSET);
+		if (handles) {
+			mask = grid->find(&find, words,
+				pe_chunk_handles((struct pe_chunk *)chunk, ref),
+				ref & PE_SMALL ? PE_SMALL_SLOTS : PE_BIG_SLOTS, valid,
+				&w->handles[w->hit_count]);
+			w->hit_count += mask & ~PE_FIND_FLAGGED;
+			if (__builtin_expect(mask & PE_FIND_FLAGGED, 0))
+				w->seen_flags |= PE_SLOT_ARRIVING;
+		} else {
+			mask = grid->scan(&w->scan, words,
+				ref & PE_SMALL ? PE_SMALL_SLOTS : PE_BIG_SLOTS, valid, copy);
+		}
 #ifndef __SANITIZE_THREAD__
 		// MOVED: acquire: the kernel's plain loads come before the caller reads records.
 		atomic_thread_fence(memory_order_acquire);
 #endif
 		walk->candidates += (uint32_t)__builtin_popcount(valid);
-		if (mask && __builtin_expect(walk->sieve != NULL, 0))
+		if (handles)
+			;
+		else if (mask && __builtin_expect(walk->sieve != NULL, 0))
 			emit_sieved(w, cell, chunk, ref, mask, copy);
 		else if (mask)
 			emit(w, cell->key, chunk, ref, mask, copy);
@@ -221,32 +258,61 @@ void pe_walker_fetch_chunks(struct pe_walker *w)
 		find_leaf(w);
 }
 
-static void scan_batch(struct pe_walker *w)
+ALWAYS_INLINE void scan_cells(struct pe_walker *w, const bool handles)
 {
-	pe_walker_fetch_leaves(w);
 	for (unsigned i = 0; i < w->batch_count; i++) {
 		while (w->found < w->batch_count && w->found <= i + AHEAD)
 			find_leaf(w);
-		if (w->batch[i].index != PE_NONE && !scan_leaf(w, &w->batch[i]))
+		if (w->batch[i].index != PE_NONE && !scan_leaf(w, &w->batch[i], handles))
 			return;
 	}
 }
 
-unsigned pe_walker_scan(struct pe_walker *w, struct pe_hit *hits, unsigned hit_max)
+static void scan_batch(struct pe_walker *w)
+{
+	pe_walker_fetch_leaves(w);
+	scan_cells(w, false);
+}
+
+// Handles alone, of a sphere whose box need not be tested.
+static void find_batch(struct pe_walker *w)
+{
+	pe_walker_fetch_leaves(w);
+	scan_cells(w, true);
+}
+
+// Those of hits, for who reads them there.
+static void copy_handles(struct pe_walker *w)
+{
+	for (unsigned i = 0; i < w->hit_count; i++)
+		w->handles[i] = w->hits[i].handle;
+}
+
+unsigned pe_walker_scan(
+	struct pe_walker *w, struct pe_hit *hits, uint32_t *handles, unsigned hit_max)
 {
 	struct pe_walk *walk = w->walk;
+	const bool find = walk->handles && w->sphere && w->scan.exact && !w->need_box;
 
 	assert(hit_max >= 2 * PE_BIG_SLOTS);
 	w->hits = hits;
+	w->handles = handles;
 	w->hit_max = hit_max;
 	w->hit_count = 0;
+	if (find)
+		w->find_limit = (float)(walk->region.square * PE_FIND_MARGIN);
 	for (;;) {
-		scan_batch(w);
+		if (find)
+			find_batch(w);
+		else
+			scan_batch(w);
 		if (w->stopped || w->exhausted)
 			break;
 		w->batch_count = w->looked = w->found = 0;
 		pe_walk_gather(w);
 	}
+	if (!find && handles)
+		copy_handles(w);
 	if (w->cut && !w->stopped)
 		pe_walk_stop_at(w, w->cut_code, false, 0);
 	if (w->seen_flags & (PE_SLOT_ARRIVING | PE_SLOT_MOVED))
@@ -261,6 +327,7 @@ unsigned pe_grid_walk(
 {
 	struct pe_walker w;
 
+	assert(!walk->handles);
 	pe_walker_open(&w, grid, walk);
-	return pe_walker_scan(&w, hits, hit_max);
+	return pe_walker_scan(&w, hits, NULL, hit_max);
 }

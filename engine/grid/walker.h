@@ -11,6 +11,7 @@
 
 #define PE_WALK_LEVELS 9 // of nodes (PE_LEVELS)
 #define PE_WALK_BATCH  32
+#define PE_WALK_MIDDLE (1ull << 56) // in a cursor: goes on within the leaf
 // Nodes, and empty chunks, that a walk may meet for each cell that it may visit: far beyond it a hostile scatter begins.
 #define PE_WALK_NODES_A_CELL 4u
 
@@ -23,17 +24,18 @@ struct pe_walk_node {
 
 // A cell that may be there.
 struct pe_walk_cell {
-	uint64_t code, key;
+	uint64_t key;
 	const _Atomic uint32_t *bucket;
 	uint32_t index; // of the leaf, PE_NONE: none
 	uint32_t head;  // its newest chunk, when the cell is found
-	bool whole;     // all of it lies in the sphere
+	uint32_t whole; // all of it lies in the sphere
 };
 
 struct pe_walker {
 	const struct pe_grid *grid;
 	struct pe_walk *walk;
 	struct pe_hit *hits;
+	uint32_t *handles;
 	unsigned hit_count, hit_max;
 	unsigned space, frame;
 	int64_t lo[3], hi[3];
@@ -42,6 +44,7 @@ struct pe_walker {
 	int64_t centre[3];      // z in units across
 	double outside, inside; // squared distances beyond which a whole cell is so
 	struct pe_scan scan;    // what all cells have in common
+	float find_limit;
 	// Where to go on.
 	uint64_t code;
 	bool middle;
@@ -69,8 +72,34 @@ struct pe_walker {
 	struct pe_walk_cell batch[PE_WALK_BATCH];
 };
 
+// The walk stands where its cursor says, and nothing of its region is known yet.
+static inline void pe_walker_begin(
+	struct pe_walker *w, const struct pe_grid *grid, struct pe_walk *walk)
+{
+	w->grid = grid;
+	w->walk = walk;
+	w->code = walk->cursor.word[0] >> 1 & PE_PATH_MASK;
+	w->middle = walk->cursor.word[0] & PE_WALK_MIDDLE;
+	w->sequence = (uint32_t)walk->cursor.word[1];
+	w->resume = walk->resume;
+	walk->resume = 0;
+	w->nodes_met = w->empties_met = 0;
+	w->met_max = 64 + PE_WALK_NODES_A_CELL * (uint64_t)walk->cells_max;
+	w->stopped = w->cut = false;
+	w->seen_flags = 0;
+	w->batch_count = w->looked = w->found = 0;
+	w->batch_max = PE_WALK_BATCH;
+}
+
 void pe_walker_open(struct pe_walker *walker, const struct pe_grid *grid, struct pe_walk *walk);
 void pe_walker_fetch_leaves(struct pe_walker *walker);
 void pe_walker_fetch_chunks(struct pe_walker *walker);
-// As pe_grid_walk, from where the walk stood at open; once.
-unsigned pe_walker_scan(struct pe_walker *walker, struct pe_hit *hits, unsigned hit_max);
+// The same where the region of the walk, which is whole, is known in lanes too: a space's own, of its only frame.
+struct pe_sphere_lanes; // space/sphere.h
+void pe_walker_open_sphere(struct pe_walker *walker, const struct pe_grid *grid,
+	struct pe_walk *walk, const struct pe_sphere_lanes *lanes);
+// As pe_grid_walk, from where the walk stood at open; once. handles: those of the hits, in the same order, with room for PE_FIND_SLACK more
+// (NULL: not wanted). Where the walk wants nothing else, hits may be left as they are, and a few be among them that the sphere only nearly
+// holds.
+unsigned pe_walker_scan(
+	struct pe_walker *walker, struct pe_hit *hits, uint32_t *handles, unsigned hit_max);

@@ -3,6 +3,7 @@
 
 #include "base/limits.h"
 #include "space/geodesy.h"
+#include "space/sphere.h"
 
 #include <string.h>
 
@@ -67,18 +68,13 @@ static void sphere_fill(const struct pe_space *space, const double centre[3], do
 static unsigned sphere_cartesian(const struct pe_space *space, const double centre[3],
 	double radius_m, struct pe_region *region, double *band_m)
 {
-	double reach = fmin(
-		radius_m, 0x1p41 * space->unit_m); // more than any two places of the key are apart
-	double lo[3], hi[3];
+	struct pe_sphere_lanes lanes;
 
 	*band_m = space->slack_units * space->unit_m;
-	for (unsigned i = 0; i < 3; i++) {
-		lo[i] = centre[i] - reach;
-		hi[i] = centre[i] + reach;
-	}
-	if (!geo_region_bound(space, 0, lo, hi, *band_m, region))
+	if (!pe_sphere_lanes(
+		    space, _mm256_setr_pd(centre[0], centre[1], centre[2], 0), radius_m, &lanes))
 		return 0;
-	sphere_fill(space, centre, reach, reach, region);
+	pe_sphere_region(space, &lanes, region);
 	return 1;
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "space/geodesy.h"
+#include "space/sphere.h"
 
 #include <immintrin.h>
 #include <stdarg.h>
@@ -89,20 +90,20 @@ static enum pe_status geodetic_prepare(
 	return PE_OK;
 }
 
-// Adding it to a whole number of less than 2^51 leaves that number, in two's complement, in the low bits of the sum.
-#define LANE_SHIFT      0x1.8p52
-#define LANE_SHIFT_BITS 0x4338000000000000ll
-
 static void lanes_prepare(struct pe_space *space)
 {
 	for (unsigned i = 0; i < 3; i++) {
 		space->lane_extent_m[i] = space->extent_m;
+		space->lane_held_m[i] = i == 2 ? space->config.leaf_height_m * PE_KEY_Z_OFFSET :
+						 space->config.leaf_edge_m * PE_KEY_X_OFFSET;
 		space->lane_units_per_m[i] = i == 2 ? space->units_per_m_up : space->units_per_m;
-		space->lane_lo[i] = LANE_SHIFT_BITS + space->units_lo[i];
+		space->lane_units_lo[i] = (double)space->units_lo[i];
+		space->lane_units_hi[i] = (double)space->units_hi[i];
+		space->lane_lo[i] = PE_LANE_SHIFT_BITS + space->units_lo[i];
 		// what the key holds is a power of two
 		space->lane_outside[i] = ~(space->units_hi[i] - space->units_lo[i]);
 	}
-	space->lane_lo[3] = LANE_SHIFT_BITS;
+	space->lane_lo[3] = PE_LANE_SHIFT_BITS;
 }
 
 enum pe_status pe_space_prepare(struct pe_space *space, const struct pe_space_config *config,
@@ -235,7 +236,7 @@ static inline bool locate_cartesian(
 	__m256d units =
 		_mm256_floor_pd(_mm256_mul_pd(metres, _mm256_load_pd(space->lane_units_per_m)));
 	__m256i v = _mm256_sub_epi64(
-		_mm256_castpd_si256(_mm256_add_pd(units, _mm256_set1_pd(LANE_SHIFT))),
+		_mm256_castpd_si256(_mm256_add_pd(units, _mm256_set1_pd(PE_LANE_SHIFT))),
 		_mm256_load_si256((const __m256i *)space->lane_lo));
 
 	if (_mm256_movemask_pd(within) != 15 ||

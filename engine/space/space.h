@@ -109,6 +109,8 @@ struct pe_space {
 	_Alignas(32) double lane_units_across[4];
 	// CARTESIAN, an axis a lane; the fourth is 0 or lets 0 pass
 	_Alignas(32) double lane_extent_m[4], lane_units_per_m[4];
+	_Alignas(32) double lane_held_m[4]; // what the key holds
+	_Alignas(32) double lane_units_lo[4], lane_units_hi[4];
 	_Alignas(32) int64_t lane_lo[4], lane_outside[4];
 };
 

@@ -91,6 +91,19 @@ struct pe_wire_response {
 	uint16_t result_count; // of the open answer
 };
 
+// Where the open answer's next results go, at any alignment, and how many have room; and as many were written there.
+static inline void *pe_wire_response_place(struct pe_wire_response *r, uint32_t *room)
+{
+	*room = r->used < r->size ? (r->size - r->used) / (uint32_t)sizeof(struct pe_wire_result) :
+				    0;
+	return r->buffer + r->used;
+}
+static inline void pe_wire_response_placed(struct pe_wire_response *r, uint32_t count)
+{
+	r->used += count * (uint32_t)sizeof(struct pe_wire_result);
+	r->result_count = (uint16_t)(r->result_count + count);
+}
+
 // Sizes above PE_WIRE_BYTES_MAX are cut to it.
 void pe_wire_response_begin(struct pe_wire_response *response, uint8_t *buffer, uint32_t size);
 

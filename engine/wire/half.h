@@ -25,14 +25,6 @@ static inline uint16_t pe_half_from_float(float value)
 	return (uint16_t)_mm_cvtsi128_si32(_mm_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
 }
 
-// The same of what is not negative, nor a NaN.
-static inline uint16_t pe_half_from_size(float value)
-{
-	__m128 v = _mm_min_ss(_mm_set_ss(PE_HALF_MAX), _mm_set_ss(value));
-
-	return (uint16_t)_mm_cvtsi128_si32(_mm_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
-}
-
 static inline bool pe_half_finite(uint16_t half)
 {
 	return (half & 0x7C00u) != 0x7C00u;

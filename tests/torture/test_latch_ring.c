@@ -36,10 +36,12 @@ static bool read_in_lanes(const struct pe_record *r, uint64_t words[PE_PUBLISHED
 	bool whole = pe_record_read_lanes(r, &lanes);
 
 	memcpy(words, &lanes.place, sizeof lanes.place);
+	memcpy(words + 4, &lanes.rest, sizeof lanes.rest);
+	// What is read twice is the same, but for an expiry that was given in between.
+	if ((uint32_t)words[4] != (uint32_t)lanes.tail || words[5] != lanes.time_ms ||
+		(uint32_t)words[6] != lanes.radius_bits)
+		words[5] = ~words[5]; // which is nobody's
 	words[4] = lanes.tail;
-	words[5] = lanes.time_ms;
-	words[6] = lanes.bounds;
-	words[7] = lanes.motion;
 	return whole;
 }
 

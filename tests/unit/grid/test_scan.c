@@ -3,6 +3,8 @@
 
 #include "grid_testing.h"
 
+#include <math.h>
+
 static uint64_t state = 0x2545F4914F6CDD1Dull;
 
 static uint64_t next(void)
@@ -129,6 +131,76 @@ static void kernels_agree(void)
 	CU_ASSERT(hits > 100000);
 }
 
+// Handles of what is near: nothing is left out that the exact arithmetic has inside, nor taken that is outside by more than the margin; in
+// the slots' order, and what is beside a move is told.
+static void finders_find(void)
+{
+	_Alignas(64) _Atomic uint64_t words[PE_BIG_SLOTS];
+	static pe_find_function *const kernels[] = {pe_find_scalar, pe_find_avx2, pe_find_avx512};
+	uint32_t handles[PE_BIG_SLOTS], found[PE_BIG_SLOTS + PE_FIND_SLACK];
+	uint64_t inside = 0, outside = 0, flagged = 0;
+
+	for (unsigned i = 0; i < PE_BIG_SLOTS; i++)
+		handles[i] = 0xABCD0000u | i;
+	for (unsigned round = 0; round < 300000; round++) {
+		unsigned slots = next() & 1 ? PE_BIG_SLOTS : PE_SMALL_SLOTS;
+		uint32_t valid = next() % 3 ? (uint32_t)next() : PE_NONE;
+		bool whole = next() % 16 == 0, flags = next() % 4 == 0;
+		struct pe_scan s;
+		struct pe_find find;
+
+		for (unsigned i = 0; i < PE_BIG_SLOTS; i++)
+			words[i] = pe_word_make(coordinate(), coordinate(), coordinate()) |
+				(flags && next() % 16 == 0 ? next() << 60 : 0);
+		do
+			s = some_scan(words);
+		while (!s.exact);
+		s.sphere = true;
+		s.box = false;
+		if (slots == PE_SMALL_SLOTS)
+			valid &= 0xFF;
+		find = (struct pe_find){
+			.base = {(int32_t)s.base[0], (int32_t)s.base[1], (int32_t)s.base[2]},
+			.z_shift = s.z_shift,
+			.limit = whole ? (float)INFINITY :
+					 (float)((double)s.limit * PE_FIND_MARGIN)};
+		for (unsigned k = 0; k < 3; k++) {
+			uint32_t count, at = 0;
+			uint64_t seen = 0;
+
+			if (!pe_scan_supported(k))
+				continue;
+			count = kernels[k](&find, words, handles, slots, valid, found);
+			for (unsigned i = 0; i < slots; i++) {
+				struct pe_scan wider = s;
+				bool is =
+					at < (count & ~PE_FIND_FLAGGED) && found[at] == handles[i];
+
+				wider.limit += (int64_t)((double)s.limit * 2e-6) + 1;
+				if (!(valid >> i & 1)) {
+					CU_ASSERT_FALSE(is);
+					continue;
+				}
+				if (whole || plain(&s, words[i])) {
+					CU_ASSERT(is);
+					inside++;
+				} else if (!plain(&wider, words[i])) {
+					CU_ASSERT_FALSE(is);
+					outside++;
+				}
+				at += is;
+				seen |= is ? words[i] : 0;
+			}
+			CU_ASSERT_EQUAL(at, count & ~PE_FIND_FLAGGED);
+			CU_ASSERT_EQUAL(!!(seen & (PE_SLOT_ARRIVING | PE_SLOT_MOVED)), count >> 31);
+			flagged += count >> 31;
+		}
+	}
+	printf("\n    %llu inside, %llu outside, %llu beside a move ", (unsigned long long)inside,
+		(unsigned long long)outside, (unsigned long long)flagged);
+	CU_ASSERT(inside > 100000 && outside > 100000 && flagged > 10000);
+}
+
 // Each bitmap of a small chunk, and one slot at a time of a big one.
 static void every_bitmap(void)
 {
@@ -161,5 +233,5 @@ static void the_best_is_supported(void)
 	pe_grid_destroy(grid);
 }
 
-TESTING_MAIN("grid/scan", {"kernels agree", kernels_agree}, {"every bitmap", every_bitmap},
-	{"the best is supported", the_best_is_supported})
+TESTING_MAIN("grid/scan", {"kernels agree", kernels_agree}, {"finders find", finders_find},
+	{"every bitmap", every_bitmap}, {"the best is supported", the_best_is_supported})

@@ -45,7 +45,7 @@ static void opening_meets_few_nodes(void)
 	CU_ASSERT(walker.nodes_met <= 256 && walker.batch_count == 0);
 	pe_walker_fetch_leaves(&walker);
 	pe_walker_fetch_chunks(&walker);
-	CU_ASSERT_EQUAL(pe_walker_scan(&walker, hits, 64), 1);
+	CU_ASSERT_EQUAL(pe_walker_scan(&walker, hits, NULL, 64), 1);
 	CU_ASSERT_EQUAL(hits[0].handle, 2000);
 	CU_ASSERT(walker.nodes_met > 2000 && pe_walk_ended(&walk));
 	pe_grid_destroy(grid);
@@ -292,10 +292,74 @@ static void every_level_finds_what_is_there(void)
 	}
 }
 
+// A small sphere goes straight at its cells: what it meets, and in which order, is what the general way does, which is that of
+// `boxed` walks; and where handles alone are wanted they are those of the hits, in order, and few more.
+static void small_spheres_go_straight(void)
+{
+	static struct pe_hit others[4096];
+	static uint32_t handles[4096 + PE_FIND_SLACK];
+	struct pe_grid *grid = testing_grid((struct pe_grid_config){.entity_count_max = 20000});
+	uint64_t random = 0x9E3779B97F4A7C15ull;
+	uint32_t near = 0, met = 0, more = 0, n = 0;
+
+	for (int32_t y = -20; y < 20; y++)
+		for (int32_t x = -20; x < 20; x++)
+			for (unsigned i = 0; (x + y) % 7 && i < 9; i++) {
+				random = random * 6364136223846793005ull + 1442695040888963407ull;
+				testing_insert(grid, testing_key(x, y, 0),
+					random >> 4 & PE_WORD_POSITION & ~(0xC0000ull << 40), n++);
+			}
+	for (unsigned round = 0; round < 20000; round++) {
+		struct pe_region r = {.space = 1, .test = PE_REGION_SPHERE, .z_shift = round % 5};
+		struct pe_walk straight, general, brief;
+		struct pe_walker walker;
+		int64_t reach;
+		uint32_t count, at = 0;
+
+		random = random * 6364136223846793005ull + 1442695040888963407ull;
+		reach = (int64_t)(random >> 40) % (2 * CELL);
+		for (unsigned i = 0; i < 2; i++) {
+			random = random * 6364136223846793005ull + 1442695040888963407ull;
+			r.centre[i] = (int64_t)(random >> 20) % (40 * CELL) - 20 * CELL;
+		}
+		r.centre[2] = (int64_t)(random >> 9) % CELL;
+		r.square = (double)reach * (double)reach;
+		for (unsigned i = 0; i < 3; i++) {
+			r.lo[i] = r.centre[i] - reach + (round % 11 == 0 ? reach / 2 : 0);
+			r.hi[i] = r.centre[i] + reach;
+		}
+		straight = general = brief = testing_walk(r);
+		general.boxed = brief.handles = true;
+		pe_walker_begin(&walker, grid, &straight);
+		near += pe_walk_open_near(&walker);
+		count = pe_grid_walk(grid, &straight, hits, 4096);
+		CU_ASSERT_EQUAL_FATAL(pe_grid_walk(grid, &general, others, 4096), count);
+		CU_ASSERT(pe_walk_ended(&straight) && pe_walk_ended(&general));
+		CU_ASSERT_EQUAL(straight.cells, general.cells);
+		for (uint32_t i = 0; i < count; i++)
+			CU_ASSERT(
+				hits[i].handle == others[i].handle && hits[i].key == others[i].key);
+		met += count;
+		pe_walker_open(&walker, grid, &brief);
+		pe_walker_fetch_leaves(&walker);
+		pe_walker_fetch_chunks(&walker);
+		n = pe_walker_scan(&walker, others, handles, 4096);
+		for (uint32_t i = 0; i < n; i++)
+			at += at < count && handles[i] == hits[at].handle;
+		CU_ASSERT_EQUAL(at, count);
+		CU_ASSERT_EQUAL(brief.candidates, straight.candidates);
+		more += n - count;
+	}
+	printf("\n    %u straight, %u met, %u handles more ", near, met, more);
+	CU_ASSERT(near > 10000 && met > 100000 && more < 1000);
+	pe_grid_destroy(grid);
+}
+
 TESTING_MAIN("grid/walk", {"pages add up to the whole", pages_add_up_to_the_whole},
 	{"bounds are shared between walks", bounds_are_shared_between_walks},
 	{"pages of a long chain", pages_of_a_long_chain},
 	{"opening meets few nodes", opening_meets_few_nodes},
+	{"small spheres go straight", small_spheres_go_straight},
 	{"hostile cursors end", hostile_cursors_end}, {"hostile regions end", hostile_regions_end},
 	{"edges of cells are exact", edges_of_cells_are_exact},
 	{"spaces and frames are apart", spaces_and_frames_are_apart},
