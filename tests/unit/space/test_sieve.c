@@ -42,6 +42,20 @@ static bool slots_about(const struct pe_space *space, const struct rings *r, str
 	return true;
 }
 
+// The slots' cell as cell number `at`: in its node, of whose columns and rows some are gone through.
+static enum pe_cell_side enter(struct pe_sieve *sieve, unsigned at, uint64_t key)
+{
+	const uint32_t cell[2] = {PE_KEY_X(key) % PE_SIEVE_ACROSS, PE_KEY_Y(key) % PE_SIEVE_ACROSS};
+	uint32_t lo[2], hi[2];
+
+	for (unsigned k = 0; k < 2; k++) {
+		lo[k] = cell[k] - (uint32_t)(random_bits() % (cell[k] + 1));
+		hi[k] = cell[k] + (uint32_t)(random_bits() % (PE_SIEVE_ACROSS - cell[k]));
+	}
+	pe_sieve_node(sieve, key - ((uint64_t)cell[0] << 34) - ((uint64_t)cell[1] << 15), lo, hi);
+	return pe_sieve_enter(sieve, at, cell[0], cell[1]);
+}
+
 static void check_slots(const struct slots *slots, const struct pe_polygon *p,
 	struct pe_sieve *sieve, struct found *f)
 {
@@ -58,7 +72,7 @@ static void check_slots(const struct slots *slots, const struct pe_polygon *p,
 			continue;
 		}
 		pe_sieve_force(sieve, isa);
-		now = pe_sieve_enter(sieve, at, slots->key);
+		now = enter(sieve, at, slots->key);
 		f->unlike += isa && now != side;
 		side = now;
 		kept[isa] = sure[isa] = now == PE_CELL_INSIDE ? slots->mask : 0;
