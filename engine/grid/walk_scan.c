@@ -7,6 +7,8 @@
 #define FETCHED     12 // leaves of a walk whose chunks are fetched before the scans of other walks
 #define CELL_ACROSS (1 << PE_CELL_BITS)
 
+#define ALWAYS_INLINE __attribute__((always_inline)) static inline
+
 static void emit(struct pe_walker *w, uint64_t key, const struct pe_chunk *chunk, uint32_t ref,
 	uint32_t mask, const uint64_t *copy)
 {
@@ -26,36 +28,43 @@ static void emit(struct pe_walker *w, uint64_t key, const struct pe_chunk *chunk
 	w->seen_flags |= seen;
 }
 
-// Of the slots in the mask, those beside a move.
-static inline uint32_t flagged_of(const uint64_t *copy, uint32_t mask)
+// A chunk's words as they are, with nothing tested. True: one may be beside a move, valid or not.
+static inline bool copy_words(const _Atomic uint64_t *words, unsigned slots, uint64_t *copy)
 {
 	const __m256i flags = _mm256_set1_epi64x(PE_SLOT_ARRIVING | PE_SLOT_MOVED);
 	__m256i seen = _mm256_setzero_si256();
+
+	for (unsigned i = 0; i < slots; i += 4) {
+		// SLOT: as in the AVX2 kernel.
+		__m256i four = _mm256_load_si256((const __m256i *)(const void *)&words[i]);
+
+		_mm256_storeu_si256((__m256i *)(void *)&copy[i], four);
+		seen = _mm256_or_si256(seen, four);
+	}
+	return !_mm256_testz_si256(seen, flags);
+}
+
+// Of the slots in the mask, those beside a move.
+__attribute__((noinline)) static uint32_t flagged_of(const uint64_t *copy, uint32_t mask)
+{
+	const uint64_t flags = PE_SLOT_ARRIVING | PE_SLOT_MOVED;
 	uint32_t flagged = 0;
 
-	// All of them without a branch, whatever is in those that are not in the mask.
-#pragma GCC unroll 8
-	for (unsigned i = 0; i < PE_BIG_SLOTS; i += 4)
-		seen = _mm256_or_si256(
-			seen, _mm256_loadu_si256((const __m256i *)(const void *)&copy[i]));
-	if (__builtin_expect(_mm256_testz_si256(seen, flags), 1))
-		return 0;
 	for (; mask; mask &= mask - 1)
-		if (copy[__builtin_ctz(mask)] & (PE_SLOT_ARRIVING | PE_SLOT_MOVED))
-			flagged |= mask & -mask;
+		flagged |= copy[__builtin_ctz(mask)] & flags ? mask & -mask : 0;
 	return flagged;
 }
 
-// The same of those that the walk's sieve lets through. Beside a move the record is what counts.
+// The same of those that the walk's sieve lets through. Beside a move, as one may be, the record is what counts.
 __attribute__((noinline)) static void emit_sieved(struct pe_walker *w,
 	const struct pe_walk_cell *cell, const struct pe_chunk *chunk, uint32_t ref, uint32_t mask,
-	const uint64_t *copy)
+	const uint64_t *copy, bool beside)
 {
 	const struct pe_sieve *sieve = w->walk->sieve;
 	const struct pe_sieve_cell *sieved = &sieve->cell[cell - w->batch];
 	const uint32_t *handles = pe_chunk_handles((struct pe_chunk *)chunk, ref);
 	struct pe_hit *hit = &w->hits[w->hit_count];
-	uint32_t sure = mask, flagged = flagged_of(copy, mask);
+	uint32_t sure = mask, flagged = __builtin_expect(beside, 0) ? flagged_of(copy, mask) : 0;
 
 	if (sieved->side == PE_CELL_CROSSING)
 		mask = sieve->chunk(sieve, sieved, copy, mask, &sure) | flagged;
@@ -114,8 +123,17 @@ static uint32_t first_chunk(const struct pe_walker *w, const struct pe_walk_cell
 	return cell->head;
 }
 
-// Scans a leaf's chunks from where the cursor says. false: a bound was reached.
-static bool scan_leaf(struct pe_walker *w, const struct pe_walk_cell *cell)
+#ifdef __SANITIZE_THREAD__
+#define COPIES \
+	false // ThreadSanitizer takes a vector load for a race with the owner's atomic store.
+#else
+#define COPIES true
+#endif
+
+// Scans a leaf's chunks from where the cursor says. false: a bound was reached. copies: the sieve has all sides of the region in it, so that nothing
+// else is to be tested.
+ALWAYS_INLINE bool scan_leaf(
+	struct pe_walker *w, const struct pe_walk_cell *cell, const bool copies)
 {
 	const struct pe_grid *grid = w->grid;
 	struct pe_walk *walk = w->walk;
@@ -128,13 +146,18 @@ static bool scan_leaf(struct pe_walker *w, const struct pe_walk_cell *cell)
 		return false;
 	}
 	walk->cells++;
-	set_scan(w, cell);
+	if (!copies)
+		set_scan(w, cell);
 	ref = first_chunk(w, cell, middle);
 	while (ref != PE_NONE) {
 		const struct pe_chunk *chunk = pe_chunk_at(grid, ref);
 		// CHUNK: acquire
 		uint32_t next = atomic_load_explicit(&chunk->next, memory_order_acquire), valid,
 			 mask;
+		const _Atomic uint64_t *words =
+			(const _Atomic uint64_t *)((const char *)chunk + PE_WORD_OFFSET);
+		unsigned slots = ref & PE_SMALL ? PE_SMALL_SLOTS : PE_BIG_SLOTS;
+		bool beside = true;
 
 		if (middle && (int32_t)(chunk->sequence - w->sequence) > 0) {
 			walk->passed++;
@@ -157,16 +180,18 @@ static bool scan_leaf(struct pe_walker *w, const struct pe_walk_cell *cell)
 			continue;
 		}
 		PE_STEP();
-		mask = grid->scan(&w->scan,
-			(const _Atomic uint64_t *)((const char *)chunk + PE_WORD_OFFSET),
-			ref & PE_SMALL ? PE_SMALL_SLOTS : PE_BIG_SLOTS, valid, copy);
+		mask = valid;
+		if (copies)
+			beside = copy_words(words, slots, copy);
+		else
+			mask = grid->scan(&w->scan, words, slots, valid, copy);
 #ifndef __SANITIZE_THREAD__
 		// MOVED: acquire: the kernel's plain loads come before the caller reads records.
 		atomic_thread_fence(memory_order_acquire);
 #endif
 		walk->candidates += (uint32_t)__builtin_popcount(valid);
 		if (mask && __builtin_expect(walk->sieve != NULL, 0))
-			emit_sieved(w, cell, chunk, ref, mask, copy);
+			emit_sieved(w, cell, chunk, ref, mask, copy, beside);
 		else if (mask)
 			emit(w, cell->key, chunk, ref, mask, copy);
 		ref = next;
@@ -221,15 +246,31 @@ void pe_walker_fetch_chunks(struct pe_walker *w)
 		find_leaf(w);
 }
 
-static void scan_batch(struct pe_walker *w)
+ALWAYS_INLINE void scan_cells(struct pe_walker *w, const bool copies)
 {
 	pe_walker_fetch_leaves(w);
 	for (unsigned i = 0; i < w->batch_count; i++) {
 		while (w->found < w->batch_count && w->found <= i + AHEAD)
 			find_leaf(w);
-		if (w->batch[i].index != PE_NONE && !scan_leaf(w, &w->batch[i]))
+		if (w->batch[i].index != PE_NONE && !scan_leaf(w, &w->batch[i], copies))
 			return;
 	}
+}
+
+__attribute__((noinline)) static void copy_batch(struct pe_walker *w)
+{
+	scan_cells(w, true);
+}
+
+static void scan_batch(struct pe_walker *w)
+{
+#ifndef __SANITIZE_THREAD__ // which takes a vector load for a race with the owner's atomic store
+	if (__builtin_expect(w->walk->sieve && !w->need_box, 0)) {
+		copy_batch(w);
+		return;
+	}
+#endif
+	scan_cells(w, false);
 }
 
 unsigned pe_walker_scan(struct pe_walker *w, struct pe_hit *hits, unsigned hit_max)
