@@ -28,15 +28,16 @@ static void emit(struct pe_walker *w, uint64_t key, const struct pe_chunk *chunk
 	w->seen_flags |= seen;
 }
 
-// A chunk's words as they are, with nothing tested. True: one may be beside a move, valid or not.
-static inline bool copy_words(const _Atomic uint64_t *words, unsigned slots, uint64_t *copy)
+// A chunk's words as they are. True: one may be beside a move, valid or not.
+static inline bool copy_words(const uint64_t *words, uint64_t *copy)
 {
 	const __m256i flags = _mm256_set1_epi64x(PE_SLOT_ARRIVING | PE_SLOT_MOVED);
 	__m256i seen = _mm256_setzero_si256();
 
-	for (unsigned i = 0; i < slots; i += 4) {
+#pragma GCC unroll 8
+	for (unsigned i = 0; i < PE_BIG_SLOTS; i += 4) {
 		// SLOT: as in the AVX2 kernel.
-		__m256i four = _mm256_load_si256((const __m256i *)(const void *)&words[i]);
+		__m256i four = _mm256_loadu_si256((const __m256i *)(const void *)&words[i]);
 
 		_mm256_storeu_si256((__m256i *)(void *)&copy[i], four);
 		seen = _mm256_or_si256(seen, four);
@@ -55,25 +56,33 @@ __attribute__((noinline)) static uint32_t flagged_of(const uint64_t *copy, uint3
 	return flagged;
 }
 
-// The same of those that the walk's sieve lets through. Beside a move, as one may be, the record is what counts.
+// The same of those that the walk's sieve lets through. words: of the chunk, or what was copied of them; of a cell that is whole inside, they are
+// taken as they are. Beside a move the record is what counts.
 __attribute__((noinline)) static void emit_sieved(struct pe_walker *w,
 	const struct pe_walk_cell *cell, const struct pe_chunk *chunk, uint32_t ref, uint32_t mask,
-	const uint64_t *copy, bool beside)
+	const uint64_t *words, uint64_t *copy)
 {
 	const struct pe_sieve *sieve = w->walk->sieve;
 	const struct pe_sieve_cell *sieved = &sieve->cell[cell - w->batch];
 	const uint32_t *handles = pe_chunk_handles((struct pe_chunk *)chunk, ref);
 	struct pe_hit *hit = &w->hits[w->hit_count];
-	uint32_t sure = mask, flagged = __builtin_expect(beside, 0) ? flagged_of(copy, mask) : 0;
+	uint32_t sure = mask, taken = mask;
+	bool beside;
 
 	if (sieved->side == PE_CELL_CROSSING)
-		mask = sieve->chunk(sieve, sieved, copy, mask, &sure) | flagged;
-	sure &= ~flagged;
-	if (__builtin_expect(flagged != 0, 0))
-		w->seen_flags |= PE_SLOT_ARRIVING;
-	w->hit_count += (unsigned)__builtin_popcount(mask);
-	for (; mask; mask &= mask - 1, hit++) {
-		unsigned i = (unsigned)__builtin_ctz(mask);
+		taken = sieve->chunk(sieve, sieved, words, mask, copy, &sure, &beside);
+	else
+		beside = copy_words(words, copy);
+	if (__builtin_expect(beside, 0)) {
+		uint32_t flagged = flagged_of(copy, mask);
+
+		taken |= flagged;
+		sure &= ~flagged;
+		w->seen_flags |= flagged ? PE_SLOT_ARRIVING : 0;
+	}
+	w->hit_count += (unsigned)__builtin_popcount(taken);
+	for (; taken; taken &= taken - 1, hit++) {
+		unsigned i = (unsigned)__builtin_ctz(taken);
 
 		hit->key = cell->key;
 		hit->word = copy[i];
@@ -154,10 +163,7 @@ ALWAYS_INLINE bool scan_leaf(
 		// CHUNK: acquire
 		uint32_t next = atomic_load_explicit(&chunk->next, memory_order_acquire), valid,
 			 mask;
-		const _Atomic uint64_t *words =
-			(const _Atomic uint64_t *)((const char *)chunk + PE_WORD_OFFSET);
-		unsigned slots = ref & PE_SMALL ? PE_SMALL_SLOTS : PE_BIG_SLOTS;
-		bool beside = true;
+		const uint64_t *words = copy;
 
 		if (middle && (int32_t)(chunk->sequence - w->sequence) > 0) {
 			walk->passed++;
@@ -180,20 +186,25 @@ ALWAYS_INLINE bool scan_leaf(
 			continue;
 		}
 		PE_STEP();
-		mask = valid;
-		if (copies)
-			beside = copy_words(words, slots, copy);
-		else
-			mask = grid->scan(&w->scan, words, slots, valid, copy);
+		// What is smaller than what the sieve reads is copied first.
+		if (copies && !(ref & PE_SMALL)) {
+			words = (const uint64_t *)(const void *)((const char *)chunk +
+				PE_WORD_OFFSET);
+			mask = valid;
+		} else {
+			mask = grid->scan(&w->scan,
+				(const _Atomic uint64_t *)((const char *)chunk + PE_WORD_OFFSET),
+				ref & PE_SMALL ? PE_SMALL_SLOTS : PE_BIG_SLOTS, valid, copy);
+		}
+		walk->candidates += (uint32_t)__builtin_popcount(valid);
+		if (mask && (copies || __builtin_expect(walk->sieve != NULL, 0)))
+			emit_sieved(w, cell, chunk, ref, mask, words, copy);
+		else if (mask)
+			emit(w, cell->key, chunk, ref, mask, copy);
 #ifndef __SANITIZE_THREAD__
 		// MOVED: acquire: the kernel's plain loads come before the caller reads records.
 		atomic_thread_fence(memory_order_acquire);
 #endif
-		walk->candidates += (uint32_t)__builtin_popcount(valid);
-		if (mask && __builtin_expect(walk->sieve != NULL, 0))
-			emit_sieved(w, cell, chunk, ref, mask, copy, beside);
-		else if (mask)
-			emit(w, cell->key, chunk, ref, mask, copy);
 		ref = next;
 	}
 	return true;
@@ -259,6 +270,7 @@ ALWAYS_INLINE void scan_cells(struct pe_walker *w, const bool copies)
 
 __attribute__((noinline)) static void copy_batch(struct pe_walker *w)
 {
+	w->scan.box = w->scan.sphere = false;
 	scan_cells(w, true);
 }
 

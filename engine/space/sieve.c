@@ -263,8 +263,8 @@ static inline __m256 coordinate(__m256i low, __m256i high, __m256 from, __m256 p
 	return _mm256_fmadd_ps(_mm256_cvtepi32_ps(both), per_unit, from);
 }
 
-static inline struct places places_of(
-	const struct pe_sieve *s, const struct pe_sieve_cell *cell, const uint64_t *words)
+static inline struct places places_of(const struct pe_sieve *s, const struct pe_sieve_cell *cell,
+	const uint64_t *words, uint64_t *copy, __m256i *seen)
 {
 	const __m256 per_unit = _mm256_set1_ps(s->per_unit), x = _mm256_set1_ps(cell->from[0]),
 		     y = _mm256_set1_ps(cell->from[1]);
@@ -274,6 +274,9 @@ static inline struct places places_of(
 		__m256i low = _mm256_loadu_si256((const __m256i *)(const void *)&words[8 * k]);
 		__m256i high = _mm256_loadu_si256((const __m256i *)(const void *)&words[8 * k + 4]);
 
+		_mm256_storeu_si256((__m256i *)(void *)&copy[8 * k], low);
+		_mm256_storeu_si256((__m256i *)(void *)&copy[8 * k + 4], high);
+		*seen = _mm256_or_si256(*seen, _mm256_or_si256(low, high));
 		p.x[k] = coordinate(low, high, x, per_unit);
 		p.y[k] = coordinate(
 			_mm256_srli_epi64(low, 20), _mm256_srli_epi64(high, 20), y, per_unit);
@@ -284,10 +287,10 @@ static inline struct places places_of(
 // Bits of the sixteen that are inside, and of those that are near to an edge. Of what is counted the signs tell: a place is over an edge if it is not on
 // the same side of both ends, and whoever is beyond an end is so for both edges that it is one of.
 static inline uint32_t sixteen(const struct pe_sieve *s, const struct pe_sieve_cell *cell,
-	const uint64_t *words, uint32_t *doubtful)
+	const uint64_t *words, uint64_t *copy, __m256i *seen, uint32_t *doubtful)
 {
 	const __m256 sign = _mm256_set1_ps(-0.0f), near = _mm256_set1_ps(s->near);
-	const struct places p = places_of(s, cell, words);
+	const struct places p = places_of(s, cell, words, copy, seen);
 	__m256 odd[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
 	__m256 nearest[2] = {_mm256_set1_ps(INFINITY), _mm256_set1_ps(INFINITY)};
 
@@ -295,7 +298,7 @@ static inline uint32_t sixteen(const struct pe_sieve *s, const struct pe_sieve_c
 		const struct pe_sieve_part *part = &cell->part[w];
 
 		for (uint64_t left = part->meets; left; left &= left - 1) {
-			unsigned i = 64 * w + (unsigned)__builtin_ctzll(left);
+			size_t i = 64 * (size_t)w + (size_t)__builtin_ctzll(left);
 			__m256 begin = _mm256_set1_ps(s->begin[0][i]),
 			       end = _mm256_set1_ps(s->end[0][i]),
 			       x = _mm256_set1_ps(s->across[0][i]),
@@ -314,14 +317,14 @@ static inline uint32_t sixteen(const struct pe_sieve *s, const struct pe_sieve_c
 		}
 		for (uint64_t left = part->toggles; left; left &= left - 1) {
 			__m256 begin = _mm256_set1_ps(
-				s->begin[0][64 * w + (unsigned)__builtin_ctzll(left)]);
+				s->begin[0][64 * (size_t)w + (size_t)__builtin_ctzll(left)]);
 
 			for (unsigned k = 0; k < 2; k++)
 				odd[k] = _mm256_xor_ps(odd[k], _mm256_sub_ps(p.x[k], begin));
 		}
 		for (uint64_t left = part->ends; left; left &= left - 1) {
-			__m256 end =
-				_mm256_set1_ps(s->end[0][64 * w + (unsigned)__builtin_ctzll(left)]);
+			__m256 end = _mm256_set1_ps(
+				s->end[0][64 * (size_t)w + (size_t)__builtin_ctzll(left)]);
 
 			for (unsigned k = 0; k < 2; k++)
 				odd[k] = _mm256_xor_ps(odd[k], _mm256_sub_ps(p.x[k], end));
@@ -333,8 +336,9 @@ static inline uint32_t sixteen(const struct pe_sieve *s, const struct pe_sieve_c
 }
 
 uint32_t pe_sieve_chunk_avx2(const struct pe_sieve *s, const struct pe_sieve_cell *cell,
-	const uint64_t *words, uint32_t mask, uint32_t *sure)
+	const uint64_t *words, uint32_t mask, uint64_t *copy, uint32_t *sure, bool *flagged)
 {
+	__m256i seen = _mm256_setzero_si256();
 	uint32_t inside = 0, doubtful = 0;
 
 	for (unsigned i = 0; i < PE_SIEVE_SLOTS; i += 16) {
@@ -342,9 +346,10 @@ uint32_t pe_sieve_chunk_avx2(const struct pe_sieve *s, const struct pe_sieve_cel
 
 		if (!(mask >> i & 0xFFFF))
 			continue;
-		inside |= sixteen(s, cell, words + i, &near) << i;
+		inside |= sixteen(s, cell, words + i, copy + i, &seen, &near) << i;
 		doubtful |= near << i;
 	}
+	*flagged = !_mm256_testz_si256(seen, _mm256_set1_epi64x((int64_t)~PE_WORD_POSITION));
 	*sure = mask & inside & ~doubtful;
 	return mask & (inside | doubtful);
 }

@@ -51,10 +51,12 @@ struct pe_sieve;
 // Sets near and past of the lines of an axis, by their from and to.
 typedef void pe_sieve_line_function(
 	const struct pe_sieve *sieve, unsigned axis, struct pe_sieve_line *lines, unsigned count);
-// Of the slots of a chunk in `mask`, those that the polygon may hold; *sure: those that it holds for certain, whatever their height. words: PE_SIEVE_SLOTS of them
-// can be read, whatever is in those that are not in the mask. The cell's side is CROSSING.
+// Of the slots of a chunk in `mask`, those that the polygon may hold; *sure: those that it holds for certain, whatever their height. words: PE_SIEVE_SLOTS of
+// them can be read, whatever is in those that are not in the mask, and each is read once: copy is what was seen, at least of those in the mask. It may be
+// `words`. *flagged: one of them, in the mask or not, has bits above its position. The cell's side is CROSSING.
 typedef uint32_t pe_sieve_chunk_function(const struct pe_sieve *sieve,
-	const struct pe_sieve_cell *cell, const uint64_t *words, uint32_t mask, uint32_t *sure);
+	const struct pe_sieve_cell *cell, const uint64_t *words, uint32_t mask, uint64_t *copy,
+	uint32_t *sure, bool *flagged);
 
 struct pe_sieve {
 	pe_sieve_line_function *line;

@@ -64,29 +64,33 @@ static inline __m512i turn(__m512i odd, __m512 x, float at)
 }
 
 uint32_t pe_sieve_chunk_avx512(const struct pe_sieve *s, const struct pe_sieve_cell *cell,
-	const uint64_t *words, uint32_t mask, uint32_t *sure)
+	const uint64_t *words, uint32_t mask, uint64_t *copy, uint32_t *sure, bool *flagged)
 {
 	const __m512 per_unit = _mm512_set1_ps(s->per_unit), from_x = _mm512_set1_ps(cell->from[0]),
 		     from_y = _mm512_set1_ps(cell->from[1]), near = _mm512_set1_ps(s->near);
 	__m512 at_x[2], at_y[2], nearest[2];
-	__m512i odd[2];
+	__m512i odd[2], seen = _mm512_setzero_si512();
 	uint32_t inside, doubtful;
 
 	for (unsigned k = 0; k < 2; k++) {
 		__m512i low = _mm512_loadu_si512((const void *)&words[16 * k]);
 		__m512i high = _mm512_loadu_si512((const void *)&words[16 * k + 8]);
 
+		_mm512_storeu_si512((void *)&copy[16 * k], low);
+		_mm512_storeu_si512((void *)&copy[16 * k + 8], high);
+		seen = _mm512_or_si512(seen, _mm512_or_si512(low, high));
 		at_x[k] = coordinate(low, high, from_x, per_unit);
 		at_y[k] = coordinate(
 			_mm512_srli_epi64(low, 20), _mm512_srli_epi64(high, 20), from_y, per_unit);
 		nearest[k] = _mm512_set1_ps(INFINITY);
 		odd[k] = _mm512_setzero_si512();
 	}
+	*flagged = _mm512_test_epi64_mask(seen, _mm512_set1_epi64((int64_t)~PE_WORD_POSITION)) != 0;
 	for (unsigned w = 0; w < s->words; w++) {
 		const struct pe_sieve_part *part = &cell->part[w];
 
 		for (uint64_t left = part->meets; left; left &= left - 1) {
-			unsigned i = 64 * w + (unsigned)__builtin_ctzll(left);
+			size_t i = 64 * (size_t)w + (size_t)__builtin_ctzll(left);
 			__m512 begin = _mm512_set1_ps(s->begin[0][i]),
 			       end = _mm512_set1_ps(s->end[0][i]),
 			       x = _mm512_set1_ps(s->across[0][i]),
@@ -107,11 +111,12 @@ uint32_t pe_sieve_chunk_avx512(const struct pe_sieve *s, const struct pe_sieve_c
 		for (uint64_t left = part->toggles; left; left &= left - 1)
 			for (unsigned k = 0; k < 2; k++)
 				odd[k] = turn(odd[k], at_x[k],
-					s->begin[0][64 * w + (unsigned)__builtin_ctzll(left)]);
+					s->begin[0]
+						[64 * (size_t)w + (size_t)__builtin_ctzll(left)]);
 		for (uint64_t left = part->ends; left; left &= left - 1)
 			for (unsigned k = 0; k < 2; k++)
 				odd[k] = turn(odd[k], at_x[k],
-					s->end[0][64 * w + (unsigned)__builtin_ctzll(left)]);
+					s->end[0][64 * (size_t)w + (size_t)__builtin_ctzll(left)]);
 	}
 	inside = _mm512_movepi32_mask(odd[0]) | (uint32_t)_mm512_movepi32_mask(odd[1]) << 16;
 	doubtful = _mm512_cmp_ps_mask(nearest[0], near, _CMP_LE_OQ) |

@@ -3,8 +3,8 @@
 #include "volume_testing.h"
 
 struct found {
-	unsigned tested, inside, sure, out, cells_inside, cells_outside, boxes_outside, wrong,
-		unlike, refused;
+	unsigned tested, inside, sure, out, cells_inside, cells_outside, boxes_outside, flagged,
+		wrong, unlike, refused;
 };
 
 // Slots of one cell: places near to each other whose cell is the first one's.
@@ -17,6 +17,7 @@ struct slots {
 static bool slots_about(const struct pe_space *space, const struct rings *r, struct slots *slots)
 {
 	struct pe_place first, at;
+	bool plain = random_bits() & 1;
 	double from[3];
 
 	rings_place(r, false, from);
@@ -27,7 +28,8 @@ static bool slots_about(const struct pe_space *space, const struct rings *r, str
 	for (unsigned i = 0; i < PE_SIEVE_SLOTS; i++) {
 		double reach = random_log(1e-7, 1.0) * r->radius, *place = slots->place[i];
 
-		slots->word[i] = random_bits(); // in a slot that is not in the mask
+		// In a slot that is not in the mask anything, mostly.
+		slots->word[i] = random_bits() & (plain ? PE_WORD_POSITION : ~0ull);
 		for (unsigned k = 0; k < 3; k++)
 			place[k] = from[k] + (i ? random_between(-1, 1) * reach : 0.0);
 		if (i % 3 == 2) // wherever it is in the cell
@@ -36,7 +38,7 @@ static bool slots_about(const struct pe_space *space, const struct rings *r, str
 					from[k] + random_between(-1, 1) * space->config.leaf_edge_m;
 		if (pe_space_locate(space, place, &at) != PE_REASON_none || at.key != slots->key)
 			continue;
-		slots->word[i] = at.word;
+		slots->word[i] = at.word | (random_bits() % 256 ? 0 : 1ull << (60 + i % 4));
 		slots->mask |= 1u << i;
 	}
 	return true;
@@ -54,6 +56,27 @@ static enum pe_cell_side enter(struct pe_sieve *sieve, unsigned at, uint64_t key
 	}
 	pe_sieve_node(sieve, key - ((uint64_t)cell[0] << 34) - ((uint64_t)cell[1] << 15), lo, hi);
 	return pe_sieve_enter(sieve, at, cell[0], cell[1]);
+}
+
+// What was seen has to be what was there.
+static uint32_t chunk(const struct pe_sieve *sieve, unsigned at, const struct slots *slots,
+	uint32_t *sure, struct found *f)
+{
+	uint64_t copy[PE_SIEVE_SLOTS], in = 0, any = 0;
+	bool flagged;
+	uint32_t kept = sieve->chunk(
+		sieve, &sieve->cell[at], slots->word, slots->mask, copy, sure, &flagged);
+
+	for (unsigned i = 0; i < PE_SIEVE_SLOTS; i++) {
+		any |= slots->word[i];
+		if (!(slots->mask >> i & 1))
+			continue;
+		in |= slots->word[i];
+		f->wrong += copy[i] != slots->word[i];
+	}
+	f->wrong += flagged ? !(any & ~PE_WORD_POSITION) : (in & ~PE_WORD_POSITION) != 0;
+	f->flagged += flagged;
+	return kept;
 }
 
 static void check_slots(const struct slots *slots, const struct pe_polygon *p,
@@ -77,8 +100,7 @@ static void check_slots(const struct slots *slots, const struct pe_polygon *p,
 		side = now;
 		kept[isa] = sure[isa] = now == PE_CELL_INSIDE ? slots->mask : 0;
 		if (now == PE_CELL_CROSSING)
-			kept[isa] = sieve->chunk(
-				sieve, &sieve->cell[at], slots->word, slots->mask, &sure[isa]);
+			kept[isa] = chunk(sieve, at, slots, &sure[isa], f);
 	}
 	f->cells_inside += side == PE_CELL_INSIDE;
 	f->cells_outside += side == PE_CELL_OUTSIDE;
@@ -154,10 +176,10 @@ static void shapes(void)
 			if (slots_about(&space, &r, &slots))
 				check_slots(&slots, &p, &sieve, &f);
 	}
-	printf(" [%u tested, %u inside, %u surely, %u left out, %u cells inside, %u outside, %u boxes outside, %u wrong, "
-	       "%u unlike, %u refused]",
+	printf(" [%u tested, %u inside, %u surely, %u left out, %u cells inside, %u outside, %u boxes outside, %u flagged, "
+	       "%u wrong, %u unlike, %u refused]",
 		f.tested, f.inside, f.sure, f.out, f.cells_inside, f.cells_outside, f.boxes_outside,
-		f.wrong, f.unlike, f.refused);
+		f.flagged, f.wrong, f.unlike, f.refused);
 	CU_ASSERT_EQUAL(f.wrong, 0);
 	CU_ASSERT_EQUAL(f.unlike, 0);
 	CU_ASSERT(f.refused < testing_amount(6000) / 3);
