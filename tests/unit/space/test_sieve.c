@@ -1,5 +1,7 @@
 // A polygon's sieve against its edges: cells, boxes of cells, and chunks of slots, by all the processor has.
 #include "space/sieve.h"
+
+#include "space/side.h"
 #include "volume_testing.h"
 
 struct found {
@@ -188,4 +190,58 @@ static void shapes(void)
 	CU_ASSERT(f.cells_inside > 0 && f.cells_outside > 0 && f.boxes_outside > 0);
 }
 
-TESTING_MAIN("space-sieve", {"shapes", shapes})
+// An outline, whose edges are as they came, against the same polygon with all that is made of them; and what drawing it makes of it.
+static void outlines(void)
+{
+	static struct pe_polygon outline, whole;
+	struct pe_space space = prepared((struct pe_space_config){.kind = PE_SPACE_CARTESIAN});
+	unsigned tested = 0, inside = 0, wrong = 0, refused = 0;
+
+	random_seed("outlines", 0x5EED76);
+	for (unsigned n = 0; n < testing_amount(2000); n++) {
+		double radius = random_log(0.1, 1e5), far = random_log(1, 1e7);
+		double centre[3] = {random_between(-far, far), random_between(-far, far), 0};
+		enum pe_volume_fault fault;
+		struct rings r;
+
+		if (n % 4) {
+			rings_random(&r, false, centre, radius, 3 + n % 200,
+				(unsigned)(random_bits() % 5));
+		} else {
+			memcpy(r.centre, centre, sizeof r.centre);
+			r.radius = radius;
+			rings_odd(&r, false, n / 4 % 3, 8 + (n % 100 & ~1u));
+		}
+		if (n % 3 == 0) // with edges along both axes, and such as cross or are empty
+			for (unsigned i = 0; i < r.vertices; i++)
+				for (unsigned k = 0; k < 2; k++)
+					r.vertex[i][k] =
+						floor(r.vertex[i][k] / radius * 16) / 16 * radius;
+		fault = rings_prepare(&space, &r, &whole);
+		if (fault == PE_VOLUME_ok)
+			fault = pe_polygon_outline(&space, (const double(*)[2])r.vertex, r.size,
+				r.count, -INFINITY, INFINITY, &outline);
+		refused += fault != PE_VOLUME_ok;
+		for (unsigned i = 0; i < 40 && fault == PE_VOLUME_ok; i++) {
+			double place[3], distance;
+			bool in;
+
+			if (i == 20)
+				pe_polygon_draw(&outline);
+			rings_place(&r, false, place);
+			in = pe_polygon_covers(&whole, place);
+			distance = pe_polygon_edge_distance(&whole, place);
+			tested++;
+			inside += in;
+			wrong += in != pe_polygon_covers(&outline, place) ||
+				!(fabs(distance - pe_polygon_edge_distance(&outline, place)) <=
+					1e-9 * (radius + far));
+		}
+	}
+	printf(" [%u tested, %u inside, %u wrong, %u refused]", tested, inside, wrong, refused);
+	CU_ASSERT_EQUAL(wrong, 0);
+	CU_ASSERT(inside > tested / 8 && inside < tested && refused > 0 &&
+		refused < testing_amount(2000) / 2);
+}
+
+TESTING_MAIN("space-sieve", {"shapes", shapes}, {"outlines", outlines})
