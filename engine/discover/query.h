@@ -34,7 +34,7 @@ struct pe_query_known {
 };
 
 #define PE_QUERY_SLOTS    16 // queries prepared together
-#define PE_QUERY_POLYGONS 8  // of them with a polygon: one is 34 KB, and its sieve 12
+#define PE_QUERY_POLYGONS 8  // of them with a polygon: one is 34 KB, and its sieve 15
 
 struct pe_query_slot; // slot.h
 struct pe_query_extras;

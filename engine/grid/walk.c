@@ -16,8 +16,9 @@
 #define ALWAYS_INLINE __attribute__((always_inline)) static inline
 
 _Static_assert(PE_WALK_LEVELS == PE_LEVELS, "room for the way down");
-_Static_assert(PE_WALK_BATCH == PE_SIEVE_CELLS && PE_BIG_SLOTS == PE_SIEVE_SLOTS,
-	"room for the cells of a batch, and of a chunk's slots");
+_Static_assert(
+	PE_WALK_BATCH == PE_SIEVE_CELLS && PE_BIG_SLOTS == PE_SIEVE_SLOTS && PE_SIEVE_ACROSS == 8,
+	"room for the cells of a batch, a chunk's slots, and a node's columns and rows");
 _Static_assert(
 	PE_NODE_LEVELS == PE_LEVELS && PE_PATH_BITS == 6 * PE_LEVELS + 1, "what grid.h says");
 
@@ -210,8 +211,11 @@ static void enter_cells(
 	w->siblings = pe_siblings_hash(w->grid, &w->grid->leaf_table,
 		pe_node_key(w->space, w->frame, 1, at[0], at[1], at[2]));
 	w->first_key = pe_key_make(w->space, w->frame, at[0] << 3, at[1] << 3, at[2]);
-	if (!w->sphere)
+	if (!w->sphere) {
+		if (w->walk->sieve)
+			pe_sieve_node(w->walk->sieve, w->first_key, lo, hi);
 		return;
+	}
 	for (unsigned i = 0; i < 2; i++)
 		for (uint32_t k = lo[i]; k <= hi[i]; k++)
 			axis_distances(w, 0, i, at[i] << 3 | k, &w->near[i][k], &w->far[i][k]);
@@ -270,9 +274,7 @@ static void add_cells(struct pe_walker *w, struct pe_walk_node *node)
 				continue;
 			cell->whole = w->far[0][x] + w->far[1][y] + w->far[2][0] < w->inside;
 		} else if (w->walk->sieve &&
-			pe_sieve_enter(w->walk->sieve, w->batch_count,
-				w->first_key + ((uint64_t)x << 34) + ((uint64_t)y << 15)) ==
-				PE_CELL_OUTSIDE) {
+			pe_sieve_enter(w->walk->sieve, w->batch_count, x, y) == PE_CELL_OUTSIDE) {
 			continue;
 		}
 		cell->key = w->first_key + ((uint64_t)x << 34) + ((uint64_t)y << 15);

@@ -30,45 +30,61 @@ static void emit(struct pe_walker *w, uint64_t key, const struct pe_chunk *chunk
 	w->seen_flags |= seen;
 }
 
-// Of the slots in the mask, those beside a move.
-static inline uint32_t flagged_of(const uint64_t *copy, uint32_t mask)
+// A chunk's words as they are. True: one may be beside a move, valid or not.
+static inline bool copy_words(const uint64_t *words, uint64_t *copy)
 {
 	const __m256i flags = _mm256_set1_epi64x(PE_SLOT_ARRIVING | PE_SLOT_MOVED);
 	__m256i seen = _mm256_setzero_si256();
+
+#pragma GCC unroll 8
+	for (unsigned i = 0; i < PE_BIG_SLOTS; i += 4) {
+		// SLOT: as in the AVX2 kernel.
+		__m256i four = _mm256_loadu_si256((const __m256i *)(const void *)&words[i]);
+
+		_mm256_storeu_si256((__m256i *)(void *)&copy[i], four);
+		seen = _mm256_or_si256(seen, four);
+	}
+	return !_mm256_testz_si256(seen, flags);
+}
+
+// Of the slots in the mask, those beside a move.
+__attribute__((noinline)) static uint32_t flagged_of(const uint64_t *copy, uint32_t mask)
+{
+	const uint64_t flags = PE_SLOT_ARRIVING | PE_SLOT_MOVED;
 	uint32_t flagged = 0;
 
-	// All of them without a branch, whatever is in those that are not in the mask.
-#pragma GCC unroll 8
-	for (unsigned i = 0; i < PE_BIG_SLOTS; i += 4)
-		seen = _mm256_or_si256(
-			seen, _mm256_loadu_si256((const __m256i *)(const void *)&copy[i]));
-	if (__builtin_expect(_mm256_testz_si256(seen, flags), 1))
-		return 0;
 	for (; mask; mask &= mask - 1)
-		if (copy[__builtin_ctz(mask)] & (PE_SLOT_ARRIVING | PE_SLOT_MOVED))
-			flagged |= mask & -mask;
+		flagged |= copy[__builtin_ctz(mask)] & flags ? mask & -mask : 0;
 	return flagged;
 }
 
-// The same of those that the walk's sieve lets through. Beside a move the record is what counts.
+// The same of those that the walk's sieve lets through. words: of the chunk, or what was copied of them; of a cell that is whole inside, they are
+// taken as they are. Beside a move the record is what counts.
 __attribute__((noinline)) static void emit_sieved(struct pe_walker *w,
 	const struct pe_walk_cell *cell, const struct pe_chunk *chunk, uint32_t ref, uint32_t mask,
-	const uint64_t *copy)
+	const uint64_t *words, uint64_t *copy)
 {
 	const struct pe_sieve *sieve = w->walk->sieve;
 	const struct pe_sieve_cell *sieved = &sieve->cell[cell - w->batch];
 	const uint32_t *handles = pe_chunk_handles((struct pe_chunk *)chunk, ref);
 	struct pe_hit *hit = &w->hits[w->hit_count];
-	uint32_t sure = mask, flagged = flagged_of(copy, mask);
+	uint32_t sure = mask, taken = mask;
+	bool beside;
 
 	if (sieved->side == PE_CELL_CROSSING)
-		mask = sieve->chunk(sieve, sieved, copy, mask, &sure) | flagged;
-	sure &= ~flagged;
-	if (__builtin_expect(flagged != 0, 0))
-		w->seen_flags |= PE_SLOT_ARRIVING;
-	w->hit_count += (unsigned)__builtin_popcount(mask);
-	for (; mask; mask &= mask - 1, hit++) {
-		unsigned i = (unsigned)__builtin_ctz(mask);
+		taken = sieve->chunk(sieve, sieved, words, mask, copy, &sure, &beside);
+	else
+		beside = copy_words(words, copy);
+	if (__builtin_expect(beside, 0)) {
+		uint32_t flagged = flagged_of(copy, mask);
+
+		taken |= flagged;
+		sure &= ~flagged;
+		w->seen_flags |= flagged ? PE_SLOT_ARRIVING : 0;
+	}
+	w->hit_count += (unsigned)__builtin_popcount(taken);
+	for (; taken; taken &= taken - 1, hit++) {
+		unsigned i = (unsigned)__builtin_ctz(taken);
 
 		hit->key = cell->key;
 		hit->word = copy[i];
@@ -132,10 +148,13 @@ ALWAYS_INLINE void set_find(
 	find->limit = cell->whole ? INFINITY : w->find_limit;
 }
 
-// Scans a leaf's chunks from where the cursor says. false: a bound was reached. handles: nothing else of the hits is wanted, and the sphere is all
-// that is tested.
+// What a scan is of: SCAN tests a region. FIND: nothing but handles is wanted, and the sphere is all that is tested. COPY: the sieve has all sides
+// of the region in it, so that nothing else is to be tested.
+enum way { SCAN, FIND, COPY };
+
+// Scans a leaf's chunks from where the cursor says. false: a bound was reached.
 ALWAYS_INLINE bool scan_leaf(
-	struct pe_walker *w, const struct pe_walk_cell *cell, const bool handles)
+	struct pe_walker *w, const struct pe_walk_cell *cell, const enum way way)
 {
 	const struct pe_grid *grid = w->grid;
 	struct pe_walk *walk = w->walk;
@@ -149,9 +168,9 @@ ALWAYS_INLINE bool scan_leaf(
 		return false;
 	}
 	walk->cells++;
-	if (handles)
+	if (way == FIND)
 		set_find(w, cell, &find);
-	else
+	else if (way == SCAN)
 		set_scan(w, cell);
 	ref = first_chunk(w, cell, middle);
 	while (ref != PE_NONE) {
@@ -160,6 +179,7 @@ ALWAYS_INLINE bool scan_leaf(
 		uint32_t next = atomic_load_explicit(&chunk->next, memory_order_acquire), valid,
 			 mask;
 		const _Atomic uint64_t *words;
+		const uint64_t *met = copy;
 
 		if (middle && (int32_t)(chunk->sequence - w->sequence) > 0) {
 			walk->passed++;
@@ -183,7 +203,7 @@ ALWAYS_INLINE bool scan_leaf(
 		}
 		PE_STEP();
 		words = (const _Atomic uint64_t *)((const char *)chunk + PE_WORD_OFFSET);
-		if (handles) {
+		if (way == FIND) {
 			mask = grid->find(&find, words,
 				pe_chunk_handles((struct pe_chunk *)chunk, ref),
 				ref & PE_SMALL ? PE_SMALL_SLOTS : PE_BIG_SLOTS, valid,
@@ -191,21 +211,25 @@ ALWAYS_INLINE bool scan_leaf(
 			w->hit_count += mask & ~PE_FIND_FLAGGED;
 			if (__builtin_expect(mask & PE_FIND_FLAGGED, 0))
 				w->seen_flags |= PE_SLOT_ARRIVING;
+		} else if (way == COPY && !(ref & PE_SMALL)) {
+			// What is smaller than what the sieve reads is copied first.
+			met = (const uint64_t *)(const void *)words;
+			mask = valid;
 		} else {
 			mask = grid->scan(&w->scan, words,
 				ref & PE_SMALL ? PE_SMALL_SLOTS : PE_BIG_SLOTS, valid, copy);
+		}
+		walk->candidates += (uint32_t)__builtin_popcount(valid);
+		if (way != FIND && mask) {
+			if (way == COPY || __builtin_expect(walk->sieve != NULL, 0))
+				emit_sieved(w, cell, chunk, ref, mask, met, copy);
+			else
+				emit(w, cell->key, chunk, ref, mask, copy);
 		}
 #ifndef __SANITIZE_THREAD__
 		// MOVED: acquire: the kernel's plain loads come before the caller reads records.
 		atomic_thread_fence(memory_order_acquire);
 #endif
-		walk->candidates += (uint32_t)__builtin_popcount(valid);
-		if (handles)
-			;
-		else if (mask && __builtin_expect(walk->sieve != NULL, 0))
-			emit_sieved(w, cell, chunk, ref, mask, copy);
-		else if (mask)
-			emit(w, cell->key, chunk, ref, mask, copy);
 		ref = next;
 	}
 	return true;
@@ -258,27 +282,38 @@ void pe_walker_fetch_chunks(struct pe_walker *w)
 		find_leaf(w);
 }
 
-ALWAYS_INLINE void scan_cells(struct pe_walker *w, const bool handles)
+ALWAYS_INLINE void scan_cells(struct pe_walker *w, const enum way way)
 {
+	pe_walker_fetch_leaves(w);
 	for (unsigned i = 0; i < w->batch_count; i++) {
 		while (w->found < w->batch_count && w->found <= i + AHEAD)
 			find_leaf(w);
-		if (w->batch[i].index != PE_NONE && !scan_leaf(w, &w->batch[i], handles))
+		if (w->batch[i].index != PE_NONE && !scan_leaf(w, &w->batch[i], way))
 			return;
 	}
 }
 
+__attribute__((noinline)) static void copy_batch(struct pe_walker *w)
+{
+	w->scan.box = w->scan.sphere = false;
+	scan_cells(w, COPY);
+}
+
 static void scan_batch(struct pe_walker *w)
 {
-	pe_walker_fetch_leaves(w);
-	scan_cells(w, false);
+#ifndef __SANITIZE_THREAD__ // which takes a vector load for a race with the owner's atomic store
+	if (__builtin_expect(w->walk->sieve && !w->need_box, 0)) {
+		copy_batch(w);
+		return;
+	}
+#endif
+	scan_cells(w, SCAN);
 }
 
 // Handles alone, of a sphere whose box need not be tested.
 static void find_batch(struct pe_walker *w)
 {
-	pe_walker_fetch_leaves(w);
-	scan_cells(w, true);
+	scan_cells(w, FIND);
 }
 
 // Those of hits, for who reads them there.

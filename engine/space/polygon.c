@@ -137,6 +137,24 @@ static inline void meet_flat(
 		*odd, _mm256_and_pd(in, _mm256_cmp_pd(off, _mm256_setzero_pd(), _CMP_GE_OQ)));
 }
 
+// The same of edges that are in their ring's order: what geo_flat_sort would make of them.
+static inline void meet_in_order(
+	const struct pe_polygon *p, unsigned i, __m256d x, __m256d y, __m256d *odd)
+{
+	__m256d ax = _mm256_load_pd(&p->first[0][i]), ay = _mm256_load_pd(&p->first[1][i]);
+	__m256d bx = _mm256_load_pd(&p->last[0][i]), by = _mm256_load_pd(&p->last[1][i]);
+	__m256d swap = _mm256_cmp_pd(ax, bx, _CMP_GT_OQ), left = _mm256_min_pd(bx, ax),
+		right = _mm256_max_pd(bx, ax);
+	__m256d at_left = _mm256_blendv_pd(ay, by, swap), at_right = _mm256_blendv_pd(by, ay, swap);
+	__m256d in = _mm256_and_pd(
+		_mm256_cmp_pd(x, left, _CMP_GE_OQ), _mm256_cmp_pd(x, right, _CMP_LT_OQ));
+	__m256d off = _mm256_fmadd_pd(_mm256_sub_pd(y, at_left), _mm256_sub_pd(right, left),
+		_mm256_mul_pd(_mm256_sub_pd(x, left), _mm256_sub_pd(at_left, at_right)));
+
+	*odd = _mm256_xor_pd(
+		*odd, _mm256_and_pd(in, _mm256_cmp_pd(off, _mm256_setzero_pd(), _CMP_GE_OQ)));
+}
+
 static unsigned parity_round(const struct pe_polygon *p, unsigned from, unsigned to, double across,
 	const double point[3])
 {
@@ -155,7 +173,9 @@ static unsigned parity_flat(
 	const __m256d x = _mm256_set1_pd(point[0]), y = _mm256_set1_pd(point[1]);
 	__m256d odd = _mm256_setzero_pd();
 
-	for (unsigned i = from; i < to; i += 4)
+	for (unsigned i = from; i < to && p->in_order; i += 4)
+		meet_in_order(p, i, x, y, &odd);
+	for (unsigned i = from; i < to && !p->in_order; i += 4)
 		meet_flat(p, i, x, y, &odd);
 	return (unsigned)_mm256_movemask_pd(odd);
 }

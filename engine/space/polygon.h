@@ -44,6 +44,8 @@ struct pe_polygon {
 		[PE_POLYGON_RINGS_MAX]; // of the edges, rounded up to four; a ring begins where the last ended
 	double height_min, height_max;
 	double resolution_m; // what is closer than this touches: of the vertices' coordinates
+	// Of an outline in a CARTESIAN space: each edge's ends are in its ring's order instead, and from, to, normal, length and z are not set.
+	bool in_order;
 	// The interval from ≤ x < to of x or of longitudes (eastwards, so to < from crosses the antimeridian) where a
 	// position's ray meets the edge. Empty for edges along y or a meridian.
 	_Alignas(32) double from[PE_POLYGON_EDGES_MAX], to[PE_POLYGON_EDGES_MAX];
@@ -54,7 +56,7 @@ struct pe_polygon {
 	_Alignas(32) double length[PE_POLYGON_EDGES_MAX];
 	// GEODETIC: how exactly the edge's plane is known anywhere on Earth, m; what is nearer is looked at twice
 	_Alignas(32) double near_m[PE_POLYGON_EDGES_MAX];
-	// Of what follows nothing is set until it is drawn, save the plane and its margin.
+	// Of what follows nothing is set until it is drawn, save the margin, and on Earth the plane.
 	bool drawn;
 	// Slabs of equal width across the intervals: for each, as bits, the groups of edges that any position of it may meet
 	double slab_from, slab_scale;
@@ -72,7 +74,8 @@ struct pe_polygon {
 [[nodiscard]] enum pe_volume_fault pe_polygon_prepare(const struct pe_space *space,
 	const double (*vertices)[2], const unsigned *ring_vertices, unsigned ring_count,
 	double height_min, double height_max, struct pe_polygon *polygon);
-// The same without what makes tests of many positions fast: all of them work, and look at every edge. For a query, whose candidates are told by
+// The same without what makes tests of many positions fast: of these pe_polygon_holds, pe_polygon_covers, pe_polygon_regions and pe_polygon_edge_distance work,
+// and look at every edge. For a query, whose candidates are told by
 // a sieve (space/sieve.h), so that few are left. pe_polygon_draw adds the rest.
 [[nodiscard]] enum pe_volume_fault pe_polygon_outline(const struct pe_space *space,
 	const double (*vertices)[2], const unsigned *ring_vertices, unsigned ring_count,

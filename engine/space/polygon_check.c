@@ -152,9 +152,6 @@ void geo_work_directions(struct geo_work *w, const struct pe_polygon *p)
 	}
 }
 
-// As far beyond the resolution things have to be for all of these to agree with what every pair of edges would say.
-#define STAR_ROOM 0x1p20
-
 // Seen from the place the ends follow each other round, each edge within less than half a turn, once round: then edges lie in sectors of their
 // own, that only meet at their sides. Two that don't follow each other have another one's sector between them, and are apart by
 // the least distance of an edge's line times the sine of the least sector; two that do don't fold back, as the place is off both lines. On
@@ -200,7 +197,8 @@ bool geo_work_star(const struct geo_work *w, const struct pe_polygon *p, double 
 	const __m256d at_x = _mm256_set1_pd(x), at_y = _mm256_set1_pd(y),
 		      zero = _mm256_setzero_pd(), infinite = _mm256_set1_pd(INFINITY);
 	__m256d shortest = infinite, longest = zero, reach = zero, low = infinite, high;
-	double area, least[2], length, longest_m, reach_square, room = STAR_ROOM * w->resolution;
+	double area, least[2], length, longest_m, reach_square,
+		room = GEO_STAR_ROOM * w->resolution;
 	unsigned rounds = 0;
 
 	high = _mm256_sub_pd(zero, infinite);

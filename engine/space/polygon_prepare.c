@@ -8,9 +8,8 @@
 
 // What the rounding of a footprint may amount to, with room.
 #define ROUNDING_M 2e-8
-// The index rounds down by a unit an axis at most, and what large coordinates round; both with room.
+// The index rounds down by a unit an axis at most, with room.
 #define INDEX_UNITS 4.0
-#define INDEX_SHARE 4e-12
 // An arc leaves its chord by less than the chord's square times this.
 #define BULGE (0.25 / GEO_RADIUS_MIN)
 
@@ -19,33 +18,20 @@ static inline __m256d magnitude(__m256d v)
 	return _mm256_andnot_pd(_mm256_set1_pd(-0.0), v);
 }
 
-// The vertices' coordinates; *largest is the largest one's magnitude.
-static enum pe_volume_fault check_vertices(
-	const double (*vertices)[2], unsigned count, bool geodetic, double *largest)
+enum pe_volume_fault geo_vertices_fault(
+	const double (*vertices)[2], unsigned count, enum pe_volume_fault otherwise)
 {
-	const __m256d limit = geodetic ? _mm256_setr_pd(90.0, 180.0, 90.0, 180.0) :
-					 _mm256_set1_pd(PE_POLYGON_COORDINATE_MAX_M);
-	__m256d good = _mm256_castsi256_pd(_mm256_set1_epi64x(-1)), most = _mm256_setzero_pd();
-	_Alignas(32) double each[4];
+	for (unsigned i = 0; i < count; i++)
+		if (!(fabs(vertices[i][0]) < INFINITY && fabs(vertices[i][1]) < INFINITY))
+			return PE_VOLUME_not_finite;
+	return otherwise;
+}
 
-	for (unsigned i = 0; i < count; i += 2) {
-		// Of an odd number the last one twice.
-		__m256d v = i + 1 < count ?
-			_mm256_loadu_pd(vertices[i]) :
-			_mm256_broadcast_pd((const __m128d *)(const void *)vertices[i]);
-
-		v = magnitude(v);
-		good = _mm256_and_pd(good, _mm256_cmp_pd(v, limit, _CMP_LE_OQ));
-		most = _mm256_max_pd(most, v);
-	}
-	if (_mm256_movemask_pd(good) != 15) {
-		for (unsigned i = 0; i < count; i++)
-			if (!(fabs(vertices[i][0]) < INFINITY && fabs(vertices[i][1]) < INFINITY))
-				return PE_VOLUME_not_finite;
-		return geodetic ? PE_VOLUME_off_earth : PE_VOLUME_too_large;
-	}
-	_mm256_store_pd(each, most);
-	*largest = fmax(fmax(each[0], each[1]), fmax(each[2], each[3]));
+static enum pe_volume_fault check_vertices(const double (*vertices)[2], unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (!(fabs(vertices[i][0]) <= 90.0 && fabs(vertices[i][1]) <= 180.0))
+			return geo_vertices_fault(vertices, count, PE_VOLUME_off_earth);
 	return PE_VOLUME_ok;
 }
 
@@ -79,24 +65,7 @@ static inline void ends_of_ring(double *begin, double *end, unsigned at, unsigne
 		begin[i] = end[i] = begin[at];
 }
 
-// Four vertices a step become x and y.
-static inline void split(const double (*vertices)[2], double *x, double *y, unsigned count)
-{
-	unsigned i = 0;
-
-	for (; i + 4 <= count; i += 4) {
-		__m256d low = _mm256_loadu_pd(vertices[i]), high = _mm256_loadu_pd(vertices[i + 2]);
-
-		_mm256_store_pd(&x[i], _mm256_permute4x64_pd(_mm256_unpacklo_pd(low, high), 0xD8));
-		_mm256_store_pd(&y[i], _mm256_permute4x64_pd(_mm256_unpackhi_pd(low, high), 0xD8));
-	}
-	for (; i < count; i++) {
-		x[i] = vertices[i][0];
-		y[i] = vertices[i][1];
-	}
-}
-
-static inline void real_fill(struct geo_work *w, unsigned at, unsigned count)
+void geo_work_real(struct geo_work *w, unsigned at, unsigned count)
 {
 	const __m256i ones = _mm256_set1_epi64x(-1);
 	unsigned i = at;
@@ -107,27 +76,7 @@ static inline void real_fill(struct geo_work *w, unsigned at, unsigned count)
 		w->real[k] = 0;
 }
 
-// The edges' ends, ring by ring. Of a flat world z is not set: geo_work_directions does.
-static void ends_flat(const double (*vertices)[2], const unsigned *ring_vertices,
-	struct pe_polygon *p, struct geo_work *w)
-{
-	unsigned at = 0;
-
-	for (unsigned r = 0; r < p->ring_count; r++) {
-		unsigned count = ring_vertices[r];
-
-		split(vertices, &w->a[0][at], &w->a[1][at], count);
-		real_fill(w, at, count);
-		for (unsigned k = 0; k < 2; k++)
-			ends_of_ring(w->a[k], w->b[k], at, count);
-		vertices += count;
-		at = (at + count + 3) & ~3u;
-		p->ring_end[r] = at;
-	}
-	w->count = at;
-}
-
-// The same on Earth. places: of both ends, latitudes and longitudes.
+// The edges' ends, ring by ring. places: of both ends, latitudes and longitudes.
 static void ends_round(const double (*vertices)[2], const unsigned *ring_vertices,
 	struct pe_polygon *p, struct geo_work *w, double places[4][GEO_WORK_MAX])
 {
@@ -147,7 +96,7 @@ static void ends_round(const double (*vertices)[2], const unsigned *ring_vertice
 			places[0][at + i] = v[0];
 			places[1][at + i] = geo_longitude(v);
 		}
-		real_fill(w, at, count);
+		geo_work_real(w, at, count);
 		for (unsigned k = 0; k < 3; k++)
 			ends_of_ring(w->a[k], w->b[k], at, count);
 		for (unsigned k = 0; k < 2; k++)
@@ -235,45 +184,6 @@ static inline bool lengths(
 	return !_mm256_movemask_pd(_mm256_andnot_pd(long_enough, real));
 }
 
-// Edges of a flat world: their intervals and the vectors across them.
-static bool edges_flat(struct pe_polygon *p, struct geo_work *w)
-{
-	const __m256d infinite = _mm256_set1_pd(INFINITY), zero = _mm256_setzero_pd(),
-		      least = _mm256_set1_pd(w->resolution);
-	__m256d empty = zero;
-
-	for (unsigned i = 0; i < w->count; i += 4) {
-		__m256d ax = _mm256_load_pd(&w->a[0][i]), ay = _mm256_load_pd(&w->a[1][i]);
-		__m256d bx = _mm256_load_pd(&w->b[0][i]), by = _mm256_load_pd(&w->b[1][i]);
-		__m256d real = _mm256_load_pd((const double *)&w->real[i]);
-		__m256d swap = _mm256_cmp_pd(ax, bx, _CMP_GT_OQ);
-		__m256d left = _mm256_min_pd(bx, ax), right = _mm256_max_pd(bx, ax);
-		__m256d at_left = _mm256_blendv_pd(ay, by, swap),
-			at_right = _mm256_blendv_pd(by, ay, swap);
-		__m256d across_x = _mm256_sub_pd(at_left, at_right),
-			across_y = _mm256_sub_pd(right, left);
-		__m256d length = _mm256_sqrt_pd(
-			_mm256_fmadd_pd(across_x, across_x, _mm256_mul_pd(across_y, across_y)));
-
-		empty = _mm256_or_pd(
-			empty, _mm256_and_pd(real, _mm256_cmp_pd(length, least, _CMP_NGT_UQ)));
-		_mm256_store_pd(&p->length[i], _mm256_and_pd(length, real));
-		_mm256_store_pd(&p->from[i], _mm256_blendv_pd(infinite, left, real));
-		_mm256_store_pd(&p->to[i], _mm256_blendv_pd(infinite, right, real));
-		// What is no edge has both ends in one place, and so nothing across it.
-		_mm256_store_pd(&p->normal[0][i], across_x);
-		_mm256_store_pd(&p->normal[1][i], across_y);
-		_mm256_store_pd(&p->normal[2][i], zero);
-		_mm256_store_pd(&p->first[0][i], left);
-		_mm256_store_pd(&p->first[1][i], at_left);
-		_mm256_store_pd(&p->first[2][i], zero);
-		_mm256_store_pd(&p->last[0][i], right);
-		_mm256_store_pd(&p->last[1][i], at_right);
-		_mm256_store_pd(&p->last[2][i], zero);
-	}
-	return !_mm256_movemask_pd(empty);
-}
-
 // Edges on Earth. Along a meridian, to a pole or over it no longitude is met: a position there is told by the edges on either side of the
 // meridian. Planes are computed from the western end whichever way the ring runs, so that both polygons beside an edge
 // get equal bits; the difference of the ends keeps short edges exact.
@@ -323,19 +233,6 @@ static bool edges_round(
 	return sound;
 }
 
-// CARTESIAN: the plane of the raster is that of x and y.
-static void plane_flat(
-	const struct pe_space *space, struct pe_polygon *p, struct geo_work *w, double largest)
-{
-	memset(p->axis, 0, sizeof p->axis);
-	p->axis[0][0] = p->axis[1][1] = 1.0;
-	p->margin_m = INDEX_UNITS * space->unit_m + INDEX_SHARE * largest + 8.0 * w->resolution;
-	for (unsigned k = 0; k < 2; k++) {
-		w->x[k] = k ? w->b[0] : w->a[0];
-		w->y[k] = k ? w->b[1] : w->a[1];
-	}
-}
-
 // Both ends of four edges in the plane across `up`: x, y, x, y.
 static inline void on_plane(const struct pe_polygon *p, struct vector a, struct vector b,
 	unsigned i, double at[4][GEO_WORK_MAX])
@@ -383,30 +280,30 @@ static void plane_round(const struct pe_space *space, struct pe_polygon *p, stru
 	w->y[1] = w->on_plane[3];
 }
 
-// Are all rings simple, and apart from each other?
-static bool rings_apart(struct pe_polygon *p, struct geo_work *w)
+bool geo_work_apart(struct geo_work *w, const struct pe_polygon *p, double x, double y)
 {
-	double x = 0.0, y = 0.0;
-
-	if (p->ring_count == 1) {
-		__m256d sum_x = _mm256_setzero_pd(), sum_y = sum_x;
-
-		for (unsigned i = 0; i < w->count; i += 4) {
-			sum_x = _mm256_add_pd(sum_x, _mm256_load_pd(&w->x[0][i]));
-			sum_y = _mm256_add_pd(sum_y, _mm256_load_pd(&w->y[0][i]));
-		}
-		x = geo_sum_of(sum_x) / w->count;
-		y = geo_sum_of(sum_y) / w->count;
-		if (geo_work_star(w, p, x, y))
-			return true;
-	}
+	if (p->ring_count == 1 && geo_work_star(w, p, x, y))
+		return true;
 	geo_work_directions(w, p);
 	return !geo_work_crossing(w);
 }
 
+// The mean of the edges' ends in the plane.
+static void mean_of(const struct geo_work *w, double mean[2])
+{
+	__m256d x = _mm256_setzero_pd(), y = x;
+
+	for (unsigned i = 0; i < w->count; i += 4) {
+		x = _mm256_add_pd(x, _mm256_load_pd(&w->x[0][i]));
+		y = _mm256_add_pd(y, _mm256_load_pd(&w->y[0][i]));
+	}
+	mean[0] = geo_sum_of(x) / w->count;
+	mean[1] = geo_sum_of(y) / w->count;
+}
+
 // Edges don't cross by now, so a ring is inside of another if one of its vertices is.
-static enum pe_volume_fault check_holes(
-	const struct pe_polygon *p, const struct geo_work *w, const double places[4][GEO_WORK_MAX])
+enum pe_volume_fault geo_work_holes(
+	const struct geo_work *w, const struct pe_polygon *p, const double places[4][GEO_WORK_MAX])
 {
 	bool geodetic = p->kind == PE_SPACE_GEODETIC;
 
@@ -467,68 +364,52 @@ static void slabs_fill(struct pe_polygon *p)
 			slab_add(p, low[g], high[g], g);
 }
 
-static void bounds_fill(struct pe_polygon *p, const struct geo_work *w)
+// On Earth.
+static enum pe_volume_fault outline_round(const struct pe_space *space, const double (*vertices)[2],
+	const unsigned *ring_vertices, struct pe_polygon *p)
 {
-	for (unsigned k = 0; k < 2; k++) {
-		__m256d lo = _mm256_set1_pd(INFINITY), hi = _mm256_set1_pd(-INFINITY);
+	struct geo_work work;
+	_Alignas(32) double places[4][GEO_WORK_MAX];
+	double mean[2];
 
-		for (unsigned i = 0; i < p->ring_end[0]; i += 4) {
-			__m256d at = _mm256_load_pd(&w->a[k][i]);
-
-			lo = _mm256_min_pd(lo, at);
-			hi = _mm256_max_pd(hi, at);
-		}
-		p->lo[k] = geo_least_of(lo);
-		p->hi[k] = geo_most_of(hi);
-	}
+	work.resolution = GEO_A * PE_POLYGON_RESOLUTION;
+	p->resolution_m = work.resolution;
+	work.bulge = BULGE;
+	ends_round(vertices, ring_vertices, p, &work, places);
+	if (!edges_round(p, &work, places))
+		return PE_VOLUME_empty_edge;
+	if (!geo_work_near(&work, 2.0 * PE_QUERY_RADIUS_MAX_M))
+		return PE_VOLUME_too_large;
+	plane_round(space, p, &work);
+	p->from_south = p->up[2] >= 0.0;
+	mean_of(&work, mean);
+	if (!geo_work_apart(&work, p, mean[0], mean[1]))
+		return PE_VOLUME_crossing;
+	return geo_work_holes(&work, p, places);
 }
 
 enum pe_volume_fault pe_polygon_outline(const struct pe_space *space, const double (*vertices)[2],
 	const unsigned *ring_vertices, unsigned ring_count, double height_min, double height_max,
 	struct pe_polygon *p)
 {
-	struct geo_work work;
-	_Alignas(32) double places[4][GEO_WORK_MAX];
-	bool geodetic = space->config.kind == PE_SPACE_GEODETIC;
 	unsigned vertex_count;
 	enum pe_volume_fault fault = check_rings(ring_vertices, ring_count, &vertex_count);
-	double largest;
 
-	if (fault == PE_VOLUME_ok)
-		fault = check_vertices(vertices, vertex_count, geodetic, &largest);
+	if (fault)
+		return fault;
+	p->kind = space->config.kind;
+	p->drawn = p->in_order = false;
+	p->ring_count = ring_count;
+	p->height_min = height_min;
+	p->height_max = height_max;
+	if (p->kind == PE_SPACE_CARTESIAN)
+		return geo_flat_outline(space, vertices, ring_vertices, vertex_count, p);
+	fault = check_vertices(vertices, vertex_count);
 	if (fault)
 		return fault;
 	if (!(height_min <= height_max))
 		return PE_VOLUME_heights;
-	p->kind = space->config.kind;
-	p->drawn = false;
-	p->ring_count = ring_count;
-	p->height_min = height_min;
-	p->height_max = height_max;
-	if (geodetic)
-		largest = GEO_A;
-	work.resolution = largest * PE_POLYGON_RESOLUTION;
-	p->resolution_m = work.resolution;
-	work.bulge = geodetic ? BULGE : 0.0;
-	if (geodetic)
-		ends_round(vertices, ring_vertices, p, &work, places);
-	else
-		ends_flat(vertices, ring_vertices, p, &work);
-	if (!(geodetic ? edges_round(p, &work, places) : edges_flat(p, &work)))
-		return PE_VOLUME_empty_edge;
-	if (geodetic) {
-		if (!geo_work_near(&work, 2.0 * PE_QUERY_RADIUS_MAX_M))
-			return PE_VOLUME_too_large;
-		plane_round(space, p, &work);
-		p->from_south = p->up[2] >= 0.0;
-	} else {
-		plane_flat(space, p, &work, largest);
-		bounds_fill(p, &work);
-		p->from_south = true;
-	}
-	if (!rings_apart(p, &work))
-		return PE_VOLUME_crossing;
-	return check_holes(p, &work, places);
+	return outline_round(space, vertices, ring_vertices, p);
 }
 
 void pe_polygon_draw(struct pe_polygon *p)
@@ -542,6 +423,7 @@ void pe_polygon_draw(struct pe_polygon *p)
 		.slack = slack,
 		.real = real};
 
+	geo_flat_sort(p);
 	for (unsigned i = 0; i < plane.count; i += 4) {
 		__m256d length = _mm256_load_pd(&p->length[i]);
 

@@ -25,8 +25,12 @@ struct geo_work {
 		end[3][GEO_WORK_MAX]; // unit, along the way at a and at b
 };
 
+// A ring's edges from `at` on are real, and what fills it up to four is not.
+void geo_work_real(struct geo_work *work, unsigned at, unsigned count);
 // Is every pair of vertices at most `apart_m` apart?
 bool geo_work_near(const struct geo_work *work, double apart_m);
+// As far beyond the resolution things have to be for what is seen from one place to agree with what every pair of edges would say.
+#define GEO_STAR_ROOM 0x1p20
 // Is it one ring that is seen whole from a place (x, y) of the plane, and not nearly touching itself? Then no edge meets another; else
 // the next one has to tell.
 bool geo_work_star(
@@ -34,6 +38,19 @@ bool geo_work_star(
 void geo_work_directions(struct geo_work *work, const struct pe_polygon *polygon);
 // Does an edge cross or touch another, or fold back onto the one before?
 bool geo_work_crossing(const struct geo_work *work);
+// Are all rings simple, and apart from each other? By these; (x, y): the mean of a ring's vertices in the plane.
+bool geo_work_apart(struct geo_work *work, const struct pe_polygon *polygon, double x, double y);
+// And do holes lie as they should? places: GEODETIC: of both ends, latitudes and longitudes.
+enum pe_volume_fault geo_work_holes(const struct geo_work *work, const struct pe_polygon *polygon,
+	const double places[4][GEO_WORK_MAX]);
+
+// PE_VOLUME_not_finite where a coordinate is, or else what is said.
+enum pe_volume_fault geo_vertices_fault(
+	const double (*vertices)[2], unsigned count, enum pe_volume_fault otherwise);
+// CARTESIAN: pe_polygon_outline for rings whose sizes are in order; kind, rings and heights are set. And what it leaves undone, if it did.
+enum pe_volume_fault geo_flat_outline(const struct pe_space *space, const double (*vertices)[2],
+	const unsigned *ring_vertices, unsigned vertex_count, struct pe_polygon *polygon);
+void geo_flat_sort(struct pe_polygon *polygon);
 
 // Parity of the crossings of a position's ray with the edges from … to (multiples of four). `across` is x or the
 // longitude in [−180, 180), point the footprint or (x, y, 0).

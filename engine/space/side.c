@@ -234,9 +234,27 @@ struct edge {
 	double off; // how far the point is from the line, or plane, that the edge lies in
 };
 
+// Edge i of an outline whose ends are in their ring's order.
+static bool edge_in_order(
+	const struct pe_polygon *p, unsigned i, const double point[3], struct edge *e)
+{
+	const double first[2] = {p->first[0][i], p->first[1][i]},
+		     last[2] = {p->last[0][i], p->last[1][i]};
+	double length = hypot(last[0] - first[0], last[1] - first[1]);
+
+	*e = (struct edge){.normal = {first[1] - last[1], last[0] - first[0], 0.0},
+		.first = {first[0], first[1], 0.0},
+		.last = {last[0], last[1], 0.0}};
+	e->off = (e->normal[0] * (point[0] - first[0]) + e->normal[1] * (point[1] - first[1])) /
+		length;
+	return length > 0.0;
+}
+
 // Edge i of a polygon, and how a point lies to it. False: it is padding.
 static bool edge_from(const struct pe_polygon *p, unsigned i, const double point[3], struct edge *e)
 {
+	if (p->in_order)
+		return edge_in_order(p, i, point, e);
 	if (p->length[i] == 0.0)
 		return false;
 	for (unsigned k = 0; k < 3; k++) {

@@ -221,8 +221,8 @@ FAULTS = [
     {
         "name": "polygons: a cell has no edges beneath it",
         "file": "engine/space/sieve.c",
-        "from": "cell->beneath[i / 64] = beneath;",
-        "to": "cell->beneath[i / 64] = 0;",
+        "from": "uint64_t beneath = column->near[w] & row->past[w],",
+        "to": "uint64_t beneath = column->near[w] & row->past[w] & 0,",
         "tests": ["space-sieve"],
     },
     {

@@ -2,7 +2,10 @@
 #include "grid_testing.h"
 
 #include "grid/walker.h"
+#include "space/side.h"
+#include "space/sieve.h"
 
+#include <math.h>
 #include <string.h>
 
 #define CELL (1ll << PE_CELL_BITS)
@@ -355,6 +358,166 @@ static void small_spheres_go_straight(void)
 	pe_grid_destroy(grid);
 }
 
+// ---- sieves ----
+
+#define SIEVED 3000u
+static double place[SIEVED][3];
+static bool crossing[SIEVED];
+static uint64_t random_state = 0x5EED77;
+
+static double between(double lo, double hi)
+{
+	return lo + (hi - lo) * (double)(testing_random(&random_state) >> 11) * 0x1p-53;
+}
+
+// Crowded cells and such with a few, in one to three nodes an axis; of each thirtieth entity an old slot and a new one.
+static void fill_places(struct pe_grid *grid, const struct pe_space *space)
+{
+	for (uint32_t i = 0; i < SIEVED; i++) {
+		double far = i % 3 ? 300.0 : 1400.0;
+		struct pe_place at;
+		uint32_t slot, old;
+
+		for (unsigned k = 0; k < 3; k++)
+			place[i][k] = between(-1, 1) * (k < 2 ? far : 50.0);
+		CU_ASSERT_EQUAL_FATAL(pe_space_locate(space, place[i], &at), PE_REASON_none);
+		crossing[i] = i % 30 == 0;
+		if (!crossing[i]) {
+			testing_insert(grid, at.key, at.word, i);
+			continue;
+		}
+		old = testing_insert(grid, at.key + (9ull << 34), at.word, i);
+		CU_ASSERT_EQUAL(pe_grid_insert(grid, 0, at.key, at.word, i, true, &slot), PE_OK);
+		CU_ASSERT_EQUAL(pe_grid_depart(grid, 0, i, old, slot), PE_OK);
+	}
+}
+
+// All of what the polygon holds and nothing that is far from it, once by where it is now; what is sure is inside.
+static void check_sieved(const struct pe_hit *met, unsigned count, const struct pe_polygon *p)
+{
+	static uint8_t seen[SIEVED];
+	unsigned wrong = 0, sure = 0, inside = 0, astray = 0;
+
+	memset(seen, 0, sizeof seen);
+	for (unsigned i = 0; i < count; i++) {
+		uint32_t n = met[i].handle;
+
+		sure += met[i].sure;
+		wrong += met[i].sure && (crossing[n] || !pe_polygon_covers(p, place[n]));
+		if (met[i].word & PE_SLOT_MOVED)
+			continue;
+		wrong += seen[n]++;
+		// One that is on an edge's line may be far from the edge.
+		astray += !crossing[n] && !met[i].sure &&
+			pe_polygon_edge_distance(p, place[n]) > 2e-3;
+	}
+	for (unsigned n = 0; n < SIEVED; n++) {
+		bool in = pe_polygon_holds(p, place[n]);
+
+		inside += in;
+		wrong += in && !seen[n];
+	}
+	CU_ASSERT_EQUAL(wrong, 0);
+	CU_ASSERT(sure >= inside * 8 / 10 && astray <= 1 + inside / 50);
+}
+
+static void a_sieve_lets_through_what_may_be_inside(void)
+{
+	static struct pe_polygon polygon;
+	static struct pe_sieve sieve;
+	const struct pe_space_config config = {
+		.kind = PE_SPACE_CARTESIAN, .leaf_edge_m = 64, .leaf_height_m = 1024};
+	struct pe_grid *grid = testing_grid((struct pe_grid_config){.entity_count_max = 4000});
+	struct pe_error error = {0};
+	struct pe_space space;
+	unsigned flagged = 0, pages = 0;
+
+	CU_ASSERT_EQUAL_FATAL(pe_space_prepare(&space, &config, 1, &error), PE_OK);
+	printf("[seed %#llx] ", (unsigned long long)random_state);
+	fill_places(grid, &space);
+	for (unsigned n = 0; n < 300; n++) {
+		double vertices[80][2], radius = 20.0 + 2.0 * n,
+					tall = n % 2 ? 20.0 : (double)INFINITY;
+		double x = between(-300, 300), y = between(-300, 300);
+		unsigned size = 3 + n % 78, count = 0;
+		struct pe_region region[PE_FRAMES_MAX];
+		struct pe_walk walk;
+
+		for (unsigned i = 0; i < size; i++) {
+			double r = radius * (i % 2 ? 1.0 : 0.7), angle = 2 * M_PI * i / size;
+
+			vertices[i][0] = x + r * cos(angle);
+			vertices[i][1] = y + r * sin(angle);
+		}
+		CU_ASSERT_EQUAL_FATAL(pe_polygon_outline(&space, (const double(*)[2])vertices,
+					      &size, 1, -tall, tall, &polygon),
+			PE_VOLUME_ok);
+		pe_sieve_make(&space, &polygon, &sieve);
+		CU_ASSERT_EQUAL_FATAL(pe_polygon_regions(&space, &polygon, region), 1);
+		walk = testing_walk(region[0]);
+		walk.sieve = &sieve;
+		// By the page, too.
+		while (!pe_walk_ended(&walk) && count <= 4096 - 64) {
+			unsigned room = n % 3 ? 4096 - count : 64;
+
+			count += pe_grid_walk(grid, &walk, &hits[count], room);
+			pages++;
+		}
+		CU_ASSERT(pe_walk_ended(&walk));
+		flagged += walk.flagged;
+		check_sieved(hits, count, &polygon);
+	}
+	CU_ASSERT(flagged > 20 && pages > 400);
+	pe_grid_destroy(grid);
+}
+
+// Where an entity was that moves says nothing of where it is.
+static void a_sieve_lets_through_what_moves(void)
+{
+	static struct pe_polygon polygon;
+	static struct pe_sieve sieve;
+	const struct pe_space_config config = {
+		.kind = PE_SPACE_CARTESIAN, .leaf_edge_m = 64, .leaf_height_m = 1024};
+	const double vertices[3][2] = {{30, 30}, {40, 30}, {30, 40}};
+	const unsigned size = 3;
+	// A crowded cell has its slots read where they are, and one with a few is copied first.
+	for (uint32_t crowd = 1; crowd <= 20; crowd += 19) {
+		struct pe_grid *grid = testing_grid((struct pe_grid_config){0});
+		struct pe_region region[PE_FRAMES_MAX];
+		struct pe_error error = {0};
+		struct pe_space space;
+		struct pe_walk walk;
+		struct pe_place at;
+		uint32_t slot = 0, elsewhere;
+
+		CU_ASSERT_EQUAL_FATAL(pe_space_prepare(&space, &config, 1, &error), PE_OK);
+		CU_ASSERT_EQUAL_FATAL(
+			pe_space_locate(&space, (double[]){10, 10, 0}, &at), PE_REASON_none);
+		for (uint32_t i = 0; i < crowd; i++)
+			slot = testing_insert(grid, at.key, at.word, i);
+		CU_ASSERT_EQUAL_FATAL(pe_polygon_outline(&space, vertices, &size, 1, -INFINITY,
+					      INFINITY, &polygon),
+			PE_VOLUME_ok);
+		pe_sieve_make(&space, &polygon, &sieve);
+		CU_ASSERT_EQUAL_FATAL(pe_polygon_regions(&space, &polygon, region), 1);
+		for (unsigned moves = 0; moves < 2; moves++) {
+			walk = testing_walk(region[0]);
+			walk.sieve = &sieve;
+			CU_ASSERT_EQUAL_FATAL(pe_grid_walk(grid, &walk, hits, 64), moves);
+			CU_ASSERT_EQUAL(walk.flagged, moves == 1);
+			if (moves)
+				break;
+			CU_ASSERT_EQUAL(pe_grid_insert(grid, 0, at.key + (2ull << 34), at.word,
+						crowd - 1, true, &elsewhere),
+				PE_OK);
+			CU_ASSERT_EQUAL(pe_grid_depart(grid, 0, crowd - 1, slot, elsewhere), PE_OK);
+		}
+		CU_ASSERT(hits[0].handle == crowd - 1 && !hits[0].sure &&
+			(hits[0].word & PE_SLOT_MOVED));
+		pe_grid_destroy(grid);
+	}
+}
+
 TESTING_MAIN("grid/walk", {"pages add up to the whole", pages_add_up_to_the_whole},
 	{"bounds are shared between walks", bounds_are_shared_between_walks},
 	{"pages of a long chain", pages_of_a_long_chain},
@@ -363,4 +526,6 @@ TESTING_MAIN("grid/walk", {"pages add up to the whole", pages_add_up_to_the_whol
 	{"hostile cursors end", hostile_cursors_end}, {"hostile regions end", hostile_regions_end},
 	{"edges of cells are exact", edges_of_cells_are_exact},
 	{"spaces and frames are apart", spaces_and_frames_are_apart},
-	{"every level finds what is there", every_level_finds_what_is_there})
+	{"every level finds what is there", every_level_finds_what_is_there},
+	{"a sieve lets through what may be inside", a_sieve_lets_through_what_may_be_inside},
+	{"a sieve lets through what moves", a_sieve_lets_through_what_moves})

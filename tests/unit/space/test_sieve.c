@@ -1,10 +1,12 @@
 // A polygon's sieve against its edges: cells, boxes of cells, and chunks of slots, by all the processor has.
 #include "space/sieve.h"
+
+#include "space/side.h"
 #include "volume_testing.h"
 
 struct found {
-	unsigned tested, inside, sure, out, cells_inside, cells_outside, boxes_outside, wrong,
-		unlike, refused;
+	unsigned tested, inside, sure, out, cells_inside, cells_outside, boxes_outside, flagged,
+		wrong, unlike, refused;
 };
 
 // Slots of one cell: places near to each other whose cell is the first one's.
@@ -17,6 +19,7 @@ struct slots {
 static bool slots_about(const struct pe_space *space, const struct rings *r, struct slots *slots)
 {
 	struct pe_place first, at;
+	bool plain = random_bits() & 1;
 	double from[3];
 
 	rings_place(r, false, from);
@@ -27,7 +30,8 @@ static bool slots_about(const struct pe_space *space, const struct rings *r, str
 	for (unsigned i = 0; i < PE_SIEVE_SLOTS; i++) {
 		double reach = random_log(1e-7, 1.0) * r->radius, *place = slots->place[i];
 
-		slots->word[i] = random_bits(); // in a slot that is not in the mask
+		// In a slot that is not in the mask anything, mostly.
+		slots->word[i] = random_bits() & (plain ? PE_WORD_POSITION : ~0ull);
 		for (unsigned k = 0; k < 3; k++)
 			place[k] = from[k] + (i ? random_between(-1, 1) * reach : 0.0);
 		if (i % 3 == 2) // wherever it is in the cell
@@ -36,10 +40,45 @@ static bool slots_about(const struct pe_space *space, const struct rings *r, str
 					from[k] + random_between(-1, 1) * space->config.leaf_edge_m;
 		if (pe_space_locate(space, place, &at) != PE_REASON_none || at.key != slots->key)
 			continue;
-		slots->word[i] = at.word;
+		slots->word[i] = at.word | (random_bits() % 256 ? 0 : 1ull << (60 + i % 4));
 		slots->mask |= 1u << i;
 	}
 	return true;
+}
+
+// The slots' cell as cell number `at`: in its node, of whose columns and rows some are gone through.
+static enum pe_cell_side enter(struct pe_sieve *sieve, unsigned at, uint64_t key)
+{
+	const uint32_t cell[2] = {PE_KEY_X(key) % PE_SIEVE_ACROSS, PE_KEY_Y(key) % PE_SIEVE_ACROSS};
+	uint32_t lo[2], hi[2];
+
+	for (unsigned k = 0; k < 2; k++) {
+		lo[k] = cell[k] - (uint32_t)(random_bits() % (cell[k] + 1));
+		hi[k] = cell[k] + (uint32_t)(random_bits() % (PE_SIEVE_ACROSS - cell[k]));
+	}
+	pe_sieve_node(sieve, key - ((uint64_t)cell[0] << 34) - ((uint64_t)cell[1] << 15), lo, hi);
+	return pe_sieve_enter(sieve, at, cell[0], cell[1]);
+}
+
+// What was seen has to be what was there.
+static uint32_t chunk(const struct pe_sieve *sieve, unsigned at, const struct slots *slots,
+	uint32_t *sure, struct found *f)
+{
+	uint64_t copy[PE_SIEVE_SLOTS], in = 0, any = 0;
+	bool flagged;
+	uint32_t kept = sieve->chunk(
+		sieve, &sieve->cell[at], slots->word, slots->mask, copy, sure, &flagged);
+
+	for (unsigned i = 0; i < PE_SIEVE_SLOTS; i++) {
+		any |= slots->word[i];
+		if (!(slots->mask >> i & 1))
+			continue;
+		in |= slots->word[i];
+		f->wrong += copy[i] != slots->word[i];
+	}
+	f->wrong += flagged ? !(any & ~PE_WORD_POSITION) : (in & ~PE_WORD_POSITION) != 0;
+	f->flagged += flagged;
+	return kept;
 }
 
 static void check_slots(const struct slots *slots, const struct pe_polygon *p,
@@ -58,13 +97,12 @@ static void check_slots(const struct slots *slots, const struct pe_polygon *p,
 			continue;
 		}
 		pe_sieve_force(sieve, isa);
-		now = pe_sieve_enter(sieve, at, slots->key);
+		now = enter(sieve, at, slots->key);
 		f->unlike += isa && now != side;
 		side = now;
 		kept[isa] = sure[isa] = now == PE_CELL_INSIDE ? slots->mask : 0;
 		if (now == PE_CELL_CROSSING)
-			kept[isa] = sieve->chunk(
-				sieve, &sieve->cell[at], slots->word, slots->mask, &sure[isa]);
+			kept[isa] = chunk(sieve, at, slots, &sure[isa], f);
 	}
 	f->cells_inside += side == PE_CELL_INSIDE;
 	f->cells_outside += side == PE_CELL_OUTSIDE;
@@ -140,10 +178,10 @@ static void shapes(void)
 			if (slots_about(&space, &r, &slots))
 				check_slots(&slots, &p, &sieve, &f);
 	}
-	printf(" [%u tested, %u inside, %u surely, %u left out, %u cells inside, %u outside, %u boxes outside, %u wrong, "
-	       "%u unlike, %u refused]",
+	printf(" [%u tested, %u inside, %u surely, %u left out, %u cells inside, %u outside, %u boxes outside, %u flagged, "
+	       "%u wrong, %u unlike, %u refused]",
 		f.tested, f.inside, f.sure, f.out, f.cells_inside, f.cells_outside, f.boxes_outside,
-		f.wrong, f.unlike, f.refused);
+		f.flagged, f.wrong, f.unlike, f.refused);
 	CU_ASSERT_EQUAL(f.wrong, 0);
 	CU_ASSERT_EQUAL(f.unlike, 0);
 	CU_ASSERT(f.refused < testing_amount(6000) / 3);
@@ -152,4 +190,58 @@ static void shapes(void)
 	CU_ASSERT(f.cells_inside > 0 && f.cells_outside > 0 && f.boxes_outside > 0);
 }
 
-TESTING_MAIN("space-sieve", {"shapes", shapes})
+// An outline, whose edges are as they came, against the same polygon with all that is made of them; and what drawing it makes of it.
+static void outlines(void)
+{
+	static struct pe_polygon outline, whole;
+	struct pe_space space = prepared((struct pe_space_config){.kind = PE_SPACE_CARTESIAN});
+	unsigned tested = 0, inside = 0, wrong = 0, refused = 0;
+
+	random_seed("outlines", 0x5EED76);
+	for (unsigned n = 0; n < testing_amount(2000); n++) {
+		double radius = random_log(0.1, 1e5), far = random_log(1, 1e7);
+		double centre[3] = {random_between(-far, far), random_between(-far, far), 0};
+		enum pe_volume_fault fault;
+		struct rings r;
+
+		if (n % 4) {
+			rings_random(&r, false, centre, radius, 3 + n % 200,
+				(unsigned)(random_bits() % 5));
+		} else {
+			memcpy(r.centre, centre, sizeof r.centre);
+			r.radius = radius;
+			rings_odd(&r, false, n / 4 % 3, 8 + (n % 100 & ~1u));
+		}
+		if (n % 3 == 0) // with edges along both axes, and such as cross or are empty
+			for (unsigned i = 0; i < r.vertices; i++)
+				for (unsigned k = 0; k < 2; k++)
+					r.vertex[i][k] =
+						floor(r.vertex[i][k] / radius * 16) / 16 * radius;
+		fault = rings_prepare(&space, &r, &whole);
+		if (fault == PE_VOLUME_ok)
+			fault = pe_polygon_outline(&space, (const double(*)[2])r.vertex, r.size,
+				r.count, -INFINITY, INFINITY, &outline);
+		refused += fault != PE_VOLUME_ok;
+		for (unsigned i = 0; i < 40 && fault == PE_VOLUME_ok; i++) {
+			double place[3], distance;
+			bool in;
+
+			if (i == 20)
+				pe_polygon_draw(&outline);
+			rings_place(&r, false, place);
+			in = pe_polygon_covers(&whole, place);
+			distance = pe_polygon_edge_distance(&whole, place);
+			tested++;
+			inside += in;
+			wrong += in != pe_polygon_covers(&outline, place) ||
+				!(fabs(distance - pe_polygon_edge_distance(&outline, place)) <=
+					1e-9 * (radius + far));
+		}
+	}
+	printf(" [%u tested, %u inside, %u wrong, %u refused]", tested, inside, wrong, refused);
+	CU_ASSERT_EQUAL(wrong, 0);
+	CU_ASSERT(inside > tested / 8 && inside < tested && refused > 0 &&
+		refused < testing_amount(2000) / 2);
+}
+
+TESTING_MAIN("space-sieve", {"shapes", shapes}, {"outlines", outlines})
