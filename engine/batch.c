@@ -175,13 +175,13 @@ __attribute__((always_inline)) static inline void stage_verify(
 }
 
 // Stage 5: what will be put into a cell where it is not yet.
-static void stage_insert(const struct pe_worker *w, const struct pe_batch *b)
+static void stage_insert(const struct pe_worker *w, struct pe_batch *b)
 {
 	uint64_t keys[PE_BATCH_MAX];
 
 	for (unsigned i = 0; i < b->insert_count; i++)
 		keys[i] = b->place[b->insert[i]].key;
-	pe_grid_prefetch_inserts(w->engine->grid, keys, b->insert_count);
+	pe_grid_prefetch_inserts(w->engine->grid, keys, b->insert_count, b->leaf);
 }
 
 // Of this worker, in the cell where it is, and waiting for nothing but what its record may hold.
@@ -328,13 +328,12 @@ __attribute__((noinline)) static enum spared update_detailed(struct pe_worker *w
 
 // The same of an entity that goes to another cell. Where fences look at it, more is to be considered.
 __attribute__((noinline)) static enum spared update_crossing(struct pe_worker *w,
-	const struct pe_change *c, const struct pe_place *place, uint32_t handle, bool guards,
-	bool open)
+	const struct pe_change *c, const struct pe_place *place, uint32_t handle, uint32_t leaf,
+	bool guards, bool open)
 {
 	struct pe_record *r = pe_apply_record(w, handle);
 	uint32_t expiry_tick = pe_apply_expiry(w, c);
 	uint64_t words[PE_PUBLISHED_WORDS];
-	struct pe_published p;
 
 	if (atomic_load_explicit(&r->status, memory_order_relaxed) !=
 			pe_status_make(PE_LIFE_THERE, w->index, c->space, 0) ||
@@ -346,17 +345,24 @@ __attribute__((noinline)) static enum spared update_crossing(struct pe_worker *w
 	if (guards && !in_order(w, r, c, handle, false, open))
 		return SPARED_NOT;
 	pe_apply_words(c, place->word, expiry_tick, words);
-	memcpy(&p, words, sizeof p);
-	if (!pe_own_cross(w, handle, &p, place->key))
+	if (!pe_own_cross(w, handle, words, place->key, leaf))
 		return SPARED_NOT;
 	pe_apply_remember(r, c);
 	return SPARED_APPLIED;
 }
 
+// The leaf of the cell that a change goes to, if that was asked for. Each is asked once, in order.
+static inline uint32_t leaf_of(struct pe_batch *b, unsigned i)
+{
+	while (b->insert[b->inserted] < i)
+		b->inserted++;
+	return b->insert[b->inserted] == i ? b->leaf[b->inserted] : PE_SLOT_NONE;
+}
+
 __attribute__((always_inline)) static inline void stage_write(
 	struct pe_worker *w, struct pe_batch *b, const bool covers, const bool guards)
 {
-	uint64_t done[3] = {0};
+	uint64_t done[3] = {0}, crossed = 0;
 
 	for (unsigned i = 0; i < b->count; i++) {
 		struct pe_change *c = &b->change[i];
@@ -370,8 +376,11 @@ __attribute__((always_inline)) static inline void stage_write(
 			spared = update_plain(w, c, &b->place[i], handle,
 				covers ? b->covered[i] : PE_COVERED_UNKNOWN, covers, false, guards,
 				mark);
-			if (!spared && c->way == PE_WAY_PLAIN)
-				spared = update_crossing(w, c, &b->place[i], handle, guards, mark);
+			if (!spared && c->way == PE_WAY_PLAIN) {
+				spared = update_crossing(
+					w, c, &b->place[i], handle, leaf_of(b, i), guards, mark);
+				crossed += spared == SPARED_APPLIED;
+			}
 			if (!spared)
 				spared = update_detailed(w, c, &b->place[i], handle,
 					covers ? b->covered[i] : PE_COVERED_UNKNOWN, covers, guards,
@@ -389,6 +398,10 @@ __attribute__((always_inline)) static inline void stage_write(
 	}
 	pe_count(&w->counters, PE_COUNTER_records_applied, done[SPARED_APPLIED]);
 	pe_count(&w->counters, PE_COUNTER_records_coalesced, done[SPARED_COVERED]);
+	if (crossed) {
+		pe_count(&w->counters, PE_COUNTER_crossings, crossed);
+		pe_grid_stamp(w->engine->grid, w->index);
+	}
 }
 
 __attribute__((always_inline)) static inline void work(
@@ -405,6 +418,8 @@ __attribute__((always_inline)) static inline void work(
 	pe_stage_end(PE_STAGE_probe);
 	stage_verify(w, b, covers);
 	pe_stage_end(PE_STAGE_verify);
+	b->insert[b->insert_count] = UINT8_MAX;
+	b->inserted = 0;
 	if (b->insert_count)
 		stage_insert(w, b);
 	pe_stage_end(PE_STAGE_insert);

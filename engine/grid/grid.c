@@ -88,8 +88,10 @@ static struct layout lay_out(const struct pe_grid_plan *plan, const struct pe_gr
 	// A departure for each crossing, and some of removed entities; two claims for each, and some of entities that
 	// are not crossing.
 	l.departure_blocks =
-		(uint32_t)(5 * plan->crossings / 4 / (PE_DEFER_BLOCK_WORDS / 4) + 8 * workers + 16);
-	l.claim_blocks = (uint32_t)((2 * plan->crossings + n / 64) / (PE_DEFER_BLOCK_WORDS / 2) +
+		(uint32_t)(5 * plan->crossings / 4 / (PE_DEFER_BLOCK_WORDS / PE_DEPART_WORDS) +
+			16 * workers + 16);
+	l.claim_blocks = (uint32_t)((2 * plan->crossings + n / 64) /
+			(PE_DEFER_BLOCK_WORDS / PE_CLAIM_WORDS) +
 		8 * workers + 16);
 	l.slabs = (uint32_t)((plan->chunks + PE_SLAB_BIGS - 1) / PE_SLAB_BIGS);
 	l.leaf = ALIGN(plan->leaves * sizeof(struct pe_leaf));
@@ -177,12 +179,16 @@ static void make_empty(struct pe_grid *grid, const struct layout *l)
 		atomic_init(&grid->nodes[i].entry.claim, PE_TAKEN);
 	for (unsigned i = 0; i < grid->worker_count; i++) {
 		struct pe_grid_worker *w = &grid->workers[i];
-		bool claims = pe_defer_init(&w->claims, &grid->claim_store, i, 2);
-		bool departures = pe_defer_init(&w->departures, &grid->departure_store, i, 4);
+		bool claims = pe_defer_init(&w->claims, &grid->claim_store, i, PE_CLAIM_WORDS);
+		bool departures =
+			pe_defer_init(&w->departures, &grid->departure_store, i, PE_DEPART_WORDS);
+		bool crossings =
+			pe_defer_init(&w->crossings, &grid->departure_store, i, PE_DEPART_WORDS);
 
-		assert(claims && departures);
+		assert(claims && departures && crossings);
 		(void)claims;
 		(void)departures;
+		(void)crossings;
 	}
 }
 

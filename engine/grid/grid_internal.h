@@ -138,12 +138,20 @@ struct pe_notes {
 	_Atomic uint32_t head __attribute__((aligned(128)));
 };
 
+// Words of the entries of the deferred lists (slots.c).
+enum { PE_DEPART_HANDLE, PE_DEPART_OLD, PE_DEPART_NEW, PE_DEPART_STAMP, PE_DEPART_WORDS };
+enum { PE_CLAIM_SLOT, PE_CLAIM_STAMP, PE_CLAIM_WORDS };
+
 struct pe_grid_worker {
 	// All of its worker only, save what is said.
 	struct pe_defer departures; // entries: handle, old, new, stamp
+	struct pe_defer crossings;  // the same of those that can be called off
 	struct pe_defer claims;     // entries: slot, stamp
 	// arriving slots: the claims of each and of the one it left are sure of an entry
 	uint32_t crossing;
+	// crossings that have no stamp yet: where it goes
+	uint32_t unstamped_count;
+	uint32_t *unstamped[PE_BATCH_MAX];
 	// What it left empty and could not note; read: control thread, which then looks at everything.
 	_Atomic uint32_t emptied;
 	struct pe_notes notes;
@@ -413,6 +421,9 @@ void pe_node_set(struct pe_grid *grid, uint32_t node, unsigned child);
 // leaf.c: a slot in the leaf of `key` with word and handle in it, valid.
 enum pe_status pe_leaf_insert(struct pe_grid *grid, unsigned worker, uint64_t key, uint64_t word,
 	uint32_t handle, uint32_t *slot);
+// The same in a leaf that was found in this read-side section.
+enum pe_status pe_leaf_insert_in(struct pe_grid *grid, unsigned worker, uint32_t leaf,
+	uint64_t word, uint32_t handle, uint32_t *slot);
 // Asks for the leaf that a slot's chunk is of; the chunk's header is read.
 static inline void pe_leaf_prefetch(const struct pe_grid *grid, uint32_t slot)
 {
