@@ -314,21 +314,30 @@ static inline _Atomic uint32_t *pe_node_bucket(
 		pe_child_number_of(leaf_key, level));
 }
 
-static inline struct pe_chunk *pe_chunk_at(const struct pe_grid *grid, uint32_t ref)
+// Without branches: which class a chunk is of is for chance to say, and a wrong guess costs more than all of this.
+static inline uint32_t pe_slots_below(uint32_t ref) // slots of a chunk, less one
 {
-	if (ref & PE_SMALL)
-		return (struct pe_chunk *)(grid->chunks +
-			(size_t)((ref & ~PE_SMALL) >> 3) * sizeof(struct pe_small));
-	return (struct pe_chunk *)(grid->chunks + (size_t)(ref >> 5) * sizeof(struct pe_big));
+	return (PE_BIG_SLOTS - 1) >> 2 * (ref >> 31);
 }
-static inline unsigned pe_slot_number(uint32_t slot)
+static inline uint32_t pe_slot_number(uint32_t slot)
 {
-	return slot & (slot & PE_SMALL ? 7 : 31);
+	return slot & pe_slots_below(slot);
 }
 static inline uint32_t pe_slots_mask(uint32_t ref)
 {
-	return ref & PE_SMALL ? 0xFFu : 0xFFFFFFFFu;
+	return 0xFFFFFFFFu >> 24 * (ref >> 31);
 }
+// Of a chunk, or one of its slots: index << 5 times 14, or index << 3 times 16.
+static inline struct pe_chunk *pe_chunk_at(const struct pe_grid *grid, uint32_t ref)
+{
+	size_t slots = ref & ~PE_SMALL & ~pe_slots_below(ref);
+
+	return (struct pe_chunk *)(grid->chunks + slots * (14 + 2 * (ref >> 31)));
+}
+_Static_assert(sizeof(struct pe_big) == 14 * PE_BIG_SLOTS &&
+		sizeof(struct pe_small) == 16 * PE_SMALL_SLOTS &&
+		(PE_BIG_SLOTS - 1) >> 2 == PE_SMALL_SLOTS - 1,
+	"what a reference tells without a branch");
 static inline uint32_t pe_big_ref(uint32_t index)
 {
 	return index << 5;
@@ -345,8 +354,10 @@ static inline _Atomic uint64_t *pe_slot_word(const struct pe_grid *grid, uint32_
 }
 static inline uint32_t *pe_chunk_handles(struct pe_chunk *chunk, uint32_t ref)
 {
-	return ref & PE_SMALL ? ((struct pe_small *)chunk)->handle :
-				((struct pe_big *)chunk)->handle;
+	const size_t big = offsetof(struct pe_big, handle),
+		     small = offsetof(struct pe_small, handle);
+
+	return (uint32_t *)((char *)chunk + big - (big - small) * (ref >> 31));
 }
 
 // One claim more, unless the object is being taken out; what is closed is open again. Release and acquire on one word with closing and
