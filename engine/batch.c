@@ -326,31 +326,6 @@ __attribute__((noinline)) static enum spared update_detailed(struct pe_worker *w
 	return update_plain(w, c, place, handle, covered, covers, true, guards, open);
 }
 
-// The same of an entity that goes to another cell. Where fences look at it, more is to be considered.
-__attribute__((noinline)) static enum spared update_crossing(struct pe_worker *w,
-	const struct pe_change *c, const struct pe_place *place, uint32_t handle, uint32_t leaf,
-	bool guards, bool open)
-{
-	struct pe_record *r = pe_apply_record(w, handle);
-	uint32_t expiry_tick = pe_apply_expiry(w, c);
-	uint64_t words[PE_PUBLISHED_WORDS];
-
-	if (atomic_load_explicit(&r->status, memory_order_relaxed) !=
-			pe_status_make(PE_LIFE_THERE, w->index, c->space, 0) ||
-		r->key == place->key || r->pending != PE_HANDLE_NONE ||
-		pe_audience_differs(r->shown.attributes, c->update.attributes) || w->watching)
-		return SPARED_NOT;
-	if (!goes_on(r, c, expiry_tick))
-		return SPARED_NOT;
-	if (guards && !in_order(w, r, c, handle, false, open))
-		return SPARED_NOT;
-	pe_apply_words(c, place->word, expiry_tick, words);
-	if (!pe_own_cross(w, handle, words, place->key, leaf))
-		return SPARED_NOT;
-	pe_apply_remember(r, c);
-	return SPARED_APPLIED;
-}
-
 // The leaf of the cell that a change goes to, if that was asked for. Each is asked once, in order.
 static inline uint32_t leaf_of(struct pe_batch *b, unsigned i)
 {
@@ -359,10 +334,44 @@ static inline uint32_t leaf_of(struct pe_batch *b, unsigned i)
 	return b->insert[b->inserted] == i ? b->leaf[b->inserted] : PE_SLOT_NONE;
 }
 
+// The same of an entity that goes to another cell, or that has just come to its own and waits for nothing but to be settled there.
+// Where fences look at it, more is to be considered.
+__attribute__((noinline)) static enum spared update_crossing(
+	struct pe_worker *w, struct pe_batch *b, unsigned i, bool guards, bool open)
+{
+	const struct pe_change *c = &b->change[i];
+	const struct pe_place *place = &b->place[i];
+	uint32_t handle = b->handle[i];
+	struct pe_record *r = pe_apply_record(w, handle);
+	const bool stays = r->key == place->key;
+	uint32_t expiry_tick = pe_apply_expiry(w, c);
+	uint64_t words[PE_PUBLISHED_WORDS];
+
+	if (atomic_load_explicit(&r->status, memory_order_relaxed) !=
+			pe_status_make(PE_LIFE_THERE, w->index, c->space, 0) ||
+		(stays ? !pe_crosses(r->pending) : r->pending != PE_HANDLE_NONE) ||
+		pe_audience_differs(r->shown.attributes, c->update.attributes) || w->watching)
+		return SPARED_NOT;
+	if (!goes_on(r, c, expiry_tick))
+		return SPARED_NOT;
+	if (guards && !in_order(w, r, c, handle, false, open))
+		return SPARED_NOT;
+	pe_apply_words(c, place->word, expiry_tick, words);
+	if (stays) {
+		pe_grid_store(w->engine->grid, r->slot, place->word);
+		pe_record_publish_words(r, pe_own_draft(w), words);
+	} else if (!pe_own_cross(w, handle, words, place->key, leaf_of(b, i))) {
+		return SPARED_NOT;
+	}
+	b->crossed += !stays;
+	pe_apply_remember(r, c);
+	return SPARED_APPLIED;
+}
+
 __attribute__((always_inline)) static inline void stage_write(
 	struct pe_worker *w, struct pe_batch *b, const bool covers, const bool guards)
 {
-	uint64_t done[3] = {0}, crossed = 0;
+	uint64_t done[3] = {0};
 
 	for (unsigned i = 0; i < b->count; i++) {
 		struct pe_change *c = &b->change[i];
@@ -376,11 +385,8 @@ __attribute__((always_inline)) static inline void stage_write(
 			spared = update_plain(w, c, &b->place[i], handle,
 				covers ? b->covered[i] : PE_COVERED_UNKNOWN, covers, false, guards,
 				mark);
-			if (!spared && c->way == PE_WAY_PLAIN) {
-				spared = update_crossing(
-					w, c, &b->place[i], handle, leaf_of(b, i), guards, mark);
-				crossed += spared == SPARED_APPLIED;
-			}
+			if (!spared && c->way == PE_WAY_PLAIN)
+				spared = update_crossing(w, b, i, guards, mark);
 			if (!spared)
 				spared = update_detailed(w, c, &b->place[i], handle,
 					covers ? b->covered[i] : PE_COVERED_UNKNOWN, covers, guards,
@@ -398,9 +404,10 @@ __attribute__((always_inline)) static inline void stage_write(
 	}
 	pe_count(&w->counters, PE_COUNTER_records_applied, done[SPARED_APPLIED]);
 	pe_count(&w->counters, PE_COUNTER_records_coalesced, done[SPARED_COVERED]);
-	if (crossed) {
-		pe_count(&w->counters, PE_COUNTER_crossings, crossed);
+	if (b->crossed) {
+		pe_count(&w->counters, PE_COUNTER_crossings, b->crossed);
 		pe_grid_stamp(w->engine->grid, w->index);
+		b->crossed = 0;
 	}
 }
 

@@ -59,6 +59,11 @@ static inline void pe_pending_init(
 	pe_wheel_init(&pool->wheel, &pool->nodes[0].wheel, sizeof pool->nodes[0], tick);
 }
 
+static inline bool pe_crosses(uint32_t pending)
+{
+	return (pending & PE_CROSSES) && pending != PE_HANDLE_NONE;
+}
+
 // The node that a record's `pending` names; NULL: there is none.
 static inline struct pe_pending *pe_pending_node(
 	const struct pe_pending_pool *pool, uint32_t pending)
