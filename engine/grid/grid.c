@@ -29,6 +29,10 @@ static uint32_t buckets_for(uint64_t count)
 #define CELL_CROWD    16    // entities a cell that the pools are made for, at least …
 #define CELLS_FOR_ALL 65536 // … of these, where a cell each costs little
 
+// All slabs' lines, the last one's included, have to be told in a reference.
+#define CHUNKS_MAX \
+	((unsigned)(PE_LINES_MAX / (sizeof(struct pe_big) / PE_LINE_BYTES)) - PE_SLAB_BIGS)
+
 uint32_t pe_grid_cells(uint32_t entity_count_max)
 {
 	uint32_t crowded = entity_count_max / CELL_CROWD;
@@ -68,10 +72,11 @@ static bool derive(
 		plan->nodes = plan->leaves * PE_LEVELS + 64;
 	if (plan->crossings > n)
 		plan->crossings = n;
-	if (plan->leaves > 1u << 30 || plan->nodes > 1u << 30 || plan->chunks >= (1u << 26) - 2) {
+	if (plan->leaves > 1u << 30 || plan->nodes > 1u << 30 || plan->chunks > CHUNKS_MAX) {
 		error->status = PE_INVALID;
 		snprintf(error->text, sizeof error->text,
-			"the grid's pools are bounded to 2^30 leaves and nodes and 2^26 - 3 chunks");
+			"the grid's pools are bounded to 2^30 leaves and nodes and %u chunks",
+			CHUNKS_MAX);
 		return false;
 	}
 	return true;

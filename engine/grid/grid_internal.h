@@ -68,8 +68,8 @@ struct pe_node {
 };
 _Static_assert(sizeof(struct pe_node) == 32, "two nodes a line");
 
-// Chunks by reference: index << 5 of the big ones, PE_SMALL | index << 3 of the small ones; a
-// slot's reference adds its number. `claimed` is all ones while the chunk is free or closed, or not yet published: so
+// Chunks by reference: the line of 64 bytes that it begins at << 5, and PE_SMALL of the small ones; a slot's reference adds its
+// number. So either is found without a branch: which class a chunk is of is for chance to say, and a wrong guess costs more. `claimed` is all ones while the chunk is free or closed, or not yet published: so
 // nobody can claim a slot of a chunk that may go back to its pool without a grace period.
 struct pe_chunk {
 	_Atomic uint32_t claimed; // SLOT: bits of slots taken
@@ -314,37 +314,46 @@ static inline _Atomic uint32_t *pe_node_bucket(
 		pe_child_number_of(leaf_key, level));
 }
 
-// Without branches: which class a chunk is of is for chance to say, and a wrong guess costs more than all of this.
-static inline uint32_t pe_slots_below(uint32_t ref) // slots of a chunk, less one
+#define PE_LINE_BYTES 64
+#define PE_LINES_MAX  (1u << 26) // of all chunks together: what a reference has room for
+static inline struct pe_chunk *pe_chunk_at(const struct pe_grid *grid, uint32_t ref)
 {
-	return (PE_BIG_SLOTS - 1) >> 2 * (ref >> 31);
+	_Static_assert(PE_LINE_BYTES == 2 * PE_BIG_SLOTS, "a line is << 5 in a reference");
+
+	return (struct pe_chunk *)(grid->chunks +
+		2 * (size_t)(ref & ~(PE_SMALL | (PE_BIG_SLOTS - 1))));
 }
 static inline uint32_t pe_slot_number(uint32_t slot)
 {
-	return slot & pe_slots_below(slot);
+	return slot & (PE_BIG_SLOTS - 1);
+}
+static inline uint32_t pe_chunk_of(uint32_t slot)
+{
+	return slot & ~(uint32_t)(PE_BIG_SLOTS - 1);
 }
 static inline uint32_t pe_slots_mask(uint32_t ref)
 {
-	return 0xFFFFFFFFu >> 24 * (ref >> 31);
+	return 0xFFFFFFFFu >> (PE_BIG_SLOTS - PE_SMALL_SLOTS) * (ref >> 31);
 }
-// Of a chunk, or one of its slots: index << 5 times 14, or index << 3 times 16.
-static inline struct pe_chunk *pe_chunk_at(const struct pe_grid *grid, uint32_t ref)
-{
-	size_t slots = ref & ~PE_SMALL & ~pe_slots_below(ref);
-
-	return (struct pe_chunk *)(grid->chunks + slots * (14 + 2 * (ref >> 31)));
-}
-_Static_assert(sizeof(struct pe_big) == 14 * PE_BIG_SLOTS &&
-		sizeof(struct pe_small) == 16 * PE_SMALL_SLOTS &&
-		(PE_BIG_SLOTS - 1) >> 2 == PE_SMALL_SLOTS - 1,
-	"what a reference tells without a branch");
+#define PE_BIG_STEP   (sizeof(struct pe_big) / PE_LINE_BYTES << 5)
+#define PE_SMALL_STEP (sizeof(struct pe_small) / PE_LINE_BYTES << 5)
 static inline uint32_t pe_big_ref(uint32_t index)
 {
-	return index << 5;
+	return index * (uint32_t)PE_BIG_STEP;
 }
 static inline uint32_t pe_small_ref(uint32_t index)
 {
-	return PE_SMALL | index << 3;
+	return PE_SMALL | index * (uint32_t)PE_SMALL_STEP;
+}
+static inline uint32_t pe_chunk_index(uint32_t ref)
+{
+	return ref & PE_SMALL ? (ref & ~PE_SMALL) / (uint32_t)PE_SMALL_STEP :
+				ref / (uint32_t)PE_BIG_STEP;
+}
+// The one behind it in its slab.
+static inline uint32_t pe_chunk_next(uint32_t ref)
+{
+	return ref + (uint32_t)(ref & PE_SMALL ? PE_SMALL_STEP : PE_BIG_STEP);
 }
 // Needs nothing but the reference: no header is read.
 static inline _Atomic uint64_t *pe_slot_word(const struct pe_grid *grid, uint32_t slot)

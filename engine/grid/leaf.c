@@ -301,7 +301,7 @@ void pe_leaf_release(struct pe_grid *grid, unsigned worker, uint32_t slot)
 	unsigned number = pe_slot_number(slot);
 	uint32_t index = atomic_load_explicit(&chunk->leaf, memory_order_relaxed);
 	struct pe_leaf *leaf = &grid->leaves[index];
-	uint32_t bit = 1u << number, ref = slot & (slot & PE_SMALL ? ~7u : ~31u);
+	uint32_t bit = 1u << number, ref = pe_chunk_of(slot);
 	bool empty;
 
 	atomic_store_explicit(&leaf->hint, ref, memory_order_relaxed);
