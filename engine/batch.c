@@ -343,13 +343,16 @@ __attribute__((noinline)) static enum spared update_crossing(
 	const struct pe_place *place = &b->place[i];
 	uint32_t handle = b->handle[i];
 	struct pe_record *r = pe_apply_record(w, handle);
-	const bool stays = r->key == place->key;
+	bool moves_within;
 	uint32_t expiry_tick = pe_apply_expiry(w, c);
 	uint64_t words[PE_PUBLISHED_WORDS];
 
+	// First whose it is, as in stays.
 	if (atomic_load_explicit(&r->status, memory_order_relaxed) !=
-			pe_status_make(PE_LIFE_THERE, w->index, c->space, 0) ||
-		(stays ? !pe_crosses(r->pending) : r->pending != PE_HANDLE_NONE) ||
+		pe_status_make(PE_LIFE_THERE, w->index, c->space, 0))
+		return SPARED_NOT;
+	moves_within = r->key == place->key;
+	if ((moves_within ? !pe_crosses(r->pending) : r->pending != PE_HANDLE_NONE) ||
 		pe_audience_differs(r->shown.attributes, c->update.attributes) || w->watching)
 		return SPARED_NOT;
 	if (!goes_on(r, c, expiry_tick))
@@ -357,13 +360,13 @@ __attribute__((noinline)) static enum spared update_crossing(
 	if (guards && !in_order(w, r, c, handle, false, open))
 		return SPARED_NOT;
 	pe_apply_words(c, place->word, expiry_tick, words);
-	if (stays) {
+	if (moves_within) {
 		pe_grid_store(w->engine->grid, r->slot, place->word);
 		pe_record_publish_words(r, pe_own_draft(w), words);
 	} else if (!pe_own_cross(w, handle, words, place->key, leaf_of(b, i))) {
 		return SPARED_NOT;
 	}
-	b->crossed += !stays;
+	b->crossed += !moves_within;
 	pe_apply_remember(r, c);
 	return SPARED_APPLIED;
 }
