@@ -29,10 +29,8 @@ static void gather_own(const struct pe_worker *w, uint32_t handle, struct pe_exp
 						    pe_coalesce_due(w, r));
 		return;
 	}
-	if (r->pending == PE_HANDLE_NONE)
-		return;
-	node = &w->pending.nodes[r->pending];
-	if (!(node->flags & PE_PENDING_STATE))
+	node = pe_pending_node(&w->pending, r->pending);
+	if (!node || !(node->flags & PE_PENDING_STATE))
 		return;
 	own->newest = node->state;
 	own->pending = node->flags & (PE_PENDING_OWED | PE_PENDING_RETRY);

@@ -175,13 +175,13 @@ __attribute__((always_inline)) static inline void stage_verify(
 }
 
 // Stage 5: what will be put into a cell where it is not yet.
-static void stage_insert(const struct pe_worker *w, const struct pe_batch *b)
+static void stage_insert(const struct pe_worker *w, struct pe_batch *b)
 {
 	uint64_t keys[PE_BATCH_MAX];
 
 	for (unsigned i = 0; i < b->insert_count; i++)
 		keys[i] = b->place[b->insert[i]].key;
-	pe_grid_prefetch_inserts(w->engine->grid, keys, b->insert_count);
+	pe_grid_prefetch_inserts(w->engine->grid, keys, b->insert_count, b->leaf);
 }
 
 // Of this worker, in the cell where it is, and waiting for nothing but what its record may hold.
@@ -328,19 +328,33 @@ __attribute__((noinline)) static enum spared update_detailed(struct pe_worker *w
 	return update_plain(w, c, place, handle, covered, covers, true, guards, open);
 }
 
-// The same of an entity that goes to another cell. Where fences look at it, more is to be considered.
-__attribute__((noinline)) static enum spared update_crossing(struct pe_worker *w,
-	const struct pe_change *c, const struct pe_place *place, uint32_t handle, bool guards,
-	bool open)
+// The leaf of the cell that a change goes to, if that was asked for. Each is asked once, in order.
+static inline uint32_t leaf_of(struct pe_batch *b, unsigned i)
 {
+	while (b->insert[b->inserted] < i)
+		b->inserted++;
+	return b->insert[b->inserted] == i ? b->leaf[b->inserted] : PE_SLOT_NONE;
+}
+
+// The same of an entity that goes to another cell, or that has just come to its own and waits for nothing but to be settled there.
+// Where fences look at it, more is to be considered.
+__attribute__((noinline)) static enum spared update_crossing(
+	struct pe_worker *w, struct pe_batch *b, unsigned i, bool guards, bool open)
+{
+	const struct pe_change *c = &b->change[i];
+	const struct pe_place *place = &b->place[i];
+	uint32_t handle = b->handle[i];
 	struct pe_record *r = pe_apply_record(w, handle);
+	bool moves_within;
 	uint32_t expiry_tick = pe_apply_expiry(w, c);
 	uint64_t words[PE_PUBLISHED_WORDS];
-	struct pe_published p;
 
+	// First whose it is, as in stays.
 	if (atomic_load_explicit(&r->status, memory_order_relaxed) !=
-			pe_status_make(PE_LIFE_THERE, w->index, c->space, 0) ||
-		r->key == place->key || r->pending != PE_HANDLE_NONE ||
+		pe_status_make(PE_LIFE_THERE, w->index, c->space, 0))
+		return SPARED_NOT;
+	moves_within = r->key == place->key;
+	if ((moves_within ? !pe_crosses(r->pending) : r->pending != PE_HANDLE_NONE) ||
 		pe_audience_differs(r->shown.attributes, c->update.attributes) || w->watching)
 		return SPARED_NOT;
 	if (!goes_on(r, c, expiry_tick))
@@ -348,9 +362,13 @@ __attribute__((noinline)) static enum spared update_crossing(struct pe_worker *w
 	if (guards && !in_order(w, r, c, handle, false, open))
 		return SPARED_NOT;
 	pe_apply_words(c, place->word, expiry_tick, words);
-	memcpy(&p, words, sizeof p);
-	if (!pe_own_cross(w, handle, &p, place->key))
+	if (moves_within) {
+		pe_grid_store(w->engine->grid, r->slot, place->word);
+		pe_record_publish_words(r, pe_own_draft(w), words);
+	} else if (!pe_own_cross(w, handle, words, place->key, leaf_of(b, i))) {
 		return SPARED_NOT;
+	}
+	b->crossed += !moves_within;
 	pe_apply_remember(r, c);
 	return SPARED_APPLIED;
 }
@@ -373,7 +391,7 @@ __attribute__((always_inline)) static inline void stage_write(
 				covers ? b->covered[i] : PE_COVERED_UNKNOWN, covers, false, guards,
 				mark);
 			if (!spared && c->way == PE_WAY_PLAIN)
-				spared = update_crossing(w, c, &b->place[i], handle, guards, mark);
+				spared = update_crossing(w, b, i, guards, mark);
 			if (!spared)
 				spared = update_detailed(w, c, &b->place[i], handle,
 					covers ? b->covered[i] : PE_COVERED_UNKNOWN, covers, guards,
@@ -391,6 +409,11 @@ __attribute__((always_inline)) static inline void stage_write(
 	}
 	pe_count(&w->counters, PE_COUNTER_records_applied, done[SPARED_APPLIED]);
 	pe_count(&w->counters, PE_COUNTER_records_coalesced, done[SPARED_COVERED]);
+	if (b->crossed) {
+		pe_count(&w->counters, PE_COUNTER_crossings, b->crossed);
+		pe_grid_stamp(w->engine->grid, w->index);
+		b->crossed = 0;
+	}
 }
 
 __attribute__((always_inline)) static inline void work(
@@ -407,6 +430,8 @@ __attribute__((always_inline)) static inline void work(
 	pe_stage_end(PE_STAGE_probe);
 	stage_verify(w, b, covers);
 	pe_stage_end(PE_STAGE_verify);
+	b->insert[b->insert_count] = UINT8_MAX;
+	b->inserted = 0;
 	if (b->insert_count)
 		stage_insert(w, b);
 	pe_stage_end(PE_STAGE_insert);

@@ -140,8 +140,9 @@ bool pe_coalesce_hold_back(struct pe_worker *w, uint32_t handle, const struct pe
 	const struct pe_record *r = &w->engine->table.records[handle];
 	struct pe_pending *node = pe_own_node(w, handle, false);
 
-	bool beside = !node && !cap_ms && !interval_ms && !c->update.duration_ms &&
-		attributes_near(&r->shown, p, 0);
+	// Not while it is crossing: what is held beside the record takes its slot for settled.
+	bool beside = r->pending == PE_HANDLE_NONE && !cap_ms && !interval_ms &&
+		!c->update.duration_ms && attributes_near(&r->shown, p, 0);
 
 	if (beside && hold_beside(w, handle, p, x)) {
 		pe_own_refresh(w, handle, p->expiry_tick);

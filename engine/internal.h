@@ -88,8 +88,11 @@ struct pe_batch {
 	uint32_t handle[PE_BATCH_MAX];
 	bool superseded[PE_BATCH_MAX];
 	uint8_t covered[PE_BATCH_MAX]; // enum pe_covered, of what a threshold may cover
-	uint8_t insert[PE_BATCH_MAX]; // changes that will be put into a cell where they are not yet
-	unsigned insert_count;
+	// changes that will be put into a cell where they are not yet; one of no change follows
+	uint8_t insert[PE_BATCH_MAX + 1];
+	uint32_t leaf[PE_BATCH_MAX];     // each of these cells', as pe_grid_prefetch_inserts has it
+	unsigned insert_count, inserted; // … and how many have been looked at
+	unsigned crossed;                // the short way, and not counted yet
 };
 
 struct pe_outbox; // answer.c

@@ -3,13 +3,38 @@
 
 #include "base/rcu.h"
 
+// What waits only for its crossing comes to wait for it as what waits for more does: its grace period begins anew.
+static bool defer_crossing(struct pe_worker *w, uint32_t handle, struct pe_pending *node)
+{
+	const struct pe_record *r = &w->engine->table.records[handle];
+	uint32_t crossing = r->pending & ~PE_CROSSES;
+
+	node->old_slot = pe_grid_crossing_from(w->engine->grid, crossing);
+	if (pe_grid_depart(w->engine->grid, w->index, handle, node->old_slot, r->slot) != PE_OK)
+		return false;
+	(void)pe_grid_call_off(w->engine->grid, crossing);
+	node->flags = PE_PENDING_CROSSING;
+	return true;
+}
+
 struct pe_pending *pe_own_node(struct pe_worker *w, uint32_t handle, bool make)
 {
 	struct pe_record *r = &w->engine->table.records[handle];
+	struct pe_pending *node = pe_pending_node(&w->pending, r->pending);
+	uint32_t number;
 
-	if (r->pending == PE_HANDLE_NONE && make)
-		r->pending = pe_pending_take(&w->pending, handle);
-	return r->pending == PE_HANDLE_NONE ? NULL : &w->pending.nodes[r->pending];
+	if (node || !make)
+		return node;
+	number = pe_pending_take(&w->pending, handle);
+	if (number == PE_HANDLE_NONE)
+		return NULL;
+	node = &w->pending.nodes[number];
+	if (r->pending != PE_HANDLE_NONE && !defer_crossing(w, handle, node)) {
+		pe_pending_give(&w->pending, number);
+		return NULL;
+	}
+	r->pending = number;
+	return node;
 }
 
 void pe_own_owe(struct pe_worker *w, struct pe_pending *node, bool owed)
@@ -314,28 +339,18 @@ static enum pe_publish publish_elsewhere(struct pe_worker *w, uint32_t handle,
 	return PE_PUBLISHED;
 }
 
-bool pe_own_cross(
-	struct pe_worker *w, uint32_t handle, const struct pe_published *state, uint64_t key)
+bool pe_own_cross(struct pe_worker *w, uint32_t handle, const uint64_t words[PE_PUBLISHED_WORDS],
+	uint64_t key, uint32_t leaf)
 {
-	struct pe_engine *e = w->engine;
-	struct pe_record *r = &e->table.records[handle];
-	struct pe_pending *node = pe_own_node(w, handle, true);
-	enum pe_status status;
+	struct pe_grid *grid = w->engine->grid;
+	struct pe_record *r = &w->engine->table.records[handle];
+	uint64_t word = words[offsetof(struct pe_published, word) / 8];
 	uint32_t slot;
 
-	if (!node)
+	if (pe_grid_insert_at(grid, w->index, leaf, key, word, handle, &slot) != PE_OK)
 		return false;
-	if (pe_grid_insert(e->grid, w->index, key, state->word, handle, true, &slot) != PE_OK) {
-		give_node(w, node);
-		return false;
-	}
-	pe_record_publish(r, pe_own_draft(w), state);
-	pe_count(&w->counters, PE_COUNTER_crossings, 1);
-	status = pe_grid_depart(e->grid, w->index, handle, r->slot, slot);
-	assert(status == PE_OK);
-	(void)status;
-	node->flags = PE_PENDING_CROSSING;
-	node->old_slot = r->slot;
+	pe_record_publish_words(r, pe_own_draft(w), words);
+	r->pending = PE_CROSSES | pe_grid_cross(grid, w->index, handle, r->slot, slot);
 	r->slot = slot;
 	r->key = key;
 	return true;
@@ -386,6 +401,9 @@ void pe_own_take_away(struct pe_worker *w, uint32_t handle)
 		if (node->flags & PE_PENDING_STATE)
 			pe_own_drop_state(w, node);
 		give_node(w, node);
+	} else if (r->pending != PE_HANDLE_NONE) {
+		old_slot = pe_grid_call_off(w->engine->grid, r->pending & ~PE_CROSSES);
+		r->pending = PE_HANDLE_NONE;
 	}
 	// What is gone already keeps its stamp: a newer one would wait for a grace period that
 	// nothing asks for.

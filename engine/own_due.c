@@ -305,11 +305,34 @@ static void settle(struct pe_worker *w, const struct pe_departure *d)
 		pe_own_schedule(w, node);
 }
 
+// Those that wait for nothing but their crossing, which are nearly all. As many as one turn's records can make.
+static unsigned settle_crossed(struct pe_worker *w)
+{
+	struct pe_departure crossed[PE_OWN_BATCH];
+	unsigned done = 0, rounds = 0, n;
+	bool more;
+
+	do {
+		n = pe_grid_crossed(w->engine->grid, w->index, crossed, PE_OWN_BATCH, &more);
+		for (unsigned i = 0; i < n; i++) {
+			pe_prefetch(&w->engine->table.records[crossed[i].handle].pending);
+			pe_grid_prefetch_departure(w->engine->grid, &crossed[i]);
+		}
+		if (!n)
+			continue;
+		pe_grid_settle_crossed(w->engine->grid, w->index, crossed, n);
+		for (unsigned i = 0; i < n; i++)
+			w->engine->table.records[crossed[i].handle].pending = PE_HANDLE_NONE;
+		done += n;
+	} while (more && ++rounds < 2 * PE_HELD_BATCH / PE_OWN_BATCH);
+	return done;
+}
+
 static void prefetch_node(const struct pe_worker *w, uint32_t handle)
 {
 	const struct pe_record *r = &w->engine->table.records[handle];
 
-	if (crosses(w, handle) && r->pending != PE_HANDLE_NONE)
+	if (crosses(w, handle) && !(r->pending & PE_CROSSES))
 		pe_prefetch(&w->pending.nodes[r->pending]);
 }
 
@@ -317,7 +340,7 @@ unsigned pe_own_turn(struct pe_worker *w)
 {
 	uint32_t nodes[PE_OWN_BATCH];
 	struct pe_departure departures[PE_OWN_BATCH];
-	unsigned departed = 0, held, due, waiting, n, rounds = 0;
+	unsigned departed = settle_crossed(w), held, due, waiting, n, rounds = 0;
 
 	// As many as one turn's records can make, or the pending nodes that crossings hold would run out.
 	do {

@@ -146,6 +146,7 @@ static struct fix newest(
 {
 	const struct pe_record *r = &w->engine->table.records[handle];
 	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
+	const struct pe_pending *node = pe_pending_node(&w->pending, r->pending);
 	const struct pe_published *p = &r->shown;
 	struct fix fix;
 
@@ -153,8 +154,8 @@ static struct fix newest(
 	*elapsed_ms = PE_STATUS_LIFE(status) == PE_LIFE_THERE ?
 		(int32_t)((uint32_t)c->time_ms - r->time_low) :
 		(int64_t)(c->time_ms - p->time_ms);
-	if (r->pending != PE_HANDLE_NONE && (w->pending.nodes[r->pending].flags & PE_PENDING_STATE))
-		p = &w->pending.nodes[r->pending].state;
+	if (node && (node->flags & PE_PENDING_STATE))
+		p = &node->state;
 	fix = (struct fix){p->position, p->entity_type, unknown_height(p->attributes),
 		veil_slack(p->attributes, p->precision_m)};
 	if (status & PE_STATUS_HELD)

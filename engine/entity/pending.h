@@ -1,6 +1,7 @@
 // What waits for an entity: a newer state that a threshold, the frequency cap or a grace period holds back, a
 // crossing that is being settled, the end of a state's duration. Only entities that wait for something have a
-// node. Each worker has a bounded pool of its own; when it is empty nothing is held back. One thread.
+// node, and those that wait for nothing but their crossing have none either: their record names its departure (PE_CROSSES).
+// Each worker has a bounded pool of its own; when it is empty nothing is held back. One thread.
 #pragma once
 
 #include "base/prefetch.h"
@@ -16,6 +17,9 @@
 #define PE_PENDING_INTERVAL    0x20u // interval_until counts: the temporal threshold
 #define PE_PENDING_STATE_TIMED 0x80u // waiting_until counts
 #define PE_PENDING_RETRY       0x40u // a leaf was closing: try again with the next turn
+
+// In a record's `pending`, with the crossing's name (pe_grid_cross): there is no node. PE_HANDLE_NONE has the bit, too.
+#define PE_CROSSES 0x80000000u
 
 struct pe_pending {
 	struct pe_wheel_link wheel;
@@ -53,6 +57,18 @@ static inline void pe_pending_init(
 	for (uint32_t i = 0; i < count_max; i++)
 		pool->nodes[i].wheel.next = i + 1 < count_max ? i + 1 : PE_HANDLE_NONE;
 	pe_wheel_init(&pool->wheel, &pool->nodes[0].wheel, sizeof pool->nodes[0], tick);
+}
+
+static inline bool pe_crosses(uint32_t pending)
+{
+	return (pending & PE_CROSSES) && pending != PE_HANDLE_NONE;
+}
+
+// The node that a record's `pending` names; NULL: there is none.
+static inline struct pe_pending *pe_pending_node(
+	const struct pe_pending_pool *pool, uint32_t pending)
+{
+	return pending & PE_CROSSES ? NULL : &pool->nodes[pending];
 }
 
 // PE_HANDLE_NONE: none is free.

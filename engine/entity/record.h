@@ -121,9 +121,9 @@ struct pe_record {
 	uint64_t key; // THERE: the leaf's key. GONE: the stamp of the slots' removal
 	uint32_t sequence;
 	uint32_t incarnation;
-	uint32_t slot;              // grid slot, or PE_SLOT_NONE
-	uint32_t time_low;          // newest accepted event time, low 32 bits (compared mod 2^32)
-	uint32_t pending;           // node in the pending pool, or PE_HANDLE_NONE
+	uint32_t slot;     // grid slot, or PE_SLOT_NONE
+	uint32_t time_low; // newest accepted event time, low 32 bits (compared mod 2^32)
+	uint32_t pending;  // entity/pending.h: a node, or a crossing's name, or PE_HANDLE_NONE
 	struct pe_wheel_link wheel; // expiry, tombstone; free handles: list links
 };
 static_assert(sizeof(struct pe_record) == 128, "two lines");

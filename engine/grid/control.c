@@ -115,9 +115,8 @@ static void look_at_slab(struct pe_grid *grid, uint32_t slab)
 {
 	uint32_t ref = PE_NONE, orphans;
 	unsigned count = pe_slab_chunks(grid, slab, &ref);
-	uint32_t step = ref & PE_SMALL ? PE_SMALL_SLOTS : PE_BIG_SLOTS;
 
-	for (unsigned i = 0; i < count; i++, ref += step) {
+	for (unsigned i = 0; i < count; i++, ref = pe_chunk_next(ref)) {
 		_Atomic uint32_t *at = &pe_chunk_at(grid, ref)->orphans;
 
 		// ORPHANS: acquire: the slots are invalid; the stamp is read after.

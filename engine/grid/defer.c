@@ -17,7 +17,7 @@ bool pe_defer_init(
 	return true;
 }
 
-bool pe_defer_reserve(struct pe_defer *list, uint32_t room)
+bool pe_defer_attach(struct pe_defer *list, uint32_t room)
 {
 	while (pe_defer_room(list) < room) {
 		uint32_t block = pe_pool_take(&list->store->pool, list->worker);
@@ -32,44 +32,20 @@ bool pe_defer_reserve(struct pe_defer *list, uint32_t room)
 	return true;
 }
 
-static void count_add(struct pe_defer *list, uint32_t change)
+void pe_defer_turn(struct pe_defer *list)
 {
-	// One writer: no read-modify-write needed.
-	atomic_store_explicit(&list->count, pe_defer_count(list) + change, memory_order_relaxed);
+	uint32_t next = list->store->blocks[list->last].next;
+
+	assert(next != PE_POOL_NONE);
+	list->last = next;
+	list->write = 0;
 }
 
-uint32_t *pe_defer_push(struct pe_defer *list)
-{
-	uint32_t *entry;
-
-	if (list->write == list->per_block) {
-		uint32_t next = list->store->blocks[list->last].next;
-
-		assert(next != PE_POOL_NONE);
-		list->last = next;
-		list->write = 0;
-	}
-	entry = &list->store->blocks[list->last].word[list->write * list->entry_words];
-	list->write++;
-	count_add(list, 1);
-	return entry;
-}
-
-uint32_t *pe_defer_front(struct pe_defer *list)
-{
-	if (pe_defer_count(list) == 0)
-		return NULL;
-	return &list->store->blocks[list->first].word[list->read * list->entry_words];
-}
-
-void pe_defer_pop(struct pe_defer *list, uint32_t keep)
+void pe_defer_pass(struct pe_defer *list, uint32_t keep)
 {
 	struct pe_defer_store *store = list->store;
 	uint32_t block = list->first;
 
-	assert(pe_defer_count(list) > 0);
-	count_add(list, -1u);
-	list->read++;
 	if (pe_defer_count(list) == 0 && list->first == list->last) {
 		list->read = list->write = 0;
 		return;

@@ -51,13 +51,49 @@ static inline uint32_t pe_defer_room(const struct pe_defer *list)
 }
 
 // Attaches blocks until `room` entries fit. false: the store is empty.
-bool pe_defer_reserve(struct pe_defer *list, uint32_t room);
-// Room for one entry at the end; its words are the caller's to write. Asserts that there is room.
-uint32_t *pe_defer_push(struct pe_defer *list);
-// The oldest entry or NULL.
-uint32_t *pe_defer_front(struct pe_defer *list);
-// Drops the oldest entry; keeps room for `keep` entries and gives further blocks back.
-void pe_defer_pop(struct pe_defer *list, uint32_t keep);
+bool pe_defer_attach(struct pe_defer *list, uint32_t room);
+static inline bool pe_defer_reserve(struct pe_defer *list, uint32_t room)
+{
+	return __builtin_expect(pe_defer_room(list) >= room, 1) || pe_defer_attach(list, room);
+}
+
+// The next attached block is the one that is written. Asserts that there is one.
+void pe_defer_turn(struct pe_defer *list);
+
+static inline void pe_defer_count_add(struct pe_defer *list, uint32_t change)
+{
+	// One writer: no read-modify-write needed.
+	atomic_store_explicit(&list->count, pe_defer_count(list) + change, memory_order_relaxed);
+}
+
+// Room for one entry of entry_words at the end; its words are the caller's to write. Asserts that there is room.
+static inline uint32_t *pe_defer_push(struct pe_defer *list, uint32_t entry_words)
+{
+	if (__builtin_expect(list->write == list->per_block, 0))
+		pe_defer_turn(list);
+	pe_defer_count_add(list, 1);
+	return &list->store->blocks[list->last].word[list->write++ * entry_words];
+}
+
+// The oldest entries that lie side by side, and how many; 0: there is none.
+static inline uint32_t *pe_defer_run(
+	const struct pe_defer *list, uint32_t entry_words, uint32_t *count)
+{
+	uint32_t all = pe_defer_count(list), side = list->per_block - list->read;
+
+	*count = all < side ? all : side;
+	return &list->store->blocks[list->first].word[list->read * entry_words];
+}
+
+// Drops entries of the oldest run; keeps room for `keep` entries and gives further blocks back.
+void pe_defer_pass(struct pe_defer *list, uint32_t keep);
+static inline void pe_defer_drop(struct pe_defer *list, uint32_t count, uint32_t keep)
+{
+	pe_defer_count_add(list, -count);
+	list->read += count;
+	if (list->read == list->per_block || pe_defer_count(list) == 0)
+		pe_defer_pass(list, keep);
+}
 
 static inline bool pe_defer_passed(uint32_t stamp)
 {

@@ -29,6 +29,10 @@ static uint32_t buckets_for(uint64_t count)
 #define CELL_CROWD    16    // entities a cell that the pools are made for, at least …
 #define CELLS_FOR_ALL 65536 // … of these, where a cell each costs little
 
+// All slabs' lines, the last one's included, have to be told in a reference.
+#define CHUNKS_MAX \
+	((unsigned)(PE_LINES_MAX / (sizeof(struct pe_big) / PE_LINE_BYTES)) - PE_SLAB_BIGS)
+
 uint32_t pe_grid_cells(uint32_t entity_count_max)
 {
 	uint32_t crowded = entity_count_max / CELL_CROWD;
@@ -68,10 +72,11 @@ static bool derive(
 		plan->nodes = plan->leaves * PE_LEVELS + 64;
 	if (plan->crossings > n)
 		plan->crossings = n;
-	if (plan->leaves > 1u << 30 || plan->nodes > 1u << 30 || plan->chunks >= (1u << 26) - 2) {
+	if (plan->leaves > 1u << 30 || plan->nodes > 1u << 30 || plan->chunks > CHUNKS_MAX) {
 		error->status = PE_INVALID;
 		snprintf(error->text, sizeof error->text,
-			"the grid's pools are bounded to 2^30 leaves and nodes and 2^26 - 3 chunks");
+			"the grid's pools are bounded to 2^30 leaves and nodes and %u chunks",
+			CHUNKS_MAX);
 		return false;
 	}
 	return true;
@@ -88,8 +93,10 @@ static struct layout lay_out(const struct pe_grid_plan *plan, const struct pe_gr
 	// A departure for each crossing, and some of removed entities; two claims for each, and some of entities that
 	// are not crossing.
 	l.departure_blocks =
-		(uint32_t)(5 * plan->crossings / 4 / (PE_DEFER_BLOCK_WORDS / 4) + 8 * workers + 16);
-	l.claim_blocks = (uint32_t)((2 * plan->crossings + n / 64) / (PE_DEFER_BLOCK_WORDS / 2) +
+		(uint32_t)(5 * plan->crossings / 4 / (PE_DEFER_BLOCK_WORDS / PE_DEPART_WORDS) +
+			16 * workers + 16);
+	l.claim_blocks = (uint32_t)((2 * plan->crossings + n / 64) /
+			(PE_DEFER_BLOCK_WORDS / PE_CLAIM_WORDS) +
 		8 * workers + 16);
 	l.slabs = (uint32_t)((plan->chunks + PE_SLAB_BIGS - 1) / PE_SLAB_BIGS);
 	l.leaf = ALIGN(plan->leaves * sizeof(struct pe_leaf));
@@ -177,12 +184,16 @@ static void make_empty(struct pe_grid *grid, const struct layout *l)
 		atomic_init(&grid->nodes[i].entry.claim, PE_TAKEN);
 	for (unsigned i = 0; i < grid->worker_count; i++) {
 		struct pe_grid_worker *w = &grid->workers[i];
-		bool claims = pe_defer_init(&w->claims, &grid->claim_store, i, 2);
-		bool departures = pe_defer_init(&w->departures, &grid->departure_store, i, 4);
+		bool claims = pe_defer_init(&w->claims, &grid->claim_store, i, PE_CLAIM_WORDS);
+		bool departures =
+			pe_defer_init(&w->departures, &grid->departure_store, i, PE_DEPART_WORDS);
+		bool crossings =
+			pe_defer_init(&w->crossings, &grid->departure_store, i, PE_DEPART_WORDS);
 
-		assert(claims && departures);
+		assert(claims && departures && crossings);
 		(void)claims;
 		(void)departures;
+		(void)crossings;
 	}
 }
 

@@ -10,6 +10,7 @@
 // Memory is taken at create; nothing is allocated afterwards.
 #pragma once
 
+#include "base/limits.h"
 #include "base/status.h"
 #include "space/space.h"
 
@@ -63,7 +64,9 @@ void pe_grid_store_settled(struct pe_grid *grid, uint32_t slot, uint64_t word);
 void pe_grid_prefetch_slot(const struct pe_grid *grid, uint32_t slot);
 // What inserts into these cells (at most PE_BATCH_MAX) will touch, asked for in four steps for all of them, so that they overlap: each
 // cell's bucket, its leaf, the chunks in which it looks for room, and the slot. Worker or reader.
-void pe_grid_prefetch_inserts(const struct pe_grid *grid, const uint64_t *keys, unsigned count);
+// leaves: where each is to be put by pe_grid_insert_at, within this read-side section.
+void pe_grid_prefetch_inserts(const struct pe_grid *grid, const uint64_t *keys, unsigned count,
+	uint32_t leaves[static PE_BATCH_MAX]);
 
 // A crossing is: insert(arriving) in the new cell; publish the record; depart(old, new). depart flags the old slot MOVED
 // and defers the settlement past a grace period. An entity that comes back within the grace period of its removal is
@@ -71,6 +74,18 @@ void pe_grid_prefetch_inserts(const struct pe_grid *grid, const uint64_t *keys, 
 // that one deferred settlement and one removal an entity always fit, so this is a programmer's error).
 [[nodiscard]] enum pe_status pe_grid_depart(struct pe_grid *grid, unsigned worker, uint32_t handle,
 	uint32_t old_slot, uint32_t new_slot);
+
+// Most crossings are these, of entities that wait for nothing else: insert_at, which puts one into the leaf that prefetch_inserts found
+// for its cell (arriving; as pe_grid_insert otherwise); publish the record; cross. cross flags the old slot MOVED, defers the settlement
+// and returns its name, below 2^31, until it is handed out or called off. Its stamp comes with pe_grid_stamp, at the end of the batch.
+[[nodiscard]] enum pe_status pe_grid_insert_at(struct pe_grid *grid, unsigned worker, uint32_t leaf,
+	uint64_t key, uint64_t word, uint32_t handle, uint32_t *slot);
+uint32_t pe_grid_cross(struct pe_grid *grid, unsigned worker, uint32_t handle, uint32_t old_slot,
+	uint32_t new_slot);
+void pe_grid_stamp(struct pe_grid *grid, unsigned worker);
+// The slot that it left. call_off: it is not handed out any more; the entity is taken away, or its settlement deferred otherwise.
+uint32_t pe_grid_crossing_from(const struct pe_grid *grid, uint32_t crossing);
+uint32_t pe_grid_call_off(struct pe_grid *grid, uint32_t crossing);
 
 #define PE_POLL_MAX 64
 struct pe_departure {
@@ -83,6 +98,13 @@ unsigned pe_grid_poll(
 	struct pe_grid *grid, unsigned worker, struct pe_departure *done, unsigned max);
 // What settling it will touch.
 void pe_grid_prefetch_departure(const struct pe_grid *grid, const struct pe_departure *departure);
+
+// The same of those of pe_grid_cross, but for claims; they are of the caller's entities, and as he left them. more: there may be others
+// yet. Then settle_crossed, before anything else of the grid is done.
+unsigned pe_grid_crossed(
+	struct pe_grid *grid, unsigned worker, struct pe_departure *done, unsigned max, bool *more);
+void pe_grid_settle_crossed(struct pe_grid *grid, unsigned worker,
+	const struct pe_departure *departures, unsigned count);
 
 // Ends a crossing: old slot invalid, its claim deferred, ARRIVING cleared from the new. old may be PE_SLOT_NONE.
 void pe_grid_settle(struct pe_grid *grid, unsigned worker, uint32_t old_slot, uint32_t new_slot);

@@ -68,8 +68,8 @@ struct pe_node {
 };
 _Static_assert(sizeof(struct pe_node) == 32, "two nodes a line");
 
-// Chunks by reference: index << 5 of the big ones, PE_SMALL | index << 3 of the small ones; a
-// slot's reference adds its number. `claimed` is all ones while the chunk is free or closed, or not yet published: so
+// Chunks by reference: the line of 64 bytes that it begins at << 5, and PE_SMALL of the small ones; a slot's reference adds its
+// number. So either is found without a branch: which class a chunk is of is for chance to say, and a wrong guess costs more. `claimed` is all ones while the chunk is free or closed, or not yet published: so
 // nobody can claim a slot of a chunk that may go back to its pool without a grace period.
 struct pe_chunk {
 	_Atomic uint32_t claimed; // SLOT: bits of slots taken
@@ -138,12 +138,20 @@ struct pe_notes {
 	_Atomic uint32_t head __attribute__((aligned(128)));
 };
 
+// Words of the entries of the deferred lists (slots.c).
+enum { PE_DEPART_HANDLE, PE_DEPART_OLD, PE_DEPART_NEW, PE_DEPART_STAMP, PE_DEPART_WORDS };
+enum { PE_CLAIM_SLOT, PE_CLAIM_STAMP, PE_CLAIM_WORDS };
+
 struct pe_grid_worker {
 	// All of its worker only, save what is said.
 	struct pe_defer departures; // entries: handle, old, new, stamp
+	struct pe_defer crossings;  // the same of those that can be called off
 	struct pe_defer claims;     // entries: slot, stamp
 	// arriving slots: the claims of each and of the one it left are sure of an entry
 	uint32_t crossing;
+	// crossings that have no stamp yet: where it goes
+	uint32_t unstamped_count;
+	uint32_t *unstamped[PE_BATCH_MAX];
 	// What it left empty and could not note; read: control thread, which then looks at everything.
 	_Atomic uint32_t emptied;
 	struct pe_notes notes;
@@ -337,28 +345,46 @@ static inline _Atomic uint32_t *pe_node_bucket(
 		pe_child_number_of(leaf_key, level));
 }
 
+#define PE_LINE_BYTES 64
+#define PE_LINES_MAX  (1u << 26) // of all chunks together: what a reference has room for
 static inline struct pe_chunk *pe_chunk_at(const struct pe_grid *grid, uint32_t ref)
 {
-	if (ref & PE_SMALL)
-		return (struct pe_chunk *)(grid->chunks +
-			(size_t)((ref & ~PE_SMALL) >> 3) * sizeof(struct pe_small));
-	return (struct pe_chunk *)(grid->chunks + (size_t)(ref >> 5) * sizeof(struct pe_big));
+	_Static_assert(PE_LINE_BYTES == 2 * PE_BIG_SLOTS, "a line is << 5 in a reference");
+
+	return (struct pe_chunk *)(grid->chunks +
+		2 * (size_t)(ref & ~(PE_SMALL | (PE_BIG_SLOTS - 1))));
 }
-static inline unsigned pe_slot_number(uint32_t slot)
+static inline uint32_t pe_slot_number(uint32_t slot)
 {
-	return slot & (slot & PE_SMALL ? 7 : 31);
+	return slot & (PE_BIG_SLOTS - 1);
+}
+static inline uint32_t pe_chunk_of(uint32_t slot)
+{
+	return slot & ~(uint32_t)(PE_BIG_SLOTS - 1);
 }
 static inline uint32_t pe_slots_mask(uint32_t ref)
 {
-	return ref & PE_SMALL ? 0xFFu : 0xFFFFFFFFu;
+	return 0xFFFFFFFFu >> (PE_BIG_SLOTS - PE_SMALL_SLOTS) * (ref >> 31);
 }
+#define PE_BIG_STEP   (sizeof(struct pe_big) / PE_LINE_BYTES << 5)
+#define PE_SMALL_STEP (sizeof(struct pe_small) / PE_LINE_BYTES << 5)
 static inline uint32_t pe_big_ref(uint32_t index)
 {
-	return index << 5;
+	return index * (uint32_t)PE_BIG_STEP;
 }
 static inline uint32_t pe_small_ref(uint32_t index)
 {
-	return PE_SMALL | index << 3;
+	return PE_SMALL | index * (uint32_t)PE_SMALL_STEP;
+}
+static inline uint32_t pe_chunk_index(uint32_t ref)
+{
+	return ref & PE_SMALL ? (ref & ~PE_SMALL) / (uint32_t)PE_SMALL_STEP :
+				ref / (uint32_t)PE_BIG_STEP;
+}
+// The one behind it in its slab.
+static inline uint32_t pe_chunk_next(uint32_t ref)
+{
+	return ref + (uint32_t)(ref & PE_SMALL ? PE_SMALL_STEP : PE_BIG_STEP);
 }
 // Needs nothing but the reference: no header is read.
 static inline _Atomic uint64_t *pe_slot_word(const struct pe_grid *grid, uint32_t slot)
@@ -368,8 +394,10 @@ static inline _Atomic uint64_t *pe_slot_word(const struct pe_grid *grid, uint32_
 }
 static inline uint32_t *pe_chunk_handles(struct pe_chunk *chunk, uint32_t ref)
 {
-	return ref & PE_SMALL ? ((struct pe_small *)chunk)->handle :
-				((struct pe_big *)chunk)->handle;
+	const size_t big = offsetof(struct pe_big, handle),
+		     small = offsetof(struct pe_small, handle);
+
+	return (uint32_t *)((char *)chunk + big - (big - small) * (ref >> 31));
 }
 
 // One claim more, unless the object is being taken out; what is closed is open again. Release and acquire on one word with closing and
@@ -444,6 +472,9 @@ void pe_node_set(struct pe_grid *grid, uint32_t node, unsigned child);
 // leaf.c: a slot in the leaf of `key` with word and handle in it, valid.
 enum pe_status pe_leaf_insert(struct pe_grid *grid, unsigned worker, uint64_t key, uint64_t word,
 	uint32_t handle, uint32_t *slot);
+// The same in a leaf that was found in this read-side section.
+enum pe_status pe_leaf_insert_in(struct pe_grid *grid, unsigned worker, uint32_t leaf,
+	uint64_t word, uint32_t handle, uint32_t *slot);
 // Asks for the leaf that a slot's chunk is of; the chunk's header is read.
 static inline void pe_leaf_prefetch(const struct pe_grid *grid, uint32_t slot)
 {

@@ -49,7 +49,7 @@ static void open_chunk(struct pe_grid *grid, uint32_t ref)
 }
 
 // Claims a slot of the chunk if it is of this leaf and has room.
-static bool claim_slot(
+static inline bool claim_slot(
 	struct pe_grid *grid, unsigned worker, uint32_t ref, uint32_t leaf, uint32_t *slot)
 {
 	struct pe_chunk *chunk = pe_chunk_at(grid, ref);
@@ -79,7 +79,7 @@ static bool claim_slot(
 	return true;
 }
 
-static void write_slot(struct pe_grid *grid, uint32_t slot, uint64_t word, uint32_t handle)
+static inline void write_slot(struct pe_grid *grid, uint32_t slot, uint64_t word, uint32_t handle)
 {
 	struct pe_chunk *chunk = pe_chunk_at(grid, slot);
 	unsigned number = pe_slot_number(slot);
@@ -93,21 +93,17 @@ static void write_slot(struct pe_grid *grid, uint32_t slot, uint64_t word, uint3
 	atomic_fetch_or_explicit(&chunk->valid, 1u << number, memory_order_release);
 }
 
-// The caller holds a claim on the leaf. Looks at the newest chunk, then at a few from the hint on,
-// so that freed slots of long chains are found again at a bounded price; then takes a new chunk.
-static enum pe_status claim_in(struct pe_grid *grid, unsigned worker, uint32_t leaf_index,
-	uint64_t word, uint32_t handle, uint32_t *slot)
+// Where the newest chunk has no room: looks at a few from the hint on, so that freed slots of long chains are found again at a bounded
+// price; then takes a new chunk.
+__attribute__((noinline)) static enum pe_status claim_further(struct pe_grid *grid, unsigned worker,
+	uint32_t leaf_index, uint64_t word, uint32_t handle, uint32_t *slot)
 {
 	struct pe_leaf *leaf = &grid->leaves[leaf_index];
-	// CHUNK: acquire: partner of the release that pushes a chunk.
+	// CHUNK: acquire, as in pe_leaf_insert_in
 	uint32_t head = atomic_load_explicit(&leaf->head, memory_order_acquire), at, ref;
 	struct pe_chunk *chunk;
 
 	if (head != PE_NONE) {
-		if (claim_slot(grid, worker, head, leaf_index, slot)) {
-			write_slot(grid, *slot, word, handle);
-			return PE_OK;
-		}
 		at = atomic_load_explicit(&leaf->hint, memory_order_relaxed);
 		if (at == PE_NONE)
 			// CHUNK: acquire
@@ -154,8 +150,8 @@ static enum pe_status claim_in(struct pe_grid *grid, unsigned worker, uint32_t l
 }
 
 // A new leaf with the entity already in it. PE_NOT_FOUND: another worker published one first.
-static enum pe_status create(struct pe_grid *grid, unsigned worker, uint64_t key, uint64_t word,
-	uint32_t handle, uint32_t *slot)
+__attribute__((noinline)) static enum pe_status create(struct pe_grid *grid, unsigned worker,
+	uint64_t key, uint64_t word, uint32_t handle, uint32_t *slot)
 {
 	struct pe_pool *pool = &grid->pool[PE_KIND_LEAF];
 	uint32_t index = pe_pool_take(pool, worker), ref, parent;
@@ -197,6 +193,28 @@ no_chunk:
 	return status;
 }
 
+enum pe_status pe_leaf_insert_in(struct pe_grid *grid, unsigned worker, uint32_t index,
+	uint64_t word, uint32_t handle, uint32_t *slot)
+{
+	struct pe_leaf *leaf = &grid->leaves[index];
+	enum pe_status status;
+	uint32_t head;
+
+	if (!pe_entry_claim(&leaf->entry))
+		return PE_BUSY;
+	PE_STEP();
+	// CHUNK: acquire: partner of the release that pushes a chunk.
+	head = atomic_load_explicit(&leaf->head, memory_order_acquire);
+	if (head != PE_NONE && claim_slot(grid, worker, head, index, slot)) {
+		write_slot(grid, *slot, word, handle);
+		return PE_OK;
+	}
+	status = claim_further(grid, worker, index, word, handle, slot);
+	if (status != PE_OK && pe_entry_unclaim(&leaf->entry) == 0)
+		pe_worker_note(grid, worker, PE_KIND_LEAF, index);
+	return status;
+}
+
 enum pe_status pe_leaf_insert(struct pe_grid *grid, unsigned worker, uint64_t key, uint64_t word,
 	uint32_t handle, uint32_t *slot)
 {
@@ -208,44 +226,35 @@ enum pe_status pe_leaf_insert(struct pe_grid *grid, unsigned worker, uint64_t ke
 		uint32_t index = pe_table_find(bucket, grid->leaves, key);
 		enum pe_status status;
 
-		if (index == PE_NONE) {
-			status = create(grid, worker, key, word, handle, slot);
-			if (status == PE_NOT_FOUND)
-				continue;
+		if (index != PE_NONE)
+			return pe_leaf_insert_in(grid, worker, index, word, handle, slot);
+		status = create(grid, worker, key, word, handle, slot);
+		if (status != PE_NOT_FOUND)
 			return status;
-		}
-		if (!pe_entry_claim(&grid->leaves[index].entry))
-			return PE_BUSY;
-		PE_STEP();
-		status = claim_in(grid, worker, index, word, handle, slot);
-		if (status != PE_OK && pe_entry_unclaim(&grid->leaves[index].entry) == 0)
-			pe_worker_note(grid, worker, PE_KIND_LEAF, index);
-		return status;
 	}
 }
 
-// The first free slot of one of two chunks, and its handle.
-static void prefetch_room(const struct pe_grid *grid, const uint32_t refs[2])
+// The first free slot of a chunk, and its handle. False: there is none.
+static inline bool prefetch_room(const struct pe_grid *grid, uint32_t ref)
 {
-	for (unsigned i = 0; i < 2 && refs[i] != PE_NONE; i++) {
-		struct pe_chunk *chunk = pe_chunk_at(grid, refs[i]);
-		uint32_t claimed = atomic_load_explicit(&chunk->claimed, memory_order_relaxed);
-		uint32_t free = ~claimed & pe_slots_mask(refs[i]);
-		unsigned slot;
+	struct pe_chunk *chunk = pe_chunk_at(grid, ref);
+	uint32_t claimed = atomic_load_explicit(&chunk->claimed, memory_order_relaxed);
+	uint32_t free = ~claimed & pe_slots_mask(ref);
+	unsigned slot;
 
-		if (!free)
-			continue;
-		slot = (unsigned)__builtin_ctz(free);
-		pe_prefetch((const void *)pe_slot_word(grid, refs[i] | slot));
-		pe_prefetch(&pe_chunk_handles(chunk, refs[i])[slot]);
-		return;
-	}
+	if (!free)
+		return false;
+	slot = (unsigned)__builtin_ctz(free);
+	pe_prefetch((const void *)pe_slot_word(grid, ref | slot));
+	pe_prefetch(&pe_chunk_handles(chunk, ref)[slot]);
+	return true;
 }
 
-void pe_grid_prefetch_inserts(const struct pe_grid *grid, const uint64_t *keys, unsigned count)
+void pe_grid_prefetch_inserts(const struct pe_grid *grid, const uint64_t *keys, unsigned count,
+	uint32_t leaves[static PE_BATCH_MAX])
 {
 	const _Atomic uint32_t *buckets[PE_BATCH_MAX];
-	uint32_t refs[PE_BATCH_MAX][2];
+	uint32_t heads[PE_BATCH_MAX];
 
 	assert(count <= PE_BATCH_MAX);
 	for (unsigned i = 0; i < count; i++) {
@@ -254,26 +263,36 @@ void pe_grid_prefetch_inserts(const struct pe_grid *grid, const uint64_t *keys, 
 	}
 	for (unsigned i = 0; i < count; i++) {
 		// HASH: acquire
-		uint32_t index = atomic_load_explicit(buckets[i], memory_order_acquire);
-
-		if (index != PE_NONE)
-			pe_prefetch(&grid->leaves[index]);
+		leaves[i] = atomic_load_explicit(buckets[i], memory_order_acquire);
+		if (leaves[i] != PE_NONE)
+			pe_prefetch(&grid->leaves[leaves[i]]);
 	}
 	for (unsigned i = 0; i < count; i++) {
-		uint32_t index = pe_table_find(buckets[i], grid->leaves, keys[i]);
+		uint32_t leaf = leaves[i], hint;
 
-		refs[i][0] = refs[i][1] = PE_NONE;
-		if (index == PE_NONE)
+		// The bucket's first, nearly always.
+		if (leaf != PE_NONE && grid->leaves[leaf].entry.key != keys[i])
+			leaf = leaves[i] = pe_table_find(buckets[i], grid->leaves, keys[i]);
+		heads[i] = PE_NONE;
+		if (leaf == PE_NONE)
 			continue;
 		// CHUNK: acquire
-		refs[i][0] = atomic_load_explicit(&grid->leaves[index].head, memory_order_acquire);
-		refs[i][1] = atomic_load_explicit(&grid->leaves[index].hint, memory_order_relaxed);
-		for (unsigned k = 0; k < 2; k++)
-			if (refs[i][k] != PE_NONE)
-				pe_prefetch(pe_chunk_at(grid, refs[i][k]));
+		heads[i] = atomic_load_explicit(&grid->leaves[leaf].head, memory_order_acquire);
+		hint = atomic_load_explicit(&grid->leaves[leaf].hint, memory_order_relaxed);
+		if (heads[i] != PE_NONE)
+			pe_prefetch(pe_chunk_at(grid, heads[i]));
+		if (hint != heads[i] && hint != PE_NONE)
+			pe_prefetch(pe_chunk_at(grid, hint));
 	}
-	for (unsigned i = 0; i < count; i++)
-		prefetch_room(grid, refs[i]);
+	for (unsigned i = 0; i < count; i++) {
+		uint32_t hint;
+
+		if (heads[i] == PE_NONE || prefetch_room(grid, heads[i]))
+			continue;
+		hint = atomic_load_explicit(&grid->leaves[leaves[i]].hint, memory_order_relaxed);
+		if (hint != PE_NONE)
+			prefetch_room(grid, hint);
+	}
 }
 
 void pe_leaf_release(struct pe_grid *grid, unsigned worker, uint32_t slot)
@@ -282,7 +301,7 @@ void pe_leaf_release(struct pe_grid *grid, unsigned worker, uint32_t slot)
 	unsigned number = pe_slot_number(slot);
 	uint32_t index = atomic_load_explicit(&chunk->leaf, memory_order_relaxed);
 	struct pe_leaf *leaf = &grid->leaves[index];
-	uint32_t bit = 1u << number, ref = slot & (slot & PE_SMALL ? ~7u : ~31u);
+	uint32_t bit = 1u << number, ref = pe_chunk_of(slot);
 	bool empty;
 
 	atomic_store_explicit(&leaf->hint, ref, memory_order_relaxed);

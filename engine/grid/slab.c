@@ -7,11 +7,6 @@ static uint32_t ref_of(bool small, uint32_t index)
 	return small ? pe_small_ref(index) : pe_big_ref(index);
 }
 
-static uint32_t index_of(uint32_t ref)
-{
-	return ref & PE_SMALL ? (ref & ~PE_SMALL) >> 3 : ref >> 5;
-}
-
 static struct pe_pool *pool_of(struct pe_grid *grid, uint32_t ref)
 {
 	return &grid->pool[ref & PE_SMALL ? PE_KIND_SMALL : PE_KIND_BIG];
@@ -53,12 +48,12 @@ uint32_t pe_slab_take(struct pe_grid *grid, unsigned worker, bool small)
 
 void pe_slab_give(struct pe_grid *grid, unsigned worker, uint32_t ref)
 {
-	pe_pool_give(pool_of(grid, ref), worker, index_of(ref));
+	pe_pool_give(pool_of(grid, ref), worker, pe_chunk_index(ref));
 }
 
 void pe_slab_give_shared(struct pe_grid *grid, uint32_t ref)
 {
-	pe_pool_give_shared(pool_of(grid, ref), index_of(ref));
+	pe_pool_give_shared(pool_of(grid, ref), pe_chunk_index(ref));
 }
 
 uint64_t pe_slab_free_bytes(const struct pe_grid *grid)

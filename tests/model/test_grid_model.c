@@ -16,7 +16,8 @@ struct record {
 	bool there;
 	uint64_t key, word; // as a reader would be told
 	uint32_t slot, old_slot;
-	bool arriving;
+	bool arriving, shortly;
+	uint32_t crossing;  // shortly: its name
 	unsigned tombstone; // polls to wait before the handle is used again
 };
 
@@ -26,8 +27,8 @@ struct world {
 	uint32_t seen[ENTITIES];
 	uint64_t rng;
 	unsigned z_shift;
-	uint64_t operations, inserts, stores, crossings, removals, walks, pages, hits, busy, full,
-		flagged;
+	uint64_t settled_shortly, operations, inserts, stores, crossings, removals, walks, pages,
+		hits, busy, full, flagged;
 };
 
 static uint64_t next(struct world *w)
@@ -254,16 +255,41 @@ static void walk_and_compare(struct world *w)
 	}
 }
 
+// Those of the short way are handed out only as long as they are what the record says.
+static void poll_crossed(struct world *w, unsigned max)
+{
+	struct pe_departure done[64];
+	bool more;
+	unsigned n = pe_grid_crossed(w->grid, 0, done, max, &more);
+
+	for (unsigned i = 0; i < n; i++) {
+		struct record *r = &w->record[done[i].handle];
+
+		if (!r->there || !r->arriving || !r->shortly || r->slot != done[i].new_slot ||
+			r->old_slot != done[i].old_slot) {
+			fail(w, "settled what is not crossing", done[i].handle);
+			return;
+		}
+		r->arriving = r->shortly = false;
+		r->old_slot = PE_SLOT_NONE;
+	}
+	pe_grid_settle_crossed(w->grid, 0, done, n);
+	w->settled_shortly += n;
+}
+
 static void poll(struct world *w, unsigned max)
 {
 	struct pe_departure done[64];
-	unsigned n = pe_grid_poll(w->grid, 0, done, max);
+	unsigned n;
+
+	poll_crossed(w, max);
+	n = pe_grid_poll(w->grid, 0, done, max);
 
 	for (unsigned i = 0; i < n; i++) {
 		struct record *r = &w->record[done[i].handle];
 
 		if (!r->there || r->slot != done[i].new_slot || r->old_slot != done[i].old_slot ||
-			!r->arriving)
+			!r->arriving || r->shortly)
 			continue;
 		pe_grid_settle(w->grid, 0, r->old_slot, r->slot);
 		r->arriving = false;
@@ -275,6 +301,16 @@ static void grace(struct world *w)
 {
 	pe_rcu_synchronize();
 	pe_grid_control(w->grid);
+}
+
+static void take_away(struct world *w, uint32_t h)
+{
+	struct record *r = &w->record[h];
+
+	if (r->shortly)
+		CU_ASSERT_EQUAL(pe_grid_call_off(w->grid, r->crossing), r->old_slot);
+	pe_grid_remove(w->grid, 0, r->slot, r->old_slot);
+	r->there = r->shortly = false;
 }
 
 static void change(struct world *w, uint32_t h)
@@ -305,8 +341,7 @@ static void change(struct world *w, uint32_t h)
 		return;
 	}
 	if (below(w, 12) == 0) {
-		pe_grid_remove(w->grid, 0, r->slot, r->old_slot);
-		r->there = false;
+		take_away(w, h);
 		w->removals++;
 		return;
 	}
@@ -320,14 +355,39 @@ static void change(struct world *w, uint32_t h)
 		w->stores++;
 		return;
 	}
-	if (r->arriving)
+	if (r->arriving) {
+		// It comes to wait for more, and so for its crossing otherwise.
+		if (r->shortly && pe_grid_depart(w->grid, 0, h, r->old_slot, r->slot) == PE_OK) {
+			CU_ASSERT_EQUAL(pe_grid_crossing_from(w->grid, r->crossing), r->old_slot);
+			CU_ASSERT_EQUAL(pe_grid_call_off(w->grid, r->crossing), r->old_slot);
+			r->shortly = false;
+		}
 		return;
-	status = pe_grid_insert(w->grid, 0, key, word, h, true, &slot);
+	}
+	r->shortly = below(w, 2);
+	if (r->shortly) {
+		uint32_t leaf[PE_BATCH_MAX] = {PE_SLOT_NONE};
+
+		if (below(w, 4))
+			pe_grid_prefetch_inserts(w->grid, &key, 1, leaf);
+		status = pe_grid_insert_at(w->grid, 0, leaf[0], key, word, h, &slot);
+	} else {
+		status = pe_grid_insert(w->grid, 0, key, word, h, true, &slot);
+	}
 	w->busy += status == PE_BUSY;
 	w->full += status == PE_FULL;
-	if (status != PE_OK)
+	if (status != PE_OK) {
+		r->shortly = false;
 		return;
-	CU_ASSERT_EQUAL(pe_grid_depart(w->grid, 0, h, r->slot, slot), PE_OK);
+	}
+	if (r->shortly) {
+		r->crossing = pe_grid_cross(w->grid, 0, h, r->slot, slot);
+		CU_ASSERT_EQUAL(pe_grid_crossing_from(w->grid, r->crossing), r->slot);
+		if (below(w, 3) == 0)
+			pe_grid_stamp(w->grid, 0);
+	} else {
+		CU_ASSERT_EQUAL(pe_grid_depart(w->grid, 0, h, r->slot, slot), PE_OK);
+	}
 	r->old_slot = r->slot;
 	r->slot = slot;
 	r->key = key;
@@ -380,14 +440,13 @@ static void run(struct pe_grid_config config, unsigned z_shift, uint64_t operati
 		(unsigned long long)w->pages, (unsigned long long)w->hits,
 		(unsigned long long)w->flagged, (unsigned long long)w->busy,
 		(unsigned long long)w->full);
+	printf("%llu settled the short way ", (unsigned long long)w->settled_shortly);
 	for (uint32_t h = 0; h < ENTITIES; h++)
 		if (w->record[h].there)
-			pe_grid_remove(w->grid, 0, w->record[h].slot, w->record[h].old_slot);
+			take_away(w, h);
 	while (pe_grid_deferred(w->grid, 0) && left++ < 100000) {
-		struct pe_departure done[64];
-
 		pe_rcu_synchronize();
-		pe_grid_poll(w->grid, 0, done, 64);
+		poll(w, 64);
 	}
 	CU_ASSERT_EQUAL(pe_grid_deferred(w->grid, 0), 0);
 	for (left = 0; pe_grid_control(w->grid) && left < 100000; left++)

@@ -82,6 +82,22 @@ static void threads_never_hold_the_same_index(void)
 	CU_ASSERT_EQUAL(pe_pool_in_use(&shared_pool), 0);
 }
 
+// At most so many of the oldest run; how many.
+static uint32_t drop_some(struct pe_defer *list, uint32_t *popped, uint32_t most, uint32_t keep)
+{
+	uint32_t n, all = pe_defer_count(list);
+	const uint32_t *run = pe_defer_run(list, 4, &n);
+
+	CU_ASSERT((n > 0) == (all > 0) && n <= all);
+	n = n < most ? n : most;
+	for (uint32_t i = 0; i < n; i++)
+		CU_ASSERT_EQUAL(run[4 * i + 3], (*popped)++);
+	if (n)
+		pe_defer_drop(list, n, keep);
+	CU_ASSERT_EQUAL(pe_defer_count(list), all - n);
+	return n;
+}
+
 static void deferred_lists_keep_order_and_room(void)
 {
 	static struct pe_defer_block blocks[20];
@@ -101,21 +117,15 @@ static void deferred_lists_keep_order_and_room(void)
 			room = pe_defer_room(&list);
 			CU_ASSERT(room >= count);
 			for (uint32_t i = 0; i < count; i++)
-				pe_defer_push(&list)[3] = pushed++;
+				pe_defer_push(&list, 4)[3] = pushed++;
 			CU_ASSERT_EQUAL(pe_defer_room(&list), room - count);
 		}
 		CU_ASSERT_EQUAL(pe_defer_count(&list), pushed - popped);
-		for (uint32_t i = (r >> 8) % 200; i > 0 && pe_defer_front(&list); i--) {
-			CU_ASSERT_EQUAL(pe_defer_front(&list)[3], popped);
-			popped++;
-			pe_defer_pop(&list, 64);
-		}
+		for (uint32_t i = (r >> 8) % 200, n = 1; i > 0 && n; i -= n)
+			n = drop_some(&list, &popped, i, 64);
 	}
-	while (pe_defer_front(&list)) {
-		CU_ASSERT_EQUAL(pe_defer_front(&list)[3], popped);
-		popped++;
-		pe_defer_pop(&list, 0);
-	}
+	while (drop_some(&list, &popped, UINT32_MAX, 0))
+		;
 	CU_ASSERT_EQUAL(pushed, popped);
 	CU_ASSERT(pushed > 50000);
 	CU_ASSERT_NOT_EQUAL(pe_pool_in_use(&store.pool), 20);

@@ -94,6 +94,57 @@ static void a_removal_in_mid_crossing_clears_both(void)
 	pe_grid_destroy(grid);
 }
 
+// Puts handle n from its slot into the cell, the short way; its name.
+static uint32_t cross_shortly(struct pe_grid *grid, uint32_t n, uint64_t key, uint32_t *slot)
+{
+	uint32_t leaf[PE_BATCH_MAX], old = *slot, crossing;
+
+	pe_grid_prefetch_inserts(grid, &key, 1, leaf);
+	CU_ASSERT_EQUAL(pe_grid_insert_at(grid, 0, leaf[0], key, 0, n, slot), PE_OK);
+	crossing = pe_grid_cross(grid, 0, n, old, *slot);
+	CU_ASSERT(crossing < 1u << 31);
+	CU_ASSERT_EQUAL(pe_grid_crossing_from(grid, crossing), old);
+	return crossing;
+}
+
+// A batch's have one stamp; what was called off is not handed out, and the others are; a cell that is new is made.
+static void crossings_the_short_way_are_settled_or_called_off(void)
+{
+	struct pe_grid *grid = testing_grid((struct pe_grid_config){0});
+	uint32_t old[3], slot[3], crossing[3];
+	struct pe_departure done[4];
+	bool more;
+
+	for (uint32_t n = 0; n < 3; n++) {
+		old[n] = slot[n] = testing_insert(grid, testing_key(0, 0, 0), 0, n);
+		crossing[n] = cross_shortly(grid, n, testing_key(n ? 1 : 2, 0, 0), &slot[n]);
+	}
+	CU_ASSERT_NOT_EQUAL(crossing[0], crossing[1]);
+	pe_rcu_synchronize();
+	// They had no stamp yet, and get it here.
+	CU_ASSERT_EQUAL(pe_grid_crossed(grid, 0, done, 4, &more), 0);
+	CU_ASSERT_FALSE(more);
+	CU_ASSERT_EQUAL(pe_grid_call_off(grid, crossing[1]), old[1]);
+	pe_grid_remove(grid, 0, slot[1], old[1]);
+	CU_ASSERT_EQUAL(testing_walk_all(grid, testing_box(0, 4 << 20), hits, 64), 4);
+	pe_rcu_synchronize();
+	CU_ASSERT_EQUAL_FATAL(pe_grid_crossed(grid, 0, done, 1, &more), 1);
+	CU_ASSERT_TRUE(more);
+	CU_ASSERT(done[0].handle == 0 && done[0].old_slot == old[0] && done[0].new_slot == slot[0]);
+	pe_grid_settle_crossed(grid, 0, done, 1);
+	CU_ASSERT_EQUAL(pe_grid_crossed(grid, 0, done, 1, &more), 0);
+	CU_ASSERT_TRUE(more);
+	CU_ASSERT_EQUAL_FATAL(pe_grid_crossed(grid, 0, done, 4, &more), 1);
+	CU_ASSERT(done[0].handle == 2 && done[0].old_slot == old[2] && done[0].new_slot == slot[2]);
+	pe_grid_settle_crossed(grid, 0, done, 1);
+	CU_ASSERT_EQUAL(testing_walk_all(grid, testing_box(0, 4 << 20), hits, 64), 2);
+	CU_ASSERT_FALSE((hits[0].word | hits[1].word) & (PE_SLOT_ARRIVING | PE_SLOT_MOVED));
+	pe_grid_remove(grid, 0, slot[0], PE_SLOT_NONE);
+	pe_grid_remove(grid, 0, slot[2], PE_SLOT_NONE);
+	testing_all_given_back(grid);
+	pe_grid_destroy(grid);
+}
+
 static void a_claim_outlives_its_grace_period_and_no_longer(void)
 {
 	struct pe_grid *grid = testing_grid((struct pe_grid_config){0});
@@ -235,6 +286,8 @@ TESTING_MAIN("grid/slots", {"insert is met and stores move it", insert_is_met_an
 	{"a crossing is met at both ends with flags", a_crossing_is_met_at_both_ends_with_flags},
 	{"a moved slot is handed out wherever it was", a_moved_slot_is_handed_out_wherever_it_was},
 	{"a removal in mid crossing clears both", a_removal_in_mid_crossing_clears_both},
+	{"crossings the short way are settled or called off",
+		crossings_the_short_way_are_settled_or_called_off},
 	{"a claim outlives its grace period and no longer",
 		a_claim_outlives_its_grace_period_and_no_longer},
 	{"claims wait for earlier departures", claims_wait_for_earlier_departures},

@@ -17,7 +17,7 @@ static void look(void)
 		uint32_t ref = 0;
 		unsigned count = pe_slab_chunks(watched, slab, &ref);
 
-		for (unsigned i = 0; i < count; i++, ref += ref & PE_SMALL ? 8 : 32) {
+		for (unsigned i = 0; i < count; i++, ref = pe_chunk_next(ref)) {
 			struct pe_chunk *chunk = pe_chunk_at(watched, ref);
 			struct pe_leaf *leaf = &watched->leaves[atomic_load(&chunk->leaf)];
 			uint32_t at;
