@@ -336,7 +336,7 @@ static void own(struct pe_worker *w, const struct pe_change *c, const struct pe_
 		}
 	}
 	if (!there && next.changes)
-		pe_details_before(w, handle, &next);
+		pe_details_before(w, handle, &next, p.attributes);
 	w->correcting = w->watching && there && corrects(r, c);
 	published = pe_own_publish(w, handle, &p, place->key, true);
 	w->correcting = false;

@@ -201,17 +201,29 @@ uint16_t pe_details_bits(const struct pe_worker *w, const struct pe_change *c, u
 	return block ? bits | detailed_bits(block) : bits;
 }
 
-static void publish_block(struct pe_worker *w, uint32_t handle, struct pe_next_details *next)
+// Of a block that is the entity's, or is about to be: who sees it by the published attributes `bits`.
+static void set_audience(struct pe_worker *w, uint32_t number, uint16_t bits)
+{
+	if (number != PE_DETAILS_NONE)
+		// DETAILS-AUDIENCE: relaxed: until it is as the record's, the details are shown to nobody
+		atomic_store_explicit(&pe_details_at(&w->engine->table.details, number)->audience,
+			pe_audience_bits(bits), memory_order_relaxed);
+}
+
+static void publish_block(
+	struct pe_worker *w, uint32_t handle, struct pe_next_details *next, uint16_t bits)
 {
 	if (!next->changes || next->published)
 		return;
+	set_audience(w, next->block, bits);
 	pe_details_publish(&w->arena, handle, next->block);
 	next->published = true;
 }
 
-void pe_details_before(struct pe_worker *w, uint32_t handle, struct pe_next_details *next)
+void pe_details_before(
+	struct pe_worker *w, uint32_t handle, struct pe_next_details *next, uint16_t bits)
 {
-	publish_block(w, handle, next);
+	publish_block(w, handle, next, bits);
 }
 
 void pe_details_undo(struct pe_worker *w, uint32_t handle, struct pe_next_details *next)
@@ -280,11 +292,17 @@ static void frames(struct pe_worker *w, const struct pe_change *c, uint32_t hand
 void pe_details_settle(struct pe_worker *w, const struct pe_change *c, uint32_t handle,
 	struct pe_next_details *next, uint16_t bits)
 {
+	const struct pe_details_store *store = &w->engine->table.details;
 	struct pe_details_blocks update;
 
-	if (w->engine->table.details.entries) {
+	if (store->entries) {
 		pe_count(&w->counters, PE_COUNTER_details_changed, next->changes);
-		publish_block(w, handle, next);
+		publish_block(w, handle, next, bits);
+		// What stays is theirs who see the entity from now on.
+		set_audience(w,
+			atomic_load_explicit(
+				&pe_details_entry(store, handle)->block, memory_order_relaxed),
+			bits);
 		if (bits & PE_PUBLISHED_ANNOUNCED)
 			announce(w, c, handle);
 		mark(w, handle, bits);

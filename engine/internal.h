@@ -418,7 +418,8 @@ struct pe_next_details {
 uint16_t pe_details_bits(const struct pe_worker *w, const struct pe_change *c, uint32_t handle,
 	const struct pe_next_details *next);
 // Before the first state of an entity is published.
-void pe_details_before(struct pe_worker *w, uint32_t handle, struct pe_next_details *next);
+void pe_details_before(
+	struct pe_worker *w, uint32_t handle, struct pe_next_details *next, uint16_t bits);
 // The update was taken, or refused after all. bits: as above.
 void pe_details_settle(struct pe_worker *w, const struct pe_change *c, uint32_t handle,
 	struct pe_next_details *next, uint16_t bits);

@@ -36,7 +36,10 @@ struct pe_details_block {
 	uint64_t stamp; // retired
 	uint32_t next;  // retired: the next one's number
 	uint8_t order;  // 1 << order units
-	uint8_t reserved[3];
+	uint8_t reserved;
+	// DETAILS-AUDIENCE. Of the published attributes those that say who sees them (policy/views.h): details and record are published one
+	// behind the other, and who meets the one of before with the other of after must know. written: owner; read: anyone
+	_Atomic uint16_t audience;
 	// constant while it is published
 	struct pe_wire_details head; // and the blocks behind it
 };

@@ -148,14 +148,14 @@ ALWAYS_INLINE void add_part(
 	const struct pe_siblings siblings = pe_siblings(
 		&w->grid->leaf_table, pe_siblings_hash(w->grid, &w->grid->leaf_table, node_key));
 	// With x in the lowest bits and y above, as in a child's number.
-	const uint64_t first = __rorq(first_key, KEY_X_AT);
+	const uint64_t first = first_key >> KEY_X_AT | first_key << (64 - KEY_X_AT);
 	const unsigned whole = cells->whole;
 
 	for (unsigned left = part->cells; left; left &= left - 1, cell++) {
 		unsigned number = (unsigned)__builtin_ctz(left);
 		uint64_t turned = first + _pdep_u64(number, TURNED(LANES - 1));
 
-		cell->key = __rolq(turned, KEY_X_AT);
+		cell->key = turned << KEY_X_AT | turned >> (64 - KEY_X_AT);
 		cell->bucket =
 			pe_siblings_bucket(&siblings, (unsigned)_pext_u64(turned, TURNED(7)));
 		cell->whole = whole >> number & 1;

@@ -91,7 +91,13 @@ bool pe_view_complete(const struct pe_details_store *store, uint32_t handle,
 	if (p->attributes & PE_PUBLISHED_DETAILS) {
 		const struct pe_details_block *block = pe_details_get(store, handle);
 
-		view->details = block ? (const uint8_t *)&block->head : NULL;
+		// DETAILS-AUDIENCE: relaxed: what is compared came with the record's version and the block's number.
+		view->details = block &&
+				!pe_audience_differs(p->attributes,
+					atomic_load_explicit(
+						&block->audience, memory_order_relaxed)) ?
+			(const uint8_t *)&block->head :
+			NULL;
 	}
 	if (p->entity_type == PE_ENTITY_RECURRING && !open_now(view->details, wall_ms))
 		return false;

@@ -62,9 +62,13 @@ static inline uint16_t pe_audience_put(uint16_t attributes, unsigned audience)
 }
 
 // Is it shown to others, or otherwise, than what has the other attributes?
+static inline uint16_t pe_audience_bits(uint16_t attributes)
+{
+	return attributes & (PE_AUDIENCE_BITS | PE_PUBLISHED_VEILED);
+}
 static inline bool pe_audience_differs(uint16_t a, uint16_t b)
 {
-	return ((a ^ b) & (PE_AUDIENCE_BITS | PE_PUBLISHED_VEILED)) != 0;
+	return pe_audience_bits(a ^ b) != 0;
 }
 
 struct pe_principals; // policy/principals.h

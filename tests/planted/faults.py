@@ -765,6 +765,13 @@ FAULTS = [
         "tests": ["adversary"],
     },
     {
+        "name": "views: details are told whosever they are",
+        "file": "engine/policy/view.c",
+        "from": "view->details = block &&",
+        "to": "view->details = block && 1 |",
+        "tests": ["engine-audience"],
+    },
+    {
         "name": "views: a veiled one may be a parent",
         "file": "engine/frame.c",
         "from": "(shown->attributes & PE_PUBLISHED_VEILED) ||",

@@ -1,4 +1,5 @@
 // What audiences depend on beside names at start: roles of those who ask, lists that another keyring changes, tags of entities.
+#include "internal.h"
 #include "testing_audience.h"
 
 // ---- roles ----
@@ -405,6 +406,67 @@ static void who_waits_is_hidden(void)
 	stop();
 }
 
+// Blocks of details that the principal is told of the entity.
+static uint16_t told_of(uint32_t principal, uint64_t n)
+{
+	static struct harness_answer a;
+	struct pe_wire_query q = harness_sphere(0, 0, 0, 1000);
+	struct pe_details_blocks b = {0};
+
+	q.flags |= PE_QUERY_WITH_DETAILS;
+	h.principal = principal;
+	harness_ask(&h, 0, PLANE, &q, &a);
+	h.principal = 0;
+	CU_ASSERT_EQUAL_FATAL(a.count, 1);
+	CU_ASSERT_EQUAL(harness_id_number(a.results[0].entity_id), n);
+	pe_wire_get_details(a.details + a.details_at[0], &b);
+	return b.mask;
+}
+
+// The details of the only entity that has any.
+static struct pe_details_block *only_details(void)
+{
+	const struct pe_table *t = &h.engine->table;
+	const struct pe_details_block *block = NULL;
+
+	for (uint32_t i = 0; i < t->entity_count_max && !block; i++)
+		block = pe_details_get(&t->details, pe_handle_nth(i));
+	CU_ASSERT_PTR_NOT_NULL_FATAL(block);
+	return (struct pe_details_block *)block;
+}
+
+// An entity's record and its details are published one behind the other. Who meets the one of before with the other of after is told no
+// details: they may be another audience's.
+static void details_of_another_audience(void)
+{
+	const struct pe_policy p = ward(0);
+	const uint16_t tags = PE_DETAILS_BIT(PE_DETAILS_CONTEXT);
+	uint16_t all, alice;
+
+	start(&p, 1);
+	APPLIED(put_tags(5, 1, 0, 0, "blue"));
+	all = only_details()->audience;
+	CU_ASSERT_EQUAL(told_of(BOB, 5), tags);
+	APPLIED(put_tags(5, 2, 0, 0, "ward"));
+	harness_settle(&h);
+	alice = only_details()->audience;
+	CU_ASSERT_NOT_EQUAL(alice, all);
+	CU_ASSERT_EQUAL(told_of(ALICE, 5), tags);
+	// The moment between: one of the two is of before.
+	only_details()->audience = all;
+	CU_ASSERT_EQUAL(told_of(ALICE, 5), 0);
+	// What an update leaves as it was is theirs who see the entity then.
+	APPLIED(put(PLANE, 5, 3, 1, 0, 0));
+	CU_ASSERT_EQUAL(only_details()->audience, alice);
+	CU_ASSERT_EQUAL(told_of(ALICE, 5), tags);
+	APPLIED(put_tags(5, 4, 1, 0, "blue"));
+	harness_settle(&h);
+	CU_ASSERT_EQUAL(told_of(BOB, 5), tags);
+	only_details()->audience = alice;
+	CU_ASSERT_EQUAL(told_of(BOB, 5), 0);
+	stop();
+}
+
 // ---- the ordinary query's way ----
 
 // What is shown as it stands in its record is taken by a way of its own; a query that names all types takes the general one. Who sees what, and
@@ -475,4 +537,6 @@ TESTING_MAIN("engine/audience", {"roles", roles_of_the_space},
 	{"restricted by tags", restricted_by_tags},
 	{"tags are not held back", tags_are_not_held_back},
 	{"tags across workers", tags_across_workers}, {"tags in frames", tags_in_frames},
-	{"who waits is hidden", who_waits_is_hidden}, {"two ways, one answer", two_ways_one_answer})
+	{"who waits is hidden", who_waits_is_hidden},
+	{"details of another audience", details_of_another_audience},
+	{"two ways, one answer", two_ways_one_answer})
