@@ -48,7 +48,7 @@ ALWAYS_INLINE bool take_sphere(struct pe_walker *w, const struct pe_sphere_lanes
 	w->need_box = !_mm256_testz_si256(any, any);
 	for (unsigned i = 0; i < 3; i++)
 		w->centre[i] = lanes->centre[i];
-	w->centre[2] <<= z_shift;
+	w->centre[2] *= (int64_t)1 << z_shift;
 	if (__builtin_expect(w->need_box, 0))
 		for (unsigned i = 0; i < 3; i++) {
 			w->lo[i] = lanes->lo[i];
