@@ -20,7 +20,8 @@ static _Atomic bool draining, stop_control, stop_workers;
 static _Atomic uint64_t wrong;
 static _Atomic uint32_t shared_sequence = 1; // of entities that both speak of
 static uint64_t began_ms;                    // by the monotonic clock
-static unsigned wall_speed;                  // the wall clock goes so much faster
+static uint64_t wall_ahead_ms = 500000;      // of HARNESS_INCARNATION, when it begins
+static unsigned wall_speed; // the wall clock goes so much faster, 0: it stands still
 
 struct driving {
 	unsigned index;
@@ -58,7 +59,7 @@ static struct pe_now driving_now(void)
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	ms = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 	return (struct pe_now){.mono_ms = ms,
-		.wall_ms = (uint64_t)HARNESS_INCARNATION * 1000 + 500000 +
+		.wall_ms = (uint64_t)HARNESS_INCARNATION * 1000 + wall_ahead_ms +
 			(began_ms ? (ms - began_ms) * wall_speed : 0)};
 }
 

@@ -3,17 +3,9 @@
 // came first is ever seen to have published an entity; who may ask about an area only sees nothing beyond it. At the end the identities hold
 // exactly and agree with what was sent. Under AddressSanitizer a directory that is destroyed too early is met, under ThreadSanitizer one that
 // is not whole yet.
-#include "harness.h"
+#include "driving.h"
 #include "policy/principals.h"
-#include "testing.h"
 #include "wire/subscribe.h"
-
-#include <inttypes.h>
-#include <pthread.h>
-#include <stdatomic.h>
-#include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #define IDS        400u
 #define FIRST      0u
@@ -21,57 +13,18 @@
 #define PRINCIPALS 2u // who publish: 1 and 2. 3 asks about an area, 4 is an administrator
 #define AREA_M     200.0
 
-static struct pe_engine *engine;
-static _Atomic bool draining, stop_control, stop_workers;
-static _Atomic uint64_t wrong;
-static _Atomic uint32_t sequence = 1, incarnation = HARNESS_INCARNATION;
+static _Atomic uint32_t incarnation = HARNESS_INCARNATION;
 // of FIRST: who was seen to have published it
 static _Atomic uint8_t publisher[1 + IDS];
 
 struct driver {
-	unsigned index;
-	pthread_t thread;
-	uint64_t random, packets, records, queries, results, erased;
-	uint64_t header_sequence;
+	struct driving d;
+	uint64_t results, erased;
 	bool within; // the answers of this turn are of who may ask about an area only
 	unsigned space;
-	uint8_t messages[PE_BURST_MAX][PE_WIRE_BYTES_MAX];
-	struct pe_message burst[PE_BURST_MAX];
-	unsigned burst_count;
-	_Alignas(8) uint8_t buffers[PE_OUTBOX_MAX][(PE_WIRE_BYTES_MAX + 7) / 8 * 8];
-	unsigned free[PE_OUTBOX_MAX], free_count;
 };
 
-#define EXPECT(what) \
-	do { \
-		if (!(what) && atomic_fetch_add(&wrong, 1) < 10) \
-			printf("\n%s:%d: %s", __FILE__, __LINE__, #what); \
-	} while (0)
-
-static unsigned below(struct driver *d, unsigned n)
-{
-	return (unsigned)(testing_random(&d->random) % n);
-}
-
-static struct pe_now now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (struct pe_now){.mono_ms = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000,
-		.wall_ms = (uint64_t)HARNESS_INCARNATION * 1000 + 86400000};
-}
-
-// ---- the sink ----
-
-static uint8_t *reserve(void *context, const struct pe_peer *peer)
-{
-	struct driver *d = context;
-
-	(void)peer;
-	EXPECT(d->free_count > 0);
-	return d->free_count ? d->buffers[d->free[--d->free_count]] : NULL;
-}
+// ---- what comes back ----
 
 static void take_result(struct driver *d, const struct pe_wire_result *r)
 {
@@ -89,27 +42,23 @@ static void take_result(struct driver *d, const struct pe_wire_result *r)
 		EXPECT(nobody == r->status_confidence);
 }
 
-static void commit(void *context, const struct pe_peer *peer, uint8_t *data, uint32_t bytes)
+static void driving_takes(
+	struct driving *driving, const uint8_t *data, const struct pe_wire_view *v)
 {
-	struct driver *d = context;
-	struct pe_wire_view v;
+	struct driver *d = (struct driver *)driving;
 	struct pe_wire_answer a;
 	struct pe_wire_erased e;
 	const uint8_t *results;
 	uint32_t offset = 0;
 
-	(void)peer;
-	d->free[d->free_count++] = (unsigned)((data - d->buffers[0]) / (long)sizeof d->buffers[0]);
-	if (!bytes)
-		return;
-	EXPECT(pe_wire_check_reply(data, bytes, &v) == PE_REASON_none);
-	if (v.header.type == PE_TYPE_ERASED) {
-		pe_wire_get_erased(&v, &e);
+	(void)data;
+	if (v->header.type == PE_TYPE_ERASED) {
+		pe_wire_get_erased(v, &e);
 		d->erased += e.status == PE_ACK_APPLIED;
 	}
-	if (v.header.type != PE_TYPE_SPATIAL_RESPONSE)
+	if (v->header.type != PE_TYPE_SPATIAL_RESPONSE)
 		return;
-	while (pe_wire_next_answer(&v, &offset, &a, &results))
+	while (pe_wire_next_answer(v, &offset, &a, &results))
 		for (unsigned i = 0; i < a.result_count; i++) {
 			struct pe_wire_result r;
 
@@ -118,45 +67,21 @@ static void commit(void *context, const struct pe_peer *peer, uint8_t *data, uin
 		}
 }
 
-static void turn(struct driver *d)
-{
-	struct pe_sink sink = {.context = d, .reserve = reserve, .commit = commit};
-	struct pe_worker *w = pe_engine_worker(engine, d->index);
-
-	for (unsigned i = 0; i < d->burst_count; i++)
-		pe_count(pe_worker_counters(w), PE_COUNTER_rx_packets, 1);
-	d->packets += d->burst_count;
-	(void)pe_worker_turn(w, now(), d->burst, d->burst_count, &sink);
-	d->burst_count = 0;
-	EXPECT(d->free_count == PE_OUTBOX_MAX);
-}
-
 // ---- messages ----
 
 static struct pe_wire_header header_of(struct driver *d, unsigned space)
 {
-	struct pe_wire_header header = {.stream_id = d->index, .sequence = ++d->header_sequence};
+	struct pe_wire_header header = {
+		.stream_id = d->d.index, .sequence = ++d->d.header_sequence};
 
 	memset(header.space_id, space == FIRST ? 0xA0 : 0xB1, sizeof header.space_id);
 	return header;
 }
 
-static void add(struct driver *d, uint32_t bytes, uint32_t principal)
-{
-	struct pe_message *m = &d->burst[d->burst_count];
-
-	EXPECT(bytes > 0);
-	*m = (struct pe_message){.data = d->messages[d->burst_count], .bytes = bytes};
-	m->peer.port = (uint16_t)(1 + d->index);
-	m->peer.principal = principal;
-	m->peer.trusted = true;
-	d->burst_count++;
-}
-
 static void publish(struct driver *d)
 {
-	unsigned space = below(d, 2), count = 1 + below(d, PE_UPDATE_COUNT_MAX);
-	uint32_t who = 1 + below(d, PRINCIPALS);
+	unsigned space = below(&d->d, 2), count = 1 + below(&d->d, PE_UPDATE_COUNT_MAX);
+	uint32_t who = 1 + below(&d->d, PRINCIPALS);
 	struct pe_wire_header header = header_of(d, space);
 	struct pe_wire_update_preamble preamble =
 		harness_preamble(header.sequence, atomic_load(&incarnation));
@@ -164,47 +89,48 @@ static void publish(struct driver *d)
 
 	for (unsigned i = 0; i < count; i++) {
 		// Each id in one space, or all of them would be there in the first one.
-		u[i] = harness_update(1 + below(d, IDS / 2) * 2 + space,
-			atomic_fetch_add(&sequence, 1), below(d, 400), below(d, 400), 0);
-		u[i].ttl_ms = 1 + below(d, 2000);
+		u[i] = harness_update(1 + below(&d->d, IDS / 2) * 2 + space,
+			atomic_fetch_add(&shared_sequence, 1), below(&d->d, 400), below(&d->d, 400),
+			0);
+		u[i].ttl_ms = 1 + below(&d->d, 2000);
 		u[i].status_confidence = (uint8_t)who;
 	}
-	header.flags = below(d, 2) ? PE_FLAG_ACK : 0;
-	add(d,
-		pe_wire_put_update(d->messages[d->burst_count], PE_WIRE_BYTES_MAX, &header,
-			&preamble, u, count),
+	header.flags = below(&d->d, 2) ? PE_FLAG_ACK : 0;
+	driving_add(&d->d,
+		pe_wire_put_update(
+			driving_next(&d->d), PE_WIRE_BYTES_MAX, &header, &preamble, u, count),
 		who);
-	d->records += count;
+	d->d.records += count;
 }
 
 static void withdraw(struct driver *d)
 {
-	unsigned space = below(d, 2);
+	unsigned space = below(&d->d, 2);
 	struct pe_wire_header header = header_of(d, space);
 	struct pe_wire_update_preamble preamble =
 		harness_preamble(header.sequence, atomic_load(&incarnation));
-	struct pe_wire_withdraw x = {.sequence = atomic_fetch_add(&sequence, 1)};
+	struct pe_wire_withdraw x = {.sequence = atomic_fetch_add(&shared_sequence, 1)};
 
-	harness_id(x.entity_id, 1 + below(d, IDS / 2) * 2 + space);
-	add(d,
+	harness_id(x.entity_id, 1 + below(&d->d, IDS / 2) * 2 + space);
+	driving_add(&d->d,
 		pe_wire_put_withdraw(
-			d->messages[d->burst_count], PE_WIRE_BYTES_MAX, &header, &preamble, &x, 1),
-		1 + below(d, PRINCIPALS));
-	d->records++;
+			driving_next(&d->d), PE_WIRE_BYTES_MAX, &header, &preamble, &x, 1),
+		1 + below(&d->d, PRINCIPALS));
+	d->d.records++;
 }
 
 static void erase(struct driver *d)
 {
-	unsigned space = below(d, 2);
+	unsigned space = below(&d->d, 2);
 	struct pe_wire_header header = header_of(d, space);
 	struct pe_wire_erase e = {.incarnation = 0};
 
-	harness_id(e.entity_id, 1 + below(d, IDS / 2) * 2 + space);
-	add(d, pe_wire_put_erase(d->messages[d->burst_count], PE_WIRE_BYTES_MAX, &header, &e),
-		below(d, 2) ? 4 : 1 + below(d, PRINCIPALS));
-	d->records++;
+	harness_id(e.entity_id, 1 + below(&d->d, IDS / 2) * 2 + space);
+	driving_add(&d->d, pe_wire_put_erase(driving_next(&d->d), PE_WIRE_BYTES_MAX, &header, &e),
+		below(&d->d, 2) ? 4 : 1 + below(&d->d, PRINCIPALS));
+	d->d.records++;
 	// So that what was erased may come back some time.
-	if (below(d, 16) == 0)
+	if (below(&d->d, 16) == 0)
 		atomic_fetch_add(&incarnation, 1);
 }
 
@@ -216,23 +142,23 @@ static void ask(struct driver *d, unsigned space, uint32_t who)
 
 	d->space = space;
 	d->within = who == 3;
-	add(d, pe_wire_put_query(d->messages[d->burst_count], PE_WIRE_BYTES_MAX, &header, &q, 1),
-		who);
-	d->queries++;
+	driving_add(&d->d,
+		pe_wire_put_query(driving_next(&d->d), PE_WIRE_BYTES_MAX, &header, &q, 1), who);
+	d->d.queries++;
 }
 
 static void subscribe(struct driver *d)
 {
 	struct pe_wire_header header = header_of(d, KEYRING);
 	const struct pe_wire_subscribe s = {
-		.subscription_id = 1, .epoch = 1 + below(d, 1000), .op = PE_SUBSCRIBE_OPEN};
+		.subscription_id = 1, .epoch = 1 + below(&d->d, 1000), .op = PE_SUBSCRIBE_OPEN};
 	const double low[3] = {0, 0, -10}, high[3] = {50, 50, 10};
 	const struct pe_wire_fence f = {.fence_id = 1, .query = harness_box(low, high)};
 
-	add(d,
-		pe_wire_put_subscribe(d->messages[d->burst_count], PE_WIRE_BYTES_MAX, &header, &s,
-			&f, 1, NULL, 0),
-		1 + below(d, 4));
+	driving_add(&d->d,
+		pe_wire_put_subscribe(
+			driving_next(&d->d), PE_WIRE_BYTES_MAX, &header, &s, &f, 1, NULL, 0),
+		1 + below(&d->d, 4));
 }
 
 // ---- threads ----
@@ -240,34 +166,25 @@ static void subscribe(struct driver *d)
 static void *run_worker(void *context)
 {
 	struct driver *d = context;
-	struct pe_worker *w = pe_engine_worker(engine, d->index);
+	struct pe_worker *w = pe_engine_worker(engine, d->d.index);
 
 	pe_worker_attach(w);
 	while (!atomic_load(&draining)) {
-		for (unsigned i = 1 + below(d, 8); i; i--)
+		for (unsigned i = 1 + below(&d->d, 8); i; i--)
 			publish(d);
-		if (below(d, 4) == 0)
+		if (below(&d->d, 4) == 0)
 			withdraw(d);
-		if (below(d, 8) == 0)
+		if (below(&d->d, 8) == 0)
 			erase(d);
-		if (below(d, 64) == 0)
+		if (below(&d->d, 64) == 0)
 			subscribe(d);
-		turn(d);
-		ask(d, below(d, 2), 1 + below(d, 4));
-		turn(d);
+		driving_turn(&d->d);
+		ask(d, below(&d->d, 2), 1 + below(&d->d, 4));
+		driving_turn(&d->d);
 	}
 	while (!atomic_load(&stop_workers))
-		turn(d);
+		driving_turn(&d->d);
 	pe_worker_detach(w);
-	return NULL;
-}
-
-static void *run_control(void *context)
-{
-	(void)context;
-	while (!atomic_load(&stop_control))
-		if (!pe_engine_control(engine))
-			usleep(200);
 	return NULL;
 }
 
@@ -296,20 +213,6 @@ static struct pe_principals *some_directory(unsigned round)
 	return directory;
 }
 
-static void drain(void)
-{
-	unsigned quiet = 0;
-
-	for (unsigned i = 0; i < 3000 && quiet < 20; i++) {
-		uint32_t in_flight = pe_worker_in_flight(pe_engine_worker(engine, 0)) +
-			pe_worker_in_flight(pe_engine_worker(engine, 1));
-
-		quiet = in_flight ? 0 : quiet + 1;
-		usleep(10000);
-	}
-	EXPECT(quiet == 20);
-}
-
 // Has what this is about happened?
 static bool enough(void)
 {
@@ -325,13 +228,11 @@ static bool enough(void)
 
 static void another_directory_all_the_while(void)
 {
-	static struct driver drivers[2];
+	static struct driver drivers[DRIVERS];
 	struct pe_engine_config config = harness_config();
-	uint64_t v[PE_COUNTER_COUNT], swapped = 0, busy = 0, end_ms, seed;
-	const char *text = getenv("PE_TEST_SEED");
+	uint64_t v[PE_COUNTER_COUNT], swapped = 0, busy = 0, end_ms, seed = driving_seed();
 	struct pe_principals *next;
 	struct pe_identity i;
-	struct pe_error error;
 	pthread_t control;
 
 	config.worker_count = 2;
@@ -344,24 +245,16 @@ static void another_directory_all_the_while(void)
 	config.spaces[FIRST].owner_memory_ms = PE_OWNER_MEMORY_MAX_MS;
 	config.spaces[FIRST].speed_max_mps[PE_ENTITY_MOBILE] = 1e6f;
 	config.spaces[KEYRING].authorization = PE_AUTHORIZATION_KEYRING;
-	if (pe_engine_create(&config, &engine, &error) != PE_OK) {
-		CU_FAIL_FATAL(error.text);
-	}
-	seed = text ? strtoull(text, NULL, 0) : now().mono_ms * 2;
-	printf("seed %" PRIu64 " ", seed);
-	pthread_create(&control, NULL, run_control, NULL);
-	for (unsigned k = 0; k < 2; k++) {
-		drivers[k].index = k;
-		drivers[k].random = seed + k;
-		for (unsigned b = 0; b < PE_OUTBOX_MAX; b++)
-			drivers[k].free[drivers[k].free_count++] = b;
-		pthread_create(&drivers[k].thread, NULL, run_worker, &drivers[k]);
-	}
-	end_ms = now().mono_ms + testing_amount(10000);
+	// Room for what is newer and newer.
+	wall_ahead_ms = 86400000;
+	driving_begin(&config, &control);
+	for (unsigned k = 0; k < DRIVERS; k++)
+		driving_start(&drivers[k].d, k, seed, run_worker);
+	end_ms = driving_now().mono_ms + testing_amount(10000);
 	next = some_directory(0);
 	// A busy machine may need longer.
-	while (now().mono_ms < end_ms ||
-		((swapped < 12 || !enough()) && now().mono_ms < end_ms + 100000)) {
+	while (driving_now().mono_ms < end_ms ||
+		((swapped < 12 || !enough()) && driving_now().mono_ms < end_ms + 100000)) {
 		if (pe_engine_principals(engine, next) == PE_OK)
 			next = ++swapped % 11 ? some_directory((unsigned)swapped) : NULL;
 		else
@@ -369,24 +262,8 @@ static void another_directory_all_the_while(void)
 		usleep(300);
 	}
 	pe_principals_destroy(next);
-	atomic_store(&draining, true);
-	drain();
-	atomic_store(&stop_workers, true);
-	for (unsigned k = 0; k < 2; k++)
-		pthread_join(drivers[k].thread, NULL);
-	atomic_store(&stop_control, true);
-	pthread_join(control, NULL);
-
-	pe_engine_counters(engine, v);
+	driving_end((struct driving *[]){&drivers[0].d, &drivers[1].d}, control, v);
 	i = pe_identity_check(v);
-	CU_ASSERT_EQUAL(i.packets_difference, 0);
-	CU_ASSERT_EQUAL(i.records_difference, 0);
-	CU_ASSERT_EQUAL(i.queries_difference, 0);
-	CU_ASSERT_EQUAL(i.subscribes_difference, 0);
-	CU_ASSERT_EQUAL(i.packets_received, drivers[0].packets + drivers[1].packets);
-	CU_ASSERT_EQUAL(i.records_carried, drivers[0].records + drivers[1].records);
-	CU_ASSERT_EQUAL(i.queries_carried, drivers[0].queries + drivers[1].queries);
-	CU_ASSERT_EQUAL(atomic_load(&wrong), 0);
 	CU_ASSERT(swapped > 10 && enough());
 	CU_ASSERT(drivers[0].results + drivers[1].results > 100);
 	printf("%" PRIu64 " directories (%" PRIu64 " waited), %" PRIu64 " records: %" PRIu64
