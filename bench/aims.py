@@ -27,6 +27,8 @@ def check(figures):
                    over("update_core_1m", "memory_lines_second_level_1m", 1 / 3), 0.45)
     yield at_least("10 M", over("update_core_10m", "memory_lines_second_level_10m", 1 / 3), 0.60)
     yield at_least("10 % crossings / none", over("update_core_crossing_10", "update_core_1m"), 0.80)
+    yield at_least("the same / none, by the source and in the engine of the crossings",
+                   over("update_core_crossing_10", "update_core_crossing_0"), 0.80)
     yield at_least("90 % coalesced / none", over("update_core_coalesced_90", "update_core_1m"), 1.0)
     yield at_least("the same / none in the same space", over("update_core_coalesced_90", "update_core_coalesced_0"), 1.0)
     yield at_least("updates, 1 a packet", median("update_packet_1"), 12e6, millions)

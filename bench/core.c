@@ -109,9 +109,20 @@ static inline void fill_change(const struct core_worker *w, struct pe_change *c,
 // Which entity is next, and where it goes. The shares are of 2^16.
 struct shares {
 	uint32_t far, foreign;
-	double far_m;
+	bool stays; // the far place is in the same cell
 	bool divided;
 };
+
+// The way along x to the other one of an entity's two places.
+static inline double far_from(double x, bool stays)
+{
+	double cells = x / CROWD_CELL_M;
+
+	if (!stays)
+		return CROWD_CELL_M;
+	// Towards the cell's middle, or some of those near its edges would leave it.
+	return copysign(FAR_M, 0.5 - (cells - floor(cells)));
+}
 
 static struct shares shares_of(const struct core *core, const struct core_work *work)
 {
@@ -121,7 +132,7 @@ static struct shares shares_of(const struct core *core, const struct core_work *
 
 	return (struct shares){.far = (uint32_t)(far * 65536),
 		.foreign = (uint32_t)(work->foreign * 65536),
-		.far_m = covered ? FAR_M : CROWD_CELL_M,
+		.stays = covered,
 		.divided = core->options.divided};
 }
 
@@ -144,7 +155,8 @@ static inline void next_change(struct core_worker *w, struct pe_change *c,
 
 		moved ^= (uint64_t)((random & 0xFFFF) < s->far) << (number & 63);
 		*at = moved;
-		c->update.position[0] += s->far_m * (double)(moved >> (number & 63) & 1);
+		c->update.position[0] += far_from(c->update.position[0], s->stays) *
+			(double)(moved >> (number & 63) & 1);
 	}
 }
 

@@ -150,6 +150,7 @@ MAIN = [
     ("memory_lines_second_level_10m", "the same for 10 M"),
     ("update_core_1m", "updates through table, coalescing and grid, 1 M entities"),
     ("update_core_10m", "10 M entities"),
+    ("update_core_crossing_0", "none crosses, in the engine of those that cross, by their source"),
     ("update_core_crossing_10", "10 % of them into a neighbour cell"),
     ("update_core_coalesced_90", "90 % of them covered by a threshold"),
     ("coalesced_share", "the share that was covered in that"),

@@ -103,7 +103,7 @@ class Run:
 def updates_and_queries(run):
     """A million entities: memory, the core, and the same from the packet on."""
     pages = run.reserve(8 * run.engine_bytes(MILLION) + run.engine_bytes(MILLION) * 1.4 + 6 * PORT_BYTES + (300 << 20))
-    crossings = [1, 5, 10, 25, 50, 100] if run.full else [10]
+    crossings = [0, 1, 5, 10, 25, 50, 100] if run.full else [0, 10]
     covered = [0, 50, 90] if run.full else [90]
     where = ["--core", str(run.worker), "--control-core", str(run.other), *pages]
 
