@@ -2,7 +2,7 @@
 
 
 def check(figures):
-    """Yields text, value, what is wanted, True, False or None (a figure is missing)."""
+    """Yields text, value, what is wanted, True, False or None (a figure is missing, or the machine does not allow it)."""
     def median(name):
         return figures[name]["median"] if name in figures else None
 
@@ -19,6 +19,13 @@ def check(figures):
         if value is None:
             return text, "not measured", "at most " + form.format(most), None
         return text, form.format(value), "at most " + form.format(most), value <= most
+
+    # Where the machine alone, the echo, takes longer than that, it says nothing of the engine.
+    def beside_floor(text, value, most, floor):
+        if value is None or floor is None:
+            return text, "not measured", f"at most {most}", None
+        reached = value <= most
+        return text, f"{value:,.1f} (echo {floor:,.1f})", f"at most {most}, if the echo allows it", reached if reached or floor <= most else None
 
     millions = "{:,.0f}"
     yield at_least("updates at 1 M / (random lines / 3)", over("update_core_1m", "memory_lines_1m", 1 / 3), 0.45)
@@ -56,7 +63,7 @@ def check(figures):
     yield at_most("ring query of 1 hit, round trip / bare ring", median("ring_query_1_of_bare"), 3)
     yield at_most("8 ring clients go on after a restart, ms", median("ring_restart_ms"), 2000, "{:.0f}")
     yield at_most("p50 at 70 % load, us", median("latency_us_p50_load_70"), 10, "{:.1f}")
-    yield at_most("p99 at 70 % load, us", median("latency_us_p99_load_70"), 50, "{:.1f}")
+    yield beside_floor("p99 at 70 % load, us", median("latency_us_p99_load_70"), 50, median("latency_echo_us_p99_load_70"))
     yield at_least("updates at 10 M / at 1 M", over("update_core_10m", "update_core_1m"), 0.5)
     yield at_most("bytes an entity", median("bytes_an_entity"), 224, "{:.0f}")
     paired = [figures[n]["median"] for n in figures if n.startswith("paired_times_t_") and not n.endswith("_seen")]

@@ -1,6 +1,7 @@
-"""docs/benchmarks.md from the file that `scripts/bench full` writes: bench/report.py FILE. Needs matplotlib.
+"""docs/benchmarks.md from the file that `scripts/bench full` writes: bench/report.py FILE [NAME]. Needs matplotlib.
 
-Only what stands between the two marks of the page is made here; no number of it is written by hand."""
+Only what stands between the two marks of the page is made here; no number of it is written by hand. With NAME it is docs/benchmarks/NAME.md,
+a page of figures alone, for another machine than the page's own."""
 import json
 import pathlib
 import sys
@@ -59,7 +60,7 @@ def line(axes, points, label, colour, scale=1e6, style="o-"):
     axes.errorbar(x, y, yerr=errors, fmt=style, color=colour, label=label, capsize=3, markersize=4, linewidth=1.4)
 
 
-def finish(plt, figure, axes, name, title, x, y, legend=True):
+def finish(plt, figure, axes, path, title, x, y, legend=True):
     axes.set_title(title, fontsize=11)
     axes.set_xlabel(x)
     axes.set_ylabel(y)
@@ -68,18 +69,17 @@ def finish(plt, figure, axes, name, title, x, y, legend=True):
     if legend:
         axes.legend(frameon=False, fontsize=9)
     figure.tight_layout()
-    path = PICTURES / name
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
     path.write_text("\n".join(l.rstrip() for l in path.read_text().splitlines()) + "\n")
 
 
-def draw(f):
+def draw(f, pictures):
     import matplotlib
     matplotlib.use("svg")
     from matplotlib import pyplot as plt
     plt.rcParams.update({"svg.hashsalt": "benchmarks", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False})
-    PICTURES.mkdir(exist_ok=True)
+    pictures.mkdir(exist_ok=True)
     size = (6.4, 3.6)
     counts = [(30_000, "30000"), (100_000, "100000"), (300_000, "300000"), (1_000_000, "1m"), (3_000_000, "3000000"),
               (10_000_000, "10m")]
@@ -89,7 +89,7 @@ def draw(f):
     third = [(x, *(v / 3 for v in rest)) for x, *rest in f.series(((1_000_000, "memory_lines_1m"), (10_000_000, "memory_lines_10m")))]
     line(axes, third, "random lines of the memory / 3", GREY, style="s--")
     axes.set_xscale("log")
-    finish(plt, figure, axes, "entities.svg", "Updates a second by number of entities, one worker", "entities", "millions a second")
+    finish(plt, figure, axes, pictures / "entities.svg", "Updates a second by number of entities, one worker", "entities", "millions a second")
 
     figure, axes = plt.subplots(figsize=size)
     names = [(n, "query_core_20_" + t) for n, t in counts if t not in ("1m", "10m")]
@@ -98,13 +98,13 @@ def draw(f):
     line(axes, f.series(((1_000_000, "query_core_100"), (10_000_000, "query_core_10m_100"))), "100", RED)
     line(axes, f.series(((1_000_000, "query_core_1000"), (10_000_000, "query_core_10m_1000"))), "1000", GREEN)
     axes.set_xscale("log")
-    finish(plt, figure, axes, "queries.svg", "Queries a second by number of entities, one worker", "entities", "millions a second")
+    finish(plt, figure, axes, pictures / "queries.svg", "Queries a second by number of entities, one worker", "entities", "millions a second")
 
     figure, axes = plt.subplots(figsize=size)
     shares = [(0, "update_core_1m")] + [(s, f"update_core_crossing_{s}") for s in (1, 5, 10, 25, 50, 100)]
     line(axes, f.series(shares), "into a neighbour cell", BLUE)
     line(axes, f.series((s, f"update_core_coalesced_{s}") for s in (0, 50, 90)), "covered by a threshold", GREEN)
-    finish(plt, figure, axes, "crossings.svg", "Updates a second by what they do, a million entities", "% of the updates", "millions a second")
+    finish(plt, figure, axes, pictures / "crossings.svg", "Updates a second by what they do, a million entities", "% of the updates", "millions a second")
 
     figure, axes = plt.subplots(figsize=size)
     one = f.get("update_core_1m")
@@ -113,7 +113,7 @@ def draw(f):
         axes.axhline(one["median"] / 1e6, color=GREY, linestyle="--", linewidth=1, label="one worker")
         axes.axhline(2 * one["median"] / 1e6, color=GREY, linestyle=":", linewidth=1, label="twice that")
     line(axes, f.series((s, f"update_two_workers_foreign_{s}") for s in (0, 25, 50, 75, 100)), "two workers together", BLUE)
-    finish(plt, figure, axes, "workers.svg", "Two workers by share of updates that come in at the wrong one", "% of the updates",
+    finish(plt, figure, axes, pictures / "workers.svg", "Two workers by share of updates that come in at the wrong one", "% of the updates",
            "millions a second")
 
     figure, axes = plt.subplots(figsize=size)
@@ -123,7 +123,7 @@ def draw(f):
         if f.get("latency_floor_us_" + key):
             axes.axhline(f.median("latency_floor_us_" + key), color=colour, linestyle=":", linewidth=1)
     axes.set_yscale("log")
-    finish(plt, figure, axes, "latency.svg", "Query to whole answer by load (dotted: the port itself)", "% of the capacity", "microseconds")
+    finish(plt, figure, axes, pictures / "latency.svg", "Query to whole answer by load (dotted: the port itself)", "% of the capacity", "microseconds")
 
 
 # ---- text ----
@@ -221,7 +221,7 @@ MAIN = [
 ]
 
 
-def results(f):
+def results(f, pictures):
     c = f.data["configuration"]
     m, r = c["machine"], c["run"]
     out = [f"Measured on {m['date']} at commit {m['commit']}: {m['processor']}, {m['cores']} cores, Linux {m['kernel']}; "
@@ -237,14 +237,14 @@ def results(f):
         out += [f"Query to whole answer, microseconds, at shares of a capacity of {number(f.median('latency_capacity'), 'packets/s')} packets a second:", ""]
         out += table(loads, ["load", "p50", "p99", "p99.9", "longest time away of the asker", "echo, p50", "echo, p99"]) + [""]
     out += ["### Against the aims", ""]
-    out += table([[text, value, wanted, "" if good is None else "yes" if good else "**no**"]
+    out += table([[text, value, wanted, "" if value == "not measured" else "not allowed" if good is None else "yes" if good else "**no**"]
                   for text, value, wanted, good in aims.check(f.data)], ["what", "measured", "wanted", "reached"]) + [""]
     for t in r["trouble"]:
         out += [f"Not measured: {t}", ""]
     for name, text in (("entities", "Updates a second by number of entities"), ("queries", "Queries a second by number of entities"),
                        ("crossings", "Updates a second by share of crossings and of coalesced ones"),
                        ("workers", "Two workers by share of foreign updates"), ("latency", "Latency by load")):
-        out += [f"![{text}](benchmarks/{name}.svg)", ""]
+        out += [f"![{text}]({pictures}/{name}.svg)", ""]
     return out
 
 
@@ -294,18 +294,25 @@ def model(f):
     return out + table(rows, ["workers", "all at home", "10 % foreign", "all foreign", "memory traffic asked for", "rings"]) + [""]
 
 
+def made(f, pictures):
+    return "\n".join([BEGIN, "", "## Results", "", *results(f, pictures), "## Cycles of each stage", "", *stages(f),
+                      "## The model's numbers", "", *model(f), END])
+
+
 def main():
     f = Figures(json.loads(pathlib.Path(sys.argv[1]).read_text()))
-    draw(f)
-    page = PAGE.read_text()
-    if page.count(BEGIN) != 1 or page.count(END) != 1:
-        raise SystemExit(f"{PAGE}: the marks of what is made are missing")
-    head, rest = page.split(BEGIN)
-    tail = rest.split(END)[1]
-    text = "\n".join([BEGIN, "", "## Results", "", *results(f), "## Cycles of each stage", "", *stages(f), "## The model's numbers", "",
-                      *model(f), END])
-    PAGE.write_text(head + text + tail)
-    print(f"{PAGE.relative_to(ROOT)} and {PICTURES.relative_to(ROOT)}/*.svg are made")
+    if len(sys.argv) > 2:
+        name = sys.argv[2]
+        page, pictures = PICTURES / f"{name}.md", PICTURES / name
+        text = "# Benchmarks on another machine\n\nHow, and on the first one: [benchmarks](../benchmarks.md).\n\n" + made(f, name) + "\n"
+    else:
+        page, pictures, text = PAGE, PICTURES, PAGE.read_text()
+        if text.count(BEGIN) != 1 or text.count(END) != 1:
+            raise SystemExit(f"{PAGE}: the marks of what is made are missing")
+        text = text[:text.index(BEGIN)] + made(f, PICTURES.name) + text[text.index(END) + len(END):]
+    draw(f, pictures)
+    page.write_text(text)
+    print(f"{page.relative_to(ROOT)} and {pictures.relative_to(ROOT)}/*.svg are made")
 
 
 if __name__ == "__main__":
