@@ -581,9 +581,11 @@ def measure_stages(build, rounds, window_s, huge_wanted):
 
 
 def paired_times(run):
-    """Each kind's |t|, of one run; scripts/bench paired-times has more of them."""
+    """Each kind's |t|, of one run, or the median of three where one is beyond the bound: what is there is there in the next runs too."""
     def body(_):
         figures = paired.measure(run.build / "bench/presence-paired-bench", 1, say=lambda _: None)
+        if not all(good for *_, good in paired.judge(figures)):
+            figures = paired.measure(run.build / "bench/presence-paired-bench", 3, say=lambda _: None)
         for name, figure in figures.items():
             if name != "configuration":
                 run.keep(name, figure["median"], figure["unit"], figures["configuration"])
