@@ -80,7 +80,6 @@ bool pe_coalesce_hold(
 {
 	struct pe_record *r = &w->engine->table.records[handle];
 	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
-	struct pe_held_state *held = pe_record_held(r);
 	uint32_t due = w->tick + PE_TRAILING_MS;
 
 	if (!(status & PE_STATUS_HELD)) {
@@ -92,16 +91,13 @@ bool pe_coalesce_hold(
 			pe_held_push(&w->held, handle, due);
 #endif
 		}
-		held->due = (uint16_t)due;
+		pe_record_held(r)->due = (uint16_t)due;
 		atomic_store_explicit(&r->status, status | PE_STATUS_HELD | PE_STATUS_QUEUED,
 			memory_order_relaxed);
 	} else if (status & PE_STATUS_OLDER) {
 		atomic_store_explicit(&r->status, status & ~PE_STATUS_OLDER, memory_order_relaxed);
 	}
-	// Nothing of the line is read: a store need not wait for it.
-	memcpy(held->position, position, sizeof held->position);
-	memcpy(held->velocity, velocity, sizeof held->velocity);
-	return true;
+	return pe_coalesce_hold_again(r, position, velocity);
 }
 
 void pe_coalesce_hold_course(struct pe_worker *w, uint32_t handle, const double position[3],

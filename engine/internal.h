@@ -371,6 +371,20 @@ bool pe_coalesce_hold_back(struct pe_worker *w, uint32_t handle, const struct pe
 // published differs from it in no more than place, velocity and time. False: no room.
 bool pe_coalesce_hold(
 	struct pe_worker *w, uint32_t handle, const double position[3], const uint16_t velocity[3]);
+// The same where nothing is held back but what this replaces, of the newest time as well. False: there is more to it, and nothing was
+// done. Nothing of the held line is read: a store need not wait for it.
+static inline bool pe_coalesce_hold_again(
+	struct pe_record *r, const double position[3], const uint16_t velocity[3])
+{
+	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
+	struct pe_held_state *held = pe_record_held(r);
+
+	if ((status & (PE_STATUS_HELD | PE_STATUS_OLDER)) != PE_STATUS_HELD)
+		return false;
+	memcpy(held->position, position, sizeof held->position);
+	memcpy(held->velocity, velocity, sizeof held->velocity);
+	return true;
+}
 // The same of a state that the published one's course covers, until a tick at most PE_PREDICT_HORIZON_MAX_MS ahead; the next one that is
 // covered puts it off. It lies beside the record too, and its timer is the record's own, so that there is always room.
 void pe_coalesce_hold_course(struct pe_worker *w, uint32_t handle, const double position[3],
