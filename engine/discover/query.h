@@ -15,7 +15,8 @@
 #include "policy/view.h"
 #include "wire/wire.h"
 
-#define PE_QUERY_PIECE_HITS 512 // hits of one step of a walk: their records are prefetched together
+// Hits of one step of a walk. Results of a query of one piece can be written where they go out.
+#define PE_QUERY_PIECE_HITS 2048
 
 // When a query is answered.
 struct pe_instant {

@@ -1,10 +1,19 @@
 // How answers are cut, numbered, packed and gone on with: pages and cursors, the engine's bounds of work, several queries and
 // requests at once.
+#include "discover/query.h"
 #include "testing_engine.h"
 
 static struct harness_answer a;
 
-#define MANY 900u
+#define MANY 2600u // more than a piece of hits
+
+static void start_many(void)
+{
+	struct pe_engine_config config = harness_config();
+
+	config.entity_count_max = 2 * MANY;
+	start_with(&config);
+}
 
 static void put_many(void)
 {
@@ -18,10 +27,10 @@ static void put_many(void)
 			// A crowd in one cell, a line over many, and a few far away.
 			if (n < 300)
 				u[k] = harness_update(1 + n, 1, 0.1 * n, 3, 0);
-			else if (n < 800)
+			else if (n < MANY - 100)
 				u[k] = harness_update(1 + n, 1, 37.0 * n, -20.0 * n, 5.0 * n);
 			else
-				u[k] = harness_update(1 + n, 1, -90000.0 - 1000.0 * n, 0, 0);
+				u[k] = harness_update(1 + n, 1, -90000.0 - 300.0 * n, 0, 0);
 		}
 		(void)harness_queue_updates(&h, PLANE, HARNESS_INCARNATION, u, count, false);
 		harness_turn(&h);
@@ -36,7 +45,7 @@ static void page_through(struct pe_wire_query q, unsigned expected, unsigned pag
 	unsigned pages = 0, total = 0;
 
 	memset(times, 0, sizeof times);
-	for (bool more = true; more && pages < 2000; pages++) {
+	for (bool more = true; more && pages <= MANY; pages++) {
 		harness_ask(&h, 0, PLANE, &q, &a);
 		CU_ASSERT(a.whole && a.code == PE_CODE_SUCCESS);
 		CU_ASSERT(!page_max || a.count <= page_max);
@@ -59,7 +68,7 @@ static void pages(void)
 	struct pe_wire_query q = harness_sphere(0, 0, 0, 2e6);
 	static const unsigned sizes[] = {1, 7, 64, 299, 300, 301, MANY - 1, MANY, MANY + 1};
 
-	start();
+	start_many();
 	put_many();
 	for (unsigned i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
 		q.max_results = (uint16_t)sizes[i];
@@ -76,6 +85,7 @@ static void pages_within(
 {
 	struct pe_engine_config config = harness_config();
 
+	config.entity_count_max = 2 * MANY;
 	set(&config);
 	start_with(&config);
 	put_many();
@@ -105,6 +115,49 @@ static void bounds_of_work(void)
 	pages_within(few_results, 50, MANY / 50 - 1);
 	pages_within(few_cells, 0, 10);
 	pages_within(few_candidates, 0, 3);
+}
+
+// Queries of more than one piece of hits: cut at a piece's end, within one, or not. The general way answers the same.
+static void compare_ways(uint32_t size, bool crossing)
+{
+	static struct harness_answer general;
+	struct pe_wire_query q = harness_sphere(0, 0, 0, 2e6);
+	unsigned expected = size && size < MANY ? size : MANY;
+
+	q.max_results = (uint16_t)size;
+	harness_ask(&h, 0, PLANE, &q, &a);
+	q.type_mask = 0x1F;
+	harness_ask(&h, 0, PLANE, &q, &general);
+	CU_ASSERT_FATAL(a.whole && general.whole);
+	// Who is met in two cells takes the room of two results where the answer is cut.
+	CU_ASSERT(a.count == expected || (crossing && size && a.count < expected));
+	CU_ASSERT_EQUAL(a.count, general.count);
+	CU_ASSERT_EQUAL(a.truncated, general.truncated);
+	CU_ASSERT(!a.truncated || !memcmp(a.cursor, general.cursor, sizeof a.cursor));
+	CU_ASSERT_FALSE(memcmp(a.results, general.results, a.count * sizeof a.results[0]));
+}
+
+static void more_than_a_piece(void)
+{
+	enum { PIECE = PE_QUERY_PIECE_HITS };
+	static const unsigned sizes[] = {0, 300, PIECE - 1, PIECE, PIECE + 1, MANY - 1, MANY};
+	const unsigned count = sizeof sizes / sizeof sizes[0];
+
+	_Static_assert(MANY > PIECE + 100, "two pieces");
+	start_many();
+	put_many();
+	for (unsigned i = 0; i < count; i++)
+		compare_ways(sizes[i], false);
+	// Some are crossing, and stand in two cells.
+	for (unsigned n = MANY - 100; n > 0; n -= 250) {
+		struct pe_wire_update u = harness_update(n, 2, -300.0 * n, 150.0 * n, 0);
+
+		ASSERT_STATUS(send(&u), PE_ACK_APPLIED);
+		for (unsigned i = 0; i < count; i++)
+			compare_ways(sizes[i], true);
+	}
+	page_through(harness_sphere(0, 0, 0, 2e6), MANY, 0);
+	stop();
 }
 
 // Queries of one turn share a budget: those that come too late are cut, with a cursor that goes on from their beginning.
@@ -194,7 +247,7 @@ static void numbered_parts(void)
 {
 	struct pe_wire_query q = harness_sphere(0, 0, 0, 2e6);
 
-	start();
+	start_many();
 	put_many();
 	harness_ask(&h, 0, PLANE, &q, &a);
 	CU_ASSERT(a.whole && !a.truncated);
@@ -276,5 +329,5 @@ static void many_askers(void)
 TESTING_MAIN("engine: answers", {"pages", pages}, {"bounds of work", bounds_of_work},
 	{"a turn has a budget", a_turn_has_a_budget},
 	{"nodes without cells are of the budget", nodes_without_cells_are_of_the_budget},
-	{"numbered parts", numbered_parts}, {"queries packed together", queries_packed_together},
-	{"many askers", many_askers})
+	{"more than a piece", more_than_a_piece}, {"numbered parts", numbered_parts},
+	{"queries packed together", queries_packed_together}, {"many askers", many_askers})
