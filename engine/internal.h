@@ -155,7 +155,9 @@ struct pe_worker {
 	uint32_t answers_left;
 	struct pe_priority_room priority_room;
 	bool attached;
-	bool started;    // had its first turn: the timers know the time
+	bool started; // had its first turn: the timers know the time
+	// nothing came in the last turn, nothing was due, and nothing waits for a grace period: what time does next is the next tick's
+	bool rested;
 	bool watching;   // there are fences on this worker, or members of some
 	bool refuse_new; // under load
 	float coarse;    // what thresholds are multiplied by under load; 1 otherwise

@@ -512,10 +512,13 @@ static bool waits_for_grace(const struct pe_worker *w)
 unsigned pe_worker_turn(struct pe_worker *worker, struct pe_now now,
 	const struct pe_message *messages, unsigned count, const struct pe_sink *sink)
 {
-	unsigned did;
+	unsigned did = 0;
+	bool waits;
 
 	assert(worker->attached && count <= PE_BURST_MAX);
 	pe_stage_end(PE_STAGE_outside);
+	// One turn in a row at most, so that timers with too much for one turn go on.
+	worker->rested &= count && worker->tick == (uint32_t)now.mono_ms;
 	worker->tick = (uint32_t)now.mono_ms;
 	if (!worker->started) {
 		worker->wheel.tick = worker->pending.wheel.tick = worker->held.tick = worker->tick;
@@ -530,9 +533,12 @@ unsigned pe_worker_turn(struct pe_worker *worker, struct pe_now now,
 	worker->authorized = (struct pe_authorized){0};
 	pe_query_begin_turn(&worker->query);
 	// What time has ended must not be met by this turn's messages, nor by what they say of it.
-	did = pe_own_turn(worker);
-	if (worker->watch)
-		did += pe_watch_begin_turn(worker);
+	// Who asks after silence has not to wait for what has just found nothing.
+	if (!worker->rested) {
+		did = pe_own_turn(worker);
+		if (worker->watch)
+			did += pe_watch_begin_turn(worker);
+	}
 	did += pe_apply_rings(worker);
 	pe_stage_end(PE_STAGE_due);
 	take_messages(worker, messages, count);
@@ -544,8 +550,10 @@ unsigned pe_worker_turn(struct pe_worker *worker, struct pe_now now,
 	pe_count(&worker->counters, PE_COUNTER_turns, 1);
 	if (!did && !count)
 		pe_count(&worker->counters, PE_COUNTER_turns_idle, 1);
-	if (waits_for_grace(worker))
+	waits = waits_for_grace(worker);
+	if (waits)
 		atomic_store_explicit(&worker->engine->control_wanted, 1, memory_order_relaxed);
+	worker->rested = !did && !count && !waits;
 	pe_rcu_quiescent();
 	return did;
 }

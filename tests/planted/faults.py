@@ -16,6 +16,20 @@ FAULTS = [
         "tests": ["wire-malformed"],
     },
     {
+        "name": "turns: what is due is left out behind any idle turn, a tick later too",
+        "file": "engine/worker.c",
+        "from": "worker->rested &= count && worker->tick == (uint32_t)now.mono_ms;",
+        "to": "worker->rested &= count != 0;",
+        "tests": ["engine-time"],
+    },
+    {
+        "name": "turns: what is due is left out though something waits for a grace period",
+        "file": "engine/worker.c",
+        "from": "worker->rested = !did && !count && !waits;",
+        "to": "worker->rested = !did && !count;",
+        "tests": ["engine-time"],
+    },
+    {
         "name": "timers: due one tick late",
         "file": "engine/entity/wheel.c",
         "from": "while ((int32_t)(now - wheel->tick) >= 0) {",

@@ -292,6 +292,46 @@ static void idle_time_reaches_the_next_timer(void)
 	stop();
 }
 
+static struct pe_wire_ack_record move_to(uint32_t sequence, double x)
+{
+	struct pe_wire_update u = harness_update(1, sequence, x, 10, 10);
+
+	return send(&u);
+}
+
+// A turn that follows an idle one leaves out what the idle one has just found not to be due, and nothing else.
+static void a_message_behind_an_idle_turn(void)
+{
+	uint64_t turns_idle;
+
+	start();
+	create(1, 1, 1000);
+	harness_settle(&h);
+	turns_idle = HARNESS_COUNTER(&h, turns_idle);
+	harness_turn(&h);
+	CU_ASSERT_EQUAL(HARNESS_COUNTER(&h, turns_idle), turns_idle + 1);
+	// A tick later: what ends then has ended before the message.
+	h.now.mono_ms += 1000;
+	h.now.wall_ms += 1000;
+	create(2, 1, 50000);
+	CU_ASSERT_EQUAL(HARNESS_COUNTER(&h, expired), 1);
+	stop();
+
+	// In the same tick: a grace period ends when it ends, so that the way out of the cell before is free.
+	start();
+	create(1, 1, 50000);
+	harness_settle(&h);
+	ASSERT_STATUS(move_to(2, 500), PE_ACK_APPLIED);
+	harness_turn(&h);
+	turns_idle = HARNESS_COUNTER(&h, turns_idle);
+	harness_turn(&h);
+	CU_ASSERT_EQUAL(HARNESS_COUNTER(&h, turns_idle), turns_idle + 1);
+	harness_control(&h);
+	ASSERT_STATUS(move_to(3, 1000), PE_ACK_APPLIED);
+	ASSERT_AT(1, 1000);
+	stop();
+}
+
 TESTING_MAIN("engine: time", {"ttl to the tick", ttl_to_the_tick},
 	{"default ttl", ttl_default_of_the_space},
 	{"ttl lengthened and shortened", ttl_lengthened_and_shortened},
@@ -301,4 +341,5 @@ TESTING_MAIN("engine: time", {"ttl to the tick", ttl_to_the_tick},
 	{"duration replaced and cancelled", duration_replaced_and_cancelled},
 	{"a new life has its own times", a_new_life_has_its_own_times},
 	{"duration of what is held back", duration_of_what_is_held_back},
-	{"idle time", idle_time_reaches_the_next_timer})
+	{"idle time", idle_time_reaches_the_next_timer},
+	{"a message behind an idle turn", a_message_behind_an_idle_turn})
