@@ -130,6 +130,7 @@ static void begin_tracks(void)
 		*t = (struct track){.space = n % SPACES,
 			.who = n <= 3  ? 1 :
 				n <= 6 ? 2 :
+				n == 8 ? 3 : // see queue_one
 					 1 + below(4),
 			.incarnation = HARNESS_INCARNATION,
 			.ms = h.now.wall_ms,
@@ -252,6 +253,11 @@ static void queue_one(uint64_t n, bool ack)
 		t->incarnation++;
 	if (below(150) == 0)
 		t->space = below(SPACES);
+	// One of 3's is by the edge of what is his, again and again, so that every seed has some refused for their area.
+	if (n == 8 && below(5) == 0) {
+		t->space = FIRST;
+		t->at[0] = 490;
+	}
 	if (t->space == EARTH && (fabs(t->at[0]) > 90 || fabs(t->at[1]) > 180))
 		t->at[0] = t->at[1] = 0;
 	if (t->space == EARTH && (fabs(t->home[0]) > 90 || fabs(t->home[1]) > 180))
