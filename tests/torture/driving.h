@@ -101,8 +101,10 @@ static void driving_turn(struct driving *d)
 	struct pe_sink sink = driving_sink(d);
 	struct pe_worker *w = pe_engine_worker(engine, d->index);
 
-	for (unsigned i = 0; i < d->burst_count; i++)
+	for (unsigned i = 0; i < d->burst_count; i++) {
 		pe_count(pe_worker_counters(w), PE_COUNTER_rx_packets, 1);
+		pe_count(pe_worker_counters(w), PE_COUNTER_rx_bytes, d->burst[i].bytes);
+	}
 	d->packets += d->burst_count;
 	d->now = driving_now();
 	(void)pe_worker_turn(w, d->now, d->burst, d->burst_count, &sink);
@@ -148,12 +150,13 @@ static uint64_t driving_seed(void)
 	return seed;
 }
 
-// Nothing is on its way any more, for as long as the threads go on turning.
+// Nothing is on its way any more, for as long as the threads go on turning, and has not been for half a second: what
+// lives shorter is gone.
 static void driving_drain(void)
 {
 	unsigned quiet = 0;
 
-	for (unsigned i = 0; i < 6000 && quiet < 20; i++) {
+	for (unsigned i = 0; i < 6000 && quiet < 50; i++) {
 		uint32_t in_flight = 0;
 
 		for (unsigned k = 0; k < DRIVERS; k++)
@@ -161,7 +164,7 @@ static void driving_drain(void)
 		quiet = in_flight ? 0 : quiet + 1;
 		usleep(10000);
 	}
-	EXPECT(quiet == 20);
+	EXPECT(quiet == 50);
 }
 
 // Starts the engine and the control thread. Then threads of the caller's, which run until `draining`, and turn until `stop_workers`.
