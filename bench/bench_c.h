@@ -1,6 +1,7 @@
-// Google Benchmark behind C. A case is a function that does its operation so many times; it is called in batches, so that
-// the indirect call is paid once for many. Beside the time of an operation each case prints its cycles, as the time-stamp
-// counter has them (a fixed rate, which may differ from the core's clock).
+// Google Benchmark behind C. A case is a function that does its operation so many times; it is
+// called in batches, so that the indirect call is paid once for many. Beside the time of an
+// operation each case prints its cycles, as the time-stamp counter has them (a fixed rate, which
+// may differ from the core's clock).
 #pragma once
 
 #include <stdint.h>
@@ -23,7 +24,8 @@ struct bench_case {
 };
 // What it points at outlives the run.
 void bench_register(const struct bench_case *cases, unsigned count);
-// Takes Google Benchmark's arguments; runs what is registered and fits --benchmark_filter. Exit code.
+// Takes Google Benchmark's arguments; runs what is registered and fits --benchmark_filter. Exit
+// code.
 int bench_run(int argc, char **argv);
 
 // The compiler must believe that somebody reads it.

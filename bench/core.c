@@ -126,7 +126,8 @@ static inline double far_from(double x, bool stays)
 
 static struct shares shares_of(const struct core *core, const struct core_work *work)
 {
-	// With a threshold all that is not covered goes to the other one of two places in the same cell.
+	// With a threshold all that is not covered goes to the other one of two places in the same
+	// cell.
 	bool covered = core->options.thresholds;
 	double far = covered ? 1 - work->coalesced : work->crossing;
 
@@ -150,7 +151,8 @@ static inline void next_change(struct core_worker *w, struct pe_change *c,
 	fill_change(w, c, model, number, sequence);
 	// Once some have moved they stay where they are until a work moves them again.
 	if (s->far || w->any_moved) {
-		// No branch hangs on chance here: the engine is measured, and not how well its source is foreseen.
+		// No branch hangs on chance here: the engine is measured, and not how well its
+		// source is foreseen.
 		uint64_t *at = &w->moved[number >> 6], moved = *at;
 
 		moved ^= (uint64_t)((random & 0xFFFF) < s->far) << (number & 63);
@@ -272,7 +274,8 @@ static unsigned messages_of(
 
 // ---- turns ----
 
-// Records handed over are not to be dropped: a worker sends nothing new while it or its neighbour is behind.
+// Records handed over are not to be dropped: a worker sends nothing new while it or its neighbour
+// is behind.
 static bool behind(const struct core_worker *w)
 {
 	const struct core *core = w->core;

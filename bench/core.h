@@ -1,11 +1,12 @@
-// An engine without packets, for measuring: filled with the crowd of crowd.h, and workers that update or query it as fast as they
-// can. Updates are made in the worker's own batch and go through table, coalescing and grid as those of a packet do
-// once they are decoded; queries go in as messages, and what is answered is thrown away after it was encoded.
+// An engine without packets, for measuring: filled with the crowd of crowd.h, and workers that
+// update or query it as fast as they can. Updates are made in the worker's own batch and go through
+// table, coalescing and grid as those of a packet do once they are decoded; queries go in as
+// messages, and what is answered is thrown away after it was encoded.
 //
-// Two ways to run it. On threads: each worker has one, pinned, which does the work that core_work names, beside a control thread
-// that paces grace periods as the production one does; the main thread looks at the counters. Fixed: one worker, the
-// caller's thread, a clock and keys that are the same every time, grace periods between the turns: the same instructions
-// on every run.
+// Two ways to run it. On threads: each worker has one, pinned, which does the work that core_work
+// names, beside a control thread that paces grace periods as the production one does; the main
+// thread looks at the counters. Fixed: one worker, the caller's thread, a clock and keys that are
+// the same every time, grace periods between the turns: the same instructions on every run.
 #pragma once
 
 #include "engine.h"
@@ -35,15 +36,16 @@ enum core_guard {
 struct core_options {
 	uint32_t entities;
 	unsigned workers; // 1 or 2
-	// two workers: half of the entities belong to each, and half of those come in at the other; else worker 0 has all
+	// two workers: half of the entities belong to each, and half of those come in at the other;
+	// else worker 0 has all
 	bool divided;
 	bool huge_pages;
 	bool fixed;
 	bool thresholds; // a spatial threshold, so that small moves coalesce
 	// … and it is a prediction's: the crowd states no velocity, so its courses stand still
 	bool predicts;
-	// of 5 km about the middle, with one worker: subscribed to when the crowd is there. Between them lie 10 km, so that most of the
-	// crowd is in one; none is told of a MOVE
+	// of 5 km about the middle, with one worker: subscribed to when the crowd is there. Between
+	// them lie 10 km, so that most of the crowd is in one; none is told of a MOVE
 	uint32_t fences;
 	enum core_guard guard;                     // with messages alone
 	bool restricted;                           // every entity is, to who asks
@@ -94,7 +96,8 @@ struct core_worker {
 	unsigned buffer;
 	uint8_t *buffers;
 	pthread_t thread;
-	// written: main thread, release; read: the worker's. Points at what is not changed while it is named.
+	// written: main thread, release; read: the worker's. Points at what is not changed while it
+	// is named.
 	const struct core_work *_Atomic work;
 	// written: the worker, release, once it took `work` over; read: main thread, acquire.
 	const struct core_work *_Atomic taken;
@@ -123,7 +126,8 @@ void core_stop(struct core *core);
 
 // Threads: what a worker does from now on; returns when it has begun.
 void core_set_work(struct core *core, unsigned worker, const struct core_work *work);
-// Fixed: so many operations at least, in whole turns; returns how many. Grace periods are run by core_control.
+// Fixed: so many operations at least, in whole turns; returns how many. Grace periods are run by
+// core_control.
 uint64_t core_run(struct core *core, const struct core_work *work, uint64_t operations);
 // One turn of updates or queries: what is counted when instructions are. Returns operations.
 unsigned core_turn(struct core_worker *worker, const struct core_work *work);
@@ -131,8 +135,8 @@ unsigned core_turn(struct core_worker *worker, const struct core_work *work);
 // Nanoseconds that making one update costs without an engine behind it.
 double core_source_ns(struct core *core, const struct core_work *work);
 
-// Bytes that updates of the crowd choose among at random: records, index and the chunks that are in use. Less than the
-// engine's bill: its pools are sized for a scatter that a crowd never makes.
+// Bytes that updates of the crowd choose among at random: records, index and the chunks that are in
+// use. Less than the engine's bill: its pools are sized for a scatter that a crowd never makes.
 uint64_t core_working_set(const struct core *core);
 
 // core_grid.c: what only the grid's own header shows.

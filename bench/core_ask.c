@@ -15,7 +15,8 @@ static unsigned queries_a_message(enum core_volume volume)
 	return volume == CORE_POLYGON ? POLYGONS : PE_QUERY_COUNT_MAX;
 }
 
-// A star of VERTICES corners, by turns on two circles, about an origin that is set query by query; its outer radius is 1 m.
+// A star of VERTICES corners, by turns on two circles, about an origin that is set query by query;
+// its outer radius is 1 m.
 static uint32_t write_star(uint8_t extension[PE_WIRE_BYTES_MAX], double *area_square)
 {
 	const unsigned count = VERTICES;

@@ -1,9 +1,10 @@
-// presence-core-bench: what the engine does without packets: updates through table, coalescing and grid, and queries answered into
-// nothing, on an engine that holds the crowd of crowd.h.
+// presence-core-bench: what the engine does without packets: updates through table, coalescing and
+// grid, and queries answered into nothing, on an engine that holds the crowd of crowd.h.
 //
 //   presence-core-bench SCENARIO [options]   measures it and prints one JSON object
-//   presence-core-bench serve [options]      sets up, prints {"ready": …}, then measures each line "SCENARIO SECONDS" of
-//                                            its input as it comes and prints one line of JSON for it
+//   presence-core-bench serve [options]      sets up, prints {"ready": …}, then measures each line
+//                                            "SCENARIO SECONDS" of its input as it comes and prints
+//                                            one line of JSON for it
 //   presence-core-bench plan [options]       prints the memory that an engine of this size takes
 //
 // Scenarios, shares in percent:
@@ -16,7 +17,8 @@
 //   nearest:COUNT    the COUNT nearest to a place, ten a message
 //   polygon:HITS     polygons of 64 vertices with so many hits on average, three a message
 //   mixed:SHARE      updates, and queries of 20 hits as this share of the operations
-//   foreign:SHARE    two workers update, this share comes in at the worker that does not own the entity (--divided)
+//   foreign:SHARE    two workers update, this share comes in at the worker that does not own the
+//                    entity (--divided)
 //   reader:HITS      worker 1 queries while worker 0 has nothing to do (--workers 2)
 //   beside:HITS      worker 0 updates while worker 1 queries (--workers 2)
 #include "base/stages.h"
@@ -469,7 +471,8 @@ static void serve(struct core *core, const struct options *o)
 	}
 }
 
-// The counters must agree with each other when nothing is in flight, or the figures are of something else.
+// The counters must agree with each other when nothing is in flight, or the figures are of
+// something else.
 static void check(struct core *core)
 {
 	uint64_t v[PE_COUNTER_COUNT];

@@ -2,7 +2,8 @@
 
 #include "grid/grid_internal.h"
 
-// What a walk or a move may touch: the cells' heads, the nodes above them, and their chunks, as many as are in use.
+// What a walk or a move may touch: the cells' heads, the nodes above them, and their chunks, as
+// many as are in use.
 uint64_t core_grid_bytes_used(const struct pe_grid *grid)
 {
 	return pe_pool_in_use(&grid->pool[PE_KIND_LEAF]) * sizeof(struct pe_leaf) +

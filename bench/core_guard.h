@@ -1,6 +1,8 @@
-// Guarded spaces of core.h: the same crowd in a space that takes not everybody's word, or shows not everything to everybody, so that what
-// an update costs there stands beside what it costs in an open one. Whoever sends is principal 1 (core_peer), and all that he says is in
-// order. Entities take turns in one order, so that the same moves are as fast in each and none comes twice in a turn.
+// Guarded spaces of core.h: the same crowd in a space that takes not everybody's word, or shows not
+// everything to everybody, so that what an update costs there stands beside what it costs in an
+// open one. Whoever sends is principal 1 (core_peer), and all that he says is in order. Entities
+// take turns in one order, so that the same moves are as fast in each and none comes twice in a
+// turn.
 #pragma once
 
 #include "core.h"

@@ -1,6 +1,7 @@
-// The crowd that the benchmarks are about: entities numbered from 0, each with a place of its own in a square, 24 a cell of
-// 64 m on average, as in a busy town. A number gives the id and the place, so that nothing is looked up and any program
-// can send for, or ask about, the same crowd. Pure; any thread.
+// The crowd that the benchmarks are about: entities numbered from 0, each with a place of its own
+// in a square, 24 a cell of 64 m on average, as in a busy town. A number gives the id and the
+// place, so that nothing is looked up and any program can send for, or ask about, the same crowd.
+// Pure; any thread.
 #pragma once
 
 #include <math.h>

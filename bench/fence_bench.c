@@ -1,12 +1,14 @@
-// presence-fence-bench: standing volumes by themselves, index and memberships, under a synthetic crowd (fence_scene.h). An engine is not
-// behind it: what is measured is what an update costs beside the rest of it.
+// presence-fence-bench: standing volumes by themselves, index and memberships, under a synthetic
+// crowd (fence_scene.h). An engine is not behind it: what is measured is what an update costs
+// beside the rest of it.
 //
-//   presence-fence-bench SCENE [--core N]   sets the scene up, prints {"ready": …}, then measures each line "updates SECONDS"
-//                                           of its input as it comes and prints one line of JSON for it
+//   presence-fence-bench SCENE [--core N]   sets the scene up, prints {"ready": …}, then measures
+//                                           each line "updates SECONDS" of its input as it comes
+//                                           and prints one line of JSON for it
 //
 // Scenes:
-//   wide      23,000 circles of 5 km over 3,000 km, the entities among them; none crosses an edge (the margin is wider than a
-//             move), nothing is told
+//   wide      23,000 circles of 5 km over 3,000 km, the entities among them; none crosses an edge
+//             (the margin is wider than a move), nothing is told
 //   none      the same circles, the entities elsewhere
 //   small     a million circles of 50 m over 300 km
 //   notices   23,000 circles of 5 km over 800 km, each update of who is inside is told (MOVE)

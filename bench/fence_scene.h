@@ -1,6 +1,7 @@
-// Standing volumes over a moving crowd, for measuring: an operation is an update of one of a million entities, looked up in the
-// index and taken to the memberships. Each entity goes back and forth between two places 10 m apart, which are located
-// before, outside of what is measured. Bursts ask for the lines of 32 updates first, as a worker does. One thread.
+// Standing volumes over a moving crowd, for measuring: an operation is an update of one of a
+// million entities, looked up in the index and taken to the memberships. Each entity goes back and
+// forth between two places 10 m apart, which are located before, outside of what is measured.
+// Bursts ask for the lines of 32 updates first, as a worker does. One thread.
 #pragma once
 
 #include "discover/member.h"
@@ -36,7 +37,8 @@ struct fence_scene {
 	uint32_t tick;
 };
 
-// Adds the fences and puts the entities where they are; ends the program when there is no room. The second call does nothing.
+// Adds the fences and puts the entities where they are; ends the program when there is no room. The
+// second call does nothing.
 void fence_scene_make(struct fence_scene *scene);
 // So many updates, one by one, or (a multiple of FENCE_BURST) in bursts; the entities take turns.
 void fence_scene_each(struct fence_scene *scene, uint64_t count);

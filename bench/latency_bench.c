@@ -1,14 +1,17 @@
-// presence-latency-bench: from the moment that a query was meant to leave to the moment its whole answer is in the asker's hands,
-// at a given load. One process, two cores: a worker with the production source and loop on one, the asker on the other,
-// and between them a DPDK port made of two rings (no kernel, no copy). The load is open: packets leave at random
-// (exponential) distances whatever comes back, nine updates to one query of about 20 results.
+// presence-latency-bench: from the moment that a query was meant to leave to the moment its whole
+// answer is in the asker's hands, at a given load. One process, two cores: a worker with the
+// production source and loop on one, the asker on the other, and between them a DPDK port made of
+// two rings (no kernel, no copy). The load is open: packets leave at random (exponential) distances
+// whatever comes back, nine updates to one query of about 20 results.
 //
-// Prints {"ready": …} with the floor of the same port — one small packet, sent back by a loop that does nothing else — and
-// then a line for each line of its input:
+// Prints {"ready": …} with the floor of the same port — one small packet, sent back by a loop that
+// does nothing else — and then a line for each line of its input:
 //   capacity SECONDS      as many packets a second as the worker takes
-//   load:RATE SECONDS     so many packets a second; answers, p50, p99, p99.9 and the longest in microseconds
-// With --echo there is no engine: a loop that takes a given time for each packet and makes a query its own answer. Under the same load it
-// shows what of the quantiles is the machine's: whatever takes a core away makes an echo as late.
+//   load:RATE SECONDS     so many packets a second; answers, p50, p99, p99.9 and the longest in
+//                         microseconds
+// With --echo there is no engine: a loop that takes a given time for each packet and makes a query
+// its own answer. Under the same load it shows what of the quantiles is the machine's: whatever
+// takes a core away makes an echo as late.
 //   service NANOSECONDS   what the loop takes for a packet from now on
 #include "client/tools/load_histogram.h"
 #include "crowd.h"
@@ -32,8 +35,9 @@
 #define UNDER_WAY_MAX 65536u // a power of two
 #define FLOOR_SAMPLES 200000u
 #define AWAY_NS       20000.0
-#define QUERY_EVERY   10u       // packets
-#define BEHIND_MAX    1000000.0 // packets that the asker may be late by before the load is called off
+#define QUERY_EVERY   10u // packets
+// packets that the asker may be late by before the load is called off
+#define BEHIND_MAX 1000000.0
 
 struct options {
 	struct setup setup;
@@ -284,8 +288,8 @@ static double exponential(struct asker *a)
 	return -log(((double)(crowd_random(&a->random) >> 12) + 1) * 0x1p-52);
 }
 
-// When its core was taken from the asker: what it then sent late counts from the time that it was meant for, so that this is in the
-// quantiles, and is not the engine's.
+// When its core was taken from the asker: what it then sent late counts from the time that it was
+// meant for, so that this is in the quantiles, and is not the engine's.
 struct away {
 	uint64_t least, sum, most; // ticks; shorter gaps between two looks at the clock are work
 };
@@ -299,8 +303,8 @@ static void look(struct away *away, uint64_t gap)
 		away->most = gap;
 }
 
-// Nanoseconds for which the worker was ready to run and another thread had its core (proc(5), schedstat); the worker is who
-// ran longest of the threads that are not the asker.
+// Nanoseconds for which the worker was ready to run and another thread had its core (proc(5),
+// schedstat); the worker is who ran longest of the threads that are not the asker.
 static uint64_t worker_waited_ns(void)
 {
 	unsigned long long ran, waited, most = 0, its = 0;
@@ -410,7 +414,8 @@ static void make_port(struct asker *a)
 		"bench-to", RING_PACKETS, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
 	a->from = rte_ring_create(
 		"bench-from", RING_PACKETS, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
-	// The rings pass buffers on as they are, so these have what the source keeps beside a frame.
+	// The rings pass buffers on as they are, so these have what the source keeps beside a
+	// frame.
 	a->pool = rte_pktmbuf_pool_create("bench", 4 * RING_PACKETS - 1, 256, PE_ETHDEV_PRIVATE,
 		RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
 	if (!a->to || !a->from || !a->pool ||

@@ -1,6 +1,7 @@
-// presence-memory-bench: what the memory of this machine allows. Random lines of 64 bytes are read, changed and written by
-// a loop that asks for each line 32 ahead, over as many bytes as the engine's updates choose among. Prints one JSON
-// object; with --serve {"ready": …} first and then a line for each line "lines SECONDS" of its input.
+// presence-memory-bench: what the memory of this machine allows. Random lines of 64 bytes are read,
+// changed and written by a loop that asks for each line 32 ahead, over as many bytes as the
+// engine's updates choose among. Prints one JSON object; with --serve {"ready": …} first and then a
+// line for each line "lines SECONDS" of its input.
 #include "base/memory.h"
 #include "crowd.h"
 #include "tools.h"

@@ -1,5 +1,5 @@
-// The decision whether an update is below the thresholds of its space, on records that are in cache; and whole updates of which
-// all, or none, are below them.
+// The decision whether an update is below the thresholds of its space, on records that are in
+// cache; and whole updates of which all, or none, are below them.
 #include "core.h"
 #include "crowd.h"
 #include "internal.h"

@@ -1,5 +1,5 @@
-// Decoding: a datagram checked as a whole, its records copied out and checked one by one. An operation is a record, or a
-// query.
+// Decoding: a datagram checked as a whole, its records copied out and checked one by one. An
+// operation is a record, or a query.
 #include "crowd.h"
 #include "modules.h"
 #include "wire/decode.h"

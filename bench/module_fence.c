@@ -1,5 +1,5 @@
-// Standing volumes: an operation is an update (fence_scene.h), or adding a volume and taking it away. What setting up takes is told on
-// stderr.
+// Standing volumes: an operation is an update (fence_scene.h), or adding a volume and taking it
+// away. What setting up takes is told on stderr.
 #include "fence_scene.h"
 #include "modules.h"
 

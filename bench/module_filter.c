@@ -1,5 +1,5 @@
-// Filters: one of the fixed fields, one that a fixed field decides before metadata, one of metadata; an operation is an
-// entity. Compiling is one of its own.
+// Filters: one of the fixed fields, one that a fixed field decides before metadata, one of
+// metadata; an operation is an entity. Compiling is one of its own.
 #include "modules.h"
 
 #include "discover/filter_run.h"

@@ -1,5 +1,6 @@
-// Moves in the grid alone, a million entities: inside a cell (one store, slots asked for a batch ahead), and into a neighbour cell
-// with its departure, grace period and settlement. An operation is a move.
+// Moves in the grid alone, a million entities: inside a cell (one store, slots asked for a batch
+// ahead), and into a neighbour cell with its departure, grace period and settlement. An operation
+// is a move.
 #include "base/rcu.h"
 #include "crowd.h"
 #include "grid/grid.h"

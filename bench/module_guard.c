@@ -1,7 +1,7 @@
-// What sealed messages cost beside their work: opening and closing by bursts of 32, of one record (184 bytes) and of
-// sixteen (1384), under one key and in turn under a thousand, whose expanded keys and replay windows are larger than
-// a core's second cache; and what strangers cost: buckets, cookies, the engine's side of a handshake. An operation is
-// a message.
+// What sealed messages cost beside their work: opening and closing by bursts of 32, of one record
+// (184 bytes) and of sixteen (1384), under one key and in turn under a thousand, whose expanded
+// keys and replay windows are larger than a core's second cache; and what strangers cost: buckets,
+// cookies, the engine's side of a handshake. An operation is a message.
 #include "dataplane/guard/bucket.h"
 #include "dataplane/guard/cookie.h"
 #include "seal/noise.h"

@@ -1,5 +1,6 @@
-// Packing of answers by either method, and unpacking: full messages of a crowd of 4,000, whole results, SHORT ones and cells of 8 m; an operation is a
-// byte of results. What a message holds and how much smaller it is goes to standard error when a case begins.
+// Packing of answers by either method, and unpacking: full messages of a crowd of 4,000, whole
+// results, SHORT ones and cells of 8 m; an operation is a byte of results. What a message holds and
+// how much smaller it is goes to standard error when a case begins.
 #include "modules.h"
 
 #include "wire/pack.h"

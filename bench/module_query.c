@@ -1,4 +1,5 @@
-// Queries by hit count, on the engine that core.h makes: an operation is a query, its records read and its answer encoded.
+// Queries by hit count, on the engine that core.h makes: an operation is a query, its records read
+// and its answer encoded.
 #include "core.h"
 #include "modules.h"
 

@@ -1,5 +1,5 @@
-// The ring between two workers, elements of 128 bytes put and taken in bursts of 32: both ends on one thread, and each end on
-// a thread of its own. An operation is an element handed over.
+// The ring between two workers, elements of 128 bytes put and taken in bursts of 32: both ends on
+// one thread, and each end on a thread of its own. An operation is an element handed over.
 #include "base/ring_spsc.h"
 #include "entity/change.h"
 #include "modules.h"

@@ -1,5 +1,5 @@
-// The scan of a chunk for a sphere, one kernel an instruction set: 32 valid slots, about a quarter of them inside. An
-// operation is a chunk; the chunks are in cache.
+// The scan of a chunk for a sphere, one kernel an instruction set: 32 valid slots, about a quarter
+// of them inside. An operation is a chunk; the chunks are in cache.
 #include "crowd.h"
 #include "grid/scan.h"
 #include "modules.h"

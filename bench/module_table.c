@@ -1,5 +1,5 @@
-// The index from id to handle with the records behind it, a million of them: each found by itself, and in batches whose
-// buckets and records are asked for beforehand, as the engine does.
+// The index from id to handle with the records behind it, a million of them: each found by itself,
+// and in batches whose buckets and records are asked for beforehand, as the engine does.
 #include "crowd.h"
 #include "entity/table.h"
 #include "base/hash.h"

@@ -1,5 +1,5 @@
-// presence-module-bench: each hot module by itself. One file a module registers its cases; what a case stands on is made on
-// its first call, so that --benchmark_filter sets up only what it runs.
+// presence-module-bench: each hot module by itself. One file a module registers its cases; what a
+// case stands on is made on its first call, so that --benchmark_filter sets up only what it runs.
 #pragma once
 
 #include "bench_c.h"
@@ -22,8 +22,8 @@ void module_fence(void);
 void module_filter(void);
 void module_guard(void);
 
-// An engine of core.h, fixed, with the crowd in it; made when it is first asked for. The thread is its worker from enter to
-// leave: a thread can be one worker at a time.
+// An engine of core.h, fixed, with the crowd in it; made when it is first asked for. The thread is
+// its worker from enter to leave: a thread can be one worker at a time.
 struct core;
 struct core *module_core(bool thresholds);
 void module_core_enter(bool thresholds);

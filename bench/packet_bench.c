@@ -1,8 +1,9 @@
-// presence-packet-bench: packets in at the Ethernet header, records applied and answers out — through the production
-// source, worker loop and control thread — at a given number of entities. Prints JSON on stdout. One kind of packets a
-// process, since DPDK starts once; with --serve it sets up, prints {"ready": …} and then measures for as long as each line
-// "window SECONDS" of its input says. (Its worker polls all the time: whoever does not want that between the windows
-// stops the process by SIGSTOP.)
+// presence-packet-bench: packets in at the Ethernet header, records applied and answers out —
+// through the production source, worker loop and control thread — at a given number of entities.
+// Prints JSON on stdout. One kind of packets a process, since DPDK starts once; with --serve it
+// sets up, prints {"ready": …} and then measures for as long as each line "window SECONDS" of its
+// input says. (Its worker polls all the time: whoever does not want that between the windows stops
+// the process by SIGSTOP.)
 #include "dataplane/eal.h"
 #include "sealer.h"
 #include "setup.h"

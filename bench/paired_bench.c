@@ -1,15 +1,20 @@
-// presence-paired-bench: do answers take as long where somebody is hidden near the place that is asked about as where nobody is? One
-// engine, two states of its world that take turns in random order: in one the hidden entities lie about the asked places, in the other
-// they are as many as before, far away, or not there at all. The same places are asked about in both, by who may not see the hidden ones, a
-// message of one query a turn, measured by the processor's clock from the message to its answer.
+// presence-paired-bench: do answers take as long where somebody is hidden near the place that is
+// asked about as where nobody is? One engine, two states of its world that take turns in random
+// order: in one the hidden entities lie about the asked places, in the other they are as many as
+// before, far away, or not there at all. The same places are asked about in both, by who may not
+// see the hidden ones, a message of one query a turn, measured by the processor's clock from the
+// message to its answer.
 //
-//   presence-paired-bench [--pairs N] [--core N] [--seed N] [--absent | --same]     measures, and prints one JSON object
-//   presence-paired-bench --count [--seed N] [--absent]                    asks once for each kind and place, under callgrind
+//   presence-paired-bench [--pairs N] [--core N] [--seed N] [--absent | --same]
+//       measures, and prints one JSON object
+//   presence-paired-bench --count [--seed N] [--absent]
+//       asks once for each kind and place, under callgrind
 //
-// For each kind of question: Welch's t of the two worlds' times, of all times below what 95 in 100 are below (what interrupts a worker is
-// no part of its answer), and of the medians of each turn of a world, which a slow spell of the machine cannot make seem many samples;
-// and the t of the differences of two turns that followed each other. `seen` is what the measure shows where there is something: the same
-// question by who may see them.
+// For each kind of question: Welch's t of the two worlds' times, of all times below what 95 in 100
+// are below (what interrupts a worker is no part of its answer), and of the medians of each turn of
+// a world, which a slow spell of the machine cannot make seem many samples; and the t of the
+// differences of two turns that followed each other. `seen` is what the measure shows where there
+// is something: the same question by who may see them.
 #include "engine.h"
 #include "internal.h"
 #include "tools_json.h"
@@ -214,7 +219,8 @@ static void withdraw(struct bench *b, uint64_t first)
 	}
 }
 
-// World 1 has them at hand. The last thing that is done is the same for both, with others, far away, of whom nothing is left.
+// World 1 has them at hand. The last thing that is done is the same for both, with others, far
+// away, of whom nothing is left.
 static void make_world(struct bench *b, unsigned world)
 {
 	const uint16_t restricted = PE_RESTRICTED << 3;
@@ -318,8 +324,8 @@ static void ask(struct bench *b, unsigned world, unsigned first, unsigned from, 
 	}
 }
 
-// Under callgrind with --collect-atstart=no: the instructions of each question by itself, in dumps of the name
-// `world kind place`. The first time is not counted.
+// Under callgrind with --collect-atstart=no: the instructions of each question by itself, in dumps
+// of the name `world kind place`. The first time is not counted.
 static void count(struct bench *b, unsigned world)
 {
 	_Alignas(64) uint8_t buffer[PE_WIRE_BYTES_MAX];

@@ -1,9 +1,12 @@
-// presence-peer-bench: one client of a server on the loopback, the same crowd and the same questions for each kind of server:
+// presence-peer-bench: one client of a server on the loopback, the same crowd and the same
+// questions for each kind of server:
 //
-//   redis  a Redis on TCP: GEOADD of an entity that moved, GEOSEARCH about a place, pipelined over a few connections
+//   redis  a Redis on TCP: GEOADD of an entity that moved, GEOSEARCH about a place, pipelined over
+//          a few connections
 //   udp    a presenced through its socket source: packets of 16 updates, queries one a packet
 //
-// It fills the server with the crowd, prints {"ready": …}, and then a line for each line of its input:
+// It fills the server with the crowd, prints {"ready": …}, and then a line for each line of its
+// input:
 //   update:DEPTH SECONDS      records a second that the server applied
 //   jump:DEPTH SECONDS        redis: the same, each to anywhere
 //   query:HITS:DEPTH SECONDS  answers a second, and results in each
@@ -309,7 +312,8 @@ static uint32_t put_query(struct client *c, const struct work *w, uint8_t *to)
 	return pe_wire_put_query(to, PE_WIRE_BYTES_MAX, &header, &query, 1);
 }
 
-// How many requests the datagrams that are there complete: answers, and for updates what an acknowledgement covers.
+// How many requests the datagrams that are there complete: answers, and for updates what an
+// acknowledgement covers.
 static unsigned take(struct client *c, bool wait, unsigned ack_covers)
 {
 	static uint8_t buffers[BATCH][PE_WIRE_BYTES_MAX];
@@ -415,7 +419,8 @@ static uint64_t udp_applied(struct client *c)
 	return applied;
 }
 
-// At most `depth` packets under way. One that is not heard of within 20 ms is counted as lost, with what is behind it.
+// At most `depth` packets under way. One that is not heard of within 20 ms is counted as lost, with
+// what is behind it.
 static void udp_run(struct client *c, const struct work *w, double length)
 {
 	unsigned batch = w->depth < BATCH ? w->depth : BATCH, under_way = 0;

@@ -1,12 +1,14 @@
-// presence-ring-bench: a client of an engine's ring source, two processes on two cores, and the bare ring beside it. Updates are written in place,
-// 16 a message, as fast as the ring takes them; what the engine applied is what its own counters say. Queries are asked one at a time, spinning, and
-// timed from the first byte written to the last part read.
+// presence-ring-bench: a client of an engine's ring source, two processes on two cores, and the
+// bare ring beside it. Updates are written in place, 16 a message, as fast as the ring takes them;
+// what the engine applied is what its own counters say. Queries are asked one at a time, spinning,
+// and timed from the first byte written to the last part read.
 //
 // Prints {"ready": …} when the crowd is there, and then a line for each line of its input:
 //   updates SECONDS         records applied a second
 //   query:HITS SECONDS      round trips: the least, p50, p99 and the longest, microseconds
-//   floor SECONDS           the plain ring of 64-byte elements between this process and a child on the worker's core, which the engine must have
-//                           left (SIGSTOP): elements a second in bursts of 32, and the round trip of one
+//   floor SECONDS           the plain ring of 64-byte elements between this process and a child on
+//                           the worker's core, which the engine must have left (SIGSTOP): elements
+//                           a second in bursts of 32, and the round trip of one
 #include "base/ring_spsc.h"
 #include "client/presence.h"
 #include "client/tools/load_histogram.h"

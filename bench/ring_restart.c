@@ -1,10 +1,13 @@
-// presence-ring-restart: programs that stay attached to an engine's ring source while the engine is killed and started again. Each has one client with
-// a watch that subscribes anew by itself, and an entity of its own in the middle of it; all of them wait in one poll(2), as a program with a loop of its
-// own does.
+// presence-ring-restart: programs that stay attached to an engine's ring source while the engine is
+// killed and started again. Each has one client with a watch that subscribes anew by itself, and an
+// entity of its own in the middle of it; all of them wait in one poll(2), as a program with a loop
+// of its own does.
 //
-// Prints {"ready": …} when every watch has had its snapshot, and for each line `restart` on its input, once all of them go on, the times at which the
-// last one did so, in seconds of CLOCK_MONOTONIC: gap_s told that the engine it had is gone, attached_s to another one, subscribed_s the snapshot
-// there was told, told_s an update published there came back as an event. {"error": …} after 20 s.
+// Prints {"ready": …} when every watch has had its snapshot, and for each line `restart` on its
+// input, once all of them go on, the times at which the last one did so, in seconds of
+// CLOCK_MONOTONIC: gap_s told that the engine it had is gone, attached_s to another one,
+// subscribed_s the snapshot there was told, told_s an update published there came back as an event.
+// {"error": …} after 20 s.
 #include "client/presence.h"
 #include "client/watch.h"
 #include "tools_json.h"

@@ -1,7 +1,8 @@
 // What it costs to send through libpresence: presence-send-bench bare|bulk|send PACKETS
 //
-// The same packets of 16 records to a socket on this machine that nobody reads, three ways: made and handed to sendmmsg by hand, 32 at a
-// time; by presence_reserve and presence_commit; by presence_send. tests/clients/send_cost counts the instructions of each.
+// The same packets of 16 records to a socket on this machine that nobody reads, three ways: made
+// and handed to sendmmsg by hand, 32 at a time; by presence_reserve and presence_commit; by
+// presence_send. tests/clients/send_cost counts the instructions of each.
 #include "client/bulk.h"
 #include "wire/wire.h"
 

@@ -1,5 +1,5 @@
-// What the benchmarks over a DPDK port share: their options, presenced's own configuration for one worker, one port and one space
-// with the crowd, and the start of all of it.
+// What the benchmarks over a DPDK port share: their options, presenced's own configuration for one
+// worker, one port and one space with the crowd, and the start of all of it.
 #pragma once
 
 #include "dataplane/config.h"
@@ -19,12 +19,14 @@ struct setup {
 		.entities = 1000000, .core = 1 \
 	}
 
-// --entities, --core, --control-core, --no-huge: a child of each program's parser, its input a struct setup.
+// --entities, --core, --control-core, --no-huge: a child of each program's parser, its input a
+// struct setup.
 extern const struct argp setup_argp;
 // A number of at most 2^26, or the end of the program.
 unsigned long setup_number(const char *argument, struct argp_state *state);
 
-// The embedded default with one port for its only source and one space for all entities. Ends the program on failure.
+// The embedded default with one port for its only source and one space for all entities. Ends the
+// program on failure.
 void setup_config(const struct setup *setup, const char *device, struct pe_config *config);
 // Engine and port, after EAL; the port's own address into `mac`. Ends the program on failure.
 void setup_open(struct pe_config *config, struct pe_workers *workers, uint8_t mac[6]);

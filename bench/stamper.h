@@ -1,7 +1,8 @@
-// A packet source that is faster than the engine: a null port whose receive callback turns each buffer into a
-// prepared frame and stamps fresh entities, sequences and positions, or a query's place, into it. What the
-// port hands out from then on goes through the production code, from the Ethernet header on. A frame of updates is
-// written once a buffer; a query's is copied each time, since answers leave in buffers of the same pool.
+// A packet source that is faster than the engine: a null port whose receive callback turns each
+// buffer into a prepared frame and stamps fresh entities, sequences and positions, or a query's
+// place, into it. What the port hands out from then on goes through the production code, from the
+// Ethernet header on. A frame of updates is written once a buffer; a query's is copied each time,
+// since answers leave in buffers of the same pool.
 //
 // Thread: the one that receives from the port (the worker), once added.
 #pragma once
@@ -28,7 +29,8 @@ struct stamper {
 	uint32_t query_below; // of 2^16
 	uint64_t random;
 	uint64_t packets; // stamped so far
-	// processor time stamp ticks spent on that, since stamper_init. Written: the thread that receives; read: anyone
+	// processor time stamp ticks spent on that, since stamper_init. Written: the thread that
+	// receives; read: anyone
 	_Atomic uint64_t ticks;
 	uint8_t update[STAMPER_FRAME_MAX], query[STAMPER_FRAME_MAX];
 };
@@ -38,9 +40,11 @@ uint32_t stamper_frame_bytes(unsigned records);
 uint32_t stamper_query_bytes(void);
 // Fills what is the stamper's own; to_mac is set before.
 void stamper_init(struct stamper *stamper);
-// Writes the next packet into a frame that nothing is known about; returns its bytes. `query` as said, else updates.
+// Writes the next packet into a frame that nothing is known about; returns its bytes. `query` as
+// said, else updates.
 uint32_t stamper_write(struct stamper *stamper, uint8_t *frame, int query);
-// Stamps every frame that is received on queue 0 of a DPDK port from now on. The stamper must outlive the port. 0 = failed.
+// Stamps every frame that is received on queue 0 of a DPDK port from now on. The stamper must
+// outlive the port. 0 = failed.
 int stamper_attach(struct stamper *stamper, uint16_t port);
 // Nanoseconds that receiving, stamping and freeing one packet cost without an engine behind it.
 double stamper_own_cost_ns(struct stamper *stamper, uint16_t port, unsigned packets);

@@ -1,5 +1,5 @@
-// What every benchmark program needs beside its subject: the clock, sleep, a core to stand on, and numbers in order. No state; any
-// thread.
+// What every benchmark program needs beside its subject: the clock, sleep, a core to stand on, and
+// numbers in order. No state; any thread.
 #pragma once
 
 #include <sched.h>

@@ -32,7 +32,8 @@ static_assert(PRESENCE_RECORD_HEIGHT_UNKNOWN == PE_ATTRIBUTE_HEIGHT_UNKNOWN &&
 	"attributes");
 static_assert(PRESENCE_BATCH_MAX == PE_UPDATE_COUNT_MAX, "records of a packet");
 
-// The packet as it is made, where it is sent from. The engine's writers (wire/encode.h) copy records; these are there already.
+// The packet as it is made, where it is sent from. The engine's writers (wire/encode.h) copy
+// records; these are there already.
 struct packet {
 	struct pe_wire_header header;
 	struct pe_wire_update_preamble preamble;

@@ -1,6 +1,7 @@
-// Bulk publishing in place: a packet's records are filled where they are sent from, as they travel. Tuned for feeds of millions of
-// updates a second, where making a struct presence_update, checking it and making a record of it cost more than sending it; for
-// anything else presence_send and presence_publish are simpler. Packets are gathered, and handed to the system 32 at a time.
+// Bulk publishing in place: a packet's records are filled where they are sent from, as they travel.
+// Tuned for feeds of millions of updates a second, where making a struct presence_update, checking
+// it and making a record of it cost more than sending it; for anything else presence_send and
+// presence_publish are simpler. Packets are gathered, and handed to the system 32 at a time.
 //
 //	while (more) {
 //		result = presence_reserve(client, space, &records);
@@ -10,7 +11,8 @@
 //	}
 //	result = presence_flush(client, NULL);
 //
-// What a record says is not looked at: the engine checks every byte, and says why it refuses one when acknowledgements are asked for.
+// What a record says is not looked at: the engine checks every byte, and says why it refuses one
+// when acknowledgements are asked for.
 //
 // Threads: those of presence.h.
 #pragma once
@@ -22,7 +24,8 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
-// One state of one entity as it travels: SPATIAL_UPDATE in docs/protocol.md, little endian. All zero but id and sequence is sound.
+// One state of one entity as it travels: SPATIAL_UPDATE in docs/protocol.md, little endian. All
+// zero but id and sequence is sound.
 struct presence_record {
 	uint8_t id[16];
 	double position[3]; // CARTESIAN x, y, z; GEODETIC latitude, longitude, height
@@ -49,14 +52,16 @@ struct presence_record {
 #define PRESENCE_RECORD_HEIGHT_UNKNOWN ((uint16_t)0x0400)        // GEODETIC; position[2] is then 0
 #define PRESENCE_RECORD_RELOCATION     ((uint16_t)0x0800) // a STATIC entity was moved on purpose
 
-// Room for PRESENCE_BATCH_MAX records of one packet. They are not cleared: write each whole. Any other call on the client but
-// presence_commit, presence_error and presence_traffic gives the room back. PRESENCE_WOULD_BLOCK: the gathered packets
-// have no room in the system yet; PRESENCE_SYSTEM: they cannot be sent. *records is then NULL.
+// Room for PRESENCE_BATCH_MAX records of one packet. They are not cleared: write each whole. Any
+// other call on the client but presence_commit, presence_error and presence_traffic gives the room
+// back. PRESENCE_WOULD_BLOCK: the gathered packets have no room in the system yet; PRESENCE_SYSTEM:
+// they cannot be sent. *records is then NULL.
 enum presence_result presence_reserve(
 	struct presence_client *client, const uint8_t *space, struct presence_record **records);
 
-// Gathers the packet of the first `count` of them, 1 … PRESENCE_BATCH_MAX; 0 gives the room back. With `ack` the engine tells their fate
-// (presence_poll) under *sequence, which may be NULL. PRESENCE_BAD_ARGUMENT: another count, or there is no room reserved.
+// Gathers the packet of the first `count` of them, 1 … PRESENCE_BATCH_MAX; 0 gives the room back.
+// With `ack` the engine tells their fate (presence_poll) under *sequence, which may be NULL.
+// PRESENCE_BAD_ARGUMENT: another count, or there is no room reserved.
 enum presence_result presence_commit(
 	struct presence_client *client, unsigned count, bool ack, uint64_t *sequence);
 

@@ -429,7 +429,8 @@ enum presence_result presence_flush(struct presence_client *client, unsigned *pa
 			client->traffic.bytes_sent += client->out[done].iov_len;
 		}
 	}
-	// What is left moves to the front; its bytes too, since a packet lives in the slot of its index.
+	// What is left moves to the front; its bytes too, since a packet lives in the slot of its
+	// index.
 	for (unsigned i = 0; done && done + i < client->out_count; i++) {
 		memmove(client->out_data[i], client->out_data[done + i],
 			client->out[done + i].iov_len);

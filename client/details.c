@@ -1,4 +1,5 @@
-// What an entity says beside its state, to the wire and back. What comes back was checked as part of its message.
+// What an entity says beside its state, to the wire and back. What comes back was checked as part
+// of its message.
 #include "client/internal.h"
 #include "wire/metadata.h"
 

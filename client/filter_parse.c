@@ -1,5 +1,5 @@
-// Recursive descent: each function takes what its name says and puts its steps behind those that are there,
-// which is the order of the program.
+// Recursive descent: each function takes what its name says and puts its steps behind those that
+// are there, which is the order of the program.
 #include "client/filter_scan.h"
 #include "client/filter_words.h"
 #include "wire/half.h"
@@ -331,7 +331,8 @@ unsigned presence_filter_parse(
 	struct pe_filter_writer writer;
 	struct pe_filter_error fault = {0};
 	struct filter_scan s = {.begin = text, .p = text, .writer = &writer, .error = error};
-	// Numbers have a point, whatever the program's language. The C locale is the library's own and takes no memory.
+	// Numbers have a point, whatever the program's language. The C locale is the library's own
+	// and takes no memory.
 	locale_t c_locale = newlocale(LC_ALL_MASK, "C", NULL), before;
 	uint32_t bytes = 0;
 	bool done;

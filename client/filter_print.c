@@ -261,7 +261,8 @@ static void say_part(struct printer *o, unsigned last)
 			o->steps[right].op == PE_FILTER_AND || o->steps[right].op == PE_FILTER_OR);
 		return;
 	}
-	// Chains are read from the left, and `and` binds closer: what is joined otherwise has brackets.
+	// Chains are read from the left, and `and` binds closer: what is joined otherwise has
+	// brackets.
 	left = o->first[right] - 1u;
 	say_bracketed(o, left, op == PE_FILTER_AND && o->steps[left].op == PE_FILTER_OR);
 	say(o, op == PE_FILTER_AND ? " and " : " or ");

@@ -126,7 +126,8 @@ bool filter_more(struct filter_scan *s, bool list, bool *another)
 
 // ---- values -------------------------------------------------------------------------------------
 
-// The characters of a number into a buffer, since what follows may be a unit with a letter of numbers in it.
+// The characters of a number into a buffer, since what follows may be a unit with a letter of
+// numbers in it.
 static bool need_number(struct filter_scan *s, char text[64], bool *whole, const char *expected)
 {
 	const char *at;

@@ -1,7 +1,7 @@
-// The letters of filters as text: words, signs, numbers, texts and values, read one after the other from the text
-// itself (there are no tokens that are kept). What `need` stands in the name of says what it missed and where, and
-// returns false; the first mistake stays. What `take` stands in the name of returns false and takes nothing. Spaces in
-// front of what is read are passed over.
+// The letters of filters as text: words, signs, numbers, texts and values, read one after the other
+// from the text itself (there are no tokens that are kept). What `need` stands in the name of says
+// what it missed and where, and returns false; the first mistake stays. What `take` stands in the
+// name of returns false and takes nothing. Spaces in front of what is read are passed over.
 #pragma once
 
 #include "client/filter_text.h"

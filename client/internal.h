@@ -1,5 +1,6 @@
-// What the files of libpresence share and nobody else sees: the client itself, the conversions between public
-// structs and wire records, and the one loop that receives. Threads: as presence.h says.
+// What the files of libpresence share and nobody else sees: the client itself, the conversions
+// between public structs and wire records, and the one loop that receives. Threads: as presence.h
+// says.
 #pragma once
 
 #include "client/presence.h"
@@ -62,7 +63,8 @@ struct presence_client {
 	struct pe_pack_scratch scratch;
 };
 
-// rename.c. A sound answer: the requests that it names get back the sequences that the client gave them.
+// rename.c. A sound answer: the requests that it names get back the sequences that the client gave
+// them.
 void client_rename(const struct presence_client *client, uint8_t *data, struct pe_wire_view *view);
 // What a call failed of is kept, and returned.
 [[nodiscard]] enum presence_result client_bad(struct presence_client *client, const char *what);
@@ -80,12 +82,14 @@ struct client_taker {
 	bool (*take)(void *context, const struct pe_wire_view *view);
 };
 
-// Takes what has come, checks each datagram, and hands the sound ones on. Returns how many came, or −1 with errno.
+// Takes what has come, checks each datagram, and hands the sound ones on. Returns how many came, or
+// −1 with errno.
 int client_receive(struct presence_client *client, const struct client_taker *taker,
 	unsigned messages_max, int timeout_ms);
 
-// Sends one packet and receives until *done or the time-out; sends it again while attempts are left. `again`, when not NULL, makes
-// the packet for the next attempt and returns its length. PRESENCE_OK when *done.
+// Sends one packet and receives until *done or the time-out; sends it again while attempts are
+// left. `again`, when not NULL, makes the packet for the next attempt and returns its length.
+// PRESENCE_OK when *done.
 struct client_exchange {
 	uint8_t *packet;
 	uint32_t bytes;
@@ -97,16 +101,19 @@ struct client_exchange {
 enum presence_result client_exchange(struct presence_client *client,
 	struct client_exchange *exchange, const struct client_taker *taker);
 
-// Room for one more gathered packet, flushing first when there is none; NULL = would block or error.
+// Room for one more gathered packet, flushing first when there is none; NULL = would block or
+// error.
 uint8_t *client_reserve(struct presence_client *client, enum presence_result *result);
 void client_commit(struct presence_client *client, uint32_t bytes, unsigned records);
-// Where a short message is written rather than in what was reserved, and its commit: a ring is written at once (transport.h, put).
+// Where a short message is written rather than in what was reserved, and its commit: a ring is
+// written at once (transport.h, put).
 uint8_t *client_draft(struct presence_client *client, uint8_t *reserved);
 void client_commit_draft(struct presence_client *client, uint32_t bytes);
 
 struct pe_wire_header client_header(
 	struct presence_client *client, const uint8_t *space, uint16_t flags);
-// Of a message in which nothing has a time of its own: by a clock that is some milliseconds behind, and costs a quarter.
+// Of a message in which nothing has a time of its own: by a clock that is some milliseconds behind,
+// and costs a quarter.
 struct pe_wire_header client_header_timeless(
 	struct presence_client *client, const uint8_t *space, uint16_t flags);
 struct pe_wire_update_preamble client_preamble(
@@ -124,15 +131,16 @@ static inline uint64_t client_wall_ms(void)
 }
 
 void client_watch_free(struct presence_watch *watch); // and what it keeps
-// Standing queries (watch_row.c). Takes a notice or an answer of one of the client's watches; false: it is of none.
+// Standing queries (watch_row.c). Takes a notice or an answer of one of the client's watches;
+// false: it is of none.
 bool client_watch_take(
 	struct presence_client *client, const uint8_t *data, const struct pe_wire_view *view);
 // Hands on what is in order and does what the clocks say; how many events were handed on.
 unsigned client_watch_turn(struct presence_client *client, const struct presence_events *events);
 // It asks at its next turn where it stands.
 void client_watch_ask_now(struct presence_watch *watch);
-// Milliseconds to wait for datagrams at most, as far as watches go; timeout_ms < 0 = for ever. `only`: what others have to hand on
-// waits, NULL = nothing does.
+// Milliseconds to wait for datagrams at most, as far as watches go; timeout_ms < 0 = for ever.
+// `only`: what others have to hand on waits, NULL = nothing does.
 int client_watch_wait(
 	const struct presence_client *client, const struct presence_watch *only, int timeout_ms);
 
@@ -140,7 +148,8 @@ int client_watch_wait(
 bool client_update_to_wire(const struct presence_update *update, struct pe_wire_update *wire);
 bool client_query_to_wire(
 	const struct presence_query *query, uint32_t query_id, struct pe_wire_query *wire);
-// Its volume and filter into room for `size`, with wire's flag and length; false when they cannot be said.
+// Its volume and filter into room for `size`, with wire's flag and length; false when they cannot
+// be said.
 bool client_query_extend(const struct presence_query *query, struct pe_wire_query *wire,
 	uint8_t *extension, uint32_t size);
 void client_found_from_wire(const struct pe_wire_result *wire, struct presence_found *found);
@@ -149,7 +158,8 @@ void client_get_found(
 	const uint8_t *results, unsigned i, unsigned flags, struct presence_found *found);
 void client_get_cell(const uint8_t *results, unsigned i, struct presence_cell *cell);
 void client_ack_from_wire(const struct pe_wire_ack_record *wire, struct presence_ack *ack);
-// details.c. A record of an update with details into room for PE_DETAILED_RECORD_BYTES_MAX; its bytes, or 0: it cannot be said.
+// details.c. A record of an update with details into room for PE_DETAILED_RECORD_BYTES_MAX; its
+// bytes, or 0: it cannot be said.
 uint32_t client_details_to_wire(const struct presence_update *update,
 	const struct presence_details *details, uint8_t *record);
 // One update packet of count records into buffer; 0 = an update that cannot be said.

@@ -1,6 +1,7 @@
-// Who is inside, by the events of one watch: a set of (fence, entity) with the newest that was told of each. Tuned for programs that would
-// otherwise keep such a set themselves; a tree, so that ids that strangers choose cost no more than others. Bounded by its
-// creator. Threads: a set belongs to one thread at a time.
+// Who is inside, by the events of one watch: a set of (fence, entity) with the newest that was told
+// of each. Tuned for programs that would otherwise keep such a set themselves; a tree, so that ids
+// that strangers choose cost no more than others. Bounded by its creator. Threads: a set belongs to
+// one thread at a time.
 #pragma once
 
 #include "watch.h"
@@ -22,8 +23,9 @@ struct presence_members;
 struct presence_members *presence_members_create(size_t count_max);
 void presence_members_free(struct presence_members *members); // NULL is allowed
 
-// Takes an event, whatever its kind: a GAP or the end empties the set. False: an ENTER for which there was no room or no memory. Its
-// entity is then missing until it enters again, and presence_members_missing counts it until it leaves.
+// Takes an event, whatever its kind: a GAP or the end empties the set. False: an ENTER for which
+// there was no room or no memory. Its entity is then missing until it enters again, and
+// presence_members_missing counts it until it leaves.
 bool presence_members_take(
 	struct presence_members *members, const struct presence_watch_event *event);
 size_t presence_members_count(const struct presence_members *members);

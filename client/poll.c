@@ -124,7 +124,8 @@ enum presence_result presence_submit_query(struct presence_client *client, const
 	return PRESENCE_OK;
 }
 
-// Without watches one look is all. With them the time is spent in pieces, at whose ends their clocks are looked at.
+// Without watches one look is all. With them the time is spent in pieces, at whose ends their
+// clocks are looked at.
 int presence_poll(struct presence_client *client, const struct presence_events *events,
 	unsigned messages_max, int timeout_ms)
 {

@@ -1,20 +1,23 @@
-// libpresence: publishes, withdraws and finds entities over a presence engine's UDP protocol (docs/protocol.md). Programs
-// include <presence/presence.h> and link as pkg-config says of libpresence; docs/integrate.md begins at the beginning.
-// Tuned for programs that send many updates and ask a query now and then: updates are packed 16 to a datagram and
-// handed to the kernel in batches; every wait is bounded by a time-out and a number of retries. Whatever the
-// other side sends is checked to its last byte before any of it is used, and what does not answer a request of this
-// client is counted and left aside.
+// libpresence: publishes, withdraws and finds entities over a presence engine's UDP protocol
+// (docs/protocol.md). Programs include <presence/presence.h> and link as pkg-config says of
+// libpresence; docs/integrate.md begins at the beginning. Tuned for programs that send many updates
+// and ask a query now and then: updates are packed 16 to a datagram and handed to the kernel in
+// batches; every wait is bounded by a time-out and a number of retries. Whatever the other side
+// sends is checked to its last byte before any of it is used, and what does not answer a request of
+// this client is counted and left aside.
 //
-// Threads: a client belongs to one thread at a time; there is no lock and no thread inside, and nothing global that changes. Several
-// clients are independent of one another. Functions that take no client may be called from any thread.
+// Threads: a client belongs to one thread at a time; there is no lock and no thread inside, and
+// nothing global that changes. Several clients are independent of one another. Functions that take
+// no client may be called from any thread.
 //
-// ABI: what is exported is what these headers declare, under the version PRESENCE_0; a test compares them with a record
-// (client/abi). `reserved` fields are zero until a later version gives them a meaning: zero the struct, then set what you mean, and
-// a program built today runs with that version. Structs without any do not grow under one soname.
+// ABI: what is exported is what these headers declare, under the version PRESENCE_0; a test
+// compares them with a record (client/abi). `reserved` fields are zero until a later version gives
+// them a meaning: zero the struct, then set what you mean, and a program built today runs with that
+// version. Structs without any do not grow under one soname.
 //
-// Units: metres, metres a second, milliseconds, degrees. Vectors are x, y, z in a CARTESIAN space, and latitude,
-// longitude, height (positions) or east, north, up (velocities) in a GEODETIC one. `space` is a pointer to 16 bytes,
-// NULL for the engine's first space.
+// Units: metres, metres a second, milliseconds, degrees. Vectors are x, y, z in a CARTESIAN space,
+// and latitude, longitude, height (positions) or east, north, up (velocities) in a GEODETIC one.
+// `space` is a pointer to 16 bytes, NULL for the engine's first space.
 #pragma once
 
 #include <stdbool.h>
@@ -70,8 +73,8 @@ enum presence_state {
 	PRESENCE_AWAY,
 	PRESENCE_STATE_CUSTOM
 };
-// How exact others must know where an entity is: widens the engine's thresholds for it, and says for how many of the intervals that it
-// announces it may be silent.
+// How exact others must know where an entity is: widens the engine's thresholds for it, and says
+// for how many of the intervals that it announces it may be silent.
 enum presence_power {
 	PRESENCE_HIGH_ACCURACY, // 1
 	PRESENCE_BALANCED,      // 2
@@ -121,7 +124,8 @@ enum presence_level {
 	PRESENCE_ENCRYPT = 2, // nor read it
 };
 
-// A session with an engine that has this client's public key in its keyring (docs/sessions.md). Read at presence_open only.
+// A session with an engine that has this client's public key in its keyring (docs/sessions.md).
+// Read at presence_open only.
 struct presence_session {
 	uint8_t engine_key[32]; // the engine's public key
 	// with this client's secret key: 64 hexadecimal digits, for its owner only
@@ -132,37 +136,41 @@ struct presence_session {
 
 // All zero is a sound choice: the engine on this machine.
 struct presence_options {
-	// "shm:///run/presence/presence.sock", memory shared with an engine on this machine, or "udp://host:port"; NULL = host and port
+	// "shm:///run/presence/presence.sock", memory shared with an engine on this machine, or
+	// "udp://host:port"; NULL = host and port
 	const char *uri;
 	const char *host;     // name or address, IPv4 or IPv6; NULL = 127.0.0.1
 	uint16_t port;        // 0 = PRESENCE_PORT
 	uint32_t timeout_ms;  // wait for an answer before a retry; 0 = 250, at most 60000
 	uint32_t attempts;    // sendings of one request in all; 0 = 4, at most 16
 	uint32_t incarnation; // start time of the sender, Unix seconds; 0 = now
-	// wished size of the socket's buffers; 0 = 4 MiB. The system may give less. Of shared memory: of each ring; 0 = what the engine gives
+	// wished size of the socket's buffers; 0 = 4 MiB. The system may give less. Of shared
+	// memory: of each ring; 0 = what the engine gives
 	uint32_t buffer_bytes;
 	uint32_t stream_id;                     // 0 = random
 	const struct presence_session *session; // messages are sealed; NULL = they are not
-	// Large answers may come packed (LZ4, or Zstandard where that is smaller) where the engine can and trusts this client: a half to nine tenths of
-	// the datagrams less, for work at both ends. Nothing else changes. Engines before 0.1 don't answer a query that says so
+	// Large answers may come packed (LZ4, or Zstandard where that is smaller) where the engine
+	// can and trusts this client: a half to nine tenths of the datagrams less, for work at both
+	// ends. Nothing else changes. Engines before 0.1 don't answer a query that says so
 	bool pack;
 	uint64_t reserved[16];
 };
 
-// Resolves the host and opens a socket. On failure *client is NULL and `error` (may be NULL), of error_bytes, says
-// what was tried and what was found.
+// Resolves the host and opens a socket. On failure *client is NULL and `error` (may be NULL), of
+// error_bytes, says what was tried and what was found.
 enum presence_result presence_open(const struct presence_options *options,
 	struct presence_client **client, char *error, size_t error_bytes);
-// What the last call on this client that failed ran into and what mends it, as one line of English; "" when none has failed. Its text is
-// the client's, valid until the next call.
+// What the last call on this client that failed ran into and what mends it, as one line of English;
+// "" when none has failed. Its text is the client's, valid until the next call.
 const char *presence_error(struct presence_client *client);
 const char *presence_version(void);
 void presence_close(struct presence_client *client);
 // to wait on with poll; for reading only through presence_poll
 int presence_socket(const struct presence_client *client);
 uint32_t presence_incarnation(const struct presence_client *client);
-// Who the engine takes this client for without a session: over shared memory, the principal that its keyring gives the user's number. False:
-// nobody that it knows, or nobody says; id is zero then.
+// Who the engine takes this client for without a session: over shared memory, the principal that
+// its keyring gives the user's number. False: nobody that it knows, or nobody says; id is zero
+// then.
 bool presence_known_as(const struct presence_client *client, uint8_t id[16]);
 
 // Keys of sessions. As text a key is 64 hexadecimal digits.
@@ -170,18 +178,19 @@ bool presence_key_parse(const char *text, uint8_t key[32]);
 void presence_key_print(const uint8_t key[32], char text[65]);
 // From a file that only its owner may read; false: error says why not.
 bool presence_key_read(const char *path, uint8_t key[32], char *error, size_t error_bytes);
-// A new pair, and the public key of a secret one. PRESENCE_SYSTEM: this library was built without sessions, or the processor lacks what
-// they need.
+// A new pair, and the public key of a secret one. PRESENCE_SYSTEM: this library was built without
+// sessions, or the processor lacks what they need.
 enum presence_result presence_key_make(uint8_t secret[32], uint8_t public_key[32]);
 enum presence_result presence_key_public(const uint8_t secret[32], uint8_t public_key[32]);
 
-// Ids. A number in a namespace of the caller's ("mmsi", 8 characters at most): the namespace's bytes, then the number
-// big-endian. Not both may be empty: the nil id is refused by engines.
+// Ids. A number in a namespace of the caller's ("mmsi", 8 characters at most): the namespace's
+// bytes, then the number big-endian. Not both may be empty: the nil id is refused by engines.
 void presence_id_from_u64(const char *name_space, uint64_t number, uint8_t id[16]);
 bool presence_id_parse(const char *text, uint8_t id[16]); // 8-4-4-4-12 hex digits, dashes optional
 void presence_id_print(const uint8_t id[16], char text[37]);
 
-// One state of one entity. All zero but id and sequence is a sound update: a STATIC, ACTIVE entity at the origin.
+// One state of one entity. All zero but id and sequence is a sound update: a STATIC, ACTIVE entity
+// at the origin.
 struct presence_update {
 	uint8_t id[16];
 	double position[3];
@@ -224,14 +233,15 @@ struct presence_refusal {
 	uint8_t code, reason;
 };
 
-// Sends without asking for acknowledgements, 16 records a packet. *sent (may be NULL) tells how many records the
-// system took; fewer than count with PRESENCE_WOULD_BLOCK or PRESENCE_SYSTEM.
+// Sends without asking for acknowledgements, 16 records a packet. *sent (may be NULL) tells how
+// many records the system took; fewer than count with PRESENCE_WOULD_BLOCK or PRESENCE_SYSTEM.
 enum presence_result presence_send(struct presence_client *client, const uint8_t *space,
 	const struct presence_update *updates, size_t count, size_t *sent);
 
-// Sends and waits for the acknowledgements, packet after packet, each repeated until it is acknowledged or attempts
-// are used up. acks[count] is written; what was not acknowledged has status PRESENCE_DROPPED, code PRESENCE_CODE_TIMEOUT.
-// PRESENCE_REFUSED: a packet was refused whole; *refusal (may be NULL) says why, and its records have that code.
+// Sends and waits for the acknowledgements, packet after packet, each repeated until it is
+// acknowledged or attempts are used up. acks[count] is written; what was not acknowledged has
+// status PRESENCE_DROPPED, code PRESENCE_CODE_TIMEOUT. PRESENCE_REFUSED: a packet was refused
+// whole; *refusal (may be NULL) says why, and its records have that code.
 #define PRESENCE_CODE_TIMEOUT 0x33
 enum presence_result presence_publish(struct presence_client *client, const uint8_t *space,
 	const struct presence_update *updates, size_t count, struct presence_ack *acks,
@@ -262,25 +272,29 @@ struct presence_value {
 	struct presence_text data; // of a TEXT, of BYTES
 };
 
-// Published, what is not named stays as it is known: metadata are changes, one name after the other; a context replaces the one before it; and
-// a whole orientation or schedule too. All zero changes nothing.
+// Published, what is not named stays as it is known: metadata are changes, one name after the
+// other; a context replaces the one before it; and a whole orientation or schedule too. All zero
+// changes nothing.
 struct presence_details {
 	bool has_orientation, has_context, has_schedule, has_parent;
 	bool no_orientation, no_schedule; // publishing: takes it away
-	float orientation
-		[4]; // a unit quaternion x, y, z, w that turns the entity's axes into x, y, z, or east, north, up
+	float orientation[4]; // a unit quaternion x, y, z, w that turns the entity's axes into x,
+	                      // y, z, or east, north, up
 	struct presence_text activity; // bytes 0 = none
 	unsigned tag_count;
 	struct presence_text tags[PRESENCE_TAGS_MAX];
 	unsigned metadata_count;
 	struct presence_value metadata[PRESENCE_METADATA_MAX];
-	// of a RECURRING entity: open from this Unix time on for open_for_ms, and again after each period
+	// of a RECURRING entity: open from this Unix time on for open_for_ms, and again after each
+	// period
 	uint64_t opening_ms;
 	uint32_t period_ms, open_for_ms;
-	// The entity is placed in another one's frame: position and orientation are along that one's axes, in metres from it.
+	// The entity is placed in another one's frame: position and orientation are along that
+	// one's axes, in metres from it.
 	uint8_t parent[16];
 	double position[3]; // found: in that frame
-	// To whom it is told: who asks from a point in these bounds; and how finely. Not with a parent, if it is rounded.
+	// To whom it is told: who asks from a point in these bounds; and how finely. Not with a
+	// parent, if it is rounded.
 	bool has_scope, no_scope;
 	uint8_t scope_volume;       // 0 = from everywhere; PRESENCE_SPHERE, PRESENCE_BOX
 	double scope_a[3];          // the centre, or a corner
@@ -292,7 +306,8 @@ struct presence_details {
 	unsigned payload_bytes;
 };
 
-// As presence_publish, with details; each update goes on its own. What an update says of them is in details[i].
+// As presence_publish, with details; each update goes on its own. What an update says of them is in
+// details[i].
 enum presence_result presence_publish_detailed(struct presence_client *client, const uint8_t *space,
 	const struct presence_update *updates, const struct presence_details *details, size_t count,
 	struct presence_ack *acks, struct presence_refusal *refusal);
@@ -308,8 +323,9 @@ enum presence_result presence_withdraw(struct presence_client *client, const uin
 	const struct presence_withdrawal *withdrawals, size_t count, struct presence_ack *acks,
 	struct presence_refusal *refusal);
 
-// Vertices are x, y or latitude, longitude, of one ring after the other; no ring repeats its first one. Edges are straight lines, or on
-// Earth the shorter ways in planes through its centre. 75 vertices of one ring fit a query as they are.
+// Vertices are x, y or latitude, longitude, of one ring after the other; no ring repeats its first
+// one. Edges are straight lines, or on Earth the shorter ways in planes through its centre. 75
+// vertices of one ring fit a query as they are.
 struct presence_polygon {
 	const double (*vertices)[2];
 	const unsigned *ring_vertices; // of each ring, 3 at least; the first ring is the outer one
@@ -326,7 +342,8 @@ struct presence_query {
 	uint16_t timeout_ms;  // the engine's own work; 0 = its default
 	uint16_t type_mask;   // bit n = type n, bit 4 = CUSTOM; 0 = all
 	uint16_t state_mask;  // bit n = state n; 0 = all
-	// point, centre, apex, the box's lower (south-west) corner; of a polygon, where distances count from
+	// point, centre, apex, the box's lower (south-west) corner; of a polygon, where distances
+	// count from
 	double a[3];
 	double b[3];      // the box's upper (north-east) corner
 	double radius_m;  // of a sphere; how far the nearest may be, 0 = no limit
@@ -334,22 +351,23 @@ struct presence_query {
 	float height_min, height_max;
 	uint64_t cursor[2];
 	const struct presence_polygon *polygon;
-	// ORIENTED_BOX, FRUSTUM: a unit quaternion x, y, z, w that turns its own axes into x, y, z, or east, north, up at a
+	// ORIENTED_BOX, FRUSTUM: a unit quaternion x, y, z, w that turns its own axes into x, y, z,
+	// or east, north, up at a
 	double orientation[4];
 	double half[3]; // ORIENTED_BOX: half extents along its own axes
 	// FRUSTUM: whole angles; it looks along its own x, z is up
 	double horizontal_deg, vertical_deg;
 	double near_m, far_m;
-	// About a moment so much ahead of the engine's clock when it answers: where entities' courses lead by then. At most the space's
-	// horizon (PRESENCE_AHEAD_MAX_MS, or less).
+	// About a moment so much ahead of the engine's clock when it answers: where entities'
+	// courses lead by then. At most the space's horizon (PRESENCE_AHEAD_MAX_MS, or less).
 	bool has_time;
 	uint32_t ahead_ms;
 	// A program (client/filter_text.h makes one of text), not copied; 0 bytes = none.
 	const uint8_t *filter;
 	unsigned filter_bytes;
 	uint8_t priority; // enum presence_priority
-	// Above 0: not the entities come, but how many there are in each cell of the engine's tree, of the coarsest cells up to this edge;
-	// results_max is of cells. Not of the nearest.
+	// Above 0: not the entities come, but how many there are in each cell of the engine's tree,
+	// of the coarsest cells up to this edge; results_max is of cells. Not of the nearest.
 	double cell_m;
 	uint32_t age_max_ms; // what is older is left out; 0 = of any age
 	bool brief;          // id and position only, so that more fit a packet
@@ -361,7 +379,8 @@ struct presence_found {
 	double position[3];
 	float velocity[3];
 	float distance_m;
-	float precision_m; // 0 = not stated; of a moment ahead, how far beside the position it may be then
+	float precision_m; // 0 = not stated; of a moment ahead, how far beside the position it may
+	                   // be then
 	float position_confidence, status_confidence; // −1 = not stated
 	int32_t age_ms;
 	uint32_t ttl_left_ms; // rounded up to tenths of a second
@@ -379,10 +398,12 @@ struct presence_cell {
 	float size_m, height_m; // edges across and up
 	int32_t newest_age_ms;  // of the entities
 	int8_t level;           // in the engine's tree: 0 a leaf, below it halved, above it nodes
-	// a bound of work ended within it: the page that comes next counts the rest. presence_query_all adds them up
+	// a bound of work ended within it: the page that comes next counts the rest.
+	// presence_query_all adds them up
 	bool more;
-	// Of entities that may be counted only: below_cells cells of a policy's that are in it have fewer than `below` each, and at least
-	// one; they are not in `count`, which is then 0 where there are no others. below 0: how many they have is not told. No such cells: both 0
+	// Of entities that may be counted only: below_cells cells of a policy's that are in it have
+	// fewer than `below` each, and at least one; they are not in `count`, which is then 0 where
+	// there are no others. below 0: how many they have is not told. No such cells: both 0
 	uint16_t below;
 	uint32_t below_cells;
 };
@@ -397,7 +418,8 @@ struct presence_answer {
 	bool truncated; // a bound of the engine cut the answer; cursor goes on
 	uint64_t cursor[2];
 	uint8_t code, reason;
-	// The reason is query_program: enum pe_filter_fault, the step (255: the program as a whole) and the byte of the program.
+	// The reason is query_program: enum pe_filter_fault, the step (255: the program as a whole)
+	// and the byte of the program.
 	uint8_t filter_fault, filter_step;
 	uint16_t filter_at;
 	unsigned parts, pages;
@@ -405,19 +427,22 @@ struct presence_answer {
 	uint64_t elapsed_us; // from the first sending to the last part
 };
 
-// Asks and gathers all parts of the answer, in any order, duplicates left aside. A lost part costs a retry of the whole
-// query under a new sequence, so that no answer is put together from two walks. PRESENCE_INCOMPLETE: *answer
-// holds the parts that the last attempt brought. *answer is written in every case and must be freed.
+// Asks and gathers all parts of the answer, in any order, duplicates left aside. A lost part costs
+// a retry of the whole query under a new sequence, so that no answer is put together from two
+// walks. PRESENCE_INCOMPLETE: *answer holds the parts that the last attempt brought. *answer is
+// written in every case and must be freed.
 enum presence_result presence_query(struct presence_client *client, const uint8_t *space,
 	const struct presence_query *query, struct presence_answer *answer);
 
-// Follows cursors until an answer is not truncated, pages_max (at least 1) is reached or PRESENCE_RESULTS_MAX would be
-// passed; then `truncated` is still set. Entities that move between two pages may be found twice. The nearest have no cursor, and so one page.
+// Follows cursors until an answer is not truncated, pages_max (at least 1) is reached or
+// PRESENCE_RESULTS_MAX would be passed; then `truncated` is still set. Entities that move between
+// two pages may be found twice. The nearest have no cursor, and so one page.
 enum presence_result presence_query_all(struct presence_client *client, const uint8_t *space,
 	const struct presence_query *query, unsigned pages_max, struct presence_answer *answer);
 void presence_answer_free(struct presence_answer *answer);
 
-// The details of what was found, out of those of its answer or part; false: it has none. Texts point into them.
+// The details of what was found, out of those of its answer or part; false: it has none. Texts
+// point into them.
 bool presence_details_read(
 	const uint8_t *details, const struct presence_found *found, struct presence_details *read);
 
@@ -480,16 +505,18 @@ struct presence_explanation {
 enum presence_result presence_explain(struct presence_client *client, const uint8_t *space,
 	const uint8_t id[16], const struct presence_query *query,
 	struct presence_explanation *explanation, struct presence_refusal *refusal);
-// The same of a fence of a subscription: is it in, between its ENTER and its LEAVE? The subscription is one of this address, of whatever
-// program, while only one there has that id. Trusted clients only; others are not answered.
+// The same of a fence of a subscription: is it in, between its ENTER and its LEAVE? The
+// subscription is one of this address, of whatever program, while only one there has that id.
+// Trusted clients only; others are not answered.
 enum presence_result presence_explain_fence(struct presence_client *client, const uint8_t *space,
 	const uint8_t id[16], uint32_t subscription_id, uint32_t fence_id,
 	struct presence_explanation *explanation, struct presence_refusal *refusal);
 const char *presence_cause_name(unsigned cause); // "VOLUME"; "?" for what is not defined
 const char *presence_cause_text(unsigned cause);
 
-// Takes an entity away for good, with what the engine remembers of it: for its owner, an administrator, or a trusted source in an open
-// space. Lives up to `incarnation` (0: the one that is known) cannot bring it back by what is still under way.
+// Takes an entity away for good, with what the engine remembers of it: for its owner, an
+// administrator, or a trusted source in an open space. Lives up to `incarnation` (0: the one that
+// is known) cannot bring it back by what is still under way.
 enum presence_erased_place {
 	PRESENCE_ERASED_RECORD = 1,     // it was there
 	PRESENCE_ERASED_TOMBSTONE = 2,  // it was gone, but remembered
@@ -516,9 +543,9 @@ const char *presence_erased_name(unsigned place);
 // Round trip of the attempt that was answered.
 enum presence_result presence_ping(struct presence_client *client, uint64_t *round_trip_us);
 
-// The engine's counters, gathered page by page: of running workers, so each is whole and the set is not of one instant.
-// The differences are those of the accounting identities; 0 at rest. They are 0 and `identities` is false when the
-// engine has other counters than this library knows.
+// The engine's counters, gathered page by page: of running workers, so each is whole and the set is
+// not of one instant. The differences are those of the accounting identities; 0 at rest. They are 0
+// and `identities` is false when the engine has other counters than this library knows.
 struct presence_stats {
 	unsigned count;
 	uint64_t value[PRESENCE_COUNTERS_MAX];
@@ -548,16 +575,17 @@ const char *presence_priority_name(unsigned priority);
 const char *presence_filter_fault_text(unsigned fault);
 const char *presence_type_name(unsigned type);
 
-// Without waiting, for programs with a loop of their own: submit returns at once with the request's sequence, and
-// presence_poll hands on what came, checked. What does not come, the caller notices. Do not mix with a waiting call that
-// is under way on the same client (there is none in one thread, outside of a callback).
+// Without waiting, for programs with a loop of their own: submit returns at once with the request's
+// sequence, and presence_poll hands on what came, checked. What does not come, the caller notices.
+// Do not mix with a waiting call that is under way on the same client (there is none in one thread,
+// outside of a callback).
 enum presence_result presence_submit_updates(struct presence_client *client, const uint8_t *space,
 	// count ≤ PRESENCE_BATCH_MAX
 	const struct presence_update *updates, unsigned count, bool ack, uint64_t *sequence);
 enum presence_result presence_submit_query(struct presence_client *client, const uint8_t *space,
 	const struct presence_query *query, uint64_t *sequence);
-// Hands to the kernel what submit has gathered (it does so by itself when 32 packets are waiting). *packets (may be
-// NULL): how many were taken; with PRESENCE_WOULD_BLOCK the rest stays gathered.
+// Hands to the kernel what submit has gathered (it does so by itself when 32 packets are waiting).
+// *packets (may be NULL): how many were taken; with PRESENCE_WOULD_BLOCK the rest stays gathered.
 enum presence_result presence_flush(struct presence_client *client, unsigned *packets);
 
 struct presence_part {
@@ -588,8 +616,8 @@ struct presence_events {
 	void (*reserved[4])(void);
 };
 
-// Takes what has come, at most messages_max datagrams; waits at most timeout_ms (0 = not at all) for the first, and less where
-// a watch has something to say.
+// Takes what has come, at most messages_max datagrams; waits at most timeout_ms (0 = not at all)
+// for the first, and less where a watch has something to say.
 // Returns how many were taken, or −1 with errno. A callback must not call the client.
 int presence_poll(struct presence_client *client, const struct presence_events *events,
 	unsigned messages_max, int timeout_ms);
@@ -601,8 +629,9 @@ struct presence_traffic {
 	uint64_t malformed;  // messages that were not sound
 	uint64_t unexpected; // sound messages that answer nothing that is waited for
 	uint64_t retries;
-	// shared memory: times that a ring was attached. Above 1: the engine was started anew, or let this client go; what lay in the
-	// ring then is lost, and watches ask at once where they stand
+	// shared memory: times that a ring was attached. Above 1: the engine was started anew, or
+	// let this client go; what lay in the ring then is lost, and watches ask at once where they
+	// stand
 	uint64_t attached;
 	uint64_t packed; // messages that came packed, among packets_received
 };

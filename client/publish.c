@@ -60,7 +60,8 @@ enum presence_result presence_send(struct presence_client *client, const uint8_t
 	return result;
 }
 
-// One packet and its acknowledgement. Updates and withdrawals differ in the type of the header only.
+// One packet and its acknowledgement. Updates and withdrawals differ in the type of the header
+// only.
 struct waiting {
 	const struct presence_client *client;
 	uint64_t sequence;

@@ -16,8 +16,8 @@ struct gathering {
 	uint8_t *items;
 	size_t item_bytes;
 	size_t count, room;
-	uint16_t
-		form; // what was asked for: PE_ANSWER_SHORT, PE_ANSWER_CELLS, PE_ANSWER_DETAILED or 0
+	uint16_t form; // what was asked for: PE_ANSWER_SHORT, PE_ANSWER_CELLS, PE_ANSWER_DETAILED
+	               // or 0
 	uint8_t *details; // of all of them
 	size_t details_bytes, details_room;
 	struct {
@@ -91,7 +91,8 @@ static bool take_part(
 	unsigned part = answer->part;
 	bool last = answer->flags & PE_ANSWER_LAST;
 
-	// A part after the last one, a second last one, or more than any engine may give: not an answer to follow.
+	// A part after the last one, a second last one, or more than any engine may give: not an
+	// answer to follow.
 	if (part >= PARTS_MAX || g->parts[part].here ||
 		(g->parts_total && (last || part >= g->parts_total)) ||
 		g->count + answer->result_count > PRESENCE_RESULTS_MAX)
@@ -327,7 +328,8 @@ static bool add_cells(struct presence_answer *answer, const struct presence_answ
 		if (more->newest_age_ms < c->newest_age_ms)
 			c->newest_age_ms = more->newest_age_ms;
 	}
-	// The last cells of the page are those of which more comes; where there are none, nothing more of the earlier ones does.
+	// The last cells of the page are those of which more comes; where there are none, nothing
+	// more of the earlier ones does.
 	if (page->count && !page->cells[page->count - 1].more)
 		for (size_t i = before; i && cells[i - 1].more; i--)
 			cells[i - 1].more = false;

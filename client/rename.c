@@ -1,5 +1,5 @@
-// Answers name their request by its sequence. A transport that gives messages other sequences on their way (client/secure.h) says what
-// each was called here.
+// Answers name their request by its sequence. A transport that gives messages other sequences on
+// their way (client/secure.h) says what each was called here.
 #include "client/internal.h"
 #include "wire/subscribe.h"
 

@@ -105,7 +105,8 @@ static void take_welcome(struct secure *s, const struct pe_wire_welcome *m)
 	struct pe_wire_grant grant;
 	uint8_t split[2][32];
 
-	// On a copy: one that cannot be opened may be somebody's invention, and the true one come after it.
+	// On a copy: one that cannot be opened may be somebody's invention, and the true one come
+	// after it.
 	if (!pe_noise_read_second(&noise, s->psk, m->noise, sizeof m->noise, (uint8_t *)&grant) ||
 		(grant.level != PE_SEAL_SIGN && grant.level != PE_SEAL_ENCRYPT) ||
 		grant.level < s->level || !grant.session_id)

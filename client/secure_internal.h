@@ -1,4 +1,5 @@
-// What a sealing transport is made of: for secure.c, which seals and opens, and secure_connect.c, which opens sessions.
+// What a sealing transport is made of: for secure.c, which seals and opens, and secure_connect.c,
+// which opens sessions.
 #pragma once
 
 #include "client/secure.h"
@@ -48,7 +49,8 @@ struct secure {
 	struct pe_replay replay;
 	uint64_t ping[2]; // what is in such a PING
 
-	// that the engine is to be shown where we receive. A KNOCK is on its way while prove_sequence is not 0
+	// that the engine is to be shown where we receive. A KNOCK is on its way while
+	// prove_sequence is not 0
 	uint64_t prove_sequence;
 	uint64_t prove_again_us; // not before
 	uint64_t prove_wait_us;  // 0: nothing to show
@@ -80,5 +82,6 @@ void secure_connect_take(struct secure *s, const uint8_t *data, uint32_t bytes);
 void secure_prove_told(struct secure *s, bool unproved);
 // Another session, which begins where it was opened.
 void secure_prove_reset(struct secure *s);
-// A datagram that is no message of the session: true, and *shown is the cookie, where it answers our KNOCK.
+// A datagram that is no message of the session: true, and *shown is the cookie, where it answers
+// our KNOCK.
 bool secure_prove_take(struct secure *s, const uint8_t *data, uint32_t bytes);

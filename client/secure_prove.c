@@ -1,5 +1,6 @@
-// Shows the engine that the client receives where its messages come from: a KNOCK from there, and the COOKIE that answers it in a sealed
-// PING. What starts it is the engine's word in a sealed message (PE_FLAG_UNPROVED), so that nobody else can start it, and it is asked for again, at
+// Shows the engine that the client receives where its messages come from: a KNOCK from there, and
+// the COOKIE that answers it in a sealed PING. What starts it is the engine's word in a sealed
+// message (PE_FLAG_UNPROVED), so that nobody else can start it, and it is asked for again, at
 // growing distances, for as long as that word comes.
 #include "client/secure_internal.h"
 
@@ -16,7 +17,8 @@ void secure_prove_told(struct secure *s, bool unproved)
 		s->prove_wait_us = s->prove_sequence = 0;
 		return;
 	}
-	// Answers to what was sent before the PING say so still; and who moves to and fro isn't followed more often.
+	// Answers to what was sent before the PING say so still; and who moves to and fro isn't
+	// followed more often.
 	if (now_us < s->prove_again_us)
 		return;
 	s->prove_wait_us = s->prove_wait_us == 0    ? WAIT_FIRST_US :

@@ -82,7 +82,8 @@ static ssize_t read_welcome(int fd, struct pe_shm_welcome *welcome, int fds[FDS]
 	unsigned count = 0;
 	ssize_t got;
 
-	// An engine that has refused before it heard the hello resets the socket: the answer is there all the same.
+	// An engine that has refused before it heard the hello resets the socket: the answer is
+	// there all the same.
 	do
 		got = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
 	while (got < 0 && (errno == EINTR || (errno == ECONNRESET && !count++)));
@@ -140,7 +141,8 @@ static enum presence_result join(
 	return PRESENCE_OK;
 }
 
-// Knocks and says what is wanted, without waiting. −1 with errno; EAGAIN: too many are before the door now.
+// Knocks and says what is wanted, without waiting. −1 with errno; EAGAIN: too many are before the
+// door now.
 static int knock(struct shm *s)
 {
 	struct pe_shm_hello hello = {.magic = PE_SHM_MAGIC,

@@ -1,5 +1,5 @@
-// The ring of a client: how it is attached, and attached again by itself when the engine ends and another one listens. Private to the
-// transport (transport_shm.c); one thread at a time.
+// The ring of a client: how it is attached, and attached again by itself when the engine ends and
+// another one listens. Private to the transport (transport_shm.c); one thread at a time.
 #pragma once
 
 #include "client/transport.h"
@@ -15,7 +15,8 @@ struct shm {
 	uint32_t ring_bytes; // wished; 0 = as the engine likes
 	uint8_t space_id[16];
 	uint8_t principal_id[16]; // who we are, as of the last time that the ring was attached
-	// What callers wait on, an epoll over the next three and wake_fd: it stays the same when the ring is attached again.
+	// What callers wait on, an epoll over the next three and wake_fd: it stays the same when
+	// the ring is attached again.
 	int descriptor;
 	int fd;       // its end is the ring's; −1: not attached
 	int self_fd;  // an eventfd: something lay there already when the caller was about to wait
@@ -42,7 +43,8 @@ struct shm {
 enum presence_result shm_attach(struct shm *s, char *error, size_t error_bytes);
 // Lets go of the ring, if it is attached; shm_ready looks for another one.
 void shm_detach(struct shm *s);
-// Not attached: knocks when it is time to, or takes the answer. No call waits for that. False: there is no engine now.
+// Not attached: knocks when it is time to, or takes the answer. No call waits for that. False:
+// there is no engine now.
 bool shm_attach_again(struct shm *s);
 // Wakes that came are taken off; the end of the socket is the end of the ring.
 void shm_look_at_socket(struct shm *s);

@@ -27,7 +27,8 @@ enum presence_result presence_ping(struct presence_client *client, uint64_t *rou
 	enum presence_result result = PRESENCE_TIMED_OUT;
 	uint32_t attempts = client->attempts;
 
-	// Attempt by attempt, each with a name of its own, so that a late echo is not taken for the round trip of a later one.
+	// Attempt by attempt, each with a name of its own, so that a late echo is not taken for the
+	// round trip of a later one.
 	client->attempts = 1;
 	for (unsigned i = 0; i < attempts && result == PRESENCE_TIMED_OUT; i++) {
 		struct pe_wire_header header = client_header(client, NULL, 0);

@@ -1,4 +1,5 @@
-// Datagrams through memory that is shared with an engine on the same machine (wire/shm_ring.h): the transport's table.
+// Datagrams through memory that is shared with an engine on the same machine (wire/shm_ring.h): the
+// transport's table.
 #include "client/shm_attach.h"
 
 #include <errno.h>
@@ -13,7 +14,8 @@
 #include <unistd.h>
 
 #define LOOK_CYCLES \
-	(1u << 20) // between two looks at the socket: who looks all the time makes no system call each microsecond
+	(1u << 20) // between two looks at the socket: who looks all the time makes no system call
+	           // each microsecond
 
 static void wake(struct shm *s)
 {

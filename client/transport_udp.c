@@ -31,8 +31,9 @@ static int udp_send(void *context, const struct iovec *messages, unsigned count)
 		headers[i].msg_hdr.msg_iov = (struct iovec *)&messages[i];
 		headers[i].msg_hdr.msg_iovlen = 1;
 	}
-	// A connected socket reports an earlier datagram's "port unreachable" here once; the datagram at hand is
-	// then not sent. One more try, so that an engine that has just started is not missed.
+	// A connected socket reports an earlier datagram's "port unreachable" here once; the
+	// datagram at hand is then not sent. One more try, so that an engine that has just started
+	// is not missed.
 	for (int turn = 0; turn < 2; turn++) {
 		sent = sendmmsg(udp->fd, headers, count, MSG_NOSIGNAL);
 		if (sent >= 0)
@@ -69,7 +70,8 @@ static int udp_receive(void *context, struct iovec *messages, unsigned count, in
 	}
 	if (came < 0) {
 		udp->refused |= errno == ECONNREFUSED;
-		// Refused: nobody listens at the moment. To the caller that is silence: the next attempt may be luckier.
+		// Refused: nobody listens at the moment. To the caller that is silence: the next
+		// attempt may be luckier.
 		return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ||
 				errno == ECONNREFUSED ?
 			0 :

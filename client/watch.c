@@ -59,7 +59,8 @@ static bool take_nothing(void *context, const struct pe_wire_view *view)
 	return false;
 }
 
-// Sends a packet until it is answered; one that finds the engine busy again and again for as long as one that isn't answered.
+// Sends a packet until it is answered; one that finds the engine busy again and again for as long
+// as one that isn't answered.
 static enum presence_result ask(
 	struct presence_watch *watch, uint64_t sequence, uint8_t *packet, uint32_t bytes)
 {
@@ -102,7 +103,8 @@ static const char *fence_fault(const struct presence_fence *fence)
 	return client_query_fault(q);
 }
 
-// A fence, its extension behind those of the ones before it; false when it cannot be said or has no room.
+// A fence, its extension behind those of the ones before it; false when it cannot be said or has no
+// room.
 static bool say_fence(
 	const struct presence_fence *fence, struct content *content, uint32_t extensions_max)
 {
@@ -172,8 +174,8 @@ static enum presence_result is_opening(const struct presence_watch *watch)
 	return PRESENCE_WOULD_BLOCK;
 }
 
-// One message that changes the set. One whose fate nobody knows must be sent again before anything else: its number may have been
-// taken.
+// One message that changes the set. One whose fate nobody knows must be sent again before anything
+// else: its number may have been taken.
 static enum presence_result change(struct presence_watch *watch, enum pe_subscribe_op op,
 	const struct content *content, size_t done, struct presence_watch_refusal *refusal)
 {
@@ -309,7 +311,8 @@ enum presence_result presence_watch_close(struct presence_watch *watch)
 			client_watch_put(watch, packet, PE_SUBSCRIBE_CLOSE, 0, 0, &sequence);
 
 		result = ask(watch, sequence, packet, bytes);
-		// An engine that doesn't know it has closed it: the answer to an earlier sending was lost.
+		// An engine that doesn't know it has closed it: the answer to an earlier sending
+		// was lost.
 		if (result == PRESENCE_REFUSED &&
 			watch->request.reason == PE_REASON_subscription_unknown)
 			result = PRESENCE_OK;

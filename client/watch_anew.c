@@ -173,7 +173,8 @@ void client_watch_anew_answered(
 	} else if (answer->reason == PE_REASON_subscribe_busy) {
 		watch->anew_us = client_now_us() + BUSY_MS * 1000ull;
 	} else if (answer->reason == PE_REASON_subscribe_order) {
-		// Started again between two messages, and opened by one that was on its way: from the beginning.
+		// Started again between two messages, and opened by one that was on its way: from
+		// the beginning.
 		watch->unknown = true;
 	} else if (answer->reason != PE_REASON_subscription_unknown &&
 		answer->code != PE_CODE_OUT_OF_MEMORY && answer->code != PE_CODE_CPU_EXCEEDED) {

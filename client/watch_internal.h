@@ -1,5 +1,5 @@
-// A watch as its two files share it: watch.c asks for fences and lives, watch_row.c takes what the engine tells and hands it on in
-// order. Threads: the client's.
+// A watch as its two files share it: watch.c asks for fences and lives, watch_row.c takes what the
+// engine tells and hands it on in order. Threads: the client's.
 #pragma once
 
 #include "client/internal.h"
@@ -12,7 +12,8 @@
 
 #define WATCH_HELD_WORDS (PRESENCE_WATCH_HELD_MAX / 64)
 
-// Payloads whose pieces have not all come: those of different workers of the engine may come in turns.
+// Payloads whose pieces have not all come: those of different workers of the engine may come in
+// turns.
 #define WATCH_HALVES_MAX 32
 struct watch_half {
 	uint8_t entity_id[16];
@@ -37,7 +38,8 @@ struct watch_kept {
 	uint8_t extension[]; // fence.query.extension_bytes
 };
 
-// Subscribing anew: OPEN with the first fences, then ADD message by message, each sent until it is answered.
+// Subscribing anew: OPEN with the first fences, then ADD message by message, each sent until it is
+// answered.
 enum watch_anew { WATCH_STANDING, WATCH_OPENING, WATCH_ADDING };
 
 struct presence_watch {
@@ -89,7 +91,8 @@ struct presence_watch {
 	uint8_t anew_message[PE_WIRE_BYTES_MAX];
 };
 
-// watch_anew.c. Keeps fences that are about to be asked for, their extensions one behind the other; false: no memory, and none is kept.
+// watch_anew.c. Keeps fences that are about to be asked for, their extensions one behind the other;
+// false: no memory, and none is kept.
 bool client_watch_keep(struct presence_watch *watch, const struct pe_wire_fence *fences,
 	unsigned count, const uint8_t *extensions);
 void client_watch_unkeep(struct presence_watch *watch, unsigned count); // the last ones
@@ -109,7 +112,8 @@ unsigned client_watch_hand(
 	struct presence_watch *watch, const struct presence_events *events, unsigned most);
 void client_watch_clocks(struct presence_watch *watch, uint64_t now_us);
 
-// watch_payload.c. The next piece in order. True: its payload is whole, and *whole is it until the next call.
+// watch_payload.c. The next piece in order. True: its payload is whole, and *whole is it until the
+// next call.
 bool client_watch_piece(struct presence_watch *watch, const struct pe_wire_event *event,
 	const struct watch_half **whole);
 // A GAP, or the end.

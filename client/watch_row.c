@@ -86,8 +86,8 @@ static void take_answer(struct presence_watch *watch, const struct pe_wire_subsc
 	} else if (ack->reason == PE_REASON_subscription_unknown && ack->op != PE_SUBSCRIBE_OPEN) {
 		watch->unknown = true;
 	} else if (ack->reason == PE_REASON_subscribe_order && ack->op == PE_SUBSCRIBE_RESUME) {
-		// Of events that it has told it says that they don't exist: it was started again, and a message that was on its way
-		// opened the subscription anew.
+		// Of events that it has told it says that they don't exist: it was started again,
+		// and a message that was on its way opened the subscription anew.
 		watch->unknown = true;
 	}
 	if (!request->done && request->sequence && ack->request_sequence == request->sequence) {
@@ -121,8 +121,8 @@ bool client_watch_take(
 			continue;
 		watch->heard_us = client_now_us();
 		watch->counts.unanswered = 0;
-		// What comes before the answer to an OPEN may be of an engine that is gone when it is sent again: it is asked for
-		// when there is one.
+		// What comes before the answer to an OPEN may be of an engine that is gone when it
+		// is sent again: it is asked for when there is one.
 		if (notice && watch->anew != WATCH_OPENING)
 			take_notice(watch, &preamble, view);
 		else if (notice)

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-// What runs when no file is named: loopback, no huge pages, no privileges. configs/reference.yaml describes
-// the keys, docs/protocol.md the two spaces.
+// What runs when no file is named: loopback, no huge pages, no privileges. configs/reference.yaml
+// describes the keys, docs/protocol.md the two spaces.
 static const char embedded[] =
 	"workers: {count: 1, idle: sleep}\n"
 	"memory: {entities: 200000, details_mb: 16, no_huge: true, socket_mem_mb: 64}\n"

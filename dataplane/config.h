@@ -1,7 +1,7 @@
-// The configuration of presenced: YAML in, one checked struct out. libcyaml loads the structure (an unknown
-// or repeated key is an error), every value is then parsed strictly and checked here, and an error names
-// file, line, key and what is wrong. configs/reference.yaml describes every key. Start only; one thread.
-// A loaded configuration is immutable.
+// The configuration of presenced: YAML in, one checked struct out. libcyaml loads the structure (an
+// unknown or repeated key is an error), every value is then parsed strictly and checked here, and
+// an error names file, line, key and what is wrong. configs/reference.yaml describes every key.
+// Start only; one thread. A loaded configuration is immutable.
 #pragma once
 
 #include "door.h"
@@ -35,7 +35,8 @@ enum pe_source_kind { PE_SOURCE_SOCKET, PE_SOURCE_ETHDEV, PE_SOURCE_RING };
 struct pe_source_config {
 	enum pe_source_kind kind;
 	uint16_t port; // UDP, host order
-	uint8_t level; // enum pe_seal_level that messages need at least; 0 = none: from trusted peers
+	uint8_t level; // enum pe_seal_level that messages need at least; 0 = none: from trusted
+	               // peers
 	struct pe_prefix bind; // socket: where it is bound
 	// ethdev: vdev string, PCI address or the name of a port that EAL has
 	char device[256];
@@ -93,21 +94,25 @@ struct pe_config {
 	struct pe_load_rules load;
 	struct pe_engine_config engine;
 	struct pe_config_views *views; // owned; NULL: no policies
-	// who the users of this machine are (ring/users.h), of whoever has the keyring; NULL: nobody is known
+	// who the users of this machine are (ring/users.h), of whoever has the keyring; NULL:
+	// nobody is known
 	struct pe_users *users;
 };
 
-// The names and free roles that stand in policies' lists (guard/listed.h); the configuration's own, for the one who has the keyring.
+// The names and free roles that stand in policies' lists (guard/listed.h); the configuration's own,
+// for the one who has the keyring.
 struct pe_listed_name *pe_config_names(const struct pe_config *config, unsigned *count);
-// "file:line: views.policies[0].allow": the first list that a name stands in; with `deny`, the first of those that deny.
+// "file:line: views.policies[0].allow": the first list that a name stands in; with `deny`, the
+// first of those that deny.
 void pe_config_name_place(const struct pe_config *config, const struct pe_listed_name *name,
 	bool deny, char *text, size_t bytes);
 // What only a keyring can tell, when there is none. PE_INVALID: "file:line: key: what".
 [[nodiscard]] enum pe_status pe_config_check_unkeyed(
 	const struct pe_config *config, struct pe_error *error);
 
-// path NULL = the embedded default. On failure error->status is PE_INVALID (the configuration) or PE_IO (the file
-// cannot be read) and error->text is "file:line: key: what". Free with pe_config_free, also after a failure.
+// path NULL = the embedded default. On failure error->status is PE_INVALID (the configuration) or
+// PE_IO (the file cannot be read) and error->text is "file:line: key: what". Free with
+// pe_config_free, also after a failure.
 [[nodiscard]] enum pe_status pe_config_load(
 	const char *path, struct pe_config *config, struct pe_error *error);
 // The same from memory; `name` stands for the file in errors.

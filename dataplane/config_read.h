@@ -1,5 +1,5 @@
-// How the values of a configuration file are read: strictly, and with the place of whatever is wrong. For the files that read a part of
-// it, and nobody else.
+// How the values of a configuration file are read: strictly, and with the place of whatever is
+// wrong. For the files that read a part of it, and nobody else.
 #pragma once
 
 #include "config.h"

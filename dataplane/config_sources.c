@@ -207,7 +207,8 @@ bool pe_config_read_sources(
 			raw_fail(r->file, r->error, kind, "known_only needs security.keyring");
 			return false;
 		}
-		// Without it only loopback would be admitted, and no wire may carry loopback addresses.
+		// Without it only loopback would be admitted, and no wire may carry loopback
+		// addresses.
 		if (source->ethdev && !raw->admitted) {
 			raw_fail(r->file, r->error, kind,
 				"needs the key admitted: which source prefixes may send to it");

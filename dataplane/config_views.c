@@ -1,5 +1,5 @@
-// The section `views` of the configuration: who is shown what. Principals stand in it by their names; they have numbers once there is a
-// keyring.
+// The section `views` of the configuration: who is shown what. Principals stand in it by their
+// names; they have numbers once there is a keyring.
 #include "config_read.h"
 
 #include "guard/listed.h"

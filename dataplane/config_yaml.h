@@ -1,6 +1,6 @@
-// The structure of a configuration file, as libcyaml loads it: every value still the text that stands in
-// the file, NULL where a key is missing. Between config_yaml.c, which knows YAML, and config.c, which knows
-// what the values mean. Start only; one thread.
+// The structure of a configuration file, as libcyaml loads it: every value still the text that
+// stands in the file, NULL where a key is missing. Between config_yaml.c, which knows YAML, and
+// config.c, which knows what the values mean. Start only; one thread.
 #pragma once
 
 #include "yaml_file.h"

@@ -12,7 +12,8 @@
 
 enum finding { FINE, SLOW, MISSING };
 
-// What a thing is for stands beside what is there, so that a laptop's owner sees what not to care about.
+// What a thing is for stands beside what is there, so that a laptop's owner sees what not to care
+// about.
 static enum finding say(
 	FILE *out, enum finding finding, const char *what, const char *found, const char *mend)
 {

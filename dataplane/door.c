@@ -148,7 +148,8 @@ static _Atomic uint64_t *of_principal(
 		NULL;
 }
 
-// Who is known, or trusted by configuration, has nothing to do with the network that it writes from.
+// Who is known, or trusted by configuration, has nothing to do with the network that it writes
+// from.
 static uint64_t *of_network(struct pe_door *d, unsigned worker, const struct pe_peer *peer,
 	enum kind kind, uint64_t now_ns)
 {

@@ -74,7 +74,8 @@ static void list_allowed(char *text, size_t bytes)
 	}
 }
 
-// Lcore 0 is the main thread, which sleeps; lcore w + 1 is worker w. Unpinned lcores may run anywhere.
+// Lcore 0 is the main thread, which sleeps; lcore w + 1 is worker w. Unpinned lcores may run
+// anywhere.
 static void add_lcores(struct arguments *a, const struct pe_config *config)
 {
 	char allowed[1024], lcores[4096];
@@ -223,7 +224,8 @@ const char *pe_eal_directory(void)
 	return directory;
 }
 
-// EAL leaves its directory behind, with a lock file or two: it is this process's alone, by its prefix.
+// EAL leaves its directory behind, with a lock file or two: it is this process's alone, by its
+// prefix.
 static void remove_directory(void)
 {
 	DIR *open = opendir(directory);

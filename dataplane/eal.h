@@ -1,5 +1,6 @@
-// DPDK's environment, started from our own configuration: one lcore a worker, one that sleeps (the main
-// thread), no option that the configuration does not call for. Main thread only, once a process.
+// DPDK's environment, started from our own configuration: one lcore a worker, one that sleeps (the
+// main thread), no option that the configuration does not call for. Main thread only, once a
+// process.
 #pragma once
 
 #include "config.h"

@@ -138,7 +138,8 @@ static enum pe_status find_port(struct pe_ethdev *e, struct pe_error *error)
 		rte_eth_dev_count_avail());
 }
 
-// One queue a worker where the port spreads packets itself, or where the configuration says that it does.
+// One queue a worker where the port spreads packets itself, or where the configuration says that it
+// does.
 static void choose_queues(struct pe_ethdev *e, const struct rte_eth_dev_info *info)
 {
 	unsigned asked = e->source.own->queues;
@@ -271,7 +272,8 @@ static enum pe_status start(struct pe_ethdev *e, struct pe_error *error)
 	return PE_OK;
 }
 
-// Two queues a worker, if there is anybody to keep apart and the port takes rules for that; *why_not otherwise, or "".
+// Two queues a worker, if there is anybody to keep apart and the port takes rules for that;
+// *why_not otherwise, or "".
 static bool wants_two(struct pe_ethdev *e, const struct rte_eth_dev_info *info, char *why_not)
 {
 	const struct pe_source_config *own = e->source.own;
@@ -313,7 +315,8 @@ static enum pe_status cannot_steer(struct pe_ethdev *e, const char *why_not, str
 	return PE_OK;
 }
 
-// Buffers and queues: with rules for the known where the port says that it takes them, else without.
+// Buffers and queues: with rules for the known where the port says that it takes them, else
+// without.
 static enum pe_status lay_out(
 	struct pe_ethdev *e, const struct rte_eth_dev_info *info, struct pe_error *error)
 {
@@ -344,7 +347,8 @@ static enum pe_status lay_out(
 	return configure(e, info, error);
 }
 
-// The rules, now that the port runs. Its queues stay as they are, whatever comes of it: each of them is looked at.
+// The rules, now that the port runs. Its queues stay as they are, whatever comes of it: each of
+// them is looked at.
 static enum pe_status set_rules(struct pe_ethdev *e, struct pe_error *error)
 {
 	unsigned missing;

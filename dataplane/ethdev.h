@@ -1,15 +1,18 @@
-// The ethdev source: any port that DPDK has, one receive queue a worker where the port spreads packets itself (RSS),
-// one queue and hand-over rings where it does not. Between ethdev.c, which makes the port ready and reports on it
-// (main thread), and ethdev_burst.c, which moves the packets (workers).
+// The ethdev source: any port that DPDK has, one receive queue a worker where the port spreads
+// packets itself (RSS), one queue and hand-over rings where it does not. Between ethdev.c, which
+// makes the port ready and reports on it (main thread), and ethdev_burst.c, which moves the packets
+// (workers).
 //
 // Hand-over, when the port has fewer queues than there are workers:
-//   receive  worker 0 takes everything and passes on by a hash of the sender, or by the session of a sealed message,
-//            one ring a worker, single producer and single consumer; full = dropped as steer_full. Strangers, where any are admitted, fill half of it
-//   send     workers without a queue pass their frames to worker 0, one ring, many producers and one consumer;
-//            full = tx_dropped
+//   receive  worker 0 takes everything and passes on by a hash of the sender, or by the session of
+//            a sealed message, one ring a worker, single producer and single consumer; full =
+//            dropped as steer_full. Strangers, where any are admitted, fill half of it
+//   send     workers without a queue pass their frames to worker 0, one ring, many producers and
+//            one consumer; full = tx_dropped
 //
-// Where the driver takes flow rules a worker that has a receive queue has two: one for those that are known and one for the rest (port_steer.h).
-// Every burst has a part for either, and what one of them leaves the other has.
+// Where the driver takes flow rules a worker that has a receive queue has two: one for those that
+// are known and one for the rest (port_steer.h). Every burst has a part for either, and what one of
+// them leaves the other has.
 #pragma once
 
 #include "net.h"
@@ -51,7 +54,8 @@ struct pe_ethdev {
 	bool started, tx_checksums;
 	bool sessions;  // sealed messages are passed on by their session's worker
 	bool strangers; // some of who is admitted is not trusted
-	// Workers with receive queues are the first rx_queues; with two classes worker w's are w and, for the known, rx_queues + w.
+	// Workers with receive queues are the first rx_queues; with two classes worker w's are w
+	// and, for the known, rx_queues + w.
 	unsigned rx_queues, tx_queues, lane_count, class_count;
 	uint32_t steer_seed;
 	struct pe_net_local local;

@@ -73,7 +73,8 @@ void pe_ethdev_flush(struct pe_source *source, unsigned worker, struct pe_counte
 		transmit(e, 0, handed, count, counters);
 }
 
-// A tag that the device took off the request goes back on in front of the reply. Takes *frame away on failure.
+// A tag that the device took off the request goes back on in front of the reply. Takes *frame away
+// on failure.
 static bool put_tag(uint16_t tci, uint64_t request_flags, struct rte_mbuf **frame)
 {
 	if (!(request_flags & RTE_MBUF_F_RX_VLAN_STRIPPED))
@@ -254,8 +255,8 @@ static void note(_Atomic uint64_t *frames, unsigned count)
 		memory_order_relaxed);
 }
 
-// Those that are known come first, but for a quarter; and then what either of them leaves. Vectorised drivers give frames by fours, so parts are
-// such numbers.
+// Those that are known come first, but for a quarter; and then what either of them leaves.
+// Vectorised drivers give frames by fours, so parts are such numbers.
 static unsigned take_shares(
 	struct pe_ethdev *e, unsigned worker, struct rte_mbuf **frames, unsigned max)
 {

@@ -247,7 +247,8 @@ static enum kind sort(struct pe_gate *g, const struct pe_message *m)
 		take_connect(g, m);
 		return GONE;
 	}
-	// Without a seal who speaks must be known to the source, or be trusted by the configuration.
+	// Without a seal who speaks must be known to the source, or be trusted by the
+	// configuration.
 	if (g->config.level[m->peer.source] || !(m->peer.trusted || m->peer.principal))
 		return refuse(g, PE_REASON_unsealed);
 	return PASSES;
@@ -306,8 +307,8 @@ static bool admit(struct pe_gate *g, struct pe_message *m, const struct pe_seale
 	}
 	*t = (struct gate_turn){.at = m->peer, .session = s, .unproved = !(here && s->proved)};
 	memcpy(sealed->data + offsetof(struct pe_wire_header, session_id), none, sizeof none);
-	// An answer that is longer than its request goes only to where the client has shown that it receives it, and
-	// only to who may ask for something.
+	// An answer that is longer than its request goes only to where the client has shown that it
+	// receives it, and only to who may ask for something.
 	m->peer = s->first;
 	m->peer.source = t->at.source;
 	m->peer.port = (uint16_t)(1 + pe_session_number(g->table, s));
@@ -403,7 +404,8 @@ void pe_gate_housekeep(struct pe_gate *gate, struct pe_now now)
 	if (keyring != gate->connect.keyring) {
 		gate->connect.keyring = keyring;
 		pe_session_table_keyring(gate->table, keyring);
-		// KEYRING-USED: release pairs with pe_gate_used: no read of the one before comes later
+		// KEYRING-USED: release pairs with pe_gate_used: no read of the one before comes
+		// later
 		atomic_store_explicit(&gate->used, keyring, memory_order_release);
 	}
 	(void)pe_session_sweep(gate->table, SWEEP_SESSIONS, now);

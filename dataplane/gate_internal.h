@@ -1,4 +1,5 @@
-// What a gate is made of: for gate.c, which takes what comes, and gate_link.c, which seals what goes.
+// What a gate is made of: for gate.c, which takes what comes, and gate_link.c, which seals what
+// goes.
 #pragma once
 
 #include "gate.h"
@@ -73,7 +74,8 @@ static inline uint32_t gate_principal(const struct pe_session *s)
 // gate_link.c
 void gate_links_init(struct pe_gate *g);
 void gate_links_sink(struct pe_gate *g);
-// The session's client is at another place: what is kept for it follows. at: of a message from there.
+// The session's client is at another place: what is kept for it follows. at: of a message from
+// there.
 void gate_links_follow(struct pe_gate *g, struct pe_session *s, const struct pe_peer *at);
 // Tells the engine of up to `count` kept links whose session is over.
 void gate_links_sweep(struct pe_gate *g, unsigned count);

@@ -1,4 +1,5 @@
-// What goes: answers find their session by the turn's table, notices by what was kept for their subscription.
+// What goes: answers find their session by the turn's table, notices by what was kept for their
+// subscription.
 #include "gate_internal.h"
 
 #define NUMBER_MASK (PE_GATE_KEPT - 1)
@@ -69,7 +70,8 @@ static void commit(void *context, const struct pe_peer *peer, uint8_t *data, uin
 
 		at = k->at;
 		s = pe_session_alive(g->table, k->session_id, g->now);
-		// Nothing that was not asked for goes to where nobody has shown that he receives it.
+		// Nothing that was not asked for goes to where nobody has shown that he receives
+		// it.
 		if (s &&
 			!(s->proved && gate_principal(s) == k->principal &&
 				gate_same_place(&s->peer, &at)))
@@ -188,7 +190,8 @@ void gate_links_follow(struct pe_gate *g, struct pe_session *s, const struct pe_
 
 		if (k->session_id != s->id)
 			continue;
-		// At another source it begins anew there; where there is no room, the old place stays, and hears nothing.
+		// At another source it begins anew there; where there is no room, the old place
+		// stays, and hears nothing.
 		link = below_keep(g, at, k->at.source == at->source ? k->at.link : PE_LINK_NONE);
 		if (link == PE_LINK_NONE)
 			continue;

@@ -1,5 +1,6 @@
-// Sealed messages that came to another worker than their session's: handed over as copies, one ring a pair of workers, single producer and
-// single consumer. Rare: a client's address has changed, and with it the worker that its packets arrive at.
+// Sealed messages that came to another worker than their session's: handed over as copies, one ring
+// a pair of workers, single producer and single consumer. Rare: a client's address has changed, and
+// with it the worker that its packets arrive at.
 #include "gate_internal.h"
 
 #include "base/ring_spsc.h"

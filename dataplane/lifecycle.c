@@ -23,8 +23,9 @@ static void *control(void *context)
 	struct pe_workers *all = context;
 	const struct timespec between = {.tv_nsec = 1000000};
 
-	// One grace period a millisecond at most: a worker whose turn is long is asked by liburcu to wake the waiting
-	// thread, which is a system call of its own (a tenth of its time at five grace periods a millisecond).
+	// One grace period a millisecond at most: a worker whose turn is long is asked by liburcu
+	// to wake the waiting thread, which is a system call of its own (a tenth of its time at
+	// five grace periods a millisecond).
 	// PHASE: acquire
 	while (atomic_load_explicit(&all->phase, memory_order_acquire) != PE_PHASE_STOP) {
 		(void)pe_engine_control(all->engine);
@@ -148,7 +149,8 @@ bool pe_workers_drain(struct pe_workers *all, uint32_t limit_ms)
 	set_phase(all, PE_PHASE_STOP);
 	rte_eal_mp_wait_lcore();
 	pthread_join(all->control, NULL);
-	// What the others gave worker 0 to send after its last turn. Its thread has ended: its counters are ours.
+	// What the others gave worker 0 to send after its last turn. Its thread has ended: its
+	// counters are ours.
 	for (unsigned i = 0; i < all->source_count; i++)
 		all->sources[i]->ops->flush(
 			all->sources[i], 0, pe_worker_counters(all->loops[0].worker));

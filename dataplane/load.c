@@ -51,7 +51,8 @@ bool pe_load_turn(
 	}
 	if (passed >= PE_LOAD_WINDOW_MS) {
 		judge(load, rules, load->turns ? (uint32_t)(load->full * 100ull / load->turns) : 0);
-		// Windows without a turn: who slept was not busy, whose turn was long was. No more of them than it takes to come down.
+		// Windows without a turn: who slept was not busy, whose turn was long was. No more
+		// of them than it takes to come down.
 		passed = load->last_full ? 0 : passed / PE_LOAD_WINDOW_MS - 1;
 		for (unsigned i = 0; i < passed && load->step != PE_LOAD_NORMAL &&
 			i < PE_LOAD_SHED_NEW * PE_LOAD_DOWN_WINDOWS;

@@ -1,8 +1,10 @@
-// How loaded a worker is, as a state that its turns are judged by: normal, coarser (thresholds of coalescing are multiplied) and
-// shedding (LOW questions are turned away, then NORMAL, then HIGH ones, then new entities; updates of known entities
-// never). What is measured is how many turns found as much as they could take, which is what a backlog looks like from inside, in
-// windows of 50 ms. A step up takes two windows in a row above a bound, a step down three in a row below half of it: so
-// a single burst moves nothing, and a load at a bound doesn't make the state swing. From the bottom to the top takes half a second, back three quarters of one.
+// How loaded a worker is, as a state that its turns are judged by: normal, coarser (thresholds of
+// coalescing are multiplied) and shedding (LOW questions are turned away, then NORMAL, then HIGH
+// ones, then new entities; updates of known entities never). What is measured is how many turns
+// found as much as they could take, which is what a backlog looks like from inside, in windows of
+// 50 ms. A step up takes two windows in a row above a bound, a step down three in a row below half
+// of it: so a single burst moves nothing, and a load at a bound doesn't make the state swing. From
+// the bottom to the top takes half a second, back three quarters of one.
 //
 // Pure; the worker's own. Time is given, so that a test decides what happens.
 #pragma once
@@ -15,7 +17,8 @@
 #define PE_LOAD_DOWN_WINDOWS 3u
 
 struct pe_load_rules {
-	// percent of turns that are full; 0 = there is no such state. shedding ≥ coarser where both are set
+	// percent of turns that are full; 0 = there is no such state. shedding ≥ coarser where both
+	// are set
 	uint32_t coarser_percent, shedding_percent;
 	uint32_t factor; // of thresholds, in every state but normal; 1 … PE_COARSE_MAX
 };
@@ -47,6 +50,7 @@ static inline bool pe_load_wanted(const struct pe_load_rules *rules)
 bool pe_load_turn(
 	struct pe_load *load, const struct pe_load_rules *rules, uint64_t mono_ms, bool full);
 
-// What a step means: questions turned away (as pe_door_shed), and its name for people: "normal", "coarser", "shedding low questions", …
+// What a step means: questions turned away (as pe_door_shed), and its name for people: "normal",
+// "coarser", "shedding low questions", …
 unsigned pe_load_sheds(enum pe_load_step step);
 const char *pe_load_name(enum pe_load_step step);

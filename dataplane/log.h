@@ -1,5 +1,5 @@
-// Lines for the operator, on standard error. Start, stop and housekeeping only: no worker logs in its loop.
-// Any thread; a line is written whole.
+// Lines for the operator, on standard error. Start, stop and housekeeping only: no worker logs in
+// its loop. Any thread; a line is written whole.
 #pragma once
 
 enum pe_log_level { PE_LOG_ERROR, PE_LOG_WARNING, PE_LOG_INFO, PE_LOG_DEBUG };

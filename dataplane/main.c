@@ -1,5 +1,5 @@
-// presenced: reads its configuration, starts DPDK, the engine, the sources and the workers, waits for a
-// signal, drains. Exit codes are those of sysexits.h.
+// presenced: reads its configuration, starts DPDK, the engine, the sources and the workers, waits
+// for a signal, drains. Exit codes are those of sysexits.h.
 #include "doctor.h"
 #include "eal.h"
 #include "policy/methods.h"
@@ -102,7 +102,8 @@ static void block_signals(sigset_t *set)
 	sigaddset(set, SIGTERM);
 	sigaddset(set, SIGINT);
 	sigaddset(set, SIGUSR1);
-	// Under nohup it stays ignored; a signal that is blocked would be delivered here all the same.
+	// Under nohup it stays ignored; a signal that is blocked would be delivered here all the
+	// same.
 	if (sigaction(SIGHUP, NULL, &at_start) == 0 && at_start.sa_handler != SIG_IGN)
 		sigaddset(set, SIGHUP);
 	// Before any thread starts: they all inherit it, so that only the main thread is told.

@@ -330,8 +330,9 @@ static void parse_ipv6(const struct pe_net_local *local, const uint8_t *frame, u
 		refuse(p, PE_REASON_not_udp);
 }
 
-// What nearly every frame is: untagged, to our MAC, IPv4 without options for our only address, UDP for our port. A few
-// comparisons in one go; offsets are of the frame. False: something else, and p is as it was.
+// What nearly every frame is: untagged, to our MAC, IPv4 without options for our only address, UDP
+// for our port. A few comparisons in one go; offsets are of the frame. False: something else, and p
+// is as it was.
 static inline bool parse_ordinary(const struct pe_net_local *local, const uint8_t *frame,
 	uint32_t bytes, unsigned done, struct pe_net_packet *p)
 {
@@ -470,7 +471,8 @@ static uint32_t answer_echo_v6(const struct pe_net_packet *p, uint8_t *frame)
 	return (uint32_t)p->l3_offset + p->l3_bytes;
 }
 
-// RFC 4861, 7.2.4. To an unspecified source (it looks whether the address is taken) the answer goes to all nodes.
+// RFC 4861, 7.2.4. To an unspecified source (it looks whether the address is taken) the answer goes
+// to all nodes.
 static uint32_t answer_solicit(const struct pe_net_local *local, const struct pe_net_packet *p,
 	uint8_t *frame, uint32_t room)
 {

@@ -1,11 +1,13 @@
-// Frames: from Ethernet to the message in a UDP datagram and back, for a port that has no kernel behind it. Pure
-// functions over byte buffers — no DPDK, no state, no allocation — so that every malformed form has a unit
-// test. Replies reflect the request's headers: no route, no neighbour table. Any thread.
+// Frames: from Ethernet to the message in a UDP datagram and back, for a port that has no kernel
+// behind it. Pure functions over byte buffers — no DPDK, no state, no allocation — so that every
+// malformed form has a unit test. Replies reflect the request's headers: no route, no neighbour
+// table. Any thread.
 //
-// What is answered: ARP requests, ICMP echo, neighbour solicitations and ICMPv6 echo for our own addresses.
-// What is refused, and why: the first block of engine/base/reasons.h. Source addresses that no wire
-// may carry (loopback, unspecified, multicast, IPv4 mapped into IPv6, our own) are `ip_header`: they would pass
-// for trusted ones otherwise. IPv6 extension headers are not walked: fragments are refused as such, others as not UDP.
+// What is answered: ARP requests, ICMP echo, neighbour solicitations and ICMPv6 echo for our own
+// addresses. What is refused, and why: the first block of engine/base/reasons.h. Source addresses
+// that no wire may carry (loopback, unspecified, multicast, IPv4 mapped into IPv6, our own) are
+// `ip_header`: they would pass for trusted ones otherwise. IPv6 extension headers are not walked:
+// fragments are refused as such, others as not UDP.
 #pragma once
 
 #include "base/reasons.h"
@@ -55,14 +57,14 @@ struct pe_net_packet {
 void pe_net_parse(const struct pe_net_local *local, const uint8_t *frame, uint32_t bytes,
 	unsigned done, uint16_t stripped_tci, struct pe_net_packet *packet);
 
-// Turns a frame whose verdict was PE_NET_ANSWER into its reply, in place. `room` bytes may be written. Returns the
-// reply's bytes, or 0 when there is no room.
+// Turns a frame whose verdict was PE_NET_ANSWER into its reply, in place. `room` bytes may be
+// written. Returns the reply's bytes, or 0 when there is no room.
 uint32_t pe_net_answer(const struct pe_net_local *local, const struct pe_net_packet *packet,
 	uint8_t *frame, uint32_t room);
 
-// Writes the headers of a reply in front of payload (PE_NET_HEADERS_MAX bytes must be there): those of the
-// request's frame, reflected. With checksums_later the IPv4 checksum is zero and the UDP one is the pseudo header's,
-// as a device that finishes them wants it. Returns the headers' bytes.
+// Writes the headers of a reply in front of payload (PE_NET_HEADERS_MAX bytes must be there): those
+// of the request's frame, reflected. With checksums_later the IPv4 checksum is zero and the UDP one
+// is the pseudo header's, as a device that finishes them wants it. Returns the headers' bytes.
 uint32_t pe_net_prepend(const struct pe_net_local *local, const struct pe_net_packet *request,
 	const uint8_t *request_frame, uint8_t *payload, uint32_t payload_bytes,
 	bool checksums_later);
@@ -73,6 +75,7 @@ void pe_net_link_local(const uint8_t mac[6], uint8_t address[16]);
 // A number that spreads peers over workers and keeps one peer's packets together.
 uint32_t pe_net_steer(const struct pe_net_packet *packet, uint32_t seed);
 
-// The Internet checksum of bytes, added to a running sum; folded and complemented by pe_net_sum_end.
+// The Internet checksum of bytes, added to a running sum; folded and complemented by
+// pe_net_sum_end.
 uint64_t pe_net_sum(const uint8_t *bytes, uint32_t count, uint64_t sum);
 uint16_t pe_net_sum_end(uint64_t sum); // to be stored as it is, in network order

@@ -194,7 +194,8 @@ static void add_v6(struct request *q, const struct pe_port_steer *s, const struc
 	add_udp(q, s);
 }
 
-// To which of the queues from `first` on, one a worker. With by_prefix, number n of the rules has one of them.
+// To which of the queues from `first` on, one a worker. With by_prefix, number n of the rules has
+// one of them.
 static void add_target(struct request *q, const struct pe_port_steer *s, unsigned first, unsigned n,
 	uint64_t types)
 {

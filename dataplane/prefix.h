@@ -1,5 +1,5 @@
-// Internet addresses and prefixes as the dataplane holds them: always 16 bytes, IPv4 mapped into IPv6
-// (::ffff:a.b.c.d), so that one comparison serves both. Pure functions, any thread.
+// Internet addresses and prefixes as the dataplane holds them: always 16 bytes, IPv4 mapped into
+// IPv6 (::ffff:a.b.c.d), so that one comparison serves both. Pure functions, any thread.
 #pragma once
 
 #include <netinet/in.h>
@@ -17,8 +17,9 @@ struct pe_prefix {
 	uint64_t masked[2], mask[2];
 };
 
-// "192.0.2.0/24", "2001:db8::/32"; without a length the whole address. With `host_bits_zero`, bits behind
-// the prefix must be zero ("127.0.0.1/8" is refused: one of the two was a slip). False: malformed.
+// "192.0.2.0/24", "2001:db8::/32"; without a length the whole address. With `host_bits_zero`, bits
+// behind the prefix must be zero ("127.0.0.1/8" is refused: one of the two was a slip). False:
+// malformed.
 bool pe_prefix_parse(const char *text, bool host_bits_zero, struct pe_prefix *prefix);
 bool pe_address_parse(const char *text, uint8_t address[16]);
 

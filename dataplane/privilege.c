@@ -40,7 +40,8 @@ struct one { // a thread
 	_Atomic int state; // 0 = asked, 1 = done, −errno = it could not
 };
 
-// What the signal's handler works on. written: main thread, before it asks; read: the threads that it asks
+// What the signal's handler works on. written: main thread, before it asks; read: the threads that
+// it asks
 static struct {
 	int ruleset; // −1 = no Landlock
 	_Atomic unsigned count;
@@ -94,7 +95,8 @@ static void on_signal(int signal)
 	for (unsigned i = 0; i < count; i++)
 		if (asked.threads[i].tid == self &&
 			atomic_load_explicit(&asked.threads[i].state, memory_order_relaxed) == 0)
-			// PRIVILEGE: release: whoever sees the state sees the thread without its rights.
+			// PRIVILEGE: release: whoever sees the state sees the thread without its
+			// rights.
 			atomic_store_explicit(&asked.threads[i].state, give_up(asked.ruleset),
 				memory_order_release);
 	errno = was;
@@ -283,7 +285,8 @@ enum pe_status pe_privilege_drop(
 	enum pe_status status;
 
 	*left = (struct pe_privilege_left){.landlock = version > 0 ? version : 0};
-	// The C library loads it when the first thread is cancelled; there is no loading afterwards.
+	// The C library loads it when the first thread is cancelled; there is no loading
+	// afterwards.
 	(void)dlopen("libgcc_s.so.1", RTLD_NOW | RTLD_GLOBAL);
 	if (keep->secrets &&
 		(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 || setrlimit(RLIMIT_CORE, &none) != 0))

@@ -1,10 +1,12 @@
-// What the process may still do once it runs: no capability, no new privileges, no file but its own directories, no
-// system call that it does not need. Whoever takes the engine over through a message then holds a process that can answer
-// messages and little else. Called once, when everything is opened and before anybody is told that the engine is ready.
+// What the process may still do once it runs: no capability, no new privileges, no file but its own
+// directories, no system call that it does not need. Whoever takes the engine over through a
+// message then holds a process that can answer messages and little else. Called once, when
+// everything is opened and before anybody is told that the engine is ready.
 //
-// Capabilities and Landlock are of a thread each, and DPDK has started threads by then: each is asked by a signal to give up its
-// own, and this waits until all have. The filter of system calls is put on all threads at once by the kernel. Threads that
-// start later inherit all of it. Main thread; nothing of it can be taken back.
+// Capabilities and Landlock are of a thread each, and DPDK has started threads by then: each is
+// asked by a signal to give up its own, and this waits until all have. The filter of system calls
+// is put on all threads at once by the kernel. Threads that start later inherit all of it. Main
+// thread; nothing of it can be taken back.
 #pragma once
 
 #include "base/status.h"
@@ -41,11 +43,13 @@ struct pe_privilege_left {
 	bool filtered;         // system calls; false = this build or this kernel has no filter
 };
 
-// PE_UNSUPPORTED, PE_TIMEOUT (a thread did not answer) or PE_FULL (too many threads), with the reason in the text: the process
-// should end, since it may stand halfway. What the kernel or the build merely lacks is no failure and told in *left.
+// PE_UNSUPPORTED, PE_TIMEOUT (a thread did not answer) or PE_FULL (too many threads), with the
+// reason in the text: the process should end, since it may stand halfway. What the kernel or the
+// build merely lacks is no failure and told in *left.
 [[nodiscard]] enum pe_status pe_privilege_drop(
 	const struct pe_privilege *keep, struct pe_privilege_left *left, struct pe_error *error);
 
-// privilege_calls.c. Puts the filter on every thread. PE_NOT_FOUND: the build or the kernel has none; PE_IO: it could not
-// be put on, errno says why. A call that is not on the list fails with EPERM; one that only an intruder makes ends the process.
+// privilege_calls.c. Puts the filter on every thread. PE_NOT_FOUND: the build or the kernel has
+// none; PE_IO: it could not be put on, errno says why. A call that is not on the list fails with
+// EPERM; one that only an intruder makes ends the process.
 [[nodiscard]] enum pe_status pe_privilege_filter(void);

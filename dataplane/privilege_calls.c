@@ -1,5 +1,5 @@
-// The system calls that are left. The list was found by running: sockets, af_packet, pcap, memif and null ports, telemetry, threads that
-// sleep and wake, the drain and the end.
+// The system calls that are left. The list was found by running: sockets, af_packet, pcap, memif
+// and null ports, telemetry, threads that sleep and wake, the drain and the end.
 #include "privilege.h"
 
 #include <errno.h>
@@ -175,7 +175,8 @@ static int add_arguments(scmp_filter_ctx filter)
 		filter, SCMP_ACT_ALLOW, CALL(mmap), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 	failed |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, CALL(mprotect), 1,
 		SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-	// Threads, no processes. What clone3 asks for cannot be seen: the C library takes clone then.
+	// Threads, no processes. What clone3 asks for cannot be seen: the C library takes clone
+	// then.
 	failed |= seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), CALL(clone3), 0);
 	failed |= seccomp_rule_add(filter, SCMP_ACT_ALLOW, CALL(clone), 1,
 		SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));

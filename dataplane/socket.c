@@ -1,9 +1,11 @@
-// The socket source: ordinary UDP sockets of the kernel, one a worker on the same port (SO_REUSEPORT keeps a
-// sender's packets on one of them). Convenience, not speed: no privileges, no DPDK port. One system call
-// a burst each way, no allocation after open.
+// The socket source: ordinary UDP sockets of the kernel, one a worker on the same port
+// (SO_REUSEPORT keeps a sender's packets on one of them). Convenience, not speed: no privileges, no
+// DPDK port. One system call a burst each way, no allocation after open.
 //
-// Where strangers are admitted a worker has a socket for each class of senders (socket_steer.h), each with its own queues in the kernel, and every
-// class has its share of a burst: what a class leaves goes to those that have more. So neither a flood's backlog nor its turns are anybody else's.
+// Where strangers are admitted a worker has a socket for each class of senders (socket_steer.h),
+// each with its own queues in the kernel, and every class has its share of a burst: what a class
+// leaves goes to those that have more. So neither a flood's backlog nor its turns are anybody
+// else's.
 #include "socket_steer.h"
 #include "source.h"
 
@@ -24,7 +26,8 @@
 static_assert(RX_BYTES > PE_WIRE_BYTES_MAX && TX_BYTES >= PE_WIRE_BYTES_MAX && TX_BYTES % 8 == 0,
 	"slots");
 
-struct lane { // one worker's; only its thread touches it, but for fd and poll_fd, which are constant
+struct lane { // one worker's; only its thread touches it, but for fd and poll_fd, which are
+	      // constant
 	int fd[PE_STEER_CLASSES];
 	int poll_fd; // readable when one of them is
 	unsigned class_count;
@@ -76,7 +79,8 @@ static unsigned take(struct lane *lane, unsigned class, unsigned at, unsigned ma
 	return got > 0 ? (unsigned)got : 0;
 }
 
-// Those that are known come first; each class has its part, whatever the others have, and then what they leave.
+// Those that are known come first; each class has its part, whatever the others have, and then what
+// they leave.
 static unsigned take_shares(struct lane *lane, unsigned max)
 {
 	static const uint8_t order[PE_STEER_CLASSES] = {
@@ -212,8 +216,8 @@ static int wait_fd(const struct pe_source *source, unsigned worker)
 	return ((const struct socket_source *)source)->lanes[worker]->poll_fd;
 }
 
-// Datagrams that the kernel dropped since no worker took them in time. They never reached the source, so
-// they are in no identity.
+// Datagrams that the kernel dropped since no worker took them in time. They never reached the
+// source, so they are in no identity.
 static void report(const struct pe_source *source,
 	void (*add)(void *context, const char *name, uint64_t value), void *context)
 {
@@ -339,7 +343,8 @@ static void prepare_lane(struct lane *lane)
 		lane->free[lane->free_count++] = (uint16_t)(TX_SLOTS - 1 - i);
 }
 
-// SO_REUSEPORT would let a second engine share the port in silence. Ask for the port without it first.
+// SO_REUSEPORT would let a second engine share the port in silence. Ask for the port without it
+// first.
 static int claim_port(const struct sockaddr_storage *at, socklen_t at_bytes)
 {
 	int fd = socket(at->ss_family, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP), one = 1, failed = 0;

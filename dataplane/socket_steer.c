@@ -26,7 +26,8 @@ static void op(struct assembly *a, uint16_t code, uint32_t k)
 	put(a, code, k, 0, 0);
 }
 
-// Into its cell: the sender's worker. Behind IPv4 options or IPv6 extension headers the two bytes are not the port; they still are the sender's.
+// Into its cell: the sender's worker. Behind IPv4 options or IPv6 extension headers the two bytes
+// are not the port; they still are the sender's.
 static void put_worker(struct assembly *a, bool v4, unsigned workers)
 {
 	op(a, BPF_LD | BPF_H | BPF_ABS, NET + (v4 ? V4_HEADER : V6_HEADER));

@@ -29,7 +29,8 @@ struct pe_trust {
 	struct pe_gate_mail *mail; // NULL: one worker
 };
 
-// A name of a list that nobody goes by, or several do. At start it is a mistake where it would keep out nobody, or the wrong one.
+// A name of a list that nobody goes by, or several do. At start it is a mistake where it would keep
+// out nobody, or the wrong one.
 static void odd_name(void *context, const struct pe_listed_name *name, enum pe_listed_fault fault)
 {
 	struct pe_trust *t = context;
@@ -73,7 +74,8 @@ static enum pe_status put_lists(struct pe_trust *t, const struct pe_keyring *key
 	return status;
 }
 
-// What the keyring's principals may do, and which lists they are on, under the numbers that their messages carry.
+// What the keyring's principals may do, and which lists they are on, under the numbers that their
+// messages carry.
 static enum pe_status make_directory(struct pe_trust *t, const struct pe_keyring *keyring,
 	struct pe_principals **directory, struct pe_error *error)
 {
@@ -357,7 +359,8 @@ enum pe_status pe_trust_reload(
 		return status;
 	}
 	if (set_users(trust, keyring, error) != PE_OK) {
-		// The engine has the new directory, and looks principals up by their numbers: those of the keyring before go on with what it says.
+		// The engine has the new directory, and looks principals up by their numbers: those
+		// of the keyring before go on with what it says.
 		pe_keyring_destroy(keyring);
 		return error->status;
 	}

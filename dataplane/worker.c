@@ -23,8 +23,9 @@ static struct pe_now now(void)
 		.mono_ms = clock_ms(CLOCK_MONOTONIC), .wall_ms = clock_ms(CLOCK_REALTIME)};
 }
 
-// The clocks are looked at when the processor's own counter has gone on far enough: a turn that finds nothing costs less than they do. What
-// counts in them are milliseconds. A counter that jumps only has them looked at again, and so has every 256th turn, should it stand.
+// The clocks are looked at when the processor's own counter has gone on far enough: a turn that
+// finds nothing costs less than they do. What counts in them are milliseconds. A counter that jumps
+// only has them looked at again, and so has every 256th turn, should it stand.
 static void look_at_clocks(struct pe_loop *loop, unsigned turn)
 {
 	uint64_t cycles = rte_rdtsc();
@@ -83,8 +84,8 @@ static void sink_drop(void *context, const struct pe_peer *peer)
 		source->ops->drop(source, loop->index, peer);
 }
 
-// Gives the processor away until a source has something, a timer is due or the main thread calls. A source
-// that can only be polled, and other workers that may hand records over, bound the sleep.
+// Gives the processor away until a source has something, a timer is due or the main thread calls. A
+// source that can only be polled, and other workers that may hand records over, bound the sleep.
 static void sleep_a_while(struct pe_loop *loop)
 {
 	const struct pe_workers *all = loop->all;
@@ -112,9 +113,10 @@ static void sleep_a_while(struct pe_loop *loop)
 	pe_worker_online(loop->worker);
 }
 
-// After a turn that found nothing: looks at the sources that can be looked at for little, which a turn can't, so that who asks
-// there is answered at once. About a microsecond at most, since what else a turn looks after waits meanwhile; with pauses, or the line that
-// a client is about to write would be taken from it again and again.
+// After a turn that found nothing: looks at the sources that can be looked at for little, which a
+// turn can't, so that who asks there is answered at once. About a microsecond at most, since what
+// else a turn looks after waits meanwhile; with pauses, or the line that a client is about to write
+// would be taken from it again and again.
 static bool look_around(const struct pe_loop *loop)
 {
 	const struct pe_workers *all = loop->all;

@@ -1,6 +1,6 @@
-// The workers: N threads (EAL lcores) that each carry bursts from every source through the engine, and the
-// control thread that runs the engine's grace periods. Worker threads live from pe_workers_start to
-// pe_workers_join; the functions here are the main thread's.
+// The workers: N threads (EAL lcores) that each carry bursts from every source through the engine,
+// and the control thread that runs the engine's grace periods. Worker threads live from
+// pe_workers_start to pe_workers_join; the functions here are the main thread's.
 #pragma once
 
 #include "gate.h"
@@ -34,8 +34,9 @@ struct pe_loop { // one worker's
 	// written: the worker, relaxed; read: main and telemetry. enum pe_load_step
 	_Atomic unsigned load_step;
 	int wake_fd; // written: main thread, to end a sleep; read: the worker
-	// written: the worker, release; read: main thread, acquire. The phase in which the worker last found nothing
-	// left to do; it pairs with `phase`, so that what main sees of "quiet" is later than its change of phase.
+	// written: the worker, release; read: main thread, acquire. The phase in which the worker
+	// last found nothing left to do; it pairs with `phase`, so that what main sees of "quiet"
+	// is later than its change of phase.
 	_Alignas(64) _Atomic unsigned quiet_phase;
 };
 
@@ -53,8 +54,9 @@ struct pe_workers {
 
 // config, engine, trust, door and sources are filled in by the caller.
 [[nodiscard]] enum pe_status pe_workers_start(struct pe_workers *workers, struct pe_error *error);
-// Takes what is queued, waits until nothing is in flight and ends the threads. Each step is bounded by limit_ms; false
-// = a bound was hit and something may still have been in flight. The sources are still open afterwards.
+// Takes what is queued, waits until nothing is in flight and ends the threads. Each step is bounded
+// by limit_ms; false = a bound was hit and something may still have been in flight. The sources are
+// still open afterwards.
 bool pe_workers_drain(struct pe_workers *workers, uint32_t limit_ms);
 
 // Ends the sleep of those who sleep.

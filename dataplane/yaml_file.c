@@ -227,8 +227,8 @@ static enum pe_status ends_there(
 	return root ? PE_INVALID : PE_OK;
 }
 
-// Nothing in a configuration or a keyring nests as deep. libyaml's time goes with the square of the depth: a few kilobytes of brackets
-// would hold up whoever reads them for a minute.
+// Nothing in a configuration or a keyring nests as deep. libyaml's time goes with the square of the
+// depth: a few kilobytes of brackets would hold up whoever reads them for a minute.
 #define DEPTH_MAX 32
 
 static enum pe_status check_depth(

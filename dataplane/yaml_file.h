@@ -1,7 +1,7 @@
-// A YAML file that is checked twice: libcyaml loads it by a schema of C structs, and libyaml's tree of the same text
-// tells on which line a key stands, so that every complaint names file, line and key. Values stay the text that
-// stands in the file (yaml_schema.h says why); what they mean is for the schema's owner. At start and on reload; a
-// file belongs to one thread.
+// A YAML file that is checked twice: libcyaml loads it by a schema of C structs, and libyaml's tree
+// of the same text tells on which line a key stands, so that every complaint names file, line and
+// key. Values stay the text that stands in the file (yaml_schema.h says why); what they mean is for
+// the schema's owner. At start and on reload; a file belongs to one thread.
 #pragma once
 
 #include "base/status.h"
@@ -19,8 +19,9 @@ struct raw_file {
 	void *value; // as the schema says; NULL: the file holds nothing but comments
 };
 
-// What a file holds, at most `most` bytes of it (a number of MiB), to be freed by the caller. `again`: it is read while the engine
-// runs too, so that nothing but a file will do: a pipe without a writer would be waited for. NULL: *error names the file and says why.
+// What a file holds, at most `most` bytes of it (a number of MiB), to be freed by the caller.
+// `again`: it is read while the engine runs too, so that nothing but a file will do: a pipe without
+// a writer would be waited for. NULL: *error names the file and says why.
 [[nodiscard]] char *raw_read(
 	const char *path, size_t most, bool again, size_t *bytes, struct pe_error *error);
 
@@ -30,7 +31,8 @@ struct raw_file {
 	struct pe_error *error);
 void raw_free(struct raw_file *file);
 
-// The line of a path such as "spaces[1].leaf_edge_m"; of the deepest part of it that is there otherwise; at least 1.
+// The line of a path such as "spaces[1].leaf_edge_m"; of the deepest part of it that is there
+// otherwise; at least 1.
 unsigned raw_line(const struct raw_file *file, const char *path);
 
 // Whether a key of the outermost level is there: libcyaml shows an empty list as none.

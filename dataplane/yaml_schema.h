@@ -3,8 +3,8 @@
 
 #include <cyaml/cyaml.h>
 
-// Every value is taken as text: libcyaml's numbers stop at the first odd character ("1_000" is 1) and its
-// booleans take any word, and a configuration must not be guessed at.
+// Every value is taken as text: libcyaml's numbers stop at the first odd character ("1_000" is 1)
+// and its booleans take any word, and a configuration must not be guessed at.
 #define TEXT(type, key) \
 	CYAML_FIELD_STRING_PTR(#key, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct type, key, \
 		0, CYAML_UNLIMITED)

@@ -1,5 +1,6 @@
-// What goes back: acknowledgements, pongs, counters, and answers to queries. Answers to one destination share messages up to the
-// MTU; a source that is not trusted gets, for each request, at most one message no longer than the request.
+// What goes back: acknowledgements, pongs, counters, and answers to queries. Answers to one
+// destination share messages up to the MTU; a source that is not trusted gets, for each request, at
+// most one message no longer than the request.
 #include "internal.h"
 
 #include "base/stages.h"
@@ -101,7 +102,8 @@ static bool same_destination(const struct open_message *o, const struct pe_messa
 		memcmp(o->request.space_id, request->space_id, 16) == 0;
 }
 
-// The message in which this request's answers go on. Trusted destinations share; others get one of their own.
+// The message in which this request's answers go on. Trusted destinations share; others get one of
+// their own.
 static struct open_message *open_for(
 	struct pe_worker *w, const struct pe_message *m, const struct pe_wire_header *request)
 {
@@ -130,7 +132,8 @@ static void outcome(struct pe_worker *w, enum pe_reason reason)
 		pe_count(&w->counters, PE_COUNTER_queries_answered, 1);
 }
 
-// As many results from `first` on as there is room for, with their details; an empty message has room for any one.
+// As many results from `first` on as there is room for, with their details; an empty message has
+// room for any one.
 __attribute__((noinline)) static uint32_t add_detailed(
 	struct pe_worker *w, struct pe_wire_response *response, uint32_t first, uint32_t end)
 {
@@ -278,7 +281,8 @@ static void begin_request(
 {
 	*r = (struct request){.message = m,
 		.view = view,
-		// What one message no longer than the request has room for, after an answer's head for each query.
+		// What one message no longer than the request has room for, after an answer's head
+	        // for each query.
 		.left = m->bytes - (uint32_t)sizeof(struct pe_wire_header) -
 			view->count * (uint32_t)sizeof(struct pe_wire_answer)};
 }
@@ -339,8 +343,9 @@ static const uint8_t *extensions_of(const struct pe_wire_view *view)
 	return view->records + view->count * sizeof(struct pe_wire_query);
 }
 
-// Prepares a query in the next slot. False: it needs room that the queries prepared before have taken. *extension: where its extension
-// begins, if it has one; then where that of the message's next does.
+// Prepares a query in the next slot. False: it needs room that the queries prepared before have
+// taken. *extension: where its extension begins, if it has one; then where that of the message's
+// next does.
 ALWAYS_INLINE bool prepare_query(struct pe_worker *w, const struct pe_space_entry *s,
 	const struct pe_wire_view *view, unsigned query, const struct pe_peer *peer,
 	const uint8_t **extension)
@@ -372,7 +377,8 @@ ALWAYS_INLINE bool prepare_query(struct pe_worker *w, const struct pe_space_entr
 	return true;
 }
 
-// Neither cloned nor inlined: one place from which a query is prepared and run keeps these inlined here.
+// Neither cloned nor inlined: one place from which a query is prepared and run keeps these inlined
+// here.
 __attribute__((noinline, noclone)) void pe_answer_queries(struct pe_worker *w,
 	const struct pe_message *messages, const struct pe_wire_view *views, const uint8_t *spaces,
 	const struct pe_ask *asks, unsigned count)

@@ -1,5 +1,5 @@
-// Explanations: one query, or a fence, with one entity, looked up in the index, and what its owner alone knows of it when that is this
-// worker. Each counts as one query.
+// Explanations: one query, or a fence, with one entity, looked up in the index, and what its owner
+// alone knows of it when that is this worker. Each counts as one query.
 #include "internal.h"
 #include "own.h"
 

@@ -1,5 +1,5 @@
-// Answers for those who take them packed: as many parts of a large answer as are worth it. What is left, and the last part in any case, goes
-// plain.
+// Answers for those who take them packed: as many parts of a large answer as are worth it. What is
+// left, and the last part in any case, goes plain.
 #include "internal.h"
 
 #include "wire/pack.h"
@@ -66,8 +66,8 @@ static uint8_t *reserve(struct pe_worker *w, const struct pe_message *m)
 	return buffer;
 }
 
-// As many of `count` results as fit one message, from `most` downwards; fewer than `least` are not worth it. The message's bytes, and *count is how
-// many they are; 0: it is better plain.
+// As many of `count` results as fit one message, from `most` downwards; fewer than `least` are not
+// worth it. The message's bytes, and *count is how many they are; 0: it is better plain.
 static uint32_t fit(struct pe_worker *w, uint8_t *buffer, const struct pe_wire_header *header,
 	const struct pe_wire_answer *answer, enum pe_pack_method method, unsigned least,
 	unsigned *count)
@@ -82,8 +82,8 @@ static uint32_t fit(struct pe_worker *w, uint8_t *buffer, const struct pe_wire_h
 	return bytes;
 }
 
-// Is the part in buffer, of `count` results packed by LZ4, so much smaller by Zstandard, by a sixteenth, that what follows should be? Then it is packed
-// so. The message's bytes.
+// Is the part in buffer, of `count` results packed by LZ4, so much smaller by Zstandard, by a
+// sixteenth, that what follows should be? Then it is packed so. The message's bytes.
 static uint32_t choose(struct pe_worker *w, uint8_t *buffer, const struct pe_wire_header *header,
 	const struct pe_wire_answer *answer, unsigned count, uint32_t bytes,
 	enum pe_pack_method *method)

@@ -1,6 +1,7 @@
-// Records on their way to their entities, one by one: whose they are, whether they are in order, what becomes of them, and who else
-// they are handed to (apply_rings.c takes them there). Every record that enters leaves by exactly one of applied, coalesced,
-// refused(reason), dropped(reason) — here, in batch.c, on the worker that it is handed to, or when what it waits for has happened.
+// Records on their way to their entities, one by one: whose they are, whether they are in order,
+// what becomes of them, and who else they are handed to (apply_rings.c takes them there). Every
+// record that enters leaves by exactly one of applied, coalesced, refused(reason), dropped(reason)
+// — here, in batch.c, on the worker that it is handed to, or when what it waits for has happened.
 #include "apply.h"
 #include "own.h"
 #include "veil.h"
@@ -58,7 +59,8 @@ static void coalesced(struct pe_worker *w, const struct pe_change *c, const stru
 	acknowledge(w, c, PE_ACK_COALESCED, x);
 }
 
-// The details of a change that is to cross to another worker, where they can: in a parcel. False: there is none.
+// The details of a change that is to cross to another worker, where they can: in a parcel. False:
+// there is none.
 static bool pack(struct pe_worker *w, const struct pe_change *c, const uint8_t **record)
 {
 	struct pe_parcel *parcel;
@@ -120,7 +122,8 @@ static void hand_over(struct pe_worker *w, const struct pe_change *c, unsigned t
 	acknowledge(w, c, PE_ACK_ACCEPTED, NULL);
 }
 
-// This worker's partition: makes the entity, owned by `owner`. PE_HANDLE_NONE: refused or dropped, and counted.
+// This worker's partition: makes the entity, owned by `owner`. PE_HANDLE_NONE: refused or dropped,
+// and counted.
 static uint32_t make_entity(struct pe_worker *w, const struct pe_change *c)
 {
 	struct pe_table *t = &w->engine->table;
@@ -218,7 +221,8 @@ static enum pe_reason check_static(struct pe_worker *w, const struct pe_record *
 	return PE_REASON_none;
 }
 
-// The newest accepted time moves on from that of the state held back. Same incarnation, so it does not go back.
+// The newest accepted time moves on from that of the state held back. Same incarnation, so it does
+// not go back.
 static void held_ages(struct pe_record *r, uint32_t status, const struct pe_change *c)
 {
 	uint32_t older = (uint32_t)c->time_ms - r->time_low;
@@ -229,7 +233,8 @@ static void held_ages(struct pe_record *r, uint32_t status, const struct pe_chan
 	atomic_store_explicit(&r->status, status | PE_STATUS_OLDER, memory_order_relaxed);
 }
 
-// No move, but another word for where it was: a STATIC entity relocated, or a new life of the sender whose clock is behind.
+// No move, but another word for where it was: a STATIC entity relocated, or a new life of the
+// sender whose clock is behind.
 static bool corrects(const struct pe_record *r, const struct pe_change *c)
 {
 	return (c->update.entity_type == PE_ENTITY_STATIC &&
@@ -291,7 +296,8 @@ static void own(struct pe_worker *w, const struct pe_change *c, const struct pe_
 		return;
 	}
 	if (superseded) {
-		// What is held back is published yet if the later one should be refused: with its own time.
+		// What is held back is published yet if the later one should be refused: with its
+		// own time.
 		if (status & PE_STATUS_HELD)
 			held_ages(r, status, c);
 		pe_apply_remember(r, c);
@@ -353,7 +359,8 @@ static void own(struct pe_worker *w, const struct pe_change *c, const struct pe_
 		pe_own_begin_holds(w, handle, cap_ms, interval_ms);
 		break;
 	case PE_PUBLISH_WAITS:
-		// Those who see it no more are told nothing of what is new, nor of its details, until they know.
+		// Those who see it no more are told nothing of what is new, nor of its details,
+		// until they know.
 		if (there && pe_audience_differs(p.attributes, r->shown.attributes))
 			pe_own_hide(w, handle);
 		acknowledge(w, c, PE_ACK_ACCEPTED, &x);
@@ -455,7 +462,8 @@ void pe_apply_own(struct pe_worker *w, const struct pe_change *c, const struct p
 		own(w, c, place, handle, superseded, false);
 }
 
-// Where a change belongs that no record here answers for: to its partition's worker; on it, to a new entity.
+// Where a change belongs that no record here answers for: to its partition's worker; on it, to a
+// new entity.
 static uint32_t place_unknown(struct pe_worker *w, const struct pe_change *c)
 {
 	struct pe_table *t = &w->engine->table;
@@ -491,7 +499,8 @@ uint32_t pe_apply_route(struct pe_worker *w, const struct pe_change *c, uint32_t
 	status = atomic_load_explicit(&pe_apply_record(w, handle)->status, memory_order_acquire);
 	life = PE_STATUS_LIFE(status);
 	if (life == PE_LIFE_REMOVING || life == PE_LIFE_FREE) {
-		// Its removal from the index is on the way to the partition's worker; behind it the id is new again.
+		// Its removal from the index is on the way to the partition's worker; behind it the
+		// id is new again.
 		unsigned partition = pe_index_partition(&w->engine->table.index, c->hash);
 
 		if (partition == w->index)
@@ -540,7 +549,8 @@ void pe_apply_withdraw(struct pe_worker *w, const struct pe_change *c)
 		return;
 	}
 	pe_apply_remember(r, c);
-	// A state that still waits for its cell goes with it, a gone entity's too: it would come back behind this.
+	// A state that still waits for its cell goes with it, a gone entity's too: it would come
+	// back behind this.
 	pe_own_take_away(w, handle);
 	if (life == PE_LIFE_THERE)
 		pe_count(&w->counters, PE_COUNTER_withdrawn, 1);

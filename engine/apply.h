@@ -1,4 +1,5 @@
-// What apply.c, which sees to one record at a time, and batch.c, which takes many through the same stages, have of each other.
+// What apply.c, which sees to one record at a time, and batch.c, which takes many through the same
+// stages, have of each other.
 #pragma once
 
 #include "internal.h"
@@ -73,12 +74,15 @@ static inline void pe_apply_remember(struct pe_record *r, const struct pe_change
 	r->time_low = (uint32_t)c->time_ms;
 }
 
-// apply.c. Counts a record as refused or dropped, and says so to who asked. known: what its acknowledgement tells of; or NULL.
+// apply.c. Counts a record as refused or dropped, and says so to who asked. known: what its
+// acknowledgement tells of; or NULL.
 void pe_apply_refuse(struct pe_worker *w, const struct pe_change *c, enum pe_reason reason,
 	const struct pe_record *known);
-// Finds whose business a change is. The handle when it is this worker's; PE_HANDLE_NONE when it has been seen to.
+// Finds whose business a change is. The handle when it is this worker's; PE_HANDLE_NONE when it has
+// been seen to.
 uint32_t pe_apply_route(struct pe_worker *w, const struct pe_change *c, uint32_t handle);
-// An entity of this worker is withdrawn, erased or expired at the sender's word: the record counts as applied.
+// An entity of this worker is withdrawn, erased or expired at the sender's word: the record counts
+// as applied.
 void pe_apply_applied(struct pe_worker *w, const struct pe_change *c);
 // erase.c. What the sender of an ERASE of what is not known is told.
 enum pe_reason pe_erase_unknown(const struct pe_change *c);

@@ -1,5 +1,5 @@
-// What other workers handed over: changes of entities that this one owns or is to make, and handles to be taken out of its part of the
-// index. At most PE_BATCH_MAX of each other worker a turn.
+// What other workers handed over: changes of entities that this one owns or is to make, and handles
+// to be taken out of its part of the index. At most PE_BATCH_MAX of each other worker a turn.
 #include "apply.h"
 #include "own.h"
 

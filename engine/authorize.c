@@ -4,7 +4,8 @@
 
 static const struct pe_principals *directory_of(const struct pe_worker *w)
 {
-	// PRINCIPALS: acquire pairs with pe_engine_principals: the directory was written before it could be found.
+	// PRINCIPALS: acquire pairs with pe_engine_principals: the directory was written before it
+	// could be found.
 	return atomic_load_explicit(&w->engine->directory.current, memory_order_acquire);
 }
 
@@ -111,7 +112,8 @@ enum pe_reason pe_authorize_owner(
 	const struct pe_space_entry *s = &w->engine->spaces[c->space];
 	const uint32_t *owner = owner_at(w, handle);
 
-	// Whose it is in a space of first broadcasts it is in that space: nobody may take it to another one meanwhile.
+	// Whose it is in a space of first broadcasts it is in that space: nobody may take it to
+	// another one meanwhile.
 	if (!owner || !*owner)
 		return PE_REASON_none;
 	return s->policy.authorization == PE_AUTHORIZATION_FIRST && *owner == c->principal ?
@@ -213,7 +215,8 @@ enum pe_status pe_engine_principals(struct pe_engine *engine, struct pe_principa
 	// RETIRED: acquire pairs with pe_authorize_control: the one before the last is destroyed.
 	if (atomic_load_explicit(&d->retired, memory_order_acquire))
 		return PE_BUSY;
-	// PRINCIPALS: release, after the directory was written; a worker that finds it finds it whole.
+	// PRINCIPALS: release, after the directory was written; a worker that finds it finds it
+	// whole.
 	before = atomic_exchange_explicit(&d->current, directory, memory_order_acq_rel);
 	// PRINCIPALS: release: who sees the number sees the directory that it belongs to.
 	atomic_fetch_add_explicit(&d->generation, 1, memory_order_release);

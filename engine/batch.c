@@ -1,5 +1,6 @@
-// Updates a batch at a time, in stages over arrays, so that each stage's cache misses overlap; and the short way of those that
-// are nothing but a newer state. What is more goes one by one (apply.c).
+// Updates a batch at a time, in stages over arrays, so that each stage's cache misses overlap; and
+// the short way of those that are nothing but a newer state. What is more goes one by one
+// (apply.c).
 #include "apply.h"
 #include "base/stages.h"
 #include "own.h"
@@ -10,8 +11,8 @@
 #define DETAILS_BIT ((uint32_t)PE_PUBLISHED_DETAILS << 16)
 static_assert(offsetof(struct pe_published, attributes) % 8 == 2, "DETAILS_BIT");
 
-// Stage 1: index buckets are asked for, in one go: the loops that ask are kept short, here and below, so that as many lines as may
-// be are on their way at once.
+// Stage 1: index buckets are asked for, in one go: the loops that ask are kept short, here and
+// below, so that as many lines as may be are on their way at once.
 static void stage_hash(struct pe_worker *w, struct pe_batch *b)
 {
 	const struct pe_index *index = &w->engine->table.index;
@@ -22,7 +23,8 @@ static void stage_hash(struct pe_worker *w, struct pe_batch *b)
 	}
 }
 
-// What is veiled lies in its audience's layer. Where the place is another one yet (veil.h), its owner finds it.
+// What is veiled lies in its audience's layer. Where the place is another one yet (veil.h), its
+// owner finds it.
 __attribute__((noinline)) static void locate_veiled(struct pe_worker *w, struct pe_batch *b)
 {
 	for (unsigned i = 0; i < b->count; i++)
@@ -71,8 +73,9 @@ __attribute__((always_inline)) static inline void stage_probe(
 	}
 }
 
-// A later record of the same entity covers an earlier one if it would pass wherever that one does: same sender's life,
-// newer in both orders, and no harder to place (known_key: where the entity is).
+// A later record of the same entity covers an earlier one if it would pass wherever that one does:
+// same sender's life, newer in both orders, and no harder to place (known_key: where the entity
+// is).
 static bool covers(const struct pe_batch *b, unsigned later, unsigned earlier, uint64_t known_key)
 {
 	const struct pe_change *l = &b->change[later], *e = &b->change[earlier];
@@ -164,8 +167,9 @@ __attribute__((always_inline)) static inline void stage_verify(
 		}
 		earlier = w->newest[handle & 255];
 		w->newest[handle & 255] = (uint8_t)i;
-		// What is published may be another state when this one's turn comes: where a handle with the same low bits came before, one
-		// of the same entity may have, too, with another or with a refused one in between.
+		// What is published may be another state when this one's turn comes: where a handle
+		// with the same low bits came before, one of the same entity may have, too, with
+		// another or with a refused one in between.
 		if (covers && earlier < i && ((b->handle[earlier] ^ handle) & 255) == 0)
 			b->covered[i] = PE_COVERED_UNKNOWN;
 		if ((earlier < i) & (b->handle[earlier] == handle) && c->kind &&
@@ -205,8 +209,8 @@ static inline bool goes_on(
 		r->wheel.prev != PE_WHEEL_NONE && (int32_t)(expiry_tick - r->wheel.tick) >= 0;
 }
 
-// A change that goes on, of a guarded space or one whose audience tags decide: is it in order without a closer look? open: of whom it is
-// shown to its tags have a say.
+// A change that goes on, of a guarded space or one whose audience tags decide: is it in order
+// without a closer look? open: of whom it is shown to its tags have a say.
 static inline bool in_order(const struct pe_worker *w, const struct pe_record *r,
 	const struct pe_change *c, uint32_t handle, const bool detailed, const bool open)
 {
@@ -216,14 +220,15 @@ static inline bool in_order(const struct pe_worker *w, const struct pe_record *r
 		return false;
 	if ((s->checks & PE_SPACE_SPEED) && !pe_plausible_surely(s, r, c))
 		return false;
-	// Without details it has no tags; and what is seen of it now must be known to who looks for it.
+	// Without details it has no tags; and what is seen of it now must be known to who looks for
+	// it.
 	return !open || (!detailed && pe_veil_noted(s, &c->update));
 }
 
 enum judgement { COVERED, FAR, UNDECIDED };
 
-// A change of an entity that stays against the spatial threshold. Covered is what is the same but for its place, velocity and
-// time; undecided, what the attribute threshold has a say in.
+// A change of an entity that stays against the spatial threshold. Covered is what is the same but
+// for its place, velocity and time; undecided, what the attribute threshold has a say in.
 static inline enum judgement judge(const struct pe_worker *w, const struct pe_record *r,
 	const struct pe_change *c, const struct pe_place *place, enum pe_covered covered,
 	const bool detailed)
@@ -244,7 +249,8 @@ static inline enum judgement judge(const struct pe_worker *w, const struct pe_re
 
 enum spared { SPARED_NOT, SPARED_APPLIED, SPARED_COVERED };
 
-// A change of an entity that stays against its course. SPARED_APPLIED: it is to be published; SPARED_COVERED: it is held back.
+// A change of an entity that stays against its course. SPARED_APPLIED: it is to be published;
+// SPARED_COVERED: it is held back.
 __attribute__((noinline)) static enum spared follow(struct pe_worker *w, const struct pe_change *c,
 	const struct pe_place *place, uint32_t handle, uint32_t expiry_tick, bool detailed)
 {
@@ -266,8 +272,8 @@ __attribute__((noinline)) static enum spared follow(struct pe_worker *w, const s
 	}
 }
 
-// What nearly every update is: a newer state, in order, of an entity of this worker that stays in its cell and waits for nothing.
-// SPARED_NOT: it is something else, and nothing was done.
+// What nearly every update is: a newer state, in order, of an entity of this worker that stays in
+// its cell and waits for nothing. SPARED_NOT: it is something else, and nothing was done.
 __attribute__((always_inline)) static inline enum spared update_plain(struct pe_worker *w,
 	const struct pe_change *c, const struct pe_place *place, uint32_t handle,
 	enum pe_covered covered, const bool covers, const bool detailed, const bool guards,
@@ -315,7 +321,8 @@ __attribute__((always_inline)) static inline enum spared update_plain(struct pe_
 	return SPARED_APPLIED;
 }
 
-// The same of an entity that has details. What has none is seen by its flag, so that it costs nothing.
+// The same of an entity that has details. What has none is seen by its flag, so that it costs
+// nothing.
 __attribute__((noinline)) static enum spared update_detailed(struct pe_worker *w,
 	const struct pe_change *c, const struct pe_place *place, uint32_t handle,
 	enum pe_covered covered, bool covers, bool guards, bool open)
@@ -338,8 +345,8 @@ static inline uint32_t leaf_of(struct pe_batch *b, unsigned i)
 	return b->insert[b->inserted] == i ? b->leaf[b->inserted] : PE_SLOT_NONE;
 }
 
-// The same of an entity that goes to another cell, or that has just come to its own and waits for nothing but to be settled there.
-// Where fences look at it, more is to be considered.
+// The same of an entity that goes to another cell, or that has just come to its own and waits for
+// nothing but to be settled there. Where fences look at it, more is to be considered.
 __attribute__((noinline)) static enum spared update_crossing(
 	struct pe_worker *w, struct pe_batch *b, unsigned i, bool guards, bool open)
 {
@@ -457,7 +464,8 @@ void pe_apply_flush(struct pe_worker *w)
 
 	if (!b->count)
 		return;
-	// Four times from one text: where no space has a threshold, or none is guarded, nothing asks for one.
+	// Four times from one text: where no space has a threshold, or none is guarded, nothing
+	// asks for one.
 	if (w->engine->guards)
 		flush_guarded(w, b);
 	else if (w->engine->covers)

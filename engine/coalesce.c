@@ -1,5 +1,6 @@
-// What decides whether an update reaches the grid at once or is held back: the spatial, temporal and attribute thresholds
-// of its space, its course (predict.c) and the frequency cap. The trailing edge is kept by the pending node (own.c).
+// What decides whether an update reaches the grid at once or is held back: the spatial, temporal
+// and attribute thresholds of its space, its course (predict.c) and the frequency cap. The trailing
+// edge is kept by the pending node (own.c).
 #include "internal.h"
 #include "own.h"
 
@@ -38,7 +39,8 @@ static bool near(uint8_t a, uint8_t b, float threshold)
 	return fabsf((float)a - (float)b) <= threshold * 254.0f && !a == !b;
 }
 
-// Changed less than the attribute threshold: all that is not a number is the same, confidences nearly so.
+// Changed less than the attribute threshold: all that is not a number is the same, confidences
+// nearly so.
 static bool attributes_near(
 	const struct pe_published *a, const struct pe_published *b, float threshold)
 {
@@ -144,14 +146,16 @@ bool pe_coalesce_hold_back(struct pe_worker *w, uint32_t handle, const struct pe
 		pe_own_refresh(w, handle, p->expiry_tick);
 		return true;
 	}
-	// Where there is no room beside the record it is published: the nodes are for what needs them, or crossings would be refused.
+	// Where there is no room beside the record it is published: the nodes are for what needs
+	// them, or crossings would be refused.
 	if (!beside)
 		node = pe_own_node(w, handle, true);
 	if (!node) {
 		pe_count(&w->counters, PE_COUNTER_pending_exhausted, 1);
 		return false;
 	}
-	// What covers a state that is held back already does not put it off, unless it shows that the course goes on.
+	// What covers a state that is held back already does not put it off, unless it shows that
+	// the course goes on.
 	if (x->covers)
 		node->trailing_until = w->tick + x->trailing_ms;
 	else if (atomic_load_explicit(&r->status, memory_order_relaxed) & PE_STATUS_HELD)

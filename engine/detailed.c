@@ -1,6 +1,7 @@
-// What an owner does with details: an update that carries some, one by one and in order; what an update makes of those that are kept;
-// announcements of updates. A change is worked out in a new block, which is published when the update is taken and given back when it is
-// refused, so that a refusal changes nothing.
+// What an owner does with details: an update that carries some, one by one and in order; what an
+// update makes of those that are kept; announcements of updates. A change is worked out in a new
+// block, which is published when the update is taken and given back when it is refused, so that a
+// refusal changes nothing.
 #include "apply.h"
 #include "own.h"
 
@@ -84,7 +85,8 @@ static enum pe_reason change_metadata(const struct pe_details_blocks *update,
 		PE_REASON_details_large;
 }
 
-// Writes the details that the update makes of those that are kept into room for PE_DETAILS_BYTES_MAX; *bytes of them.
+// Writes the details that the update makes of those that are kept into room for
+// PE_DETAILS_BYTES_MAX; *bytes of them.
 static enum pe_reason compose(const struct pe_details_blocks *update,
 	const struct pe_details_blocks *kept, uint8_t *details, uint32_t *bytes)
 {
@@ -201,11 +203,13 @@ uint16_t pe_details_bits(const struct pe_worker *w, const struct pe_change *c, u
 	return block ? bits | detailed_bits(block) : bits;
 }
 
-// Of a block that is the entity's, or is about to be: who sees it by the published attributes `bits`.
+// Of a block that is the entity's, or is about to be: who sees it by the published attributes
+// `bits`.
 static void set_audience(struct pe_worker *w, uint32_t number, uint16_t bits)
 {
 	if (number != PE_DETAILS_NONE)
-		// DETAILS-AUDIENCE: relaxed: until it is as the record's, the details are shown to nobody
+		// DETAILS-AUDIENCE: relaxed: until it is as the record's, the details are shown to
+		// nobody
 		atomic_store_explicit(&pe_details_at(&w->engine->table.details, number)->audience,
 			pe_audience_bits(bits), memory_order_relaxed);
 }

@@ -66,8 +66,9 @@ static enum pe_status check_config(const struct pe_engine_config *c, struct pe_e
 	return PE_OK;
 }
 
-// A crossing needs one for a grace period; an entity whose space holds its states back for a time of its own has one most of
-// the time. What only the spatial threshold holds back needs none (entity/held.h).
+// A crossing needs one for a grace period; an entity whose space holds its states back for a time
+// of its own has one most of the time. What only the spatial threshold holds back needs none
+// (entity/held.h).
 static uint32_t default_pending(const struct pe_engine_config *c)
 {
 	uint32_t quarter = c->entity_count_max / 4 + 64, least = 8192;
@@ -192,7 +193,8 @@ static enum pe_status prepare_spaces(struct pe_engine *e, struct pe_error *error
 		if (status != PE_OK)
 			return status;
 		s->policy = *p;
-		// A confidence that hardly changed covers no move: the attribute threshold alone holds nothing back.
+		// A confidence that hardly changed covers no move: the attribute threshold alone
+		// holds nothing back.
 		s->thresholds = p->coalesce_distance_m > 0 || p->coalesce_interval_ms ||
 			p->predict_distance_m > 0;
 		atomic_init(&s->speed_seen, PE_WIRE_SPEED_LANES);
@@ -255,7 +257,8 @@ static void destroy_worker(struct pe_worker *w)
 	free(w);
 }
 
-// Entries for what a worker's records hold back: one an entity, for twice as many as it would have, were they spread evenly.
+// Entries for what a worker's records hold back: one an entity, for twice as many as it would have,
+// were they spread evenly.
 static uint32_t held_count(const struct pe_engine *e)
 {
 	uint32_t all = e->config.entity_count_max, share = all / e->config.worker_count + 1;

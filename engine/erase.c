@@ -1,5 +1,6 @@
-// ERASE: an entity and what is remembered of it, taken away for good. What is left is a tombstone that tells nothing but that lives up to
-// an incarnation are over, and whose the id is, for as long as tombstones and owners are remembered.
+// ERASE: an entity and what is remembered of it, taken away for good. What is left is a tombstone
+// that tells nothing but that lives up to an incarnation are over, and whose the id is, for as long
+// as tombstones and owners are remembered.
 #include "apply.h"
 #include "own.h"
 
@@ -32,8 +33,8 @@ static uint32_t traces(struct pe_worker *w, uint32_t handle, uint32_t status)
 	return where;
 }
 
-// Nothing of what was published, nor of what was held back, stays behind. Nobody finds the record any more but who met it before: to
-// them it has been gone for long.
+// Nothing of what was published, nor of what was held back, stays behind. Nobody finds the record
+// any more but who met it before: to them it has been gone for long.
 static void wipe(struct pe_worker *w, uint32_t handle)
 {
 	struct pe_record *r = pe_apply_record(w, handle);

@@ -227,8 +227,8 @@ static uint32_t find(
 	return handle;
 }
 
-// The frame of `id`: where it is, and how it is turned in the space, through its own parents. `child` must not be among them. What it is
-// nested in already counts to PE_FRAME_DEPTH.
+// The frame of `id`: where it is, and how it is turned in the space, through its own parents.
+// `child` must not be among them. What it is nested in already counts to PE_FRAME_DEPTH.
 static bool frame_of(const struct pe_worker *w, const uint8_t id[16], const uint8_t child[16],
 	unsigned space, struct pose *pose, uint32_t *handle)
 {

@@ -1,9 +1,10 @@
-// RELATIVE entities: placed in the frame of another one, the parent, at so many metres along its axes. The engine works out where they are
-// when they are updated, and again when the parent's published place or orientation changes, if one worker owns both. A child
-// whose parent is another worker's, or is gone, stays where it was until its own update or its ttl.
+// RELATIVE entities: placed in the frame of another one, the parent, at so many metres along its
+// axes. The engine works out where they are when they are updated, and again when the parent's
+// published place or orientation changes, if one worker owns both. A child whose parent is another
+// worker's, or is gone, stays where it was until its own update or its ttl.
 //
-// Chains are at most PE_FRAME_DEPTH long, a parent has at most PE_FRAME_CHILDREN children that follow it, and one change moves
-// at most PE_FRAME_MOVES entities. One thread: the owner's.
+// Chains are at most PE_FRAME_DEPTH long, a parent has at most PE_FRAME_CHILDREN children that
+// follow it, and one change moves at most PE_FRAME_MOVES entities. One thread: the owner's.
 #pragma once
 
 #include "base/memory.h"
@@ -38,8 +39,8 @@ struct pe_frames {
 [[nodiscard]] bool pe_frames_create(struct pe_frames *frames);
 void pe_frames_destroy(struct pe_frames *frames);
 
-// Where a child is: c->update.position, metres in the frame of `parent_id`, becomes a position in the space, and *placed says both. *parent:
-// its handle. frame_unknown, or out_of_bounds.
+// Where a child is: c->update.position, metres in the frame of `parent_id`, becomes a position in
+// the space, and *placed says both. *parent: its handle. frame_unknown, or out_of_bounds.
 [[nodiscard]] enum pe_reason pe_frame_place(struct pe_worker *w, struct pe_change *c,
 	const uint8_t parent_id[16], struct pe_wire_placed *placed, uint32_t *parent);
 // Is there room for such a link? What has one already needs none.

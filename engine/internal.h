@@ -1,5 +1,6 @@
-// What the files behind engine.h share: the engine, its workers, and the calls between apply.c (records), own.c (what time
-// does to entities), answer.c (queries and replies) and worker.c (the turn).
+// What the files behind engine.h share: the engine, its workers, and the calls between apply.c
+// (records), own.c (what time does to entities), answer.c (queries and replies) and worker.c (the
+// turn).
 #pragma once
 
 #include "engine.h"
@@ -31,11 +32,13 @@ static_assert(PE_TRAILING_MS < PE_HELD_TICKS / 2,
 static_assert(PE_WORKERS_MAX <= 128, "PE_STATUS_OWNER");
 #define PE_OWN_BATCH  64u // timers, departures and reclaimed handles a turn, each
 #define PE_WHEEL_WORK 1024u
-// held states that come due a turn: as many as one turn's records can make, or they would come later and later
+// held states that come due a turn: as many as one turn's records can make, or they would come
+// later and later
 #define PE_HELD_BATCH (PE_BURST_MAX * PE_UPDATE_COUNT_MAX)
 #define PE_ACKS_MAX   (PE_BURST_MAX * PE_WITHDRAW_COUNT_MAX)
 
-// The largest that was seen of the veiled ones, by audience; written: any worker, growing; read: queries
+// The largest that was seen of the veiled ones, by audience; written: any worker, growing; read:
+// queries
 struct pe_audience_seen {
 	_Atomic uint64_t speed_seen;
 	_Atomic uint32_t precision_seen;
@@ -58,7 +61,8 @@ struct pe_space_entry {
 	bool guarded;    // its records are looked at at the door: no record is ordinary
 	bool owned;      // and on the owner's worker (authorize.h): none covers another
 	bool limits_speed;
-	// … what is looked at there is, of an update that is spared the general way: enum pe_space_check
+	// … what is looked at there is, of an update that is spared the general way: enum
+	// pe_space_check
 	uint8_t checks;
 	uint32_t frequencies; // those of pe_wire_frequencies that make an update more than plain
 	uint8_t way;          // enum pe_change_way: of an update that asks for nothing else
@@ -68,10 +72,12 @@ struct pe_space_entry {
 	_Atomic uint32_t precision_seen;
 	// how fast MOBILE entities may be, rounded; infinite: as they like
 	float surely_m_per_ms;
-	// the largest velocity seen along each axis, in lanes (wire/ordinary.h); written: any worker, growing; read: queries
+	// the largest velocity seen along each axis, in lanes (wire/ordinary.h); written: any
+	// worker, growing; read: queries
 	_Atomic uint64_t speed_seen;
 	struct pe_audience_seen *audience; // PE_AUDIENCES_MAX
-	// how far from where it is seen a STATIC entity, and another, may be for a threshold, by power mode
+	// how far from where it is seen a STATIC entity, and another, may be for a threshold, by
+	// power mode
 	float hidden_m[2][4];
 };
 
@@ -129,15 +135,16 @@ struct pe_worker {
 	struct pe_frames frames;
 	struct pe_suspects suspects;
 	struct pe_authorized authorized; // of this turn
-	// of the change with details that is worked: its FRAME, if it has one, and the parent's handle or PE_FRAME_NONE
+	// of the change with details that is worked: its FRAME, if it has one, and the parent's
+	// handle or PE_FRAME_NONE
 	struct pe_wire_placed placed;
 	uint32_t parent;
 	uint64_t evict_seed; // places_evict.c
 	bool parcel_passed;  // the change that is worked has handed its parcel on
 
 	struct pe_batch batch;
-	// by handle's low bits, where in the batch such a handle was last; older answers do no harm, since whoever
-	// asks compares the handle
+	// by handle's low bits, where in the batch such a handle was last; older answers do no
+	// harm, since whoever asks compares the handle
 	uint8_t newest[256];
 	struct pe_wire_view views[PE_BURST_MAX];
 	uint32_t view_acks[PE_BURST_MAX]; // first of a message's acknowledgement records
@@ -149,14 +156,16 @@ struct pe_worker {
 	struct pe_packing *packing; // answer_packed.c
 	struct pe_memory packing_memory;
 	uint64_t tx_sequence;
-	// of the queries that are answered: their class, messages that it may begin, and whether the source refused one
+	// of the queries that are answered: their class, messages that it may begin, and whether
+	// the source refused one
 	uint8_t answers_class; // enum pe_priority
 	bool answers_refused;
 	uint32_t answers_left;
 	struct pe_priority_room priority_room;
 	bool attached;
 	bool started; // had its first turn: the timers know the time
-	// nothing came in the last turn, nothing was due, and nothing waits for a grace period: what time does next is the next tick's
+	// nothing came in the last turn, nothing was due, and nothing waits for a grace period:
+	// what time does next is the next tick's
 	bool rested;
 	bool watching;   // there are fences on this worker, or members of some
 	bool refuse_new; // under load
@@ -208,8 +217,8 @@ static inline bool pe_authorize_owns(
 
 // batch.c. Works what is in the batch.
 void pe_apply_flush(struct pe_worker *w);
-// Where the next sound record is written (the batch is worked first when it is full), and its addition once it is whole.
-// What is written and not added is forgotten.
+// Where the next sound record is written (the batch is worked first when it is full), and its
+// addition once it is whole. What is written and not added is forgotten.
 static inline struct pe_change *pe_apply_next(struct pe_worker *w)
 {
 	if (w->batch.count == PE_BATCH_MAX)
@@ -222,7 +231,8 @@ static inline void pe_apply_add(struct pe_worker *w)
 }
 // A withdrawal, in order after the updates of its burst.
 void pe_apply_withdraw(struct pe_worker *w, const struct pe_change *change);
-// erase.c. An ERASE, in order after them. What was erased is in its acknowledgement record's known_sequence (PE_ERASED_…).
+// erase.c. An ERASE, in order after them. What was erased is in its acknowledgement record's
+// known_sequence (PE_ERASED_…).
 void pe_apply_erase(struct pe_worker *w, const struct pe_change *change);
 // Drains the rings towards this worker; returns elements taken.
 unsigned pe_apply_rings(struct pe_worker *w);
@@ -243,25 +253,29 @@ static inline bool pe_predict_applies(const struct pe_space_entry *s, uint8_t en
 }
 struct pe_prediction pe_predict(
 	const struct pe_worker *w, uint32_t handle, const struct pe_change *c);
-// How far beside its course the published state of an entity may be before those who watch it need another one, m: the space's
-// threshold by its power mode, or what a subscription whose fence it is in wants to be told of, if that is less. 0 = whatever moves.
+// How far beside its course the published state of an entity may be before those who watch it need
+// another one, m: the space's threshold by its power mode, or what a subscription whose fence it is
+// in wants to be told of, if that is less. 0 = whatever moves.
 double pe_predict_needed_m(const struct pe_worker *w, uint32_t handle);
-// How long the sender of an update that was taken may stay silent, ms; 0 = it announced no frequency. x: NULL or unknown where nothing
-// is known of its course.
+// How long the sender of an update that was taken may stay silent, ms; 0 = it announced no
+// frequency. x: NULL or unknown where nothing is known of its course.
 uint32_t pe_predict_silence_ms(const struct pe_change *c, const struct pe_prediction *x);
 // The fastest that is in a space, at most PE_PREDICT_SPEED_MAX_MPS. Any thread.
 float pe_predict_fastest(const struct pe_space_entry *s);
-// The audiences of a space that a principal belongs to, by the directory of now. Workers, inside of their turn.
+// The audiences of a space that a principal belongs to, by the directory of now. Workers, inside of
+// their turn.
 static inline uint32_t pe_asker_sees(
 	const struct pe_engine *e, unsigned space, uint32_t principal, uint64_t wall_ms)
 {
-	// PRINCIPALS: acquire pairs with pe_engine_principals: the directory was written before it could be found.
+	// PRINCIPALS: acquire pairs with pe_engine_principals: the directory was written before it
+	// could be found.
 	const struct pe_principals *directory =
 		atomic_load_explicit(&e->directory.current, memory_order_acquire);
 
 	return pe_views_sees(&e->views, directory, space, principal, wall_ms);
 }
-// stands.c. Where a principal stands in a space, for those who show themselves to who is near alone. Workers, inside of their turn.
+// stands.c. Where a principal stands in a space, for those who show themselves to who is near
+// alone. Workers, inside of their turn.
 uint64_t pe_asker_place(
 	const struct pe_worker *w, const struct pe_space_entry *s, uint32_t principal);
 // The asker that a peer is in a space. Workers, inside of their turn.
@@ -286,8 +300,8 @@ static inline struct pe_asker pe_asker_of(
 	}
 	return asker;
 }
-// The audiences of a space that an asker has to look at, and what he then has to know besides. Of those who have to be near it is nothing: what
-// is near is looked through.
+// The audiences of a space that an asker has to look at, and what he then has to know besides. Of
+// those who have to be near it is nothing: what is near is looked through.
 void pe_predict_known_veiled(const struct pe_space_entry *s, const struct pe_wire_query *q,
 	uint32_t audiences, struct pe_query_known *known);
 // What a query of a space has to know of all that is in it that the asker may see. Any thread.
@@ -309,18 +323,21 @@ static inline struct pe_query_known pe_predict_known(
 			&known);
 	return known;
 }
-// How far apart from what is seen thresholds may hold a STATIC entity, and another, with a power mode.
+// How far apart from what is seen thresholds may hold a STATIC entity, and another, with a power
+// mode.
 void pe_predict_hidden(const struct pe_space_policy *policy, unsigned mode, float hidden_m[2][4]);
 
-// coalesce.c. By how much an entity's power mode widens the spatial and temporal thresholds of its space: HIGH_ACCURACY,
-// BALANCED, LOW_POWER; ADAPTIVE is as exact as the first, and adapts the time that its sender may stay silent.
+// coalesce.c. By how much an entity's power mode widens the spatial and temporal thresholds of its
+// space: HIGH_ACCURACY, BALANCED, LOW_POWER; ADAPTIVE is as exact as the first, and adapts the time
+// that its sender may stay silent.
 static inline unsigned pe_coalesce_factor(uint16_t attributes)
 {
 	static const uint8_t factor[4] = {1, 2, 8, 1};
 
 	return factor[PE_ATTRIBUTE_POWER_MODE(attributes)];
 }
-// For how long the temporal threshold of its space holds an entity's states back; below half of the 32-bit tick range.
+// For how long the temporal threshold of its space holds an entity's states back; below half of the
+// 32-bit tick range.
 static inline uint32_t pe_coalesce_interval_ms(
 	const struct pe_worker *w, const struct pe_space_entry *s, uint16_t attributes)
 {
@@ -329,8 +346,9 @@ static inline uint32_t pe_coalesce_interval_ms(
 
 	return ms < 8ull * PE_TTL_MAX_MS ? (uint32_t)ms : 8u * PE_TTL_MAX_MS;
 }
-// Squared distance, in units across, between two positions in one cell: the words of their places, and how far their heights are
-// apart in metres, which counts where it is not in the word. Exact but for that.
+// Squared distance, in units across, between two positions in one cell: the words of their places,
+// and how far their heights are apart in metres, which counts where it is not in the word. Exact
+// but for that.
 static inline double pe_coalesce_in_cell(
 	const struct pe_space *space, uint64_t a, uint64_t b, double height_m)
 {
@@ -359,22 +377,25 @@ static inline double pe_coalesce_in_cell(
 // Squared metres between what is published and a new place in the same space.
 double pe_coalesce_moved_square(const struct pe_space *space, const struct pe_record *r,
 	const struct pe_published *own, const struct pe_place *place, const double position[3]);
-// Is the state below every threshold that its space sets? node: the entity's, or NULL. x: what the prediction said of it, where
-// pe_predict_applies.
+// Is the state below every threshold that its space sets? node: the entity's, or NULL. x: what the
+// prediction said of it, where pe_predict_applies.
 bool pe_coalesce_below(struct pe_worker *w, const struct pe_space_entry *s,
 	const struct pe_record *r, const struct pe_pending *node, const struct pe_published *p,
 	const struct pe_place *place, const struct pe_prediction *x);
-// Keeps a state back until its time comes; liveness is refreshed at once. `capped`: only the frequency cap is in its way, so
-// that it is published when the cap ends. False: no room, publish it.
+// Keeps a state back until its time comes; liveness is refreshed at once. `capped`: only the
+// frequency cap is in its way, so that it is published when the cap ends. False: no room, publish
+// it.
 bool pe_coalesce_hold_back(struct pe_worker *w, uint32_t handle, const struct pe_change *c,
 	const struct pe_published *p, const struct pe_place *place, const struct pe_prediction *x,
 	bool capped, uint32_t cap_ms, uint32_t interval_ms);
-// Keeps back, beside the record, a state that only the spatial threshold covers, of an entity that waits for nothing else; what is
-// published differs from it in no more than place, velocity and time. False: no room.
+// Keeps back, beside the record, a state that only the spatial threshold covers, of an entity that
+// waits for nothing else; what is published differs from it in no more than place, velocity and
+// time. False: no room.
 bool pe_coalesce_hold(
 	struct pe_worker *w, uint32_t handle, const double position[3], const uint16_t velocity[3]);
-// The same where nothing is held back but what this replaces, of the newest time as well. False: there is more to it, and nothing was
-// done. Nothing of the held line is read: a store need not wait for it.
+// The same where nothing is held back but what this replaces, of the newest time as well. False:
+// there is more to it, and nothing was done. Nothing of the held line is read: a store need not
+// wait for it.
 static inline bool pe_coalesce_hold_again(
 	struct pe_record *r, const double position[3], const uint16_t velocity[3])
 {
@@ -387,8 +408,9 @@ static inline bool pe_coalesce_hold_again(
 	memcpy(held->velocity, velocity, sizeof held->velocity);
 	return true;
 }
-// The same of a state that the published one's course covers, until a tick at most PE_PREDICT_HORIZON_MAX_MS ahead; the next one that is
-// covered puts it off. It lies beside the record too, and its timer is the record's own, so that there is always room.
+// The same of a state that the published one's course covers, until a tick at most
+// PE_PREDICT_HORIZON_MAX_MS ahead; the next one that is covered puts it off. It lies beside the
+// record too, and its timer is the record's own, so that there is always room.
 void pe_coalesce_hold_course(struct pe_worker *w, uint32_t handle, const double position[3],
 	const uint16_t velocity[3], uint32_t due);
 // When that is due. An owner that is late by up to 4 hours still sees that it is.
@@ -399,7 +421,8 @@ static inline uint32_t pe_coalesce_course_due(const struct pe_worker *w, const s
 
 	return ahead <= PE_PREDICT_HORIZON_MAX_MS ? w->tick + ahead : w->tick;
 }
-// When what a record holds back is due; now, if it was due already: nothing is due later than PE_TRAILING_MS.
+// When what a record holds back is due; now, if it was due already: nothing is due later than
+// PE_TRAILING_MS.
 static inline uint32_t pe_coalesce_due(const struct pe_worker *w, const struct pe_record *r)
 {
 	uint16_t ahead = (uint16_t)(pe_record_held(r)->due - w->tick);
@@ -407,27 +430,31 @@ static inline uint32_t pe_coalesce_due(const struct pe_worker *w, const struct p
 	return ahead <= PE_TRAILING_MS ? w->tick + ahead : w->tick;
 }
 
-// worker.c. The widest precision in a space bounds the walk of its point queries. Only ever grows. Any worker.
+// worker.c. The widest precision in a space bounds the walk of its point queries. Only ever grows.
+// Any worker.
 void pe_note_precision(struct pe_space_entry *s, float precision_m);
 // worker.c. The same of velocities, in lanes (wire/ordinary.h). Any thread.
 void pe_note_speed(struct pe_space_entry *s, uint64_t lanes);
 
-// scope.c. Rounds the place of an update as its entity's scope says, or the one that it brings, and its precision with it; *rounded: there
-// was something to round. precision: it is then above the cap; out_of_bounds: the middle of the cell is.
+// scope.c. Rounds the place of an update as its entity's scope says, or the one that it brings, and
+// its precision with it; *rounded: there was something to round. precision: it is then above the
+// cap; out_of_bounds: the middle of the cell is.
 [[nodiscard]] enum pe_reason pe_scope_round(struct pe_worker *w, struct pe_change *change,
 	struct pe_place *place, uint32_t handle, bool *rounded);
 // Of details as they would be kept: scope_bounds, or none. And whether their scope rounds.
 [[nodiscard]] enum pe_reason pe_scope_check(const struct pe_space *space, const uint8_t *details);
 bool pe_scope_rounds(const uint8_t *details);
 
-// detailed.c. An update with details, in order behind what is in the batch, which is empty. Its parcel is given back.
+// detailed.c. An update with details, in order behind what is in the batch, which is empty. Its
+// parcel is given back.
 void pe_apply_detailed(struct pe_worker *w, struct pe_change *c);
 // What an update makes of its entity's details.
 struct pe_next_details {
 	bool changes, published;
 	uint32_t block; // PE_DETAILS_NONE: none are left
 };
-// Works out what becomes of the details, in a new block that nobody sees; schedule_missing, details_large, details_full.
+// Works out what becomes of the details, in a new block that nobody sees; schedule_missing,
+// details_large, details_full.
 [[nodiscard]] enum pe_reason pe_details_prepare(struct pe_worker *w, const struct pe_change *c,
 	uint32_t handle, struct pe_next_details *next);
 // PE_PUBLISHED_MORE of what is going to be published.
@@ -454,9 +481,10 @@ struct pe_ask {
 	uint8_t message, query;
 	uint16_t extension_at; // behind the message's queries
 };
-// The queries of `count` messages that come one after the other, each with at least one, in their order; or (asks not NULL) `count` of
-// them in an order of their own, in which those of a message follow each other, all of them where its source is not
-// trusted. They are worked together, and belong to the class in answers_class; the caller counts them as carried.
+// The queries of `count` messages that come one after the other, each with at least one, in their
+// order; or (asks not NULL) `count` of them in an order of their own, in which those of a message
+// follow each other, all of them where its source is not trusted. They are worked together, and
+// belong to the class in answers_class; the caller counts them as carried.
 void pe_answer_queries(struct pe_worker *w, const struct pe_message *messages,
 	const struct pe_wire_view *views, const uint8_t *spaces, const struct pe_ask *asks,
 	unsigned count);
@@ -479,12 +507,13 @@ void pe_outbox_flush(struct pe_worker *w);
 enum pe_status pe_packing_create(struct pe_worker *w);
 void pe_packing_destroy(struct pe_worker *w);
 void pe_packing_begin_turn(struct pe_worker *w);
-// Sends as many of an answer's results in packed parts as are worth it; their number. *part goes on behind them.
+// Sends as many of an answer's results in packed parts as are worth it; their number. *part goes on
+// behind them.
 uint32_t pe_answer_packed(struct pe_worker *w, const struct pe_message *m,
 	const struct pe_wire_view *view, uint32_t query_id, uint16_t form,
 	const struct pe_query_answer *answer, uint16_t *part);
-// A reply that stands alone: its header, its buffer (NULL: none, which is counted), and its sending, unless it is longer than
-// the request of who isn't trusted.
+// A reply that stands alone: its header, its buffer (NULL: none, which is counted), and its
+// sending, unless it is longer than the request of who isn't trusted.
 struct pe_wire_header pe_answer_header(struct pe_worker *w, const struct pe_wire_header *request);
 uint8_t *pe_answer_reserve(struct pe_worker *w, const struct pe_message *m);
 void pe_answer_send(
@@ -503,8 +532,9 @@ void pe_answer_explain(struct pe_worker *w, const struct pe_message *m,
 void pe_priority_answer(struct pe_worker *w, const struct pe_message *messages,
 	const uint8_t *kinds, const uint8_t *spaces, unsigned count);
 
-// watch.c: standing queries. What is shown of an entity has changed, or will be when the caller is done: it is looked at with
-// the next pe_watch_look. `corrected`: no move, but another word for what was told.
+// watch.c: standing queries. What is shown of an entity has changed, or will be when the caller is
+// done: it is looked at with the next pe_watch_look. `corrected`: no move, but another word for
+// what was told.
 void pe_watch_note(struct pe_worker *w, uint32_t handle, bool corrected);
 static inline void pe_watch_shown(struct pe_worker *w, uint32_t handle)
 {
@@ -518,7 +548,8 @@ void pe_watch_batch(struct pe_worker *w);
 void pe_watch_prefetch_batch(const struct pe_worker *w);
 // The entity is in another leaf from now on.
 void pe_watch_moved(struct pe_worker *w, uint32_t handle);
-// What fences ask for has changed, and not the place: details, or the clock alone. A look that a safe region would spare is made.
+// What fences ask for has changed, and not the place: details, or the clock alone. A look that a
+// safe region would spare is made.
 static inline void pe_watch_changed(struct pe_worker *w, uint32_t handle)
 {
 	if (__builtin_expect(w->watching, 0)) {
@@ -526,13 +557,15 @@ static inline void pe_watch_changed(struct pe_worker *w, uint32_t handle)
 		pe_watch_note(w, handle, w->correcting);
 	}
 }
-// watch_payload.c: to the subscriptions that ask for payloads and have a fence that the entity is inside of.
+// watch_payload.c: to the subscriptions that ask for payloads and have a fence that the entity is
+// inside of.
 void pe_watch_payload(struct pe_worker *w, uint32_t handle, const uint8_t *payload, uint32_t bytes);
 // Is an entity inside of a fence, or on its way into one or out of it? Where there are fences.
 bool pe_watch_inside_any(const struct pe_worker *w, uint32_t handle);
 // An entity that is there is about to be taken away.
 void pe_watch_gone(struct pe_worker *w, uint32_t handle);
-// Before a turn's updates: what dwell times have ended. After its messages: everything else. Both return what was done.
+// Before a turn's updates: what dwell times have ended. After its messages: everything else. Both
+// return what was done.
 unsigned pe_watch_begin_turn(struct pe_worker *w);
 void pe_watch_leave(struct pe_worker *w); // pe_worker_end_subscriptions
 void pe_watch_depart(struct pe_worker *w, const struct pe_peer *peer); // pe_worker_depart
@@ -542,9 +575,11 @@ unsigned pe_watch_turn(struct pe_worker *w);
 uint32_t pe_watch_idle_ms(const struct pe_worker *w, uint32_t tick, uint32_t cap);
 // Standing work that is under way: fences being begun or ended, messages in rings.
 uint32_t pe_watch_in_flight(const struct pe_worker *w);
-// watch_course.c, where there are fences. How far beside its course an entity may be for those whose fences it is in; infinity: as may be.
+// watch_course.c, where there are fences. How far beside its course an entity may be for those
+// whose fences it is in; infinity: as may be.
 double pe_watch_needed_m(const struct pe_worker *w, uint32_t handle);
-// Is an update, of an entity of this worker, inside and outside of the same fences as what is published? False too where that is not known.
+// Is an update, of an entity of this worker, inside and outside of the same fences as what is
+// published? False too where that is not known.
 bool pe_watch_same_sides(
 	const struct pe_worker *w, uint32_t handle, const struct pe_wire_update *update);
 // watch_explain.c: pe_explain of a fence: of what `subject` names to whoever asks, in the space.

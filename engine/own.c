@@ -1,9 +1,11 @@
-// What an owner does with its entities: publishing, crossings, states that wait, taking away. Only on the owning worker's thread.
+// What an owner does with its entities: publishing, crossings, states that wait, taking away. Only
+// on the owning worker's thread.
 #include "own.h"
 
 #include "base/rcu.h"
 
-// What waits only for its crossing comes to wait for it as what waits for more does: its grace period begins anew.
+// What waits only for its crossing comes to wait for it as what waits for more does: its grace
+// period begins anew.
 static bool defer_crossing(struct pe_worker *w, uint32_t handle, struct pe_pending *node)
 {
 	const struct pe_record *r = &w->engine->table.records[handle];
@@ -140,7 +142,8 @@ void pe_own_wait_times(struct pe_worker *w, struct pe_pending *node, uint32_t du
 		node->flags |= PE_PENDING_STATE_TIMED;
 		node->waiting_until = w->tick + duration_ms;
 	}
-	// An earlier state's cap holds this one for no longer than its own would, and not at all where it names none.
+	// An earlier state's cap holds this one for no longer than its own would, and not at all
+	// where it names none.
 	if ((node->flags & PE_PENDING_CAP) && !cap_ms)
 		node->flags &= ~PE_PENDING_CAP;
 	else if ((node->flags & PE_PENDING_CAP) &&
@@ -183,8 +186,8 @@ static uint32_t switches_in_ms(const struct pe_wire_schedule *s, uint64_t wall_m
 	return left < CLOCK_LOOK_MS ? left : CLOCK_LOOK_MS;
 }
 
-// When an entity is to be looked at although nothing comes of it: a RECURRING one when it opens or closes, an announced one when it
-// becomes stale. Its expiry, if that is sooner.
+// When an entity is to be looked at although nothing comes of it: a RECURRING one when it opens or
+// closes, an announced one when it becomes stale. Its expiry, if that is sooner.
 static uint32_t next_look(const struct pe_worker *w, uint32_t handle)
 {
 	const struct pe_details_store *store = &w->engine->table.details;
@@ -277,7 +280,8 @@ static enum pe_publish wait(struct pe_worker *w, struct pe_pending *node,
 	return PE_PUBLISH_WAITS;
 }
 
-// A place in another cell, or the first one. `old_slot` is PE_SLOT_NONE for an entity that was not there.
+// A place in another cell, or the first one. `old_slot` is PE_SLOT_NONE for an entity that was not
+// there.
 static enum pe_publish publish_elsewhere(struct pe_worker *w, uint32_t handle,
 	const struct pe_published *state, uint64_t key, bool owed)
 {
@@ -285,7 +289,8 @@ static enum pe_publish publish_elsewhere(struct pe_worker *w, uint32_t handle,
 	struct pe_record *r = &e->table.records[handle];
 	enum pe_life life = PE_STATUS_LIFE(atomic_load_explicit(&r->status, memory_order_relaxed));
 	bool there = life == PE_LIFE_THERE;
-	// An entity that comes back within the grace period of its removal may still be met at its old slot.
+	// An entity that comes back within the grace period of its removal may still be met at its
+	// old slot.
 	bool arriving = there || (life == PE_LIFE_GONE && !pe_rcu_passed(r->key));
 	struct pe_pending *node = pe_own_node(w, handle, arriving);
 	uint32_t slot = PE_SLOT_NONE;
@@ -418,7 +423,8 @@ void pe_own_take_away(struct pe_worker *w, uint32_t handle)
 	pe_wheel_add(&w->wheel, handle, w->tick + w->engine->config.tombstone_ms);
 }
 
-// The pair of a gone entity has been remembered for long enough. Is whose it was to be remembered longer?
+// The pair of a gone entity has been remembered for long enough. Is whose it was to be remembered
+// longer?
 static bool owner_remembered(struct pe_worker *w, uint32_t handle)
 {
 	const struct pe_engine *e = w->engine;
@@ -450,7 +456,8 @@ void pe_own_unindex(struct pe_worker *w, uint32_t handle, uint64_t hash)
 	pe_handles_retire(t, &w->handles, handle);
 }
 
-// A gone or never filled entity leaves the index: here, or on its partition's worker. Too early or no room: a tick later.
+// A gone or never filled entity leaves the index: here, or on its partition's worker. Too early or
+// no room: a tick later.
 void pe_own_leave_index(struct pe_worker *w, uint32_t handle)
 {
 	struct pe_engine *e = w->engine;

@@ -1,5 +1,5 @@
-// What an owner does with its entities (own.c), and what time does to them (own_due.c). All of it on the owning worker's thread, for
-// entities that it owns.
+// What an owner does with its entities (own.c), and what time does to them (own_due.c). All of it
+// on the owning worker's thread, for entities that it owns.
 #pragma once
 
 #include "internal.h"
@@ -7,13 +7,14 @@
 // The state that a record holds back, whole. Its owner's thread.
 struct pe_published pe_own_held_state(const struct pe_record *r);
 enum pe_publish { PE_PUBLISHED, PE_PUBLISH_WAITS, PE_PUBLISH_FULL };
-// What a crossing of nearly every entity is: one of this worker that is there, waits for nothing and has nothing held back, to another cell.
-// words: of its state; leaf: of its cell, as pe_grid_prefetch_inserts found it. Its stamp, and its counter, are the caller's to see to.
-// False: there is no room, or the cell is closing, and nothing was done.
+// What a crossing of nearly every entity is: one of this worker that is there, waits for nothing
+// and has nothing held back, to another cell. words: of its state; leaf: of its cell, as
+// pe_grid_prefetch_inserts found it. Its stamp, and its counter, are the caller's to see to. False:
+// there is no room, or the cell is closing, and nothing was done.
 bool pe_own_cross(struct pe_worker *w, uint32_t handle, const uint64_t words[PE_PUBLISHED_WORDS],
 	uint64_t key, uint32_t leaf);
-// Publishes a state at a cell; when a grace period stands between, it waits in the entity's pending node (`owed` = its
-// record has still to be counted).
+// Publishes a state at a cell; when a grace period stands between, it waits in the entity's pending
+// node (`owed` = its record has still to be counted).
 enum pe_publish pe_own_publish(struct pe_worker *w, uint32_t handle,
 	const struct pe_published *state, uint64_t key, bool owed);
 // The entity's node, made when it has none; NULL: the pool is empty.
@@ -38,8 +39,8 @@ static inline void pe_own_forget_held(struct pe_worker *w, uint32_t handle)
 }
 // When the published state falls back to INACTIVE; not timed: until changed.
 void pe_own_duration(struct pe_worker *w, uint32_t handle, bool timed, uint32_t until);
-// What begins when the waiting state is published, while its own duration counts from now on; a running cap is cut to the
-// waiting state's own. Its timer is put right.
+// What begins when the waiting state is published, while its own duration counts from now on; a
+// running cap is cut to the waiting state's own. Its timer is put right.
 void pe_own_wait_times(struct pe_worker *w, struct pe_pending *node, uint32_t duration_ms,
 	uint32_t cap_ms, uint32_t interval_ms);
 void pe_own_begin_holds(
@@ -76,5 +77,6 @@ static inline bool pe_own_clocked(const struct pe_worker *w, const struct pe_pub
 void pe_own_owe(struct pe_worker *w, struct pe_pending *node, bool owed);
 // A state within its cell, or after the grid was told.
 void pe_own_publish_record(struct pe_worker *w, uint32_t handle, const struct pe_published *state);
-// A gone or never filled entity leaves the index: here, or on its partition's worker. Too early or no room: a tick later.
+// A gone or never filled entity leaves the index: here, or on its partition's worker. Too early or
+// no room: a tick later.
 void pe_own_leave_index(struct pe_worker *w, uint32_t handle);

@@ -1,5 +1,5 @@
-// What time does to an owner's entities: states that waited or were held back are published, crossings settle, durations end, ttls and
-// tombstones pass. Only on the owning worker's thread.
+// What time does to an owner's entities: states that waited or were held back are published,
+// crossings settle, durations end, ttls and tombstones pass. Only on the owning worker's thread.
 #include "own.h"
 
 static void fall_back(struct pe_published *p)
@@ -84,7 +84,8 @@ static void publish_held_elsewhere(struct pe_worker *w, uint32_t handle,
 		pe_own_wait_times(w, pe_own_node(w, handle, false), 0, 0, 0);
 		return;
 	case PE_PUBLISH_FULL:
-		// It was taken, so it may not be lost: once more when there may be room. Its entry has just been taken out.
+		// It was taken, so it may not be lost: once more when there may be room. Its entry
+		// has just been taken out.
 		if (course) {
 			pe_coalesce_hold_course(w, handle, state->position, state->velocity,
 				w->tick + PE_TRAILING_MS);
@@ -104,8 +105,9 @@ enum held_entry {
 	HELD_DUE
 };
 
-// When what the record holds now is due. Not before the entry, which was put in when it held something the first time; so that a worker
-// that stood still for minutes is not misled by the low bits that there are of it.
+// When what the record holds now is due. Not before the entry, which was put in when it held
+// something the first time; so that a worker that stood still for minutes is not misled by the low
+// bits that there are of it.
 static uint32_t true_due(
 	const struct pe_worker *w, const struct pe_record *r, const struct pe_held_entry *e)
 {
@@ -126,7 +128,8 @@ static enum held_entry held_entry(const struct pe_worker *w, const struct pe_hel
 	return pe_own_reached(true_due(w, r, e), w->tick) ? HELD_DUE : HELD_LATER;
 }
 
-// Its entry is taken out for good. Not of a record that another worker has by now, or is taking over.
+// Its entry is taken out for good. Not of a record that another worker has by now, or is taking
+// over.
 static void unqueue(struct pe_worker *w, uint32_t handle)
 {
 	_Atomic uint32_t *at = &w->engine->table.records[handle].status;
@@ -162,7 +165,8 @@ static void publish_held(struct pe_worker *w, uint32_t handle)
 		pe_frame_follow(w, handle);
 }
 
-// The timer of an entity whose record holds back what its course covered: its own, or that of its life, which it is put back for.
+// The timer of an entity whose record holds back what its course covered: its own, or that of its
+// life, which it is put back for.
 __attribute__((noinline)) static void course_due(struct pe_worker *w, uint32_t handle)
 {
 	const struct pe_record *r = &w->engine->table.records[handle];
@@ -276,7 +280,8 @@ static void node_due(struct pe_worker *w, uint32_t number)
 		pe_own_schedule(w, node);
 }
 
-// What crossed is there for as long as it crosses. Of a handle that is somebody else's by now, or about to be, nothing but this may be read.
+// What crossed is there for as long as it crosses. Of a handle that is somebody else's by now, or
+// about to be, nothing but this may be read.
 static bool crosses(const struct pe_worker *w, uint32_t handle)
 {
 	const struct pe_record *r = &w->engine->table.records[handle];
@@ -305,7 +310,8 @@ static void settle(struct pe_worker *w, const struct pe_departure *d)
 		pe_own_schedule(w, node);
 }
 
-// Those that wait for nothing but their crossing, which are nearly all. As many as one turn's records can make.
+// Those that wait for nothing but their crossing, which are nearly all. As many as one turn's
+// records can make.
 static unsigned settle_crossed(struct pe_worker *w)
 {
 	struct pe_departure crossed[PE_OWN_BATCH];
@@ -342,7 +348,8 @@ unsigned pe_own_turn(struct pe_worker *w)
 	struct pe_departure departures[PE_OWN_BATCH];
 	unsigned departed = settle_crossed(w), held, due, waiting, n, rounds = 0;
 
-	// As many as one turn's records can make, or the pending nodes that crossings hold would run out.
+	// As many as one turn's records can make, or the pending nodes that crossings hold would
+	// run out.
 	do {
 		n = pe_grid_poll(w->engine->grid, w->index, departures, PE_OWN_BATCH);
 		for (unsigned i = 0; i < n; i++) {
@@ -362,7 +369,8 @@ unsigned pe_own_turn(struct pe_worker *w)
 	for (unsigned i = 0; i < waiting; i++)
 		node_due(w, nodes[i]);
 	held = publish_due(w);
-	// What courses cover is due as often as updates come: as many as one turn's records can make.
+	// What courses cover is due as often as updates come: as many as one turn's records can
+	// make.
 	rounds = w->engine->predicts ? PE_HELD_BATCH / PE_OWN_BATCH : 1;
 	due = 0;
 	do {

@@ -1,5 +1,6 @@
-// Records with details on their way from worker to worker: struct pe_change has no room for them, so they are copied into a parcel of the
-// worker that hands them over first, and the change refers to it. Whoever is done with the change gives the parcel back.
+// Records with details on their way from worker to worker: struct pe_change has no room for them,
+// so they are copied into a parcel of the worker that hands them over first, and the change refers
+// to it. Whoever is done with the change gives the parcel back.
 //
 // Operation × thread: take: the sender, with its own pool; give: anyone, once for each take.
 #pragma once

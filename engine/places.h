@@ -1,13 +1,16 @@
 // Whose the places in the entity table are, and who gives one up when they run out.
 //
-// A place belongs to whoever made its entity: to a principal, to a network of sources that nobody knows (IPv4 /24, IPv6 /56, by a keyed
-// hash: two networks of one number share their budget), or, where the source is trusted by configuration and nobody in particular,
-// to no one. It is counted from the entity's creation until its handle is free again, so that what is remembered of an entity that is
-// gone counts too. The numbers are kept beside the table, two bytes an entity, and only where something asks for them.
+// A place belongs to whoever made its entity: to a principal, to a network of sources that nobody
+// knows (IPv4 /24, IPv6 /56, by a keyed hash: two networks of one number share their budget), or,
+// where the source is trusted by configuration and nobody in particular, to no one. It is counted
+// from the entity's creation until its handle is free again, so that what is remembered of an
+// entity that is gone counts too. The numbers are kept beside the table, two bytes an entity, and
+// only where something asks for them.
 //
-// Where the configuration names whom to evict, each creation beyond a small reserve looks at a few of the worker's own entities and takes
-// the least of them away: what is gone already first, then by the policy. Its place is free two grace periods later, and what was known of
-// its order is forgotten. Bounded work for each creation, none for anything else.
+// Where the configuration names whom to evict, each creation beyond a small reserve looks at a few
+// of the worker's own entities and takes the least of them away: what is gone already first, then
+// by the policy. Its place is free two grace periods later, and what was known of its order is
+// forgotten. Bounded work for each creation, none for anything else.
 #pragma once
 
 #include "engine.h"
@@ -28,8 +31,8 @@ struct pe_places {
 	uint32_t principal_max, network_max; // entities; 0 = no limit
 	uint32_t entity_count_max;
 	struct pe_hash_key key;
-	// by handle's number. written: the partition's worker, before the entity can be found; read: the same, and
-	// evicting workers, relaxed: a stale one costs a worse choice
+	// by handle's number. written: the partition's worker, before the entity can be found;
+	// read: the same, and evicting workers, relaxed: a stale one costs a worse choice
 	_Atomic uint16_t *of;
 	// by publisher; written and read: any worker, relaxed
 	_Atomic uint32_t *count;

@@ -45,7 +45,8 @@ struct candidate {
 	uint64_t worth; // rank, then the time it was seen
 };
 
-// GONE already, and remembered for longer than until the next tick: it costs nobody anything. Or there: by the policy.
+// GONE already, and remembered for longer than until the next tick: it costs nobody anything. Or
+// there: by the policy.
 static bool weigh(const struct pe_worker *w, uint32_t handle, struct candidate *c)
 {
 	const struct pe_record *r = &w->engine->table.records[handle];

@@ -109,7 +109,8 @@ enum pe_reason pe_plausible_velocity(const struct pe_space_entry *s, const struc
 							      PE_REASON_none;
 }
 
-// From one fix to the next within the time: nothing that either of the types cannot do. A pure function of what was said.
+// From one fix to the next within the time: nothing that either of the types cannot do. A pure
+// function of what was said.
 static bool possible(
 	const struct pe_space_entry *s, struct fix from, struct fix to, int64_t elapsed_ms)
 {
@@ -126,8 +127,8 @@ static bool possible(
 		       !from.height_unknown && !to.height_unknown) <= way_m;
 }
 
-// By how much a place that was published, or is about to be, may lie beside the true one: precision has it in it. What is above what a
-// result can say is not known.
+// By how much a place that was published, or is about to be, may lie beside the true one: precision
+// has it in it. What is above what a result can say is not known.
 static float veil_slack(uint16_t attributes, float precision_m)
 {
 	if (!(attributes & (PE_PUBLISHED_ROUNDED | PE_PUBLISHED_VEILED)))
@@ -170,7 +171,8 @@ static bool known(const struct pe_worker *w, const struct pe_change *c, uint32_t
 	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
 	enum pe_life life = PE_STATUS_LIFE(status);
 
-	// What was erased has no time. A first state that waits for its cell has none that could be told from another's.
+	// What was erased has no time. A first state that waits for its cell has none that could be
+	// told from another's.
 	return PE_STATUS_SPACE(status) == c->space && !(status & PE_STATUS_FORGOTTEN) &&
 		(life == PE_LIFE_THERE || (life == PE_LIFE_GONE && r->shown.time_ms));
 }

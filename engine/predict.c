@@ -1,5 +1,6 @@
-// What a published state's course covers, and for how long it may be expected to: the part of coalescing that knows of velocity.
-// The published state is all that is kept of a course, so that every reader follows the same one.
+// What a published state's course covers, and for how long it may be expected to: the part of
+// coalescing that knows of velocity. The published state is all that is kept of a course, so that
+// every reader follows the same one.
 #include "internal.h"
 
 #include "space/predict.h"
@@ -40,7 +41,8 @@ static double interval_ms(const struct pe_change *c)
 	return c->update.update_frequency ? 60000.0 / c->update.update_frequency : 0;
 }
 
-// Until what is left of the course, and for twice as long as updates are apart: who is silent for longer has stopped sending.
+// Until what is left of the course, and for twice as long as updates are apart: who is silent for
+// longer has stopped sending.
 static uint32_t trailing_ms(double apart_ms, int64_t left_ms)
 {
 	double ms = fmax(2 * apart_ms, PE_TRAILING_MS);
@@ -76,7 +78,8 @@ struct pe_prediction pe_predict(
 	if (left_ms <= 0)
 		return x; // by now nobody follows it any more
 	x.trailing_ms = trailing_ms(fmax(interval_ms(c), apart_ms > 0 ? apart_ms : 0), left_ms);
-	// Another velocity is covered where it makes no more than the threshold, too, until the state is published.
+	// Another velocity is covered where it makes no more than the threshold, too, until the
+	// state is published.
 	x.covers =
 		x.error_m <= x.threshold_m && x.turned_mps * x.trailing_ms <= 1000 * x.threshold_m;
 	if (x.covers && w->watching)
@@ -84,8 +87,9 @@ struct pe_prediction pe_predict(
 	return x;
 }
 
-// How long the course that others see is expected to stay within the threshold: on from the error that there is, at the rate at which
-// it grows; of a course that has just begun, at the rates at which the one before it went wrong.
+// How long the course that others see is expected to stay within the threshold: on from the error
+// that there is, at the rate at which it grows; of a course that has just begun, at the rates at
+// which the one before it went wrong.
 static double lasts_ms(const struct pe_prediction *x)
 {
 	double age_s = x->age_ms / 1000.0, grows_mps = x->error_m / age_s;

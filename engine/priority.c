@@ -1,9 +1,11 @@
-// Queries of several classes in one turn: the higher are worked and answered first, and each class has, of what a turn may do and of what
-// its source takes, a share by its weight. A class takes what those above it left; what those below it are owed it leaves, so that
-// the lowest that asks has a fifteenth at least. A turn in which all are NORMAL does not come here.
+// Queries of several classes in one turn: the higher are worked and answered first, and each class
+// has, of what a turn may do and of what its source takes, a share by its weight. A class takes
+// what those above it left; what those below it are owed it leaves, so that the lowest that asks
+// has a fifteenth at least. A turn in which all are NORMAL does not come here.
 //
-// How many messages a source takes is not known before it refuses one. What it took then is shared out in the turns that follow, and
-// guessed higher each time that was too little; shares of less than a message are saved up.
+// How many messages a source takes is not known before it refuses one. What it took then is shared
+// out in the turns that follow, and guessed higher each time that was too little; shares of less
+// than a message are saved up.
 #include "internal.h"
 #include "wire/extension.h"
 
@@ -32,7 +34,8 @@ static unsigned rank_of(const struct pe_wire_view *view, unsigned query)
 	return rank_of_class[priority & 3];
 }
 
-// What all queries of a request have that shares one message: the lowest of them, and no favour for strangers.
+// What all queries of a request have that shares one message: the lowest of them, and no favour for
+// strangers.
 static unsigned rank_of_stranger(const struct pe_wire_view *view)
 {
 	unsigned rank = STRANGER_RANK_MAX;
@@ -101,7 +104,8 @@ static void give_credit(struct pe_priority_room *room, const struct sorted *s)
 
 		if (!asks(s, rank))
 			continue;
-		// What is saved up is a message at most, or those above would be short of it when it is owed.
+		// What is saved up is a message at most, or those above would be short of it when
+		// it is owed.
 		room->credit[rank] += a_turn;
 		if (room->credit[rank] > a_turn + ONE)
 			room->credit[rank] = a_turn + ONE;

@@ -1,5 +1,6 @@
-// What an entity's scope makes of its updates, on the worker that owns it: a resolution rounds each place before anything else looks at it,
-// so that the grid, fences, thresholds and courses know of the rounded one alone. Its bounds are the asker's (discover/scope.h).
+// What an entity's scope makes of its updates, on the worker that owns it: a resolution rounds each
+// place before anything else looks at it, so that the grid, fences, thresholds and courses know of
+// the rounded one alone. Its bounds are the asker's (discover/scope.h).
 #include "apply.h"
 
 #include "space/coarse.h"
@@ -43,7 +44,8 @@ enum pe_reason pe_scope_round(struct pe_worker *w, struct pe_change *c, struct p
 	within_m = pe_space_coarse(&s->space, (double)resolution_m, c->update.position,
 		!(c->update.attributes & PE_ATTRIBUTE_HEIGHT_UNKNOWN), c->update.position);
 	c->update.precision_m += within_m;
-	// Of the veiled ones nothing bounds the walks of those who may not see them; and what their audience is told may be rougher.
+	// Of the veiled ones nothing bounds the walks of those who may not see them; and what their
+	// audience is told may be rougher.
 	if (!(c->update.attributes & PE_PUBLISHED_VEILED)) {
 		if (c->update.precision_m > s->limits.precision_max_m)
 			return PE_REASON_precision;
@@ -61,7 +63,8 @@ enum pe_reason pe_scope_check(const struct pe_space *space, const uint8_t *detai
 	pe_wire_get_details(details, &b);
 	if (!scope_of(&b, &scope))
 		return PE_REASON_none;
-	// The place in its parent's frame is told as it is, and the child would be where its parent isn't.
+	// The place in its parent's frame is told as it is, and the child would be where its parent
+	// isn't.
 	if (scope.resolution_m > 0 && b.content[PE_DETAILS_FRAME])
 		return PE_REASON_scope_bounds;
 	if (scope.bounds == PE_QUERY_SPHERE)

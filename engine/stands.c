@@ -1,5 +1,6 @@
-// Where an asker stands: at the entity that the directory names for him (policy/principals.h), whose place is as published. In an OPEN space
-// anybody might have published it, and nobody stands anywhere.
+// Where an asker stands: at the entity that the directory names for him (policy/principals.h),
+// whose place is as published. In an OPEN space anybody might have published it, and nobody stands
+// anywhere.
 #include "internal.h"
 
 #define LATCH_TRIES 1000u
@@ -10,7 +11,8 @@ uint64_t pe_asker_place(
 	static const uint8_t nil[16];
 	const struct pe_engine *e = w->engine;
 	const struct pe_table *t = &e->table;
-	// PRINCIPALS: acquire pairs with pe_engine_principals: the directory was written before it could be found.
+	// PRINCIPALS: acquire pairs with pe_engine_principals: the directory was written before it
+	// could be found.
 	const struct pe_principals *directory =
 		atomic_load_explicit(&e->directory.current, memory_order_acquire);
 	const struct pe_directory_listed *listed =

@@ -1,20 +1,23 @@
-// Is an update surely as slow as its space wants it to be? A bound of the way that it went, from above, in a few multiplications and without
-// a root or a sine; what is not sure is decided by pe_plausible_check (plausible.h), which alone refuses. On the owner's thread.
+// Is an update surely as slow as its space wants it to be? A bound of the way that it went, from
+// above, in a few multiplications and without a root or a sine; what is not sure is decided by
+// pe_plausible_check (plausible.h), which alone refuses. On the owner's thread.
 #pragma once
 
 #include "internal.h"
 
 #include <math.h>
 
-// WGS84: no normal section at any place is flatter than the one at a pole, whose radius of curvature this is, rounded up.
+// WGS84: no normal section at any place is flatter than the one at a pole, whose radius of
+// curvature this is, rounded up.
 #define PE_SURELY_RADIUS_M 6399594.0
 // What arithmetic may lose on either side.
 #define PE_SURELY_BAND 1e-6
 
 // At least the square of what pe_space_distance says.
 //
-// On Earth the way is taken along which latitude, longitude and height change together. No piece of it is longer than where the surface is
-// flattest, it is highest, and parallels are longest: so it is at most 1 % too long of a short way, and is longer than the shortest.
+// On Earth the way is taken along which latitude, longitude and height change together. No piece of
+// it is longer than where the surface is flattest, it is highest, and parallels are longest: so it
+// is at most 1 % too long of a short way, and is longer than the shortest.
 static inline double pe_surely_square(
 	enum pe_space_kind kind, const double from[3], const double to[3])
 {
@@ -39,8 +42,9 @@ static inline double pe_surely_square(
 	return d[0] * d[0] + d[1] * d[1] + d[2] * d[2];
 }
 
-// change: of a MOBILE entity, which goes on from what the record has: the same life, and no earlier. By how much rounding may have moved
-// places that are veiled is left aside, which only makes it less sure.
+// change: of a MOBILE entity, which goes on from what the record has: the same life, and no
+// earlier. By how much rounding may have moved places that are veiled is left aside, which only
+// makes it less sure.
 static inline bool pe_plausible_surely(
 	const struct pe_space_entry *s, const struct pe_record *r, const struct pe_change *c)
 {

@@ -1,6 +1,7 @@
-// Updates of entities that not everybody may see as they are: their audience, and what of their place anyone may learn. This comes
-// before all else that is done with a place, so that cells, thresholds, courses, fences and answers know of nothing more exact; the
-// true place of a rounded entity is kept nowhere.
+// Updates of entities that not everybody may see as they are: their audience, and what of their
+// place anyone may learn. This comes before all else that is done with a place, so that cells,
+// thresholds, courses, fences and answers know of nothing more exact; the true place of a rounded
+// entity is kept nowhere.
 #include "veil.h"
 
 #include "apply.h"
@@ -162,7 +163,8 @@ static enum pe_reason decide(struct pe_worker *w, struct pe_space_entry *s, stru
 	policy = v.policy;
 	// What changes with the epoch is more than its place.
 	*plain = !policy || !(policy->k || policy->laplace_m > 0 || policy->method);
-	// The true place must be one; the middle of a cell is taken to be. Where it stays what it is, its owner sees.
+	// The true place must be one; the middle of a cell is taken to be. Where it stays what it
+	// is, its owner sees.
 	reason = *plain && !(v.edge_m > 0) ? PE_REASON_none :
 					     pe_space_locate(&s->space, u->position, &place);
 	if (reason)
@@ -269,7 +271,8 @@ bool pe_veil_own(struct pe_worker *w, uint32_t handle, struct pe_change *c, stru
 
 	*reason = PE_REASON_none;
 	if (policy && policy->laplace_m > 0) {
-		// One place an epoch: it is held until the next, also over an end and a new beginning.
+		// One place an epoch: it is held until the next, also over an end and a new
+		// beginning.
 		if (known && PE_STATUS_SPACE(status) == c->space &&
 			pe_audience_of(r->shown.attributes) == audience &&
 			pe_views_epoch(views, r->shown.time_ms) == epoch)

@@ -1,4 +1,5 @@
-// Standing queries on the worker that owns the entities: what an update, an expiry or a withdrawal means to the fences.
+// Standing queries on the worker that owns the entities: what an update, an expiry or a withdrawal
+// means to the fences.
 #include "watch.h"
 
 #include "base/prefetch.h"
@@ -85,7 +86,8 @@ void pe_watch_tell_member(void *context, const struct pe_member_event *event)
 	r = &w->engine->table.records[event->handle];
 	if (__builtin_expect(r->shown.attributes & PE_PUBLISHED_VEILED, 0) &&
 		!pe_watch_shows(w, f, &r->shown)) {
-		// Its hour is over, or the subscriber went away: all is told anew behind a GAP. Or it went away itself, whither is not told.
+		// Its hour is over, or the subscriber went away: all is told anew behind a GAP. Or
+		// it went away itself, whither is not told.
 		if (event->kind != PE_MEMBER_LEAVE || !pe_view_shown(&asker, r->shown.attributes))
 			return;
 		message.cause = PE_LEAVE_GONE;
@@ -135,8 +137,8 @@ void pe_watch_prefetch_batch(const struct pe_worker *w)
 			pe_prefetch(safe_of(w, b->handle[i]));
 }
 
-// Is the entity where no fence has to look at it? An entry of this worker's epoch is of an entity that was there and this worker's
-// when it was looked at, and hasn't gone since.
+// Is the entity where no fence has to look at it? An entry of this worker's epoch is of an entity
+// that was there and this worker's when it was looked at, and hasn't gone since.
 static inline bool is_safe(const struct pe_worker *w, uint32_t handle)
 {
 	const struct pe_safe_region *s = safe_of(w, handle);
@@ -178,8 +180,8 @@ struct look {
 	bool corrected;
 };
 
-// Drops the hits that the view does not pass. *plain: none of them may change its mind as long as the
-// entity's reach is not limited.
+// Drops the hits that the view does not pass. *plain: none of them may change its mind as long as
+// the entity's reach is not limited.
 static unsigned take_hits(struct pe_worker *w, const struct pe_view *view,
 	const struct pe_published *published, unsigned count, bool *plain)
 {

@@ -12,12 +12,14 @@
 //   watch_explain.c EXPLAIN of a fence, on any worker
 //   watch_course.c  what is needed of an entity whose course covers its updates
 //
-// A fence (struct pe_watch_fence) belongs to its subscription, and that to the worker that its OPEN arrived at: the *keeper*.
-// Every worker has the fence in an index of its own and tests the updates of the entities that it owns, on its own thread; what comes of it
-// goes to the keeper through a ring. So an update never leaves its worker for a fence's sake, and nothing is locked.
+// A fence (struct pe_watch_fence) belongs to its subscription, and that to the worker that its OPEN
+// arrived at: the *keeper*. Every worker has the fence in an index of its own and tests the updates
+// of the entities that it owns, on its own thread; what comes of it goes to the keeper through a
+// ring. So an update never leaves its worker for a fence's sake, and nothing is locked.
 //
-// Fences, and the logs of subscriptions, come from the keeper's heap (base/heap.h) when they are asked for; all else is taken at start.
-// Both are bounded by the configuration. The keeper frees a fence when every worker has answered that it no longer has it.
+// Fences, and the logs of subscriptions, come from the keeper's heap (base/heap.h) when they are
+// asked for; all else is taken at start. Both are bounded by the configuration. The keeper frees a
+// fence when every worker has answered that it no longer has it.
 #pragma once
 
 #include "internal.h"
@@ -93,7 +95,8 @@ struct pe_watch_fence {
 	bool follows;
 	bool payloads; // are told
 	uint8_t follow_id[16];
-	// audiences that its subscriber belongs to; written: the keeper, and then all begins anew; read: any worker
+	// audiences that its subscriber belongs to; written: the keeper, and then all begins anew;
+	// read: any worker
 	_Atomic uint32_t sees;
 	_Atomic uint64_t place; // where its subscriber stands, likewise
 	struct pe_member_rule rule;
@@ -137,7 +140,8 @@ struct pe_watch_message {
 };
 static_assert(sizeof(struct pe_watch_message) == 96, "a line and a half");
 
-// What of a pair (fence, entity) waits to be told; or a SNAPSHOT_END, ENDED or a piece of a payload.
+// What of a pair (fence, entity) waits to be told; or a SNAPSHOT_END, ENDED or a piece of a
+// payload.
 #define PE_WAITS_LEAVE 1u
 #define PE_WAITS_ENTER 2u // behind the LEAVE, if both
 #define PE_WAITS_MOVE  4u
@@ -181,7 +185,8 @@ struct pe_subscription {
 	uint32_t sees;  // audiences that the peer belongs to
 	uint64_t place; // where it stands (policy/near.h), if one of them asks for that
 	float resolution_m;
-	float published_m; // the coarsest that its fences were told of so far; 0 = as finely as they ask
+	float published_m; // the coarsest that its fences were told of so far; 0 = as finely as
+	                   // they ask
 	uint32_t move_interval_ms, moves_tick; // MOVEs not before that
 	uint32_t lease_tick, linger_tick;
 	struct pe_wheel_link timer;
@@ -229,7 +234,8 @@ struct pe_watch {
 	unsigned touched_count;
 	unsigned adds;  // this turn
 	uint64_t epoch; // of safe regions
-	// events of fences that this worker is the keeper of: worked together, so that their misses overlap
+	// events of fences that this worker is the keeper of: worked together, so that their misses
+	// overlap
 	struct pe_watch_message heard[PE_WATCH_HEARD];
 	unsigned heard_count;
 	// what pe_member's events are about meanwhile
@@ -339,7 +345,8 @@ void pe_watch_tell_member(void *context, const struct pe_member_event *event);
 // A find of a snapshot: a member at once, if it is inside.
 void pe_watch_start(struct pe_worker *w, struct pe_watch_fence *fence, uint32_t handle);
 
-// The volumes of this worker are others, or who is to be told of what in them: there are no safe regions any more.
+// The volumes of this worker are others, or who is to be told of what in them: there are no safe
+// regions any more.
 static inline void pe_watch_unsafe(struct pe_watch *x)
 {
 	x->epoch++;
@@ -405,8 +412,8 @@ void pe_watch_acknowledge(struct pe_worker *w, const struct pe_peer *peer,
 void pe_watch_say_state(const struct pe_worker *w, const struct pe_subscription *s,
 	struct pe_wire_subscribed *done);
 
-// watch_wait.c. A keeper's: an event of a pair comes to wait; SNAPSHOT_END, ENDED. One that is heard waits for others, or for
-// pe_watch_hear, which whoever brings about events calls in the end.
+// watch_wait.c. A keeper's: an event of a pair comes to wait; SNAPSHOT_END, ENDED. One that is
+// heard waits for others, or for pe_watch_hear, which whoever brings about events calls in the end.
 void pe_watch_event(struct pe_worker *w, const struct pe_watch_message *message);
 void pe_watch_put_heard(struct pe_worker *w, const struct pe_watch_message *message);
 void pe_watch_hear_all(struct pe_worker *w);

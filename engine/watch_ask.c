@@ -94,7 +94,8 @@ static enum pe_reason make_fence(struct pe_worker *w, struct pe_subscription *s,
 	return PE_REASON_none;
 }
 
-// The fences of an OPEN or ADD. PENDING: its acknowledgement waits for the workers; else why there are none of them.
+// The fences of an OPEN or ADD. PENDING: its acknowledgement waits for the workers; else why there
+// are none of them.
 static enum pe_reason make_fences(struct pe_worker *w, struct pe_subscription *s, struct ask *ask)
 {
 	const struct pe_wire_view *view = ask->view;

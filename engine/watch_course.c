@@ -1,5 +1,6 @@
-// What those who watch an entity need of it where courses are followed (predict.c): how far beside its published course it may be, and that
-// it is on the same side of every edge as where it is seen, so that nothing enters or leaves unseen because a course covers it.
+// What those who watch an entity need of it where courses are followed (predict.c): how far beside
+// its published course it may be, and that it is on the same side of every edge as where it is
+// seen, so that nothing enters or leaves unseen because a course covers it.
 #include "watch.h"
 
 #include <math.h>

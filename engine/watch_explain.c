@@ -1,5 +1,6 @@
-// EXPLAIN of a fence: which one is meant, on any worker, and what the worker that is asked knows of it. Every worker has all fences; who is
-// in them is known where an entity is owned, and what waits to be told where the subscription is kept.
+// EXPLAIN of a fence: which one is meant, on any worker, and what the worker that is asked knows of
+// it. Every worker has all fences; who is in them is known where an entity is owned, and what waits
+// to be told where the subscription is kept.
 #include "watch.h"
 
 #include "discover/explain.h"
@@ -10,7 +11,8 @@ static struct pe_watch_fence **part_bucket(
 	return &x->part_names[(uint32_t)pe_watch_mix(subscription_id, fence_id) & x->name_mask];
 }
 
-// The subscription's name, address and principal don't change while it has fences, on whatever worker.
+// The subscription's name, address and principal don't change while it has fences, on whatever
+// worker.
 static struct pe_watch_fence **bucket_of(const struct pe_watch *x, const struct pe_watch_fence *f)
 {
 	return part_bucket(x, f->subscription->subscription_id, f->fence_id);
@@ -33,8 +35,8 @@ void pe_watch_unname_part(struct pe_worker *w, struct pe_watch_fence *f)
 	*at = pe_watch_part(w, f)->next_named;
 }
 
-// Whoever asks need not be the program that subscribed: another one of the same principal at the same address may, on another port, as
-// long as only one subscription there has that name.
+// Whoever asks need not be the program that subscribed: another one of the same principal at the
+// same address may, on another port, as long as only one subscription there has that name.
 static struct pe_watch_fence *find(
 	struct pe_worker *w, const struct pe_peer *peer, uint64_t subject, unsigned space)
 {

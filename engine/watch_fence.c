@@ -1,5 +1,6 @@
-// A fence on one worker: what its keeper orders, and what takes more than a turn — the walk of a snapshot, the members of a fence
-// that moved or ends — a piece at a time. And the rings between workers.
+// A fence on one worker: what its keeper orders, and what takes more than a turn — the walk of a
+// snapshot, the members of a fence that moved or ends — a piece at a time. And the rings between
+// workers.
 #include "watch.h"
 
 bool pe_watch_send(struct pe_worker *w, const struct pe_watch_message *message)
@@ -283,7 +284,8 @@ static bool work_piece(struct pe_worker *w, struct pe_watch_fence *f)
 			add_job(w, f);
 		return true; // it may be gone
 	}
-	// A subscriber that is slow is not told more of a snapshot than it takes: that would end in a GAP, and begin again.
+	// A subscriber that is slow is not told more of a snapshot than it takes: that would end in
+	// a GAP, and begin again.
 	if (part->walking && part->snapshot &&
 		atomic_load_explicit(&f->subscription->waits, memory_order_relaxed) >
 			w->watch->waiting_count_max / 8) {

@@ -1,4 +1,5 @@
-// The keeper's subscriptions: their names, what they are told of themselves, their leases and their ends.
+// The keeper's subscriptions: their names, what they are told of themselves, their leases and their
+// ends.
 #include "watch.h"
 
 #include <stdlib.h>
@@ -268,8 +269,9 @@ void pe_watch_see(
 		PE_NEAR_NOWHERE;
 }
 
-// What a subscriber sees depends on the time, on the directory, and on where he stands, and the names of anonymous ones on their epoch. When either has changed all is told anew,
-// of everybody at once: told one by one, an old name and the new one would come together.
+// What a subscriber sees depends on the time, on the directory, and on where he stands, and the
+// names of anonymous ones on their epoch. When either has changed all is told anew, of everybody at
+// once: told one by one, an old name and the new one would come together.
 __attribute__((noinline)) static void see_anew(struct pe_worker *w)
 {
 	struct pe_watch *x = w->watch;

@@ -1,5 +1,5 @@
-// Memory of standing queries: what all workers share, what each has of its own, and the heaps for what comes and goes with fences and
-// subscriptions.
+// Memory of standing queries: what all workers share, what each has of its own, and the heaps for
+// what comes and goes with fences and subscriptions.
 #include "watch.h"
 
 #include <inttypes.h>
@@ -21,8 +21,8 @@ static uint32_t ring_count(const struct pe_engine *e)
 	return e->config.worker_count <= 2 ? 4096 : e->config.worker_count <= 4 ? 1024 : 256;
 }
 
-// Cells of a fence: as many as there are for each, so that all fences find room however wide they are. Its edge is placed on
-// coarser cells rather than on more.
+// Cells of a fence: as many as there are for each, so that all fences find room however wide they
+// are. Its edge is placed on coarser cells rather than on more.
 #define FENCE_CELLS 64u
 
 static struct pe_fence_config fence_config(const struct pe_engine_config *c)

@@ -1,8 +1,9 @@
 // The keeper's fences, from their first word to their last.
 //
-// A fence is ADDed on every worker before it BEGINs on any, so that a message is taken whole or not at all; nobody enters before that.
-// It ENDs on every worker, and when the last one has answered its memory is freed. What is ordered goes out in the order of enum
-// pe_watch_order, worker by worker, as there is room in the rings.
+// A fence is ADDed on every worker before it BEGINs on any, so that a message is taken whole or not
+// at all; nobody enters before that. It ENDs on every worker, and when the last one has answered
+// its memory is freed. What is ordered goes out in the order of enum pe_watch_order, worker by
+// worker, as there is room in the rings.
 #include "watch.h"
 
 #include <stdlib.h>

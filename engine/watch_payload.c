@@ -1,5 +1,6 @@
-// The payload of an update, on the worker that owns its entity: in pieces to the keeper of each fence that the entity is inside of
-// and whose subscription asks for payloads. Bounded by the memberships of one entity, and by the rings.
+// The payload of an update, on the worker that owns its entity: in pieces to the keeper of each
+// fence that the entity is inside of and whose subscription asks for payloads. Bounded by the
+// memberships of one entity, and by the rings.
 #include "watch.h"
 
 static void tell_fence(struct pe_worker *w, struct pe_watch_fence *f, const uint8_t id[16],

@@ -1,5 +1,5 @@
-// What a subscription's keeper tells of what waits (watch_wait.c): when; numbers, which are given when something is sent; notices by class;
-// and the log from which they are sent again.
+// What a subscription's keeper tells of what waits (watch_wait.c): when; numbers, which are given
+// when something is sent; notices by class; and the log from which they are sent again.
 #include "watch.h"
 
 #define NONE PE_WATCH_NONE

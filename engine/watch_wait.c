@@ -1,8 +1,10 @@
-// What waits at a subscription's keeper until it is told: merged by pair, in lists, within the room that all subscriptions have together;
-// and the GAP when more came about than may be kept. watch_tell.c takes it from there.
+// What waits at a subscription's keeper until it is told: merged by pair, in lists, within the room
+// that all subscriptions have together; and the GAP when more came about than may be kept.
+// watch_tell.c takes it from there.
 //
-// A pair's changes while it waits: ENTER then LEAVE tells nothing, MOVEs the last, LEAVE then ENTER both. What is urgent (ENTER,
-// LEAVE, what is the subscription's) leaves in the order in which it came to wait; MOVEs wait apart where they are limited.
+// A pair's changes while it waits: ENTER then LEAVE tells nothing, MOVEs the last, LEAVE then ENTER
+// both. What is urgent (ENTER, LEAVE, what is the subscription's) leaves in the order in which it
+// came to wait; MOVEs wait apart where they are limited.
 #include "watch.h"
 
 #include "base/prefetch.h"

@@ -1,6 +1,6 @@
-// A worker's turn: messages sorted by kind and counted, updates before withdrawals before queries — (incarnation, sequence)
-// decides between the first two whatever their order, and a query may as well see what came beside it — then the
-// rings, what time does, and what goes back.
+// A worker's turn: messages sorted by kind and counted, updates before withdrawals before queries —
+// (incarnation, sequence) decides between the first two whatever their order, and a query may as
+// well see what came beside it — then the rings, what time does, and what goes back.
 #include "internal.h"
 #include "own.h"
 #include "veil.h"
@@ -31,7 +31,8 @@ static enum pe_reason check_message(
 	case PE_TYPE_SPATIAL_UPDATE:
 	case PE_TYPE_DETAILED_UPDATE:
 	case PE_TYPE_WITHDRAW:
-		// A sender that started in our future would lock its entities against its own next life.
+		// A sender that started in our future would lock its entities against its own next
+		// life.
 		if (view->body.update.incarnation * 1000ull > w->newest_ms)
 			return PE_REASON_incarnation_future;
 		break;
@@ -77,7 +78,8 @@ static inline void describe(const struct pe_worker *w, struct pe_change *c,
 	c->way = PE_WAY_GENERAL;
 }
 
-// Event time against our clock, both ways: what is a day old cannot be told from what comes next in 32 bits, and is late.
+// Event time against our clock, both ways: what is a day old cannot be told from what comes next in
+// 32 bits, and is late.
 static enum pe_reason check_time(const struct pe_worker *w, uint64_t time_ms)
 {
 	if (time_ms > w->newest_ms)
@@ -106,7 +108,8 @@ void pe_note_precision(struct pe_space_entry *s, float precision_m)
 		;
 }
 
-// The velocities in the space bound the walk of queries about a later moment. Only ever grow, an axis at a time.
+// The velocities in the space bound the walk of queries about a later moment. Only ever grow, an
+// axis at a time.
 __attribute__((noinline, cold)) void pe_note_speed(struct pe_space_entry *s, uint64_t lanes)
 {
 	uint64_t seen = atomic_load_explicit(&s->speed_seen, memory_order_relaxed), wider;
@@ -133,7 +136,8 @@ struct packet {
 	uint16_t publisher;
 };
 
-// Sound as an ordinary record is, but for who may see it and how fast it is. False: pe_wire_check_update decides.
+// Sound as an ordinary record is, but for who may see it and how fast it is. False:
+// pe_wire_check_update decides.
 static inline bool is_sound(const struct pe_space_entry *s, struct pe_wire_update *u)
 {
 	const uint16_t wish = u->attributes & PE_ATTRIBUTES_VEIL;
@@ -152,9 +156,10 @@ static inline bool is_plain(const struct pe_space_entry *s, const struct pe_wire
 		!((pe_wire_frequencies(u) & s->frequencies) | u->duration_ms);
 }
 
-// A record that is not ordinary: is it sound, may its sender say it, who may see it, how fast is it? In a space that is guarded none is
-// ordinary; what is judged there is what was said, before anything of it is veiled. True: it has been seen to, since it was refused, or
-// veiled, or is to be: what is known of such a one bounds only the walks of those who may see it.
+// A record that is not ordinary: is it sound, may its sender say it, who may see it, how fast is
+// it? In a space that is guarded none is ordinary; what is judged there is what was said, before
+// anything of it is veiled. True: it has been seen to, since it was refused, or veiled, or is to
+// be: what is known of such a one bounds only the walks of those who may see it.
 __attribute__((noinline)) static bool take_rare(struct pe_worker *w, struct pe_space_entry *s,
 	const struct pe_peer *peer, struct pe_change *c, uint32_t ack)
 {
@@ -201,7 +206,8 @@ static inline uint16_t publisher_of(const struct pe_worker *w, const struct pe_m
 __attribute__((noinline)) static void take_looked(
 	struct pe_worker *w, struct packet packet, const uint8_t *records, unsigned count);
 
-// Inlined where it is called: the ordinary packet's acknowledgement that is not asked for then costs nothing.
+// Inlined where it is called: the ordinary packet's acknowledgement that is not asked for then
+// costs nothing.
 __attribute__((always_inline)) static inline void take_updates(struct pe_worker *w,
 	struct packet packet, const uint8_t *records, unsigned count, const bool looked)
 {
@@ -414,7 +420,8 @@ static void count_carried(struct pe_worker *w, uint8_t type)
 	}
 }
 
-// A message's queries are carried on. What they have in their priority, joined by or: 0 = all are NORMAL.
+// A message's queries are carried on. What they have in their priority, joined by or: 0 = all are
+// NORMAL.
 static unsigned note_queries(struct pe_worker *w, const struct pe_wire_view *view)
 {
 	const uint8_t *at = view->records + offsetof(struct pe_wire_query, priority);
@@ -639,7 +646,8 @@ uint32_t pe_worker_idle_ms(const struct pe_worker *worker, struct pe_now now)
 	idle = pe_held_next(&worker->held, tick, idle);
 	if (worker->watch)
 		idle = pe_watch_idle_ms(worker, tick, idle);
-	// A grace period takes about a millisecond; and another worker's records come without a wake-up.
+	// A grace period takes about a millisecond; and another worker's records come without a
+	// wake-up.
 	if ((waits_for_grace(worker) || worker->engine->config.worker_count > 1) && idle > 1)
 		idle = 1;
 	return idle;

@@ -1,5 +1,6 @@
-// What both sides of a session derive from what they share: the names that follow from an engine's public key, and the
-// secrets of a session's epochs, by one-way steps from what the handshake ends in (docs/sessions.md). Pure; any thread.
+// What both sides of a session derive from what they share: the names that follow from an engine's
+// public key, and the secrets of a session's epochs, by one-way steps from what the handshake ends
+// in (docs/sessions.md). Pure; any thread.
 #pragma once
 
 #include "seal/seal.h"

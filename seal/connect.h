@@ -1,5 +1,6 @@
-// The messages that open and close a session, as docs/sessions.md lays them out: CONNECT from the client, CONNECT_ACK from
-// the engine, and what is encrypted in them. Little endian, naturally aligned, no padding.
+// The messages that open and close a session, as docs/sessions.md lays them out: CONNECT from the
+// client, CONNECT_ACK from the engine, and what is encrypted in them. Little endian, naturally
+// aligned, no padding.
 #pragma once
 
 #include "seal/noise.h"

@@ -1,7 +1,8 @@
-// The replay window of a session: which sequences were taken already. A ring of 64-bit words as in RFC 6479, one of
-// them spare, so that moving on clears whole words and shifts nothing. A sequence is looked up before its message's
-// tag is worked out, which spares the work for plain repeats, and taken only after the tag was right: a forger moves
-// nothing. Tuned for one word read and one written a message. Pure functions of the window; it belongs to one thread.
+// The replay window of a session: which sequences were taken already. A ring of 64-bit words as in
+// RFC 6479, one of them spare, so that moving on clears whole words and shifts nothing. A sequence
+// is looked up before its message's tag is worked out, which spares the work for plain repeats, and
+// taken only after the tag was right: a forger moves nothing. Tuned for one word read and one
+// written a message. Pure functions of the window; it belongs to one thread.
 #pragma once
 
 #include <stdbool.h>
@@ -26,7 +27,8 @@ static inline bool pe_replay_fresh(const struct pe_replay *replay, uint64_t sequ
 	return !(replay->words[sequence / 64 % PE_REPLAY_WORDS] >> sequence % 64 & 1);
 }
 
-// Takes it. False, and nothing is changed: it is not fresh, as when two of one burst carry the same sequence.
+// Takes it. False, and nothing is changed: it is not fresh, as when two of one burst carry the same
+// sequence.
 static inline bool pe_replay_take(struct pe_replay *replay, uint64_t sequence)
 {
 	if (!pe_replay_fresh(replay, sequence))

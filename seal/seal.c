@@ -61,8 +61,8 @@ void pe_seal_expand(
 	seal->ops->expand(seal->state, secret, key->expanded);
 }
 
-// The next message's key: the first lines are the round keys, those behind them the powers for the tag. 16 lines
-// arrive in the time that a message of 200 bytes is worked.
+// The next message's key: the first lines are the round keys, those behind them the powers for the
+// tag. 16 lines arrive in the time that a message of 200 bytes is worked.
 static inline void prefetch_key(const struct pe_seal_key *key)
 {
 	for (unsigned at = 0; at < PE_SEAL_EXPANDED_MAX; at += 64)

@@ -1,11 +1,12 @@
-// Sealing: AES-128-GCM over whole messages, in place, as docs/sessions.md says. The nonce is the key's salt and the 8
-// bytes of the header's sequence; the tag lies at 64. ENCRYPT: the bytes from 80 on are encrypted, the first 64 are
-// associated data. SIGN: nothing is encrypted, and the associated data is the whole message with zeros for its tag.
+// Sealing: AES-128-GCM over whole messages, in place, as docs/sessions.md says. The nonce is the
+// key's salt and the 8 bytes of the header's sequence; the tag lies at 64. ENCRYPT: the bytes from
+// 80 on are encrypted, the first 64 are associated data. SIGN: nothing is encrypted, and the
+// associated data is the whole message with zeros for its tag.
 //
-// Tuned for bursts of messages of 100–1452 bytes under many keys: keys are expanded once, and the next one's lines
-// are fetched while a message is worked. Two backends with the same results: intel-ipsec-mb, and OpenSSL's EVP where
-// the processor or the library is missing. A sealer and the keys expanded by it belong to one thread; each worker has
-// its own.
+// Tuned for bursts of messages of 100–1452 bytes under many keys: keys are expanded once, and the
+// next one's lines are fetched while a message is worked. Two backends with the same results:
+// intel-ipsec-mb, and OpenSSL's EVP where the processor or the library is missing. A sealer and the
+// keys expanded by it belong to one thread; each worker has its own.
 #pragma once
 
 #include "base/status.h"
@@ -35,8 +36,8 @@ struct pe_seal_key {
 	uint32_t salt;
 };
 
-// One message. Sealing reads `data` as it stands, its sequence set, and writes the tag; opening checks the tag, and
-// leaves zeros in its place.
+// One message. Sealing reads `data` as it stands, its sequence set, and writes the tag; opening
+// checks the tag, and leaves zeros in its place.
 struct pe_seal_job {
 	uint8_t *data;  // writable, any alignment
 	uint32_t bytes; // from sizeof(struct pe_wire_header) to PE_WIRE_BYTES_MAX
@@ -62,8 +63,8 @@ void pe_seal_expand(
 void pe_seal_close(struct pe_seal *seal, struct pe_seal_job *jobs, unsigned count);
 void pe_seal_open(struct pe_seal *seal, struct pe_seal_job *jobs, unsigned count);
 
-// The cipher itself, for tests with known answers: `bytes` at `text` in place. Not for messages. Opening takes the
-// tag, and returns whether it was right; closing writes it.
+// The cipher itself, for tests with known answers: `bytes` at `text` in place. Not for messages.
+// Opening takes the tag, and returns whether it was right; closing writes it.
 bool pe_seal_raw(struct pe_seal *seal, const struct pe_seal_key *key, const uint8_t nonce[12],
 	const uint8_t *associated, uint32_t associated_bytes, uint8_t *text, uint32_t bytes,
 	bool open, uint8_t tag[16]);

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-// One context for every key: setting a key costs a few hundred nanoseconds, which this backend's users can afford or
-// else have the other one.
+// One context for every key: setting a key costs a few hundred nanoseconds, which this backend's
+// users can afford or else have the other one.
 struct state {
 	EVP_CIPHER *cipher;
 	EVP_CIPHER_CTX *context;

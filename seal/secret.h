@@ -1,6 +1,7 @@
-// Memory for keys, and the start of the library that makes them. What lies here is kept out of the swap and out of core
-// dumps where the system allows it, and is zeroed before it is given back. Tuned for a few long-lived blocks: each is a
-// mapping of its own. Map and unmap at start, stop and on reload; any thread.
+// Memory for keys, and the start of the library that makes them. What lies here is kept out of the
+// swap and out of core dumps where the system allows it, and is zeroed before it is given back.
+// Tuned for a few long-lived blocks: each is a mapping of its own. Map and unmap at start, stop and
+// on reload; any thread.
 #pragma once
 
 #include "base/status.h"
@@ -15,11 +16,12 @@ struct pe_secret {
 	bool locked; // false: the system's limit of locked memory did not allow it
 };
 
-// Once a process, before anything else of the guard; again does nothing. PE_UNSUPPORTED: the processor lacks what the
-// handshake's cipher needs; the text says what.
+// Once a process, before anything else of the guard; again does nothing. PE_UNSUPPORTED: the
+// processor lacks what the handshake's cipher needs; the text says what.
 [[nodiscard]] enum pe_status pe_secret_start(struct pe_error *error);
 
-// `bytes` > 0. PE_NO_MEMORY: nothing is mapped. That memory cannot be locked is no failure: *secret tells it.
+// `bytes` > 0. PE_NO_MEMORY: nothing is mapped. That memory cannot be locked is no failure: *secret
+// tells it.
 [[nodiscard]] enum pe_status pe_secret_map(size_t bytes, struct pe_secret *secret);
 // Zeroes, then unmaps. An empty one is left alone.
 void pe_secret_unmap(struct pe_secret *secret);

@@ -1,5 +1,5 @@
-// Halts the control thread of a grid, for a test, in the moment in which it takes leaves out of their table: whoever comes into one of
-// them then is turned away. One thread.
+// Halts the control thread of a grid, for a test, in the moment in which it takes leaves out of
+// their table: whoever comes into one of them then is turned away. One thread.
 #pragma once
 
 #include <stdbool.h>

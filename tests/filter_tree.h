@@ -1,5 +1,6 @@
-// Random filters as trees and random entities, for the tests of filters: a tree is written as a program, and evaluated
-// here slowly and by other means (on the tree, with values that never were in a block). Not for the engine.
+// Random filters as trees and random entities, for the tests of filters: a tree is written as a
+// program, and evaluated here slowly and by other means (on the tree, with values that never were
+// in a block). Not for the engine.
 #pragma once
 
 #include "discover/filter_run.h"
@@ -61,7 +62,8 @@ void tree_random(struct tree *tree, unsigned tests, uint64_t *random);
 void tree_random_value(struct tree_value *value, uint64_t *random);
 void tree_random_entity(struct tree_entity *entity, uint64_t *random);
 
-// The program of a tree, into room for PE_FILTER_BYTES_MAX; 0 = it is too large or too deep for one.
+// The program of a tree, into room for PE_FILTER_BYTES_MAX; 0 = it is too large or too deep for
+// one.
 uint32_t tree_write(const struct tree *tree, uint8_t *program);
 
 struct pe_value tree_value_of(const struct tree_value *value);

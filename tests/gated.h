@@ -1,6 +1,7 @@
-// The harness behind a gate: messages are built by harness.h's helpers, sealed by clients of the tests, and go through the gate before the
-// engine sees them; what comes back is kept as it left. The dataplane's own sink is played here, with links that are good for a turn,
-// and some that are kept.
+// The harness behind a gate: messages are built by harness.h's helpers, sealed by clients of the
+// tests, and go through the gate before the engine sees them; what comes back is kept as it left.
+// The dataplane's own sink is played here, with links that are good for a turn, and some that are
+// kept.
 #pragma once
 
 #include "dataplane/gate.h"
@@ -43,10 +44,12 @@ struct gated {
 	unsigned kept_count;
 };
 
-// level: what the only source demands; peers of gated_peer are trusted where the test says so. config may be NULL.
+// level: what the only source demands; peers of gated_peer are trusted where the test says so.
+// config may be NULL.
 void gated_start(struct gated *g, uint8_t level, const struct pe_engine_config *config);
 void gated_stop(struct gated *g);
-// A keyring of clients 1 … GATED_CLIENTS, those of the mask `without` left out, in another order when `turned`. The caller's.
+// A keyring of clients 1 … GATED_CLIENTS, those of the mask `without` left out, in another order
+// when `turned`. The caller's.
 struct pe_keyring *gated_keyring(struct gated *g, unsigned without, bool turned);
 
 struct pe_peer gated_peer(unsigned host, uint16_t port, bool trusted);
@@ -54,8 +57,8 @@ struct client_side gated_client(struct gated *g, uint8_t number);
 
 // Queues bytes for the next turn.
 void gated_send(struct gated *g, const void *data, uint32_t bytes, const struct pe_peer *from);
-// Takes what the harness's helpers have queued last, seals it for the client with its next sequence, and queues it. Returns its bytes; into
-// copy, when not NULL, as it is on the wire.
+// Takes what the harness's helpers have queued last, seals it for the client with its next
+// sequence, and queues it. Returns its bytes; into copy, when not NULL, as it is on the wire.
 uint32_t gated_send_sealed(
 	struct gated *g, struct client_side *c, const struct pe_peer *from, uint8_t *copy);
 // Gate, engine, housekeeping.

@@ -285,7 +285,8 @@ void harness_settle(struct harness *h)
 {
 	unsigned in_flight = 1, rounds = 0;
 
-	// Two quiet rounds: a departure that is settled may publish a crossing that waits once more.
+	// Two quiet rounds: a departure that is settled may publish a crossing that waits once
+	// more.
 	for (unsigned quiet = 0; quiet < 3 && rounds < 10000; rounds++) {
 		bool busy;
 
@@ -300,7 +301,8 @@ void harness_settle(struct harness *h)
 			busy |= pe_worker_idle_ms(w, h->now) == 0; // timers that are behind
 		}
 		quiet = in_flight || busy ? 0 : quiet + 1;
-		// A leaf that is being closed, a capped state: what needs the clock to move is not in flight here.
+		// A leaf that is being closed, a capped state: what needs the clock to move is not
+		// in flight here.
 		if (in_flight && rounds % 64 == 63)
 			h->now.mono_ms++;
 	}

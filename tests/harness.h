@@ -1,8 +1,9 @@
-// A single-threaded harness around the engine's façade: it builds messages, runs turns with a clock of its own, captures
-// and decodes what comes back, and checks after every turn what must always hold — replies are sound, nobody who is not
-// trusted gets more bytes than they sent, buffers are given back — and at the end the identities of the counters.
-// Tuned for tests that read as a list of steps. Worker 0 runs on the caller's thread; more workers have threads of
-// their own (a thread is one RCU reader) and are driven in lock-step, so that only one runs at a time.
+// A single-threaded harness around the engine's façade: it builds messages, runs turns with a clock
+// of its own, captures and decodes what comes back, and checks after every turn what must always
+// hold — replies are sound, nobody who is not trusted gets more bytes than they sent, buffers are
+// given back — and at the end the identities of the counters. Tuned for tests that read as a list
+// of steps. Worker 0 runs on the caller's thread; more workers have threads of their own (a thread
+// is one RCU reader) and are driven in lock-step, so that only one runs at a time.
 #pragma once
 
 #include "engine.h"
@@ -68,25 +69,27 @@ extern void (*harness_failed)(const char *what, const char *file, int line);
 #define HARNESS_CHECK(condition) \
 	((condition) ? (void)0 : harness_failed(#condition, __FILE__, __LINE__))
 
-// Two spaces: 0 CARTESIAN "plane", 1 GEODETIC worldwide "earth"; one worker, 1000 entities, no thresholds, ttl 30 s.
+// Two spaces: 0 CARTESIAN "plane", 1 GEODETIC worldwide "earth"; one worker, 1000 entities, no
+// thresholds, ttl 30 s.
 struct pe_engine_config harness_config(void);
-// Starts an engine and attaches its workers. The monotonic clock begins a little before its low 32 bits wrap, so that
-// every test that runs for longer crosses that. A failure to start aborts.
+// Starts an engine and attaches its workers. The monotonic clock begins a little before its low 32
+// bits wrap, so that every test that runs for longer crosses that. A failure to start aborts.
 void harness_start(struct harness *h, const struct pe_engine_config *config);
 // Drains, checks the identities against the sender's counts and each other, detaches and destroys.
 void harness_stop(struct harness *h);
 // The identities, the entity count and the sender's counts, after a drain.
 void harness_check(struct harness *h);
 
-// Queues bytes for the next turn of worker 0, counted as received (by harness_turn_worker for the others).
+// Queues bytes for the next turn of worker 0, counted as received (by harness_turn_worker for the
+// others).
 void harness_queue(struct harness *h, const uint8_t *data, uint32_t bytes);
 // One turn of a worker with what is queued; forgets earlier replies first.
 void harness_turn_worker(struct harness *h, unsigned worker);
 void harness_turn(struct harness *h);
 // A step of the control thread's work (one grace period at most).
 void harness_control(struct harness *h);
-// Turns and grace periods until nothing is in flight and no crossing waits; the clock stands still. Replies are kept only
-// of the last turn.
+// Turns and grace periods until nothing is in flight and no crossing waits; the clock stands still.
+// Replies are kept only of the last turn.
 void harness_settle(struct harness *h);
 // Moves both clocks on and runs a turn without messages on every worker.
 void harness_advance(struct harness *h, uint64_t ms);
@@ -125,12 +128,13 @@ uint64_t harness_queue_extended(struct harness *h, unsigned space,
 	const struct pe_wire_query *queries, unsigned count, const uint8_t *extensions,
 	uint32_t extensions_bytes);
 
-// The acknowledgement records for a packet among the last turn's replies; returns their number, −1 without one. *refused:
-// the reason for the whole packet.
+// The acknowledgement records for a packet among the last turn's replies; returns their number, −1
+// without one. *refused: the reason for the whole packet.
 int harness_acks(struct harness *h, uint64_t sequence, struct pe_wire_ack_record *records,
 	enum pe_reason *refused);
 
-// One record in a packet of its own, one turn of worker 0, its acknowledgement record (all bits set without one).
+// One record in a packet of its own, one turn of worker 0, its acknowledgement record (all bits set
+// without one).
 struct pe_wire_ack_record harness_send(struct harness *h, unsigned space, uint32_t incarnation,
 	const struct pe_wire_update *update);
 struct pe_wire_ack_record harness_send_detailed(
@@ -138,7 +142,8 @@ struct pe_wire_ack_record harness_send_detailed(
 struct pe_wire_ack_record harness_withdraw(
 	struct harness *h, unsigned space, uint32_t incarnation, uint64_t n, uint32_t sequence);
 
-// What answers an ERASE among the last turn's replies (all bits set without one); and one in a packet of its own, one turn of worker 0.
+// What answers an ERASE among the last turn's replies (all bits set without one); and one in a
+// packet of its own, one turn of worker 0.
 struct pe_wire_erased harness_erased(struct harness *h, uint64_t sequence);
 struct pe_wire_erased harness_erase(
 	struct harness *h, unsigned space, uint64_t n, uint32_t incarnation);
@@ -172,11 +177,13 @@ void harness_ask(struct harness *h, unsigned worker, unsigned space,
 void harness_ask_extended(struct harness *h, unsigned worker, unsigned space,
 	const struct pe_wire_query *query, const uint8_t *extension, uint32_t extension_bytes,
 	struct harness_answer *answer);
-// Asks why an entity is or isn't in a query's answer; one turn of the worker. False: no explanation came.
+// Asks why an entity is or isn't in a query's answer; one turn of the worker. False: no explanation
+// came.
 bool harness_explain(struct harness *h, unsigned worker, unsigned space, const uint8_t id[16],
 	const struct pe_wire_query *query, const uint8_t *extension, uint32_t extension_bytes,
 	struct pe_wire_explanation *explanation);
-// Results of a query for everything near (a sphere) that name n: 0 or 1, more when it is met twice. *result may be NULL.
+// Results of a query for everything near (a sphere) that name n: 0 or 1, more when it is met twice.
+// *result may be NULL.
 unsigned harness_sees(struct harness *h, unsigned worker, unsigned space, uint64_t n,
 	const struct pe_wire_query *query, struct pe_wire_result *result);
 struct pe_wire_query harness_sphere(double x, double y, double z, double radius_m);

@@ -1,5 +1,5 @@
-// What every CUnit program of this tree shares: one suite, its cases, and an exit code that tells failed
-// assertions too (CU_get_error alone does not).
+// What every CUnit program of this tree shares: one suite, its cases, and an exit code that tells
+// failed assertions too (CU_get_error alone does not).
 #pragma once
 
 #include <CUnit/Basic.h>
@@ -28,14 +28,15 @@ static inline uint64_t testing_random(uint64_t *state)
 	return z ^ z >> 31;
 }
 
-// For the hooks of what tests are built on (harness_failed and the like): a failed assertion of the running test.
+// For the hooks of what tests are built on (harness_failed and the like): a failed assertion of the
+// running test.
 static inline void testing_failed(const char *what, const char *file, int line)
 {
 	CU_assertImplementation(CU_FALSE, (unsigned)line, what, file, "", CU_FALSE);
 }
 
-// For a test that this machine cannot run: the reason reaches the report of scripts/test, and the test
-// counts as skipped.
+// For a test that this machine cannot run: the reason reaches the report of scripts/test, and the
+// test counts as skipped.
 _Noreturn static inline void testing_skip(const char *reason)
 {
 	printf("SKIP: %s\n", reason);

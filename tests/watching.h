@@ -1,5 +1,6 @@
-// Standing queries over the harness: messages to a subscription, and a subscriber that keeps the set of members and checks what must
-// hold of every row of events: numbers without holes, ENTER and LEAVE in turns, MOVE only between them.
+// Standing queries over the harness: messages to a subscription, and a subscriber that keeps the
+// set of members and checks what must hold of every row of events: numbers without holes, ENTER and
+// LEAVE in turns, MOVE only between them.
 #pragma once
 
 #include "harness.h"
@@ -40,10 +41,12 @@ void watching_remove(struct watching *s, const uint32_t *ids, unsigned count);
 void watching_sequence(struct watching *s, unsigned op, uint64_t sequence);
 // What is for this subscriber among the last turn's replies.
 void watching_take(struct watching *s);
-// Why entity n is or isn't in a fence, as `worker` knows; one turn of it. False: no explanation came.
+// Why entity n is or isn't in a fence, as `worker` knows; one turn of it. False: no explanation
+// came.
 bool watching_explain(struct watching *s, unsigned worker, uint32_t fence_id, uint64_t n,
 	struct pe_wire_explanation *explanation);
-// The two halves of it: the question, whose sequence is returned, and what is among the last turn's replies.
+// The two halves of it: the question, whose sequence is returned, and what is among the last turn's
+// replies.
 uint64_t watching_ask(struct watching *s, uint32_t fence_id, uint64_t n);
 bool watching_told(struct watching *s, uint64_t sequence, struct pe_wire_explanation *explanation);
 // Turns of all workers and of the control thread, each worker's replies taken.

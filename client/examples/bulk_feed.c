@@ -1,5 +1,5 @@
-// Moves so many entities around, so many times, as fast as the system takes it, with records that are made where they are sent
-// from: bulk_feed URI ENTITIES ROUNDS
+// Moves so many entities around, so many times, as fast as the system takes it, with records that
+// are made where they are sent from: bulk_feed URI ENTITIES ROUNDS
 #include <poll.h>
 #include <presence/bulk.h>
 #include <stdio.h>

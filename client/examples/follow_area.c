@@ -1,5 +1,5 @@
-// Tells who comes into an area and who leaves it, until a signal, whatever becomes of the engine meanwhile:
-// follow_area URI X Y METRES
+// Tells who comes into an area and who leaves it, until a signal, whatever becomes of the engine
+// meanwhile: follow_area URI X Y METRES
 #include <presence/watch.h>
 #include <signal.h>
 #include <stdio.h>

@@ -1,5 +1,6 @@
-// What the command-line tools share: numbers, vectors, ids and lists of names read from arguments, and the exit code
-// of each outcome (sysexits). A parser returns false for anything but a whole, sound value. Any thread.
+// What the command-line tools share: numbers, vectors, ids and lists of names read from arguments,
+// and the exit code of each outcome (sysexits). A parser returns false for anything but a whole,
+// sound value. Any thread.
 #pragma once
 
 #include "client/presence.h"
@@ -27,8 +28,8 @@ bool argument_visibility(const char *text, uint8_t *visibility);
 bool argument_exactness(const char *text, uint8_t *exactness);
 bool argument_mask(const char *text, bool states, uint16_t *mask); // "mobile,static"
 
-// The options --key, --engine-key, --psk and --level of the tools: false when a text is none of theirs. The session is made known to the
-// options with the first of them.
+// The options --key, --engine-key, --psk and --level of the tools: false when a text is none of
+// theirs. The session is made known to the options with the first of them.
 enum { ARGUMENT_KEY = 0x1000, ARGUMENT_ENGINE_KEY, ARGUMENT_PSK, ARGUMENT_LEVEL };
 #define ARGUMENT_SESSION_OPTIONS \
 	{"key", ARGUMENT_KEY, "FILE", 0, "speak in a session: the file with our secret key", 0}, \
@@ -41,8 +42,9 @@ enum { ARGUMENT_KEY = 0x1000, ARGUMENT_ENGINE_KEY, ARGUMENT_PSK, ARGUMENT_LEVEL 
 bool argument_session(
 	int key, char *text, struct presence_session *session, struct presence_options *options);
 
-// Negative numbers look like options: an argument that starts with a minus sign and a digit or a point gets a blank in
-// front, which the parsers above skip. The copies live as long as the program.
+// Negative numbers look like options: an argument that starts with a minus sign and a digit or a
+// point gets a blank in front, which the parsers above skip. The copies live as long as the
+// program.
 void argument_protect(int argc, char **argv);
 
 int exit_code(enum presence_result result, struct presence_refusal refusal);

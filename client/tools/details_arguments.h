@@ -1,5 +1,5 @@
-// What an entity says beside its state, read from arguments and printed. Parsers return false for anything but a whole, sound value; texts
-// point into the arguments. Any thread.
+// What an entity says beside its state, read from arguments and printed. Parsers return false for
+// anything but a whole, sound value; texts point into the arguments. Any thread.
 #pragma once
 
 #include "client/presence.h"
@@ -7,8 +7,8 @@
 #include <jansson.h>
 #include <stdio.h>
 
-// "NAME=VALUE": null, true, false, a whole number, a number, x"hexadecimal bytes" (in place: the argument is written), or else a text; "NAME"
-// alone takes it away.
+// "NAME=VALUE": null, true, false, a whole number, a number, x"hexadecimal bytes" (in place: the
+// argument is written), or else a text; "NAME" alone takes it away.
 bool argument_metadata(char *text, struct presence_details *details);
 bool argument_tag(const char *text, struct presence_details *details);
 bool argument_activity(const char *text, struct presence_details *details);

@@ -1,5 +1,6 @@
-// presence-load, in pieces: what was asked for, what is under way, and the calls between its files. One thread: the loop
-// in load_run.c sends what is due, takes what has come, and between two packets nothing waits.
+// presence-load, in pieces: what was asked for, what is under way, and the calls between its files.
+// One thread: the loop in load_run.c sends what is due, takes what has come, and between two
+// packets nothing waits.
 #pragma once
 
 #include "client/presence.h"
@@ -84,7 +85,8 @@ extern volatile sig_atomic_t load_stopped; // written: the signal handler; read:
 // Runs to the end; the exit code.
 int load_run(const struct load_config *config);
 
-// load_report.c. The accounting after the run, drained: stats are asked until nothing changes, at most 5 s.
+// load_report.c. The accounting after the run, drained: stats are asked until nothing changes, at
+// most 5 s.
 bool load_drain(struct load_run *run);
 json_t *load_summary(const struct load_run *run);
 void load_print_summary(const json_t *summary);

@@ -1,5 +1,5 @@
-// A log-linear histogram of times: 64 equal steps in each power of two, so that a value is known to 1.6 % from one
-// microsecond to over an hour, in a fixed 16 KiB. One thread.
+// A log-linear histogram of times: 64 equal steps in each power of two, so that a value is known to
+// 1.6 % from one microsecond to over an hour, in a fixed 16 KiB. One thread.
 #pragma once
 
 #include <stdint.h>

@@ -89,8 +89,8 @@ static json_t *latencies(const struct load_histogram *h)
 		(json_int_t)load_histogram_quantile(h, 0.999), "max", (json_int_t)h->largest);
 }
 
-// What the engine says of this run, and what both sides say of the same things. Others that talk to the engine
-// at the same time show as differences.
+// What the engine says of this run, and what both sides say of the same things. Others that talk to
+// the engine at the same time show as differences.
 static void add_accounting(const struct load_run *r, json_t *object)
 {
 	struct presence_traffic updates = presence_traffic(r->updates),
@@ -187,7 +187,8 @@ void load_print_summary(const json_t *s)
 		fprintf(stderr, "accounts differ by %lld\n", number(s, "accounting_difference"));
 }
 
-// ---- while it runs ---------------------------------------------------------------------------------
+// ---- while it runs
+// ---------------------------------------------------------------------------------
 
 struct rates {
 	double seconds, sent, applied, coalesced, refused, answers;

@@ -114,7 +114,8 @@ static bool send_packet(struct load_run *r, unsigned geo)
 	uint64_t sequence;
 	bool ack;
 
-	// A window that is half full asks too when nobody else does, or a closed one would wait for nothing.
+	// A window that is half full asks too when nobody else does, or a closed one would wait for
+	// nothing.
 	r->ack_debt += r->config->ack_share;
 	ack = r->ack_debt >= 1 ||
 		(r->config->window && !r->probe_count &&

@@ -262,7 +262,8 @@ bool load_replay_open(
 		load_replay_close(r);
 		return false;
 	}
-	// A second behind the last report the recording begins again; a ship is known for one round and a half.
+	// A second behind the last report the recording begins again; a ship is known for one round
+	// and a half.
 	r->duration_ms = r->reports[r->report_count - 1].t_ms + 1000;
 	r->ttl_ms = (uint32_t)fmin(86400000, fmax(5000, r->duration_ms / lapse * 1.5));
 	return true;

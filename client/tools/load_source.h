@@ -1,6 +1,7 @@
-// Where presence-load's updates come from: crowds that walk, drive or gather in a CARTESIAN space, and a recording
-// of ships replayed in a GEODETIC one. A crowd gives its entities in turn, moved on by the time since their last
-// update; a recording gives its reports as their time comes. Memory is taken when a source is opened. One thread.
+// Where presence-load's updates come from: crowds that walk, drive or gather in a CARTESIAN space,
+// and a recording of ships replayed in a GEODETIC one. A crowd gives its entities in turn, moved on
+// by the time since their last update; a recording gives its reports as their time comes. Memory is
+// taken when a source is opened. One thread.
 #pragma once
 
 #include "client/presence.h"
@@ -65,11 +66,13 @@ struct load_replay {
 	} * ships;
 };
 
-// Reads a recording of the form that tests/data/README.md describes. On failure false, and `error` names file, line and fault.
+// Reads a recording of the form that tests/data/README.md describes. On failure false, and `error`
+// names file, line and fault.
 bool load_replay_open(struct load_replay *replay, const char *path, double lapse, char *error,
 	size_t error_bytes);
 void load_replay_close(struct load_replay *replay);
-// The next report that is due now_us into the run; false = none is due yet. Speeds are those of the time-lapse.
+// The next report that is due now_us into the run; false = none is due yet. Speeds are those of the
+// time-lapse.
 bool load_replay_next(struct load_replay *replay, uint64_t now_us, struct presence_update *update);
 // When the next report is due, us into the run.
 uint64_t load_replay_due_us(const struct load_replay *replay);

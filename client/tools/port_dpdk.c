@@ -1,6 +1,7 @@
-// See the header. One port with one queue each way serves all clients of the process; each has an UDP port of its own, and a
-// datagram that another client's turn brings waits in that client's queue. IPv4 only; the destination's hardware address
-// is asked for by ARP, and ARP requests for our own address are answered.
+// See the header. One port with one queue each way serves all clients of the process; each has an
+// UDP port of its own, and a datagram that another client's turn brings waits in that client's
+// queue. IPv4 only; the destination's hardware address is asked for by ARP, and ARP requests for
+// our own address are answered.
 #include "client/tools/port_dpdk.h"
 #include "client/transport.h"
 
@@ -110,7 +111,8 @@ static void take_arp(const struct rte_mbuf *m)
 	}
 }
 
-// A datagram's sum, its own field included, over the pseudo header is all ones. 0 in the field: none was made.
+// A datagram's sum, its own field included, over the pseudo header is all ones. 0 in the field:
+// none was made.
 static bool sum_holds(
 	const struct rte_ipv4_hdr *ip, const struct rte_udp_hdr *udp, unsigned udp_bytes)
 {
@@ -245,7 +247,8 @@ static int port_receive(void *context, struct iovec *messages, unsigned count, i
 	uint64_t end_us = clock_us() + (uint64_t)(timeout_ms > 0 ? timeout_ms : 0) * 1000;
 	unsigned n = 0;
 
-	// A port is polled. On a machine with few processors the engine may be waiting for this one.
+	// A port is polled. On a machine with few processors the engine may be waiting for this
+	// one.
 	while (take_frames() == 0 && !c->count && timeout_ms > 0 && clock_us() < end_us)
 		sched_yield();
 	for (; n < count && c->count; n++) {

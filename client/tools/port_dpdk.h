@@ -1,6 +1,7 @@
-// A transport over a DPDK port of the load generator's own, for traffic that no kernel touches: frames are made and read
-// here, so the device is any that EAL can open. Present when the build found DPDK; otherwise opening says so.
-// One thread; EAL is set up by the first client and shared by the others of the process.
+// A transport over a DPDK port of the load generator's own, for traffic that no kernel touches:
+// frames are made and read here, so the device is any that EAL can open. Present when the build
+// found DPDK; otherwise opening says so. One thread; EAL is set up by the first client and shared
+// by the others of the process.
 #pragma once
 
 #include "client/presence.h"

@@ -1,6 +1,7 @@
-// presence-load: an open-loop load generator. What is due is sent when it is due, whatever the engine answers, and a
-// query's latency counts from the moment it was meant to leave. Only the window holds updates back, so that a slow
-// receiver is shown as a lower rate and not as datagrams that the kernel drops.
+// presence-load: an open-loop load generator. What is due is sent when it is due, whatever the
+// engine answers, and a query's latency counts from the moment it was meant to leave. Only the
+// window holds updates back, so that a slow receiver is shown as a lower rate and not as datagrams
+// that the kernel drops.
 #include "client/tools/arguments.h"
 #include "client/tools/load.h"
 

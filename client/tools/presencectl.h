@@ -1,5 +1,6 @@
-// presencectl, in pieces: one function a command, each of which gets the rest of the command line, an open client and what
-// the common options said, prints on stdout and returns an exit code. One thread.
+// presencectl, in pieces: one function a command, each of which gets the rest of the command line,
+// an open client and what the common options said, prints on stdout and returns an exit code. One
+// thread.
 #pragma once
 
 #include "client/presence.h"
@@ -28,8 +29,8 @@ int ctl_watch(struct ctl *ctl, int argc, char **argv);
 // Without an engine.
 int ctl_keygen(struct ctl *ctl, int argc, char **argv);
 
-// An id and the words of a query, or the names of a fence (then query is NULL); lives as long as the program. Ends the program where they
-// are none.
+// An id and the words of a query, or the names of a fence (then query is NULL); lives as long as
+// the program. Ends the program where they are none.
 struct ctl_explained {
 	uint8_t id[16];
 	const struct presence_query *query;
@@ -37,7 +38,8 @@ struct ctl_explained {
 };
 const struct ctl_explained *ctl_parse_explain(struct ctl *ctl, int argc, char **argv);
 
-// --json, which may stand behind the command as well: a child of each command's parser, whose input is the struct ctl.
+// --json, which may stand behind the command as well: a child of each command's parser, whose input
+// is the struct ctl.
 extern const struct argp ctl_json_argp;
 extern const struct argp_child ctl_json_child[];
 

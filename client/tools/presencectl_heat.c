@@ -23,7 +23,8 @@ static uint64_t sum(const struct presence_answer *answer)
 	return all;
 }
 
-// "12", "12+" where more comes, "<5" where there are too few to be told, "12,3x<5" where that is so of 3 parts of it, "?" untold.
+// "12", "12+" where more comes, "<5" where there are too few to be told, "12,3x<5" where that is so
+// of 3 parts of it, "?" untold.
 static void print_count(const struct presence_cell *c, char text[40])
 {
 	int n = 0;

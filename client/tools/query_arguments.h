@@ -1,5 +1,5 @@
-// What a query and a standing one have in common on the command line: the volume's words, its options, masks, heights, origin and
-// filter. A child of a command's own argp parser. One thread.
+// What a query and a standing one have in common on the command line: the volume's words, its
+// options, masks, heights, origin and filter. A child of a command's own argp parser. One thread.
 #pragma once
 
 #include "client/filter_text.h"

@@ -1,13 +1,15 @@
-// Token buckets: how much a source may send. A bucket is one number, the time at which it will be full again, so that
-// taking from it is a multiplication and a comparison and idle time costs nothing. Times are in sixteenths of a
-// nanosecond: a period of one is 16 billion tokens a second, and 64 bits last for 36 years of monotonic clock.
+// Token buckets: how much a source may send. A bucket is one number, the time at which it will be
+// full again, so that taking from it is a multiplication and a comparison and idle time costs
+// nothing. Times are in sixteenths of a nanosecond: a period of one is 16 billion tokens a second,
+// and 64 bits last for 36 years of monotonic clock.
 //
-// A table keeps buckets for sources that nobody registered, by prefix (IPv4 /24, IPv6 /56), in sets of four that fill
-// one cache line. It is bounded, and whoever comes when a set is full takes over the fullest bucket *with what was
-// drawn from it*: so a flood from invented addresses shares what its sets hold and never gets a fresh bucket by being
-// new, and a set is chosen by a keyed hash, so that nobody can choose whose set is flooded. Two prefixes of one set
-// then share a bucket, to the disadvantage of both: sources that matter are registered, or trusted. The table belongs
-// to one thread.
+// A table keeps buckets for sources that nobody registered, by prefix (IPv4 /24, IPv6 /56), in sets
+// of four that fill one cache line. It is bounded, and whoever comes when a set is full takes over
+// the fullest bucket *with what was drawn from it*: so a flood from invented addresses shares what
+// its sets hold and never gets a fresh bucket by being new, and a set is chosen by a keyed hash, so
+// that nobody can choose whose set is flooded. Two prefixes of one set then share a bucket, to the
+// disadvantage of both: sources that matter are registered, or trusted. The table belongs to one
+// thread.
 #pragma once
 
 #include "base/hash.h"
@@ -28,12 +30,12 @@ struct pe_rate {
 #define PE_RATE_DEPTH_MAX      ((uint64_t)1 << 60)
 #define PE_RATE_COST_MAX       65536 // tokens at once
 
-// per_second within the bounds above, or 0 for no limit; burst ≥ 1 tokens. PE_RANGE: outside of them, or a bucket
-// that would take more than two years to fill.
+// per_second within the bounds above, or 0 for no limit; burst ≥ 1 tokens. PE_RANGE: outside of
+// them, or a bucket that would take more than two years to fill.
 [[nodiscard]] enum pe_status pe_rate_make(double per_second, double burst, struct pe_rate *rate);
 
-// Takes `cost` tokens (≤ PE_RATE_COST_MAX), all or none. A zeroed bucket is full. now_ns is monotonic; a step back
-// gives nothing and takes nothing.
+// Takes `cost` tokens (≤ PE_RATE_COST_MAX), all or none. A zeroed bucket is full. now_ns is
+// monotonic; a step back gives nothing and takes nothing.
 static inline bool pe_bucket_take(
 	uint64_t *bucket, const struct pe_rate *rate, uint64_t now_ns, uint32_t cost)
 {
@@ -46,8 +48,8 @@ static inline bool pe_bucket_take(
 	return true;
 }
 
-// What was used without asking before, as an answer's bytes are: it may leave the bucket in debt, of at most
-// PE_RATE_DEBTS_MAX times its depth.
+// What was used without asking before, as an answer's bytes are: it may leave the bucket in debt,
+// of at most PE_RATE_DEBTS_MAX times its depth.
 #define PE_RATE_DEBTS_MAX 4
 static inline void pe_bucket_draw(
 	uint64_t *bucket, const struct pe_rate *rate, uint64_t now_ns, uint32_t cost)
@@ -66,8 +68,9 @@ static inline bool pe_bucket_owes(
 	return rate->period && bucket >= (now_ns << 4) + (1 + debts) * rate->depth;
 }
 
-// The same of a bucket that several threads draw from. Relaxed: a bucket says nothing of other memory. Beside so many others that
-// each of its attempts met one of them, a draw is lost: in favour of who came.
+// The same of a bucket that several threads draw from. Relaxed: a bucket says nothing of other
+// memory. Beside so many others that each of its attempts met one of them, a draw is lost: in
+// favour of who came.
 #define PE_BUCKET_TRIES 16
 static inline bool pe_bucket_take_shared(
 	_Atomic uint64_t *bucket, const struct pe_rate *rate, uint64_t now_ns, uint32_t cost)
@@ -116,8 +119,8 @@ struct pe_bucket_table {
 
 #define PE_BUCKET_SETS_MAX (1u << 20)
 
-// `sets` a power of two up to PE_BUCKET_SETS_MAX, 64 bytes each; the key is 64 random bytes. PE_INVALID,
-// PE_NO_MEMORY: nothing to destroy.
+// `sets` a power of two up to PE_BUCKET_SETS_MAX, 64 bytes each; the key is 64 random bytes.
+// PE_INVALID, PE_NO_MEMORY: nothing to destroy.
 [[nodiscard]] enum pe_status pe_bucket_table_create(struct pe_bucket_table *table, uint32_t sets,
 	const struct pe_rate *rate, const uint8_t key[64]);
 void pe_bucket_table_destroy(struct pe_bucket_table *table);

@@ -1,13 +1,15 @@
-// How a session is opened: CONNECT messages of a client, and what answers them. Two rounds: KNOCK → COOKIE, HELLO →
-// WELCOME. Until the cookie has come back nothing is kept of a stranger and no public-key work is done; who does not
-// know the engine's public key gets silence; and no answer is longer than what it answers.
+// How a session is opened: CONNECT messages of a client, and what answers them. Two rounds: KNOCK →
+// COOKIE, HELLO → WELCOME. Until the cookie has come back nothing is kept of a stranger and no
+// public-key work is done; who does not know the engine's public key gets silence; and no answer is
+// longer than what it answers.
 //
-// What is checked, from cheap to dear: length and shape, the engine's key, the MAC (one HMAC), the cookie (one or two
-// SipHashes), the handshake (0.2 ms), the keyring, room for a session. The caller has taken a token of the source's
-// bucket before (bucket.h): a handshake costs as much as some thousands of ordinary messages, and belongs to a thread
-// that can spare them.
+// What is checked, from cheap to dear: length and shape, the engine's key, the MAC (one HMAC), the
+// cookie (one or two SipHashes), the handshake (0.2 ms), the keyring, room for a session. The
+// caller has taken a token of the source's bucket before (bucket.h): a handshake costs as much as
+// some thousands of ordinary messages, and belongs to a thread that can spare them.
 //
-// The layouts are those of docs/sessions.md. One thread for a struct pe_connect, its cookie and its table.
+// The layouts are those of docs/sessions.md. One thread for a struct pe_connect, its cookie and its
+// table.
 #pragma once
 
 #include "cookie.h"
@@ -39,8 +41,8 @@ struct pe_connect {
 	uint64_t counts[PE_CONNECT_VERDICTS];
 };
 
-// A message whose type byte is PE_TYPE_CONNECT, of any length. reply takes PE_CONNECT_REPLY_MAX bytes; *reply_bytes =
-// 0: silence.
+// A message whose type byte is PE_TYPE_CONNECT, of any length. reply takes PE_CONNECT_REPLY_MAX
+// bytes; *reply_bytes = 0: silence.
 enum pe_connect_verdict pe_connect_receive(struct pe_connect *connect, const uint8_t *data,
 	uint32_t bytes, const struct pe_peer *peer, struct pe_now now, uint8_t *reply,
 	uint32_t *reply_bytes);

@@ -93,7 +93,8 @@ uint32_t pe_keyring_owner(const struct pe_keyring *keyring, const uint8_t entity
 {
 	uint32_t low = 0, high = keyring->owned_count;
 
-	// The last prefix that is not behind the id: as none holds another, it is the only one that may hold it.
+	// The last prefix that is not behind the id: as none holds another, it is the only one that
+	// may hold it.
 	while (low < high) {
 		uint32_t middle = low + (high - low) / 2;
 

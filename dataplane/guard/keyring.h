@@ -1,12 +1,14 @@
-// The keyring: who there is, with which keys, and what each may do. Read from a YAML file (docs/sessions.md describes
-// it) that holds nothing secret itself: secret keys and pre-shared keys stand in files of their own, which only their
-// owner may read. A mistake is told as file, line and key, and never with a byte of a secret.
+// The keyring: who there is, with which keys, and what each may do. Read from a YAML file
+// (docs/sessions.md describes it) that holds nothing secret itself: secret keys and pre-shared keys
+// stand in files of their own, which only their owner may read. A mistake is told as file, line and
+// key, and never with a byte of a secret.
 //
-// A loaded keyring is immutable, so that any thread may read it without a lock. A changed file is loaded into a
-// second one; whoever holds the pointer swaps it, and destroys the old one when nobody reads it any more. Keys have
-// times from which and until which they hold: two that overlap are how one is replaced by the next without a gap.
-// Secrets lie in locked memory, and are wiped when the keyring goes. Load and destroy: start and control thread.
-// Looking up: some tens of comparisons at most, any thread.
+// A loaded keyring is immutable, so that any thread may read it without a lock. A changed file is
+// loaded into a second one; whoever holds the pointer swaps it, and destroys the old one when
+// nobody reads it any more. Keys have times from which and until which they hold: two that overlap
+// are how one is replaced by the next without a gap. Secrets lie in locked memory, and are wiped
+// when the keyring goes. Load and destroy: start and control thread. Looking up: some tens of
+// comparisons at most, any thread.
 #pragma once
 
 #include "base/status.h"
@@ -29,8 +31,8 @@
 #define PE_ROLE_NAME_MAX        32u    // bytes, with the end
 #define PE_PRINCIPAL_NONE       UINT32_MAX
 
-// What a principal may do in a space, or in an area of it. The area is data: whether a position is inside is for the
-// space to say.
+// What a principal may do in a space, or in an area of it. The area is data: whether a position is
+// inside is for the space to say.
 struct pe_grant {
 	uint8_t roles; // enum pe_role, or'ed
 	bool every_space;
@@ -72,23 +74,26 @@ struct pe_owned {
 	uint32_t principal;
 };
 
-// A user of this machine, on whose word the kernel vouches for a principal. Sorted by uid, none twice.
+// A user of this machine, on whose word the kernel vouches for a principal. Sorted by uid, none
+// twice.
 struct pe_keyring_user {
 	uint32_t uid, principal;
 };
 
 struct pe_keyring;
 
-// PE_IO: a file cannot be read; PE_INVALID: "file:line: key: what"; PE_NO_MEMORY. On failure *keyring is NULL.
+// PE_IO: a file cannot be read; PE_INVALID: "file:line: key: what"; PE_NO_MEMORY. On failure
+// *keyring is NULL.
 [[nodiscard]] enum pe_status pe_keyring_load(
 	const char *path, struct pe_keyring **keyring, struct pe_error *error);
-// The same from memory: `name` stands for the file in errors, and files that it names are looked for in `folder`.
+// The same from memory: `name` stands for the file in errors, and files that it names are looked
+// for in `folder`.
 [[nodiscard]] enum pe_status pe_keyring_load_text(const char *name, const char *folder,
 	const char *text, size_t bytes, struct pe_keyring **keyring, struct pe_error *error);
 void pe_keyring_destroy(struct pe_keyring *keyring);
 
-// False: the system's limit of locked memory (ulimit -l) was too small for the secrets, so that they may reach the
-// swap.
+// False: the system's limit of locked memory (ulimit -l) was too small for the secrets, so that
+// they may reach the swap.
 bool pe_keyring_locked(const struct pe_keyring *keyring);
 uint32_t pe_keyring_principal_count(const struct pe_keyring *keyring);
 const struct pe_principal *pe_keyring_principal(const struct pe_keyring *keyring, uint32_t index);

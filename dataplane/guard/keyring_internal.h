@@ -1,4 +1,5 @@
-// What a keyring is made of: for keyring.c, which looks things up, and keyring_load.c, which fills it.
+// What a keyring is made of: for keyring.c, which looks things up, and keyring_load.c, which fills
+// it.
 #pragma once
 
 #include "keyring.h"

@@ -164,7 +164,8 @@ bool keyring_time(const struct keyring_reader *r, const char *path, const char *
 		return true;
 	end = strptime(text, format, &tm);
 	seconds = end && !*end ? timegm(&tm) : -1;
-	// Written again it must be the same: 31 February is no day, and single digits are no habit of ours.
+	// Written again it must be the same: 31 February is no day, and single digits are no habit
+	// of ours.
 	if (seconds < 0 || !gmtime_r(&seconds, &tm) ||
 		!strftime(again, sizeof again, format, &tm) || strcmp(again, text) != 0)
 		return fail(r, path, "must be a time in UTC such as 2026-11-26T00:00:00Z", text);

@@ -1,5 +1,6 @@
-// The structure of a keyring file as libcyaml loads it: every value the text that stands there, NULL where a key is
-// missing. Between keyring_yaml.c, which has the schema, and keyring.c, which knows what the values mean.
+// The structure of a keyring file as libcyaml loads it: every value the text that stands there,
+// NULL where a key is missing. Between keyring_yaml.c, which has the schema, and keyring.c, which
+// knows what the values mean.
 #pragma once
 
 #include "dataplane/yaml_file.h"

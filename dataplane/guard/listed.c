@@ -14,7 +14,8 @@ static unsigned find(
 	return found ? (unsigned)(found - names) : count;
 }
 
-// bearers: of each name, how many go by it; the last of them is noted. A role is everybody's who has it.
+// bearers: of each name, how many go by it; the last of them is noted. A role is everybody's who
+// has it.
 static void count_bearers(const struct pe_keyring *k, const uint32_t *numbers,
 	struct pe_listed_name *names, unsigned count, uint32_t *bearers)
 {

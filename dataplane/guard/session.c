@@ -142,7 +142,8 @@ void pe_session_end(struct pe_session_table *table, struct pe_session *session)
 	table->count--;
 }
 
-// Its end by the key: looked up again when there is another keyring. False: the key is in it no more.
+// Its end by the key: looked up again when there is another keyring. False: the key is in it no
+// more.
 static bool in_keyring(struct pe_session_table *t, struct pe_session *s, struct pe_now now)
 {
 	const struct pe_keyring_key *key = pe_keyring_find(t->keyring, s->static_key, now.wall_ms);
@@ -167,8 +168,8 @@ static bool has_ended(struct pe_session_table *t, struct pe_session *s, struct p
 		(s->keyring_number != t->keyring_number && !in_keyring(t, s, now));
 }
 
-// The sessions of a key that wait for a message, or those that do not: how many, and the one that was heard of the longest time ago,
-// `but` aside.
+// The sessions of a key that wait for a message, or those that do not: how many, and the one that
+// was heard of the longest time ago, `but` aside.
 static unsigned count_of_key(struct pe_session_table *t, const uint8_t static_key[32], bool live,
 	const struct pe_session *but, struct pe_session **silent)
 {
@@ -316,8 +317,9 @@ enum pe_session_verdict pe_session_admit(struct pe_session_table *table, uint64_
 		opening->key = &s->receive;
 		return PE_SESSION_OK;
 	}
-	// A neighbour's key is expanded for this message alone: it costs a forger's victim 0.1 µs, and an honest
-	// client no more than that for the few messages that overtake a change of epochs.
+	// A neighbour's key is expanded for this message alone: it costs a forger's victim 0.1 µs,
+	// and an honest client no more than that for the few messages that overtake a change of
+	// epochs.
 	if (ahead == 1 && now.mono_ms - s->epoch_ms >= PE_SESSION_EPOCH_MIN_MS)
 		pe_seal_expand(table->seal, s->receive_secrets.next, &table->neighbours[index]);
 	else if (ahead == 0xFF && s->epoch > 0 &&
@@ -374,7 +376,8 @@ enum pe_session_verdict pe_session_commit(struct pe_session_table *table,
 	s->heard_ms = now.mono_ms;
 	if (!s->live)
 		come_alive(table, s);
-	// Only the newest message tells where the client is: what was held back on its way does not pull it back.
+	// Only the newest message tells where the client is: what was held back on its way does not
+	// pull it back.
 	if (newest) {
 		if (!same_place(&s->peer, peer)) {
 			s->moves++;

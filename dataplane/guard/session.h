@@ -1,19 +1,20 @@
-// The sessions of one worker: found by their id, each with its keys, its replay window and the address of its client.
-// Tuned for a look-up of one line in a table that is at most half full, and for keys that are expanded once. Memory
-// is taken at start; nothing is allocated later. One thread, the worker's.
+// The sessions of one worker: found by their id, each with its keys, its replay window and the
+// address of its client. Tuned for a look-up of one line in a table that is at most half full, and
+// for keys that are expanded once. Memory is taken at start; nothing is allocated later. One
+// thread, the worker's.
 //
-// An id is drawn at random, but for three parts that the engine needs: bits 0–7 count the epoch modulo 256, bits 8–12
-// are the worker, so that a message that arrives elsewhere (after its client's address has changed) can be handed
-// over. An id is nothing secret, and proves nothing.
+// An id is drawn at random, but for three parts that the engine needs: bits 0–7 count the epoch
+// modulo 256, bits 8–12 are the worker, so that a message that arrives elsewhere (after its
+// client's address has changed) can be handed over. An id is nothing secret, and proves nothing.
 //
-// Epochs: each direction's key comes from a chain of one-way steps. The client begins the next epoch by sending in
-// it; both directions move with the first message of it that is right. The epoch before is accepted for 30 s more.
-// The engine refuses an epoch that is older than an hour, or has had 2³² messages. Sequences go on through epochs, so
-// that there is one replay window.
+// Epochs: each direction's key comes from a chain of one-way steps. The client begins the next
+// epoch by sending in it; both directions move with the first message of it that is right. The
+// epoch before is accepted for 30 s more. The engine refuses an epoch that is older than an hour,
+// or has had 2³² messages. Sequences go on through epochs, so that there is one replay window.
 //
-// The order of a message (docs/sessions.md): pe_session_admit finds session and key and looks at the window; the tag
-// is worked out (seal.h); pe_session_commit takes the sequence, moves the epoch, and follows the client to a new
-// address. Nothing changes before the tag was right.
+// The order of a message (docs/sessions.md): pe_session_admit finds session and key and looks at
+// the window; the tag is worked out (seal.h); pe_session_commit takes the sequence, moves the
+// epoch, and follows the client to a new address. Nothing changes before the tag was right.
 #pragma once
 
 #include "engine.h"
@@ -85,8 +86,8 @@ struct pe_session_config {
 
 struct pe_session_table;
 
-// The keyring stays the caller's, and must live until the next pe_session_table_keyring or the end. PE_INVALID,
-// PE_NO_MEMORY.
+// The keyring stays the caller's, and must live until the next pe_session_table_keyring or the end.
+// PE_INVALID, PE_NO_MEMORY.
 [[nodiscard]] enum pe_status pe_session_table_create(const struct pe_session_config *config,
 	struct pe_seal *seal, const struct pe_keyring *keyring, struct pe_session_table **table);
 void pe_session_table_destroy(struct pe_session_table *table);
@@ -95,13 +96,16 @@ size_t pe_session_table_bytes(const struct pe_session_table *table);
 bool pe_session_table_locked(const struct pe_session_table *table);
 uint32_t pe_session_count(const struct pe_session_table *table);
 
-// Another keyring from now on: a session whose key is not in it any more ends with its next message or sweep.
+// Another keyring from now on: a session whose key is not in it any more ends with its next message
+// or sweep.
 void pe_session_table_keyring(struct pe_session_table *table, const struct pe_keyring *keyring);
 
-// For who has shown this static key, at the other end of a handshake. pe_session_key has to follow before anything else is asked
-// of the table. The session waits for its first message. PE_NOT_FOUND: the key is not in the keyring now; PE_FULL. A key that has
-// PE_SESSIONS_OPENING_PER_KEY waiting ones loses the oldest of them; one that has PE_SESSIONS_PER_KEY live ones loses the
-// longest silent of those when the new one comes alive, since until then it may be a stranger's repeat of a handshake.
+// For who has shown this static key, at the other end of a handshake. pe_session_key has to follow
+// before anything else is asked of the table. The session waits for its first message.
+// PE_NOT_FOUND: the key is not in the keyring now; PE_FULL. A key that has
+// PE_SESSIONS_OPENING_PER_KEY waiting ones loses the oldest of them; one that has
+// PE_SESSIONS_PER_KEY live ones loses the longest silent of those when the new one comes alive,
+// since until then it may be a stranger's repeat of a handshake.
 [[nodiscard]] enum pe_status pe_session_begin(struct pe_session_table *table,
 	const uint8_t static_key[32], uint8_t level, const struct pe_peer *peer, struct pe_now now,
 	struct pe_session **session);
@@ -127,18 +131,19 @@ struct pe_session_opening {
 	uint32_t epoch;
 };
 
-// Before the tag. `index` is the message's in its burst, below PE_BURST_MAX: an opening is good until the next of the
-// same index. Nothing of the session changes.
+// Before the tag. `index` is the message's in its burst, below PE_BURST_MAX: an opening is good
+// until the next of the same index. Nothing of the session changes.
 [[nodiscard]] enum pe_session_verdict pe_session_admit(struct pe_session_table *table,
 	uint64_t session_id, uint64_t sequence, unsigned index, struct pe_now now,
 	struct pe_session_opening *opening);
-// After the tag was right, in the order of the messages, and after the last tag of the burst was worked out: it may replace the
-// keys that openings point to. Anything but OK: the message is not taken (its twin came before it in the burst, or the
-// session has ended).
+// After the tag was right, in the order of the messages, and after the last tag of the burst was
+// worked out: it may replace the keys that openings point to. Anything but OK: the message is not
+// taken (its twin came before it in the burst, or the session has ended).
 [[nodiscard]] enum pe_session_verdict pe_session_commit(struct pe_session_table *table,
 	const struct pe_session_opening *opening, const struct pe_peer *peer, struct pe_now now);
 
-// By its id, with any epoch; NULL: there is none. What has to end is still found until it is swept, or a message of it is looked at.
+// By its id, with any epoch; NULL: there is none. What has to end is still found until it is swept,
+// or a message of it is looked at.
 struct pe_session *pe_session_find(struct pe_session_table *table, uint64_t session_id);
 // The same, but NULL where it has to end.
 struct pe_session *pe_session_alive(
@@ -146,13 +151,14 @@ struct pe_session *pe_session_alive(
 // Its number among the table's, below session_count_max: no other living session has it.
 uint32_t pe_session_number(const struct pe_session_table *table, const struct pe_session *session);
 
-// For an answer: the id and sequence of its header, and the key. False: this epoch may not send any more; the client
-// has to begin the next.
+// For an answer: the id and sequence of its header, and the key. False: this epoch may not send any
+// more; the client has to begin the next.
 [[nodiscard]] bool pe_session_answer(struct pe_session *session, struct pe_now now,
 	uint64_t *session_id, uint64_t *sequence, const struct pe_seal_key **key);
 
 // The client showed a cookie of this address. Nothing happens when the session is at another one.
 void pe_session_prove(struct pe_session *session, const struct pe_peer *peer);
 
-// Looks at the next `count` entries and ends what has to; for each turn a few. Returns how many ended.
+// Looks at the next `count` entries and ends what has to; for each turn a few. Returns how many
+// ended.
 unsigned pe_session_sweep(struct pe_session_table *table, unsigned count, struct pe_now now);

@@ -1,6 +1,6 @@
-// A burst of messages out of their seals: session and window, then all tags, then what each of them moves, in the
-// order of the messages. Tuned for bursts of up to PE_BURST_MAX messages of many sessions. The worker's thread; keeps
-// nothing itself.
+// A burst of messages out of their seals: session and window, then all tags, then what each of them
+// moves, in the order of the messages. Tuned for bursts of up to PE_BURST_MAX messages of many
+// sessions. The worker's thread; keeps nothing itself.
 #pragma once
 
 #include "session.h"
@@ -27,8 +27,8 @@ static inline bool pe_is_sealed(const uint8_t *data, uint32_t bytes)
 	return session_id != 0;
 }
 
-// count ≤ PE_BURST_MAX messages for which pe_is_sealed. A session that an answer is due to is good until the next
-// call of anything that may end one: answers are made within the turn. The header's session_id and sequence stay in
-// the message.
+// count ≤ PE_BURST_MAX messages for which pe_is_sealed. A session that an answer is due to is good
+// until the next call of anything that may end one: answers are made within the turn. The header's
+// session_id and sequence stay in the message.
 void pe_unseal_burst(struct pe_session_table *table, struct pe_seal *seal,
 	struct pe_sealed *messages, unsigned count, struct pe_now now);

@@ -67,7 +67,8 @@ static bool welcome_user(const struct pe_ring *ring, uint32_t uid, struct pe_use
 		!ring->source.own->known_only;
 }
 
-// Answers may be longer than requests: nobody can ask here in another's name, and who may ask for something may have it.
+// Answers may be longer than requests: nobody can ask here in another's name, and who may ask for
+// something may have it.
 static bool trusts(const struct pe_ring *ring, const struct pe_user *user)
 {
 	return ring->source.own->trusted || user->asks;
@@ -86,8 +87,8 @@ static const struct pe_space_config *space_of(const struct pe_config *config, co
 
 // ---- hand-out ----
 
-// fd00::/8, of this machine alone: the user, the process and how many clients there have been. The user is in the first 56 bits, by which strangers
-// are told apart elsewhere.
+// fd00::/8, of this machine alone: the user, the process and how many clients there have been. The
+// user is in the first 56 bits, by which strangers are told apart elsewhere.
 static struct pe_peer peer_of(const struct pe_ring *ring, const struct ucred *who,
 	const struct pe_user *user, unsigned n, uint32_t generation)
 {
@@ -111,7 +112,8 @@ static void *make_memory(uint64_t bytes, int *fd)
 	*fd = memfd_create("presence-ring", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (*fd < 0)
 		return NULL;
-	// With its size sealed no access within it can fail, whatever the client does with its descriptor.
+	// With its size sealed no access within it can fail, whatever the client does with its
+	// descriptor.
 	if (ftruncate(*fd, (off_t)bytes) != 0 ||
 		fcntl(*fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
 		return NULL;
@@ -144,8 +146,9 @@ void pe_ring_forget(struct pe_ring *ring, struct pe_ring_client *c)
 		&c->stage, pe_ring_word(PE_RING_FREE, c->worker), memory_order_release);
 }
 
-// An eventfd that nobody but the engine has, so that nobody can make a write to it wait; and for the client an epoll that watches it, of which it
-// can take what was signalled, and nothing else. False: neither is there.
+// An eventfd that nobody but the engine has, so that nobody can make a write to it wait; and for
+// the client an epoll that watches it, of which it can take what was signalled, and nothing else.
+// False: neither is there.
 static bool make_wake(int *wake_fd, int *client_fd)
 {
 	struct epoll_event event = {.events = EPOLLIN | EPOLLET};
@@ -223,7 +226,8 @@ static void refuse(struct pe_ring *ring, int fd, enum pe_shm_answer answer)
 	uint8_t unheard[sizeof(struct pe_shm_hello) + 1];
 
 	count(&ring->refused[answer], 1);
-	// A socket that is closed with something unread in it resets its other end, before the answer is read there.
+	// A socket that is closed with something unread in it resets its other end, before the
+	// answer is read there.
 	(void)recv(fd, unheard, sizeof unheard, MSG_DONTWAIT);
 	(void)send_welcome(fd, &welcome, NULL, 0);
 	close(fd);
@@ -288,7 +292,8 @@ static void hand_out(struct pe_ring *ring, int fd, const struct ucred *who,
 	count(&ring->live, 1);
 	count(&ring->known, user->principal != 0);
 	count(&ring->attached, 1);
-	// RING-STAGE: release: the client is filled in. A reply that can't be sent is a client that has gone: it's noticed as such.
+	// RING-STAGE: release: the client is filled in. A reply that can't be sent is a client that
+	// has gone: it's noticed as such.
 	atomic_store_explicit(
 		&c->stage, pe_ring_word(PE_RING_ATTACHED, c->worker), memory_order_release);
 	tell(ring, c->worker);
@@ -387,8 +392,9 @@ static void look_after(struct pe_ring *ring, struct pe_ring_client *c, bool spok
 	}
 }
 
-// The keyring was read again: who is another principal by it, or none any more, is let go, with all that was its, and attaches again as who it is
-// now. What a client is never changes while it is attached: a worker need not look.
+// The keyring was read again: who is another principal by it, or none any more, is let go, with all
+// that was its, and attaches again as who it is now. What a client is never changes while it is
+// attached: a worker need not look.
 static void look_up_again(struct pe_ring *ring)
 {
 	for (unsigned n = 0; n < ring->client_count_max; n++) {

@@ -28,8 +28,8 @@ static void look_around(struct pe_ring *ring, struct pe_ring_lane *lane, unsigne
 {
 	for (unsigned n = 0; n < ring->client_count_max; n++) {
 		struct pe_ring_client *c = &ring->clients[n];
-		// RING-STAGE: acquire pairs with attach's release: the client is filled in. Without it the worker could
-		// read from memory that is not mapped yet.
+		// RING-STAGE: acquire pairs with attach's release: the client is filled in. Without
+		// it the worker could read from memory that is not mapped yet.
 		uint32_t word = atomic_load_explicit(&c->stage, memory_order_acquire);
 		enum pe_ring_stage stage = PE_RING_STAGE(word);
 
@@ -57,7 +57,9 @@ static void arise(struct pe_ring *ring, struct pe_ring_lane *lane)
 
 	for (uint64_t left = lane->active; left; left &= left - 1)
 		pe_shm_arise(&ring->clients[lowest(left)].up);
-	// cold: once a sleep. Descriptors are never read but the lane's own: a client shares its file, and may make it block.
+	// Descriptors are never read but the lane's own: a client shares its file, and may make it
+	// block.
+	// cold: once a sleep
 	(void)epoll_wait(lane->epoll_fd, events, PE_RING_CLIENTS_MAX + 1, 0);
 	(void)!read(lane->wake_fd, &count, sizeof count);
 	lane->armed = false;
@@ -71,7 +73,8 @@ static void broke(struct pe_ring *ring, struct pe_ring_client *c)
 	(void)!write(ring->call_fd, &one, sizeof one);
 }
 
-// At most max messages of one client. Returns how many; *broken counts a client who has broken its ring.
+// At most max messages of one client. Returns how many; *broken counts a client who has broken its
+// ring.
 static unsigned take(struct pe_ring *ring, struct pe_ring_lane *lane, unsigned n,
 	struct pe_message *messages, unsigned first, unsigned max, uint64_t *bytes_sum,
 	unsigned *broken)
@@ -140,8 +143,8 @@ unsigned pe_ring_receive(struct pe_source *source, unsigned worker, bool fresh,
 	before = lane->active;
 	clients = (unsigned)__builtin_popcountll(before);
 	share = clients == 1 ? max : max / clients ? max / clients : 1;
-	// Whose turn is first goes round, so that 64 clients on a burst of few are all heard; what one leaves of its share,
-	// others who have more than theirs may have in the second round.
+	// Whose turn is first goes round, so that 64 clients on a burst of few are all heard; what
+	// one leaves of its share, others who have more than theirs may have in the second round.
 	lane->turn = (lane->turn + 1) % PE_RING_CLIENTS_MAX;
 	turned = before >> lane->turn | (lane->turn ? before << (64 - lane->turn) : 0);
 	for (unsigned round = 0; turned && round < 2 && count < max; round++, turned = more) {
@@ -225,7 +228,8 @@ static void wake(const struct pe_ring_client *c)
 	if (c->wake_fd >= 0)
 		(void)!write(c->wake_fd, &one, sizeof one);
 	else
-		// A byte that finds no room finds others that were not read: the client is awake, or will be.
+		// A byte that finds no room finds others that were not read: the client is awake,
+		// or will be.
 		(void)send(c->socket_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
@@ -284,8 +288,8 @@ bool pe_ring_departed(struct pe_source *source, unsigned worker, struct pe_peer 
 	n = lowest(lane->gone);
 	lane->gone &= lane->gone - 1;
 	*peer = ring->clients[n].peer;
-	// RING-STAGE: release pairs with attach's acquire: this worker's last look at the client comes before. Without it memory
-	// could be unmapped under a read.
+	// RING-STAGE: release pairs with attach's acquire: this worker's last look at the client
+	// comes before. Without it memory could be unmapped under a read.
 	atomic_store_explicit(
 		&ring->clients[n].stage, pe_ring_word(PE_RING_DONE, worker), memory_order_release);
 	(void)!write(ring->call_fd, &one, sizeof one);

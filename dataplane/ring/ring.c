@@ -121,7 +121,8 @@ static bool open_lane(struct pe_ring_lane *lane)
 		epoll_ctl(lane->epoll_fd, EPOLL_CTL_ADD, lane->wake_fd, &event) == 0;
 }
 
-// What a crash left is taken away; what somebody listens at isn't, nor is anything that is no socket.
+// What a crash left is taken away; what somebody listens at isn't, nor is anything that is no
+// socket.
 static int claim_path(const struct sockaddr_un *at)
 {
 	struct stat found;

@@ -1,15 +1,18 @@
-// The ring source: programs on this machine that share memory with the engine instead of sending datagrams
-// (wire/shm_ring.h has the layout, docs/rings.md the life of a ring). Between ring.c, which opens, reports and closes (main
-// thread), attach.c, whose thread listens, greets, hands rings to workers and takes them back, and burst.c, the workers'
-// half. Knows no DPDK. No client is trusted: whatever one writes, costs its worker a bounded share of a turn.
+// The ring source: programs on this machine that share memory with the engine instead of sending
+// datagrams (wire/shm_ring.h has the layout, docs/rings.md the life of a ring). Between ring.c,
+// which opens, reports and closes (main thread), attach.c, whose thread listens, greets, hands
+// rings to workers and takes them back, and burst.c, the workers' half. Knows no DPDK. No client is
+// trusted: whatever one writes, costs its worker a bounded share of a turn.
 //
 // A client belongs to one worker, from its stage ATTACHED to DONE:
 //
-//   FREE ──attach──▶ ATTACHED ──its socket closed, or it broke its ring──▶ CLOSING ──worker──▶ DONE ──attach──▶ FREE
+//   FREE ──attach──▶ ATTACHED ──its socket closed, or it broke its ring──▶ CLOSING
+//   CLOSING ──worker──▶ DONE ──attach──▶ FREE
 //
-// The attach thread writes every stage but DONE. It fills a client in before ATTACHED and unmaps it after DONE; between the
-// two the memory is the worker's to touch, and `up` and `down` are its alone. A worker that is told of CLOSING takes what was
-// published before, no more than one ring's worth, so that who sends and leaves is heard.
+// The attach thread writes every stage but DONE. It fills a client in before ATTACHED and unmaps it
+// after DONE; between the two the memory is the worker's to touch, and `up` and `down` are its
+// alone. A worker that is told of CLOSING takes what was published before, no more than one ring's
+// worth, so that who sends and leaves is heard.
 #pragma once
 
 #include "dataplane/ring/users.h"
@@ -27,8 +30,8 @@
 static_assert(PE_RING_CLIENTS_MAX == 1u << PE_RING_LINK_CLIENTS, "links and bit masks");
 
 enum pe_ring_stage { PE_RING_FREE, PE_RING_ATTACHED, PE_RING_CLOSING, PE_RING_DONE };
-// As it is written in a client, together with the worker that it is about: a worker that saw one stage and then looked whose the client is
-// could find the next client's there.
+// As it is written in a client, together with the worker that it is about: a worker that saw one
+// stage and then looked whose the client is could find the next client's there.
 #define PE_RING_STAGE(word) ((enum pe_ring_stage)((word)&0xFFu))
 static inline uint32_t pe_ring_word(enum pe_ring_stage stage, unsigned worker)
 {
@@ -36,9 +39,11 @@ static inline uint32_t pe_ring_word(enum pe_ring_stage stage, unsigned worker)
 }
 
 struct pe_ring_client {
-	// written: attach, before ATTACHED and after DONE; read: attach, and the worker between them
-	int socket_fd; // closed by the client, or by its death: it has gone. In version 1 the worker wakes it by a byte
-	int event_fd; // written by the client, to wake the worker; nobody reads it
+	// written: attach, before ATTACHED and after DONE; read: attach, and the worker between
+	// them
+	int socket_fd; // closed by the client, or by its death: it has gone. In version 1 the
+	               // worker wakes it by a byte
+	int event_fd;  // written by the client, to wake the worker; nobody reads it
 	// written by the worker, to wake the client; nobody else has it. −1: version 1
 	int wake_fd;
 	void *memory;
@@ -63,8 +68,9 @@ struct pe_ring_client {
 struct pe_ring_lane { // one worker's, but for what attach writes
 	// written: attach, release; read: the worker: raised after stages changed
 	_Alignas(64) _Atomic uint32_t change;
-	int wake_fd; // written: attach, to end a sleep; the worker reads it
-	int epoll_fd; // wake_fd and the event_fd of each client, edge-triggered; added: attach; waited on: the worker
+	int wake_fd;  // written: attach, to end a sleep; the worker reads it
+	int epoll_fd; // wake_fd and the event_fd of each client, edge-triggered; added: attach;
+	              // waited on: the worker
 	int ready_fd; // always readable: given in place of epoll_fd when there is something already
 
 	// the worker's own

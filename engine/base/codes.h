@@ -1,6 +1,6 @@
 // The error codes of the Spatio Protocol core, as a sender is told them. They stand here and not in
-// wire/wire.h since the list of reasons names a code for each (base/reasons.h), and base includes nothing
-// to its right.
+// wire/wire.h since the list of reasons names a code for each (base/reasons.h), and base includes
+// nothing to its right.
 #pragma once
 
 enum pe_code {

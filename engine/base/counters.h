@@ -1,15 +1,16 @@
-// The one list of counters, and their storage. Each worker owns one block; only that worker's thread
-// writes it (relaxed atomic stores, no read-modify-write), anyone may read it. A reader that sums
-// blocks beside running workers sees each counter whole but the set not at one instant; after a drain
-// the two identities of `pe_identity_check` hold exactly.
+// The one list of counters, and their storage. Each worker owns one block; only that worker's
+// thread writes it (relaxed atomic stores, no read-modify-write), anyone may read it. A reader that
+// sums blocks beside running workers sees each counter whole but the set not at one instant; after
+// a drain the two identities of `pe_identity_check` hold exactly.
 //
 // The identities:
 //   packets  rx_packets = Σ refused(PACKET) + Σ dropped(PACKET) + Σ carried_*
-//   records  records_carried = records_applied + records_coalesced + Σ refused(RECORD) + Σ dropped(RECORD)
+//   records  records_carried = records_applied + records_coalesced + Σ refused(RECORD) + Σ
+//            dropped(RECORD)
 //   queries  queries_carried = queries_answered + Σ refused(QUERY) + Σ dropped(QUERY)
 //   subscribes  carried_subscribe = subscribes_taken + Σ refused(SUBSCRIBE) + Σ dropped(SUBSCRIBE)
-// rx_packets is counted where a packet is received (a source), records_carried where it is decoded, and
-// the outcomes where they are decided: three places, so that a miscount shows.
+// rx_packets is counted where a packet is received (a source), records_carried where it is decoded,
+// and the outcomes where they are decided: three places, so that a miscount shows.
 #pragma once
 
 #include "base/reasons.h"

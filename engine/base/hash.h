@@ -1,6 +1,6 @@
-// Keyed hash of an entity id. Ids come from strangers, so the key is drawn at start: without it nobody can
-// choose ids that share a bucket. Three rounds of the processor's AES with a random key each: every bit of the id
-// reaches every bit of the result. Pure; any thread.
+// Keyed hash of an entity id. Ids come from strangers, so the key is drawn at start: without it
+// nobody can choose ids that share a bucket. Three rounds of the processor's AES with a random key
+// each: every bit of the id reaches every bit of the result. Pure; any thread.
 #pragma once
 
 #include <immintrin.h>
@@ -22,7 +22,8 @@ static inline uint64_t pe_hash_id(const struct pe_hash_key *key, const uint8_t i
 	return (uint64_t)_mm_cvtsi128_si64(x);
 }
 
-// All ones or zero, of which the compiler makes no branch; and one of two values by it. For what mustn't tell by its time which of them it was.
+// All ones or zero, of which the compiler makes no branch; and one of two values by it. For what
+// mustn't tell by its time which of them it was.
 static inline uint64_t pe_mask(bool set)
 {
 	uint64_t mask = -(uint64_t)set;

@@ -12,13 +12,14 @@
 #endif
 #endif
 
-// ThreadSanitizer does not see liburcu's memory barriers: the quiescent state releases, and the grace
-// period acquires, through this address.
+// ThreadSanitizer does not see liburcu's memory barriers: the quiescent state releases, and the
+// grace period acquires, through this address.
 #ifdef PE_TSAN
 void __tsan_acquire(void *);
 void __tsan_release(void *);
 static char tsan_edge;
-// liburcu 0.13.2 itself: the waiting flag of a grace period is read and written with its own barriers.
+// liburcu 0.13.2 itself: the waiting flag of a grace period is read and written with its own
+// barriers.
 const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {
@@ -66,8 +67,8 @@ void pe_rcu_synchronize(void)
 {
 	uint64_t started = atomic_load_explicit(&pe_rcu_started, memory_order_relaxed) + 1;
 
-	// GP: seq_cst, before the grace period begins: an owner that still reads the old number stamped
-	// before this grace period, and its readers are waited for by this one or the next.
+	// GP: seq_cst, before the grace period begins: an owner that still reads the old number
+	// stamped before this grace period, and its readers are waited for by this one or the next.
 	atomic_store_explicit(&pe_rcu_started, started, memory_order_seq_cst);
 	synchronize_rcu();
 	EDGE_ACQUIRE();

@@ -1,11 +1,11 @@
-// The one place that knows liburcu (QSBR flavour). A registered thread is inside a read-side section from
-// one quiescent state to the next; a worker announces one a turn and goes offline before anything that
-// sleeps. Deferred frees are lists of the owner's own, stamped here; the control thread runs the grace
-// periods. There is one RCU domain a process.
+// The one place that knows liburcu (QSBR flavour). A registered thread is inside a read-side
+// section from one quiescent state to the next; a worker announces one a turn and goes offline
+// before anything that sleeps. Deferred frees are lists of the owner's own, stamped here; the
+// control thread runs the grace periods. There is one RCU domain a process.
 //
 // A stamp is the number of grace periods *started*, read after the store that unpublishes; the free
-// is safe once the number *completed* exceeds it. (completed + 1 would free too early: that grace period
-// may have begun before the store. docs/memory-model.md, label GP.)
+// is safe once the number *completed* exceeds it. (completed + 1 would free too early: that grace
+// period may have begun before the store. docs/memory-model.md, label GP.)
 #pragma once
 
 #include <stdatomic.h>
@@ -23,12 +23,13 @@ void pe_rcu_quiescent(void);
 void pe_rcu_offline(void);
 void pe_rcu_online(void);
 
-// Control thread (or the only thread of a test): one whole grace period; moves the counters. May sleep. A registered
-// caller counts as quiescent for its duration.
+// Control thread (or the only thread of a test): one whole grace period; moves the counters. May
+// sleep. A registered caller counts as quiescent for its duration.
 void pe_rcu_synchronize(void);
 
-// After the unpublishing store. GP: pairs with pe_rcu_synchronize's increment of pe_rcu_started; without the fence the
-// load could move before the store and the stamp would be one grace period too old.
+// After the unpublishing store. GP: pairs with pe_rcu_synchronize's increment of pe_rcu_started;
+// without the fence the load could move before the store and the stamp would be one grace period
+// too old.
 static inline uint64_t pe_rcu_stamp(void)
 {
 	atomic_thread_fence(memory_order_seq_cst);

@@ -1,5 +1,5 @@
-// Why a packet, a record or a query was not taken: the one list. Counters, acknowledgements, telemetry
-// and the table in docs/protocol.md are made from it.
+// Why a packet, a record or a query was not taken: the one list. Counters, acknowledgements,
+// telemetry and the table in docs/protocol.md are made from it.
 //
 // PE_REASON(name, scope, verdict, code, text)
 //   scope    PACKET: the whole packet; RECORD: one update or withdraw record; QUERY: one query;

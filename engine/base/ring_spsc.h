@@ -1,8 +1,10 @@
-// A bounded ring of fixed-size elements between one producer and one consumer thread. Elements are copied in
-// and out whole; both sides keep a private copy of the other's index and touch the shared line only when it runs
-// out, so a burst costs one cache-line transfer of indices. Tuned for bursts of 128-byte records.
+// A bounded ring of fixed-size elements between one producer and one consumer thread. Elements are
+// copied in and out whole; both sides keep a private copy of the other's index and touch the shared
+// line only when it runs out, so a burst costs one cache-line transfer of indices. Tuned for bursts
+// of 128-byte records.
 //
-// Operation × thread: put, flush, room: the producer only; peek, release: the consumer only; count: anyone (a hint).
+// Operation × thread: put, flush, room: the producer only; peek, release: the consumer only; count:
+// anyone (a hint).
 #pragma once
 
 #include <assert.h>
@@ -34,7 +36,8 @@ static inline uint64_t pe_ring_spsc_bytes(uint32_t count, uint32_t element_bytes
 	return (uint64_t)count * element_bytes;
 }
 
-// count: a power of two. memory: pe_ring_spsc_bytes of it, owned by the caller and outliving the ring.
+// count: a power of two. memory: pe_ring_spsc_bytes of it, owned by the caller and outliving the
+// ring.
 static inline void pe_ring_spsc_init(
 	struct pe_ring_spsc *r, void *memory, uint32_t count, uint32_t element_bytes)
 {
@@ -45,14 +48,16 @@ static inline void pe_ring_spsc_init(
 	r->element_bytes = element_bytes;
 }
 
-// Producer: elements that can be put now; looks at the consumer's index only when the known room is less than `wanted`.
+// Producer: elements that can be put now; looks at the consumer's index only when the known room is
+// less than `wanted`.
 static inline uint32_t pe_ring_spsc_room(struct pe_ring_spsc *r, uint32_t wanted)
 {
 	uint32_t room = r->mask + 1 - (r->tail_private - r->head_seen);
 
 	if (room < wanted) {
-		// RING-HEAD: acquire pairs with release's store: the consumer has finished reading what it gave back.
-		// Without it a new element could overwrite one that is still being read.
+		// RING-HEAD: acquire pairs with release's store: the consumer has finished reading
+		// what it gave back. Without it a new element could overwrite one that is still
+		// being read.
 		r->head_seen = atomic_load_explicit(&r->head, memory_order_acquire);
 		room = r->mask + 1 - (r->tail_private - r->head_seen);
 	}
@@ -68,8 +73,8 @@ static inline void *pe_ring_spsc_put(struct pe_ring_spsc *r)
 // Producer: publishes all that was put since the last flush.
 static inline void pe_ring_spsc_flush(struct pe_ring_spsc *r)
 {
-	// RING-TAIL: release pairs with peek's acquire: the element's bytes are written before its index shows.
-	// Without it the consumer could read a half-written element.
+	// RING-TAIL: release pairs with peek's acquire: the element's bytes are written before its
+	// index shows. Without it the consumer could read a half-written element.
 	if (r->tail_private != atomic_load_explicit(&r->tail, memory_order_relaxed))
 		atomic_store_explicit(&r->tail, r->tail_private, memory_order_release);
 }

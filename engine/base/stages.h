@@ -1,13 +1,16 @@
-// Where a worker's time goes: cycles of the time-stamp counter by stage, for a bench build (PE_STAGES) alone. Elsewhere a mark is nothing.
+// Where a worker's time goes: cycles of the time-stamp counter by stage, for a bench build
+// (PE_STAGES) alone. Elsewhere a mark is nothing.
 //
-// A mark ends a stage: what passed since the mark before is that stage's. The counter is read as it comes, without waiting for what is
-// under way, so that a stage's last loads may still be waited for in the next; a stage works through dozens of records, and
-// that is a small part of it. One worker, which writes; who reads looks at two moments and takes the difference.
+// A mark ends a stage: what passed since the mark before is that stage's. The counter is read as it
+// comes, without waiting for what is under way, so that a stage's last loads may still be waited
+// for in the next; a stage works through dozens of records, and that is a small part of it. One
+// worker, which writes; who reads looks at two moments and takes the difference.
 #pragma once
 
 #include <stdint.h>
 
-// In the order in which they come. `decode`: everything before a batch, in a bench without messages its source.
+// In the order in which they come. `decode`: everything before a batch, in a bench without messages
+// its source.
 #define PE_STAGE_LIST(X) \
 	X(due) \
 	X(decode) \

@@ -1,6 +1,6 @@
 // What a function of the engine may return when it cannot do its work. Operating errors only: a
-// programmer's error asserts. What is told to a client is a `pe_code` (wire/wire.h), and why a packet
-// or a record was not taken is a `pe_reason` (base/reasons.h).
+// programmer's error asserts. What is told to a client is a `pe_code` (wire/wire.h), and why a
+// packet or a record was not taken is a `pe_reason` (base/reasons.h).
 #pragma once
 
 enum pe_status {

@@ -46,7 +46,8 @@ static double moved_distance(const struct pe_test *t, const struct pe_hit *hit,
 	return straight(metres, from);
 }
 
-// From a point to a candidate. `met` = the hit's place is the view's, so the frame's metres will do.
+// From a point to a candidate. `met` = the hit's place is the view's, so the frame's metres will
+// do.
 ALWAYS_INLINE double distance(const struct pe_test *t, struct pe_ways ways,
 	const struct pe_hit *hit, bool met, const struct pe_view *view, const double point[3],
 	const double metres[3], double edge_m)
@@ -107,7 +108,8 @@ static bool passes_filters(const struct pe_test *t, struct pe_ways ways, const s
 		takes_age(t, p) && (!t->filter || pe_query_filter_takes(t, view));
 }
 
-// Is the view inside the volume? *centre_m: its distance from the volume's centre, where that was needed.
+// Is the view inside the volume? *centre_m: its distance from the volume's centre, where that was
+// needed.
 ALWAYS_INLINE bool inside(const struct pe_test *t, struct pe_ways ways, const struct pe_hit *hit,
 	bool met, const struct pe_view *view, double *centre_m)
 {
@@ -122,7 +124,8 @@ ALWAYS_INLINE bool inside(const struct pe_test *t, struct pe_ways ways, const st
 	if (!ways.sphere && q->kind != PE_QUERY_POINT)
 		return pe_query_volume_holds(
 			t, view->shows.position, height_known(ways, &view->shows));
-	// What lies deeper than the walk allows for is found by no straight line, rather than by some.
+	// What lies deeper than the walk allows for is found by no straight line, rather than by
+	// some.
 	if (ways.straight &&
 		(!height_known(ways, &view->shows) || view->shows.position[2] < PE_HEIGHT_LOWEST_M))
 		return false;
@@ -154,8 +157,8 @@ ALWAYS_INLINE int32_t age_of(uint64_t time_ms, uint64_t wall_ms)
 	return age > 0 ? INT32_MAX : INT32_MIN;
 }
 
-// The two last words of a result are put together in registers: what is stored by bytes cannot be copied by wide loads
-// right after.
+// The two last words of a result are put together in registers: what is stored by bytes cannot be
+// copied by wide loads right after.
 static_assert(offsetof(struct pe_wire_result, velocity) == 48 &&
 		offsetof(struct pe_wire_result, precision) == 54 &&
 		offsetof(struct pe_wire_result, ttl_left) == 56 &&
@@ -205,8 +208,8 @@ void pe_accept_result(const struct pe_view *view, const struct pe_instant *now, 
 	put_result(view, now, origin_m, result);
 }
 
-// The view of a whole published copy, tested, and written where it stands the test. complete: there is more of it than the record has;
-// *details is then written.
+// The view of a whole published copy, tested, and written where it stands the test. complete: there
+// is more of it than the record has; *details is then written.
 ALWAYS_INLINE bool test_view(const struct pe_test *t, struct pe_ways ways, const struct pe_hit *hit,
 	const struct pe_record *record, const struct pe_published *published,
 	struct pe_wire_result *result, const bool complete, const uint8_t **details)
@@ -232,7 +235,8 @@ ALWAYS_INLINE bool test_view(const struct pe_test *t, struct pe_ways ways, const
 		pe_query_predict(t, &view);
 	if (ways.filtered && !passes_filters(t, ways, &view))
 		return false;
-	// The slot was read before the record: beside a move they may differ, and the record is what is shown.
+	// The slot was read before the record: beside a move they may differ, and the record is
+	// what is shown.
 	met = !(hit->word & PE_SLOT_MOVED) && (hit->word & PE_WORD_POSITION) == view.shows.word;
 	if (!inside(t, ways, hit, met, &view, &centre_m))
 		return false;
@@ -293,7 +297,8 @@ bool pe_accept_counted(
 }
 
 #define NO_ROOM 2u
-// A hit of which there is more than its record has, or may be; `taken` results were before it. How many it adds, or NO_ROOM.
+// A hit of which there is more than its record has, or may be; `taken` results were before it. How
+// many it adds, or NO_ROOM.
 __attribute__((noinline)) static unsigned take_complete(const struct pe_test *t,
 	struct pe_hits *hits, const struct pe_hit *hit, struct pe_wire_result *result,
 	unsigned taken)
@@ -363,14 +368,16 @@ static unsigned take_general(const struct pe_test *t, struct pe_hits *hits,
 	return take(t, t->ways, hits, results, handles, room);
 }
 
-// The attributes that a result's state is made of, in the word that they are published in; next to each other they are the state.
+// The attributes that a result's state is made of, in the word that they are published in; next to
+// each other they are the state.
 #define STATE_BITS 0x04070000u
 static_assert(PE_ATTRIBUTE_HEIGHT_UNKNOWN << 16 == 0x04000000u && PE_ATTRIBUTE_STATE(0xFFFF) == 7 &&
 		PE_RESULT_HEIGHT_UNKNOWN == 8,
 	"STATE_BITS");
 
-// As put_result, of a view that stands in lanes; nearer than a float can say. The two last words of a result are made of these bytes of the
-// record's: of its tail the custom state and the type, of its motion all, with the precision as a half between.
+// As put_result, of a view that stands in lanes; nearer than a float can say. The two last words of
+// a result are made of these bytes of the record's: of its tail the custom state and the type, of
+// its motion all, with the precision as a half between.
 ALWAYS_INLINE void put_plain(const struct pe_view_plain *view, const struct pe_instant *now,
 	double distance_m, struct pe_wire_result *result)
 {
@@ -399,7 +406,8 @@ ALWAYS_INLINE void put_plain(const struct pe_view_plain *view, const struct pe_i
 	_mm_storeu_si128((__m128i *)(void *)r->velocity, words);
 }
 
-// Is a plain view inside of the polygon? Its hit may know it, where that is where the view is. any_height: whatever its height.
+// Is a plain view inside of the polygon? Its hit may know it, where that is where the view is.
+// any_height: whatever its height.
 ALWAYS_INLINE bool plain_inside(const struct pe_test *t, const struct pe_hit *hit,
 	const struct pe_view_plain *view, const bool any_height)
 {
@@ -414,7 +422,8 @@ ALWAYS_INLINE bool plain_inside(const struct pe_test *t, const struct pe_hit *hi
 	return pe_query_polygon_holds(t, place, true, sure);
 }
 
-// A volume of a CARTESIAN space, no filters, seen from its centre: a sphere, or a polygon from its own point.
+// A volume of a CARTESIAN space, no filters, seen from its centre: a sphere, or a polygon from its
+// own point.
 ALWAYS_INLINE unsigned take_plain(const struct pe_test *t, struct pe_hits *all,
 	struct pe_wire_result *results, uint32_t *handles, uint32_t room, const bool polygon)
 {

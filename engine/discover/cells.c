@@ -1,14 +1,19 @@
-// Entities counted by cell. The walk goes through the tree in the order of its paths, so that a cell's leaves come one behind the other: one
-// cell is gathered at a time, and is an answer's next record when the walk leaves it. What is counted stood the same tests as a
-// single result. A page ends where a cell does; only when a bound of work ends within its first one, that is told in part.
+// Entities counted by cell. The walk goes through the tree in the order of its paths, so that a
+// cell's leaves come one behind the other: one cell is gathered at a time, and is an answer's next
+// record when the walk leaves it. What is counted stood the same tests as a single result. A page
+// ends where a cell does; only when a bound of work ends within its first one, that is told in
+// part.
 //
-// Layers of what may only be counted (policy/views.h) are gone through in cells of a size that is their policy's, whatever is asked: whole ones, as
-// far as the volume touches them. Of each is told how many are in it, or, where fewer than k principals have some, that there are few; of
-// larger cells that are asked for the sum of that. So whatever is asked is made of one number a cell, and no two answers differ by less.
+// Layers of what may only be counted (policy/views.h) are gone through in cells of a size that is
+// their policy's, whatever is asked: whole ones, as far as the volume touches them. Of each is told
+// how many are in it, or, where fewer than k principals have some, that there are few; of larger
+// cells that are asked for the sum of that. So whatever is asked is made of one number a cell, and
+// no two answers differ by less.
 //
-// An entity in a crossing may be met twice, at its old place and at its new one, and belongs to the cell of what is published: a slot that
-// it has left leads to its record, and where that lies further on, it is kept for the cell there, in which its slot may not be seen
-// yet. A bit for each handle says what was counted.
+// An entity in a crossing may be met twice, at its old place and at its new one, and belongs to the
+// cell of what is published: a slot that it has left leads to its record, and where that lies
+// further on, it is kept for the cell there, in which its slot may not be seen yet. A bit for each
+// handle says what was counted.
 #include "discover/slot.h"
 
 #include <string.h>
@@ -18,7 +23,8 @@
 #define HANDLES_LINE 512u // bits of a cache line
 // A cell of this size or more is as good as a frame, and its middle deep in the Earth.
 #define GEODETIC_SIZE_MAX_M 1048576.0
-// What costs as much as testing or visiting so many: on Earth the place of a position, and a cell's middle; and moves of what is kept.
+// What costs as much as testing or visiting so many: on Earth the place of a position, and a cell's
+// middle; and moves of what is kept.
 #define PLACE_CANDIDATES 4u
 #define CENTRE_CELLS     3u
 #define LATE_A_CANDIDATE 8u
@@ -186,7 +192,8 @@ static struct pe_wire_cell *put_bare(struct cells *n, int level)
 	return cell;
 }
 
-// A whole cell of a layer that may only be counted: into the record of the one that was asked for. False: there is no room for that.
+// A whole cell of a layer that may only be counted: into the record of the one that was asked for.
+// False: there is no room for that.
 static bool put_counted(struct cells *n)
 {
 	uint64_t outer = n->group << n->shift >> n->outer_shift;
@@ -258,8 +265,8 @@ static bool finish_group(struct cells *n)
 	return true;
 }
 
-// The walk has come to the group `next`: what lies before it is finished, cells too in which only some are that were kept for
-// them. False: for one of these there is no room.
+// The walk has come to the group `next`: what lies before it is finished, cells too in which only
+// some are that were kept for them. False: for one of these there is no room.
 static bool turn_to(struct cells *n, uint64_t next)
 {
 	while (n->group != next) {
@@ -289,7 +296,8 @@ static unsigned region_of_frame(const struct pe_query_slot *s, unsigned frame)
 	return region < t->region_count ? region : t->region_total;
 }
 
-// Of a layer whose entities may only be counted: what is published outside of what is gone through belongs to a cell that is not.
+// Of a layer whose entities may only be counted: what is published outside of what is gone through
+// belongs to a cell that is not.
 static bool walked(const struct cells *n, unsigned region, const struct pe_place *at)
 {
 	const struct pe_units u = pe_place_units(at->key, at->word);
@@ -396,8 +404,9 @@ static bool take_piece(struct cells *n)
 	return true;
 }
 
-// In a layer whose entities may only be counted nothing is told of a cell that is not whole, and the next page begins with it. One that is
-// too large for a whole page is passed over, and that is told, where the bounds were those of a whole query. True: nothing is left.
+// In a layer whose entities may only be counted nothing is told of a cell that is not whole, and
+// the next page begins with it. One that is too large for a whole page is passed over, and that is
+// told, where the bounds were those of a whole query. True: nothing is left.
 static bool cut_counted(struct cells *n, struct pe_query_answer *answer)
 {
 	struct pe_query_slot *s = n->s;
@@ -457,7 +466,8 @@ static bool cut(struct cells *n, struct pe_query_answer *answer)
 	return false;
 }
 
-// What cells the region is gone through in. Where the layer changes, nothing of the one before is gathered or kept any more.
+// What cells the region is gone through in. Where the layer changes, nothing of the one before is
+// gathered or kept any more.
 static void enter_layer(struct cells *n)
 {
 	struct pe_query_slot *s = n->s;

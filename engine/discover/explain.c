@@ -62,7 +62,8 @@ static enum seen look(const struct pe_query_context *c, const struct pe_asker *a
 		pe_audience_of(p.attributes) >= PE_AUDIENCE_POLICY)
 		return SEEN_NOT;
 	if (life == PE_LIFE_THERE && pe_view_build(asker, r, &p, now.tick, view))
-		// Who is closed is nothing that anyone may know of; nor that an id is that of one who goes by another name.
+		// Who is closed is nothing that anyone may know of; nor that an id is that of one
+		// who goes by another name.
 		return pe_view_complete(&c->table->details, handle, rules, asker, now.tick,
 			       now.wall_ms, view) &&
 				pe_id_equal(view->id, r->id) ?
@@ -71,8 +72,8 @@ static enum seen look(const struct pe_query_context *c, const struct pe_asker *a
 	// Of what is veiled, even those who see it are not told that it was there.
 	if (p.attributes & PE_PUBLISHED_VEILED)
 		return SEEN_NOT;
-	// It isn't there, or may not be seen. Only who could see it while it was there is told that it is gone; and only who is
-	// trusted, or hiding could be told from going.
+	// It isn't there, or may not be seen. Only who could see it while it was there is told that
+	// it is gone; and only who is trusted, or hiding could be told from going.
 	if (asker->trusted && (life != PE_LIFE_THERE || (int32_t)(now.tick - p.expiry_tick) >= 0) &&
 		pe_view_build(asker, r, &p, p.expiry_tick - 1, view))
 		return SEEN_GONE;
@@ -211,7 +212,8 @@ static void explain_own(const struct pe_query_context *c, const struct pe_test *
 		e->causes |= 1u << PE_WHY_ELSEWHERE;
 		return;
 	}
-	// What is about to be shown to others, or under another name, is not told with what is shown now.
+	// What is about to be shown to others, or under another name, is not told with what is
+	// shown now.
 	if (!(own->coalesced || own->pending) || (own->newest.attributes & PE_PUBLISHED_VEILED) ||
 		!pe_view_build(t->asker, &c->table->records[subject->handle], &own->newest,
 			t->now.tick, &newest))
@@ -232,8 +234,8 @@ static uint32_t of_place(const struct pe_wire_query *q)
 	return 1u << PE_WHY_VOLUME | (ranged ? 1u << PE_WHY_HEIGHT : 0);
 }
 
-// Of a fence: the tests have said who is inside; who is in it is known where the entity is owned. There they may differ: by the
-// margin, by dwell times, and while nobody has looked.
+// Of a fence: the tests have said who is inside; who is in it is known where the entity is owned.
+// There they may differ: by the margin, by dwell times, and while nobody has looked.
 static void explain_standing(const struct pe_explain_standing *f, const struct pe_test *t,
 	const struct pe_explain_subject *subject, const struct pe_explain_own *own,
 	const struct pe_view *view, struct pe_wire_explanation *e)
@@ -258,7 +260,8 @@ static void explain_standing(const struct pe_explain_standing *f, const struct p
 	e->causes |= f->kept ? 0 : 1u << PE_WHY_KEPT;
 	e->causes |= f->waits ? 1u << PE_WHY_WAITS : 0;
 	if (!own->here) {
-		// What can be seen from here says so, but for the margin: who is there may be in or not.
+		// What can be seen from here says so, but for the margin: who is there may be in or
+		// not.
 		if (side == PE_FENCE_MARGIN &&
 			!(e->causes & PE_EXPLAIN_DECIDING & ~of_place(t->query))) {
 			e->causes &= ~of_place(t->query);
@@ -359,7 +362,8 @@ enum pe_reason pe_explain(struct pe_query_context *c, const struct pe_space *spa
 	if (seen == SEEN)
 		decide(e, in_space == space->index, PE_WHY_SPACE);
 	if (!e->causes) {
-		// Each round of a run has its own radius; until then there is the limit, if there is one.
+		// Each round of a run has its own radius; until then there is the limit, if there
+		// is one.
 		if (s->query.kind == PE_QUERY_NEAREST)
 			s->test.radius_m = pe_query_nearest_limit(s);
 		subject->own(subject->worker, subject->handle, &own);

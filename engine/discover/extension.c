@@ -8,7 +8,8 @@
 // Every pair of edges is looked at, which costs as much as a visit to a cell for so many of them.
 #define EDGE_PAIRS_A_CELL 64u
 
-// False: the turn has no work left for it. Something is left for the walk, however little a turn may do.
+// False: the turn has no work left for it. Something is left for the walk, however little a turn
+// may do.
 static bool charge_polygon(struct pe_query_context *c, const struct pe_wire_extension *extension)
 {
 	struct pe_wire_polygon p;
@@ -90,7 +91,8 @@ static uint64_t fault_of(const struct pe_filter_error *error)
 static void set_resolution(struct pe_query_slot *s, const struct pe_wire_resolution *r)
 {
 	s->test.age_max_ms = r->temporal_ms;
-	// The one place where the attribute decides. 1 asks for everything that is kept of an entity.
+	// The one place where the attribute decides. 1 asks for everything that is kept of an
+	// entity.
 	if (r->spatial_m > 0)
 		s->form = PE_QUERY_CELLS;
 	else if (r->attribute < PE_RESOLUTION_ATTRIBUTE_DEFAULT)

@@ -30,7 +30,8 @@ struct pe_fence {
 	union {
 		struct {
 			int64_t at[3]; // centre in units of the frame
-			// squared distances, as struct pe_region's: of the volume, and with the margin
+			// squared distances, as struct pe_region's: of the volume, and with the
+			// margin
 			double square, sure, wide_square, wide_sure;
 		} sphere;
 		struct {
@@ -57,8 +58,9 @@ struct pe_placement {
 };
 static_assert(sizeof(struct pe_placement) == 24, "three to a line and a bit");
 
-// A block of the filter: what is at a node of the third level of a group, and at the nodes and leaves below it, as
-// bits of word 0, word 1 and the other six. A set bit may belong to something else; a clear one is sure.
+// A block of the filter: what is at a node of the third level of a group, and at the nodes and
+// leaves below it, as bits of word 0, word 1 and the other six. A set bit may belong to something
+// else; a clear one is sure.
 #define PE_FENCE_GROUPS 4 // levels 0–2, 3–5, 6–8, 9
 struct pe_fence_block {
 	_Alignas(64) uint64_t word[8];
@@ -103,7 +105,8 @@ struct pe_fence_index {
 	struct pe_memory memory;
 };
 
-// Where the cells above a leaf are: the block of each group, and each cell's bit and line of buckets in it.
+// Where the cells above a leaf are: the block of each group, and each cell's bit and line of
+// buckets in it.
 struct pe_fence_group {
 	uint64_t hash;
 	uint32_t block;
@@ -177,8 +180,8 @@ enum pe_status pe_fence_shape(const struct pe_space *space, const struct pe_fenc
 // Units of the region's frame, inclusive.
 enum pe_cell_side pe_fence_classify(const struct pe_fence_shape *shape, unsigned region,
 	const int64_t lo[3], const int64_t hi[3]);
-// The volume with its margin against a position; the heights against a height. *room_units: lowered to how far the position is from
-// where that changes; NULL: nobody asks.
+// The volume with its margin against a position; the heights against a height. *room_units: lowered
+// to how far the position is from where that changes; NULL: nobody asks.
 enum pe_fence_side pe_fence_volume_side(const struct pe_space *space, const struct pe_fence *fence,
 	uint64_t key, uint64_t word, const double position[3], double *room_units);
 // How a position lies to a fence on one of its cells, heights included. *room_units as above.

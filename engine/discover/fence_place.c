@@ -1,5 +1,6 @@
-// Which cells a fence sits on: from the lowest level at which its box is a few cells, level by level down, an edge's
-// cell is replaced by those of its children that are not outside, until there is no room for them.
+// Which cells a fence sits on: from the lowest level at which its box is a few cells, level by
+// level down, an edge's cell is replaced by those of its children that are not outside, until there
+// is no room for them.
 #include "discover/fence_internal.h"
 #include "grid/grid_internal.h"
 

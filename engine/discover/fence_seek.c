@@ -8,7 +8,8 @@ struct cursor {
 	uint32_t seek;
 };
 
-// By number, so that what an update tells does not depend on which chains the index's secret makes one.
+// By number, so that what an update tells does not depend on which chains the index's secret makes
+// one.
 static void take(struct pe_fence_seek *s, const struct pe_fence_index *index, uint32_t fence)
 {
 	uint32_t number = fence & ~PE_PLACEMENT_WHOLE, at = s->count;
@@ -23,7 +24,8 @@ static void take(struct pe_fence_seek *s, const struct pe_fence_index *index, ui
 	s->fence[at] = fence;
 }
 
-// The levels that bits of the filter's lines tell of: their buckets, which are asked for, into cursors[*used …].
+// The levels that bits of the filter's lines tell of: their buckets, which are asked for, into
+// cursors[*used …].
 static uint32_t begin(const struct pe_fence_index *index, uint64_t key, uint32_t seek,
 	struct cursor *cursors, unsigned *used)
 {

@@ -4,8 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-// How far along the surface a straight line of so many metres may lead between places that are no deeper than
-// PE_HEIGHT_LOWEST_M, where the Earth is curved most.
+// How far along the surface a straight line of so many metres may lead between places that are no
+// deeper than PE_HEIGHT_LOWEST_M, where the Earth is curved most.
 static double surface_reach(double straight_m)
 {
 	return 2.0 * 6335000.0 * asin(fmin((straight_m * 1.0021 + 0.01) / (2.0 * 6335000.0), 1.0));
@@ -55,8 +55,8 @@ static enum pe_status shape_box(
 	return PE_OK;
 }
 
-// The regions of what is no sphere, further out by its margin. A frame beyond a border is reached by the margin
-// alone, so that there the ball about the volume tells.
+// The regions of what is no sphere, further out by its margin. A frame beyond a border is reached
+// by the margin alone, so that there the ball about the volume tells.
 static void widen_regions(
 	const struct pe_space *space, struct pe_fence *f, struct pe_fence_shape *shape)
 {
@@ -176,7 +176,8 @@ static enum pe_cell_side classify_sphere(const struct pe_fence_shape *shape, uns
 	return most <= f->u.sphere.sure ? PE_CELL_INSIDE : PE_CELL_CROSSING;
 }
 
-// Of a volume whose margin is no volume of its kind: outside is what is outside still when it is as much larger.
+// Of a volume whose margin is no volume of its kind: outside is what is outside still when it is as
+// much larger.
 static enum pe_cell_side classify_wide(const struct pe_fence_shape *shape, unsigned frame,
 	const int64_t lo[3], const int64_t hi[3])
 {
@@ -232,7 +233,8 @@ enum pe_cell_side pe_fence_classify(const struct pe_fence_shape *shape, unsigned
 		side;
 }
 
-// What is this far outside of a volume (inside: less than 0), from where its side or its margin's changes.
+// What is this far outside of a volume (inside: less than 0), from where its side or its margin's
+// changes.
 static double edge_room(double beyond, double margin)
 {
 	if (beyond > margin)
@@ -240,8 +242,8 @@ static double edge_room(double beyond, double margin)
 	return beyond > 0.0 ? fmin(beyond, margin - beyond) : -beyond;
 }
 
-// Distances in a frame, so that a move changes them by no more than its length. Within the bands that distances decide
-// there is no room.
+// Distances in a frame, so that a move changes them by no more than its length. Within the bands
+// that distances decide there is no room.
 static double sphere_room(const struct pe_fence *f, double square)
 {
 	double distance = sqrt(square);
@@ -258,7 +260,8 @@ static double sphere_room(const struct pe_fence *f, double square)
 	return 0.0;
 }
 
-// Of the other kinds, in metres. A move changes how far each face, or edge, is by no more than its length.
+// Of the other kinds, in metres. A move changes how far each face, or edge, is by no more than its
+// length.
 static double other_room(const struct pe_space *space, const struct pe_fence *f,
 	enum pe_fence_side side, const double position[3])
 {

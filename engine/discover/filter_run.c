@@ -7,8 +7,8 @@
 
 // ---- compiling ----------------------------------------------------------------------------------
 
-// A part of the program that is already a chain of tests, and where it is left: sets of tests (a bit each) whose exit
-// `yes` or `no` has no destination yet, by what the part's value is there.
+// A part of the program that is already a chain of tests, and where it is left: sets of tests (a
+// bit each) whose exit `yes` or `no` has no destination yet, by what the part's value is there.
 struct part {
 	uint8_t first;
 	uint64_t true_yes, true_no;   // leaving here the part is true
@@ -237,8 +237,8 @@ static bool test_cold(const struct pe_filter_test *t, const uint8_t *constant, u
 	}
 }
 
-// A run in which tests of what isn't at hand turn out for the filter (`for_it`) or against it, each for itself.
-// *met = one was on the way.
+// A run in which tests of what isn't at hand turn out for the filter (`for_it`) or against it, each
+// for itself. *met = one was on the way.
 static bool run_supposing(
 	const struct pe_filter *filter, const struct pe_facts *facts, bool for_it, bool *met)
 {

@@ -1,14 +1,16 @@
-// Filters that run: a program of wire/filter.h becomes a chain of tests, each with the test that follows when it is
-// true and when it is false. So `and` and `or` stop as soon as they are decided, `not` costs nothing, there is
-// no stack, and since every step leads forward, a run makes at most 64 tests.
+// Filters that run: a program of wire/filter.h becomes a chain of tests, each with the test that
+// follows when it is true and when it is false. So `and` and `or` stop as soon as they are decided,
+// `not` costs nothing, there is no stack, and since every step leads forward, a run makes at most
+// 64 tests.
 //
-// Most of an entity is at hand when a query meets it; context and metadata are kept apart, and reading them costs a
-// cache line or more. So a filter is first run without them, and answers yes, no, or that it needs them; which
-// it does only where the answer really hangs on them. (As three-valued logic has it: a test of what isn't at hand
-// is unknown; `x or not x` counts as unknown then.)
+// Most of an entity is at hand when a query meets it; context and metadata are kept apart, and
+// reading them costs a cache line or more. So a filter is first run without them, and answers yes,
+// no, or that it needs them; which it does only where the answer really hangs on them. (As
+// three-valued logic has it: a test of what isn't at hand is unknown; `x or not x` counts as
+// unknown then.)
 //
-// A compiled filter is a plain value in its owner's memory, and refers to nothing outside: any number of
-// threads may run one that nobody writes.
+// A compiled filter is a plain value in its owner's memory, and refers to nothing outside: any
+// number of threads may run one that nobody writes.
 #pragma once
 
 #include "wire/filter.h"
@@ -47,10 +49,12 @@ struct pe_facts {
 	uint8_t entity_type;  // enum pe_entity_type
 	uint8_t state;        // enum pe_state
 	uint8_t custom_state;
-	uint8_t position_confidence; // as in updates: 0 = not stated; after decay, where there is one
+	uint8_t position_confidence; // as in updates: 0 = not stated; after decay, where there is
+	                             // one
 	uint8_t status_confidence;
 	bool stale; // announced updates have not come
-	// Blocks of wire/metadata.h, checked when they came in; NULL and 0 = none. Not looked at by pe_filter_run_hot.
+	// Blocks of wire/metadata.h, checked when they came in; NULL and 0 = none. Not looked at by
+	// pe_filter_run_hot.
 	const uint8_t *context;
 	uint32_t context_bytes;
 	const uint8_t *metadata;
@@ -63,8 +67,8 @@ enum pe_filter_verdict {
 	PE_FILTER_NEEDS_COLD = 2, // hangs on context or metadata
 };
 
-// Checks the program (pe_filter_check) and compiles it. A fault leaves *filter without meaning. `program` isn't needed
-// afterwards.
+// Checks the program (pe_filter_check) and compiles it. A fault leaves *filter without meaning.
+// `program` isn't needed afterwards.
 [[nodiscard]] enum pe_filter_fault pe_filter_compile(struct pe_filter *filter,
 	const uint8_t *program, uint32_t bytes, struct pe_filter_error *error);
 

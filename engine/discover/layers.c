@@ -1,5 +1,6 @@
-// The layers of the grid that a query walks behind its space's own: one for each audience that its asker belongs to, and in which
-// something is or was (policy/views.h). They are walked alike, in the same volume; only a POINT looks as far as what is in them claims.
+// The layers of the grid that a query walks behind its space's own: one for each audience that its
+// asker belongs to, and in which something is or was (policy/views.h). They are walked alike, in
+// the same volume; only a POINT looks as far as what is in them claims.
 #include "discover/slot.h"
 
 static unsigned audience_bits(const struct pe_test *t)
@@ -10,8 +11,9 @@ static unsigned audience_bits(const struct pe_test *t)
 
 // ---- what is near ----
 
-// Where an audience is of those who stand near, its layer is walked in what is near alone: nothing is met that is not shown, and what is
-// further away takes no part in any bound. Where such a one may be, and claims to be, it is not asked: what is near is looked through.
+// Where an audience is of those who stand near, its layer is walked in what is near alone: nothing
+// is met that is not shown, and what is further away takes no part in any bound. Where such a one
+// may be, and claims to be, it is not asked: what is near is looked through.
 static bool looked_through(const struct pe_test *t)
 {
 	return t->query->kind == PE_QUERY_POINT || t->ways.timed;
@@ -152,8 +154,8 @@ unsigned pe_query_layer_of_frame(const struct pe_test *t, unsigned number, unsig
 	return t->region_total;
 }
 
-// All of the cells of a level that the region touches: a count is one of whole cells, or where the volume's edge lies would tell where
-// in a cell somebody is.
+// All of the cells of a level that the region touches: a count is one of whole cells, or where the
+// volume's edge lies would tell where in a cell somebody is.
 static void widen(const struct pe_test *t, int level, struct pe_region *r)
 {
 	const unsigned bits[3] = {pe_node_bits_across((unsigned)level) + PE_CELL_BITS,

@@ -58,7 +58,8 @@ static void end(struct pe_member_set *set, uint32_t n, enum pe_member_cause caus
 	pe_member_give(set, n);
 }
 
-// A change that was due by `tick` comes about first, unless its fence is ending. False: the member has left.
+// A change that was due by `tick` comes about first, unless its fence is ending. False: the member
+// has left.
 static bool settle(struct pe_member_set *set, uint32_t n, uint32_t tick)
 {
 	struct pe_member *m = &set->members[n];
@@ -185,7 +186,8 @@ static void missed(struct pe_member_set *set, uint32_t n, uint32_t tick)
 	}
 }
 
-// An entity's members when its update came, so that its hits need not be looked for in the table: that is a line or two for each.
+// An entity's members when its update came, so that its hits need not be looked for in the table:
+// that is a line or two for each.
 struct known {
 	unsigned count; // above KNOWN: more than there is room for
 	uint32_t fence[KNOWN], member[KNOWN];

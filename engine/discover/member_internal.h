@@ -70,6 +70,7 @@ static inline uint32_t pe_member_first(const struct pe_member_set *set, uint32_t
 
 // member_set.c. PE_MEMBER_NONE: there is no such pair.
 uint32_t pe_member_find(const struct pe_member_set *set, uint32_t fence, uint32_t handle);
-// A membership of a pair that has none, in all its lists. PE_MEMBER_NONE: there is no room (counted).
+// A membership of a pair that has none, in all its lists. PE_MEMBER_NONE: there is no room
+// (counted).
 uint32_t pe_member_take(struct pe_member_set *set, uint32_t fence, uint32_t handle);
 void pe_member_give(struct pe_member_set *set, uint32_t number);

@@ -1,13 +1,15 @@
-// The k entities nearest to a place. Spheres about it, each wider than the one before, until one holds k that stand the test: then
-// nothing outside of it can be nearer. The k best are kept in a heap with the furthest at its root, beyond which
-// nothing more is looked at. Exact distances and ids order them, so that the answer is the same whatever the walk's order.
+// The k entities nearest to a place. Spheres about it, each wider than the one before, until one
+// holds k that stand the test: then nothing outside of it can be nearer. The k best are kept in a
+// heap with the furthest at its root, beyond which nothing more is looked at. Exact distances and
+// ids order them, so that the answer is the same whatever the walk's order.
 #include "discover/slot.h"
 
 #include <float.h>
 #include <math.h>
 #include <string.h>
 
-// A cell is made for some 16 entities (pe_grid_cells): where k are to be expected, if they lie like that.
+// A cell is made for some 16 entities (pe_grid_cells): where k are to be expected, if they lie like
+// that.
 #define CELL_ENTITIES 16.0
 // From a quarter of a cell by doubling to the ends of what a key holds; then all of it.
 #define ROUNDS_MAX 24u
@@ -64,7 +66,8 @@ enum pe_reason pe_query_prepare_nearest(struct pe_query_slot *s)
 	if (t->ways.straight && q->a[2] < PE_HEIGHT_LOWEST_M)
 		return PE_REASON_query_bounds;
 	memcpy(t->centre, q->a, sizeof t->centre);
-	// The first round's: its walk is opened with those of the queries beside it. Later rounds have their own.
+	// The first round's: its walk is opened with those of the queries beside it. Later rounds
+	// have their own.
 	set_sphere(t, first_radius(s));
 	if (t->ways.centred)
 		memcpy(t->origin, q->a, sizeof t->origin);
@@ -207,7 +210,8 @@ static void take_piece(struct nearest *n)
 			fmin(t->radius_m, n->near[0].distance_m + margin(n->near[0].distance_m));
 }
 
-// Everything within radius_m; the first round's walk is open. False: a bound was reached before the end.
+// Everything within radius_m; the first round's walk is open. False: a bound was reached before the
+// end.
 static bool walk_round(struct nearest *n, double radius_m, bool first)
 {
 	struct pe_query_context *c = n->c;

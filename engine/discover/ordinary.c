@@ -1,6 +1,7 @@
-// The ordinary query, straight from its record to its walk: a sphere of a CARTESIAN space that asks for nothing else, of who sees nothing but
-// what everybody does. What is written here is what pe_query_prepare writes of such a query; tests that compare answers of both ways
-// are those with and without an origin that is the centre.
+// The ordinary query, straight from its record to its walk: a sphere of a CARTESIAN space that asks
+// for nothing else, of who sees nothing but what everybody does. What is written here is what
+// pe_query_prepare writes of such a query; tests that compare answers of both ways are those with
+// and without an origin that is the centre.
 #include "discover/query.h"
 #include "discover/slot.h"
 #include "space/sphere.h"

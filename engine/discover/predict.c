@@ -1,5 +1,6 @@
-// Queries about a moment that is not now: entities are tested where their courses lead by then. The grid knows where they were
-// seen, so that a walk looks as much further as the fastest may have come since.
+// Queries about a moment that is not now: entities are tested where their courses lead by then. The
+// grid knows where they were seen, so that a walk looks as much further as the fastest may have
+// come since.
 #include "discover/slot.h"
 #include "space/predict.h"
 #include "space/side.h"
@@ -121,7 +122,8 @@ void pe_query_predict(const struct pe_test *t, struct pe_view *view)
 			p->velocity[i] = pe_half_from_float((float)m.velocity[i]);
 		}
 	}
-	// As long as it has not become faster it is within its speed times the time of where it was, as its course is.
+	// As long as it has not become faster it is within its speed times the time of where it
+	// was, as its course is.
 	p->precision_m = rounded_up((double)p->precision_m +
 		(double)t->time.hidden_m[!fixed][PE_ATTRIBUTE_POWER_MODE(p->attributes)] +
 		(known < speed ? (double)PE_HALF_MAX : 2 * known * seconds));

@@ -6,7 +6,8 @@
 
 #include <math.h>
 
-// Where a cursor's second word keeps ours, above the walk's own: results of the piece that were given already, and the region.
+// Where a cursor's second word keeps ours, above the walk's own: results of the piece that were
+// given already, and the region.
 #define CURSOR_SKIP_SHIFT   48
 #define CURSOR_REGION_SHIFT 60
 // the audience, where the walk has nothing; 0 is the space's own layer
@@ -17,11 +18,13 @@
 #define CURSOR_MARK     (1ull << 63)
 #define CURSOR_SKIP_MAX 0xFFFu
 static_assert(PE_QUERY_PIECE_HITS <= CURSOR_SKIP_MAX, "a piece's results fit the cursor");
-// Heights down to PE_HEIGHT_LOWEST_M bring two points closer than their footprints by this share at most.
+// Heights down to PE_HEIGHT_LOWEST_M bring two points closer than their footprints by this share at
+// most.
 #define CURVATURE_LEAST_M 6335000.0 // along the meridian, at the equator
 #define HEIGHT_SHRINK     (-PE_HEIGHT_LOWEST_M / (CURVATURE_LEAST_M + PE_HEIGHT_LOWEST_M))
 #define HITS_ROOM         (3 * PE_QUERY_PIECE_HITS)
-// Nodes of the grid that a step may meet beside its cells for nothing. A walk stops at as many for all of its cells (met_max).
+// Nodes of the grid that a step may meet beside its cells for nothing. A walk stops at as many for
+// all of its cells (met_max).
 #define NODES_AT_FIRST 64
 #define NODES_A_CELL   PE_WALK_NODES_A_CELL
 #define HITS_AHEAD     48u // of queries that come next are met while a query's own are taken
@@ -210,7 +213,8 @@ void pe_query_set_cursor(const struct pe_test *t, struct pe_query_answer *answer
 		(uint64_t)audience << CURSOR_LAYER_SHIFT | (uint64_t)skip << CURSOR_SKIP_SHIFT;
 }
 
-// Where details are wanted: the results from *count on with theirs, as far as they have room; what is passed over has no bound.
+// Where details are wanted: the results from *count on with theirs, as far as they have room; what
+// is passed over has no bound.
 __attribute__((noinline)) static uint32_t accept_detailed(struct pe_query_context *c,
 	struct pe_query_slot *s, struct pe_hits *hits, uint32_t at, uint32_t room)
 {
@@ -226,8 +230,9 @@ __attribute__((noinline)) static uint32_t accept_detailed(struct pe_query_contex
 	return added;
 }
 
-// Takes the hits of the slot's piece, without the first `skip` results that an earlier answer gave, into c->results from *count on.
-// True: there is one more than fits; *given is then how many of the piece's results are in answers.
+// Takes the hits of the slot's piece, without the first `skip` results that an earlier answer gave,
+// into c->results from *count on. True: there is one more than fits; *given is then how many of the
+// piece's results are in answers.
 static bool take_piece(struct pe_query_context *c, struct pe_query_slot *s, uint32_t skip,
 	uint32_t results_max, uint32_t *count, uint32_t *given)
 {
@@ -270,7 +275,8 @@ void pe_query_set_bounds(const struct pe_query_context *c, struct pe_query_slot 
 	}
 }
 
-// The first bounds may be other ones when the queries before have run: then the walk is opened again.
+// The first bounds may be other ones when the queries before have run: then the walk is opened
+// again.
 static void set_bounds_again(const struct pe_query_context *c, struct pe_query_slot *s)
 {
 	uint32_t cells_max = s->walk.cells_max;
@@ -298,7 +304,8 @@ static void enter_owned(struct pe_query_slot *s, unsigned region)
 	s->test.asker = &s->owner;
 }
 
-// Are the places of what is met told by the polygon? Not where courses lead, nor of who is only counted.
+// Are the places of what is met told by the polygon? Not where courses lead, nor of who is only
+// counted.
 static bool sieved(const struct pe_query_slot *s)
 {
 	return !s->test.ways.timed &&
@@ -481,7 +488,8 @@ __attribute__((noinline)) static void scan_owned(
 	s->walk.flagged = true;
 }
 
-// What a polygon's raster says of the hits of a piece, which a walk without a sieve leaves to others.
+// What a polygon's raster says of the hits of a piece, which a walk without a sieve leaves to
+// others.
 static void sieve(const struct pe_query_context *c, struct pe_query_slot *s)
 {
 	if (s->walk.sieve)
@@ -525,8 +533,9 @@ void pe_query_scan_piece(struct pe_query_context *c, struct pe_query_slot *s)
 	c->hits_end = s->to;
 	if (s->test.ways.timed)
 		s->walk.candidates += (s->to - s->from) * PE_QUERY_TIME_CANDIDATES;
-	// Nodes without leaves and empty chunks are work as well, whether the walk came to its end or not: what is beyond the
-	// ordinary share of the cells counts, and a step that met only such, and as many as it may, is a whole query's.
+	// Nodes without leaves and empty chunks are work as well, whether the walk came to its end
+	// or not: what is beyond the ordinary share of the cells counts, and a step that met only
+	// such, and as many as it may, is a whole query's.
 	met = (s->walk.boxed ? 0 : s->walker.nodes_met) + s->walker.empties_met;
 	ordinary = NODES_AT_FIRST + NODES_A_CELL * (uint64_t)(s->walk.cells - cells);
 	if (met > ordinary)
@@ -540,12 +549,14 @@ static void walk_piece(struct pe_query_context *c, struct pe_query_slot *s)
 		pe_query_end_walk(c, s);
 }
 
-// Walks the first piece of the next query ahead of its run. False: it must wait for that, or there is none.
+// Walks the first piece of the next query ahead of its run. False: it must wait for that, or there
+// is none.
 static bool walk_ahead(struct pe_query_context *c)
 {
 	struct pe_query_slot *s = &c->slots[c->walked];
 
-	// Bounds of the turn are known when the walk before is over; who is not trusted may have no room for a result.
+	// Bounds of the turn are known when the walk before is over; who is not trusted may have no
+	// room for a result.
 	if (c->walked == c->prepared || !c->slots[c->walked - 1].over || s->reason || !s->opened ||
 		!s->test.asker->trusted || c->hits_end + PE_QUERY_PIECE_HITS > HITS_ROOM)
 		return false;
@@ -557,7 +568,8 @@ static bool walk_ahead(struct pe_query_context *c)
 	return true;
 }
 
-// Goes on to the next piece or region of a query that is run. False: there is none, or (*full) a bound was reached.
+// Goes on to the next piece or region of a query that is run. False: there is none, or (*full) a
+// bound was reached.
 static bool next_piece(
 	struct pe_query_context *c, struct pe_query_slot *s, bool results_full, bool *full)
 {

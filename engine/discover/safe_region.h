@@ -1,12 +1,13 @@
-// Safe regions: how far an entity may go, within its leaf, before any standing volume has to look at it again. What a
-// look found — who is inside of which volumes, and how far the nearest edge is — stays true for every position closer
-// to where it was found than that edge; so an update within the region costs one line and a comparison, however many
-// volumes there are. (The name and the idea are of S. Prabhakar et al., "Query indexing and velocity constrained
-// indexing", IEEE Transactions on Computers 51 (10), 2002.)
+// Safe regions: how far an entity may go, within its leaf, before any standing volume has to look
+// at it again. What a look found — who is inside of which volumes, and how far the nearest edge is
+// — stays true for every position closer to where it was found than that edge; so an update within
+// the region costs one line and a comparison, however many volumes there are. (The name and the
+// idea are of S. Prabhakar et al., "Query indexing and velocity constrained indexing", IEEE
+// Transactions on Computers 51 (10), 2002.)
 //
-// An entry is 16 bytes, one an entity, and is its owner's: it was found at `word` in the leaf that the entity is in
-// still (who moves it to another leaf forgets it), under the volumes of a worker's `epoch`. A change of any volume is
-// another epoch, and ends all regions at once.
+// An entry is 16 bytes, one an entity, and is its owner's: it was found at `word` in the leaf that
+// the entity is in still (who moves it to another leaf forgets it), under the volumes of a worker's
+// `epoch`. A change of any volume is another epoch, and ends all regions at once.
 #pragma once
 
 #include "space/space.h"
@@ -23,7 +24,8 @@ struct pe_safe_region {
 #define PE_SAFE_REACH_MAX 0xFFFFu
 #define PE_SAFE_SLACK     4.0 // units: what rounding may have taken
 
-// Epochs of worker w begin at PE_SAFE_EPOCH(w), and are never another worker's. 2^43 of them last for a year of 200,000 a second.
+// Epochs of worker w begin at PE_SAFE_EPOCH(w), and are never another worker's. 2^43 of them last
+// for a year of 200,000 a second.
 #define PE_SAFE_EPOCH(worker) ((uint64_t)(worker) << 43 | 1)
 
 static inline void pe_safe_forget(struct pe_safe_region *s)

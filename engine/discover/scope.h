@@ -1,6 +1,6 @@
-// The bounds of an entity's scope (wire/details.h): it is told of to whoever asks from within them. The asker's point is that of its reach:
-// what a query or a fence states as its origin, or else the centre of its volume; it is the asker's word, and no protection. Pure; any
-// thread.
+// The bounds of an entity's scope (wire/details.h): it is told of to whoever asks from within them.
+// The asker's point is that of its reach: what a query or a fence states as its origin, or else the
+// centre of its volume; it is the asker's word, and no protection. Pure; any thread.
 #pragma once
 
 #include "space/space.h"

@@ -1,4 +1,5 @@
-// A prepared query, and what the files of discover share of a context. Private to discover. Thread: the context's own.
+// A prepared query, and what the files of discover share of a context. Private to discover. Thread:
+// the context's own.
 #pragma once
 
 #include "discover/accept.h"
@@ -35,7 +36,8 @@ struct pe_query_slot {
 	struct pe_walker walker;
 };
 
-// What only few queries have. Volumes and filters that slots' tests point to; the nearest that were met so far.
+// What only few queries have. Volumes and filters that slots' tests point to; the nearest that were
+// met so far.
 struct pe_query_near {
 	double distance_m; // from the query's a
 	uint32_t handle;
@@ -74,8 +76,8 @@ struct pe_query_extras {
 };
 static_assert(PE_QUERY_NEAREST_MAX <= PE_QUERY_PIECE_HITS, "the nearest have room");
 
-// Heights down to PE_HEIGHT_LOWEST_M bring two points closer than their footprints: how far along the surface a straight line of so
-// many metres may lead.
+// Heights down to PE_HEIGHT_LOWEST_M bring two points closer than their footprints: how far along
+// the surface a straight line of so many metres may lead.
 double pe_query_surface_reach(double straight_m);
 
 // What is left of the turn's bounds is the walk's, or less for who is not trusted.
@@ -95,15 +97,17 @@ static inline bool pe_query_walked_out(const struct pe_query_slot *s)
 void pe_query_set_cursor(const struct pe_test *test, struct pe_query_answer *answer,
 	const struct pe_cursor *walk, unsigned region, uint32_t skip);
 
-// layers.c: the audiences whose entities a query of cells counts, and nothing else; set as the test's `counted` before the layers are added.
-// None, where anything is asked of entities besides where they are: what may not be told of them can't be asked for. And is a region one of
-// such a layer? pe_query_lattice_level: the level of its cells.
+// layers.c: the audiences whose entities a query of cells counts, and nothing else; set as the
+// test's `counted` before the layers are added. None, where anything is asked of entities besides
+// where they are: what may not be told of them can't be asked for. And is a region one of such a
+// layer? pe_query_lattice_level: the level of its cells.
 uint32_t pe_query_counted(const struct pe_test *test);
 bool pe_query_region_counted(const struct pe_test *test, unsigned number);
 int pe_query_lattice_level(const struct pe_test *test, unsigned audience);
 
-// layers.c: the layers of the grid that the asker may see besides the space's own; owned: and the region of what is his own (owned.h). After the test's regions were set, and again
-// whenever they change.
+// layers.c: the layers of the grid that the asker may see besides the space's own; owned: and the
+// region of what is his own (owned.h). After the test's regions were set, and again whenever they
+// change.
 void pe_query_add_layers(struct pe_test *test, const struct pe_query_known *known, bool owned);
 void pe_query_spread_layers(struct pe_test *test);
 static inline void pe_query_set_layers(struct pe_test *t)
@@ -112,25 +116,26 @@ static inline void pe_query_set_layers(struct pe_test *t)
 	if (__builtin_expect(t->layer_count != 0, 0))
 		pe_query_spread_layers(t);
 }
-// A region by its number, and back: an audience and one of its regions. The audience's number is the cursor's: OPEN for the space's own. True:
-// it is of those who have to be near, and holds nobody else's cells; it may be empty.
+// A region by its number, and back: an audience and one of its regions. The audience's number is
+// the cursor's: OPEN for the space's own. True: it is of those who have to be near, and holds
+// nobody else's cells; it may be empty.
 bool pe_query_layer_region(const struct pe_test *test, unsigned number, struct pe_region *region);
 unsigned pe_query_layer_audience(const struct pe_test *test, unsigned number, unsigned *region);
 // Of what none is: region_total.
 unsigned pe_query_layer_number(const struct pe_test *test, unsigned audience, unsigned region);
 // The number of the region of a frame in the layer that has this number's.
 unsigned pe_query_layer_of_frame(const struct pe_test *test, unsigned number, unsigned frame);
-// In a layer of anonymous ones, where the order of slots is that of last epoch's, hits of a leaf are put into one of this epoch's. True:
-// they were.
+// In a layer of anonymous ones, where the order of slots is that of last epoch's, hits of a leaf
+// are put into one of this epoch's. True: they were.
 bool pe_query_shuffle(const struct pe_test *test, unsigned region, struct pe_hit *hits,
 	unsigned from, unsigned to);
 
-// extension.c: the slot's volume, filter and form, out of its query's extension. A polygon's preparation is part of the turn's work, or
-// the form is POSTPONED. For pe_query_prepare.
+// extension.c: the slot's volume, filter and form, out of its query's extension. A polygon's
+// preparation is part of the turn's work, or the form is POSTPONED. For pe_query_prepare.
 [[nodiscard]] enum pe_reason pe_query_extend(struct pe_query_context *context, unsigned slot,
 	const struct pe_space *space, const uint8_t *extension);
-// The test of a volume of the extension: what is inside of an ORIENTED_BOX or a FRUSTUM, and of a POLYGON (sure: its edges hold the position,
-// only its heights are asked); which regions cover it.
+// The test of a volume of the extension: what is inside of an ORIENTED_BOX or a FRUSTUM, and of a
+// POLYGON (sure: its edges hold the position, only its heights are asked); which regions cover it.
 [[nodiscard]] bool pe_query_volume_holds(
 	const struct pe_test *test, const double position[3], bool height_known);
 [[nodiscard]] static inline bool pe_query_polygon_holds(
@@ -146,8 +151,9 @@ bool pe_query_shuffle(const struct pe_test *test, unsigned region, struct pe_hit
 }
 unsigned pe_query_volume_regions(
 	const struct pe_test *test, struct pe_region regions[PE_FRAMES_MAX]);
-// GEODETIC: of the hits from … to, which are of one frame, those that a POLYGON may hold, moved together; returns the new end. What is outside for
-// certain costs no record; what is inside for certain, whatever its height, is marked as sure.
+// GEODETIC: of the hits from … to, which are of one frame, those that a POLYGON may hold, moved
+// together; returns the new end. What is outside for certain costs no record; what is inside for
+// certain, whatever its height, is marked as sure.
 unsigned pe_query_polygon_sieve(
 	const struct pe_test *test, struct pe_hit *hits, unsigned from, unsigned to);
 // Does the program take the view?
@@ -155,11 +161,12 @@ unsigned pe_query_polygon_sieve(
 // Which of the program's tests, from 0, says so?
 unsigned pe_query_filter_test(const struct pe_test *test, const struct pe_view *view);
 
-// predict.c: a query about a moment that is not now. Its offset is known; the rest of t->time is set. query_time: beyond the horizon.
+// predict.c: a query about a moment that is not now. Its offset is known; the rest of t->time is
+// set. query_time: beyond the horizon.
 [[nodiscard]] enum pe_reason pe_query_prepare_time(
 	struct pe_test *test, const struct pe_space *space, const struct pe_query_known *known);
-// The regions of a volume, as much wider as entities may be from where they were seen. Of POLYGON, ORIENTED_BOX and FRUSTUM what their
-// test says; else of a box, or of a sphere.
+// The regions of a volume, as much wider as entities may be from where they were seen. Of POLYGON,
+// ORIENTED_BOX and FRUSTUM what their test says; else of a box, or of a sphere.
 unsigned pe_query_time_regions(const struct pe_test *test, struct pe_region regions[PE_FRAMES_MAX]);
 static inline unsigned pe_query_sphere_regions(const struct pe_test *t, const double centre[3],
 	double radius_m, struct pe_region regions[PE_FRAMES_MAX])
@@ -167,7 +174,8 @@ static inline unsigned pe_query_sphere_regions(const struct pe_test *t, const do
 	return pe_space_sphere(t->space, centre,
 		t->ways.timed ? radius_m + t->time.wider_m : radius_m, regions, NULL);
 }
-// A hit of such a query has its record read and its course followed, whatever the volume: so many positions' work.
+// A hit of such a query has its record read and its course followed, whatever the volume: so many
+// positions' work.
 #define PE_QUERY_TIME_CANDIDATES 16u
 
 // nearest.c: a NEAREST query's test, and its run. As pe_query_prepare and pe_query_run.
@@ -177,8 +185,8 @@ double pe_query_nearest_limit(const struct pe_query_slot *slot);
 void pe_query_run_nearest(struct pe_query_context *context, struct pe_query_slot *slot,
 	uint32_t results_max, struct pe_query_answer *answer);
 
-// cells.c: the run of a query that counts by cell, and the level of its cells: the coarsest of an edge up to size_m that an
-// answer of so many records may have.
+// cells.c: the run of a query that counts by cell, and the level of its cells: the coarsest of an
+// edge up to size_m that an answer of so many records may have.
 int pe_query_cell_level(const struct pe_space *space, double size_m, uint32_t results_max);
 void pe_query_run_cells(struct pe_query_context *context, struct pe_query_slot *slot,
 	uint32_t results_max, struct pe_query_answer *answer);

@@ -1,6 +1,7 @@
-// One update or withdrawal on its way to its entity, in the form in which it crosses from worker to worker: the
-// wire record as received, with what its packet said about it. 128 bytes; what an update with details says beside that is in the message, and
-// on its way to another worker in a copy of its own.
+// One update or withdrawal on its way to its entity, in the form in which it crosses from worker to
+// worker: the wire record as received, with what its packet said about it. 128 bytes; what an
+// update with details says beside that is in the message, and on its way to another worker in a
+// copy of its own.
 #pragma once
 
 #include "wire/wire.h"

@@ -123,7 +123,8 @@ void pe_details_give(struct pe_details_arena *a, uint32_t number)
 	unsigned order = pe_details_at(a->store, number)->order;
 
 	a->used -= 1u << order;
-	// Arenas begin at whole pieces, so a block's other half differs in one bit of the unit's number.
+	// Arenas begin at whole pieces, so a block's other half differs in one bit of the unit's
+	// number.
 	for (; order + 1 < PE_DETAILS_ORDERS; order++) {
 		uint32_t other = ((number - 1) ^ (1u << order)) + 1;
 

@@ -1,13 +1,17 @@
-// What is kept of an entity beside its record: its details (wire/details.h) and how often it announced to update. Most entities have
-// none, so both are apart, in an entry a handle, and only an entity whose published attributes say so is looked for here.
-// Details are a block of bytes in the form in which they go over the wire; a block never changes. Who changes an entity's details makes a
-// new block, publishes its number in the entry, and retires the old one until a grace period has passed.
+// What is kept of an entity beside its record: its details (wire/details.h) and how often it
+// announced to update. Most entities have none, so both are apart, in an entry a handle, and only
+// an entity whose published attributes say so is looked for here. Details are a block of bytes in
+// the form in which they go over the wire; a block never changes. Who changes an entity's details
+// makes a new block, publishes its number in the entry, and retires the old one until a grace
+// period has passed.
 //
-// Blocks come from an arena of each worker's own: units of 64 bytes, put together to 1, 2, 4 … 32 of them (a buddy system in pieces of
-// 2 KiB), so that taking and giving need five steps at most, and the budget is fixed at start. A block is taken, retired and given back by
-// the worker that owns the entity; anyone reads it.
+// Blocks come from an arena of each worker's own: units of 64 bytes, put together to 1, 2, 4 … 32
+// of them (a buddy system in pieces of 2 KiB), so that taking and giving need five steps at most,
+// and the budget is fixed at start. A block is taken, retired and given back by the worker that
+// owns the entity; anyone reads it.
 //
-// Operation × thread: read, entry: any RCU reader; publish, take, give, retire, reclaim: the owner, with its own arena.
+// Operation × thread: read, entry: any RCU reader; publish, take, give, retire, reclaim: the owner,
+// with its own arena.
 #pragma once
 
 #include "base/memory.h"
@@ -37,8 +41,9 @@ struct pe_details_block {
 	uint32_t next;  // retired: the next one's number
 	uint8_t order;  // 1 << order units
 	uint8_t reserved;
-	// DETAILS-AUDIENCE. Of the published attributes those that say who sees them (policy/views.h): details and record are published one
-	// behind the other, and who meets the one of before with the other of after must know. written: owner; read: anyone
+	// DETAILS-AUDIENCE. Of the published attributes those that say who sees them
+	// (policy/views.h): details and record are published one behind the other, and who meets
+	// the one of before with the other of after must know. written: owner; read: anyone
 	_Atomic uint16_t audience;
 	// constant while it is published
 	struct pe_wire_details head; // and the blocks behind it
@@ -66,7 +71,8 @@ struct pe_details_arena {
 	uint32_t retired_first, retired_last, retired_count;
 };
 
-// Memory for entity_count_max handles and `bytes` of blocks in all, spread over the workers; bytes = 0: nothing is kept.
+// Memory for entity_count_max handles and `bytes` of blocks in all, spread over the workers; bytes
+// = 0: nothing is kept.
 [[nodiscard]] enum pe_status pe_details_create(struct pe_details_store *store,
 	uint32_t entity_count_max, uint64_t bytes, unsigned worker_count, bool huge_pages);
 void pe_details_destroy(struct pe_details_store *store);
@@ -94,13 +100,15 @@ static inline const struct pe_details_block *pe_details_get(
 
 	if (!store->entries)
 		return NULL;
-	// DETAILS: acquire pairs with pe_details_publish: the block's bytes are there before its number.
+	// DETAILS: acquire pairs with pe_details_publish: the block's bytes are there before its
+	// number.
 	number =
 		atomic_load_explicit(&pe_details_entry(store, handle)->block, memory_order_acquire);
 	return number == PE_DETAILS_NONE ? NULL : pe_details_at(store, number);
 }
 
-// A block for details of so many bytes, whose head says them, unpublished; PE_DETAILS_NONE: no room. The caller writes head and blocks.
+// A block for details of so many bytes, whose head says them, unpublished; PE_DETAILS_NONE: no
+// room. The caller writes head and blocks.
 uint32_t pe_details_take(struct pe_details_arena *arena, uint32_t bytes);
 // Gives back at once what nobody can have read.
 void pe_details_give(struct pe_details_arena *arena, uint32_t number);

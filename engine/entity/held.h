@@ -1,7 +1,8 @@
-// When what a spatial threshold holds back is due: handles by the tick at which they are to be looked at, in chunks of a line. The state
-// itself, and its true tick, lie beside the record (PE_STATUS_HELD, entity/record.h), so that being covered costs no line beyond
-// the record's. An entity has one entry (PE_STATUS_QUEUED), however often it is published and holds back again before that is
-// taken out: whoever takes it out puts it back where it is not due yet. One thread.
+// When what a spatial threshold holds back is due: handles by the tick at which they are to be
+// looked at, in chunks of a line. The state itself, and its true tick, lie beside the record
+// (PE_STATUS_HELD, entity/record.h), so that being covered costs no line beyond the record's. An
+// entity has one entry (PE_STATUS_QUEUED), however often it is published and holds back again
+// before that is taken out: whoever takes it out puts it back where it is not due yet. One thread.
 #pragma once
 
 #include <assert.h>
@@ -23,7 +24,8 @@ struct pe_held_chunk {
 };
 static_assert(sizeof(struct pe_held_chunk) == 64, "one line");
 
-// Of a tick: chunks, oldest entries first; those of the first from `from` on, of the last below `to`.
+// Of a tick: chunks, oldest entries first; those of the first from `from` on, of the last below
+// `to`.
 struct pe_held_bucket {
 	uint32_t first, last; // PE_HELD_NONE: empty
 	uint8_t from, to;
@@ -72,7 +74,8 @@ static inline uint32_t pe_held_new_chunk(struct pe_held *held)
 	return chunk;
 }
 
-// There must be room. due: a tick. What is due before the next that is taken out is put there, and what is too far ahead at the furthest.
+// There must be room. due: a tick. What is due before the next that is taken out is put there, and
+// what is too far ahead at the furthest.
 static inline void pe_held_push(struct pe_held *held, uint32_t handle, uint32_t due)
 {
 	uint32_t ahead = due - held->tick;
@@ -111,8 +114,8 @@ static inline uint32_t pe_held_pop(struct pe_held *held, struct pe_held_bucket *
 	return handle;
 }
 
-// Takes out what is due until `now`, tick by tick and in each in the order in which it was put in, at most max; returns how many. No more
-// than max and PE_HELD_TICKS steps.
+// Takes out what is due until `now`, tick by tick and in each in the order in which it was put in,
+// at most max; returns how many. No more than max and PE_HELD_TICKS steps.
 static inline unsigned pe_held_take(
 	struct pe_held *held, uint32_t now, struct pe_held_entry *entries, unsigned max)
 {

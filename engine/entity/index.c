@@ -4,7 +4,8 @@
 
 static uint32_t partition_buckets(uint32_t entity_count_max, unsigned partition_count)
 {
-	// Hashing spreads entities over partitions and buckets unevenly: a square root's worth more, and a floor.
+	// Hashing spreads entities over partitions and buckets unevenly: a square root's worth
+	// more, and a floor.
 	uint64_t each = (entity_count_max + partition_count - 1) / partition_count;
 	uint64_t buckets = each * 10 / 6 / PE_BUCKET_ENTRIES + 64;
 
@@ -40,7 +41,8 @@ static uint32_t find_in(const struct pe_bucket *b, const struct pe_record *recor
 {
 	for (uint32_t match = pe_bucket_match(b, tag); match; match &= match - 1) {
 		PE_TABLE_STEP();
-		// INDEX: acquire: the entry may have become another entity's since its tag was read.
+		// INDEX: acquire: the entry may have become another entity's since its tag was
+		// read.
 		uint32_t handle = atomic_load_explicit(
 			&b->handle[__builtin_ctz(match)], memory_order_acquire);
 
@@ -58,7 +60,8 @@ uint32_t pe_index_find(const struct pe_index *index, const struct pe_record *rec
 	uint32_t handle = find_in(&index->buckets[home], records, tag, id);
 
 	PE_TABLE_STEP();
-	// INDEX-AWAY: acquire pairs with add's release of `away`, which comes before the entry's tag is shown.
+	// INDEX-AWAY: acquire pairs with add's release of `away`, which comes before the entry's
+	// tag is shown.
 	if (handle != PE_HANDLE_NONE ||
 		!atomic_load_explicit(&index->buckets[home].away, memory_order_acquire))
 		return handle;
@@ -113,7 +116,8 @@ uint32_t pe_index_seek(const struct pe_index *index, const struct pe_record *rec
 			handle = atomic_load_explicit(
 				&b->handle[at % PE_BUCKET_ENTRIES], memory_order_acquire);
 			handle = pe_choose(instead, stand_in, handle);
-			// The stand-in may be free, and what it was still stand in it; or be about to become another.
+			// The stand-in may be free, and what it was still stand in it; or be about
+			// to become another.
 			same = pe_mask(!instead & pe_record_named(&records[handle], id));
 			there |= same;
 			found = pe_choose((uint32_t)same, handle, found);
@@ -124,7 +128,8 @@ uint32_t pe_index_seek(const struct pe_index *index, const struct pe_record *rec
 
 static void set_tag(struct pe_bucket *b, unsigned entry, uint8_t tag)
 {
-	// INDEX: release pairs with pe_bucket_match. Plain read-modify-write: a partition has one writer.
+	// INDEX: release pairs with pe_bucket_match. Plain read-modify-write: a partition has one
+	// writer.
 	if (entry < 8) {
 		uint64_t low = atomic_load_explicit(&b->tags_low, memory_order_relaxed);
 
@@ -148,7 +153,8 @@ static void count_away(struct pe_bucket *home, int change)
 	atomic_store_explicit(&home->away, away + (uint32_t)change, memory_order_release);
 }
 
-// Before such an entry is shown. Others may raise it beside us, each at most as often as there are probes.
+// Before such an entry is shown. Others may raise it beside us, each at most as often as there are
+// probes.
 static void reach(struct pe_index *index, uint32_t n)
 {
 	uint32_t seen = atomic_load_explicit(&index->furthest, memory_order_relaxed);
@@ -175,7 +181,8 @@ bool pe_index_add(struct pe_index *index, uint64_t hash, uint32_t handle)
 			reach(index, n);
 			PE_TABLE_STEP();
 		}
-		// INDEX: release, and again with the tag: who saw the tag that was here before comes to this handle too.
+		// INDEX: release, and again with the tag: who saw the tag that was here before
+		// comes to this handle too.
 		atomic_store_explicit(
 			&b->handle[__builtin_ctz(empty)], handle, memory_order_release);
 		PE_TABLE_STEP();

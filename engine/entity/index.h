@@ -1,10 +1,12 @@
-// The index from entity id to handle. A bucket is one cache line: twelve 8-bit tags and twelve handles, found by a keyed
-// hash; an entry that finds its home full lives in one of the next buckets of the same partition, and the
-// home counts those that live away, so that a look-up for an absent id ends at the home as a rule.
+// The index from entity id to handle. A bucket is one cache line: twelve 8-bit tags and twelve
+// handles, found by a keyed hash; an entry that finds its home full lives in one of the next
+// buckets of the same partition, and the home counts those that live away, so that a look-up for an
+// absent id ends at the home as a rule.
 //
-// The buckets are split by hash into partitions, one a worker. Only a partition's worker adds and removes there; anyone looks
-// up inside a read-side section. A look-up gives candidates whose tag fits; the caller compares the id in the record, which
-// stays readable for the rest of its read-side section.
+// The buckets are split by hash into partitions, one a worker. Only a partition's worker adds and
+// removes there; anyone looks up inside a read-side section. A look-up gives candidates whose tag
+// fits; the caller compares the id in the record, which stays readable for the rest of its
+// read-side section.
 //
 // Operation × thread: add, remove: the partition's worker; prefetch, find, seek: any RCU reader.
 #pragma once
@@ -37,13 +39,15 @@ struct pe_index {
 	uint32_t partition_buckets;
 	unsigned partition_count;
 	struct pe_hash_key key;
-	// INDEX-FURTHEST: so many buckets from its home any entry ever was. written: whoever adds, growing; read: pe_index_seek
+	// INDEX-FURTHEST: so many buckets from its home any entry ever was. written: whoever adds,
+	// growing; read: pe_index_seek
 	_Atomic uint32_t furthest;
 };
 
 // Bytes of buckets for this many entities: at most 60 % of the entries in use.
 uint64_t pe_index_bytes(uint32_t entity_count_max, unsigned partition_count);
-// memory: zeroed, 64-byte aligned, pe_index_bytes long, outliving the index. Draws the key from the system.
+// memory: zeroed, 64-byte aligned, pe_index_bytes long, outliving the index. Draws the key from the
+// system.
 [[nodiscard]] bool pe_index_init(
 	struct pe_index *index, void *memory, uint32_t entity_count_max, unsigned partition_count);
 
@@ -75,8 +79,9 @@ static inline void pe_index_prefetch(const struct pe_index *index, uint32_t home
 // Entries of a bucket whose tag fits, as a mask of 12 bits.
 static inline uint32_t pe_bucket_match(const struct pe_bucket *b, uint8_t tag)
 {
-	// INDEX: acquire pairs with add's release: a tag that shows has its handle and its record's id behind it. Without it
-	// a reader could compare against a record whose id is not written yet and miss, or meet an old handle.
+	// INDEX: acquire pairs with add's release: a tag that shows has its handle and its record's
+	// id behind it. Without it a reader could compare against a record whose id is not written
+	// yet and miss, or meet an old handle.
 	uint64_t low = atomic_load_explicit(&b->tags_low, memory_order_acquire);
 	uint32_t high = atomic_load_explicit(&b->tags_high, memory_order_acquire);
 	__m128i tags = _mm_set_epi64x((int64_t)high, (int64_t)low);
@@ -84,8 +89,8 @@ static inline uint32_t pe_bucket_match(const struct pe_bucket *b, uint8_t tag)
 	return (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(tags, _mm_set1_epi8((char)tag))) & 0xFFFu;
 }
 
-// The first candidate in the home bucket, or PE_HANDLE_NONE: its record is asked for. Now and then a tag fits twice, and
-// then the id may be the second one's, so that is asked for as well.
+// The first candidate in the home bucket, or PE_HANDLE_NONE: its record is asked for. Now and then
+// a tag fits twice, and then the id may be the second one's, so that is asked for as well.
 static inline uint32_t pe_index_candidate(
 	const struct pe_index *index, const struct pe_record *records, uint32_t home, uint64_t hash)
 {
@@ -107,13 +112,15 @@ static inline uint32_t pe_index_candidate(
 uint32_t pe_index_find(const struct pe_index *index, const struct pe_record *records, uint64_t hash,
 	const uint8_t id[16]);
 
-// The same, for answers that mustn't tell by their time whether there is such an id: the same lines are looked at and the same branches
-// taken for one that is there and one that isn't, but for tags that fit by chance, as many in both cases. `stand_in`, a handle, is looked
-// at in the place of the id's where there is none. Somewhat dearer than pe_index_find.
+// The same, for answers that mustn't tell by their time whether there is such an id: the same lines
+// are looked at and the same branches taken for one that is there and one that isn't, but for tags
+// that fit by chance, as many in both cases. `stand_in`, a handle, is looked at in the place of the
+// id's where there is none. Somewhat dearer than pe_index_find.
 uint32_t pe_index_seek(const struct pe_index *index, const struct pe_record *records, uint64_t hash,
 	const uint8_t id[16], uint32_t stand_in);
 
-// Adds a handle whose record's id is written. The id must not be there. False: no room within the probes.
+// Adds a handle whose record's id is written. The id must not be there. False: no room within the
+// probes.
 [[nodiscard]] bool pe_index_add(struct pe_index *index, uint64_t hash, uint32_t handle);
 // Removes it; false when it was not there.
 bool pe_index_remove(struct pe_index *index, uint64_t hash, uint32_t handle);

@@ -1,7 +1,8 @@
-// What waits for an entity: a newer state that a threshold, the frequency cap or a grace period holds back, a
-// crossing that is being settled, the end of a state's duration. Only entities that wait for something have a
-// node, and those that wait for nothing but their crossing have none either: their record names its departure (PE_CROSSES).
-// Each worker has a bounded pool of its own; when it is empty nothing is held back. One thread.
+// What waits for an entity: a newer state that a threshold, the frequency cap or a grace period
+// holds back, a crossing that is being settled, the end of a state's duration. Only entities that
+// wait for something have a node, and those that wait for nothing but their crossing have none
+// either: their record names its departure (PE_CROSSES). Each worker has a bounded pool of its own;
+// when it is empty nothing is held back. One thread.
 #pragma once
 
 #include "base/prefetch.h"
@@ -18,7 +19,8 @@
 #define PE_PENDING_STATE_TIMED 0x80u // waiting_until counts
 #define PE_PENDING_RETRY       0x40u // a leaf was closing: try again with the next turn
 
-// In a record's `pending`, with the crossing's name (pe_grid_cross): there is no node. PE_HANDLE_NONE has the bit, too.
+// In a record's `pending`, with the crossing's name (pe_grid_cross): there is no node.
+// PE_HANDLE_NONE has the bit, too.
 #define PE_CROSSES 0x80000000u
 
 struct pe_pending {

@@ -1,14 +1,17 @@
-// An entity's record: two cache lines side by side. Readers see the id, the status and what is published; the rest is the owner's.
-// What is published stands here once, behind a version (a latch): the owner writes what it is about to publish into a draft of its own,
-// makes the version odd, writes the record, and makes it even. A reader that meets an odd version reads the owner's draft. So a
-// reader never waits for a writer, not even for one that was preempted halfway.
+// An entity's record: two cache lines side by side. Readers see the id, the status and what is
+// published; the rest is the owner's. What is published stands here once, behind a version (a
+// latch): the owner writes what it is about to publish into a draft of its own, makes the version
+// odd, writes the record, and makes it even. A reader that meets an odd version reads the owner's
+// draft. So a reader never waits for a writer, not even for one that was preempted halfway.
 //
-// Records lie in pages of 4 KiB, 25 in each. Behind them every record has 35 bytes for a newer state that is held back: in the page whose
-// translation the record has paid for. A handle is a record's place, counted as if a page were full of records (128 × handle is its
-// offset), so that not every number is a handle.
+// Records lie in pages of 4 KiB, 25 in each. Behind them every record has 35 bytes for a newer
+// state that is held back: in the page whose translation the record has paid for. A handle is a
+// record's place, counted as if a page were full of records (128 × handle is its offset), so that
+// not every number is a handle.
 //
-// Only the worker that owns the entity writes its record; the index partition's worker prepares a fresh one before anyone
-// can find it. A handle is used again only a grace period after it left the index.
+// Only the worker that owns the entity writes its record; the index partition's worker prepares a
+// fresh one before anyone can find it. A handle is used again only a grace period after it left the
+// index.
 // An ordinary update touches an index bucket, this record's two lines, and the grid slot.
 #pragma once
 
@@ -22,8 +25,9 @@
 
 #define PE_HANDLE_NONE 0xFFFFFFFFu
 
-// What readers may see of an entity: 64 bytes, of which the first five words decide whether it is in an answer. The words are made of
-// struct pe_wire_update's with three of them put together (apply.h).
+// What readers may see of an entity: 64 bytes, of which the first five words decide whether it is
+// in an answer. The words are made of struct pe_wire_update's with three of them put together
+// (apply.h).
 struct pe_published {
 	double position[3]; // as sent; GEODETIC z is 0 when the height is not known
 	uint64_t word;      // the grid word of that position, without flags
@@ -38,15 +42,17 @@ struct pe_published {
 	uint8_t position_confidence;
 	uint8_t status_confidence;
 };
-// Bits of `attributes` that are the engine's own, and zero on the wire. What is published of an entity that has one of them is more than
-// stands here: entity/details.h.
+// Bits of `attributes` that are the engine's own, and zero on the wire. What is published of an
+// entity that has one of them is more than stands here: entity/details.h.
 #define PE_PUBLISHED_DETAILS   0x1000u // it has details
 #define PE_PUBLISHED_ANNOUNCED 0x2000u // its sender announced how often it updates
 #define PE_PUBLISHED_ROUNDED   0x8000u // its scope rounds its places: its owner's
 #define PE_PUBLISHED_MORE      (PE_PUBLISHED_DETAILS | PE_PUBLISHED_ANNOUNCED)
-// Of an update on its way, where that bit says nothing yet: its audience depends on the entity's tags, which its owner knows (veil.h).
+// Of an update on its way, where that bit says nothing yet: its audience depends on the entity's
+// tags, which its owner knows (veil.h).
 #define PE_CHANGE_OPEN 0x8000u
-// It belongs to an audience (policy/views.h), which the bits for visibility and precision level then name.
+// It belongs to an audience (policy/views.h), which the bits for visibility and precision level
+// then name.
 #define PE_PUBLISHED_VEILED 0x4000u
 #define PE_PUBLISHED_REST \
 	(PE_PUBLISHED_MORE | PE_PUBLISHED_VEILED) // a view of it has to be completed
@@ -65,7 +71,8 @@ enum pe_life {
 };
 
 // status: life 0–7, owner 8–14, space 16–23, flags 15 and 24–31.
-// an entry of its owner's queue names it (entity/held.h), whatever it holds now. The owner's, while it has one
+// an entry of its owner's queue names it (entity/held.h), whatever it holds now. The owner's, while
+// it has one
 #define PE_STATUS_QUEUED (1u << 15)
 // life, owner and space
 #define PE_STATUS_WHOSE (0xFFFFFFu & ~PE_STATUS_QUEUED)
@@ -109,13 +116,15 @@ struct pe_wheel_link {
 };
 
 struct pe_record {
-	// written: index partition's worker before the handle can be found (pe_record_name); read: anyone who found the handle, and by
-	// pe_record_named anyone
+	// written: index partition's worker before the handle can be found (pe_record_name); read:
+	// anyone who found the handle, and by pe_record_named anyone
 	uint8_t id[16];
-	// LATCH. written: owner; read: anyone. Odd: `shown` is being written, the owner's draft stands in
+	// LATCH. written: owner; read: anyone. Odd: `shown` is being written, the owner's draft
+	// stands in
 	_Atomic uint32_t version;
 	_Atomic uint32_t status; // written: partition's worker (fresh), then owner; read: anyone
-	// LATCH. written: owner, in words; read: anyone, in words; the first five are the rest of line 0
+	// LATCH. written: owner, in words; read: anyone, in words; the first five are the rest of
+	// line 0
 	struct pe_published shown;
 	// The owner's from here on.
 	uint64_t key; // THERE: the leaf's key. GONE: the stamp of the slots' removal
@@ -130,8 +139,8 @@ static_assert(sizeof(struct pe_record) == 128, "two lines");
 static_assert(offsetof(struct pe_record, shown) == 24, "what decides is in line 0");
 static_assert(offsetof(struct pe_record, id) % sizeof(uint64_t) == 0, "RECORD-NAME: whole words");
 
-// Index partition's worker: whose record it is from now on. In words: who was sent to a free record instead of another one
-// (pe_index_seek) may be reading it.
+// Index partition's worker: whose record it is from now on. In words: who was sent to a free record
+// instead of another one (pe_index_seek) may be reading it.
 static inline void pe_record_name(struct pe_record *r, const uint8_t id[16])
 {
 	_Atomic uint64_t *to = (_Atomic uint64_t *)&r->id;
@@ -143,21 +152,23 @@ static inline void pe_record_name(struct pe_record *r, const uint8_t id[16])
 	atomic_store_explicit(&to[1], words[1], memory_order_relaxed);
 }
 
-// Any thread, of any record: does this id stand in it? Of one that the caller did not find in the index it says nothing: its name may
-// be about to change, and be half of one and half of another.
+// Any thread, of any record: does this id stand in it? Of one that the caller did not find in the
+// index it says nothing: its name may be about to change, and be half of one and half of another.
 static inline bool pe_record_named(const struct pe_record *r, const uint8_t id[16])
 {
 	const _Atomic uint64_t *from = (const _Atomic uint64_t *)&r->id;
 	uint64_t words[2];
 
 	memcpy(words, id, sizeof words);
-	// RECORD-NAME: relaxed: who found the record in the index comes after its name, and for others what stands here decides nothing
+	// RECORD-NAME: relaxed: who found the record in the index comes after its name, and for
+	// others what stands here decides nothing
 	return ((atomic_load_explicit(&from[0], memory_order_relaxed) ^ words[0]) |
 		       (atomic_load_explicit(&from[1], memory_order_relaxed) ^ words[1])) == 0;
 }
 
-// What a threshold holds back of a newer state that is otherwise as the published one: where it is and how it moves. Its time is
-// the newest accepted one, or earlier by what pe_record_older says. Its owner's alone.
+// What a threshold holds back of a newer state that is otherwise as the published one: where it is
+// and how it moves. Its time is the newest accepted one, or earlier by what pe_record_older says.
+// Its owner's alone.
 struct pe_held_state {
 	double position[3];
 	uint16_t velocity[3];
@@ -195,7 +206,8 @@ static inline size_t pe_records_bytes(uint32_t count)
 	return ((size_t)count + PE_PAGE_RECORDS - 1) / PE_PAGE_RECORDS * PE_PAGE_BYTES;
 }
 
-// What the owner of some records is about to publish, one at a time. Written: that worker; read: anyone.
+// What the owner of some records is about to publish, one at a time. Written: that worker; read:
+// anyone.
 struct pe_draft {
 	_Alignas(64) _Atomic uint64_t words[PE_PUBLISHED_WORDS]; // LATCH
 };
@@ -208,7 +220,8 @@ static inline struct pe_held_state *pe_record_held(const struct pe_record *r)
 		(at - page) / sizeof(struct pe_record);
 }
 
-// By how many ms the state held back is older than the newest accepted time, at most 65,535; with PE_STATUS_OLDER.
+// By how many ms the state held back is older than the newest accepted time, at most 65,535; with
+// PE_STATUS_OLDER.
 static inline uint16_t *pe_record_older(const struct pe_record *r)
 {
 	uintptr_t at = (uintptr_t)r, page = at & ~(uintptr_t)(PE_PAGE_BYTES - 1);
@@ -241,17 +254,20 @@ static inline void pe_record_publish_words(
 #pragma GCC unroll 8
 	for (unsigned i = 0; i < PE_PUBLISHED_WORDS; i++)
 		atomic_store_explicit(&draft->words[i], words[i], memory_order_relaxed);
-	// LATCH: release pairs with the reader's acquire of version: whoever sees the odd number sees the draft.
+	// LATCH: release pairs with the reader's acquire of version: whoever sees the odd number
+	// sees the draft.
 	atomic_store_explicit(&r->version, version + 1, memory_order_release);
-	// LATCH: and the stores to the record come after it, or a reader could see them under the old number.
+	// LATCH: and the stores to the record come after it, or a reader could see them under the
+	// old number.
 	atomic_thread_fence(memory_order_release);
 #pragma GCC unroll 8
 	for (unsigned i = 0; i < PE_PUBLISHED_WORDS; i++)
 		atomic_store_explicit(&to[i], words[i], memory_order_relaxed);
 	// LATCH: release: whoever sees the even number sees the record.
 	atomic_store_explicit(&r->version, version + 2, memory_order_release);
-	// LATCH: and the next publication's stores to the draft come after it, or a reader of the draft could see them under the
-	// odd number. Stores are ordered among themselves by a release fence.
+	// LATCH: and the next publication's stores to the draft come after it, or a reader of the
+	// draft could see them under the odd number. Stores are ordered among themselves by a
+	// release fence.
 	atomic_thread_fence(memory_order_release);
 }
 
@@ -264,8 +280,8 @@ static inline void pe_record_publish(
 	pe_record_publish_words(r, draft, words);
 }
 
-// Owner's thread. Another expiry for what is published, in place: it shares its word with what stays the same, so a reader
-// finds the one or the other and needs no new version.
+// Owner's thread. Another expiry for what is published, in place: it shares its word with what
+// stays the same, so a reader finds the one or the other and needs no new version.
 static inline void pe_record_extend(struct pe_record *r, uint32_t expiry_tick)
 {
 	_Atomic uint64_t *at = (_Atomic uint64_t *)&r->shown + PE_PUBLISHED_EXPIRY_WORD;
@@ -275,11 +291,12 @@ static inline void pe_record_extend(struct pe_record *r, uint32_t expiry_tick)
 		at, (word & 0xFFFFFFFFull) | (uint64_t)expiry_tick << 32, memory_order_relaxed);
 }
 
-// Any RCU reader, after loads from the record under an even version, or from the draft under an odd one: was all of it that version's?
+// Any RCU reader, after loads from the record under an even version, or from the draft under an odd
+// one: was all of it that version's?
 static inline bool pe_record_unchanged(const struct pe_record *r, uint32_t seen)
 {
-	// LATCH: acquire fence before the second look: the loads before are not moved after it. Without it a state
-	// that the owner began to overwrite could pass.
+	// LATCH: acquire fence before the second look: the loads before are not moved after it.
+	// Without it a state that the owner began to overwrite could pass.
 	atomic_thread_fence(memory_order_acquire);
 	return atomic_load_explicit(&r->version, memory_order_relaxed) == seen;
 }
@@ -293,12 +310,13 @@ static inline bool pe_words_read(const struct pe_record *r, const _Atomic uint64
 	return pe_record_unchanged(r, seen);
 }
 
-// Any RCU reader: the same words in the lanes of vectors. Loads of a vector read each of its lanes at once, which is what a word's
-// atomic load is for; ThreadSanitizer only knows the latter.
+// Any RCU reader: the same words in the lanes of vectors. Loads of a vector read each of its lanes
+// at once, which is what a word's atomic load is for; ThreadSanitizer only knows the latter.
 struct pe_record_lanes {
 	__m256d place; // position, and the grid word in the last lane
-	__m256i rest; // from entity_type on: a word each of tail, time, bounds (radius, precision) and motion (velocity, confidences)
-	uint64_t tail;        // expiry above; beside `rest` it may be another one
+	__m256i rest;  // from entity_type on: a word each of tail, time, bounds (radius, precision)
+	               // and motion (velocity, confidences)
+	uint64_t tail; // expiry above; beside `rest` it may be another one
 	uint64_t time_ms;     // as in `rest`
 	uint32_t radius_bits; // of the float, likewise
 };
@@ -326,8 +344,8 @@ static inline bool pe_record_read_lanes(const struct pe_record *r, struct pe_rec
 }
 static_assert(offsetof(struct pe_published, entity_type) == 32, "the second vector");
 
-// Any RCU reader: one attempt at the record itself, whose words stay in registers where the caller takes them apart. False: the
-// owner is writing or moved on.
+// Any RCU reader: one attempt at the record itself, whose words stay in registers where the caller
+// takes them apart. False: the owner is writing or moved on.
 static inline bool pe_record_read_once(
 	const struct pe_record *r, uint64_t words[PE_PUBLISHED_WORDS])
 {
@@ -336,7 +354,8 @@ static inline bool pe_record_read_once(
 	return !(seen & 1) && pe_words_read(r, (const _Atomic uint64_t *)&r->shown, seen, words);
 }
 
-// Any RCU reader. drafts: of all owners. False after `tries` attempts beside an owner that moved on each time (counted by the caller).
+// Any RCU reader. drafts: of all owners. False after `tries` attempts beside an owner that moved on
+// each time (counted by the caller).
 static inline bool pe_record_read(const struct pe_record *r, const struct pe_draft *drafts,
 	struct pe_published *p, unsigned tries)
 {

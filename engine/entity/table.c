@@ -2,9 +2,10 @@
 
 #include "base/rcu.h"
 
-// In the common store a chain's first handle links to the next chain. A taker reads that while another may have taken the chain already, and
-// made entities of its handles: the tag makes its compare-and-swap fail then. So the link stands in a word of what is published, which is
-// written as a whole, atomically, by whoever owns the record.
+// In the common store a chain's first handle links to the next chain. A taker reads that while
+// another may have taken the chain already, and made entities of its handles: the tag makes its
+// compare-and-swap fail then. So the link stands in a word of what is published, which is written
+// as a whole, atomically, by whoever owns the record.
 static _Atomic uint64_t *chain_next(const struct pe_table *t, uint32_t handle)
 {
 	return (_Atomic uint64_t *)&t->records[handle].shown.word;
@@ -20,7 +21,8 @@ static void store_push(struct pe_table *t, uint32_t first)
 {
 	uint64_t head = atomic_load_explicit(&t->store, memory_order_relaxed);
 
-	// HANDLES: release pairs with store_pop's acquire: the chain's links are written before it can be taken.
+	// HANDLES: release pairs with store_pop's acquire: the chain's links are written before it
+	// can be taken.
 	do {
 		atomic_store_explicit(chain_next(t, first), (uint32_t)head, memory_order_relaxed);
 	} while (!atomic_compare_exchange_weak_explicit(&t->store, &head, head_of(head, first),

@@ -1,8 +1,10 @@
-// The entity table: records, the index over them, and the supply of free handles. All memory is taken at create. Free
-// handles live in the engine's common store in chains of PE_HANDLE_CHAIN, from which each worker draws and to which it gives back, by
-// compare-and-swap on a tagged head; between that a worker uses a list of its own.
+// The entity table: records, the index over them, and the supply of free handles. All memory is
+// taken at create. Free handles live in the engine's common store in chains of PE_HANDLE_CHAIN,
+// from which each worker draws and to which it gives back, by compare-and-swap on a tagged head;
+// between that a worker uses a list of its own.
 //
-// Operation × thread: take, give, retire, reclaim: a worker with its own pe_handles; the rest as in entity/index.h.
+// Operation × thread: take, give, retire, reclaim: a worker with its own pe_handles; the rest as in
+// entity/index.h.
 #pragma once
 
 #include "base/limits.h"
@@ -20,7 +22,8 @@ struct pe_table {
 	struct pe_index index;
 	struct pe_memory record_memory, index_memory;
 	struct pe_details_store details;
-	// HANDLES. tag 32 bits, first handle of the first chain 32 bits; written and read: all workers, by compare-and-swap
+	// HANDLES. tag 32 bits, first handle of the first chain 32 bits; written and read: all
+	// workers, by compare-and-swap
 	_Alignas(64) _Atomic uint64_t store;
 };
 

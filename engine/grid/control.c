@@ -1,7 +1,8 @@
-// The control thread's part: looks at leaves, nodes and chunks that were left empty, closes them by compare-and-swap from no claims, waits a grace
-// period (nobody is still making something of what it found missing), takes what nobody has opened again meanwhile, clears the
-// parent's bit and then takes the object out of its table, waits another (nobody reads it), and frees it. A chunk is taken out of its
-// leaf's chain as soon as it is closed.
+// The control thread's part: looks at leaves, nodes and chunks that were left empty, closes them by
+// compare-and-swap from no claims, waits a grace period (nobody is still making something of what
+// it found missing), takes what nobody has opened again meanwhile, clears the parent's bit and then
+// takes the object out of its table, waits another (nobody reads it), and frees it. A chunk is
+// taken out of its leaf's chain as soon as it is closed.
 #include "grid/grid_internal.h"
 
 #define IDLE_SCANS  2
@@ -41,7 +42,8 @@ static bool close_word(_Atomic uint32_t *word, uint32_t closed)
 			word, &none, closed, memory_order_acq_rel, memory_order_relaxed);
 }
 
-// A node is closed only when several scans in a row found it empty: what comes back soon finds its path.
+// A node is closed only when several scans in a row found it empty: what comes back soon finds its
+// path.
 static void close_node(struct pe_grid *grid, uint32_t index)
 {
 	struct pe_control *c = &grid->control;
@@ -208,8 +210,9 @@ static bool take_notes(struct pe_grid *grid)
 	return taken > 0;
 }
 
-// A few of all leaves and slabs in turn, as long as there are notes: an empty chunk that another one was put before after it was looked at,
-// or one of a leaf that was claimed again, is noted only when it is left empty once more.
+// A few of all leaves and slabs in turn, as long as there are notes: an empty chunk that another
+// one was put before after it was looked at, or one of a leaf that was claimed again, is noted only
+// when it is left empty once more.
 static void sweep(struct pe_grid *grid)
 {
 	struct pe_control *c = &grid->control;
@@ -266,8 +269,8 @@ static void scan(struct pe_grid *grid)
 	}
 }
 
-// From closed to taken, unless somebody has opened it again. It is then closed anew when it is empty, and a whole grace period passes
-// anew.
+// From closed to taken, unless somebody has opened it again. It is then closed anew when it is
+// empty, and a whole grace period passes anew.
 static bool take(struct pe_entry *entry)
 {
 	uint32_t claim = PE_CLOSED;

@@ -66,7 +66,8 @@ static inline void pe_defer_count_add(struct pe_defer *list, uint32_t change)
 	atomic_store_explicit(&list->count, pe_defer_count(list) + change, memory_order_relaxed);
 }
 
-// Room for one entry of entry_words at the end; its words are the caller's to write. Asserts that there is room.
+// Room for one entry of entry_words at the end; its words are the caller's to write. Asserts that
+// there is room.
 static inline uint32_t *pe_defer_push(struct pe_defer *list, uint32_t entry_words)
 {
 	if (__builtin_expect(list->write == list->per_block, 0))

@@ -56,9 +56,9 @@ static bool derive(
 			config->worker_count);
 		return false;
 	}
-	// An entity needs a slot: 14 bytes of a full big chunk, 16 of a small one. A cell needs a leaf, what its newest
-	// chunk leaves unused, and a share of a node: a 64th where cells lie side by side, more where they are scattered.
-	// What is beyond is refused with PE_FULL.
+	// An entity needs a slot: 14 bytes of a full big chunk, 16 of a small one. A cell needs a
+	// leaf, what its newest chunk leaves unused, and a share of a node: a 64th where cells lie
+	// side by side, more where they are scattered. What is beyond is refused with PE_FULL.
 	plan->leaves = config->leaf_count_max ? config->leaf_count_max :
 						pe_grid_cells(config->entity_count_max);
 	plan->nodes = config->node_count_max ? config->node_count_max : plan->leaves / 4 + 16384;
@@ -67,7 +67,8 @@ static bool derive(
 		(n * SLOT_BYTES + plan->leaves * sizeof(struct pe_small)) / sizeof(struct pe_big) +
 			256;
 	plan->crossings = config->crossing_count_max ? config->crossing_count_max : n / 16 + 256;
-	// No more is ever of use: a chunk and a path of nodes for each cell, a crossing for each entity.
+	// No more is ever of use: a chunk and a path of nodes for each cell, a crossing for each
+	// entity.
 	if (!config->node_count_max && plan->nodes > plan->leaves * PE_LEVELS + 64)
 		plan->nodes = plan->leaves * PE_LEVELS + 64;
 	if (plan->crossings > n)
@@ -90,8 +91,8 @@ static struct layout lay_out(const struct pe_grid_plan *plan, const struct pe_gr
 
 	l.leaf_buckets = 2 * buckets_for(plan->leaves);
 	l.node_buckets = 2 * buckets_for(plan->nodes);
-	// A departure for each crossing, and some of removed entities; two claims for each, and some of entities that
-	// are not crossing.
+	// A departure for each crossing, and some of removed entities; two claims for each, and
+	// some of entities that are not crossing.
 	l.departure_blocks =
 		(uint32_t)(5 * plan->crossings / 4 / (PE_DEFER_BLOCK_WORDS / PE_DEPART_WORDS) +
 			16 * workers + 16);

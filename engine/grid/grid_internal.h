@@ -24,7 +24,8 @@
 #define PE_NONE   0xFFFFFFFFu
 #define PE_LEVELS 9 // of nodes, 1 … 9: at 9 a frame has one node across and two up
 #define PE_CLOSED \
-	0x80000000u // of a claim word: no claims are left, and who comes opens it again; with what follows:
+	0x80000000u // of a claim word: no claims are left, and who comes opens it again; with what
+	            // follows:
 #define PE_TAKEN       0xC0000000u // nobody can any more
 #define PE_BIG_SLOTS   32
 #define PE_SMALL_SLOTS 8
@@ -62,15 +63,18 @@ struct pe_node {
 	uint32_t parent;            // PE_NONE at the top; before it is published
 	uint8_t level;              // before it is published
 	uint8_t queued;             // control thread, as of a leaf
-	// Scans that found it empty; relaxed: whoever makes the node sets it to 0, the control thread counts, and a
-	// count that is off by a race only closes an unclaimed node sooner or later.
+	// Scans that found it empty; relaxed: whoever makes the node sets it to 0, the control
+	// thread counts, and a count that is off by a race only closes an unclaimed node sooner or
+	// later.
 	_Atomic uint16_t idle;
 };
 _Static_assert(sizeof(struct pe_node) == 32, "two nodes a line");
 
-// Chunks by reference: the line of 64 bytes that it begins at << 5, and PE_SMALL of the small ones; a slot's reference adds its
-// number. So either is found without a branch: which class a chunk is of is for chance to say, and a wrong guess costs more. `claimed` is all ones while the chunk is free or closed, or not yet published: so
-// nobody can claim a slot of a chunk that may go back to its pool without a grace period.
+// Chunks by reference: the line of 64 bytes that it begins at << 5, and PE_SMALL of the small ones;
+// a slot's reference adds its number. So either is found without a branch: which class a chunk is
+// of is for chance to say, and a wrong guess costs more. `claimed` is all ones while the chunk is
+// free or closed, or not yet published: so nobody can claim a slot of a chunk that may go back to
+// its pool without a grace period.
 struct pe_chunk {
 	_Atomic uint32_t claimed; // SLOT: bits of slots taken
 	_Atomic uint32_t valid;   // VALID: bits of slots to be read
@@ -78,8 +82,8 @@ struct pe_chunk {
 	_Atomic uint32_t leaf; // whoever takes the chunk; read by who meets it through a stale hint
 	uint64_t key;          // of the leaf; before the chunk is published
 	uint32_t sequence;     // in the leaf's chain, newest highest; before the chunk is published
-	// ORPHANS: bits of invalid slots whose claims the control thread gives back; any worker sets them, the
-	// control thread takes them
+	// ORPHANS: bits of invalid slots whose claims the control thread gives back; any worker
+	// sets them, the control thread takes them
 	_Atomic uint32_t orphans;
 };
 _Static_assert(sizeof(struct pe_chunk) == 32, "header of both classes");
@@ -101,8 +105,9 @@ _Static_assert(
 _Static_assert(sizeof(struct pe_small) == 128 && offsetof(struct pe_small, word) == PE_WORD_OFFSET,
 	"2 lines");
 
-// Chunks of both classes come from slabs of 896 bytes: two big ones or seven small ones, as they are wanted. A
-// slab keeps its class for good, so a stale reference to a chunk still leads to one of its class.
+// Chunks of both classes come from slabs of 896 bytes: two big ones or seven small ones, as they
+// are wanted. A slab keeps its class for good, so a stale reference to a chunk still leads to one
+// of its class.
 #define PE_SLAB_BYTES  896
 #define PE_SLAB_BIGS   2
 #define PE_SLAB_SMALLS 7
@@ -116,15 +121,17 @@ struct pe_slabs {
 	_Atomic uint32_t fresh; // slabs from here on were never cut; whoever cuts one
 };
 
-// Two halves of buckets, or in the chains that it goes by an open cell's reader would feel the cells of layers that he doesn't walk.
+// Two halves of buckets, or in the chains that it goes by an open cell's reader would feel the
+// cells of layers that he doesn't walk.
 struct pe_table {
 	_Atomic uint32_t *heads; // HASH
 	uint32_t mask;           // buckets − 1; a multiple of 64 buckets
 	uint32_t veiled;         // bit of those of what is in a layer that is not a space's own
 };
 
-// What a worker left empty, for the control thread to look at these alone: going through all cells and chunks takes their lines out of the
-// workers' caches. A ring; where it is full, `emptied` is counted instead.
+// What a worker left empty, for the control thread to look at these alone: going through all cells
+// and chunks takes their lines out of the workers' caches. A ring; where it is full, `emptied` is
+// counted instead.
 #define PE_NOTES_MAX 4096
 struct pe_note {
 	uint32_t kind;  // enum pe_kind: a leaf, a node, or (PE_KIND_BIG) a chunk of either class
@@ -152,7 +159,8 @@ struct pe_grid_worker {
 	// crossings that have no stamp yet: where it goes
 	uint32_t unstamped_count;
 	uint32_t *unstamped[PE_BATCH_MAX];
-	// What it left empty and could not note; read: control thread, which then looks at everything.
+	// What it left empty and could not note; read: control thread, which then looks at
+	// everything.
 	_Atomic uint32_t emptied;
 	struct pe_notes notes;
 } __attribute__((aligned(128)));
@@ -206,8 +214,9 @@ struct pe_grid {
 	struct pe_defer_store departure_store, claim_store;
 	struct pe_grid_worker *workers;
 	struct pe_control control; // control thread
-	// HEIGHTS: of each space's own cells, a frame a word, between which lowest and highest cell all lie that were ever made; whoever makes
-	// one widens it; read: walks. A layer's are not kept: who may not be told of its cells could tell from a walk how high they are.
+	// HEIGHTS: of each space's own cells, a frame a word, between which lowest and highest cell
+	// all lie that were ever made; whoever makes one widens it; read: walks. A layer's are not
+	// kept: who may not be told of its cells could tell from a walk how high they are.
 	_Atomic uint32_t heights[PE_SPACES_MAX][8];
 };
 
@@ -251,8 +260,8 @@ static inline unsigned pe_child_number(unsigned level, uint32_t x, uint32_t y, u
 	return (z & 3) << 4 | (y & 3) << 2 | (x & 3);
 }
 
-// Where the bits of a leaf's coordinates stand in its path (pe_child_number, level by level); those of a node are 6 bits a
-// level further down.
+// Where the bits of a leaf's coordinates stand in its path (pe_child_number, level by level); those
+// of a node are 6 bits a level further down.
 #define PE_PATH_X 0x00030C30C30C31C7ull
 #define PE_PATH_Y 0x000C30C30C30CE38ull
 #define PE_PATH_Z 0x0070C30C30C30000ull
@@ -400,8 +409,9 @@ static inline uint32_t *pe_chunk_handles(struct pe_chunk *chunk, uint32_t ref)
 	return (uint32_t *)((char *)chunk + big - (big - small) * (ref >> 31));
 }
 
-// One claim more, unless the object is being taken out; what is closed is open again. Release and acquire on one word with closing and
-// taking (LEAF): either the claim is seen by them, which then fail, or the taking by the claim.
+// One claim more, unless the object is being taken out; what is closed is open again. Release and
+// acquire on one word with closing and taking (LEAF): either the claim is seen by them, which then
+// fail, or the taking by the claim.
 static inline bool pe_entry_claim(struct pe_entry *entry)
 {
 	uint32_t claim = atomic_load_explicit(&entry->claim, memory_order_relaxed);
@@ -453,14 +463,16 @@ uint32_t pe_table_find(const _Atomic uint32_t *bucket, const void *base, uint64_
 uint32_t pe_table_publish(_Atomic uint32_t *bucket, void *base, uint32_t index);
 void pe_table_take_out(_Atomic uint32_t *bucket, void *base, uint32_t index);
 
-// slab.c: a chunk of the class as a reference, with `claimed` all ones; PE_NONE: neither a free one nor an uncut slab is
-// left. given back by its worker when nobody else can reach it, or by the control thread.
+// slab.c: a chunk of the class as a reference, with `claimed` all ones; PE_NONE: neither a free one
+// nor an uncut slab is left. given back by its worker when nobody else can reach it, or by the
+// control thread.
 uint32_t pe_slab_take(struct pe_grid *grid, unsigned worker, bool small);
 void pe_slab_give(struct pe_grid *grid, unsigned worker, uint32_t ref);
 void pe_slab_give_shared(struct pe_grid *grid, uint32_t ref);
 // Bytes not in any chunk that is in use; a hint while others work.
 uint64_t pe_slab_free_bytes(const struct pe_grid *grid);
-// Chunks of a slab, for the control thread: the first one's reference, and how many; 0 when it is not cut yet.
+// Chunks of a slab, for the control thread: the first one's reference, and how many; 0 when it is
+// not cut yet.
 unsigned pe_slab_chunks(const struct pe_grid *grid, uint32_t slab, uint32_t *first);
 
 // node.c: the node at level 1 above the leaf, with a claim on it. PE_FULL, PE_BUSY.
@@ -483,15 +495,18 @@ static inline void pe_leaf_prefetch(const struct pe_grid *grid, uint32_t slot)
 }
 // Gives the claim of an invalid slot back.
 void pe_leaf_release(struct pe_grid *grid, unsigned worker, uint32_t slot);
-// The control thread's: those of several slots of a chunk. True when that left the leaf or the chunk empty.
+// The control thread's: those of several slots of a chunk. True when that left the leaf or the
+// chunk empty.
 bool pe_leaf_release_orphans(struct pe_grid *grid, uint32_t ref, uint32_t slots);
 
 struct pe_walker;
-// walk.c, for its neighbours: of heights in cells those that a space's own have in a frame, since a box that knows none would begin at the
-// root, and go down level by level, and a sphere on the ground would look for cells beneath it. False: there are none.
+// walk.c, for its neighbours: of heights in cells those that a space's own have in a frame, since a
+// box that knows none would begin at the root, and go down level by level, and a sphere on the
+// ground would look for cells beneath it. False: there are none.
 bool pe_walk_clip_heights(
 	const struct pe_grid *grid, unsigned space, unsigned frame, uint64_t *lo, uint64_t *hi);
-// walk_near.c: all cells of a small sphere into a fresh walker's batch. False: it is none, and nothing is gathered.
+// walk_near.c: all cells of a small sphere into a fresh walker's batch. False: it is none, and
+// nothing is gathered.
 bool pe_walk_open_near(struct pe_walker *walker);
 // walk.c, for walk_scan.c: more cells into a walker's batch; and what a bound does to the cursor.
 void pe_walk_gather(struct pe_walker *walker);

@@ -2,12 +2,13 @@
 // given back.
 #include "grid/grid_internal.h"
 
-// From this many entities on a leaf's next chunk is a big one: up to here a big one would stay half empty, beyond it the
-// chain would grow long.
+// From this many entities on a leaf's next chunk is a big one: up to here a big one would stay half
+// empty, beyond it the chain would grow long.
 #define PE_CROWD 48
 
-// A leaf's first chunk is a big one while each cell that may still come can have a small one, because scans of one big
-// chunk are fast; then, and where a leaf has grown a little beyond its big one, chunks are small, which wastes least.
+// A leaf's first chunk is a big one while each cell that may still come can have a small one,
+// because scans of one big chunk are fast; then, and where a leaf has grown a little beyond its big
+// one, chunks are small, which wastes least.
 static uint32_t take_chunk(struct pe_grid *grid, unsigned worker, uint32_t claims)
 {
 	const struct pe_pool *leaves = &grid->pool[PE_KIND_LEAF];
@@ -23,9 +24,10 @@ static uint32_t take_chunk(struct pe_grid *grid, unsigned worker, uint32_t claim
 	return ref != PE_NONE ? ref : pe_slab_take(grid, worker, !small);
 }
 
-// A chunk of the caller's own, with the entity in its first slot; not published yet. Until open_chunk nobody can claim a slot
-// of it: a chunk that was another leaf's may still stand in that one's hint, and this one may yet go back to the pool
-// without a grace period, because another worker published the leaf first.
+// A chunk of the caller's own, with the entity in its first slot; not published yet. Until
+// open_chunk nobody can claim a slot of it: a chunk that was another leaf's may still stand in that
+// one's hint, and this one may yet go back to the pool without a grace period, because another
+// worker published the leaf first.
 static void fill_chunk(struct pe_grid *grid, uint32_t ref, uint32_t leaf, uint64_t key,
 	uint64_t word, uint32_t handle)
 {
@@ -66,10 +68,10 @@ static inline bool claim_slot(
 		memory_order_acquire, memory_order_relaxed));
 	if (atomic_load_explicit(&chunk->leaf, memory_order_relaxed) != leaf) {
 		// The hint was stale and the chunk is another leaf's by now. The bit was never
-		// valid. The chunk stays what it is as long as we are in this read-side section: a bit
-		// was free, so it was published (open_chunk), and what is published goes back to its pool
-		// only after a grace period. So the bit that is cleared is the one that was set here,
-		// and `leaf` cannot have become ours in between. SLOT: release
+		// valid. The chunk stays what it is as long as we are in this read-side section: a
+		// bit was free, so it was published (open_chunk), and what is published goes back
+		// to its pool only after a grace period. So the bit that is cleared is the one that
+		// was set here, and `leaf` cannot have become ours in between. SLOT: release
 		if ((atomic_fetch_and_explicit(&chunk->claimed, ~bit, memory_order_release) &
 			    pe_slots_mask(ref)) == bit)
 			pe_worker_note(grid, worker, PE_KIND_BIG, ref);
@@ -93,8 +95,8 @@ static inline void write_slot(struct pe_grid *grid, uint32_t slot, uint64_t word
 	atomic_fetch_or_explicit(&chunk->valid, 1u << number, memory_order_release);
 }
 
-// Where the newest chunk has no room: looks at a few from the hint on, so that freed slots of long chains are found again at a bounded
-// price; then takes a new chunk.
+// Where the newest chunk has no room: looks at a few from the hint on, so that freed slots of long
+// chains are found again at a bounded price; then takes a new chunk.
 __attribute__((noinline)) static enum pe_status claim_further(struct pe_grid *grid, unsigned worker,
 	uint32_t leaf_index, uint64_t word, uint32_t handle, uint32_t *slot)
 {
@@ -311,7 +313,8 @@ void pe_leaf_release(struct pe_grid *grid, unsigned worker, uint32_t slot)
 	empty = (atomic_fetch_and_explicit(&chunk->claimed, ~bit, memory_order_release) &
 			pe_slots_mask(slot)) == bit;
 	PE_STEP();
-	// The slot's bit first: when the leaf has no claims, no chunk of it has one. An empty leaf goes with its chunks.
+	// The slot's bit first: when the leaf has no claims, no chunk of it has one. An empty leaf
+	// goes with its chunks.
 	if (pe_entry_unclaim(&leaf->entry) == 0)
 		pe_worker_note(grid, worker, PE_KIND_LEAF, index);
 	else if (empty)

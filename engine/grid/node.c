@@ -66,7 +66,8 @@ enum pe_status pe_node_claim(
 			pe_node_key_of(leaf_key, level));
 		if (at == PE_NONE)
 			continue;
-		// A node that is just being taken out is out of its table in a moment; the inserter comes back in a later turn.
+		// A node that is just being taken out is out of its table in a moment; the inserter
+		// comes back in a later turn.
 		if (!pe_entry_claim(&grid->nodes[at].entry))
 			return PE_BUSY;
 		break;

@@ -24,7 +24,7 @@ struct pe_pool {
 	// visible to who takes it.
 	_Atomic uint64_t top __attribute__((aligned(64)));
 	_Atomic uint32_t fresh;  // indices from here on were never taken; also bounds the control
-				 // thread's scans
+	                         // thread's scans
 	_Atomic uint32_t in_use; // taken, caches not counted as taken; a hint while others work
 	// Immutable after init.
 	uint32_t capacity __attribute__((aligned(64)));
@@ -38,8 +38,8 @@ struct pe_pool {
 // 128).
 size_t pe_pool_bytes(uint32_t capacity, unsigned worker_count);
 void pe_pool_init(struct pe_pool *pool, void *memory, uint32_t capacity, unsigned worker_count);
-// From then on only indices that were added are given out: of objects that are made as they are wanted. count_taken: of
-// one that its maker keeps for itself.
+// From then on only indices that were added are given out: of objects that are made as they are
+// wanted. count_taken: of one that its maker keeps for itself.
 void pe_pool_start_empty(struct pe_pool *pool);
 void pe_pool_add(struct pe_pool *pool, uint32_t index);
 void pe_pool_count_taken(struct pe_pool *pool);

@@ -27,8 +27,9 @@ uint32_t pe_scan_avx2(const struct pe_scan *scan, const _Atomic uint64_t *words,
 uint32_t pe_scan_avx512(const struct pe_scan *scan, const _Atomic uint64_t *words, unsigned slots,
 	uint32_t valid, uint64_t *copy);
 
-// The same for whoever wants no more than the handles of what may lie in a sphere, in the slots' order: distances are in floats, and what
-// is further away than the limit by less than a millionth may be among them.
+// The same for whoever wants no more than the handles of what may lie in a sphere, in the slots'
+// order: distances are in floats, and what is further away than the limit by less than a millionth
+// may be among them.
 struct pe_find {
 	int32_t base[3]; // the leaf's lowest corner − centre; z in units across
 	unsigned z_shift;

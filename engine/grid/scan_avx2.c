@@ -98,7 +98,8 @@ uint32_t pe_find_avx2(const struct pe_find *find, const _Atomic uint64_t *words,
 	uint32_t *to = found;
 
 	for (unsigned i = 0; i < slots; i += 8) {
-		// SLOT: as above. Slots 0, 1, 4, 5 and 2, 3, 6, 7: halves of both are then in the slots' order.
+		// SLOT: as above. Slots 0, 1, 4, 5 and 2, 3, 6, 7: halves of both are then in the
+		// slots' order.
 		const __m128i *at = (const __m128i *)(const void *)&words[i];
 		__m256i a = _mm256_inserti128_si256(
 			_mm256_castsi128_si256(_mm_load_si128(at)), _mm_load_si128(at + 2), 1);

@@ -1,5 +1,5 @@
-// Where chunks come from: slabs that are cut into big or small chunks when there is none of the class wanted, and the pools
-// of those that were given back.
+// Where chunks come from: slabs that are cut into big or small chunks when there is none of the
+// class wanted, and the pools of those that were given back.
 #include "grid/grid_internal.h"
 
 static uint32_t ref_of(bool small, uint32_t index)
@@ -29,8 +29,8 @@ static uint32_t cut(struct pe_grid *grid, bool small)
 	for (unsigned i = 0; i < each; i++)
 		atomic_store_explicit(&pe_chunk_at(grid, ref_of(small, first + i))->claimed,
 			PE_NONE, memory_order_relaxed);
-	// SLAB: release: the chunks are closed before the control thread looks at them as such (its partner is the
-	// acquire in pe_slab_chunks).
+	// SLAB: release: the chunks are closed before the control thread looks at them as such (its
+	// partner is the acquire in pe_slab_chunks).
 	atomic_store_explicit(
 		&slabs->class[slab], small ? PE_SLAB_SMALL : PE_SLAB_BIG, memory_order_release);
 	for (unsigned i = 1; i < each; i++)

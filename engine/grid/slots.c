@@ -5,8 +5,9 @@
 // Instead of an entry's handle: its crossing was called off.
 #define CALLED_OFF PE_NONE
 
-// Crossings of which the old slot was flagged since the last stamp get theirs, later than it need be for the first of them: one fence
-// for all. Before anything else is stamped, so that the lists stay in order.
+// Crossings of which the old slot was flagged since the last stamp get theirs, later than it need
+// be for the first of them: one fence for all. Before anything else is stamped, so that the lists
+// stay in order.
 static void stamp_crossings(struct pe_grid_worker *w)
 {
 	uint32_t stamp = (uint32_t)pe_rcu_stamp();
@@ -22,8 +23,8 @@ void pe_grid_stamp(struct pe_grid *grid, unsigned worker)
 		stamp_crossings(&grid->workers[worker]);
 }
 
-// Room for what a crossing will need later, so that nothing of it can fail: entries for the claims of both its slots, and room for a
-// batch of departures.
+// Room for what a crossing will need later, so that nothing of it can fail: entries for the claims
+// of both its slots, and room for a batch of departures.
 static inline bool reserve(struct pe_grid_worker *w, struct pe_defer *departures)
 {
 	return pe_defer_reserve(&w->claims, 2 * (w->crossing + 1)) &&
@@ -108,18 +109,18 @@ static inline void push_claim(struct pe_grid *grid, unsigned worker, uint32_t sl
 #endif
 }
 
-// `named`: a departure in the list may still name the slot, which then must wait for it in the list of claims; its entry
-// was reserved. Any other claim takes what room is left, and where there is none it is left to the control thread,
-// which finds the bit in the chunk, waits a grace period, and gives it back: so a whole world can go at once
-// without a list as long as the world.
+// `named`: a departure in the list may still name the slot, which then must wait for it in the list
+// of claims; its entry was reserved. Any other claim takes what room is left, and where there is
+// none it is left to the control thread, which finds the bit in the chunk, waits a grace period,
+// and gives it back: so a whole world can go at once without a list as long as the world.
 static void defer_claim(
 	struct pe_grid *grid, unsigned worker, uint32_t slot, uint32_t stamp, bool named)
 {
 	struct pe_grid_worker *w = &grid->workers[worker];
 
 	if (!named && !pe_defer_reserve(&w->claims, 2 * w->crossing + 1)) {
-		// ORPHANS: release: the slot was invalidated before (partner: the acquire in the control thread's scan, which
-		// stamps it afterwards).
+		// ORPHANS: release: the slot was invalidated before (partner: the acquire in the
+		// control thread's scan, which stamps it afterwards).
 		atomic_fetch_or_explicit(&pe_chunk_at(grid, slot)->orphans,
 			1u << pe_slot_number(slot), memory_order_release);
 		PE_STEP();
@@ -134,8 +135,9 @@ static inline void flag_moved(struct pe_grid *grid, uint32_t old_slot)
 {
 	_Atomic uint64_t *at = pe_slot_word(grid, old_slot);
 
-	// MOVED: release: the new slot is valid and the record tells the new position before the old slot sends readers to the
-	// record. Without it such a reader finds the old position, or misses the entity.
+	// MOVED: release: the new slot is valid and the record tells the new position before the
+	// old slot sends readers to the record. Without it such a reader finds the old position, or
+	// misses the entity.
 	atomic_store_explicit(at, atomic_load_explicit(at, memory_order_relaxed) | PE_SLOT_MOVED,
 		memory_order_release);
 	PE_STEP();
@@ -194,8 +196,9 @@ uint32_t pe_grid_crossing_from(const struct pe_grid *grid, uint32_t crossing)
 	return ((const uint32_t *)grid->departure_store.blocks)[crossing + PE_DEPART_OLD];
 }
 
-// Frees claims whose grace period has passed, at most `max`. A claim waits for the departures before it: while one that names a slot is
-// still in the list, the slot isn't used again, and so the caller's comparison with its record cannot be misled.
+// Frees claims whose grace period has passed, at most `max`. A claim waits for the departures
+// before it: while one that names a slot is still in the list, the slot isn't used again, and so
+// the caller's comparison with its record cannot be misled.
 static void free_claims(struct pe_grid *grid, unsigned worker, unsigned max)
 {
 	struct pe_grid_worker *w = &grid->workers[worker];
@@ -232,7 +235,8 @@ static void free_claims(struct pe_grid *grid, unsigned worker, unsigned max)
 	} while (n == side && done < max);
 }
 
-// The oldest of a list whose grace period has passed, at most `max`; what was called off is left out, so that fewer need not be all.
+// The oldest of a list whose grace period has passed, at most `max`; what was called off is left
+// out, so that fewer need not be all.
 static unsigned take_departed(
 	struct pe_defer *list, struct pe_departure *done, unsigned max, bool *more)
 {

@@ -10,7 +10,8 @@
 #define CODE_MASK   PE_PATH_MASK
 #define KEY_X_BITS  19 // of a key's x and y
 #define CELL_ACROSS (1 << PE_CELL_BITS)
-// Nodes met before the scan: enough for nearly every walk's first cells, and little where there are none.
+// Nodes met before the scan: enough for nearly every walk's first cells, and little where there are
+// none.
 #define OPEN_NODES 256
 
 #define ALWAYS_INLINE __attribute__((always_inline)) static inline
@@ -126,8 +127,8 @@ static bool prepare(struct pe_walker *w)
 		w->scan.exact = r->square <= 1.8e9 * 1.8e9 && w->scan.z_shift <= 8;
 		w->scan.limit = w->scan.exact ? (int64_t)r->square : 0;
 		if (w->scan.exact) {
-			// A place of the sphere is no further along an axis than this whole number: a root is
-			// rounded, but not past one.
+			// A place of the sphere is no further along an axis than this whole number:
+			// a root is rounded, but not past one.
 			int64_t reach = (int64_t)__builtin_sqrt(r->square),
 				reach_z = reach >> w->scan.z_shift;
 			const int64_t *at = w->centre, up = at[2] / (1 << w->scan.z_shift);
@@ -141,8 +142,8 @@ static bool prepare(struct pe_walker *w)
 	return true;
 }
 
-// Squares of the nearest and the furthest distance from the centre along an axis, in doubles, of what has the number `at`
-// among the cells of `level`.
+// Squares of the nearest and the furthest distance from the centre along an axis, in doubles, of
+// what has the number `at` among the cells of `level`.
 static inline void axis_distances(const struct pe_walker *w, unsigned level, unsigned axis,
 	uint32_t at, double *near, double *far)
 {
@@ -253,7 +254,8 @@ ALWAYS_INLINE bool enter_at(struct pe_walker *w, const unsigned level, struct pe
 	return true;
 }
 
-// Finds the node and the children of it that are to be visited. false: none. Most are of level 1, and what that makes of keys folds.
+// Finds the node and the children of it that are to be visited. false: none. Most are of level 1,
+// and what that makes of keys folds.
 static bool enter(struct pe_walker *w, unsigned level, struct pe_walk_node *node)
 {
 	return level == 1 ? enter_at(w, 1, node) : enter_at(w, level, node);

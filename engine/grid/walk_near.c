@@ -1,6 +1,7 @@
-// How a walk begins whose region is a sphere of a few cells in one layer of heights: straight at these cells. Their nodes are not looked
-// up, since a cell that is not there costs no more than a bucket; distances of all columns and rows are worked out in lanes. Cells
-// and their order are those of the general way (walk.c).
+// How a walk begins whose region is a sphere of a few cells in one layer of heights: straight at
+// these cells. Their nodes are not looked up, since a cell that is not there costs no more than a
+// bucket; distances of all columns and rows are worked out in lanes. Cells and their order are
+// those of the general way (walk.c).
 #include "grid/grid_internal.h"
 #include "grid/walker.h"
 #include "space/sphere.h"
@@ -20,7 +21,8 @@ ALWAYS_INLINE __m256i load(const int64_t lanes[4])
 	return _mm256_load_si256((const __m256i *)(const void *)lanes);
 }
 
-// The box in cells, and whether it has to be tested beside the sphere. False: not as an ordinary region is.
+// The box in cells, and whether it has to be tested beside the sphere. False: not as an ordinary
+// region is.
 ALWAYS_INLINE bool take_sphere(struct pe_walker *w, const struct pe_sphere_lanes *lanes,
 	unsigned z_shift, uint64_t cell_lo[4], uint64_t cell_hi[4])
 {
@@ -61,7 +63,8 @@ ALWAYS_INLINE bool take_sphere(struct pe_walker *w, const struct pe_sphere_lanes
 	return true;
 }
 
-// Squares of the nearest and the furthest distance of cells whose lowest corners are `lo` units across from the centre.
+// Squares of the nearest and the furthest distance of cells whose lowest corners are `lo` units
+// across from the centre.
 ALWAYS_INLINE void squares(__m256d lo, double last, __m256d *near, __m256d *far)
 {
 	__m256d below = _mm256_sub_pd(_mm256_setzero_pd(), lo);
@@ -164,8 +167,8 @@ ALWAYS_INLINE void add_part(
 	w->batch_count = (unsigned)(cell - w->batch);
 }
 
-// The box lies in two nodes along an axis, or in four: a multiple of eight cells is between them. They come in the order of their
-// paths.
+// The box lies in two nodes along an axis, or in four: a multiple of eight cells is between them.
+// They come in the order of their paths.
 __attribute__((noinline)) static unsigned split(
 	const struct cells *cells, struct part parts[4], bool two_x, bool two_y)
 {
@@ -192,7 +195,8 @@ ALWAYS_INLINE bool open_near(
 	unsigned count = 1;
 	bool two_x, two_y;
 
-	// Buckets of layers are shared: who looks for a cell that is not there would feel those of others.
+	// Buckets of layers are shared: who looks for a cell that is not there would feel those of
+	// others.
 	if (w->space >= PE_SPACES_MAX || !take_sphere(w, lanes, z_shift, lo, hi))
 		return false;
 	cells.columns = (unsigned)(hi[0] - lo[0] + 1);

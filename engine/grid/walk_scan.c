@@ -58,8 +58,9 @@ __attribute__((noinline)) static uint32_t flagged_of(const uint64_t *copy, uint3
 	return flagged;
 }
 
-// The same of those that the walk's sieve lets through. words: of the chunk, or what was copied of them; of a cell that is whole inside, they are
-// taken as they are. Beside a move the record is what counts.
+// The same of those that the walk's sieve lets through. words: of the chunk, or what was copied of
+// them; of a cell that is whole inside, they are taken as they are. Beside a move the record is
+// what counts.
 __attribute__((noinline)) static void emit_sieved(struct pe_walker *w,
 	const struct pe_walk_cell *cell, const struct pe_chunk *chunk, uint32_t ref, uint32_t mask,
 	const uint64_t *words, uint64_t *copy)
@@ -118,13 +119,15 @@ static void set_scan(struct pe_walker *w, const struct pe_walk_cell *cell)
 	}
 }
 
-// The chunk to begin with: the newest when the cell was found, or where the walk stopped within the leaf.
+// The chunk to begin with: the newest when the cell was found, or where the walk stopped within the
+// leaf.
 static uint32_t first_chunk(const struct pe_walker *w, const struct pe_walk_cell *cell, bool middle)
 {
 	const struct pe_grid *grid = w->grid;
 
 	if (middle && w->resume) {
-		// It is this leaf's chunk still, and leads on, in the read-side section in which it was met.
+		// It is this leaf's chunk still, and leads on, in the read-side section in which it
+		// was met.
 		const struct pe_chunk *chunk = pe_chunk_at(grid, w->resume - 1);
 
 		if (atomic_load_explicit(&chunk->leaf, memory_order_relaxed) == cell->index &&
@@ -148,8 +151,9 @@ ALWAYS_INLINE void set_find(
 	find->limit = cell->whole ? INFINITY : w->find_limit;
 }
 
-// What a scan is of: SCAN tests a region. FIND: nothing but handles is wanted, and the sphere is all that is tested. COPY: the sieve has all sides
-// of the region in it, so that nothing else is to be tested.
+// What a scan is of: SCAN tests a region. FIND: nothing but handles is wanted, and the sphere is
+// all that is tested. COPY: the sieve has all sides of the region in it, so that nothing else is to
+// be tested.
 enum way { SCAN, FIND, COPY };
 
 // Scans a leaf's chunks from where the cursor says. false: a bound was reached.
@@ -235,7 +239,8 @@ ALWAYS_INLINE bool scan_leaf(
 	return true;
 }
 
-// All of its lines: one that is left out is waited for in the scan, and costs as much as the others together.
+// All of its lines: one that is left out is waited for in the scan, and costs as much as the others
+// together.
 static void fetch_chunk(const struct pe_walker *w, uint32_t ref)
 {
 	const char *chunk = (const char *)pe_chunk_at(w->grid, ref);

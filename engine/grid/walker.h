@@ -1,9 +1,10 @@
-// A walk in stages, for whoever has several queries at hand: open each (the buckets of its first cells are asked for), fetch each
-// (their leaves, then their first chunks), and only then scan one after the other. What is waited for overlaps, and the
-// outcome is that of pe_grid_walk, which is the same without anything in between.
+// A walk in stages, for whoever has several queries at hand: open each (the buckets of its first
+// cells are asked for), fetch each (their leaves, then their first chunks), and only then scan one
+// after the other. What is waited for overlaps, and the outcome is that of pe_grid_walk, which is
+// the same without anything in between.
 //
-// Thread: an RCU reader, within one read-side section from open to the last scan. A walker is the caller's memory; it
-// points to the caller's struct pe_walk.
+// Thread: an RCU reader, within one read-side section from open to the last scan. A walker is the
+// caller's memory; it points to the caller's struct pe_walk.
 #pragma once
 
 #include "grid/grid.h"
@@ -12,7 +13,8 @@
 #define PE_WALK_LEVELS 9 // of nodes (PE_LEVELS)
 #define PE_WALK_BATCH  32
 #define PE_WALK_MIDDLE (1ull << 56) // in a cursor: goes on within the leaf
-// Nodes, and empty chunks, that a walk may meet for each cell that it may visit: far beyond it a hostile scatter begins.
+// Nodes, and empty chunks, that a walk may meet for each cell that it may visit: far beyond it a
+// hostile scatter begins.
 #define PE_WALK_NODES_A_CELL 4u
 
 // A node on the way, in cells of its level.
@@ -65,7 +67,8 @@ struct pe_walker {
 	// Start nodes, and the way down from one of them.
 	unsigned top, level; // level > top: the next start node
 	unsigned node_count, node_next;
-	// Cells gathered; those before `looked` have their bucket's head in `index`, those before `found` their own leaf.
+	// Cells gathered; those before `looked` have their bucket's head in `index`, those before
+	// `found` their own leaf.
 	unsigned batch_count, batch_max, looked, found;
 	struct pe_walk_node nodes[8];
 	struct pe_walk_node stack[PE_WALK_LEVELS + 1];
@@ -94,12 +97,13 @@ static inline void pe_walker_begin(
 void pe_walker_open(struct pe_walker *walker, const struct pe_grid *grid, struct pe_walk *walk);
 void pe_walker_fetch_leaves(struct pe_walker *walker);
 void pe_walker_fetch_chunks(struct pe_walker *walker);
-// The same where the region of the walk, which is whole, is known in lanes too: a space's own, of its only frame.
+// The same where the region of the walk, which is whole, is known in lanes too: a space's own, of
+// its only frame.
 struct pe_sphere_lanes; // space/sphere.h
 void pe_walker_open_sphere(struct pe_walker *walker, const struct pe_grid *grid,
 	struct pe_walk *walk, const struct pe_sphere_lanes *lanes);
-// As pe_grid_walk, from where the walk stood at open; once. handles: those of the hits, in the same order, with room for PE_FIND_SLACK more
-// (NULL: not wanted). Where the walk wants nothing else, hits may be left as they are, and a few be among them that the sphere only nearly
-// holds.
+// As pe_grid_walk, from where the walk stood at open; once. handles: those of the hits, in the same
+// order, with room for PE_FIND_SLACK more (NULL: not wanted). Where the walk wants nothing else,
+// hits may be left as they are, and a few be among them that the sphere only nearly holds.
 unsigned pe_walker_scan(
 	struct pe_walker *walker, struct pe_hit *hits, uint32_t *handles, unsigned hit_max);

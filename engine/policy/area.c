@@ -3,9 +3,11 @@
 #include <math.h>
 #include <string.h>
 
-// The smallest radius of curvature of WGS84, of the meridian at the equator: an angle worked out with it is never too small.
+// The smallest radius of curvature of WGS84, of the meridian at the equator: an angle worked out
+// with it is never too small.
 #define CURVATURE_MIN_M 6335439.0
-// What chords, heights below the ellipsoid and the ellipsoid's shape add up to within PE_QUERY_RADIUS_MAX_M.
+// What chords, heights below the ellipsoid and the ellipsoid's shape add up to within
+// PE_QUERY_RADIUS_MAX_M.
 #define CAP_SLACK   1.01
 #define CAP_MAX_RAD 1.3 // beyond it a cap is no cap to speak of
 
@@ -107,7 +109,8 @@ static void widen(struct pe_bounds *b, double angle)
 		b->high[1] -= 360;
 }
 
-// Latitudes are geodetic, and a metre of surface is at most so much of an angle between two normals.
+// Latitudes are geodetic, and a metre of surface is at most so much of an angle between two
+// normals.
 static double angle_of(double surface_m)
 {
 	return surface_m * CAP_SLACK / CURVATURE_MIN_M;
@@ -130,7 +133,8 @@ static void about(
 		box_about(at, radius_m, b);
 }
 
-// A cap about the middle of the vertices, in which all of them are, has the edges and the smaller side of the ring too.
+// A cap about the middle of the vertices, in which all of them are, has the edges and the smaller
+// side of the ring too.
 static void cap_of(const double (*vertices)[2], unsigned count, struct pe_bounds *b)
 {
 	double middle[3] = {0}, length, furthest = 0, centre[3] = {0};
@@ -160,7 +164,8 @@ static void cap_of(const double (*vertices)[2], unsigned count, struct pe_bounds
 	b->bounded = true;
 	memcpy(b->low, centre, sizeof centre);
 	memcpy(b->high, centre, sizeof centre);
-	// Edges lie in planes through the Earth's centre, latitudes are those of normals: distances differ by 0.7 % each way.
+	// Edges lie in planes through the Earth's centre, latitudes are those of normals: distances
+	// differ by 0.7 % each way.
 	widen(b, furthest * CAP_SLACK * CAP_SLACK);
 }
 

@@ -1,13 +1,14 @@
-// Areas: the boxes, in a space's own coordinates, that what somebody may do is bound to; and how the volume of a query lies to
-// one. A volume is taken as the box about it, which is never smaller than the volume: what is said to lie within an area does, and of
-// what lies close to its edge the contrary may be said. Pure functions; any thread.
+// Areas: the boxes, in a space's own coordinates, that what somebody may do is bound to; and how
+// the volume of a query lies to one. A volume is taken as the box about it, which is never smaller
+// than the volume: what is said to lie within an area does, and of what lies close to its edge the
+// contrary may be said. Pure functions; any thread.
 #pragma once
 
 #include "space/space.h"
 #include "wire/extension.h"
 
-// CARTESIAN: x, y, z. GEODETIC: latitude, longitude, height; the second of `low` may be above that of `high`, and the area then
-// lies across the antimeridian.
+// CARTESIAN: x, y, z. GEODETIC: latitude, longitude, height; the second of `low` may be above that
+// of `high`, and the area then lies across the antimeridian.
 struct pe_area {
 	uint8_t dimensions; // 0 = everywhere; 2 or 3: of low and high
 	double low[3], high[3];
@@ -23,9 +24,10 @@ struct pe_bounds {
 	double low[3], high[3];
 };
 
-// Of what a query that passed its checks may find: its volume, `margin_m` (≥ 0) wider, and cut to its height range. precision_max_m: the
-// largest precision that an entity of the space may state, by which a POINT is wider. extension: of the query, or NULL without one. A
-// GEODETIC volume other than a box is taken as a cap of the Earth about it.
+// Of what a query that passed its checks may find: its volume, `margin_m` (≥ 0) wider, and cut to
+// its height range. precision_max_m: the largest precision that an entity of the space may state,
+// by which a POINT is wider. extension: of the query, or NULL without one. A GEODETIC volume other
+// than a box is taken as a cap of the Earth about it.
 void pe_area_bounds(const struct pe_space *space, const struct pe_wire_query *query,
 	const uint8_t *extension, double margin_m, double precision_max_m,
 	struct pe_bounds *bounds);

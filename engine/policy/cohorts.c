@@ -11,8 +11,8 @@
 // An entity that was published in the epoch before and is in no cohort.
 struct pe_crowd_item {
 	struct pe_crowd_cell cell;
-	uint64_t
-		path; // the cell's bits, alternately, so that what is in one cell of a level stands together
+	uint64_t path; // the cell's bits, alternately, so that what is in one cell of a level
+	               // stands together
 	uint32_t set, principal;
 	uint32_t number; // of the principal, among these
 	uint32_t entity;
@@ -63,7 +63,8 @@ void pe_crowd_unmake(struct pe_crowd *crowd)
 static void show(
 	struct pe_crowd_cohort *c, uint64_t epoch, unsigned level, struct pe_crowd_cell first)
 {
-	// CROWD: no area while its cell is another; release, so that who sees the new cell sees that
+	// CROWD: no area while its cell is another; release, so that who sees the new cell sees
+	// that
 	atomic_store_explicit(&c->epoch_level, 0, memory_order_relaxed);
 	atomic_store_explicit(&c->first, (uint64_t)first.x << 32 | first.y, memory_order_release);
 	// CROWD: release: of this epoch, with this cell
@@ -76,7 +77,8 @@ static void hide(struct pe_crowd_cohort *c)
 	atomic_store_explicit(&c->epoch_level, 0, memory_order_release);
 }
 
-// Was it in its cohort's area in the epoch before? Also who was there only while there was no area yet, and still is.
+// Was it in its cohort's area in the epoch before? Also who was there only while there was no area
+// yet, and still is.
 static bool was_inside(const struct pe_crowd_cohort *c, uint64_t epoch, uint64_t place)
 {
 	uint64_t seen = atomic_load_explicit(&c->epoch_level, memory_order_relaxed);
@@ -345,11 +347,13 @@ void pe_crowd_prepare(struct pe_crowd *crowd, uint32_t epoch_ms)
 		return;
 	if (period != crowd->period || back)
 		end_period(crowd, period);
-	// Only after a silence, at the start, or when the clock was set back: it begins in the midst of the period.
+	// Only after a silence, at the start, or when the clock was set back: it begins in the
+	// midst of the period.
 	if (atomic_load_explicit(&t->period, memory_order_relaxed) != period + 1 || back) {
 		clear(t, period);
 		crowd->epoch = epoch;
-		// Of a period that had begun already its table has seats that will be others': it is emptied before it comes again.
+		// Of a period that had begun already its table has seats that will be others': it
+		// is emptied before it comes again.
 		atomic_store_explicit(&next->period, 0, memory_order_relaxed);
 	}
 	if (epoch > crowd->epoch + 1) {

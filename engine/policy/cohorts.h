@@ -1,5 +1,6 @@
-// What the two halves of K_ANONYMITY (policy/crowd.h) share: words in which workers and the control thread tell each other of places and
-// areas. crowd.c is the workers', cohorts.c the control thread's.
+// What the two halves of K_ANONYMITY (policy/crowd.h) share: words in which workers and the control
+// thread tell each other of places and areas. crowd.c is the workers', cohorts.c the control
+// thread's.
 #pragma once
 
 #include "policy/crowd.h"
@@ -14,8 +15,8 @@ static inline uint64_t pe_cohort_place(struct pe_crowd_cell cell, uint64_t epoch
 		inside;
 }
 
-// Is it of that epoch? Words of older ones are taken away before their bits come again. No word is 0 that is of an epoch: those of a
-// free place are of none.
+// Is it of that epoch? Words of older ones are taken away before their bits come again. No word is
+// 0 that is of an epoch: those of a free place are of none.
 static inline bool pe_cohort_place_epoch(uint64_t place, uint64_t epoch)
 {
 	return place && (place >> 1 & PE_COHORT_EPOCHS) == (epoch & PE_COHORT_EPOCHS);

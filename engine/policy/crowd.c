@@ -7,7 +7,8 @@
 #include <string.h>
 
 #define PROBES 32u
-// Of cells of a plane. Its middle, where most is, then lies a third away from the nearest line of every level.
+// Of cells of a plane. Its middle, where most is, then lies a third away from the nearest line of
+// every level.
 #define OFFSET   ((1 << 28) + 683)
 #define CELLS    (1u << 29)
 #define RADIUS_M 6371007.2 // of the sphere of the same area
@@ -16,7 +17,8 @@
 
 // ---- cells ----
 
-// Columns and rows of the Earth, in each of which cells are as long along a parallel of the sphere's cylinder as they are high on it.
+// Columns and rows of the Earth, in each of which cells are as long along a parallel of the
+// sphere's cylinder as they are high on it.
 static void earth(double edge_m, double *columns, double *rows)
 {
 	edge_m *= AREA_SLACK;
@@ -143,7 +145,8 @@ static bool note(struct pe_crowd_entity *e, uint64_t epoch, struct pe_crowd_cell
 	return false;
 }
 
-// How many of the cohort are or were in its area in the epoch, now that this one is; 0: that epoch is over.
+// How many of the cohort are or were in its area in the epoch, now that this one is; 0: that epoch
+// is over.
 static uint32_t come(struct pe_crowd_seat *s, struct pe_crowd_cohort *c, uint64_t epoch)
 {
 	uint32_t last = atomic_load_explicit(&s->there, memory_order_relaxed);
@@ -182,7 +185,8 @@ int pe_crowd_place(struct pe_crowd *crowd, uint64_t epoch, unsigned policy, unsi
 	e = entity_of(crowd, t, owner, id);
 	if (!e)
 		return PE_CROWD_NOWHERE;
-	// CROWD: acquire: seat, cohort, and area last. Of a seat or a cohort that is another's by now the area is seen to be none, or of another epoch
+	// CROWD: acquire: seat, cohort, and area last. Of a seat or a cohort that is another's by
+	// now the area is seen to be none, or of another epoch
 	number = atomic_load_explicit(&e->seat, memory_order_acquire);
 	if (number) {
 		seat = &crowd->seats[number - 1];
@@ -191,7 +195,8 @@ int pe_crowd_place(struct pe_crowd *crowd, uint64_t epoch, unsigned policy, unsi
 		if (number != PE_CROWD_LEFT) {
 			cohort = &crowd->cohorts[number];
 			level = area_of(cohort, epoch, cell);
-			// CROWD: whoever sees the epoch's area sees who had left when it was made: who was asked before that counts nowhere
+			// CROWD: whoever sees the epoch's area sees who had left when it was made:
+			// who was asked before that counts nowhere
 			if (atomic_load_explicit(&seat->cohort, memory_order_relaxed) != number)
 				level = PE_CROWD_NOWHERE;
 		}

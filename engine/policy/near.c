@@ -5,7 +5,8 @@
 #include <math.h>
 #include <stddef.h>
 
-// A place: the highest bit, and CARTESIAN: its cell's key without the space; GEODETIC: latitude and longitude, 31 and 32 bits.
+// A place: the highest bit, and CARTESIAN: its cell's key without the space; GEODETIC: latitude and
+// longitude, 31 and 32 bits.
 #define PLACE         (1ull << 63)
 #define PLACE_KEY     0x00FFFFFFFFFFFFFFull
 #define DEGREES       1e7

@@ -294,7 +294,8 @@ uint32_t pe_principals_owner_from(const struct pe_principals *d, const uint8_t i
 		o += d->by_head[high >> 48];
 		count = d->by_head[(high >> 48) + 1] - d->by_head[high >> 48];
 	}
-	// The last prefix that is not behind the id, or else the first, which then does not hold it. Chance decides each step: it is no branch.
+	// The last prefix that is not behind the id, or else the first, which then does not hold
+	// it. Chance decides each step: it is no branch.
 	while (count > 1) {
 		uint32_t half = count / 2;
 

@@ -1,10 +1,12 @@
-// The directory of principals: who may do what in which space, and whose entities are whose, compiled from a keyring for looking
-// up in the packet's path. A principal is known by a number (struct pe_peer.principal) that stays its own while the engine runs, whatever
-// the keyring becomes; 0 is nobody who is known, who has no role and owns nothing.
+// The directory of principals: who may do what in which space, and whose entities are whose,
+// compiled from a keyring for looking up in the packet's path. A principal is known by a number
+// (struct pe_peer.principal) that stays its own while the engine runs, whatever the keyring
+// becomes; 0 is nobody who is known, who has no role and owns nothing.
 //
-// Immutable: any thread reads it, inside of a read-side section (base/rcu.h) where another one may take its place
-// (pe_engine_principals). A role is looked up in at most PE_DIRECTORY_GRANTS_MAX steps, an owner in 16 and a few, lists in 20.
-// Made and destroyed by the control thread, or at start.
+// Immutable: any thread reads it, inside of a read-side section (base/rcu.h) where another one may
+// take its place (pe_engine_principals). A role is looked up in at most PE_DIRECTORY_GRANTS_MAX
+// steps, an owner in 16 and a few, lists in 20. Made and destroyed by the control thread, or at
+// start.
 #pragma once
 
 #include "base/limits.h"
@@ -42,8 +44,8 @@ struct pe_directory_owned {
 	uint32_t principal;
 };
 
-// What is said of a principal beside what it may do: the lists of the policies (policy/views.h) that it is on by a name, and where it
-// stands.
+// What is said of a principal beside what it may do: the lists of the policies (policy/views.h)
+// that it is on by a name, and where it stands.
 struct pe_directory_listed {
 	uint32_t principal;
 	uint32_t allow, deny; // bit n: of the n-th policy
@@ -52,13 +54,16 @@ struct pe_directory_listed {
 
 struct pe_principals;
 
-// Both lists in any order; they are copied. PE_INVALID: a number, a space or a count out of range, bits behind a prefix, a prefix that
-// holds another one. PE_NO_MEMORY. On failure *directory is NULL.
+// Both lists in any order; they are copied. PE_INVALID: a number, a space or a count out of range,
+// bits behind a prefix, a prefix that holds another one. PE_NO_MEMORY. On failure *directory is
+// NULL.
 [[nodiscard]] enum pe_status pe_principals_create(const struct pe_directory_grant *grants,
 	size_t grant_count, const struct pe_directory_owned *owned, size_t owned_count,
 	struct pe_principals **directory, struct pe_error *error);
-// Before the directory is anybody's but the maker's, and once: in any order, and of a principal as often as need be. PE_INVALID: a number
-// out of range, or a principal that stands at two entities, or at one that is not its own. PE_NO_MEMORY. The directory is still sound then, and says nothing of lists.
+// Before the directory is anybody's but the maker's, and once: in any order, and of a principal as
+// often as need be. PE_INVALID: a number out of range, or a principal that stands at two entities,
+// or at one that is not its own. PE_NO_MEMORY. The directory is still sound then, and says nothing
+// of lists.
 [[nodiscard]] enum pe_status pe_principals_list(struct pe_principals *directory,
 	const struct pe_directory_listed *listed, size_t count, struct pe_error *error);
 void pe_principals_destroy(struct pe_principals *directory);
@@ -68,14 +73,16 @@ uint64_t pe_principals_bytes(const struct pe_principals *directory);
 
 // Whose entity it is by its id; 0 = nobody's.
 uint32_t pe_principals_owner(const struct pe_principals *directory, const uint8_t id[16]);
-// The same of many, one after the other: *at is where the one before was found, at first anything, and of any directory. Where the last one's
-// prefix holds this one too, that is all that is looked at.
+// The same of many, one after the other: *at is where the one before was found, at first anything,
+// and of any directory. Where the last one's prefix holds this one too, that is all that is looked
+// at.
 uint32_t pe_principals_owner_from(
 	const struct pe_principals *directory, const uint8_t id[16], uint32_t *at);
 // What pe_principals_list was told of it; NULL: nothing.
 const struct pe_directory_listed *pe_principals_listed(
 	const struct pe_principals *directory, uint32_t principal);
-// What the principal may do somewhere in this space: enum pe_role, or'ed over its grants, areas left aside.
+// What the principal may do somewhere in this space: enum pe_role, or'ed over its grants, areas
+// left aside.
 unsigned pe_principals_roles(
 	const struct pe_principals *directory, uint32_t principal, unsigned space);
 // The same of grants that are bound to no area.

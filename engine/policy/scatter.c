@@ -1,4 +1,5 @@
-// The method `scatter`: somewhere in one's own cell. What it gives depends on the cell and the stream alone.
+// The method `scatter`: somewhere in one's own cell. What it gives depends on the cell and the
+// stream alone.
 #include "policy/methods.h"
 
 #include "space/coarse.h"
@@ -6,7 +7,8 @@
 
 #include <string.h>
 
-// Where a cell is no square, or ends with the space, what falls beside it is drawn again; the last time the middle will do.
+// Where a cell is no square, or ends with the space, what falls beside it is drawn again; the last
+// time the middle will do.
 #define TRIES (PE_METHOD_DRAWS_MAX / 2)
 
 static bool in_cell(const struct pe_method_case *c, const double middle[3], const double at[3])

@@ -32,7 +32,8 @@ static uint8_t decayed(uint8_t confidence, uint64_t time_ms, uint64_t wall_ms, u
 	return (uint8_t)(1.5 + (confidence - 1) * exp(-age_ms / tau_ms));
 }
 
-// Times of anonymous ones are told in such steps: to the millisecond they would be as good as a name.
+// Times of anonymous ones are told in such steps: to the millisecond they would be as good as a
+// name.
 #define ANONYMOUS_STEP_MS 10000u
 
 void pe_view_id(const struct pe_view_rules *rules, const struct pe_record *record,
@@ -68,7 +69,8 @@ static bool veil(const struct pe_view_rules *rules, uint32_t now_tick, uint64_t 
 		view->details = NULL;
 	}
 	if (v->anonymous >> audience & 1) {
-		// Of the clock, not from now on, or the moment at which what is left changes would tell the millisecond.
+		// Of the clock, not from now on, or the moment at which what is left changes would
+		// tell the millisecond.
 		uint64_t end_ms = wall_ms + (p->expiry_tick - now_tick) + ANONYMOUS_STEP_MS - 1;
 
 		memcpy(id, view->id, sizeof id);
@@ -91,7 +93,8 @@ bool pe_view_complete(const struct pe_details_store *store, uint32_t handle,
 	if (p->attributes & PE_PUBLISHED_DETAILS) {
 		const struct pe_details_block *block = pe_details_get(store, handle);
 
-		// DETAILS-AUDIENCE: relaxed: what is compared came with the record's version and the block's number.
+		// DETAILS-AUDIENCE: relaxed: what is compared came with the record's version and
+		// the block's number.
 		view->details = block &&
 				!pe_audience_differs(p->attributes,
 					atomic_load_explicit(

@@ -1,7 +1,8 @@
-// The one builder of what leaves the engine about an entity. Every answer, count and notice is made from a view, never from a
-// record; filters and limits are applied to the view. What may not be told of a place is not in what is published (engine/veil.c); whom
-// an entity is shown to, and under which name, is decided here, by the audience that its published attributes name (policy/views.h).
-// Pure; any RCU reader.
+// The one builder of what leaves the engine about an entity. Every answer, count and notice is made
+// from a view, never from a record; filters and limits are applied to the view. What may not be
+// told of a place is not in what is published (engine/veil.c); whom an entity is shown to, and
+// under which name, is decided here, by the audience that its published attributes name
+// (policy/views.h). Pure; any RCU reader.
 #pragma once
 
 #include "entity/details.h"
@@ -17,7 +18,8 @@ struct pe_asker {
 	// pe_views_sees; may be 0 (the open ones alone) while there is nothing veiled
 	uint32_t sees;
 	uint32_t counts; // pe_views_counts; not in `sees`
-	// by which some entities are his own (discover/owned.h); NULL: he is not known, or nothing is
+	// by which some entities are his own (discover/owned.h); NULL: he is not known, or nothing
+	// is
 	const struct pe_principals *directory;
 	// pe_near_place of where he stands; may be NOWHERE where he sees none of who has to be near
 	uint64_t place;
@@ -25,24 +27,27 @@ struct pe_asker {
 
 // What a space makes of what its entities state.
 struct pe_view_rules {
-	// Time constants of position_confidence by type, the last of CUSTOM; 0 = three announced intervals, or for ever where none are
-	// announced. STATIC is not looked at.
+	// Time constants of position_confidence by type, the last of CUSTOM; 0 = three announced
+	// intervals, or for ever where none are announced. STATIC is not looked at.
 	uint32_t decay_ms[5];
 	bool decays; // one of them is set
 	const struct pe_views *views;
-	// Who has an entity made, by pe_handle_number (places.h: 1 to PE_VIEW_PRINCIPALS are principals'); NULL: no policy asks
+	// Who has an entity made, by pe_handle_number (places.h: 1 to PE_VIEW_PRINCIPALS are
+	// principals'); NULL: no policy asks
 	const _Atomic uint16_t *publisher_of;
 	const struct pe_space *space;
-	// Audiences that an entity of the space has ever belonged to, a bit each but OPEN's, and from the start those of who has to be near: or it would tell that there is somebody; written: any worker, growing; read: anyone
+	// Audiences that an entity of the space has ever belonged to, a bit each but OPEN's, and
+	// from the start those of who has to be near: or it would tell that there is somebody;
+	// written: any worker, growing; read: anyone
 	_Atomic uint32_t present;
 };
 
 struct pe_view {
 	uint8_t id[16];
 	struct pe_published shows; // attributes without PE_PUBLISHED_REST once it is completed
-	const uint8_t *
-		details; // as in results (wire/details.h), until the next quiescent state; NULL = none
-	bool stale;      // announced updates have not come
+	const uint8_t *details; // as in results (wire/details.h), until the next quiescent state;
+	                        // NULL = none
+	bool stale;             // announced updates have not come
 };
 
 // May the asker see what has these attributes?
@@ -52,7 +57,8 @@ static inline bool pe_view_shown(const struct pe_asker *asker, uint16_t attribut
 		(asker->sees >> pe_audience_of(attributes) & 1);
 }
 
-// Of what has none of PE_PUBLISHED_REST: everybody is shown it, and it is whole. False: it is past its ttl.
+// Of what has none of PE_PUBLISHED_REST: everybody is shown it, and it is whole. False: it is past
+// its ttl.
 static inline bool pe_view_build_open(const struct pe_record *record,
 	const struct pe_published *published, uint32_t now_tick, struct pe_view *view)
 {
@@ -66,8 +72,8 @@ static inline bool pe_view_build_open(const struct pe_record *record,
 	return true;
 }
 
-// The view of what its record has all of, and that is shown as it stands there, for who takes many: of what has none of PE_PUBLISHED_REST, or
-// has an audience and nothing else of it.
+// The view of what its record has all of, and that is shown as it stands there, for who takes many:
+// of what has none of PE_PUBLISHED_REST, or has an audience and nothing else of it.
 struct pe_view_plain {
 	const uint8_t *id;
 	struct pe_record_lanes shows;
@@ -79,14 +85,16 @@ static_assert(offsetof(struct pe_published, attributes) / 8 == PE_PUBLISHED_EXPI
 	"PE_VIEW_REST_IN_TAIL");
 static_assert(offsetof(struct pe_published, entity_type) % 8 == 0, "the lowest byte of the tail");
 
-// Audiences, a bit each, that the asker belongs to and whose entities are shown under their own names, wherever he stands.
+// Audiences, a bit each, that the asker belongs to and whose entities are shown under their own
+// names, wherever he stands.
 static inline uint32_t pe_view_as_they_are(
 	const struct pe_asker *asker, const struct pe_view_rules *rules)
 {
 	return asker->sees ? asker->sees & ~(rules->views->anonymous | rules->views->within) : 0;
 }
 
-// Nothing but veiled, and of one of these audiences? A RECURRING entity's schedule is not in its record.
+// Nothing but veiled, and of one of these audiences? A RECURRING entity's schedule is not in its
+// record.
 static inline bool pe_view_veiled_alone(uint64_t tail, uint32_t audiences)
 {
 	uint16_t attributes = (uint16_t)(tail >> PE_VIEW_ATTRIBUTES_SHIFT);
@@ -96,8 +104,8 @@ static inline bool pe_view_veiled_alone(uint64_t tail, uint32_t audiences)
 		(uint8_t)tail != PE_ENTITY_RECURRING;
 }
 
-// audiences: pe_view_as_they_are. GONE: past its ttl. OTHERWISE: there may be more to it than its record has, or it may not be shown, or its owner
-// was writing.
+// audiences: pe_view_as_they_are. GONE: past its ttl. OTHERWISE: there may be more to it than its
+// record has, or it may not be shown, or its owner was writing.
 static inline enum pe_plain pe_view_build_plain(const struct pe_record *record, uint32_t audiences,
 	uint32_t now_tick, struct pe_view_plain *view)
 {
@@ -110,8 +118,8 @@ static inline enum pe_plain pe_view_build_plain(const struct pe_record *record, 
 									       PE_PLAIN_SHOWN;
 }
 
-// False: the asker is shown nothing of this entity. `published` is a whole copy (pe_record_read). Where its attributes have one of
-// PE_PUBLISHED_REST or the space decays, it has to be completed.
+// False: the asker is shown nothing of this entity. `published` is a whole copy (pe_record_read).
+// Where its attributes have one of PE_PUBLISHED_REST or the space decays, it has to be completed.
 static inline bool pe_view_build(const struct pe_asker *asker, const struct pe_record *record,
 	const struct pe_published *published, uint32_t now_tick, struct pe_view *view)
 {
@@ -123,7 +131,8 @@ static inline bool pe_view_build(const struct pe_asker *asker, const struct pe_r
 void pe_view_id(const struct pe_view_rules *rules, const struct pe_record *record,
 	uint16_t attributes, uint64_t wall_ms, uint8_t id[16]);
 
-// Is what is published near enough to the asker for its audience? Of who belongs to it by pe_view_shown.
+// Is what is published near enough to the asker for its audience? Of who belongs to it by
+// pe_view_shown.
 static inline bool pe_view_near(const struct pe_asker *asker, const struct pe_view_rules *rules,
 	const struct pe_published *published)
 {
@@ -135,8 +144,9 @@ static inline bool pe_view_near(const struct pe_asker *asker, const struct pe_vi
 			published->position);
 }
 
-// Adds what is not in the record: details, whether a RECURRING entity is open (false: it is not), staleness, what age has left of its
-// confidence; and takes away what its audience is not told. False, too: it is not near enough. wall_ms: of the engine.
+// Adds what is not in the record: details, whether a RECURRING entity is open (false: it is not),
+// staleness, what age has left of its confidence; and takes away what its audience is not told.
+// False, too: it is not near enough. wall_ms: of the engine.
 [[nodiscard]] bool pe_view_complete(const struct pe_details_store *store, uint32_t handle,
 	const struct pe_view_rules *rules, const struct pe_asker *asker, uint32_t now_tick,
 	uint64_t wall_ms, struct pe_view *view);

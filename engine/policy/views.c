@@ -482,7 +482,8 @@ void pe_views_noise(const struct pe_views *v, const uint8_t id[16], uint64_t epo
 	double r, turn;
 
 	derive(v, 2, id, epoch, cell, out);
-	// The distance has a Gamma(2) distribution: two exponential ones, added (Andrés et al., geo-indistinguishability, 2013).
+	// The distance has a Gamma(2) distribution: two exponential ones, added (Andrés et al.,
+	// geo-indistinguishability, 2013).
 	r = -scale_m * (log(unit(out)) + log(unit(out + 8)));
 	turn = 2 * M_PI * unit(out + 16);
 	noise_m[0] = r * cos(turn);

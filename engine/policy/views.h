@@ -1,12 +1,16 @@
-// Who may see what, compiled. An entity that not everybody may see as its sender states it is *veiled*: it belongs to an *audience*, which
-// says who is shown it and how much of it, and it lies in a layer of the grid that is its audience's (and its space's) alone. A query
-// walks the layers of those audiences that its asker belongs to, and no others, so that what the asker may not see takes no
-// part in the work, the order, the bounds or the cursors of its answer. What is neither veiled nor concerned by a policy is audience
-// OPEN, in the layer that is its space, and pays nothing.
+// Who may see what, compiled. An entity that not everybody may see as its sender states it is
+// *veiled*: it belongs to an *audience*, which says who is shown it and how much of it, and it lies
+// in a layer of the grid that is its audience's (and its space's) alone. A query walks the layers
+// of those audiences that its asker belongs to, and no others, so that what the asker may not see
+// takes no part in the work, the order, the bounds or the cursors of its answer. What is neither
+// veiled nor concerned by a policy is audience OPEN, in the layer that is its space, and pays
+// nothing.
 //
-// Who belongs to an audience depends on who asks, on the space and on the time alone (and of one with within_m, then, on where both are), so it is decided once a query, as a mask of audiences; each
-// entity's published attributes name its audience, and each view is tested against the mask (policy/view.h). What is to be rounded or
-// blurred is so before it is published (engine/veil.c): no reader can come by more.
+// Who belongs to an audience depends on who asks, on the space and on the time alone (and of one
+// with within_m, then, on where both are), so it is decided once a query, as a mask of audiences;
+// each entity's published attributes name its audience, and each view is tested against the mask
+// (policy/view.h). What is to be rounded or blurred is so before it is published (engine/veil.c):
+// no reader can come by more.
 //
 // Immutable after pe_views_make; any thread.
 #pragma once
@@ -44,7 +48,8 @@ enum pe_audience {
 #define PE_COUNTS_BELOW_MAX  64u
 #define PE_COUNTS_CELL_MAX   1e6 // metres
 
-// The audience in published attributes: those bits that said what the sender wished, which are not needed any more.
+// The audience in published attributes: those bits that said what the sender wished, which are not
+// needed any more.
 #define PE_AUDIENCE_BITS (3u << 3 | 7u << 7)
 static inline unsigned pe_audience_of(uint16_t attributes)
 {
@@ -77,8 +82,9 @@ struct pe_principals; // policy/principals.h
 struct pe_policy {
 	char name[32];
 	// Which entities: all of these must hold.
-	uint32_t space; // index, or PE_POLICY_EVERY_SPACE
-	uint8_t visibility; // bit n: those whose sender asks for n. 0 = PUBLIC ones alone: nobody's wish is widened unasked
+	uint32_t space;     // index, or PE_POLICY_EVERY_SPACE
+	uint8_t visibility; // bit n: those whose sender asks for n. 0 = PUBLIC ones alone: nobody's
+	                    // wish is widened unasked
 	uint16_t type_mask; // as of a query; 0 = all
 	uint8_t prefix[16]; // of the id, so many bits of it; 0 = any
 	uint8_t prefix_bits;
@@ -87,32 +93,38 @@ struct pe_policy {
 		uint8_t bytes, text[PE_POLICY_TAG_BYTES_MAX];
 	} tags[PE_POLICY_TAGS_MAX];
 	uint8_t tag_count;
-	bool area; // the published place is in low … high, of the space's coordinates (longitudes may cross 180°)
+	bool area; // the published place is in low … high, of the space's coordinates (longitudes
+	           // may cross 180°)
 	double low[3], high[3];
-	// Who is shown them, by pe_peer.principal: who is on a list here or of the directory (pe_principals_list), or has one of these
-	// roles. Deny wins; who is not known is denied where anybody may be.
+	// Who is shown them, by pe_peer.principal: who is on a list here or of the directory
+	// (pe_principals_list), or has one of these roles. Deny wins; who is not known is denied
+	// where anybody may be.
 	bool everyone; // else those of `allow`
 	bool denies;   // the directory may deny somebody, whom is not known yet
 	const uint32_t *allow, *deny;
 	uint32_t allow_count, deny_count;
-	// enum pe_role, in the entity's space: to be allowed it must be had everywhere in it, to be denied in any part
+	// enum pe_role, in the entity's space: to be allowed it must be had everywhere in it, to be
+	// denied in any part
 	uint8_t allow_roles, deny_roles;
 	uint16_t from_minute, until_minute; // of the day, UTC; equal = always
-	// … and who stands near them (near.h), at an entity of his own that the directory names, in a space that is not OPEN; 0 = anywhere
+	// … and who stands near them (near.h), at an entity of his own that the directory names, in
+	// a space that is not OPEN; 0 = anywhere
 	double within_m;
 	// What is shown.
 	bool anonymous; // under a name that changes with the epoch
 	bool no_details, no_velocity;
-	double cloak_m; // GRID: edge of the cells that places are rounded to; 0 = only what the sender asks for
+	double cloak_m;   // GRID: edge of the cells that places are rounded to; 0 = only what the
+	                  // sender asks for
 	double laplace_m; // PLANAR_LAPLACE: 1/ε in metres; 0 = none
-	// K_ANONYMITY: areas with k distinct principals, of an edge of area_m and more; 0 = none. Whose principal is not known is then shown to
-	// nobody
+	// K_ANONYMITY: areas with k distinct principals, of an edge of area_m and more; 0 = none.
+	// Whose principal is not known is then shown to nobody
 	uint32_t k;
 	double area_m;
 	uint32_t ttl_max_ms; // retention; 0 = the space's
-	// Counts below k. Not 0: whoever is shown them is told of them in counts by cell alone, of cells that are fixed in the space (of the
-	// engine's tree, the coarsest up to counts_cell_m, a leaf at least), and of one in which fewer than so many distinct principals have
-	// some, that there are few.
+	// Counts below k. Not 0: whoever is shown them is told of them in counts by cell alone, of
+	// cells that are fixed in the space (of the engine's tree, the coarsest up to
+	// counts_cell_m, a leaf at least), and of one in which fewer than so many distinct
+	// principals have some, that there are few.
 	uint32_t counts_below;
 	double counts_cell_m;
 	// A registered method (policy/methods.h) with its parameters; NULL = none
@@ -148,22 +160,25 @@ struct pe_views {
 	const struct pe_views_config *config, unsigned space_count, struct pe_error *error);
 void pe_views_unmake(struct pe_views *views);
 
-// The audiences that a principal belongs to in a space at a moment, a bit each; bit 0 is always set. And those of whose
-// entities he is told in counts by cell alone, which are not among the others. directory: or NULL, which knows nobody.
+// The audiences that a principal belongs to in a space at a moment, a bit each; bit 0 is always
+// set. And those of whose entities he is told in counts by cell alone, which are not among the
+// others. directory: or NULL, which knows nobody.
 uint32_t pe_views_sees(const struct pe_views *views, const struct pe_principals *directory,
 	unsigned space, uint32_t principal, uint64_t wall_ms);
 uint32_t pe_views_counts(const struct pe_views *views, const struct pe_principals *directory,
 	unsigned space, uint32_t principal, uint64_t wall_ms);
 
-// The context of an entity, by which its tags go; NULL: it has none. Where it is not known, at the door, what it decides is left open.
+// The context of an entity, by which its tags go; NULL: it has none. Where it is not known, at the
+// door, what it decides is left open.
 struct pe_tags {
 	bool known;
 	const uint8_t *context; // wire/metadata.h
 	uint32_t bytes;
 };
 
-// What becomes of an update: the audience, and what its place is to be rounded to (0 = nothing) before anyone sees it. position: as
-// sent. PE_REASON_visibility: it asks for what nothing provides.
+// What becomes of an update: the audience, and what its place is to be rounded to (0 = nothing)
+// before anyone sees it. position: as sent. PE_REASON_visibility: it asks for what nothing
+// provides.
 struct pe_veiling {
 	unsigned audience;
 	double edge_m;
@@ -186,10 +201,12 @@ static inline uint64_t pe_views_epoch(const struct pe_views *views, uint64_t wal
 // A name for an id in an epoch, of which nobody without the key can tell whose it is or was.
 void pe_views_name(
 	const struct pe_views *views, const uint8_t id[16], uint64_t epoch, uint8_t name[16]);
-// Planar Laplace noise of the scale, metres across; the same for the same id, epoch and place (cells of the scale), independent else.
+// Planar Laplace noise of the scale, metres across; the same for the same id, epoch and place
+// (cells of the scale), independent else.
 void pe_views_noise(const struct pe_views *views, const uint8_t id[16], uint64_t epoch,
 	const double cell[3], double scale_m, double noise_m[2]);
-// A block of the numbers that a policy's method may draw for an entity in an epoch; as unknown as names.
+// A block of the numbers that a policy's method may draw for an entity in an epoch; as unknown as
+// names.
 void pe_views_draw(const struct pe_views *views, const uint8_t id[16], uint64_t epoch,
 	uint32_t policy, uint32_t block, uint8_t out[32]);
 // The place of a key in the layer of the attributes' audience.

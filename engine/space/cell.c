@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-// Units, inclusive and rounded down, to the middle and half of the box that holds the true positions.
+// Units, inclusive and rounded down, to the middle and half of the box that holds the true
+// positions.
 static void cell_units(const struct pe_space *space, const int64_t lo[3], const int64_t hi[3],
 	double middle[3], double half[3])
 {
@@ -17,13 +18,14 @@ static void cell_units(const struct pe_space *space, const int64_t lo[3], const 
 	}
 }
 
-// The surface leaves a plane across its normal by at most (a distance)² / 2r, r its smallest radius of curvature; seen from a
-// frame at 60° the eightfold of that along the frame's z, and twice as much again covers the rest of the cell.
+// The surface leaves a plane across its normal by at most (a distance)² / 2r, r its smallest radius
+// of curvature; seen from a frame at 60° the eightfold of that along the frame's z, and twice as
+// much again covers the rest of the cell.
 #define CURVED            (16.0 / (2.0 * GEO_RADIUS_MIN))
 #define CURVED_CELL_MAX_M 100000.0
 
-// Moves a column's middle onto the surface along the frame's z, and makes it as tall as the surface over the column is.
-// False: too large or seen too much from aside to tell.
+// Moves a column's middle onto the surface along the frame's z, and makes it as tall as the surface
+// over the column is. False: too large or seen too much from aside to tell.
 static bool cell_on_surface(const struct pe_space_frame *frame, double middle[3], double half[3])
 {
 	double point[3], gradient[3], value = 0.0, slope[3];
@@ -74,8 +76,8 @@ bool geo_cell_make(const struct pe_space *space, unsigned frame_index, const int
 	return true;
 }
 
-// Latitude and longitude of a point that is not deep in the Earth: each round brings the latitude nearer by a factor of e² times the
-// height in Earth radii.
+// Latitude and longitude of a point that is not deep in the Earth: each round brings the latitude
+// nearer by a factor of e² times the height in Earth radii.
 static void ground_below(const double point[3], double position[3])
 {
 	double across = sqrt(point[0] * point[0] + point[1] * point[1]);

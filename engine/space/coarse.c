@@ -2,9 +2,11 @@
 
 #include <math.h>
 
-// Metres a degree: at most so many along a meridian, and along a parallel at most as many times the cosine of its latitude.
+// Metres a degree: at most so many along a meridian, and along a parallel at most as many times the
+// cosine of its latitude.
 #define DEGREE_MAX_M 111700.0
-// Half a diagonal of a square and of a cube, and what rounding adds; and the same of what is no square.
+// Half a diagonal of a square and of a cube, and what rounding adds; and the same of what is no
+// square.
 #define ACROSS_SQUARE 0.70715f
 #define ACROSS_CUBE   0.86610f
 #define ALONG         1.0f
@@ -22,7 +24,8 @@ static double nearest(double v, double edge)
 	return floor(v / edge + 0.5) * edge;
 }
 
-// Of an axis of a CARTESIAN space: within its extent, and within what the key holds, which ends below its last multiple.
+// Of an axis of a CARTESIAN space: within its extent, and within what the key holds, which ends
+// below its last multiple.
 static double within(const struct pe_space *space, unsigned axis, double v)
 {
 	double unit_m = 1 / (axis == 2 ? space->units_per_m_up : space->units_per_m);

@@ -48,9 +48,10 @@ double pe_surface_band(double distance_m)
 {
 	if (!(distance_m <= PE_SURFACE_BAND_MAX_M))
 		return INFINITY;
-	// The cubic term is c³/24 times half the spread of the squared curvatures, largest at the equator; the
-	// quintic the same of the series' next term, with room for the change of curvature along the way.
-	// Both a few per cent above the largest that the tests find; the last is arithmetic.
+	// The cubic term is c³/24 times half the spread of the squared curvatures, largest at the
+	// equator; the quintic the same of the series' next term, with room for the change of
+	// curvature along the way. Both a few per cent above the largest that the tests find; the
+	// last is arithmetic.
 	double square = distance_m * distance_m;
 
 	return distance_m * square * (7.05e-18 + 2.5e-31 * square) + 2e-8;
@@ -96,8 +97,8 @@ double geo_box_normal_max(const struct geo_box *box, const double d[3])
 
 double geo_box_point_max(const struct geo_box *box, const double d[3])
 {
-	// In the reduced latitude β (tan β = (1 − f) tan φ) a footprint is (a cos β cos λ, a cos β sin λ,
-	// b sin β), so the same wave with other amplitudes.
+	// In the reduced latitude β (tan β = (1 − f) tan φ) a footprint is (a cos β cos λ, a cos β
+	// sin λ, b sin β), so the same wave with other amplitudes.
 	double south = atan2((1.0 - GEO_F) * sin(box->south), fmax(cos(box->south), 0.0));
 	double north = atan2((1.0 - GEO_F) * sin(box->north), fmax(cos(box->north), 0.0));
 

@@ -1,5 +1,5 @@
-// WGS84 in the few forms that the spaces need: footprints, turned axes, radii of curvature. Internal to
-// engine/space. Pure functions of their arguments; any thread.
+// WGS84 in the few forms that the spaces need: footprints, turned axes, radii of curvature.
+// Internal to engine/space. Pure functions of their arguments; any thread.
 #pragma once
 
 #include <math.h>
@@ -13,8 +13,8 @@
 	(GEO_A * (1.0 - GEO_E2)) // smallest radius of curvature: along the meridian, at the equator
 #define GEO_DEGREE 0.017453292519943295769
 
-// Sine and cosine of 0 … 90 degrees, without a branch and several times faster than the library's: folded
-// at 45°, where the Taylor series ends below a tenth of the last bit. Exact at 0 and 90.
+// Sine and cosine of 0 … 90 degrees, without a branch and several times faster than the library's:
+// folded at 45°, where the Taylor series ends below a tenth of the last bit. Exact at 0 and 90.
 static inline void geo_sincos(double degrees, double *sine, double *cosine)
 {
 	bool swap = degrees > 45.0;
@@ -39,8 +39,9 @@ static inline void geo_sincos(double degrees, double *sine, double *cosine)
 	*cosine = swap ? s : c;
 }
 
-// The normal at a latitude and longitude, in Earth-centred axes. Exact at the multiples of 90°, and the
-// same for every longitude at a pole and for −180° and 180°, so that equal places get equal bits.
+// The normal at a latitude and longitude, in Earth-centred axes. Exact at the multiples of 90°, and
+// the same for every longitude at a pole and for −180° and 180°, so that equal places get equal
+// bits.
 static inline void geo_normal(double latitude, double longitude, double normal[3])
 {
 	double east = fabs(longitude), fold = east > 90.0 ? 180.0 - east : east;
@@ -68,14 +69,15 @@ static inline double geo_dot(const double a[3], const double b[3])
 	return a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
 }
 
-// Mean of the squared extreme curvatures at a latitude, 1/m²: a chord c along the surface is longer by
-// about c³ × this / 24.
+// Mean of the squared extreme curvatures at a latitude, 1/m²: a chord c along the surface is longer
+// by about c³ × this / 24.
 double geo_curvature_square(double latitude);
-// Chord between two footprints at a surface distance, by the mean curvature at a latitude; the inverse of
-// pe_surface_from_chord. At most the diameter.
+// Chord between two footprints at a surface distance, by the mean curvature at a latitude; the
+// inverse of pe_surface_from_chord. At most the diameter.
 double geo_chord(double surface_m, double latitude);
 
-// Extremes of p·cos(t) + q·sin(t) over t in [from, to], from ≤ to, radians within ±π/2. Exact but for rounding.
+// Extremes of p·cos(t) + q·sin(t) over t in [from, to], from ≤ to, radians within ±π/2. Exact but
+// for rounding.
 double geo_wave_max(double p, double q, double from, double to);
 
 // A latitude-longitude box in radians: longitudes from `west` over `width` eastwards.
@@ -83,6 +85,7 @@ struct geo_box {
 	double south, north, west, width;
 };
 struct geo_box geo_box_make(const double a[3], const double b[3]);
-// Largest value of direction · normal over a box's normals, and of direction · footprint over its footprints.
+// Largest value of direction · normal over a box's normals, and of direction · footprint over its
+// footprints.
 double geo_box_normal_max(const struct geo_box *box, const double direction[3]);
 double geo_box_point_max(const struct geo_box *box, const double direction[3]);

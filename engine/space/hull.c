@@ -94,8 +94,9 @@ static void corner(
 		hull->corner[at][k] = x * axis[0][k] + y * axis[1][k] + z * axis[2][k];
 }
 
-// Earth-centred point → the normal above or below it and its height. The fixed point of the latitude gains more than two digits
-// a round; points near the Earth's centre, where it doesn't, have been refused or are below everything.
+// Earth-centred point → the normal above or below it and its height. The fixed point of the
+// latitude gains more than two digits a round; points near the Earth's centre, where it doesn't,
+// have been refused or are below everything.
 static double normal_at(const double p[3], double normal[3])
 {
 	double across = hypot(p[0], p[1]), latitude = atan2(p[2], across * (1.0 - GEO_E2));
@@ -114,8 +115,9 @@ static double normal_at(const double p[3], double normal[3])
 		GEO_A * sqrt(1.0 - GEO_E2 * normal[2] * normal[2]);
 }
 
-// Where the volume's footprints may be. The nearest point of a convex body is no further apart for two points outside of it
-// than these are, and by HEIGHT_SHRINK more for points that are a little inside.
+// Where the volume's footprints may be. The nearest point of a convex body is no further apart for
+// two points outside of it than these are, and by HEIGHT_SHRINK more for points that are a little
+// inside.
 static enum pe_volume_fault measure(struct pe_hull *hull)
 {
 	double middle[3] = {0}, radius = 0.0, height, furthest = 0.0, highest = -INFINITY,
@@ -152,8 +154,8 @@ static enum pe_volume_fault measure(struct pe_hull *hull)
 		lowest = fmin(lowest, above);
 		furthest = fmax(furthest, geo_dot(d, d));
 	}
-	// Heights are those above the tangent plane at the foot, and what the ground falls away from it more; a ball of the smallest radius
-	// of curvature rolls inside of the ellipsoid.
+	// Heights are those above the tangent plane at the foot, and what the ground falls away
+	// from it more; a ball of the smallest radius of curvature rolls inside of the ellipsoid.
 	hull->height_min = fmax(fmin(lowest, 0.0), PE_HEIGHT_LOWEST_M) - 0.01;
 	hull->height_max = fmax(highest, 0.0) + furthest / (2.0 * GEO_RADIUS_MIN) + 0.01;
 	return PE_VOLUME_ok;
@@ -254,9 +256,10 @@ bool pe_hull_holds(const struct pe_hull *hull, const double position[3])
 	return _mm256_movemask_pd(in) == 15;
 }
 
-// One frame of a GEODETIC space. A footprint is p − h·n(p); against the normal u at the foot amid the volume, n is off by
-// at most (the footprints' distance) / r. So along an axis t of the frame it is where p's shadow on the tangent plane is,
-// give or take h times that, and below the plane by at most (distance)² / 2r.
+// One frame of a GEODETIC space. A footprint is p − h·n(p); against the normal u at the foot amid
+// the volume, n is off by at most (the footprints' distance) / r. So along an axis t of the frame
+// it is where p's shadow on the tangent plane is, give or take h times that, and below the plane by
+// at most (distance)² / 2r.
 static bool frame_region(const struct pe_space *space, const struct pe_hull *hull, unsigned f,
 	struct pe_region *region)
 {
@@ -331,7 +334,8 @@ enum pe_cell_side pe_hull_classify(const struct pe_space *space, const struct pe
 		double size;
 
 		memcpy(up, cell.at,
-			sizeof up); // on the surface, where the normal is the point with z / (1 − e²)
+			sizeof up); // on the surface, where the normal is the point with z / (1 −
+		                    // e²)
 		up[2] /= 1.0 - GEO_E2;
 		size = sqrt(geo_dot(up, up));
 		for (unsigned k = 0; k < 3; k++)

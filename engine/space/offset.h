@@ -1,4 +1,5 @@
-// A place so many metres from another one, along the axes of the space there: x, y, z, or on Earth east, north and up at it. Pure; any thread.
+// A place so many metres from another one, along the axes of the space there: x, y, z, or on Earth
+// east, north and up at it. Pure; any thread.
 #pragma once
 
 #include "space/space.h"

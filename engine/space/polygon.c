@@ -1,4 +1,5 @@
-// Polygons: the test of a position. The ray of a position runs towards −y, or along its meridian to the far pole.
+// Polygons: the test of a position. The ray of a position runs towards −y, or along its meridian to
+// the far pole.
 #include "space/polygon_work.h"
 
 #include "space/geodesy.h"
@@ -30,7 +31,8 @@ static inline __m256d in_interval_round(__m256d across, __m256d from, __m256d to
 		_mm256_and_pd(after, before), _mm256_and_pd(wraps, _mm256_or_pd(after, before)));
 }
 
-// Metres along which a way leads north at a footprint, times the footprint's distance from the axis.
+// Metres along which a way leads north at a footprint, times the footprint's distance from the
+// axis.
 static double north_of(const double at[3], const double way[3])
 {
 	double square = at[0] * at[0] + at[1] * at[1];
@@ -41,8 +43,9 @@ static double north_of(const double at[3], const double way[3])
 // Further beyond an end than rounding alone can put a position that is beside it.
 #define BEYOND_M 5e-9
 
-// A position as near to an edge's plane as rounding knows it, and between the ends' longitudes. It is by the edge, or, when the edge
-// all but runs along a meridian, far away on that meridian: then the end that it lies beyond tells, and the plane doesn't.
+// A position as near to an edge's plane as rounding knows it, and between the ends' longitudes. It
+// is by the edge, or, when the edge all but runs along a meridian, far away on that meridian: then
+// the end that it lies beyond tells, and the plane doesn't.
 static bool north_near(const struct pe_polygon *p, unsigned i, const double point[3], bool north)
 {
 	double normal[3], first[3], last[3], from_first[3], from_last[3], along[3];
@@ -96,7 +99,8 @@ static inline struct ray ray_of(const struct pe_polygon *p, double across, const
 		.point = {point[0], point[1], point[2]}};
 }
 
-// Of the four edges at i, those that the ray meets: *odd is turned in their lanes; returns the lanes that have to be turned back.
+// Of the four edges at i, those that the ray meets: *odd is turned in their lanes; returns the
+// lanes that have to be turned back.
 static inline unsigned meet_round(
 	const struct pe_polygon *p, unsigned i, const struct ray *r, __m256d *odd)
 {

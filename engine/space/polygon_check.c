@@ -152,10 +152,12 @@ void geo_work_directions(struct geo_work *w, const struct pe_polygon *p)
 	}
 }
 
-// Seen from the place the ends follow each other round, each edge within less than half a turn, once round: then edges lie in sectors of their
-// own, that only meet at their sides. Two that don't follow each other have another one's sector between them, and are apart by
-// the least distance of an edge's line times the sine of the least sector; two that do don't fold back, as the place is off both lines. On
-// Earth a sector is between planes through the Earth's axis through the place, and appears in the raster's plane as it is.
+// Seen from the place the ends follow each other round, each edge within less than half a turn,
+// once round: then edges lie in sectors of their own, that only meet at their sides. Two that don't
+// follow each other have another one's sector between them, and are apart by the least distance of
+// an edge's line times the sine of the least sector; two that do don't fold back, as the place is
+// off both lines. On Earth a sector is between planes through the Earth's axis through the place,
+// and appears in the raster's plane as it is.
 static inline __m256d squares(__m256d x, __m256d y)
 {
 	return _mm256_fmadd_pd(x, x, _mm256_mul_pd(y, y));
@@ -228,7 +230,8 @@ bool geo_work_star(const struct geo_work *w, const struct pe_polygon *p, double 
 	length = geo_least_of(shortest);
 	longest_m = geo_most_of(longest);
 	reach_square = geo_most_of(reach);
-	// No line is nearer than the least of these over the longest edge, which nearly always is far enough.
+	// No line is nearer than the least of these over the longest edge, which nearly always is
+	// far enough.
 	least[0] = area / longest_m * (area / longest_m);
 	least[1] = area / reach_square * (area / reach_square);
 	if (least[0] * least[1] > room * room &&
@@ -254,9 +257,10 @@ static bool folded(const struct geo_work *w, unsigned first, unsigned second)
 	return along > 0.0 && (fabs(q_off) <= w->resolution || fabs(p_off) <= w->resolution);
 }
 
-// Edge i against the four edges from j: bits of those that it meets. A plane separates two edges if it is that of either, or if it
-// stands across either at one of its ends (planes through the Earth's centre have an edge whose ends are on one side
-// wholly on that side; so have planes in a flat world).
+// Edge i against the four edges from j: bits of those that it meets. A plane separates two edges if
+// it is that of either, or if it stands across either at one of its ends (planes through the
+// Earth's centre have an edge whose ends are on one side wholly on that side; so have planes in a
+// flat world).
 static unsigned meets(const struct geo_work *w, unsigned i, unsigned j)
 {
 	const __m256d above = _mm256_set1_pd(w->resolution), below = _mm256_set1_pd(-w->resolution);
@@ -281,7 +285,8 @@ static unsigned meets(const struct geo_work *w, unsigned i, unsigned j)
 	return ~(unsigned)_mm256_movemask_pd(apart) & 15u;
 }
 
-// Where edges are, give or take: arcs leave their chords by less than a quarter of their square over the radius.
+// Where edges are, give or take: arcs leave their chords by less than a quarter of their square
+// over the radius.
 struct bounds {
 	double lo[3], hi[3];
 };
@@ -352,7 +357,8 @@ static bool edge_crosses(
 
 		if (k <= i)
 			continue;
-		// Consecutive edges share a vertex, and may share no more. In a triangle each follows each.
+		// Consecutive edges share a vertex, and may share no more. In a triangle each
+		// follows each.
 		if (w->next[i] == k ? folded(w, i, k) : w->next[k] == i && folded(w, k, i))
 			return true;
 		if (w->next[i] != k && w->next[k] != i)

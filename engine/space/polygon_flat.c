@@ -1,12 +1,14 @@
-// Polygons of a CARTESIAN space: their outline, which is all that a query needs whose candidates are told by a sieve, and its edges, made
-// of it for all others. Most are one ring that is seen whole from the mean of its corners, and cost two passes over these.
+// Polygons of a CARTESIAN space: their outline, which is all that a query needs whose candidates
+// are told by a sieve, and its edges, made of it for all others. Most are one ring that is seen
+// whole from the mean of its corners, and cost two passes over these.
 #include "base/limits.h"
 #include "space/polygon_work.h"
 
 #include <math.h>
 #include <string.h>
 
-// The index rounds down by a unit an axis at most, and what large coordinates round; both with room.
+// The index rounds down by a unit an axis at most, and what large coordinates round; both with
+// room.
 #define INDEX_UNITS 4.0
 #define INDEX_SHARE 4e-12
 
@@ -38,8 +40,9 @@ static inline __m256d shifted(__m256d four, __m256d next)
 	return _mm256_permute4x64_pd(_mm256_blend_pd(four, next, 1), 0x39);
 }
 
-// The edges of one ring of so many vertices, from edge `at` on: where they begin, and where they end. What fills it up to four begins and ends
-// where the ring begins. Returns the next ring's first edge.
+// The edges of one ring of so many vertices, from edge `at` on: where they begin, and where they
+// end. What fills it up to four begins and ends where the ring begins. Returns the next ring's
+// first edge.
 static inline unsigned ends_of_ring(const double (*v)[2], unsigned count, unsigned at,
 	struct pe_polygon *p, struct extent *extent)
 {
@@ -125,8 +128,8 @@ static inline void sectors_add(struct sectors *s, const struct pe_polygon *p, un
 		s->rounds, _mm256_srli_epi64(_mm256_castpd_si256(_mm256_andnot_pd(by, ay)), 63));
 }
 
-// Is the one ring, of `count` vertices, seen whole from a place amid it, with all the room that geo_work_star asks for? Then no edge is empty either: none is
-// as short as that room.
+// Is the one ring, of `count` vertices, seen whole from a place amid it, with all the room that
+// geo_work_star asks for? Then no edge is empty either: none is as short as that room.
 static bool is_star(const struct pe_polygon *p, unsigned count, double x, double y)
 {
 	const __m256d from[2] = {_mm256_set1_pd(x), _mm256_set1_pd(y)}, zero = _mm256_setzero_pd(),
@@ -159,7 +162,8 @@ static bool is_star(const struct pe_polygon *p, unsigned count, double x, double
 	shortest = geo_least_of(s.shortest);
 	longest = geo_most_of(s.longest);
 	reach = geo_most_of(s.reach);
-	// No line is nearer to the place than the least area over the longest edge, no sector's sine less than that over the square of the reach.
+	// No line is nearer to the place than the least area over the longest edge, no sector's
+	// sine less than that over the square of the reach.
 	return area_square * area_square > room * room * longest * (reach * reach) &&
 		area_square * shortest > room * room * longest * reach;
 }
@@ -192,7 +196,8 @@ void geo_flat_sort(struct pe_polygon *p)
 		_mm256_store_pd(&p->length[i], _mm256_sqrt_pd(squares(across_x, across_y)));
 		_mm256_store_pd(&p->from[i], _mm256_blendv_pd(infinite, left, real));
 		_mm256_store_pd(&p->to[i], _mm256_blendv_pd(infinite, right, real));
-		// What is no edge has both ends in one place, and so nothing across it, and no length.
+		// What is no edge has both ends in one place, and so nothing across it, and no
+		// length.
 		_mm256_store_pd(&p->normal[0][i], across_x);
 		_mm256_store_pd(&p->normal[1][i], across_y);
 		_mm256_store_pd(&p->normal[2][i], zero);
@@ -205,7 +210,8 @@ void geo_flat_sort(struct pe_polygon *p)
 	}
 }
 
-// All edges of a polygon that is no plain star: is one empty, does any meet another, and where do holes lie?
+// All edges of a polygon that is no plain star: is one empty, does any meet another, and where do
+// holes lie?
 __attribute__((noinline)) static enum pe_volume_fault check_edges(
 	struct pe_polygon *p, const unsigned *ring_vertices, double x, double y)
 {

@@ -1,4 +1,5 @@
-// Polygons: what is checked of them, and all that the tests of positions need, made from their vertices, four edges at a time.
+// Polygons: what is checked of them, and all that the tests of positions need, made from their
+// vertices, four edges at a time.
 #include "base/limits.h"
 #include "space/geodesy.h"
 #include "space/polygon_work.h"
@@ -51,7 +52,8 @@ static enum pe_volume_fault check_rings(
 	return PE_VOLUME_ok;
 }
 
-// What a ring's vertices are, where its edges begin: v[at …], filled up to a multiple of four with the first one; and where they end.
+// What a ring's vertices are, where its edges begin: v[at …], filled up to a multiple of four with
+// the first one; and where they end.
 static inline void ends_of_ring(double *begin, double *end, unsigned at, unsigned count)
 {
 	unsigned i = at;
@@ -184,9 +186,10 @@ static inline bool lengths(
 	return !_mm256_movemask_pd(_mm256_andnot_pd(long_enough, real));
 }
 
-// Edges on Earth. Along a meridian, to a pole or over it no longitude is met: a position there is told by the edges on either side of the
-// meridian. Planes are computed from the western end whichever way the ring runs, so that both polygons beside an edge
-// get equal bits; the difference of the ends keeps short edges exact.
+// Edges on Earth. Along a meridian, to a pole or over it no longitude is met: a position there is
+// told by the edges on either side of the meridian. Planes are computed from the western end
+// whichever way the ring runs, so that both polygons beside an edge get equal bits; the difference
+// of the ends keeps short edges exact.
 static bool edges_round(
 	struct pe_polygon *p, struct geo_work *w, const double places[4][GEO_WORK_MAX])
 {
@@ -246,8 +249,8 @@ static inline void on_plane(const struct pe_polygon *p, struct vector a, struct 
 	}
 }
 
-// GEODETIC: across the direction of the vertices' middle, from which none is further than a third of a right angle or so: seen along that
-// direction no two places of the polygon are one.
+// GEODETIC: across the direction of the vertices' middle, from which none is further than a third
+// of a right angle or so: seen along that direction no two places of the polygon are one.
 static void plane_round(const struct pe_space *space, struct pe_polygon *p, struct geo_work *w)
 {
 	double sum[3] = {0.0, 0.0, 0.0}, size;
@@ -356,7 +359,8 @@ static void slabs_fill(struct pe_polygon *p)
 	}
 	p->slab_from = least < INFINITY ? least : 0.0;
 	p->slab_scale = PE_POLYGON_SLABS / (most - least);
-	// All in the first one where there is no width to speak of, or no edge with an interval at all.
+	// All in the first one where there is no width to speak of, or no edge with an interval at
+	// all.
 	if (!(p->slab_scale > 0.0 && p->slab_scale < 1e300))
 		p->slab_scale = 0.0;
 	for (unsigned g = 0; g < count / 4; g++)

@@ -17,9 +17,10 @@ static __m256d dot(const double v[3], __m256d x, __m256d y, __m256d z)
 		_mm256_fmadd_pd(_mm256_set1_pd(v[1]), y, _mm256_mul_pd(_mm256_set1_pd(v[2]), z)));
 }
 
-// Stretched along the axis by 1 / (1 − f), the ellipsoid is a ball of radius a, and a plane through the centre remains one: edges
-// become great circles. A linear function of the footprint becomes one of the ball's points, whose extremes over a
-// great circle, and over what it encloses, are known in closed form.
+// Stretched along the axis by 1 / (1 − f), the ellipsoid is a ball of radius a, and a plane through
+// the centre remains one: edges become great circles. A linear function of the footprint becomes
+// one of the ball's points, whose extremes over a great circle, and over what it encloses, are
+// known in closed form.
 struct ball {
 	unsigned count; // edges of the outer ring, four at a time
 	_Alignas(32) double a[3][PE_POLYGON_EDGES_MAX], b[3][PE_POLYGON_EDGES_MAX];
@@ -131,7 +132,8 @@ static double ring_max(
 	return most;
 }
 
-// Is a footprint's function anywhere in the polygon as large as that? Nearly always the cap, or one vertex, says so.
+// Is a footprint's function anywhere in the polygon as large as that? Nearly always the cap, or one
+// vertex, says so.
 static bool reaches(const struct pe_polygon *p, const struct ball *ball, const double direction[3],
 	double least)
 {
@@ -147,7 +149,8 @@ static bool frame_region(const struct pe_space *space, const struct pe_polygon *
 	const struct pe_space_frame *frame = &space->frame[f];
 	double lo[3], hi[3];
 
-	// A footprint belongs to the frame whose up is nearest to its normal, and the normal is the footprint with z / (1 − e²).
+	// A footprint belongs to the frame whose up is nearest to its normal, and the normal is the
+	// footprint with z / (1 − e²).
 	for (unsigned g = 0; g < space->frame_count; g++) {
 		double between[3];
 
@@ -187,7 +190,8 @@ unsigned pe_polygon_regions(const struct pe_space *space, const struct pe_polygo
 	return count;
 }
 
-// Does any edge come near the cell? An edge lies within a slab about its plane and within the ball over its chord.
+// Does any edge come near the cell? An edge lies within a slab about its plane and within the ball
+// over its chord.
 static bool cell_edges(const struct pe_polygon *p, const struct geo_cell *c)
 {
 	bool flat = p->kind == PE_SPACE_CARTESIAN;
@@ -208,7 +212,8 @@ static bool cell_edges(const struct pe_polygon *p, const struct geo_cell *c)
 		}
 		far = _mm256_fmadd_pd(middle[0], middle[0],
 			_mm256_fmadd_pd(middle[1], middle[1], _mm256_mul_pd(middle[2], middle[2])));
-		// Twice the distance from the plane: its middle lies on it, or as near as the chord to the arc.
+		// Twice the distance from the plane: its middle lies on it, or as near as the chord
+		// to the arc.
 		if (flat)
 			off = _mm256_fmadd_pd(middle[0], n[0], _mm256_mul_pd(middle[1], n[1]));
 		else

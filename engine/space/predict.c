@@ -5,10 +5,12 @@
 
 #include <string.h>
 
-// Heights beyond these count as these: the share of the ground's way is then right where anything flies.
+// Heights beyond these count as these: the share of the ground's way is then right where anything
+// flies.
 #define HEIGHT_COUNTED_MAX_M 1e6
 
-// East, north and up at a place, Earth-centred. East from the longitude alone, so that it exists at the poles.
+// East, north and up at a place, Earth-centred. East from the longitude alone, so that it exists at
+// the poles.
 struct axes {
 	double east[3], north[3], up[3];
 };

@@ -1,5 +1,6 @@
-// Drawing a raster. An edge marks, column by column, the cells that it comes near to; and in each column whose middle it crosses it turns
-// all cells above, so that a cell without an edge is inside where it was turned an odd number of times.
+// Drawing a raster. An edge marks, column by column, the cells that it comes near to; and in each
+// column whose middle it crosses it turns all cells above, so that a cell without an edge is inside
+// where it was turned an odd number of times.
 #include "space/polygon_work.h"
 
 #include <immintrin.h>
@@ -8,7 +9,8 @@
 
 #define LAST (PE_RASTER_CELLS - 1.0)
 
-// Where the cells begin and how large they are: about all ends, and as far beyond as edges may reach with the margin.
+// Where the cells begin and how large they are: about all ends, and as far beyond as edges may
+// reach with the margin.
 static void place(struct pe_raster *r, const struct pe_raster_edges *e, double margin_m)
 {
 	const double *ends[2][2] = {{e->x[0], e->x[1]}, {e->y[0], e->y[1]}};
@@ -42,7 +44,8 @@ struct strokes {
 	_Alignas(32) double x0[4], x1[4], y0[4], dy[4];
 	_Alignas(32) double from[4], to[4]; // columns that they come near to
 	_Alignas(32) double part[4];        // of the edge that a column has
-	// where along the edge, in parts of it, the left and right sides of column 0 are, widened, and its middle
+	// where along the edge, in parts of it, the left and right sides of column 0 are, widened,
+	// and its middle
 	_Alignas(32) double left[4], right[4], middle[4];
 	_Alignas(32) double sy[4]; // how far above and below they come near
 };
@@ -76,7 +79,8 @@ static inline void draw(struct pe_raster *r, const struct strokes *s, unsigned k
 		__m256i mark, turn, *edge = (__m256i *)&r->edge[at],
 				    *inside = (__m256i *)&r->inside[at];
 
-		// Of each column, and a little beside it, the part of the edge: how high its ends are above y0.
+		// Of each column, and a little beside it, the part of the edge: how high its ends
+		// are above y0.
 		a = _mm256_fmadd_pd(column, part, _mm256_set1_pd(s->left[k]));
 		b = _mm256_fmadd_pd(column, part, _mm256_set1_pd(s->right[k]));
 		a = _mm256_mul_pd(clamped(a, one), dy);

@@ -1,7 +1,8 @@
-// A polygon in a plane, drawn coarsely: 64 columns of 64 cells over all of it, with two bits a cell. Inside: every place of the cell, and
-// every one within a margin of it, is inside. Edge: an edge may come as near as the margin. Neither: outside in the same way, as is what lies beyond
-// the cells. So the few places in cells of edges need the edges, and the others cost a bit. Drawing 64 edges costs about half a microsecond, a
-// look-up some 2 ns. Immutable once drawn: any thread.
+// A polygon in a plane, drawn coarsely: 64 columns of 64 cells over all of it, with two bits a
+// cell. Inside: every place of the cell, and every one within a margin of it, is inside. Edge: an
+// edge may come as near as the margin. Neither: outside in the same way, as is what lies beyond the
+// cells. So the few places in cells of edges need the edges, and the others cost a bit. Drawing 64
+// edges costs about half a microsecond, a look-up some 2 ns. Immutable once drawn: any thread.
 #pragma once
 
 #include "space/volume.h"
@@ -27,7 +28,8 @@ struct pe_raster_edges {
 	const uint64_t *real;      // all ones, or zero: no edge
 };
 
-// The edges are of closed rings that don't meet; margin_m > 0, and large beside the rounding of the coordinates.
+// The edges are of closed rings that don't meet; margin_m > 0, and large beside the rounding of the
+// coordinates.
 void pe_raster_draw(struct pe_raster *raster, const struct pe_raster_edges *edges, double margin_m);
 
 // How a place lies to the polygon; CROSSING: its edges have to tell.

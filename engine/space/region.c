@@ -7,8 +7,8 @@
 
 #include <string.h>
 
-// Metres of an axis → units, rounded down and clipped to what the key holds (one unit wider on either
-// side, so that a range that lies outside still shows as empty).
+// Metres of an axis → units, rounded down and clipped to what the key holds (one unit wider on
+// either side, so that a range that lies outside still shows as empty).
 static int64_t units_clip(const struct pe_space *space, unsigned axis, double metres)
 {
 	double scale = axis == 2 ? space->units_per_m_up : space->units_per_m;
@@ -78,7 +78,8 @@ static unsigned sphere_cartesian(const struct pe_space *space, const double cent
 	return 1;
 }
 
-// Not sufficient near a cube's corner: the half-spaces between the frame and its neighbours are looked at one by one.
+// Not sufficient near a cube's corner: the half-spaces between the frame and its neighbours are
+// looked at one by one.
 bool geo_frame_reached(
 	const struct pe_space *space, unsigned frame, const double normal[3], double angle)
 {
@@ -104,7 +105,8 @@ static unsigned sphere_geodetic(const struct pe_space *space, const double centr
 	double normal[3];
 	unsigned count = 0;
 
-	// A metre of chord is at most 1/cos(half the arc) metres of surface; 1.03 at the cap and beyond.
+	// A metre of chord is at most 1/cos(half the arc) metres of surface; 1.03 at the cap and
+	// beyond.
 	*band_m = band + 1.03 * rounding;
 	geo_normal(centre[0], centre[1], normal);
 	for (unsigned f = 0; f < space->frame_count; f++) {
@@ -118,8 +120,9 @@ static unsigned sphere_geodetic(const struct pe_space *space, const double centr
 		if (space->frame_count == 1 &&
 			sqrt(geo_dot(at, at)) > space->extent_m + outer + rounding)
 			continue;
-		// Everything of the surface within a chord c of the centre lies between the centre's tangent plane and
-		// c²/2r below it, r the smallest radius of curvature: a flat cap, not a ball.
+		// Everything of the surface within a chord c of the centre lies between the
+		// centre's tangent plane and c²/2r below it, r the smallest radius of curvature: a
+		// flat cap, not a ball.
 		double sag = outer * outer / (2.0 * GEO_RADIUS_MIN);
 
 		for (unsigned i = 0; i < 3; i++) {
@@ -151,7 +154,8 @@ unsigned pe_space_sphere(const struct pe_space *space, const double centre[3], d
 	return sphere_geodetic(space, centre, radius_m, regions, band_m);
 }
 
-// A frame's footprints all lie below its home's plane, and a face's own ones not further out than this.
+// A frame's footprints all lie below its home's plane, and a face's own ones not further out than
+// this.
 static bool box_frame(const struct pe_space *space, unsigned f, const struct geo_box *box,
 	struct pe_region *region)
 {

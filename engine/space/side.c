@@ -37,14 +37,16 @@ static void surface_normal(const double point[3], double normal[3])
 		normal[k] /= size;
 }
 
-// Footprints a straight d apart have normals at most this far apart, radians; with room for a cell's own curve.
+// Footprints a straight d apart have normals at most this far apart, radians; with room for a
+// cell's own curve.
 static double angle_of(double d)
 {
 	return 2.04 * asin(fmin(d / (2.0 * GEO_RADIUS_MIN), 1.0)) + 1e-9;
 }
 
-// Of a cell that is too large to be taken for flat: does any of it lie between the spheres of the Earth's two radii,
-// and on its frame's side of the planes between frames? A footprint's direction is its normal's to 0.0034.
+// Of a cell that is too large to be taken for flat: does any of it lie between the spheres of the
+// Earth's two radii, and on its frame's side of the planes between frames? A footprint's direction
+// is its normal's to 0.0034.
 static bool may_hold(
 	const struct pe_space *space, unsigned frame, const int64_t lo[3], const int64_t hi[3])
 {
@@ -180,7 +182,8 @@ void pe_box_widen(const struct pe_space *space, const double a[3], const double 
 	latitude = margin_m / GEO_RADIUS_MIN / GEO_DEGREE;
 	south = wide_a[0] = fmax(a[0] - latitude, -90.0);
 	north = wide_b[0] = fmin(b[0] + latitude, 90.0);
-	// Where it is widest a parallel's radius is no less than cos φ · the smallest radius of the ellipsoid.
+	// Where it is widest a parallel's radius is no less than cos φ · the smallest radius of the
+	// ellipsoid.
 	double ring = GEO_RADIUS_MIN * cos(fmax(fabs(south), fabs(north)) * GEO_DEGREE);
 
 	swing = margin_m < ring ? asin(margin_m / ring) / GEO_DEGREE : 180.0;

@@ -37,10 +37,12 @@ static inline void set_lines(
 {
 	const __m256 sign = _mm256_set1_ps(-0.0f);
 	__m256 right = _mm256_sub_ps(x1, x0), up = _mm256_sub_ps(y1, y0);
-	// Of unit length to a thousandth or so; one without length is near to everything, and told by its neighbours.
+	// Of unit length to a thousandth or so; one without length is near to everything, and told
+	// by its neighbours.
 	__m256 square = _mm256_fmadd_ps(right, right, _mm256_mul_ps(up, up));
 	__m256 size = _mm256_rsqrt_ps(_mm256_max_ps(square, _mm256_set1_ps(FLT_MIN)));
-	// From the left end to the right one, whichever way the ring runs: less than nothing where it runs left.
+	// From the left end to the right one, whichever way the ring runs: less than nothing where
+	// it runs left.
 	__m256 turned = _mm256_xor_ps(size, _mm256_and_ps(right, sign));
 	__m256 across_x = _mm256_mul_ps(up, turned), across_y = _mm256_mul_ps(right, turned);
 
@@ -65,7 +67,8 @@ static inline void add_edges(struct pe_sieve *s, const struct pe_polygon *p, uns
 	set_lines(s, i, at[0], at[1], at[2], at[3]);
 }
 
-// What is no edge lies above everything: what fills a ring up to four, whose x are where the ring's last edge ends, and what fills the last word.
+// What is no edge lies above everything: what fills a ring up to four, whose x are where the ring's
+// last edge ends, and what fills the last word.
 static void add_none(struct pe_sieve *s, const struct pe_polygon *p)
 {
 	const __m256 above = _mm256_set1_ps(ABOVE);
@@ -123,7 +126,8 @@ static inline float wider(double at, double by)
 	return (float)(at + by + (by > 0.0 ? 0x1p-22 : -0x1p-22) * fabs(at));
 }
 
-// Lines of cells of that many metres, or of boxes of them, whose first is cell number `cell` along the axis.
+// Lines of cells of that many metres, or of boxes of them, whose first is cell number `cell` along
+// the axis.
 static inline void set_line(const struct pe_sieve *s, unsigned axis, int32_t cell, double wide_m,
 	struct pe_sieve_line *line)
 {
@@ -284,8 +288,9 @@ static inline struct places places_of(const struct pe_sieve *s, const struct pe_
 	return p;
 }
 
-// Bits of the sixteen that are inside, and of those that are near to an edge. Of what is counted the signs tell: a place is over an edge if it is not on
-// the same side of both ends, and whoever is beyond an end is so for both edges that it is one of.
+// Bits of the sixteen that are inside, and of those that are near to an edge. Of what is counted
+// the signs tell: a place is over an edge if it is not on the same side of both ends, and whoever
+// is beyond an end is so for both edges that it is one of.
 static inline uint32_t sixteen(const struct pe_sieve *s, const struct pe_sieve_cell *cell,
 	const uint64_t *words, uint64_t *copy, __m256i *seen, uint32_t *doubtful)
 {

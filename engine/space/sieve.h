@@ -1,17 +1,22 @@
-// What tells of the candidates of a walk, a chunk of slots at a time, which ones a polygon may hold, without their records: by their places in
-// the index. Tuned for a query of some hundred candidates, which lie in a dozen leaf cells of one node or two: the node finds, with all edges in
-// a few steps, for each column and for each row of its cells the edges that come near to it, and for a row those beneath. What both a cell's column
-// and its row are near to comes near to the cell; only these edges are met, each by 16 or 32 slots at once, in floats. Where a float cannot
-// tell (a candidate that is nearly on an edge) the edges of the polygon decide on the record. So nothing has to be drawn: what is
-// prepared is one pass over the edges.
+// What tells of the candidates of a walk, a chunk of slots at a time, which ones a polygon may
+// hold, without their records: by their places in the index. Tuned for a query of some hundred
+// candidates, which lie in a dozen leaf cells of one node or two: the node finds, with all edges in
+// a few steps, for each column and for each row of its cells the edges that come near to it, and
+// for a row those beneath. What both a cell's column and its row are near to comes near to the
+// cell; only these edges are met, each by 16 or 32 slots at once, in floats. Where a float cannot
+// tell (a candidate that is nearly on an edge) the edges of the polygon decide on the record. So
+// nothing has to be drawn: what is prepared is one pass over the edges.
 //
-// Plane coordinates are of a CARTESIAN space's x and y, with the polygon's middle at 0 and its longer half extent as 1, so that they are within
-// ±1 wherever it matters. Floats of cells and edges are off by less than 2^-22 of the larger of a cell and the polygon; `near` is
-// 2^-20 of both, and what the index rounds beside. What is further than that from all edges has the same number of them beneath it, even or odd,
-// as in exact numbers: on the way from the one to the other no edge is crossed.
+// Plane coordinates are of a CARTESIAN space's x and y, with the polygon's middle at 0 and its
+// longer half extent as 1, so that they are within ±1 wherever it matters. Floats of cells and
+// edges are off by less than 2^-22 of the larger of a cell and the polygon; `near` is 2^-20 of
+// both, and what the index rounds beside. What is further than that from all edges has the same
+// number of them beneath it, even or odd, as in exact numbers: on the way from the one to the other
+// no edge is crossed.
 //
-// Of edges beneath a cell only the x matter. Where they follow each other in a ring, what one counts the next one goes on with, so that each run of
-// them is looked at where it begins and where it ends alone.
+// Of edges beneath a cell only the x matter. Where they follow each other in a ring, what one
+// counts the next one goes on with, so that each run of them is looked at where it begins and where
+// it ends alone.
 //
 // Prepared by one thread, and its own until the walk is over: lines and cells are written in it.
 #pragma once
@@ -51,9 +56,11 @@ struct pe_sieve;
 // Sets near and past of the lines of an axis, by their from and to.
 typedef void pe_sieve_line_function(
 	const struct pe_sieve *sieve, unsigned axis, struct pe_sieve_line *lines, unsigned count);
-// Of the slots of a chunk in `mask`, those that the polygon may hold; *sure: those that it holds for certain, whatever their height. words: PE_SIEVE_SLOTS of
-// them can be read, whatever is in those that are not in the mask, and each is read once: copy is what was seen, at least of those in the mask. It may be
-// `words`. *flagged: one of them, in the mask or not, has bits above its position. The cell's side is CROSSING.
+// Of the slots of a chunk in `mask`, those that the polygon may hold; *sure: those that it holds
+// for certain, whatever their height. words: PE_SIEVE_SLOTS of them can be read, whatever is in
+// those that are not in the mask, and each is read once: copy is what was seen, at least of those
+// in the mask. It may be `words`. *flagged: one of them, in the mask or not, has bits above its
+// position. The cell's side is CROSSING.
 typedef uint32_t pe_sieve_chunk_function(const struct pe_sieve *sieve,
 	const struct pe_sieve_cell *cell, const uint64_t *words, uint32_t mask, uint64_t *copy,
 	uint32_t *sure, bool *flagged);
@@ -85,13 +92,15 @@ void pe_sieve_make(
 // For tests, which compare them.
 void pe_sieve_force(struct pe_sieve *sieve, enum pe_sieve_isa isa);
 
-// A walk goes through the leaf cells lo … hi of a node of PE_SIEVE_ACROSS²; key: of the node's lowest one.
+// A walk goes through the leaf cells lo … hi of a node of PE_SIEVE_ACROSS²; key: of the node's
+// lowest one.
 void pe_sieve_node(
 	struct pe_sieve *sieve, uint64_t key, const uint32_t lo[2], const uint32_t hi[2]);
 // Its cell in that column and row as cell number `at`; returns its side.
 enum pe_cell_side pe_sieve_enter(
 	struct pe_sieve *sieve, unsigned at, unsigned column, unsigned row);
-// Is all of a box of leaf cells outside? From the key of its lowest one, and as powers of two how many of them there are along x and y.
+// Is all of a box of leaf cells outside? From the key of its lowest one, and as powers of two how
+// many of them there are along x and y.
 bool pe_sieve_outside(const struct pe_sieve *sieve, uint64_t key, unsigned bits_across);
 
 pe_sieve_line_function pe_sieve_line_avx2, pe_sieve_line_avx512;

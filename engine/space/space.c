@@ -37,7 +37,8 @@ static void frame_prepare(struct pe_space_frame *frame, const double home[2])
 	double up[3], east[3] = {0}, north[3];
 
 	geo_normal(home[0], home[1], up);
-	// East from the longitude alone, so that it exists at the poles too: the normal a quarter turn on.
+	// East from the longitude alone, so that it exists at the poles too: the normal a quarter
+	// turn on.
 	geo_normal(0.0, home[1] > 90.0 ? home[1] - 270.0 : home[1] + 90.0, east);
 	north[0] = up[1] * east[2] - up[2] * east[1];
 	north[1] = up[2] * east[0] - up[0] * east[2];
@@ -75,8 +76,8 @@ static enum pe_status geodetic_prepare(
 		return refuse(error,
 			"home is %g, %g, but a home is a latitude within ±90 and a longitude within ±180 degrees",
 			c->home[0], c->home[1]);
-	// At a straight distance D from home the surface is at most D²/2r below home's plane, r its smallest
-	// radius of curvature; so D is bounded by what the key holds downwards too.
+	// At a straight distance D from home the surface is at most D²/2r below home's plane, r its
+	// smallest radius of curvature; so D is bounded by what the key holds downwards too.
 	double held = fmin(across, fmin(sqrt(2.0 * GEO_RADIUS_MIN * up), 2.0 * GEO_A)) - 1.0;
 
 	if (c->extent_m > held)
@@ -148,8 +149,8 @@ enum pe_status pe_space_prepare(struct pe_space *space, const struct pe_space_co
 		space->units_lo[i] = -cells * (1 << PE_CELL_BITS);
 		space->units_hi[i] = cells * (1 << PE_CELL_BITS) - 1;
 	}
-	// Each of two positions is held less than a unit below where it is, so an axis of their difference is
-	// off by less than a unit of that axis; 2^-10 stands for the arithmetic.
+	// Each of two positions is held less than a unit below where it is, so an axis of their
+	// difference is off by less than a unit of that axis; 2^-10 stands for the arithmetic.
 	double tall = (double)(1u << space->z_shift);
 
 	space->slack_units = sqrt(2.0 + tall * tall) + 0x1p-10 + 2e-8 * space->units_per_m;
@@ -223,8 +224,8 @@ static inline uint64_t lanes_or(__m256i v)
 	return (uint64_t)_mm_cvtsi128_si64(_mm_or_si128(half, _mm_unpackhi_epi64(half, half)));
 }
 
-// place_make of a CARTESIAN position, three axes at once; the shifts are those of pe_key_make and pe_word_make. False: out
-// of bounds or not a number.
+// place_make of a CARTESIAN position, three axes at once; the shifts are those of pe_key_make and
+// pe_word_make. False: out of bounds or not a number.
 static inline bool locate_cartesian(
 	const struct pe_space *space, const double position[3], struct pe_place *place)
 {

@@ -1,5 +1,5 @@
-// A sphere of a CARTESIAN space as what a walk looks at, an axis a lane: what most queries ask for, and so without loops or branches.
-// Pure; any thread.
+// A sphere of a CARTESIAN space as what a walk looks at, an axis a lane: what most queries ask for,
+// and so without loops or branches. Pure; any thread.
 #pragma once
 
 #include "space/space.h"
@@ -13,7 +13,8 @@ struct pe_sphere_lanes {
 	double square, sure; // as in struct pe_region
 };
 
-// Adding it to a whole number of less than 2^51 leaves that number, in two's complement, in the low bits of the sum.
+// Adding it to a whole number of less than 2^51 leaves that number, in two's complement, in the low
+// bits of the sum.
 #define PE_LANE_SHIFT      0x1.8p52
 #define PE_LANE_SHIFT_BITS 0x4338000000000000ll
 
@@ -25,7 +26,8 @@ static inline void pe_lanes_whole(__m256d units, int64_t to[4])
 		_mm256_sub_epi64(bits, _mm256_set1_epi64x(PE_LANE_SHIFT_BITS)));
 }
 
-// centre: metres, 0 in the fourth; with the radius it passed pe_space_check_sphere. False: nothing of the space is near.
+// centre: metres, 0 in the fourth; with the radius it passed pe_space_check_sphere. False: nothing
+// of the space is near.
 static inline bool pe_sphere_lanes(const struct pe_space *space, __m256d centre, double radius_m,
 	struct pe_sphere_lanes *lanes)
 {

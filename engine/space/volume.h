@@ -1,6 +1,6 @@
-// What is wrong with a volume that a query states: one cause each, for a polygon (space/polygon.h), an oriented box or a
-// frustum (space/hull.h). The asker is told the reason that the cause belongs to; the text is for logs and for tests.
-// Immutable, any thread.
+// What is wrong with a volume that a query states: one cause each, for a polygon (space/polygon.h),
+// an oriented box or a frustum (space/hull.h). The asker is told the reason that the cause belongs
+// to; the text is for logs and for tests. Immutable, any thread.
 #pragma once
 
 #include "base/reasons.h"

@@ -73,7 +73,8 @@ static const struct shape client_shapes[256] = {
 		0, PE_COUNTERS_COUNT_MAX, 0, 0, PE_REPLY_NONE},
 };
 
-// 0, 16, 24 or 32 bytes: copies of fixed sizes, since a call of memcpy costs as much as all the checks.
+// 0, 16, 24 or 32 bytes: copies of fixed sizes, since a call of memcpy costs as much as all the
+// checks.
 static inline void copy_body(void *to, const uint8_t *from, uint32_t bytes)
 {
 	if (bytes >= 16)
@@ -89,7 +90,8 @@ static_assert(FIXED(pe_wire_update_preamble) == 80 + 24 && FIXED(pe_wire_ack_pre
 		sizeof(struct pe_wire_ping) == 16 && sizeof(struct pe_wire_state_request) == 16,
 	"the sizes that copy_body knows");
 
-// Everything in front of the body. *view gets the header, the preamble (as far as the data holds it) and the reply.
+// Everything in front of the body. *view gets the header, the preamble (as far as the data holds
+// it) and the reply.
 static enum pe_reason check_envelope(const uint8_t *data, uint32_t bytes,
 	const struct shape shapes[256], struct pe_wire_view *view)
 {
@@ -118,7 +120,8 @@ static enum pe_reason check_envelope(const uint8_t *data, uint32_t bytes,
 		(h->flags & (PE_FLAG_PACKED | PE_FLAG_ZSTD)) == PE_FLAG_ZSTD)
 		return PE_REASON_header_flags;
 
-	// From here on a refusal may be told, if the message reaches as far as what the reply must name.
+	// From here on a refusal may be told, if the message reaches as far as what the reply must
+	// name.
 	if (bytes >= shape->fixed_bytes) {
 		body_bytes = shape->fixed_bytes - HEADER_BYTES;
 		// ping, state request: the record is the body
@@ -183,7 +186,8 @@ static void settle_reply(struct pe_wire_view *view, enum pe_reason reason)
 		view->reply = PE_REPLY_NONE;
 }
 
-// A fence has its query; so that its explanation is no longer than what asks for it, there is room for one.
+// A fence has its query; so that its explanation is no longer than what asks for it, there is room
+// for one.
 static bool explain_sound(const struct pe_wire_view *view)
 {
 	const struct pe_wire_explain *e = &view->body.explain;
@@ -310,7 +314,8 @@ static enum pe_reason check_volume(const struct pe_wire_query *q, bool geodetic)
 			return PE_REASON_query_coordinates;
 		if (!geodetic && (q->a[1] > q->b[1] || q->a[2] > q->b[2]))
 			return PE_REASON_query_coordinates;
-		// Heights do not bound a GEODETIC box; one that states them expects what it would not get.
+		// Heights do not bound a GEODETIC box; one that states them expects what it would
+		// not get.
 		if (geodetic && (q->a[2] != 0.0 || q->b[2] != 0.0))
 			return PE_REASON_query_coordinates;
 		return PE_REASON_none;
@@ -359,7 +364,8 @@ enum pe_reason pe_wire_check_query(const struct pe_wire_query *q, bool geodetic)
 	} else if (!bits_zero(&q->height_min, 1)) { // and height_max, which follows it
 		return PE_REASON_query_filter;
 	}
-	// A cursor of zero with its flag is the start: where an answer ended that had room for nothing.
+	// A cursor of zero with its flag is the start: where an answer ended that had room for
+	// nothing.
 	if (!(q->flags & PE_QUERY_HAS_CURSOR) && !bits_zero(q->cursor, 2))
 		return PE_REASON_query_cursor;
 	// Its answer is whole, or it is cut and there is no going on.

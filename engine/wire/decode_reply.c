@@ -1,4 +1,5 @@
-// What comes back from an engine: acknowledgements, answers and counters, field by field. The envelope is decode.c's.
+// What comes back from an engine: acknowledgements, answers and counters, field by field. The
+// envelope is decode.c's.
 #include "wire/sound.h"
 
 #include "base/limits.h"
@@ -14,7 +15,8 @@ enum pe_reason pe_wire_check_ack_record(const struct pe_wire_ack_record *a)
 
 	if (a->reserved)
 		return PE_REASON_record_reserved;
-	// A number of a reason that is newer than this client is not a fault; one that contradicts the status is.
+	// A number of a reason that is newer than this client is not a fault; one that contradicts
+	// the status is.
 	if (a->status > PE_ACK_DROPPED || refused != (a->reason != 0) ||
 		refused != (a->code != PE_CODE_SUCCESS))
 		return PE_REASON_state;

@@ -1,8 +1,9 @@
-// Details of an entity on the wire: what it says beside its 80 bytes of state. Orientation, context, metadata, the
-// schedule of a RECURRING entity, the frame of a RELATIVE one, and a payload that is handed on and not kept. They come in records of a
-// DETAILED_UPDATE, and go out behind results of a query that asks for them. docs/protocol.md says the same in words. Shared with the
-// client library. Checking copies nothing and keeps nothing: what comes out points into the message, which may be
-// unaligned and hostile. Any thread.
+// Details of an entity on the wire: what it says beside its 80 bytes of state. Orientation,
+// context, metadata, the schedule of a RECURRING entity, the frame of a RELATIVE one, and a payload
+// that is handed on and not kept. They come in records of a DETAILED_UPDATE, and go out behind
+// results of a query that asks for them. docs/protocol.md says the same in words. Shared with the
+// client library. Checking copies nothing and keeps nothing: what comes out points into the
+// message, which may be unaligned and hostile. Any thread.
 //
 // A record of a DETAILED_UPDATE:
 //   0  struct pe_wire_details   8 bytes
@@ -40,8 +41,8 @@ enum pe_details_type {
 #define PE_DETAILS_KEPT (PE_DETAILS_KNOWN & ~PE_DETAILS_BIT(PE_DETAILS_PAYLOAD))
 
 struct pe_wire_details {
-	uint16_t
-		bytes; // with this head, a multiple of eight; of an update's record: with the update
+	uint16_t bytes;  // with this head, a multiple of eight; of an update's record: with the
+	                 // update
 	uint16_t blocks; // PE_DETAILS_BIT of each block that follows
 	uint32_t reserved;
 };
@@ -55,8 +56,8 @@ static_assert(sizeof(struct pe_wire_details) == 8, "details");
 	((uint32_t)(sizeof(struct pe_wire_details) + sizeof(struct pe_wire_update)))
 #define PE_DETAILED_RECORD_BYTES_MAX ((PE_WIRE_BYTES_MAX - 80u - 24u) & ~7u)
 
-// A unit quaternion that turns the entity's own axes into x, y, z, on Earth into east, north, up where it is; of a RELATIVE entity, into its
-// parent's axes.
+// A unit quaternion that turns the entity's own axes into x, y, z, on Earth into east, north, up
+// where it is; of a RELATIVE entity, into its parent's axes.
 struct pe_wire_orientation {
 	float q[4]; // x, y, z, w
 };
@@ -87,22 +88,24 @@ static_assert(sizeof(struct pe_wire_placed) == 40, "placed");
 #define PE_SCOPE_RESOLUTION_MAX_M 100000.0f
 struct pe_wire_scope {
 	double a[3], b[3]; // of the bounds, as a query's
-	float resolution_m; // 0 = as it is; else MIN … MAX: rounded to the middle of a cell of that size
+	float resolution_m; // 0 = as it is; else MIN … MAX: rounded to the middle of a cell of that
+	                    // size
 	uint16_t max_propagation; // engines that it may cross; kept, nothing crosses yet
 	uint8_t bounds; // 0 = everywhere; PE_QUERY_SPHERE or PE_QUERY_BOX: asked for from there
 	uint8_t reserved;
 };
 static_assert(sizeof(struct pe_wire_scope) == 56, "scope");
 
-// Blocks by type; those that are not there are NULL. A block of an update that has no bytes takes away what was kept.
+// Blocks by type; those that are not there are NULL. A block of an update that has no bytes takes
+// away what was kept.
 struct pe_details_blocks {
 	uint16_t mask; // PE_DETAILS_BIT
 	uint16_t bytes[PE_DETAILS_TYPES + 1];
 	const uint8_t *content[PE_DETAILS_TYPES + 1];
 };
 
-// Bytes of `count` records of a DETAILED_UPDATE, as their heads say; 0 when one is shorter than may be, no multiple of eight, or longer
-// than what is left.
+// Bytes of `count` records of a DETAILED_UPDATE, as their heads say; 0 when one is shorter than may
+// be, no multiple of eight, or longer than what is left.
 uint32_t pe_wire_detailed_bytes(const uint8_t *records, uint32_t bytes, unsigned count);
 
 static inline uint32_t pe_wire_detailed_next(const uint8_t *record)
@@ -113,8 +116,8 @@ static inline uint32_t pe_wire_detailed_next(const uint8_t *record)
 	return bytes;
 }
 
-// The blocks of one record, whose length was checked as above. details_form: the head or how the blocks lie; details_content: what one of
-// them says. The update in it is for pe_wire_check_update.
+// The blocks of one record, whose length was checked as above. details_form: the head or how the
+// blocks lie; details_content: what one of them says. The update in it is for pe_wire_check_update.
 [[nodiscard]] enum pe_reason pe_wire_check_detailed(
 	const uint8_t *record, struct pe_details_blocks *blocks);
 
@@ -145,8 +148,9 @@ static inline bool pe_schedule_open(const struct pe_wire_schedule *s, uint64_t w
 	return pe_schedule_into(s, wall_ms) < s->open_for_ms;
 }
 
-// Writers. A head of details or of a record of an update, with no block yet, into `to`; then blocks behind it, in the order of their types;
-// each returns the bytes that are used, or 0: no room, or out of order. What contents say is the caller's.
+// Writers. A head of details or of a record of an update, with no block yet, into `to`; then blocks
+// behind it, in the order of their types; each returns the bytes that are used, or 0: no room, or
+// out of order. What contents say is the caller's.
 uint32_t pe_wire_begin_details(uint8_t *to, uint32_t size, const struct pe_wire_update *update);
 [[nodiscard]] uint32_t pe_wire_put_details(
 	uint8_t *details, uint32_t size, unsigned type, const void *content, uint32_t bytes);

@@ -8,7 +8,8 @@
 
 #define HEADER_BYTES ((uint32_t)sizeof(struct pe_wire_header))
 
-// Written where they stand, field by field: a copy made of them first would have to wait for its own narrow stores.
+// Written where they stand, field by field: a copy made of them first would have to wait for its
+// own narrow stores.
 typedef struct pe_wire_header header_in_place __attribute__((aligned(1)));
 typedef struct pe_wire_answer answer_in_place __attribute__((aligned(1)));
 

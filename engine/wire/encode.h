@@ -1,10 +1,10 @@
-// Encoding: writers of every message into the caller's buffer. Each checks the size and the count, writes
-// the exact legal length and returns it; 0 says that nothing sendable was written (no room, a count or a
-// flag that is not legal). What records contain is the caller's. No state; any thread.
+// Encoding: writers of every message into the caller's buffer. Each checks the size and the count,
+// writes the exact legal length and returns it; 0 says that nothing sendable was written (no room,
+// a count or a flag that is not legal). What records contain is the caller's. No state; any thread.
 //
-// Of *header the caller sets flags (update, withdraw: PE_FLAG_ACK or 0), stream_id, sequence, timestamp_ms,
-// session_id and space_id. Version, type, count, reserved fields and the tag are the writer's.
-// A buffer of PE_WIRE_BYTES_MAX always has room for any message of legal count.
+// Of *header the caller sets flags (update, withdraw: PE_FLAG_ACK or 0), stream_id, sequence,
+// timestamp_ms, session_id and space_id. Version, type, count, reserved fields and the tag are the
+// writer's. A buffer of PE_WIRE_BYTES_MAX always has room for any message of legal count.
 #pragma once
 
 #include "base/reasons.h"
@@ -28,7 +28,8 @@
 	const uint8_t *records, uint32_t records_bytes, unsigned count);
 [[nodiscard]] uint32_t pe_wire_put_query(uint8_t *buffer, uint32_t size,
 	const struct pe_wire_header *header, const struct pe_wire_query *queries, unsigned count);
-// The same with the queries' extensions, one behind the other: as many bytes as the queries say (wire/extension.h).
+// The same with the queries' extensions, one behind the other: as many bytes as the queries say
+// (wire/extension.h).
 [[nodiscard]] uint32_t pe_wire_put_query_extended(uint8_t *buffer, uint32_t size,
 	const struct pe_wire_header *header, const struct pe_wire_query *queries, unsigned count,
 	const uint8_t *extensions, uint32_t extensions_bytes);
@@ -43,7 +44,8 @@
 [[nodiscard]] uint32_t pe_wire_put_state_request(uint8_t *buffer, uint32_t size,
 	const struct pe_wire_header *header, const struct pe_wire_state_request *request);
 
-// The header of what answers a request: its stream and space echoed, sequence and time the engine's own.
+// The header of what answers a request: its stream and space echoed, sequence and time the engine's
+// own.
 struct pe_wire_header pe_wire_reply_header(
 	const struct pe_wire_header *request, uint64_t sequence, uint64_t wall_ms);
 
@@ -54,14 +56,16 @@ struct pe_wire_header pe_wire_reply_header(
 [[nodiscard]] uint32_t pe_wire_put_erased(uint8_t *buffer, uint32_t size,
 	const struct pe_wire_header *header, const struct pe_wire_erased *erased);
 
-// type: PE_TYPE_SPATIAL_UPDATE, PE_TYPE_DETAILED_UPDATE or PE_TYPE_WITHDRAW, as in the request. Code and reason are made from `refused`:
-// PE_REASON_none with a record each, any other with count 0.
+// type: PE_TYPE_SPATIAL_UPDATE, PE_TYPE_DETAILED_UPDATE or PE_TYPE_WITHDRAW, as in the request.
+// Code and reason are made from `refused`: PE_REASON_none with a record each, any other with count
+// 0.
 [[nodiscard]] uint32_t pe_wire_put_ack(uint8_t *buffer, uint32_t size,
 	const struct pe_wire_header *header, enum pe_type type, const uint8_t broadcast_id[16],
 	uint64_t request_sequence, enum pe_reason refused, const struct pe_wire_ack_record *records,
 	unsigned count);
 
-// Code and reason are made from `refused`; where it is one, nothing but the request's fields is told.
+// Code and reason are made from `refused`; where it is one, nothing but the request's fields is
+// told.
 [[nodiscard]] uint32_t pe_wire_put_explanation(uint8_t *buffer, uint32_t size,
 	const struct pe_wire_header *header, enum pe_reason refused,
 	const struct pe_wire_explanation *explanation);
@@ -91,7 +95,8 @@ struct pe_wire_response {
 	uint16_t result_count; // of the open answer
 };
 
-// Where the open answer's next results go, at any alignment, and how many have room; and as many were written there.
+// Where the open answer's next results go, at any alignment, and how many have room; and as many
+// were written there.
 static inline void *pe_wire_response_place(struct pe_wire_response *r, uint32_t *room)
 {
 	*room = r->used < r->size ? (r->size - r->used) / (uint32_t)sizeof(struct pe_wire_result) :
@@ -112,7 +117,8 @@ void pe_wire_response_begin(struct pe_wire_response *response, uint8_t *buffer, 
 [[nodiscard]] bool pe_wire_response_open(struct pe_wire_response *response, uint32_t query_id,
 	uint32_t stream_id, uint64_t request_sequence, uint16_t part);
 
-// Results that still fit, into the open answer or, with none open, into one that would be opened now.
+// Results that still fit, into the open answer or, with none open, into one that would be opened
+// now.
 unsigned pe_wire_response_room(const struct pe_wire_response *response);
 
 // Adds a result to the open answer; false when there is no room (or no open answer).
@@ -123,7 +129,8 @@ unsigned pe_wire_response_room(const struct pe_wire_response *response);
 [[nodiscard]] unsigned pe_wire_response_add_some(
 	struct pe_wire_response *response, const struct pe_wire_result *results, unsigned count);
 
-// The same with SHORT results, made of whole ones, and with cells. An answer has results of one kind, which its flags tell.
+// The same with SHORT results, made of whole ones, and with cells. An answer has results of one
+// kind, which its flags tell.
 [[nodiscard]] unsigned pe_wire_response_add_short(
 	struct pe_wire_response *response, const struct pe_wire_result *results, unsigned count);
 [[nodiscard]] unsigned pe_wire_response_add_cells(
@@ -131,8 +138,8 @@ unsigned pe_wire_response_room(const struct pe_wire_response *response);
 
 // The open answer's detail (struct pe_wire_answer); 0 unless told.
 void pe_wire_response_detail(struct pe_wire_response *response, uint64_t detail);
-// Adds a result with its details (wire/details.h; NULL: it has none) to the open answer, whose flags are to have PE_ANSWER_DETAILED; false
-// when there is no room.
+// Adds a result with its details (wire/details.h; NULL: it has none) to the open answer, whose
+// flags are to have PE_ANSWER_DETAILED; false when there is no room.
 [[nodiscard]] bool pe_wire_response_add_detailed(struct pe_wire_response *response,
 	const struct pe_wire_result *result, const uint8_t *details, uint32_t details_bytes);
 

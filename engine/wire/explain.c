@@ -9,7 +9,8 @@ static bool distance_sound(double m)
 	return m == PE_EXPLAIN_NOT_TOLD || (m >= 0.0 && m <= DBL_MAX);
 }
 
-// The first cause is the lowest of those that decide, and there is one just when the entity is not in, or about to leave.
+// The first cause is the lowest of those that decide, and there is one just when the entity is not
+// in, or about to leave.
 static bool causes_sound(const struct pe_wire_explanation *e)
 {
 	uint32_t deciding = e->causes & PE_EXPLAIN_DECIDING;

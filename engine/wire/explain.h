@@ -1,7 +1,9 @@
-// EXPLAIN: why an entity is or isn't in the answer to a query, or in a fence of a subscription, for the one who asks. The request is a
-// header with a count of 1, struct pe_wire_explain, one query and its extension, as SPATIAL_QUERY has them (of a fence 128 bytes of
-// zero in their place); the answer is a header of the same type with PE_FLAG_RESPONSE, a count of 1, and struct
-// pe_wire_explanation: 208 bytes, less than any request has, so that it may go to anyone. docs/protocol.md says the same in words. Writers are in wire/encode.h, the checks of messages in
+// EXPLAIN: why an entity is or isn't in the answer to a query, or in a fence of a subscription, for
+// the one who asks. The request is a header with a count of 1, struct pe_wire_explain, one query
+// and its extension, as SPATIAL_QUERY has them (of a fence 128 bytes of zero in their place); the
+// answer is a header of the same type with PE_FLAG_RESPONSE, a count of 1, and struct
+// pe_wire_explanation: 208 bytes, less than any request has, so that it may go to anyone.
+// docs/protocol.md says the same in words. Writers are in wire/encode.h, the checks of messages in
 // wire/decode.h. Shared with the client library; no state, any thread.
 #pragma once
 
@@ -31,7 +33,8 @@ enum pe_explain_verdict {
 	PE_EXPLAIN_UNDECIDED = 2, // refused, or its state could not be read whole: ask again
 };
 
-// In the order in which they are looked at. Behind the first three nothing is looked at: none of the rest is told.
+// In the order in which they are looked at. Behind the first three nothing is looked at: none of
+// the rest is told.
 enum pe_why {
 	PE_WHY_UNKNOWN = 1, // nothing of that id, or nothing that the asker may know of
 	PE_WHY_GONE = 2,    // withdrawn or past its ttl; told to trusted askers, UNKNOWN to others
@@ -45,8 +48,8 @@ enum pe_why {
 	PE_WHY_REACH = 9,
 	PE_WHY_RANK = 10,  // NEAREST: enough others are nearer; edge_m is the last one's distance
 	PE_WHY_BOUND = 11, // NEAREST: a bound of work was reached before it was met
-	PE_WHY_SCOPE =
-		12, // the asker's point is outside of the entity's scope; to trusted askers, UNKNOWN to others
+	PE_WHY_SCOPE = 12, // the asker's point is outside of the entity's scope; to trusted askers,
+	                   // UNKNOWN to others
 	// Fences only, when nothing above keeps it out
 	PE_WHY_DWELL = 13,    // it is inside since less than enter_ms; due_ms
 	PE_WHY_UNLOOKED = 14, // nobody has looked yet: it enters when its owner does
@@ -54,7 +57,8 @@ enum pe_why {
 	// Not why it isn't in, but what else there is to know.
 	PE_WHY_COALESCED = 16, // a threshold holds a newer state back; held_m, held_ms, due_ms
 	PE_WHY_PENDING = 17,   // a newer state waits for a move that is being settled; likewise
-	// another worker owns it: what is held back there is not known here, and of a fence not who is in it
+	// another worker owns it: what is held back there is not known here, and of a fence not who
+	// is in it
 	PE_WHY_ELSEWHERE = 18,
 	// Fences only
 	PE_WHY_MARGIN = 19, // it is between the volume and its margin, where nothing changes
@@ -65,7 +69,8 @@ enum pe_why {
 	PE_WHY_KEPT = 23,     // another worker keeps the subscription: what waits is not known here
 	PE_WHY_FULL = 24,     // with UNLOOKED: no membership is free on its owner
 	PE_WHY_NOWHERE = 25,  // with VOLUME: the entity that the fence follows is not there
-	// Why it isn't in, too: it is shown to others alone. Told to its owner and to administrators; UNKNOWN to everyone else
+	// Why it isn't in, too: it is shown to others alone. Told to its owner and to
+	// administrators; UNKNOWN to everyone else
 	PE_WHY_VEILED = 26,
 };
 #define PE_EXPLAIN_DECIDING \
@@ -86,7 +91,8 @@ struct pe_wire_explanation {
 	uint8_t first_cause; // the lowest deciding cause; 0 without one
 	uint32_t causes;     // bit n = enum pe_why n
 	uint8_t entity_id[16];
-	// Of what is published, as the asker may see it; zero (distances −1) unless the entity is in the query's space
+	// Of what is published, as the asker may see it; zero (distances −1) unless the entity is
+	// in the query's space
 	double position[3];
 	double distance_m; // from the query's a, as the volume measures; −1 = it doesn't
 	double edge_m;     // SPHERE, POINT, NEAREST: where that would have to be at most; else −1
@@ -98,7 +104,8 @@ struct pe_wire_explanation {
 	int32_t age_ms;
 	uint32_t ttl_left_ms;
 	uint32_t held_ms; // by so much event time the newest accepted state is newer
-	// within which that is published; 0 = at once, or with a grace period. With DWELL or LEAVING: until it enters or leaves
+	// within which that is published; 0 = at once, or with a grace period. With DWELL or
+	// LEAVING: until it enters or leaves
 	uint32_t due_ms;
 	uint16_t filter_step; // of the program, from 1: the one that decided; 0 = no program
 	uint8_t state;        // as in a result
@@ -106,7 +113,8 @@ struct pe_wire_explanation {
 };
 static_assert(sizeof(struct pe_wire_explanation) == 128, "explanation");
 
-// Client: is the explanation sound? body_reserved (code, reason, verdict and causes contradict each other), state,
-// entity_type, coordinates (numbers that are none, or distances that are negative and not −1).
+// Client: is the explanation sound? body_reserved (code, reason, verdict and causes contradict each
+// other), state, entity_type, coordinates (numbers that are none, or distances that are negative
+// and not −1).
 [[nodiscard]] enum pe_reason pe_wire_check_explanation(
 	const struct pe_wire_explanation *explanation);

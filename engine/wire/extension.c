@@ -46,7 +46,8 @@ static uint32_t vertices_bytes(unsigned form, unsigned count)
 					 count * 2 * (uint32_t)sizeof(double);
 }
 
-// Counts that no polygon may have are left to who prepares it, if the block can hold what they name.
+// Counts that no polygon may have are left to who prepares it, if the block can hold what they
+// name.
 static bool polygon_sound(const uint8_t *content, uint32_t bytes)
 {
 	struct pe_wire_polygon p;

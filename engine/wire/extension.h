@@ -1,7 +1,8 @@
-// Extensions of queries on the wire: what does not fit the 128 bytes of a query. A volume that is not a sphere, box or point,
-// a filter program, a moment that is not now, how finely is answered. They follow all queries of the message, in the order of the queries. docs/protocol.md says the same in
-// words. Checking copies nothing and keeps nothing: what comes out points into the message. Shared with the client library;
-// data may be unaligned and hostile. Any thread.
+// Extensions of queries on the wire: what does not fit the 128 bytes of a query. A volume that is
+// not a sphere, box or point, a filter program, a moment that is not now, how finely is answered.
+// They follow all queries of the message, in the order of the queries. docs/protocol.md says the
+// same in words. Checking copies nothing and keeps nothing: what comes out points into the message.
+// Shared with the client library; data may be unaligned and hostile. Any thread.
 //
 // An extension is some blocks, in the order of their types, each at most once:
 //   0  struct pe_wire_block   8 bytes
@@ -72,7 +73,8 @@ struct pe_wire_resolution {
 	// entities in one cell of that size come as one, with their number; 0 = singly
 	float spatial_m;
 	uint32_t temporal_ms; // results older than that are left out; 0 = of any age
-	// How much of an entity is told, 0–1: below 0.5 id and position, from 0.5 on the ordinary result
+	// How much of an entity is told, 0–1: below 0.5 id and position, from 0.5 on the ordinary
+	// result
 	float attribute;
 	uint32_t reserved;
 };
@@ -93,23 +95,25 @@ struct pe_wire_extension {
 // Bytes of all extensions of `count` packed queries, as their records say.
 uint32_t pe_wire_extensions_bytes(const uint8_t *queries, unsigned count);
 
-// Everything about a query's extension that needs no space. The query passed pe_wire_check_query; `bytes` is its
-// extension_bytes, 0 without one. query_extension: the blocks, or the layout of a volume; query_resolution; query_program: the
-// filter, with *extension's filter_error.
+// Everything about a query's extension that needs no space. The query passed pe_wire_check_query;
+// `bytes` is its extension_bytes, 0 without one. query_extension: the blocks, or the layout of a
+// volume; query_resolution; query_program: the filter, with *extension's filter_error.
 // query_time: a moment before now, or later than any space's horizon.
 // What a volume bounds is for pe_polygon_prepare and pe_hull_…
 [[nodiscard]] enum pe_reason pe_wire_check_extension(const struct pe_wire_query *query,
 	const uint8_t *data, uint32_t bytes, struct pe_wire_extension *extension);
 
-// A polygon's rings and vertices, out of a checked block: room for PE_WIRE_RINGS_MAX and PE_WIRE_VERTICES_MAX.
+// A polygon's rings and vertices, out of a checked block: room for PE_WIRE_RINGS_MAX and
+// PE_WIRE_VERTICES_MAX.
 void pe_wire_get_polygon(const struct pe_wire_extension *extension, struct pe_wire_polygon *polygon,
 	unsigned *ring_vertices, double (*vertices)[2]);
 
-// Writers of blocks, each behind the `used` bytes of an extension in room for `size`; the new `used`, or 0: no room, or nothing that
-// is legal. What the numbers are is the caller's.
+// Writers of blocks, each behind the `used` bytes of an extension in room for `size`; the new
+// `used`, or 0: no room, or nothing that is legal. What the numbers are is the caller's.
 [[nodiscard]] uint32_t pe_wire_put_block(uint8_t *extension, uint32_t used, uint32_t size,
 	enum pe_block_type type, const void *content, uint32_t bytes);
-// As pairs of f64, or rounded to a 65,534th part of the vertices' extent on each axis (half of that at most beside the place).
+// As pairs of f64, or rounded to a 65,534th part of the vertices' extent on each axis (half of that
+// at most beside the place).
 [[nodiscard]] uint32_t pe_wire_put_polygon(uint8_t *extension, uint32_t used, uint32_t size,
 	enum pe_vertex_form form, const double (*vertices)[2], const unsigned *ring_vertices,
 	unsigned ring_count, double height_min, double height_max);

@@ -4,7 +4,8 @@
 
 #include <math.h>
 
-// What a step of an operation is made of: the one place that the rules of arguments, operands and constants come from.
+// What a step of an operation is made of: the one place that the rules of arguments, operands and
+// constants come from.
 enum constant { NO_CONSTANT, IDS, WHOLE, LENGTH, SPEED, TEXT, ENTRY, ENTRIES };
 
 struct shape {

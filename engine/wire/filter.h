@@ -1,13 +1,15 @@
-// Entity filters on the wire: which of the entities in a query's volume are wanted. A filter is a small program
-// without jumps: tests, and the words `and`, `or`, `not` behind what they join (postfix), so that it is checked in
-// one walk, and no program can run for longer than it is long. Shared with the client library (which makes programs
-// from text, client/filter_text.h); the engine compiles them, discover/filter_run.h. docs/filters.md says the
-// same for people. Nothing is allocated or kept. Any thread.
+// Entity filters on the wire: which of the entities in a query's volume are wanted. A filter is a
+// small program without jumps: tests, and the words `and`, `or`, `not` behind what they join
+// (postfix), so that it is checked in one walk, and no program can run for longer than it is long.
+// Shared with the client library (which makes programs from text, client/filter_text.h); the engine
+// compiles them, discover/filter_run.h. docs/filters.md says the same for people. Nothing is
+// allocated or kept. Any thread.
 //
 //   0  struct pe_wire_filter        8 bytes
 //   8  struct pe_wire_filter_step   4 bytes each, 1–64; then zeros to a multiple of eight
 //   …  constants, in the order of the steps that have one, each at a multiple of eight
-// At most 512 bytes and 16 values on the stack. The form is canonical as far as one program goes: no gaps, no sharing.
+// At most 512 bytes and 16 values on the stack. The form is canonical as far as one program goes:
+// no gaps, no sharing.
 #pragma once
 
 #include "wire/value.h"
@@ -70,11 +72,13 @@ enum pe_filter_op {
 	PE_FILTER_ACTIVITY = 33, // constant: text
 	// compare; constant: an entry (wire/value.h), no removal. Null and bool: = and ≠ only.
 	PE_FILTER_META = 34,
-	// argument: 1–63 values; constant: as many entries, the first with the name, the others without
+	// argument: 1–63 values; constant: as many entries, the first with the name, the others
+	// without
 	PE_FILTER_META_IN = 35,
 	PE_FILTER_META_EXISTS = 36, // constant: text, the name
 };
-// A text: u8 of its bytes (1–32), they, zeros to a multiple of eight. It is a name as pe_name_sound has it.
+// A text: u8 of its bytes (1–32), they, zeros to a multiple of eight. It is a name as pe_name_sound
+// has it.
 
 static inline bool pe_filter_op_joins(unsigned op)
 {
@@ -120,9 +124,10 @@ struct pe_filter_error {
 	uint16_t at;
 };
 
-// Is this a program, whole and canonical? `bytes` must be exactly its length. The first fault is told, in this
-// order: SHORT, LENGTH, RESERVED, COUNT, SHORT (the steps), PADDING (behind them); then for each step OPERATION,
-// ARGUMENT, OPERAND, its constant, the stack; then UNBALANCED, LEFT_OVER. One walk over at most 512 bytes.
+// Is this a program, whole and canonical? `bytes` must be exactly its length. The first fault is
+// told, in this order: SHORT, LENGTH, RESERVED, COUNT, SHORT (the steps), PADDING (behind them);
+// then for each step OPERATION, ARGUMENT, OPERAND, its constant, the stack; then UNBALANCED,
+// LEFT_OVER. One walk over at most 512 bytes.
 [[nodiscard]] enum pe_filter_fault pe_filter_check(
 	const uint8_t *program, uint32_t bytes, struct pe_filter_error *error);
 
@@ -135,8 +140,8 @@ struct pe_filter_step {
 	uint16_t constant_bytes; // 0 = it has none
 };
 
-// Walks the steps: start with a cursor of zeros; false at the end, or where a program that was never checked leaves
-// its bytes.
+// Walks the steps: start with a cursor of zeros; false at the end, or where a program that was
+// never checked leaves its bytes.
 struct pe_filter_cursor {
 	uint8_t step;
 	uint16_t constant_at;
@@ -144,8 +149,8 @@ struct pe_filter_cursor {
 bool pe_filter_next(const uint8_t *program, uint32_t bytes, struct pe_filter_cursor *cursor,
 	struct pe_filter_step *step);
 
-// A program that is being made: begin, put steps in postfix order, finish. The first fault stays in `fault`, and every
-// put after it returns false.
+// A program that is being made: begin, put steps in postfix order, finish. The first fault stays in
+// `fault`, and every put after it returns false.
 struct pe_filter_writer {
 	uint8_t fault; // enum pe_filter_fault
 	uint8_t step_count;

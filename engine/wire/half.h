@@ -1,5 +1,5 @@
-// Small number formats of the wire: IEEE 754 binary16 for velocities and precisions, and one byte for a
-// confidence. Conversions are single instructions of x86-64-v3 (F16C). No state; any thread.
+// Small number formats of the wire: IEEE 754 binary16 for velocities and precisions, and one byte
+// for a confidence. Conversions are single instructions of x86-64-v3 (F16C). No state; any thread.
 #pragma once
 
 #include <immintrin.h>
@@ -14,8 +14,8 @@ static inline float pe_half_to_float(uint16_t half)
 	return _cvtsh_ss(half);
 }
 
-// Rounds to nearest even. A finite value beyond ±65504, and an infinity, gives ±65504, so that what the
-// engine sends is always finite; NaN stays NaN.
+// Rounds to nearest even. A finite value beyond ±65504, and an infinity, gives ±65504, so that what
+// the engine sends is always finite; NaN stays NaN.
 static inline uint16_t pe_half_from_float(float value)
 {
 	// Both give their second operand where one is a NaN.

@@ -84,8 +84,8 @@ enum pe_block_fault pe_metadata_check_change(const uint8_t *change, uint32_t byt
 	return check_entries(change, bytes, PE_ENTRY_REMOVALS, at);
 }
 
-// What an entry begins with, in one word: the name's length and its first four bytes (zeros behind a shorter one) tell
-// nearly every other name from the one that is looked for.
+// What an entry begins with, in one word: the name's length and its first four bytes (zeros behind
+// a shorter one) tell nearly every other name from the one that is looked for.
 #define NAME_BITS 0xFFFFFFFF0000FF00ull
 
 bool pe_metadata_find(const uint8_t *block, uint32_t bytes, const uint8_t *name,
@@ -144,8 +144,8 @@ static bool merge_add(struct merge *m, const uint8_t *entry, uint32_t bytes)
 	return true;
 }
 
-// Both have their names in order, so one walk side by side keeps it; where a name is in both the change's
-// entry is taken.
+// Both have their names in order, so one walk side by side keeps it; where a name is in both the
+// change's entry is taken.
 static enum pe_block_fault merge(
 	uint8_t *block, const uint8_t *change, uint32_t change_bytes, bool removals_stay)
 {

@@ -1,8 +1,9 @@
-// The ordinary case of decoding, decided with a few comparisons of whole words: an update packet outside of a session that asks for
-// no acknowledgement, and a record in it that uses nothing rare. What is ordinary is sound by pe_wire_check and
-// pe_wire_check_update too; what is not ordinary may be sound or not — those two decide, and name the fault. Tuned for
-// the poll loop: nearly every packet of a stream of positions is ordinary, and a full check costs five times as much.
-// Pure; any thread.
+// The ordinary case of decoding, decided with a few comparisons of whole words: an update packet
+// outside of a session that asks for no acknowledgement, and a record in it that uses nothing rare.
+// What is ordinary is sound by pe_wire_check and pe_wire_check_update too; what is not ordinary may
+// be sound or not — those two decide, and name the fault. Tuned for the poll loop: nearly every
+// packet of a stream of positions is ordinary, and a full check costs five times as much. Pure; any
+// thread.
 #pragma once
 
 #include "wire/decode.h"
@@ -11,7 +12,8 @@
 #include <immintrin.h>
 #include <stddef.h>
 
-// What a space allows, in the form that the comparison wants. Immutable after pe_wire_ordinary_make.
+// What a space allows, in the form that the comparison wants. Immutable after
+// pe_wire_ordinary_make.
 struct pe_wire_ordinary {
 	_Alignas(32) double position_max[4]; // of |coordinate|; [3] is not looked at
 	uint32_t precision_max_bits;         // of the float
@@ -40,8 +42,9 @@ static inline uint64_t pe_wire_word(const void *at)
 	return word;
 }
 
-// Magnitudes of velocities along each axis, as binary16, a lane of 16 bits each; the top bits are set, so that a lane from which a
-// magnitude is taken never borrows, and keeps its own where the magnitude is not above it.
+// Magnitudes of velocities along each axis, as binary16, a lane of 16 bits each; the top bits are
+// set, so that a lane from which a magnitude is taken never borrows, and keeps its own where the
+// magnitude is not above it.
 #define PE_WIRE_SPEED_LANES     0x0000800080008000ull
 #define PE_WIRE_SPEED_LANES_ANY 0x0000FBFFFBFFFBFFull // the largest finite ones
 static inline uint64_t pe_wire_speed_lanes(const uint16_t velocity[3])
@@ -93,8 +96,9 @@ static_assert(PE_WIRE_AT(version) == 0 && PE_WIRE_AT(type) == 1 && PE_WIRE_AT(fl
 		PE_WIRE_AT(reserved1) == PE_WIRE_AT(count) + 4,
 	"the words that are compared");
 
-// An ordinary record: a STATIC or MOBILE entity in a state that is not CUSTOM, nothing reserved, PUBLIC and EXACT, its height
-// known, every number within its bounds, no faster along an axis than others were (speed_lanes; so it is finite).
+// An ordinary record: a STATIC or MOBILE entity in a state that is not CUSTOM, nothing reserved,
+// PUBLIC and EXACT, its height known, every number within its bounds, no faster along an axis than
+// others were (speed_lanes; so it is finite).
 static inline bool pe_wire_ordinary_record(
 	const struct pe_wire_update *u, const struct pe_wire_ordinary *o, uint64_t speed_lanes)
 {

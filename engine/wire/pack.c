@@ -6,7 +6,8 @@
 #include <lz4.h>
 #endif
 #ifdef PE_ZSTD
-// Contexts in memory of the caller's: the library has them exported, but doesn't promise them for ever.
+// Contexts in memory of the caller's: the library has them exported, but doesn't promise them for
+// ever.
 #define ZSTD_STATIC_LINKING_ONLY
 #include <zstd.h>
 #endif
@@ -124,7 +125,8 @@ bool pe_wire_pack_able(void)
 #endif
 }
 
-// Eight lanes at a time, so that a result's cache line is read a few times and not once a byte. Results are multiples of 8 bytes.
+// Eight lanes at a time, so that a result's cache line is read a few times and not once a byte.
+// Results are multiples of 8 bytes.
 static void to_lanes(uint8_t *lanes, const uint8_t *results, unsigned count, uint32_t bytes)
 {
 	for (uint32_t b = 0; b < bytes; b += 8)

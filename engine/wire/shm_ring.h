@@ -1,19 +1,23 @@
-// Two rings in memory that an engine and a client on the same machine share: `up` from the client to the engine, `down`
-// back. What lies in them are the wire's messages, whole. Tuned for 16 updates a message written in place, and for
-// one line that goes from core to core when a message is short. Used by both sides; each one takes what the other
-// may write for hostile: sizes and positions are private copies, and what comes from the other is looked at once.
+// Two rings in memory that an engine and a client on the same machine share: `up` from the client
+// to the engine, `down` back. What lies in them are the wire's messages, whole. Tuned for 16
+// updates a message written in place, and for one line that goes from core to core when a message
+// is short. Used by both sides; each one takes what the other may write for hostile: sizes and
+// positions are private copies, and what comes from the other is looked at once.
 //
-// A ring is bytes, a power of two, in lines of 64. A *position* counts bytes from the beginning and never falls; its place
-// is position & (bytes − 1). A *record* begins on a line: a word, then the message, then nothing up to the next line.
-// The word is 0 where no record has been published yet, else ((position / 64 + 1) mod 2³²) << 32 | message bytes, so that what
-// an earlier lap left can't pass for a record. A record doesn't go over the ring's end: one that would is preceded by a
-// wrap, a word with PE_SHM_WRAP for its bytes, which takes up all lines to the end.
+// A ring is bytes, a power of two, in lines of 64. A *position* counts bytes from the beginning and
+// never falls; its place is position & (bytes − 1). A *record* begins on a line: a word, then the
+// message, then nothing up to the next line. The word is 0 where no record has been published yet,
+// else ((position / 64 + 1) mod 2³²) << 32 | message bytes, so that what an earlier lap left can't
+// pass for a record. A record doesn't go over the ring's end: one that would is preceded by a wrap,
+// a word with PE_SHM_WRAP for its bytes, which takes up all lines to the end.
 //
-// The producer keeps one line free behind what it has published: that line's word is written 0 before the word before it
-// is published. So the consumer polls one line, and needs no index of the producer's.
+// The producer keeps one line free behind what it has published: that line's word is written 0
+// before the word before it is published. So the consumer polls one line, and needs no index of the
+// producer's.
 //
-// Operation × thread: room, reserve, commit, put: the producer only. take, release: the consumer only. rouse: the
-// producer; drowse, arise: the consumer. new: the engine before the memory is handed out. join: the client before it uses the rings.
+// Operation × thread: room, reserve, commit, put: the producer only. take, release: the consumer
+// only. rouse: the producer; drowse, arise: the consumer. new: the engine before the memory is
+// handed out. join: the client before it uses the rings.
 #pragma once
 
 #include "base/prefetch.h"
@@ -90,8 +94,8 @@ struct pe_shm_hello {
 };
 
 enum pe_shm_answer {
-	// with descriptors: the memory; the eventfd that wakes the engine; from version 2 on, what becomes readable when the
-	// engine wakes the client
+	// with descriptors: the memory; the eventfd that wakes the engine; from version 2 on, what
+	// becomes readable when the engine wakes the client
 	PE_SHM_WELCOME = 0,
 	PE_SHM_MALFORMED = 1,
 	PE_SHM_VERSION_UNKNOWN = 2, // version says which one is spoken
@@ -112,7 +116,8 @@ struct pe_shm_welcome {
 	uint32_t up_bytes, down_bytes;
 	uint64_t memory_bytes;
 	uint8_t space_id[16];
-	// from version 2 on, and only with WELCOME: who the client's user is by the keyring; zero: nobody that it knows
+	// from version 2 on, and only with WELCOME: who the client's user is by the keyring; zero:
+	// nobody that it knows
 	uint8_t principal_id[16];
 };
 
@@ -132,8 +137,9 @@ static inline bool pe_shm_size_sound(uint32_t bytes)
 		(bytes & (bytes - 1)) == 0;
 }
 
-// The engine's half: what came, to the last byte, against what it offers. A wish above `bytes_max` becomes that; *hello gets what is
-// agreed on, the version as version_max. The space is the caller's to look up.
+// The engine's half: what came, to the last byte, against what it offers. A wish above `bytes_max`
+// becomes that; *hello gets what is agreed on, the version as version_max. The space is the
+// caller's to look up.
 static inline enum pe_shm_answer pe_shm_check_hello(
 	const void *data, size_t bytes, uint32_t bytes_max, struct pe_shm_hello *hello)
 {
@@ -195,7 +201,8 @@ static inline void pe_shm_rx_init(
 	*rx = (struct pe_shm_rx){.ring = ring, .shared = shared, .mask = bytes - 1};
 }
 
-// The engine: memory is pe_shm_footprint zero bytes on a page's edge. What the ends know afterwards is their own: the page is not read again.
+// The engine: memory is pe_shm_footprint zero bytes on a page's edge. What the ends know afterwards
+// is their own: the page is not read again.
 static inline void pe_shm_new(void *memory, uint16_t version, uint32_t up_bytes,
 	uint32_t down_bytes, uint64_t epoch, struct pe_shm_rx *up, struct pe_shm_tx *down)
 {
@@ -257,22 +264,24 @@ static inline uint64_t pe_shm_word_of(uint64_t position, uint32_t bytes)
 static inline void pe_shm_publish(struct pe_shm_tx *tx, uint32_t bytes, uint64_t next)
 {
 	atomic_store_explicit(pe_shm_word(tx->ring, tx->mask, next), 0, memory_order_relaxed);
-	// SHM-WORD: release pairs with take's acquire: the message and the next word's 0 are there before this word shows. Without it
-	// the consumer could read half a message, or take what an earlier lap left behind it for a record.
+	// SHM-WORD: release pairs with take's acquire: the message and the next word's 0 are there
+	// before this word shows. Without it the consumer could read half a message, or take what
+	// an earlier lap left behind it for a record.
 	atomic_store_explicit(pe_shm_word(tx->ring, tx->mask, tx->tail),
 		pe_shm_word_of(tx->tail, bytes), memory_order_release);
 	tx->tail = next;
 }
 
-// Is there room for `bytes` and the line behind them? −1: the other side has given back what it cannot have had.
+// Is there room for `bytes` and the line behind them? −1: the other side has given back what it
+// cannot have had.
 static inline int pe_shm_room(struct pe_shm_tx *tx, uint64_t bytes)
 {
 	uint64_t seen;
 
 	if (tx->mask + 1 - (tx->tail - tx->head_seen) >= bytes + PE_SHM_LINE)
 		return 1;
-	// SHM-HEAD: acquire pairs with release's store: the consumer has read what it gives back. Without it a record
-	// could be written over one that is still being read.
+	// SHM-HEAD: acquire pairs with release's store: the consumer has read what it gives back.
+	// Without it a record could be written over one that is still being read.
 	seen = atomic_load_explicit(&tx->shared->head, memory_order_acquire);
 	if (seen - tx->head_seen > tx->tail - tx->head_seen || seen % PE_SHM_LINE)
 		return -1;
@@ -280,8 +289,8 @@ static inline int pe_shm_room(struct pe_shm_tx *tx, uint64_t bytes)
 	return tx->mask + 1 - (tx->tail - seen) >= bytes + PE_SHM_LINE;
 }
 
-// Where a message of at most `bytes` ≤ PE_WIRE_BYTES_MAX goes, 8 bytes behind a line's beginning; NULL: no room now, or *broken. It may be written and
-// left again: nothing shows before commit.
+// Where a message of at most `bytes` ≤ PE_WIRE_BYTES_MAX goes, 8 bytes behind a line's beginning;
+// NULL: no room now, or *broken. It may be written and left again: nothing shows before commit.
 static inline uint8_t *pe_shm_reserve(struct pe_shm_tx *tx, uint32_t bytes, bool *broken)
 {
 	uint32_t need = pe_shm_record_bytes(bytes);
@@ -303,9 +312,10 @@ static inline void pe_shm_commit(struct pe_shm_tx *tx, uint32_t bytes)
 	pe_shm_publish(tx, bytes, tx->tail + pe_shm_record_bytes(bytes));
 }
 
-// A message of 1 … as many bytes as were reserved, made elsewhere, into the room `to`; it shows. The consumer looks at its first line all the time,
-// which therefore is written at the end and at once: written first, it would go to the consumer, which finds nothing yet, and have to come back
-// for the word.
+// A message of 1 … as many bytes as were reserved, made elsewhere, into the room `to`; it shows.
+// The consumer looks at its first line all the time,
+// which therefore is written at the end and at once: written first, it would go to the consumer,
+// which finds nothing yet, and have to come back for the word.
 static inline void pe_shm_put(
 	struct pe_shm_tx *tx, uint8_t *to, const void *message, uint32_t bytes)
 {
@@ -320,7 +330,8 @@ static inline void pe_shm_put(
 	}
 	memcpy(to + first, from + first, bytes - first);
 	atomic_store_explicit(pe_shm_word(tx->ring, tx->mask, next), 0, memory_order_relaxed);
-	// SHM-WORD: the compiler's order only, for the line's sake; what makes it sound is the word's release, below.
+	// SHM-WORD: the compiler's order only, for the line's sake; what makes it sound is the
+	// word's release, below.
 	atomic_signal_fence(memory_order_seq_cst);
 	memcpy(to, from, first);
 	// SHM-WORD: release, as in pe_shm_publish
@@ -332,15 +343,16 @@ static inline void pe_shm_put(
 // After commits: does the consumer sleep? Then the caller wakes it, once.
 static inline bool pe_shm_rouse(struct pe_shm_tx *tx)
 {
-	// SHM-SLEEP: seq_cst, as drowse's fence: either the consumer's second look finds the record, or this finds it asleep. Without
-	// both fences each could miss the other's store, and the consumer sleeps beside a record.
+	// SHM-SLEEP: seq_cst, as drowse's fence: either the consumer's second look finds the
+	// record, or this finds it asleep. Without both fences each could miss the other's store,
+	// and the consumer sleeps beside a record.
 	atomic_thread_fence(memory_order_seq_cst);
 	return atomic_load_explicit(&tx->shared->asleep, memory_order_relaxed) &&
 		atomic_exchange_explicit(&tx->shared->asleep, 0, memory_order_relaxed);
 }
 
-// After a message, by who writes one now and then: lines of the next one are asked for before it is known. Not the first of them, which the consumer looks
-// at meanwhile.
+// After a message, by who writes one now and then: lines of the next one are asked for before it is
+// known. Not the first of them, which the consumer looks at meanwhile.
 static inline void pe_shm_ahead(const struct pe_shm_tx *tx)
 {
 	for (unsigned line = 1; line <= PE_SHM_AHEAD; line++)
@@ -349,8 +361,9 @@ static inline void pe_shm_ahead(const struct pe_shm_tx *tx)
 
 // ---- consumer ----
 
-// The next message: *data points into the ring, where the other side may still write: copy, then read. Its bytes; 0 = there is none; −1 = what lies
-// there is no record. The message stays until release.
+// The next message: *data points into the ring, where the other side may still write: copy, then
+// read. Its bytes; 0 = there is none; −1 = what lies there is no record. The message stays until
+// release.
 static inline int pe_shm_take(struct pe_shm_rx *rx, const uint8_t **data)
 {
 	for (;;) {
@@ -390,7 +403,8 @@ static inline bool pe_shm_empty(const struct pe_shm_rx *rx)
 		       pe_shm_word(rx->ring, rx->mask, rx->head), memory_order_relaxed) == 0;
 }
 
-// As pe_shm_empty; and the lines behind the first of what is there are asked for, by who takes it a moment later.
+// As pe_shm_empty; and the lines behind the first of what is there are asked for, by who takes it a
+// moment later.
 static inline bool pe_shm_glance(const struct pe_shm_rx *rx)
 {
 	uint64_t word = atomic_load_explicit(

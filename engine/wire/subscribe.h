@@ -1,12 +1,15 @@
-// Standing queries on the wire: REGION_SUBSCRIBE and its acknowledgement, NOTICE with its events. docs/protocol.md says the same
-// in words. Shared with the client library. Decoding copies; data may be unaligned and hostile. No state; any thread.
+// Standing queries on the wire: REGION_SUBSCRIBE and its acknowledgement, NOTICE with its events.
+// docs/protocol.md says the same in words. Shared with the client library. Decoding copies; data
+// may be unaligned and hostile. No state; any thread.
 //
-// A subscription is named by who sent it (source, address, port) and its number. It has any number of fences, each a query that
-// stands: a volume, filters, a margin and dwell times. What comes about is told as events on one row of sequence numbers a
-// subscription, from 1, dense.
+// A subscription is named by who sent it (source, address, port) and its number. It has any number
+// of fences, each a query that stands: a volume, filters, a margin and dwell times. What comes
+// about is told as events on one row of sequence numbers a subscription, from 1, dense.
 //
-// REGION_SUBSCRIBE: header (count = fences, or numbers of fences), struct pe_wire_subscribe, then by operation
-//   OPEN, ADD   count × struct pe_wire_fence, then the extensions of their queries, in their order and without gaps
+// REGION_SUBSCRIBE: header (count = fences, or numbers of fences), struct pe_wire_subscribe, then
+// by operation
+//   OPEN, ADD   count × struct pe_wire_fence, then the extensions of their queries, in their order
+//               and without gaps
 //   REMOVE      count × struct pe_wire_fence_name
 //   others      nothing; count 0
 // Its acknowledgement: header (RESPONSE, count 0), struct pe_wire_subscribed.
@@ -67,7 +70,8 @@ struct pe_wire_fence {
 	uint32_t enter_ms, leave_ms;
 	uint32_t reserved1;
 	uint8_t follow_id[16]; // nil unless FOLLOW; query.a is zero then
-	// kinds SPHERE, BOX, POLYGON, ORIENTED_BOX, FRUSTUM; max_results, timeout_ms, priority and cursor are zero; no RESOLUTION
+	// kinds SPHERE, BOX, POLYGON, ORIENTED_BOX, FRUSTUM; max_results, timeout_ms, priority and
+	// cursor are zero; no RESOLUTION
 	struct pe_wire_query query;
 };
 static_assert(sizeof(struct pe_wire_fence) == 168 && offsetof(struct pe_wire_fence, query) == 40,
@@ -81,7 +85,8 @@ static_assert(sizeof(struct pe_wire_fence_name) == 8, "fence name");
 
 #define PE_FAULT_NONE 0xFFFFu
 
-// Something of what the subscriber may see is published more coarsely than the subscription asks for: published_m
+// Something of what the subscriber may see is published more coarsely than the subscription asks
+// for: published_m
 #define PE_SUBSCRIBED_COARSER       0x01u
 #define PE_SUBSCRIBED_FLAGS_DEFINED 0x01u
 
@@ -138,19 +143,21 @@ enum pe_ended_cause {
 struct pe_wire_event {
 	uint32_t fence_id; // 0 of what is the subscription's: SNAPSHOT_END, GAP, ENDED
 	uint8_t kind;      // enum pe_event_kind
-	// LEAVE: enum pe_leave_cause; ENDED: enum pe_ended_cause; PAYLOAD: the piece, from 0; else 0
+	// LEAVE: enum pe_leave_cause; ENDED: enum pe_ended_cause; PAYLOAD: the piece, from 0; else
+	// 0
 	uint8_t cause;
 	uint16_t flags; // PE_EVENT_*; PAYLOAD: bytes of the whole
 	// the engine's Unix ms when it came about; ages and times to live are from then
 	uint64_t time_ms;
-	// The view of the entity. LEAVE: entity_id at least; the rest, if not zero, where it went. Of what is the subscription's: zero.
+	// The view of the entity. LEAVE: entity_id at least; the rest, if not zero, where it went.
+	// Of what is the subscription's: zero.
 	// PAYLOAD: struct pe_wire_piece
 	struct pe_wire_result result;
 };
 static_assert(sizeof(struct pe_wire_event) == 80, "event");
 
-// In the place of a PAYLOAD's result. The pieces of a payload follow each other on the row, full but for the last; all have its fence_id,
-// entity_id, time_ms and flags.
+// In the place of a PAYLOAD's result. The pieces of a payload follow each other on the row, full
+// but for the last; all have its fence_id, entity_id, time_ms and flags.
 #define PE_PIECE_BYTES 48u
 struct pe_wire_piece {
 	uint8_t entity_id[16];
@@ -171,14 +178,16 @@ static_assert(80 + 48 + PE_SUBSCRIBE_FENCES_MAX * 168 <= PE_WIRE_BYTES_MAX &&
 		80 + 32 + PE_NOTICE_EVENTS_MAX * 80 <= PE_WIRE_BYTES_MAX,
 	"messages fit");
 
-// Everything behind the header's own checks that needs neither state nor space: count and exact length for the operation, then
-// the fields of the preamble. `bytes` ≥ header and preamble. subscribe_op, count, length, body_reserved, subscribe_fields.
-// Part of pe_wire_check, which calls the two halves around its other checks.
+// Everything behind the header's own checks that needs neither state nor space: count and exact
+// length for the operation, then the fields of the preamble. `bytes` ≥ header and preamble.
+// subscribe_op, count, length, body_reserved, subscribe_fields. Part of pe_wire_check, which calls
+// the two halves around its other checks.
 [[nodiscard]] enum pe_reason pe_wire_subscribe_length(const uint8_t *data, uint32_t bytes);
 [[nodiscard]] enum pe_reason pe_wire_subscribe_fields(const uint8_t *data);
 
-// One fence that needs no space: reserved fields and flags, the rule (margin, dwell, FOLLOW of a SPHERE), then the query
-// (pe_wire_check_query, of a kind that can stand and without cursor, bound or time-out). fence_rule, fence_kind, or a query's reason.
+// One fence that needs no space: reserved fields and flags, the rule (margin, dwell, FOLLOW of a
+// SPHERE), then the query (pe_wire_check_query, of a kind that can stand and without cursor, bound
+// or time-out). fence_rule, fence_kind, or a query's reason.
 [[nodiscard]] enum pe_reason pe_wire_check_fence(const struct pe_wire_fence *fence, bool geodetic);
 
 // Out of a message that passed pe_wire_check or pe_wire_check_reply.
@@ -212,13 +221,15 @@ static inline void pe_wire_get_event(
 	memcpy(event, view->records + i * sizeof *event, sizeof *event);
 }
 
-// Client: what follows the header's checks of an acknowledgement and of a NOTICE. Part of pe_wire_check_reply.
+// Client: what follows the header's checks of an acknowledgement and of a NOTICE. Part of
+// pe_wire_check_reply.
 [[nodiscard]] enum pe_reason pe_wire_check_subscribed(const uint8_t *data, unsigned count);
 [[nodiscard]] enum pe_reason pe_wire_check_notice(
 	const uint8_t *data, const struct pe_wire_view *view);
 [[nodiscard]] enum pe_reason pe_wire_check_event(const struct pe_wire_event *event);
 
-// Writers; as those of wire/encode.h. A client's: op and count belong together; extensions: as many bytes as the queries say.
+// Writers; as those of wire/encode.h. A client's: op and count belong together; extensions: as many
+// bytes as the queries say.
 [[nodiscard]] uint32_t pe_wire_put_subscribe(uint8_t *buffer, uint32_t size,
 	const struct pe_wire_header *header, const struct pe_wire_subscribe *subscribe,
 	const struct pe_wire_fence *fences, unsigned count, const uint8_t *extensions,

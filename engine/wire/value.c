@@ -207,7 +207,8 @@ static enum pe_order sign(int order)
 	return order < 0 ? PE_ORDER_LESS : order > 0 ? PE_ORDER_GREATER : PE_ORDER_EQUAL;
 }
 
-// Without rounding the integer: what is left of the double behind its point decides where the whole parts agree.
+// Without rounding the integer: what is left of the double behind its point decides where the whole
+// parts agree.
 static enum pe_order compare_mixed(int64_t whole, double real)
 {
 	int64_t truncated;

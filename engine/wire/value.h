@@ -1,7 +1,7 @@
-// Typed values and how one lies on the wire: an *entry*, which is a name and a value. Metadata are entries in a
-// block (wire/metadata.h), and a filter's constants are entries too (wire/filter.h). Shared with the client
-// library. Nothing is allocated or kept; every reader is told how many bytes there are and looks at no
-// other. Any thread.
+// Typed values and how one lies on the wire: an *entry*, which is a name and a value. Metadata are
+// entries in a block (wire/metadata.h), and a filter's constants are entries too (wire/filter.h).
+// Shared with the client library. Nothing is allocated or kept; every reader is told how many bytes
+// there are and looks at no other. Any thread.
 //
 // An entry, from a multiple of eight:
 //   0  u8   type        enum pe_value_type
@@ -9,9 +9,9 @@
 //   2  u16  value_bytes null 0, bool 1, i64 and f64 8, text and bytes what they have
 //   4  name, then zeros to a multiple of eight
 //   …  value, then zeros to a multiple of eight
-// So numbers lie at multiples of their size. Numbers are finite, as everywhere in the protocol; a negative zero
-// is taken as a coordinate's is, kept, and equal to zero. Texts are UTF-8 without U+0000; names besides
-// have no control characters.
+// So numbers lie at multiples of their size. Numbers are finite, as everywhere in the protocol; a
+// negative zero is taken as a coordinate's is, kept, and equal to zero. Texts are UTF-8 without
+// U+0000; names besides have no control characters.
 #pragma once
 
 #include <stdbool.h>
@@ -78,10 +78,12 @@ const char *pe_block_fault_text(enum pe_block_fault fault);
 // *at = offset of the first character that is not sound, when there is one.
 bool pe_text_sound(const uint8_t *text, uint32_t bytes, uint32_t *at);
 
-// A name, tag or activity: 1–32 bytes of such text without control characters (below U+0020, and U+007F).
+// A name, tag or activity: 1–32 bytes of such text without control characters (below U+0020, and
+// U+007F).
 bool pe_name_sound(const uint8_t *name, uint32_t bytes, uint32_t *at);
 
-// Order of names, tags and texts: bytes as numbers, a beginning before what goes on. Negative, 0, positive.
+// Order of names, tags and texts: bytes as numbers, a beginning before what goes on. Negative, 0,
+// positive.
 static inline int pe_text_compare(
 	const uint8_t *a, uint32_t a_bytes, const uint8_t *b, uint32_t b_bytes)
 {
@@ -105,13 +107,13 @@ static inline uint32_t pe_entry_bytes(uint32_t name_bytes, uint32_t value_bytes)
 #define PE_ENTRY_NAMELESS 0x1u // name_bytes must be 0
 #define PE_ENTRY_REMOVALS 0x2u // PE_VALUE_REMOVE, without a value, is a type
 
-// Checks the entry at the begin of `left` bytes. *bytes = its length when it is sound; *at = offset of the fault
-// when it is not. In this order: SHORT, TYPE, NAME, VALUE_BYTES, PADDING, VALUE.
+// Checks the entry at the begin of `left` bytes. *bytes = its length when it is sound; *at = offset
+// of the fault when it is not. In this order: SHORT, TYPE, NAME, VALUE_BYTES, PADDING, VALUE.
 [[nodiscard]] enum pe_block_fault pe_entry_check(
 	const uint8_t *data, uint32_t left, unsigned flags, uint32_t *bytes, uint32_t *at);
 
-// Reads an entry of a block that is sound and returns its length; 0 when it doesn't lie within `left` bytes,
-// so that even a block that was never checked is not left.
+// Reads an entry of a block that is sound and returns its length; 0 when it doesn't lie within
+// `left` bytes, so that even a block that was never checked is not left.
 static inline uint32_t pe_entry_read(const uint8_t *data, uint32_t left, struct pe_entry *entry)
 {
 	struct pe_value *v = &entry->value;
@@ -148,6 +150,7 @@ enum pe_order {
 	PE_ORDER_NONE = 2, // different, and neither is less: other kinds of value, null, bool
 };
 
-// i64 and f64 are one kind, and compare as the numbers that they are, without rounding. Texts compare with texts
-// and bytes with bytes, as pe_text_compare says. Null and bool have no order: EQUAL or NONE.
+// i64 and f64 are one kind, and compare as the numbers that they are, without rounding. Texts
+// compare with texts and bytes with bytes, as pe_text_compare says. Null and bool have no order:
+// EQUAL or NONE.
 enum pe_order pe_value_compare(const struct pe_value *a, const struct pe_value *b);

@@ -1,11 +1,12 @@
-// The message format of protocol version 1 as C structs: what docs/protocol.md says in words. Little
-// endian, naturally aligned, no padding; every length is exact for its type and count. Shared with the
-// client library. Nothing here reads a byte: decoding and encoding are in decode.h and encode.h.
+// The message format of protocol version 1 as C structs: what docs/protocol.md says in words.
+// Little endian, naturally aligned, no padding; every length is exact for its type and count.
+// Shared with the client library. Nothing here reads a byte: decoding and encoding are in decode.h
+// and encode.h.
 //
-// One UDP datagram carries one message: a header of 80 bytes and a body by type. The header is the core
-// specification's with these deviations: the sequence has 64 bits, a session id and a 16-byte tag are
-// always present (zero outside a session) so that authentication changes no layout, the optional
-// spatial address is reduced to its space id, and the optional checksum is UDP's own.
+// One UDP datagram carries one message: a header of 80 bytes and a body by type. The header is the
+// core specification's with these deviations: the sequence has 64 bits, a session id and a 16-byte
+// tag are always present (zero outside a session) so that authentication changes no layout, the
+// optional spatial address is reduced to its space id, and the optional checksum is UDP's own.
 #pragma once
 
 #include "base/codes.h"
@@ -43,8 +44,9 @@ enum pe_type {
 #define PE_FLAG_PACKED 0x0004u
 // query, beside PE_FLAG_PACKED: the block of a packed part may be of Zstandard
 #define PE_FLAG_ZSTD 0x0008u
-// what the engine says in a session, whatever the type: the client has not shown that it receives at the address which this answers.
-// The sealing sets it and takes it away (docs/sessions.md); no message is encoded or decoded with it
+// what the engine says in a session, whatever the type: the client has not shown that it receives
+// at the address which this answers. The sealing sets it and takes it away (docs/sessions.md); no
+// message is encoded or decoded with it
 #define PE_FLAG_UNPROVED 0x8000u
 #define PE_FLAGS_DEFINED (PE_FLAG_ACK | PE_FLAG_RESPONSE | PE_FLAG_PACKED | PE_FLAG_ZSTD)
 
@@ -112,8 +114,8 @@ enum pe_state {
 
 enum pe_visibility { PE_PUBLIC = 0, PE_ANONYMOUS = 1, PE_RESTRICTED = 2, PE_HIDDEN = 3 };
 
-// attributes: state 0–2, visibility 3–4, power mode 5–6, precision level 7–9 (EXACT, 1 m, 10 m, 100 m,
-// 1 km, 10 km), height unknown 10 (position[2] must then be 0), relocation 11, 12–15 reserved.
+// attributes: state 0–2, visibility 3–4, power mode 5–6, precision level 7–9 (EXACT, 1 m, 10 m, 100
+// m, 1 km, 10 km), height unknown 10 (position[2] must then be 0), relocation 11, 12–15 reserved.
 #define PE_ATTRIBUTE_STATE(a)           ((unsigned)(a)&7u)
 #define PE_ATTRIBUTE_VISIBILITY(a)      (((unsigned)(a) >> 3) & 3u)
 #define PE_POWER_ADAPTIVE               3u
@@ -133,8 +135,8 @@ struct pe_wire_withdraw {
 };
 static_assert(sizeof(struct pe_wire_withdraw) == 24, "withdraw");
 
-// Acknowledgement: an UPDATE or WITHDRAW header with PE_FLAG_RESPONSE, the preamble, a status a record in
-// the order of the request; none when the packet as a whole was refused.
+// Acknowledgement: an UPDATE or WITHDRAW header with PE_FLAG_RESPONSE, the preamble, a status a
+// record in the order of the request; none when the packet as a whole was refused.
 struct pe_wire_ack_preamble {
 	uint8_t broadcast_id[16];
 	uint64_t request_sequence;
@@ -180,7 +182,8 @@ enum pe_query_kind {
 	PE_QUERY_POLYGON = 4,      // a: the place that stands for it
 	PE_QUERY_ORIENTED_BOX = 5, // centre a
 	PE_QUERY_FRUSTUM = 6,      // apex a
-	// the max_results entities nearest to a, ordered; within b[0] m when above 0; b[1] = b[2] = 0
+	// the max_results entities nearest to a, ordered; within b[0] m when above 0; b[1] = b[2] =
+	// 0
 	PE_QUERY_NEAREST = 7,
 };
 
@@ -233,16 +236,17 @@ static_assert(sizeof(struct pe_wire_query) == 128, "query");
 #define PE_QUERY_TYPE_MASK_DEFINED  0x001Fu
 #define PE_QUERY_STATE_MASK_DEFINED 0x001Fu
 
-// SPATIAL_RESPONSE: header, count answers, each followed by its results. Answers to several requests of
-// one destination may share a message.
+// SPATIAL_RESPONSE: header, count answers, each followed by its results. Answers to several
+// requests of one destination may share a message.
 #define PE_ANSWER_LAST      0x0001u // no further part of this answer follows
 #define PE_ANSWER_TRUNCATED 0x0002u // a bound cut it (last part only); cursor goes on
 // code and reason are of the whole request packet; query_id is 0
 #define PE_ANSWER_PACKET 0x0004u
-// What the results are: struct pe_wire_short, or struct pe_wire_cell; else struct pe_wire_result. Not both.
+// What the results are: struct pe_wire_short, or struct pe_wire_cell; else struct pe_wire_result.
+// Not both.
 #define PE_ANSWER_SHORT         0x0008u
 #define PE_ANSWER_CELLS         0x0010u
-#define PE_ANSWER_DETAILED      0x0020u // each whole result is followed by its details (wire/details.h)
+#define PE_ANSWER_DETAILED      0x0020u // its details (wire/details.h) behind each whole result
 #define PE_ANSWER_FLAGS_DEFINED 0x003Fu
 
 struct pe_wire_answer {
@@ -260,7 +264,8 @@ struct pe_wire_answer {
 };
 static_assert(sizeof(struct pe_wire_answer) == 48, "answer");
 
-// Bits 0–7 enum pe_filter_fault, 8–15 the step (255: of the whole program), 16–31 the byte of the program.
+// Bits 0–7 enum pe_filter_fault, 8–15 the step (255: of the whole program), 16–31 the byte of the
+// program.
 static inline uint64_t pe_answer_fault(unsigned fault, unsigned step, unsigned at)
 {
 	return (fault & 0xFFu) | (step & 0xFFu) << 8 | (uint64_t)(at & 0xFFFFu) << 16;
@@ -305,13 +310,14 @@ struct pe_wire_cell {
 	int32_t newest_age_ms; // of the entities that were counted
 	int8_t level;          // 0: a leaf; below: a leaf halved so often; above: nodes of the tree
 	uint8_t flags;         // PE_CELL_*
-	// BELOW: so many cells of a policy's that are in it have 1 to below − 1 each, which are not in count; below 0: how many is not
-	// told. Else 0
+	// BELOW: so many cells of a policy's that are in it have 1 to below − 1 each, which are not
+	// in count; below 0: how many is not told. Else 0
 	uint16_t below;
 	uint32_t below_cells;
 };
 static_assert(sizeof(struct pe_wire_cell) == 48, "cell");
-// A bound of work ended within the cell: the next page goes on in it, and what it counts is to be added.
+// A bound of work ended within the cell: the next page goes on in it, and what it counts is to be
+// added.
 #define PE_CELL_MORE 0x01u
 // Of what may be counted only, and not where there are few: policy/views.h
 #define PE_CELL_BELOW         0x02u

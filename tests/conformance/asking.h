@@ -1,4 +1,5 @@
-// What a line of the conformance driver asks, as a query of libpresence, and what was found, as fields of a line.
+// What a line of the conformance driver asks, as a query of libpresence, and what was found, as
+// fields of a line.
 #pragma once
 
 #include "words.h"

@@ -1,8 +1,11 @@
-// The conformance suite's calls by libpresence itself: driver-library URI [KEY_FILE ENGINE_KEY], with keys in a session that encrypts. Reads calls from standard input and answers each on standard output, a line each
-// (words.h), the last of an answer with the verb "done". It holds one client, as a program would; cases and what they expect are in cases.py.
+// The conformance suite's calls by libpresence itself: driver-library URI [KEY_FILE ENGINE_KEY],
+// with keys in a session that encrypts. Reads calls from standard input and answers each on
+// standard output, a line each (words.h), the last of an answer with the verb "done". It holds one
+// client, as a program would; cases and what they expect are in cases.py.
 //
 //	publish id=… space=… position=… type=… …        done status=APPLIED reason=
-//	query space=… volume=… a=… … filter=…           row id=… position=… …, cell centre=… …, done reason= truncated=0
+//	query space=… volume=… a=… … filter=…           row id=… position=… …, cell centre=… …,
+//	                                                done reason= truncated=0
 //	watch, pump ms=…, unwatch                        event kind=ENTER …, done
 #include "asking.h"
 

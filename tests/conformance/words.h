@@ -1,5 +1,6 @@
-// Lines of the conformance driver in C: a verb and fields, apart by tabs. A field is name=value; what would not be seen of a value, and %, is %XX. The
-// driver in Python (driver_library.py) writes and reads the same. Everything is bounded: a line, its fields, a list in a value. One thread.
+// Lines of the conformance driver in C: a verb and fields, apart by tabs. A field is name=value;
+// what would not be seen of a value, and %, is %XX. The driver in Python (driver_library.py) writes
+// and reads the same. Everything is bounded: a line, its fields, a list in a value. One thread.
 #pragma once
 
 #include <stdbool.h>

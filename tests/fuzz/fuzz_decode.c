@@ -290,7 +290,8 @@ static uint32_t response_again(uint8_t *out, const struct pe_wire_view *view)
 		if (a.detail)
 			pe_wire_response_detail(&r, a.detail);
 		pe_wire_response_close(&r, PE_REASON_none, a.flags, a.cursor);
-		// Numbers of reasons newer than this build are legal; the writer has no words for them.
+		// Numbers of reasons newer than this build are legal; the writer has no words for
+		// them.
 		memcpy(out + (results - view->records) + sizeof(struct pe_wire_header) - sizeof a +
 				4,
 			&a.code, 2);
@@ -377,7 +378,8 @@ static void check_view(
 	EXPECT(view->records + view->records_bytes == data + bytes);
 }
 
-// What unpacks is sound like what came plain, and is packed and unpacked to the same again where it is all of one message.
+// What unpacks is sound like what came plain, and is packed and unpacked to the same again where it
+// is all of one message.
 static void unpack(const uint8_t *data, uint32_t bytes)
 {
 	static uint8_t plain[PE_UNPACKED_BYTES_MAX], again[PE_UNPACKED_BYTES_MAX];
@@ -442,8 +444,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t size_max);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t size_max, unsigned seed);
 
-// One query with all that follows as its extension, cut to a multiple of eight: of a kind that may have it, with a block's head
-// that fills it. Returns the bytes of both.
+// One query with all that follows as its extension, cut to a multiple of eight: of a kind that may
+// have it, with a block's head that fills it. Returns the bytes of both.
 static size_t mend_extension(uint8_t *data, struct pe_wire_header *h, size_t size, unsigned seed)
 {
 	struct pe_wire_query q;
@@ -477,7 +479,8 @@ static size_t mend_extension(uint8_t *data, struct pe_wire_header *h, size_t siz
 	return sizeof q + bytes;
 }
 
-// An operation, and what belongs to it: fences, the last with all that follows as its extension; numbers; nothing.
+// An operation, and what belongs to it: fences, the last with all that follows as its extension;
+// numbers; nothing.
 static size_t mend_subscribe(uint8_t *data, struct pe_wire_header *h, size_t size, unsigned seed)
 {
 	size_t fixed = sizeof *h + sizeof(struct pe_wire_subscribe);

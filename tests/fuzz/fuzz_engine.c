@@ -1,8 +1,9 @@
-// libFuzzer target of the whole packet path through the façade: an input is a little program of messages, turns, clock steps
-// and grace periods for a small engine. Messages are exact-size heap copies, so that a sanitizer sees a read past the
-// end. The harness aborts when a reply is not sound, when a peer that is not trusted got more bytes than it sent, when
-// a buffer is not given back, and at the end when an identity does not hold or an emptied engine is
-// not empty. An input that begins with the protocol's version is one datagram.
+// libFuzzer target of the whole packet path through the façade: an input is a little program of
+// messages, turns, clock steps and grace periods for a small engine. Messages are exact-size heap
+// copies, so that a sanitizer sees a read past the end. The harness aborts when a reply is not
+// sound, when a peer that is not trusted got more bytes than it sent, when a buffer is not given
+// back, and at the end when an identity does not hold or an emptied engine is not empty. An input
+// that begins with the protocol's version is one datagram.
 #include "fuzz/grid_in_use.h"
 #include "harness.h"
 #include "wire/extension.h"
@@ -135,7 +136,8 @@ static void put_detailed(struct reader *r, unsigned space)
 		for (unsigned type = 1; bytes && type <= PE_DETAILS_TYPES; type++) {
 			uint32_t n = type == PE_DETAILS_METADATA ? 24 : 16;
 
-			// The two uppermost bits say something else: every second record has a scope, now and then.
+			// The two uppermost bits say something else: every second record has a
+			// scope, now and then.
 			if (!(type == PE_DETAILS_SCOPE ? u.ttl_ms & 1 :
 							 mask & PE_DETAILS_BIT(type)))
 				continue;
@@ -248,7 +250,8 @@ static uint32_t put_volume(struct reader *r, unsigned kind, uint8_t *extension, 
 		(double)take(r, 1) * 10);
 }
 
-// A query of the kinds that came later, and what it has behind it. Any byte of that may be another one.
+// A query of the kinds that came later, and what it has behind it. Any byte of that may be another
+// one.
 static uint32_t extend(struct reader *r, struct pe_wire_query *q, uint8_t *extension, uint32_t size)
 {
 	uint32_t bytes = 0;
@@ -605,7 +608,8 @@ static struct pe_engine_config small(uint8_t kind)
 	return c;
 }
 
-// Principal 1 may everything, 2 within areas, 3 is an administrator; a few entities are 1's and 2's.
+// Principal 1 may everything, 2 within areas, 3 is an administrator; a few entities are 1's and
+// 2's.
 static void know(struct harness *e)
 {
 	const struct pe_directory_grant grants[] = {
@@ -687,7 +691,8 @@ static void end_subscriptions(void)
 	harness_check(h);
 }
 
-// Everything expires and is forgotten; nothing may be left of it, or the engines would fill up unnoticed.
+// Everything expires and is forgotten; nothing may be left of it, or the engines would fill up
+// unnoticed.
 static void empty(void)
 {
 	uint64_t carried = HARNESS_COUNTER(h, records_carried);

@@ -1,7 +1,8 @@
-// libFuzzer target of filters, metadata and context. The first byte of an input says what the rest is: a filter's
-// program, a block, or a filter as text. What is looked at is a heap copy of its exact size at an odd address. Beyond "no
-// crash": a sound program is no longer sound one byte shorter, runs the same with and without its first look, says the
-// same steps when its text is read; a sound block is found again name by name, and stays sound through a change.
+// libFuzzer target of filters, metadata and context. The first byte of an input says what the rest
+// is: a filter's program, a block, or a filter as text. What is looked at is a heap copy of its
+// exact size at an odd address. Beyond "no crash": a sound program is no longer sound one byte
+// shorter, runs the same with and without its first look, says the same steps when its text is
+// read; a sound block is found again name by name, and stays sound through a change.
 #include "client/filter_text.h"
 #include "discover/filter_run.h"
 #include "wire/metadata.h"
@@ -174,7 +175,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t size_max);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t size_max, unsigned seed);
 
-// The length that a program or a block says is mended three times in four: else hardly anything got past it.
+// The length that a program or a block says is mended three times in four: else hardly anything got
+// past it.
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t size_max, unsigned seed)
 {
 	uint16_t bytes;

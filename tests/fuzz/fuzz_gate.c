@@ -1,7 +1,8 @@
-// libFuzzer target of the gate with the engine behind it: an input is a row of steps — bytes from anywhere, messages that a client has sealed,
-// the same with a byte altered, repeats, handshakes whose MAC is made right, whole handshakes, turns, and time. Beyond "no crash": only what a
-// client sealed is taken, and each of that once; nobody who has not shown where he is gets more than he sent; all buffers and links come back;
-// and the counters' identities hold.
+// libFuzzer target of the gate with the engine behind it: an input is a row of steps — bytes from
+// anywhere, messages that a client has sealed, the same with a byte altered, repeats, handshakes
+// whose MAC is made right, whole handshakes, turns, and time. Beyond "no crash": only what a client
+// sealed is taken, and each of that once; nobody who has not shown where he is gets more than he
+// sent; all buffers and links come back; and the counters' identities hold.
 #include "../gated.h"
 
 #include "dataplane/guard/roster.h"
@@ -164,7 +165,8 @@ static void step(struct play *p, struct input *in)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-// Another gate for each input, another engine only where a subscription was opened in the one before: it has a link of that gate.
+// Another gate for each input, another engine only where a subscription was opened in the one
+// before: it has a link of that gate.
 static void start(struct play *p)
 {
 	static uint64_t subscriptions;

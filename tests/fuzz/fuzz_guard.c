@@ -1,7 +1,8 @@
-// libFuzzer target of what the guard takes from strangers: CONNECT messages, sealed messages, and keyring files. The first byte of an input says
-// which, and how much of it is made right before it is given: a fuzzer finds no MAC and no tag by itself. What is looked at is a heap copy of its exact
-// size at an odd address. Beyond "no crash": nobody is welcomed without the client's secret key, no answer is longer than its question, and a message whose
-// tag is wrong changes no session.
+// libFuzzer target of what the guard takes from strangers: CONNECT messages, sealed messages, and
+// keyring files. The first byte of an input says which, and how much of it is made right before it
+// is given: a fuzzer finds no MAC and no tag by itself. What is looked at is a heap copy of its
+// exact size at an odd address. Beyond "no crash": nobody is welcomed without the client's secret
+// key, no answer is longer than its question, and a message whose tag is wrong changes no session.
 #include "../unit/guard/client_side.h"
 #include "../unit/guard/keyring_files.h"
 
@@ -66,7 +67,8 @@ static void start(void)
 	pe_session_key(table, session, split[0], split[1]);
 }
 
-// how: bit 0 the header is right, bit 1 the MAC, bit 2 the cookie, bit 3 a stranger's true handshake with one byte of the input over it.
+// how: bit 0 the header is right, bit 1 the MAC, bit 2 the cookie, bit 3 a stranger's true
+// handshake with one byte of the input over it.
 static void connect_message(uint8_t how, uint8_t *data, uint32_t bytes)
 {
 	uint8_t reply[PE_CONNECT_REPLY_MAX], held[16];

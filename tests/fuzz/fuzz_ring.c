@@ -1,6 +1,8 @@
-// libFuzzer target of shared-memory rings. The first byte of an input says what the rest is: a hello to the engine; memory that a client wrote, which the engine
-// reads and writes back into; a page and a welcome that a client joins; or a URI. Beyond "no crash": what is agreed on is within what is offered, nothing
-// outside of a ring is pointed at, and a ring is never held for longer than its bytes.
+// libFuzzer target of shared-memory rings. The first byte of an input says what the rest is: a
+// hello to the engine; memory that a client wrote, which the engine reads and writes back into; a
+// page and a welcome that a client joins; or a URI. Beyond "no crash": what is agreed on is within
+// what is offered, nothing outside of a ring is pointed at, and a ring is never held for longer
+// than its bytes.
 #include "client/transport.h"
 #include "wire/shm_ring.h"
 

@@ -1,8 +1,11 @@
-// An attacker on what the engine tells: it sends protocol messages, reads what comes back, and works out where somebody is. It knows the
-// geodesy, the cells and the policies, which are no secrets, that its target is within ADVERSARY_REACH_M of a place, and no more.
-// Whatever it is sent goes into a digest, so that two worlds can be compared byte for byte. One engine, one worker, one thread.
+// An attacker on what the engine tells: it sends protocol messages, reads what comes back, and
+// works out where somebody is. It knows the geodesy, the cells and the policies, which are no
+// secrets, that its target is within ADVERSARY_REACH_M of a place, and no more. Whatever it is sent
+// goes into a digest, so that two worlds can be compared byte for byte. One engine, one worker, one
+// thread.
 //
-// Places are the space's coordinates; what is said in metres is along x and y, or east and north at `home`.
+// Places are the space's coordinates; what is said in metres is along x and y, or east and north at
+// `home`.
 #pragma once
 
 #include "space/space.h"
@@ -30,7 +33,8 @@ struct adversary {
 	struct harness_answer *answer;
 };
 
-// One way to find somebody out. False: nothing was to be had. *place: the estimate, as a position of the space.
+// One way to find somebody out. False: nothing was to be had. *place: the estimate, as a position
+// of the space.
 struct adversary_attack {
 	const char *name;
 	bool (*run)(struct adversary *a, double place[3]);
@@ -53,7 +57,8 @@ void adversary_offset(
 double adversary_metres(const struct adversary *a, const double p[3], const double q[3]);
 double adversary_random(struct adversary *a, double from, double to);
 
-// Places at known distances from what is looked for; `common`: from all of them at one distance that is not known, nor in `metres`.
+// Places at known distances from what is looked for; `common`: from all of them at one distance
+// that is not known, nor in `metres`.
 #define ADVERSARY_FIXES_MAX 32u
 struct adversary_fixes {
 	double about[3], around_m; // where to begin, and how far from there it may be
@@ -85,10 +90,11 @@ const struct pe_wire_result *adversary_ask(struct adversary *a, const struct pe_
 bool adversary_explain(struct adversary *a, const uint8_t id[16], const struct pe_wire_query *q,
 	struct pe_wire_explanation *e);
 struct pe_wire_query adversary_sphere(const double at[3], double radius_m);
-// Adds fences, waits until they have been looked at, and takes them away. The bit of each that has somebody in it that is none of the
-// attacker's own.
+// Adds fences, waits until they have been looked at, and takes them away. The bit of each that has
+// somebody in it that is none of the attacker's own.
 unsigned adversary_fences(struct adversary *a, struct pe_wire_fence *fences, unsigned count);
 
-// The edge between `yes` (is there, or in) at 0 and no at `most`: to a tenth of a millimetre. Negative: there is no yes at 0, or one at most.
+// The edge between `yes` (is there, or in) at 0 and no at `most`: to a tenth of a millimetre.
+// Negative: there is no yes at 0, or one at most.
 double adversary_bisect(struct adversary *a, double most,
 	bool (*there)(struct adversary *a, double at, void *context), void *context);

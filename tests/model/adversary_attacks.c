@@ -1,5 +1,6 @@
-// The ways of finding somebody out by answers: by distances, by who is nearer, by the edges of volumes, by counts, by explanations; and the list of
-// all. Each finds whoever is shown exactly to a few centimetres.
+// The ways of finding somebody out by answers: by distances, by who is nearer, by the edges of
+// volumes, by counts, by explanations; and the list of all. Each finds whoever is shown exactly to
+// a few centimetres.
 #include "adversary_internal.h"
 
 #include "testing.h"
@@ -271,7 +272,8 @@ static bool heat(struct adversary *a, double place[3])
 	return size_m < INFINITY;
 }
 
-// Pages of one result each, then cursors that nobody gave: of other layers, other cells, bits turned.
+// Pages of one result each, then cursors that nobody gave: of other layers, other cells, bits
+// turned.
 #define FORGED 600u
 static bool cursors(struct adversary *a, double place[3])
 {
@@ -362,7 +364,8 @@ static bool order(struct adversary *a, double place[3])
 
 // ---- what is around it ----
 
-// From where it is shown outwards, until it is no longer there: what is found is on a circle about it.
+// From where it is shown outwards, until it is no longer there: what is found is on a circle about
+// it.
 static bool outwards(struct adversary *a, double most_m,
 	bool (*there)(struct adversary *a, double at, void *context), double place[3])
 {

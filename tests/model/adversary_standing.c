@@ -1,5 +1,5 @@
-// Attacks by what stands and what is bound: fences about places, about the attacker's own entity that moves, about the target; courses;
-// an entity in the target's frame.
+// Attacks by what stands and what is bound: fences about places, about the attacker's own entity
+// that moves, about the target; courses; an entity in the target's frame.
 #include "adversary_internal.h"
 
 #include "wire/details.h"

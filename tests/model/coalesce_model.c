@@ -89,7 +89,8 @@ static void time_passes(struct model_entity *e, bool timers)
 	if (!timers)
 		return;
 	if (e->life == MODEL_GONE) {
-		// Its pair is remembered for at least that long, and until nobody can be reading its place.
+		// Its pair is remembered for at least that long, and until nobody can be reading
+		// its place.
 		if (model.now >= e->gone_at + MODEL_TOMBSTONE && e->passed)
 			e->life = MODEL_UNKNOWN;
 		return;
@@ -131,7 +132,8 @@ static double metres_a_second(const struct pe_wire_update *u)
 	return (double)_cvtsh_ss(u->velocity[0]); // the test's entities go along x
 }
 
-// How long what a course covers may be held back: twice the time between updates, as long as the course is followed. 0: not at all.
+// How long what a course covers may be held back: twice the time between updates, as long as the
+// course is followed. 0: not at all.
 static unsigned course_holds(const struct model_entity *e, const struct model_state *s)
 {
 	double apart = s->time_ms > e->time_before_ms ? (double)(s->time_ms - e->time_before_ms) :
@@ -346,8 +348,9 @@ static void take(struct model_record *r)
 	e->expiry = model.now + (r->u.ttl_ms ? r->u.ttl_ms : PE_TTL_DEFAULT_MS);
 }
 
-// A burst's later record of an entity covers the one before it when it would pass wherever that does: of the same sender's
-// life, newer in both orders, in the same space, and in that one's cell or the entity's.
+// A burst's later record of an entity covers the one before it when it would pass wherever that
+// does: of the same sender's life, newer in both orders, in the same space, and in that one's cell
+// or the entity's.
 static void supersede(struct model_record *burst, unsigned burst_count)
 {
 	for (unsigned i = 0; i < burst_count; i++) {

@@ -1,6 +1,7 @@
-// Caps, thresholds, trailing edges, crossings that wait, durations and ttls as docs/protocol.md has them: a plain structure
-// an entity, whose times are looked at one by one. Places are numbers into tables that the test fills, with the
-// cell of each and the distance between any two. Nothing is shared with the engine but its types. One thread.
+// Caps, thresholds, trailing edges, crossings that wait, durations and ttls as docs/protocol.md has
+// them: a plain structure an entity, whose times are looked at one by one. Places are numbers into
+// tables that the test fills, with the cell of each and the distance between any two. Nothing is
+// shared with the engine but its types. One thread.
 #pragma once
 
 #include "engine.h"
@@ -8,7 +9,8 @@
 #include "wire/wire.h"
 
 #define MODEL_ENTITIES 20u
-// entities that stay where they are and keep each cell in use, so that no move meets a cell that is being closed
+// entities that stay where they are and keep each cell in use, so that no move meets a cell that is
+// being closed
 #define MODEL_ANCHORS   100u
 #define MODEL_PLACES    30u // a space
 #define MODEL_TOMBSTONE 3000u

@@ -1,4 +1,5 @@
-// What a model test draws from its seed: set `state` to it, and all that follows is the same again. One stream a program; one thread.
+// What a model test draws from its seed: set `state` to it, and all that follows is the same again.
+// One stream a program; one thread.
 #pragma once
 
 #include "testing.h"

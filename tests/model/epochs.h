@@ -1,4 +1,5 @@
-// An engine that begins an epoch, with its keys from the seed, for the adversary's tests that last for many epochs. PE_TEST_SEED repeats a run.
+// An engine that begins an epoch, with its keys from the seed, for the adversary's tests that last
+// for many epochs. PE_TEST_SEED repeats a run.
 #pragma once
 
 #include "expect.h"

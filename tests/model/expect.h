@@ -1,4 +1,5 @@
-// What a model test finds wrong: counted, the first ones printed, so that a run of a hundred thousand steps ends with one assertion.
+// What a model test finds wrong: counted, the first ones printed, so that a run of a hundred
+// thousand steps ends with one assertion.
 #pragma once
 
 #include <stdbool.h>

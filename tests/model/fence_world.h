@@ -1,5 +1,5 @@
-// Random worlds for the model of standing volumes: volumes, places and what is inside of what, told by every volume's
-// own test and, for spheres, by distances.
+// Random worlds for the model of standing volumes: volumes, places and what is inside of what, told
+// by every volume's own test and, for spheres, by distances.
 #pragma once
 
 #include "discover/member.h"

@@ -1,5 +1,5 @@
-// Geometry in a few lines of its own, for comparing the engine's with: the Earth by its formulas, polygons by counting crossings. What is
-// within EDGE_M of an edge may be in or out. Pure.
+// Geometry in a few lines of its own, for comparing the engine's with: the Earth by its formulas,
+// polygons by counting crossings. What is within EDGE_M of an edge may be in or out. Pure.
 #pragma once
 
 #include <math.h>

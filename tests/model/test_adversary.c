@@ -1,8 +1,11 @@
-// What is promised of privacy, tried by who wants to know better: every attack of adversary_attacks.c on an entity of every precision level
-// and method, in both kinds of space. Each attack finds an entity that hides nothing to a few centimetres, or it would prove nothing. Of
-// one that is rounded, cloaked or in a crowd it finds the middle of what is published, and its whole correspondence is byte for byte the same
-// where the entity is elsewhere in its cell; of one that is blurred it finds the place of the epoch, and the same where it moves about; of one
-// that is hidden nothing, as if it did not exist. PE_TEST_SEED repeats a run, PE_TEST_LONG=1 makes it ten times as long.
+// What is promised of privacy, tried by who wants to know better: every attack of
+// adversary_attacks.c on an entity of every precision level and method, in both kinds of space.
+// Each attack finds an entity that hides nothing to a few centimetres, or it would prove nothing.
+// Of one that is rounded, cloaked or in a crowd it finds the middle of what is published, and its
+// whole correspondence is byte for byte the same where the entity is elsewhere in its cell; of one
+// that is blurred it finds the place of the epoch, and the same where it moves about; of one that
+// is hidden nothing, as if it did not exist. PE_TEST_SEED repeats a run, PE_TEST_LONG=1 makes it
+// ten times as long.
 #include "adversary.h"
 
 #include "expect.h"
@@ -185,7 +188,8 @@ static void publish(struct target *t, const double place[3], bool fast, bool oth
 	h.sequence = sequence;
 }
 
-// Where it is published; *cell: what a place must have in common with another to be published there as well.
+// Where it is published; *cell: what a place must have in common with another to be published there
+// as well.
 static void published(const struct target *t, const double place[3], double cell[3])
 {
 	const struct pe_space *space = &spaces[t->in];
@@ -253,7 +257,8 @@ static void gather_crowd(struct target *t, const double place[3])
 	harness_settle(&h);
 }
 
-// One world, and every attack in it. `other`: the true places are others, of which nothing may be told.
+// One world, and every attack in it. `other`: the true places are others, of which nothing may be
+// told.
 struct trial {
 	uint64_t digest, replies, questions;
 	double truth[3], shown[3];
@@ -457,7 +462,8 @@ static void heights(void)
 
 // ---- who has just become shy ----
 
-// What was accepted of who showed himself, and was held back by a threshold, and where he is since he asks for less: neither is told any more.
+// What was accepted of who showed himself, and was held back by a threshold, and where he is since
+// he asks for less: neither is told any more.
 static void told_after(enum method method, unsigned in)
 {
 	static const double home[2][3] = {{0, 0, 0}, {45, 10, 0}};

@@ -1,8 +1,10 @@
-// What an attacker learns over time of places, who keeps all that he was told. Of blurred ones: within an epoch nothing but the first; over n
-// epochs of one that stands still and is known to be the same, no more than n independent samples hold. Of crowds: every area that is shown
-// had k distinct principals in it, and k of them were in all areas that were shown of one entity in a period, also of one that moves, for whoever can
-// follow it from area to area and knows who was in which at any time. Each way of
-// attacking is shown to work where nothing is protected. PE_TEST_SEED repeats a run.
+// What an attacker learns over time of places, who keeps all that he was told. Of blurred ones:
+// within an epoch nothing but the first; over n epochs of one that stands still and is known to be
+// the same, no more than n independent samples hold. Of crowds: every area that is shown had k
+// distinct principals in it, and k of them were in all areas that were shown of one entity in a
+// period, also of one that moves, for whoever can follow it from area to area and knows who was in
+// which at any time. Each way of attacking is shown to work where nothing is protected.
+// PE_TEST_SEED repeats a run.
 #include "epochs.h"
 #include "policy/crowd.h"
 #include "space/offset.h"
@@ -125,12 +127,14 @@ static void samples_of(unsigned in, double (*sample)[SAMPLES][2])
 	printf("\n    after %u epochs the mean is off by %.3f, the likeliest by %.3f s/sqrt(n); "
 	       "%.3f of one epoch's within s ",
 		SAMPLES, mean, likely, (double)within[0] / BLURRED);
-	// Distances of one epoch are of the law that is promised: 1 − (1 + r) e^−r within r scales; five standard errors.
+	// Distances of one epoch are of the law that is promised: 1 − (1 + r) e^−r within r scales;
+	// five standard errors.
 	for (unsigned k = 0; k < 3; k++)
 		EXPECT(fabs((double)within[k] / BLURRED - (1 - (2.0 + k) * exp(-1.0 - k))) <
 				5 * 0.5 / sqrt(BLURRED),
 			"%u of %u within %u s", within[k], BLURRED, k + 1);
-	// √6 of the mean, 2 of the best that there can be (Cramér and Rao); squares of 384 sums are 5 % off, lengths half of that.
+	// √6 of the mean, 2 of the best that there can be (Cramér and Rao); squares of 384 sums are
+	// 5 % off, lengths half of that.
 	EXPECT(mean > 0.87 * sqrt(6) && mean < 1.13 * sqrt(6), "the mean is off by %g", mean);
 	EXPECT(likely > 0.87 * 2, "the likeliest place is off by %g", likely);
 	// The attack works: it is better than the mean is.

@@ -1,6 +1,8 @@
-// What is told of anonymous entities beside their names, by who keeps it and looks as often as he likes. Nothing of it tells which name of the
-// next epoch is whose, where the place and the kind of entity don't; and no way to ask for ages tells them finer than in their steps. Each attack
-// is shown to work on entities that hide nothing, their names left out of account. PE_TEST_SEED repeats a run.
+// What is told of anonymous entities beside their names, by who keeps it and looks as often as he
+// likes. Nothing of it tells which name of the next epoch is whose, where the place and the kind of
+// entity don't; and no way to ask for ages tells them finer than in their steps. Each attack is
+// shown to work on entities that hide nothing, their names left out of account. PE_TEST_SEED
+// repeats a run.
 #include "client/filter_text.h"
 #include "detailed.h"
 #include "epochs.h"
@@ -89,8 +91,8 @@ static double apart(const struct trace *a, const struct trace *b)
 	return sum;
 }
 
-// The attack: each name of the next epoch is taken for the one of the last that it is most like. Who is whose is known to the test by the key
-// alone. The number that is right.
+// The attack: each name of the next epoch is taken for the one of the last that it is most like.
+// Who is whose is known to the test by the key alone. The number that is right.
 static unsigned linked(unsigned in, bool anonymous)
 {
 	static struct trace before[NAMED], after[NAMED];
@@ -169,7 +171,8 @@ static void names(void)
 
 // ---- times ----
 
-// Whether it is told by answers of any age up to so many ms; or of what age it is as the newest of its cell.
+// Whether it is told by answers of any age up to so many ms; or of what age it is as the newest of
+// its cell.
 static int32_t age_by(unsigned in, bool cells, uint32_t at_most_ms)
 {
 	struct pe_wire_query q = harness_sphere(homes[in][0], homes[in][1], homes[in][2], 1000);
@@ -185,7 +188,8 @@ static int32_t age_by(unsigned in, bool cells, uint32_t at_most_ms)
 	return answer.count > 0;
 }
 
-// When it was last heard of, by each way to ask for ages: exactly of who is open, in steps of who is anonymous.
+// When it was last heard of, by each way to ask for ages: exactly of who is open, in steps of who
+// is anonymous.
 static void times(void)
 {
 	for (unsigned in = 0; in < 2; in++)
@@ -235,7 +239,8 @@ static const char *const filters[] = {"position_confidence >= 0.5", "position_co
 	"type = mobile and meta.crew < 5"};
 #define FILTERS (sizeof filters / sizeof filters[0])
 
-// Bit n: the n-th filter finds the only one that there is; as it says this or that of itself, heard of in the same step.
+// Bit n: the n-th filter finds the only one that there is; as it says this or that of itself, heard
+// of in the same step.
 static uint32_t found_by(unsigned in, bool anonymous, bool other, struct pe_wire_result *result)
 {
 	struct pe_wire_update u = harness_update(1, 1, homes[in][0], homes[in][1], 0);

@@ -1,8 +1,10 @@
-// Counts by cell against brute force: seeded random worlds in metres and on Earth, spheres and boxes of every size, cells from an eighth
-// of a leaf to a continent, with masks, heights, reach, ages and ends of life, while entities move and crossings stay unsettled; pages of few
-// cells, and engines whose bounds of work are so small that most cells come in pieces. What is expected is worked out from the
-// positions that were sent: in metres by division, on Earth with the space's own place of a position. What is within a
-// small distance of a volume's edge may be counted or not. PE_TEST_SEED repeats a run, PE_TEST_LONG=1 makes it ten times as long.
+// Counts by cell against brute force: seeded random worlds in metres and on Earth, spheres and
+// boxes of every size, cells from an eighth of a leaf to a continent, with masks, heights, reach,
+// ages and ends of life, while entities move and crossings stay unsettled; pages of few cells, and
+// engines whose bounds of work are so small that most cells come in pieces. What is expected is
+// worked out from the positions that were sent: in metres by division, on Earth with the space's
+// own place of a position. What is within a small distance of a volume's edge may be counted or
+// not. PE_TEST_SEED repeats a run, PE_TEST_LONG=1 makes it ten times as long.
 #include "draw.h"
 #include "expect.h"
 #include "harness.h"
@@ -198,7 +200,8 @@ static void centre_of(unsigned s, unsigned level, const double p[3], double cent
 	struct pe_place at;
 
 	if (s != EARTH) {
-		// Counted from the least that a key says, which is a whole number of cells but for the largest.
+		// Counted from the least that a key says, which is a whole number of cells but for
+		// the largest.
 		for (unsigned i = 0; i < 3; i++) {
 			double base = i < 2 ? -0x1p18 * space[s].config.leaf_edge_m :
 					      -0x1p14 * space[s].config.leaf_height_m;
@@ -323,7 +326,8 @@ static void take_cell(unsigned s, unsigned level, unsigned page, const struct pe
 	EXPECT((double)w->size_m == edges[level] * space[s].config.leaf_edge_m &&
 			(double)w->height_m == heights[level] * space[s].config.leaf_height_m,
 		"size %g, height %g", (double)w->size_m, (double)w->height_m);
-	// Once, unless it said that more of it comes: on a later page, before any other cell. (Parts of a leaf come together.)
+	// Once, unless it said that more of it comes: on a later page, before any other cell.
+	// (Parts of a leaf come together.)
 	if (c->got)
 		EXPECT(c->more && c->page < page && (c == last || level < 3),
 			"cell %.3f, %.3f again: pages %u and %u", w->centre[0], w->centre[1],

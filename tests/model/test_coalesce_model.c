@@ -1,11 +1,12 @@
-// What holds a state back, against a model of it: frequency caps, courses, the three thresholds with the factor of the power mode, the
-// trailing edge, crossings that wait for a grace period (the test says when one runs, and for long stretches none
-// does), durations, ttl and its refresh by what is covered, withdrawal, return and bursts with several records of an
-// entity. Few entities that update often, in seven spaces. The model is a plain structure an entity and the rules of
-// docs/protocol.md; after every turn the acknowledgements, whatever a query shows, the counters and the records in
-// flight must be the model's, exactly. Positions come from tables without a pair within 2 cm of a threshold on Earth; on a
-// plane they are halves of a metre, which the grid holds exactly, so that a move may be exactly as long as a threshold.
-// PE_TEST_SEED repeats a run.
+// What holds a state back, against a model of it: frequency caps, courses, the three thresholds
+// with the factor of the power mode, the trailing edge, crossings that wait for a grace period (the
+// test says when one runs, and for long stretches none does), durations, ttl and its refresh by
+// what is covered, withdrawal, return and bursts with several records of an entity. Few entities
+// that update often, in seven spaces. The model is a plain structure an entity and the rules of
+// docs/protocol.md; after every turn the acknowledgements, whatever a query shows, the counters and
+// the records in flight must be the model's, exactly. Positions come from tables without a pair
+// within 2 cm of a threshold on Earth; on a plane they are halves of a metre, which the grid holds
+// exactly, so that a move may be exactly as long as a threshold. PE_TEST_SEED repeats a run.
 #include "coalesce_model.h"
 #include "harness.h"
 #include "testing.h"
@@ -106,8 +107,8 @@ static double distance(unsigned s, const double a[3], const double b[3])
 	return s == MODEL_EARTH ? hypot(along, a[2] - b[2]) : along;
 }
 
-// Groups of places about some points near the corner of cells — on Earth near where two frames meet too; in each group the
-// second is a threshold away from the first, and the third a little more.
+// Groups of places about some points near the corner of cells — on Earth near where two frames meet
+// too; in each group the second is a threshold away from the first, and the third a little more.
 static void make_place(unsigned s, unsigned i)
 {
 	double threshold = model_policy[s].distance > 0 ? model_policy[s].distance : 5, m[3];

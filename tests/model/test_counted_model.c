@@ -1,7 +1,8 @@
-// Entities that may be counted only, against brute force: what every answer says is made of one number a cell, which is that of all
-// who are in it, or that they are few; and no volume, size, page, cursor or bound of work gives any other. And two worlds in which, in
-// every cell, others are elsewhere, and where they are few there are more or fewer of them: byte for byte the same answers. Seeded;
-// PE_TEST_SEED repeats a run, PE_TEST_LONG=1 makes it ten times as long.
+// Entities that may be counted only, against brute force: what every answer says is made of one
+// number a cell, which is that of all who are in it, or that they are few; and no volume, size,
+// page, cursor or bound of work gives any other. And two worlds in which, in every cell, others are
+// elsewhere, and where they are few there are more or fewer of them: byte for byte the same
+// answers. Seeded; PE_TEST_SEED repeats a run, PE_TEST_LONG=1 makes it ten times as long.
 #include "draw.h"
 #include "harness.h"
 #include "wire/extension.h"
@@ -94,7 +95,8 @@ static void random_cell(int cell[3])
 	cell[2] = below(4) ? 0 : (int)below(3) - 1;
 }
 
-// Then all have settled, or each that moved stands in two cells, and not since before that in a third.
+// Then all have settled, or each that moved stands in two cells, and not since before that in a
+// third.
 static void move_some(unsigned count, bool settle)
 {
 	static unsigned moved[1 + ENTITIES], when;
@@ -150,7 +152,8 @@ static struct tally count_of(const int cell[3])
 	return t;
 }
 
-// What is to be told of all cells of a larger one (or of itself) that the box touches; box NULL: of all that are in it.
+// What is to be told of all cells of a larger one (or of itself) that the box touches; box NULL: of
+// all that are in it.
 static void expect_of(
 	const int low[3], const int size[3], const double box[2][3], uint64_t *count, uint64_t *few)
 {
@@ -452,7 +455,8 @@ static void note_replies(bool comparing)
 	}
 }
 
-// In the second world all are elsewhere in their cells, and where they are few others of the same few principals are there, too.
+// In the second world all are elsewhere in their cells, and where they are few others of the same
+// few principals are there, too.
 static void run_world(bool second)
 {
 	_Alignas(8) uint8_t extension[64];

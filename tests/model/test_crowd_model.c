@@ -1,7 +1,9 @@
-// K_ANONYMITY against brute force: principals wander, each with some entities, in both kinds of space; cohorts, their areas and who has left
-// them are worked out from lists of who was where, and what is shown of everyone at every moment must be that. Apart from that, whoever knows of each area
-// who was published in it, in the epoch and in the one before, intersects this over a period: k principals or more are left. PE_TEST_SEED
-// repeats a run, PE_TEST_LONG=1 makes it ten times as long.
+// K_ANONYMITY against brute force: principals wander, each with some entities, in both kinds of
+// space; cohorts, their areas and who has left them are worked out from lists of who was where, and
+// what is shown of everyone at every moment must be that. Apart from that, whoever knows of each
+// area who was published in it, in the epoch and in the one before, intersects this over a period:
+// k principals or more are left. PE_TEST_SEED repeats a run, PE_TEST_LONG=1 makes it ten times as
+// long.
 #include "expect.h"
 #include "harness.h"
 #include "internal.h"
@@ -50,7 +52,8 @@ static struct {
 	bool shown;      // in this epoch, in this area
 	int shown_level;
 	struct pe_crowd_cell area;
-	// who was in all areas that were shown of it in epochs of the period that are over, and of how many
+	// who was in all areas that were shown of it in epochs of the period that are over, and of
+	// how many
 	uint64_t row;
 	unsigned row_length;
 } entity[1 + ENTITIES];
@@ -409,8 +412,9 @@ static void run(void)
 	CU_ASSERT_EQUAL(wrong, 0);
 }
 
-// What it costs: 500 vehicles of the tools in a town of 10 km, each with a principal, a report every 10 s, a period of 24 epochs. Which share
-// of the reports is not shown, behind the first epoch; and of how many edges areas are.
+// What it costs: 500 vehicles of the tools in a town of 10 km, each with a principal, a report
+// every 10 s, a period of 24 epochs. Which share of the reports is not shown, behind the first
+// epoch; and of how many edges areas are.
 static double vehicles(uint32_t epoch_ms, double *edges)
 {
 	const uint32_t count = 500, step_ms = 10000;

@@ -1,5 +1,7 @@
-// Random updates, plain and with details, withdrawals and steps of time against a plain model of what is kept: what every query
-// with details shows, and who stands a filter, is compared after each step. One worker and two, with and without thresholds. The seed is printed; PE_TEST_SEED is added to it.
+// Random updates, plain and with details, withdrawals and steps of time against a plain model of
+// what is kept: what every query with details shows, and who stands a filter, is compared after
+// each step. One worker and two, with and without thresholds. The seed is printed; PE_TEST_SEED is
+// added to it.
 #include "detailed.h"
 #include "draw.h"
 #include "harness.h"

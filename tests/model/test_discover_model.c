@@ -1,9 +1,11 @@
-// Queries with extensions, and the nearest, against brute force: seeded random polygons with holes, oriented boxes, frusta, spheres and
-// nearest-k, half of them with a random filter, through the façade, while entities move. What is expected is worked out by other
-// means than the engine's: polygons by counting crossings in the plane (GEODETIC: of the gnomonic projection, where edges are straight),
-// boxes and frusta in their own axes, filters on trees, the nearest by sorting all distances. What is within a small
-// distance of an edge may be in or out. A third of the queries is about a later moment: entities are then expected where PROJ's geodesic, or
-// a straight line, leads. PE_TEST_SEED repeats a run, PE_TEST_LONG=1 makes it ten times as long.
+// Queries with extensions, and the nearest, against brute force: seeded random polygons with holes,
+// oriented boxes, frusta, spheres and nearest-k, half of them with a random filter, through the
+// façade, while entities move. What is expected is worked out by other means than the engine's:
+// polygons by counting crossings in the plane (GEODETIC: of the gnomonic projection, where edges
+// are straight), boxes and frusta in their own axes, filters on trees, the nearest by sorting all
+// distances. What is within a small distance of an edge may be in or out. A third of the queries is
+// about a later moment: entities are then expected where PROJ's geodesic, or a straight line,
+// leads. PE_TEST_SEED repeats a run, PE_TEST_LONG=1 makes it ten times as long.
 #include "base/limits.h"
 #include "detailed.h"
 #include "draw.h"
@@ -78,7 +80,8 @@ static bool height_unknown(unsigned n)
 	return entity[n].u.attributes & PE_ATTRIBUTE_HEIGHT_UNKNOWN;
 }
 
-// The update with the details that make its context and metadata the tree's; some names were known before.
+// The update with the details that make its context and metadata the tree's; some names were known
+// before.
 static struct pe_wire_ack_record send_with_details(unsigned in, const struct pe_wire_update *u,
 	const struct tree_entity *before, const struct tree_entity *t)
 {
@@ -166,7 +169,8 @@ static void make_entity(unsigned n)
 
 // ---- what is expected ----
 
-// As long a way from a place, by the geodesic in the direction of the velocity; at a height that way is longer than its footprint's.
+// As long a way from a place, by the geodesic in the direction of the velocity; at a height that
+// way is longer than its footprint's.
 static void go(unsigned s, const double from[3], const float v[3], bool height, double seconds,
 	double to[3])
 {
@@ -547,7 +551,8 @@ static void check_nearest(unsigned s, const struct pe_wire_query *q, const enum 
 	}
 }
 
-// The same volume and filter, counted by cell and told in short: neither more nor fewer than came whole.
+// The same volume and filter, counted by cell and told in short: neither more nor fewer than came
+// whole.
 static void check_resolutions(unsigned s, struct pe_wire_query q, uint32_t bytes)
 {
 	struct pe_wire_resolution r = {

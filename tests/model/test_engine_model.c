@@ -1,8 +1,9 @@
-// The engine against a brute-force model: seeded random updates, withdrawals, jumps of the clock and queries through the
-// façade, with the expected outcome of every record and the expected answer to every query worked out with arrays and plain
-// loops (distances by PROJ's geodesic). Three spaces at once, with positions at poles, the antimeridian, borders of
-// frames and edges of cells. A result within 1 mm + 1e-6 of the distance from an edge may be in or out; everything else
-// is compared exactly. PE_TEST_SEED repeats a run, PE_TEST_LONG=1 makes it ten times as long.
+// The engine against a brute-force model: seeded random updates, withdrawals, jumps of the clock
+// and queries through the façade, with the expected outcome of every record and the expected answer
+// to every query worked out with arrays and plain loops (distances by PROJ's geodesic). Three
+// spaces at once, with positions at poles, the antimeridian, borders of frames and edges of cells.
+// A result within 1 mm + 1e-6 of the distance from an edge may be in or out; everything else is
+// compared exactly. PE_TEST_SEED repeats a run, PE_TEST_LONG=1 makes it ten times as long.
 #include "draw.h"
 #include "expect.h"
 #include "harness.h"
@@ -318,8 +319,8 @@ static void withdrawals(void)
 		e->sequence = x[i].sequence;
 		e->time_ms = time_ms;
 		e->life = GONE;
-		e->gone_at =
-			h.now.mono_ms; // again, of one that was gone: the newer pair is remembered as long
+		e->gone_at = h.now.mono_ms; // again, of one that was gone: the newer pair is
+		                            // remembered as long
 	}
 	packet = harness_queue_withdraws(&h, named, HARNESS_INCARNATION + 4, x, count, true);
 	harness_turn(&h);
@@ -398,7 +399,8 @@ static enum verdict expect(
 	} else {
 		if (straight && height_unknown(e))
 			return OUT;
-		// A degree of latitude is never shorter than 110.5 km, which spares the geodesic for most.
+		// A degree of latitude is never shorter than 110.5 km, which spares the geodesic
+		// for most.
 		if (s && fabs(p[0] - q->a[0]) * 110500 > limit + 20000)
 			return OUT;
 		v = within(pe_space_distance(&space[s], q->a, p, straight),
@@ -494,8 +496,8 @@ static void check_result(unsigned s, const struct pe_wire_query *q, const double
 	if (q->kind == PE_QUERY_BOX && straight && !(q->flags & PE_QUERY_HAS_ORIGIN))
 		return;
 	d = pe_space_distance(&space[s], origin, e->u.position, straight);
-	// What is told, as a float, is promised to 1 mm + 1e-6 up to 100 km; beyond that within the band of the surface's
-	// approximation (who is in and who is out is exact there too).
+	// What is told, as a float, is promised to 1 mm + 1e-6 up to 100 km; beyond that within the
+	// band of the surface's approximation (who is in and who is out is exact there too).
 	EXPECT(fabs((double)r->distance_m - d) <=
 			0.0035 + 1.1e-6 * d + (s && d > 1e5 ? pe_surface_band(d) : 0),
 		"%" PRIu64 ": %.4f m, not %.4f", n, (double)r->distance_m, d);

@@ -1,8 +1,10 @@
-// EXPLAIN against answers and brute force: seeded random entities, which come, move, are withdrawn and expire while the clock runs, and
-// random queries of every kind, a third of them with a filter. After each answer some entities are asked about: the explanation
-// must say "in" exactly when the answer has them, and its first cause must be the one that is worked out here by other means
-// (model/plain_geometry.h, trees of tests). What is within a small distance of an edge may have either. Who isn't trusted
-// must be told the same, but not what is gone. PE_TEST_SEED repeats a run, PE_TEST_LONG=1 makes it ten times as long.
+// EXPLAIN against answers and brute force: seeded random entities, which come, move, are withdrawn
+// and expire while the clock runs, and random queries of every kind, a third of them with a filter.
+// After each answer some entities are asked about: the explanation must say "in" exactly when the
+// answer has them, and its first cause must be the one that is worked out here by other means
+// (model/plain_geometry.h, trees of tests). What is within a small distance of an edge may have
+// either. Who isn't trusted must be told the same, but not what is gone. PE_TEST_SEED repeats a
+// run, PE_TEST_LONG=1 makes it ten times as long.
 #include "draw.h"
 #include "expect.h"
 #include "filter_tree.h"

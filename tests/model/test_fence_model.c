@@ -1,6 +1,6 @@
-// Standing volumes against brute force: random worlds, volumes and moves; the model tests every volume against every
-// update and keeps every pair's state. Each step's events must be the model's, pair by pair, and after every kind of
-// ending each ENTER must have had its LEAVE.
+// Standing volumes against brute force: random worlds, volumes and moves; the model tests every
+// volume against every update and keeps every pair's state. Each step's events must be the model's,
+// pair by pair, and after every kind of ending each ENTER must have had its LEAVE.
 #include "discover/fence_internal.h"
 #include "discover/member.h"
 #include "discover/safe_region.h"
@@ -256,7 +256,8 @@ static void settle_all(void)
 	compare();
 }
 
-// Wherever the entity goes within its safe region, and whatever its height does on Earth, it is in the same volumes, on the same sides.
+// Wherever the entity goes within its safe region, and whatever its height does on Earth, it is in
+// the same volumes, on the same sides.
 static void check_safe(const struct pe_place *from, const double position[3], double room)
 {
 	double metres = fmin(room / t.w.space.units_per_m, 2.0 * t.w.space.config.leaf_edge_m);

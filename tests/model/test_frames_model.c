@@ -1,5 +1,6 @@
-// RELATIVE entities at random: whatever was sent, withdrawn or has expired, whoever follows a parent that is there stands where the parent's
-// place and orientation, as an answer shows them, put it. The seed is printed; PE_TEST_SEED is added to it.
+// RELATIVE entities at random: whatever was sent, withdrawn or has expired, whoever follows a
+// parent that is there stands where the parent's place and orientation, as an answer shows them,
+// put it. The seed is printed; PE_TEST_SEED is added to it.
 #include "detailed.h"
 #include "draw.h"
 #include "harness.h"
@@ -126,7 +127,8 @@ static bool turn(unsigned n, const double v[3], double out[3], unsigned depth)
 	memcpy(out, t, sizeof t);
 	if (!seen[n].parent)
 		return true;
-	// Who is not known to follow stands where it stood, and nobody below it is held to anything.
+	// Who is not known to follow stands where it stood, and nobody below it is held to
+	// anything.
 	if (depth == 0 || !follows[n] || !seen[seen[n].parent].there)
 		return false;
 	return turn(seen[n].parent, t, out, depth - 1);

@@ -1,7 +1,9 @@
-// Guarded updates twice: once one by one, by the general way, as everything goes that asks for an acknowledgement, and once as they come,
-// most of them spared it. The same random stream of the same senders must be refused for the same reasons, leave the same of every entity,
-// and show the same to everybody, at every step: owners of both kinds, areas, speeds about the limit, relocations, tags, precision levels,
-// withdrawals, erasures, other directories. Seeds are printed; PE_TEST_SEED is added to each.
+// Guarded updates twice: once one by one, by the general way, as everything goes that asks for an
+// acknowledgement, and once as they come, most of them spared it. The same random stream of the
+// same senders must be refused for the same reasons, leave the same of every entity, and show the
+// same to everybody, at every step: owners of both kinds, areas, speeds about the limit,
+// relocations, tags, precision levels, withdrawals, erasures, other directories. Seeds are printed;
+// PE_TEST_SEED is added to each.
 #include "detailed.h"
 #include "draw.h"
 #include "harness.h"
@@ -79,8 +81,8 @@ static const struct pe_policy policies[] = {
 		.area_m = 400},
 };
 
-// 1 and 2 publish everywhere, 3 in a part of the first space, 4 is an administrator who publishes, 0 is nobody. another: 2 has lost his
-// role, and what was his is 1's.
+// 1 and 2 publish everywhere, 3 in a part of the first space, 4 is an administrator who publishes,
+// 0 is nobody. another: 2 has lost his role, and what was his is 1's.
 static void know(bool another)
 {
 	const struct pe_directory_grant grants[] = {
@@ -253,7 +255,8 @@ static void queue_one(uint64_t n, bool ack)
 		t->incarnation++;
 	if (below(150) == 0)
 		t->space = below(SPACES);
-	// One of 3's is by the edge of what is his, again and again, so that every seed has some refused for their area.
+	// One of 3's is by the edge of what is his, again and again, so that every seed has some
+	// refused for their area.
 	if (n == 8 && below(5) == 0) {
 		t->space = FIRST;
 		t->at[0] = 490;

@@ -1,11 +1,15 @@
-// Two worlds, one with entities that the askers may not see and one without: byte for byte the same answers, counts, orders, cursors,
-// explanations and notices. And two worlds in which rounded entities are at other true places in the same cells, of every precision level and
-// of GRID: no combination of what is asked can tell them apart, so that nothing finer than the cell is to be had. Seeded: what everybody sees and what is asked comes from one row of random numbers, what is hidden does
-// and says from another, of which the second world knows nothing. And two worlds with and without those who are kept from the askers by a tag,
-// by a role that they have not, and by being too far from where they stand, however little. Bounds of work are low, so that truncation and cursors
-// depend on everything that a walk meets. Hidden ones come close, claim wide precisions, run, change their policies, and go. The
-// worlds are run one after the other, and the digests of all replies of the first are kept. PE_TEST_SEED repeats a run, PE_TEST_LONG=1
-// makes it ten times as long.
+// Two worlds, one with entities that the askers may not see and one without: byte for byte the same
+// answers, counts, orders, cursors, explanations and notices. And two worlds in which rounded
+// entities are at other true places in the same cells, of every precision level and of GRID: no
+// combination of what is asked can tell them apart, so that nothing finer than the cell is to be
+// had. Seeded: what everybody sees and what is asked comes from one row of random numbers, what is
+// hidden does and says from another, of which the second world knows nothing. And two worlds with
+// and without those who are kept from the askers by a tag, by a role that they have not, and by
+// being too far from where they stand, however little. Bounds of work are low, so that truncation
+// and cursors depend on everything that a walk meets. Hidden ones come close, claim wide
+// precisions, run, change their policies, and go. The worlds are run one after the other, and the
+// digests of all replies of the first are kept. PE_TEST_SEED repeats a run, PE_TEST_LONG=1 makes it
+// ten times as long.
 #include "detailed.h"
 #include "draw.h"
 #include "harness.h"
@@ -621,7 +625,8 @@ static void run_world(bool hidden)
 		c.spaces[PLANE].authorization = c.spaces[EARTH].authorization =
 			PE_AUTHORIZATION_FIRST;
 	}
-	// States are held back in one space, by distance, and in the other one by time, every second time.
+	// States are held back in one space, by distance, and in the other one by time, every
+	// second time.
 	c.spaces[EARTH].coalesce_distance_m = seed % 2 ? 3 : 0;
 	c.spaces[PLANE].coalesce_interval_ms = seed % 2 ? 0 : 300;
 	c.query_cells_max = 24;
@@ -724,7 +729,8 @@ static void conditional_worlds(void)
 	conditions = false;
 }
 
-// With this one two notices came a millisecond later where a cell was being given up for want of somebody else.
+// With this one two notices came a millisecond later where a cell was being given up for want of
+// somebody else.
 static void conditional_worlds_again(void)
 {
 	seed_again = 1795702659;

@@ -1,6 +1,7 @@
-// Whose the places are, at random: entities of principals, networks and nobody in particular come, go, expire and are evicted, over one
-// worker and over three, and after every few turns the counts by publisher are what the records say, nobody is beyond a budget, and
-// what can be found is what is there.
+// Whose the places are, at random: entities of principals, networks and nobody in particular come,
+// go, expire and are evicted, over one worker and over three, and after every few turns the counts
+// by publisher are what the records say, nobody is beyond a budget, and what can be found is what
+// is there.
 #include "harness.h"
 #include "internal.h"
 #include "testing.h"

@@ -1,8 +1,9 @@
-// Predictions against a model: things that go straight, turn, stop and set off again, on a plane and on Earth (at a pole, across the
-// antimeridian, where frames meet), report at random, late and with noise, fall silent and come back. What their courses cover, when the
-// trailing edge comes, and what is shown meanwhile is worked out here from PROJ's geodesic; no covered report may be further
-// from the course than the threshold. Questions about a later moment are compared with brute force, and their bounds
-// with where the things then are. PE_TEST_SEED repeats a run.
+// Predictions against a model: things that go straight, turn, stop and set off again, on a plane
+// and on Earth (at a pole, across the antimeridian, where frames meet), report at random, late and
+// with noise, fall silent and come back. What their courses cover, when the trailing edge comes,
+// and what is shown meanwhile is worked out here from PROJ's geodesic; no covered report may be
+// further from the course than the threshold. Questions about a later moment are compared with
+// brute force, and their bounds with where the things then are. PE_TEST_SEED repeats a run.
 #include "base/limits.h"
 #include "harness.h"
 #include "model/plain_geometry.h"
@@ -253,7 +254,8 @@ static void publish(struct mover *m, const struct state *s)
 	m->fastest = fmax(speed_of(&m->truth), speed_of(&m->before));
 }
 
-// Whether what was said is shown, of a report that asked for no acknowledgement and could have gone either way.
+// Whether what was said is shown, of a report that asked for no acknowledgement and could have gone
+// either way.
 static uint8_t status_by_eye(const struct mover *m, unsigned n, const struct state *said)
 {
 	struct pe_wire_query q =

@@ -1,7 +1,10 @@
-// What a prediction saves, and what it costs in exactness, where things move as they do: the recording of ships (tests/data/aava-ais.csv)
-// on Earth, and the vehicles of presence-load on a plane. For each threshold it prints the share of reports that were never published, at once
-// or at a trailing edge, beside the share that a distance threshold of the same size saves. After every report its entity is asked for now: it may not be further from what
-// it reported than the threshold and what the stored position is rounded by. That fails the test; the shares are what they are.
+// What a prediction saves, and what it costs in exactness, where things move as they do: the
+// recording of ships (tests/data/aava-ais.csv) on Earth, and the vehicles of presence-load on a
+// plane. For each threshold it prints the share of reports that were never published, at once or at
+// a trailing edge, beside the share that a distance threshold of the same size saves. After every
+// report its entity is asked for now: it may not be further from what it reported than the
+// threshold and what the stored position is rounded by. That fails the test; the shares are what
+// they are.
 //
 //     test-model-predict-saved RECORDING.csv
 #include "base/limits.h"

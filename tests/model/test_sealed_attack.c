@@ -1,8 +1,10 @@
-// Ten million packets of somebody who can read, keep, alter, repeat and invent everything on the wire but has no key of a session:
-// not one of them is taken, and what the engine and its gate know is, byte for byte, what it was before. Among them every replay distance
-// around the edges of the window, every bit of messages at both levels, every length, other principals' keys, other levels, the engine's own
-// messages sent back, epochs that are over or not begun, sessions that have ended, and those of an engine that was started again. Then the
-// honest messages of all sessions still pass. The seed is printed; PE_TEST_SEED sets it.
+// Ten million packets of somebody who can read, keep, alter, repeat and invent everything on the
+// wire but has no key of a session: not one of them is taken, and what the engine and its gate know
+// is, byte for byte, what it was before. Among them every replay distance around the edges of the
+// window, every bit of messages at both levels, every length, other principals' keys, other levels,
+// the engine's own messages sent back, epochs that are over or not begun, sessions that have ended,
+// and those of an engine that was started again. Then the honest messages of all sessions still
+// pass. The seed is printed; PE_TEST_SEED sets it.
 #include "internal.h"
 
 #include "dataplane/guard/roster.h"
@@ -122,7 +124,8 @@ static uint32_t queue_update(uint64_t n, uint32_t sequence)
 	return g.h.queue[g.h.queue_count - 1].bytes;
 }
 
-// Honest traffic: as many messages as are recorded, so that there is a window full of sequences that were taken.
+// Honest traffic: as many messages as are recorded, so that there is a window full of sequences
+// that were taken.
 static void record(struct victim *v, uint64_t n)
 {
 	for (unsigned i = 0; i < RECORDED; i++) {
@@ -232,7 +235,8 @@ static void replays(void)
 	}
 }
 
-// At each distance around the window's edges, and at the ends of the numbers, sequences that nobody sealed, on bytes that somebody did.
+// At each distance around the window's edges, and at the ends of the numbers, sequences that nobody
+// sealed, on bytes that somebody did.
 static void sequences(void)
 {
 	static const int64_t edges[] = {
@@ -292,7 +296,8 @@ static void lengths(void)
 	}
 }
 
-// A session's id on what another session's keys have sealed, at either level, and on what the engine has sealed.
+// A session's id on what another session's keys have sealed, at either level, and on what the
+// engine has sealed.
 static void strange_keys(void)
 {
 	uint8_t copy[RECORD];
@@ -354,7 +359,8 @@ static void bare(void)
 	}
 }
 
-// Handshakes: a right HELLO from elsewhere, altered ones, and those of strangers, most of which cost the engine public-key work.
+// Handshakes: a right HELLO from elsewhere, altered ones, and those of strangers, most of which
+// cost the engine public-key work.
 static void handshakes(unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {
@@ -380,7 +386,8 @@ static void handshakes(unsigned count)
 	}
 }
 
-// Everything in between: a message of somebody, of which something is altered, or the start is kept and the rest invented.
+// Everything in between: a message of somebody, of which something is altered, or the start is kept
+// and the rest invented.
 static void random_ones(uint64_t count)
 {
 	uint8_t copy[RECORD];

@@ -1,6 +1,7 @@
-// Who may say what and what is believed, against plain models: random updates, withdrawals, erasures and steps of time by random
-// principals in spaces of all rules; random tracks with teleports; and queries by who may ask about an area only, none of whose results
-// may lie outside of it. Seeds are printed.
+// Who may say what and what is believed, against plain models: random updates, withdrawals,
+// erasures and steps of time by random principals in spaces of all rules; random tracks with
+// teleports; and queries by who may ask about an area only, none of whose results may lie outside
+// of it. Seeds are printed.
 #include "draw.h"
 #include "harness.h"
 #include "policy/principals.h"
@@ -43,7 +44,8 @@ static void know(const struct pe_directory_grant *grants, size_t grant_count,
 #define TOMBSTONE_MS 10000u
 #define MEMORY_MS    60000u
 
-// 1–3 are principal 1's by the directory, 4–6 principal 2's. Principal 3 is an administrator of FIRST and KEYRING, 4 is known and may nothing.
+// 1–3 are principal 1's by the directory, 4–6 principal 2's. Principal 3 is an administrator of
+// FIRST and KEYRING, 4 is known and may nothing.
 static uint32_t by_directory(uint64_t n)
 {
 	return n <= 3 ? 1 : n <= 6 ? 2 : 0;
@@ -329,7 +331,8 @@ static enum pe_reason expect_fix(struct track *t, const struct fix *f, unsigned 
 	return PE_REASON_none;
 }
 
-// held: what keeps states back that are accepted all the same: a threshold of distance, a course, a frequency, an interval.
+// held: what keeps states back that are accepted all the same: a threshold of distance, a course, a
+// frequency, an interval.
 enum held { NOTHING, DISTANCE, COURSE, FREQUENCY, INTERVAL };
 
 static void tracks_with(unsigned fixes, enum held held, unsigned seed)

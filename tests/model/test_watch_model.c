@@ -1,11 +1,14 @@
-// Standing queries against brute force: a world of entities that move, change, expire and are withdrawn, and subscribers with fences of
-// every kind, which open, add, remove, renew, resume, close and let leases run out meanwhile. The model is the protocol's words: a
-// pair (fence, entity) is out, about to enter, in or about to leave; after every step the events that came are those of the model,
-// neither more nor fewer, each pair's in order. Some subscribers lose notices, or take them backwards, and resume. Others are slow — a window,
-// limits, no buffers — and are compared when they have caught up. What must hold of every row of events is checked as it
-// comes (tests/watching.c). Some fences follow an entity, and are where it was when it was looked after last. Now and then a pair is explained: the
-// explanation is what the model has of it. One worker or two, whose turns are taken one after the other in random order, on a
-// plane and on Earth. PE_TEST_SEED repeats a run.
+// Standing queries against brute force: a world of entities that move, change, expire and are
+// withdrawn, and subscribers with fences of every kind, which open, add, remove, renew, resume,
+// close and let leases run out meanwhile. The model is the protocol's words: a pair (fence, entity)
+// is out, about to enter, in or about to leave; after every step the events that came are those of
+// the model, neither more nor fewer, each pair's in order. Some subscribers lose notices, or take
+// them backwards, and resume. Others are slow — a window, limits, no buffers — and are compared
+// when they have caught up. What must hold of every row of events is checked as it comes
+// (tests/watching.c). Some fences follow an entity, and are where it was when it was looked after
+// last. Now and then a pair is explained: the explanation is what the model has of it. One worker
+// or two, whose turns are taken one after the other in random order, on a plane and on Earth.
+// PE_TEST_SEED repeats a run.
 #include "internal.h"
 #include "testing.h"
 #include "watch_pairs.h"
@@ -70,7 +73,8 @@ static void finish(void)
 	}
 }
 
-// A slow subscriber's members are those of the model when it has caught up; what came about last may still wait.
+// A slow subscriber's members are those of the model when it has caught up; what came about last
+// may still wait.
 static bool members_agree(const struct subscriber *s)
 {
 	unsigned count = 0;
@@ -106,7 +110,8 @@ static void catch_up(struct subscriber *s)
 			run(1);
 			continue;
 		}
-		// An end comes to the other worker a turn later: by then no dwell time may have passed that had not at the end.
+		// An end comes to the other worker a turn later: by then no dwell time may have
+		// passed that had not at the end.
 		advance_by(10);
 		run(6);
 	}
@@ -322,8 +327,8 @@ static void update(void)
 	EACH_PAIR(sub, f) pairs_look(sub, f, n);
 	if (!late)
 		return;
-	// When it arrived while the clock went on is not known to the millisecond: until dwell times are over, and fences have been looked after, some
-	// may be told of otherwise.
+	// When it arrived while the clock went on is not known to the millisecond: until dwell
+	// times are over, and fences have been looked after, some may be told of otherwise.
 	for (unsigned sub = 0; sub < SUBS; sub++)
 		subs[sub].unsure = true;
 	for (unsigned i = 0; i < 7; i++) {
@@ -575,7 +580,8 @@ static void be_slow(void)
 	}
 }
 
-// What the model has of a pair is what it is explained by, on the worker that owns the entity; on another one what can be seen there.
+// What the model has of a pair is what it is explained by, on the worker that owns the entity; on
+// another one what can be seen there.
 static void explain(void)
 {
 	unsigned sub = below(SUBS), f = below(FENCES), n = below(ENTITIES);

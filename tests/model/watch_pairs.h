@@ -1,5 +1,6 @@
-// What the model of standing queries has of each pair (fence, entity) — out, about to enter, in or about to leave — and the events that it
-// wants told, worked out from the protocol's words. One thread; the world and the clock are the test's.
+// What the model of standing queries has of each pair (fence, entity) — out, about to enter, in or
+// about to leave — and the events that it wants told, worked out from the protocol's words. One
+// thread; the world and the clock are the test's.
 #pragma once
 
 #include "testing.h"
@@ -60,11 +61,13 @@ void pairs_expect(
 void pairs_settle(unsigned sub, unsigned f, unsigned n);
 // The entity is now as it is.
 void pairs_look(unsigned sub, unsigned f, unsigned n);
-// The entity is gone; late: by its time-out, so that a pair that was about to leave may have left before.
+// The entity is gone; late: by its time-out, so that a pair that was about to leave may have left
+// before.
 void pairs_gone(unsigned n, bool late);
 // A fence that begins: what is inside is in at once. And one that ends.
 void pairs_begin(unsigned sub, unsigned f);
 void pairs_end(unsigned sub, unsigned f);
-// Where the entity is that a fence follows. True: somewhere else than it was. And all whose time it is.
+// Where the entity is that a fence follows. True: somewhere else than it was. And all whose time it
+// is.
 bool pairs_look_after(unsigned sub, unsigned f);
 void pairs_look_after_all(void);

@@ -9,8 +9,8 @@
 
 bool world_earth;
 
-// On Earth the differences between a plane and the ellipsoid, a few centimetres; and the margin of a box is up to 1 % wider there than it
-// says (space/side.h).
+// On Earth the differences between a plane and the ellipsoid, a few centimetres; and the margin of
+// a box is up to 1 % wider there than it says (space/side.h).
 double world_doubt_m(void)
 {
 	return world_earth ? 0.35 : 0.002;

@@ -1,5 +1,6 @@
-// The world of the model of standing queries: entities and fences on a plane, or on a piece of the Earth that is nearly one, and what a
-// fence says of an entity, worked out from the protocol's words alone. Places are metres here, whatever they are on the wire.
+// The world of the model of standing queries: entities and fences on a plane, or on a piece of the
+// Earth that is nearly one, and what a fence says of an entity, worked out from the protocol's
+// words alone. Places are metres here, whatever they are on the wire.
 #pragma once
 
 #include "wire/subscribe.h"
@@ -22,8 +23,8 @@ struct world_fence {
 	bool used;
 	struct pe_wire_fence wire;
 	struct pe_wire_query local; // the wire's, in metres
-	unsigned
-		follows; // entity's number from 1; 0: none. local.a is then where it was when it was looked after
+	unsigned follows; // entity's number from 1; 0: none. local.a is then where it was when it
+	                  // was looked after
 	bool nowhere;
 	uint8_t extension[PE_WIRE_BYTES_MAX];
 	uint32_t extension_bytes;

@@ -1,5 +1,6 @@
-// An engine with one ring source and workers of its own threads, without DPDK: what dataplane/worker.c does, for tests in whose process clients
-// live, break things and die. One space, CARTESIAN; the clock is the machine's. Not for more than one thread, but for the workers.
+// An engine with one ring source and workers of its own threads, without DPDK: what
+// dataplane/worker.c does, for tests in whose process clients live, break things and die. One
+// space, CARTESIAN; the clock is the machine's. Not for more than one thread, but for the workers.
 #pragma once
 
 #include "client/presence.h"
@@ -27,11 +28,13 @@ struct rig {
 	unsigned descriptors; // open before it was started
 };
 
-// What a test may change before rig_start: 16 clients of this user, rings of 64 KiB, trusted, 20,000 entities.
+// What a test may change before rig_start: 16 clients of this user, rings of 64 KiB, trusted,
+// 20,000 entities.
 void rig_prepare(struct rig *rig);
 // Aborts when it cannot. May be called again after rig_stop: the path stays.
 void rig_start(struct rig *rig);
-// Everything in flight is worked, then the identities of the counters are checked, and that no descriptor is left: CUnit's assertions.
+// Everything in flight is worked, then the identities of the counters are checked, and that no
+// descriptor is left: CUnit's assertions.
 void rig_stop(struct rig *rig);
 void rig_remove(struct rig *rig); // the folder
 
@@ -58,7 +61,8 @@ struct rig_raw {
 };
 
 int rig_connect(const struct rig *rig);
-// Sends what is given as a hello and reads the answer; true: attached. raw->welcome.answer says why not; 255: the socket closed.
+// Sends what is given as a hello and reads the answer; true: attached. raw->welcome.answer says why
+// not; 255: the socket closed.
 bool rig_attach(const struct rig *rig, const void *hello, size_t bytes, struct rig_raw *raw);
 struct pe_shm_hello rig_hello(void);
 void rig_detach(struct rig_raw *raw);

@@ -1,5 +1,6 @@
-// How the ring source's clients are woken, and who they are: versions of the ring, a client that does what it likes with what it was given, users whom
-// the keyring knows and users whom it knows otherwise the next moment.
+// How the ring source's clients are woken, and who they are: versions of the ring, a client that
+// does what it likes with what it was given, users whom the keyring knows and users whom it knows
+// otherwise the next moment.
 #include "client/watch.h"
 #include "policy/principals.h"
 #include "tests/rings/ring_rig.h"
@@ -54,8 +55,8 @@ static void answered_on(struct rig_raw *raw, int fd)
 	pe_shm_release(&raw->down);
 }
 
-// Another process, which has what it was given and nothing else: it can't take the engine's end out of what wakes it, nor write there, nor make
-// the engine wait.
+// Another process, which has what it was given and nothing else: it can't take the engine's end out
+// of what wakes it, nor write there, nor make the engine wait.
 static _Noreturn void meddle(const struct rig *rig)
 {
 	struct pe_shm_hello h = rig_hello();
@@ -72,7 +73,8 @@ static _Noreturn void meddle(const struct rig *rig)
 		if (epoll_ctl(raw.wake_fd, EPOLL_CTL_DEL, fd, NULL) == 0 ||
 			epoll_ctl(raw.wake_fd, EPOLL_CTL_MOD, fd, &event) == 0)
 			_exit(2);
-	// Its own eventfd may stand in it beside the engine's; full, it would block who writes there.
+	// Its own eventfd may stand in it beside the engine's; full, it would block who writes
+	// there.
 	if (epoll_ctl(raw.wake_fd, EPOLL_CTL_ADD, raw.event_fd, &event) != 0 ||
 		write(raw.event_fd, &most, 8) != 8)
 		_exit(3);
@@ -93,7 +95,8 @@ static _Noreturn void meddle(const struct rig *rig)
 	_exit(0);
 }
 
-// Who sleeps is woken by what its version says: a byte, or a descriptor that is no more than that to it, whatever it does with it.
+// Who sleeps is woken by what its version says: a byte, or a descriptor that is no more than that
+// to it, whatever it does with it.
 static void test_wakes(void)
 {
 	struct pe_shm_hello h = rig_hello();
@@ -256,8 +259,9 @@ static void test_users(void)
 	pe_users_destroy(users);
 }
 
-// The keyring is read again and again under clients that never rest: who each of them is in the end is who he should be, nothing is left over of those
-// who were let go, and every message is accounted for.
+// The keyring is read again and again under clients that never rest: who each of them is in the end
+// is who he should be, nothing is left over of those who were let go, and every message is
+// accounted for.
 static void test_changes(void)
 {
 	const struct presence_query q = {.volume = PRESENCE_SPHERE, .radius_m = 1000};

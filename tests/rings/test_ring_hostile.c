@@ -1,6 +1,7 @@
-// Clients of the ring source at their worst: killed at any instant, stopped, writing anything anywhere into what they share. The engine lives in this
-// process, with another client whose traffic must stay exact meanwhile; and in a process of its own where it is the one that
-// dies. What is left afterwards is counted: descriptors, mappings, entities. The seed is printed.
+// Clients of the ring source at their worst: killed at any instant, stopped, writing anything
+// anywhere into what they share. The engine lives in this process, with another client whose
+// traffic must stay exact meanwhile; and in a process of its own where it is the one that dies.
+// What is left afterwards is counted: descriptors, mappings, entities. The seed is printed.
 #include "client/watch.h"
 #include "tests/rings/ring_rig.h"
 #include "tests/testing.h"
@@ -45,7 +46,8 @@ struct own {
 	struct presence_client *client;
 	uint32_t sequence;
 	uint64_t rounds;
-	bool handed; // there are other workers: what they own is on its way to them when it is acknowledged
+	bool handed; // there are other workers: what they own is on its way to them when it is
+	             // acknowledged
 };
 
 // One round: all that it says is applied, all that it asks is right.
@@ -107,8 +109,8 @@ static void wait_for_the_ttl(const struct rig *rig, uint64_t most)
 	CU_ASSERT_TRUE(pe_engine_entity_count(rig->engine) <= most);
 }
 
-// A child that ends with this process, whatever ends it, and in which none of this process's descriptors are held: the engine's ends, and other
-// clients'. As fork(2).
+// A child that ends with this process, whatever ends it, and in which none of this process's
+// descriptors are held: the engine's ends, and other clients'. As fork(2).
 static pid_t fork_child(void)
 {
 	pid_t parent = getpid(), child = fork();

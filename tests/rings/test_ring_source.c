@@ -1,5 +1,5 @@
-// The ring source from both sides: who may attach and who may not, what a client says and hears, and what becomes of those who break their ring, don't
-// read, don't speak, or leave.
+// The ring source from both sides: who may attach and who may not, what a client says and hears,
+// and what becomes of those who break their ring, don't read, don't speak, or leave.
 #include "client/bulk.h"
 #include "client/watch.h"
 #include "tests/rings/ring_rig.h"
@@ -99,7 +99,8 @@ static void test_life(void)
 	rig_remove(&rig);
 }
 
-// A client that sleeps on its descriptor, as a program with a loop of its own does, is woken; and it wakes a worker that sleeps.
+// A client that sleeps on its descriptor, as a program with a loop of its own does, is woken; and
+// it wakes a worker that sleeps.
 static void test_sleep(void)
 {
 	struct presence_events events = {0};
@@ -263,7 +264,8 @@ static void test_last_words(void)
 	rig_remove(&rig);
 }
 
-// Records are filled in the ring itself; what else uses the ring meanwhile, or the ring's end, takes the room away.
+// Records are filled in the ring itself; what else uses the ring meanwhile, or the ring's end,
+// takes the room away.
 static void test_bulk(void)
 {
 	struct presence_record *records;
@@ -378,7 +380,8 @@ static void test_broken(void)
 		case 4:
 			*word = UINT64_MAX;
 			break;
-		default: { // of its other ring: positions that cannot be, found when there is something to be said
+		default: { // of its other ring: positions that cannot be, found when there is
+			   // something to be said
 			const uint64_t heads[] = {1, UINT64_C(1) << 40, UINT64_MAX - 63};
 			uint8_t ping[PE_WIRE_BYTES_MAX];
 			struct pe_wire_header header = {.sequence = 1};
@@ -428,7 +431,8 @@ static void test_broken(void)
 	rig_remove(&rig);
 }
 
-// The subscriptions of who has gone end, so that others have room: more lives than there are subscriptions.
+// The subscriptions of who has gone end, so that others have room: more lives than there are
+// subscriptions.
 static void test_subscriptions(void)
 {
 	const struct presence_query q = {.volume = PRESENCE_SPHERE, .radius_m = 1000};

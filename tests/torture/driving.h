@@ -1,6 +1,7 @@
-// What torture tests share that drive two workers of an engine, each on a thread of its own, and the control thread beside them: messages,
-// the clock, the sink, and who is waited for. A program that includes this has its own struct driver, with a struct driving as its first
-// member, and takes what comes back in driving_takes.
+// What torture tests share that drive two workers of an engine, each on a thread of its own, and
+// the control thread beside them: messages, the clock, the sink, and who is waited for. A program
+// that includes this has its own struct driver, with a struct driving as its first member, and
+// takes what comes back in driving_takes.
 #pragma once
 
 #include "harness.h"
@@ -150,8 +151,8 @@ static uint64_t driving_seed(void)
 	return seed;
 }
 
-// Nothing is on its way any more, for as long as the threads go on turning, and has not been for half a second: what
-// lives shorter is gone.
+// Nothing is on its way any more, for as long as the threads go on turning, and has not been for
+// half a second: what lives shorter is gone.
 static void driving_drain(void)
 {
 	unsigned quiet = 0;
@@ -167,7 +168,8 @@ static void driving_drain(void)
 	EXPECT(quiet == 50);
 }
 
-// Starts the engine and the control thread. Then threads of the caller's, which run until `draining`, and turn until `stop_workers`.
+// Starts the engine and the control thread. Then threads of the caller's, which run until
+// `draining`, and turn until `stop_workers`.
 static void driving_begin(const struct pe_engine_config *config, pthread_t *control)
 {
 	struct pe_error error;
@@ -189,7 +191,8 @@ static void driving_start(struct driving *d, unsigned index, uint64_t seed, void
 	pthread_create(&d->thread, NULL, run, d);
 }
 
-// Ends all threads, and checks what must hold whatever was done. The counters are what is left; the engine is the caller's to destroy.
+// Ends all threads, and checks what must hold whatever was done. The counters are what is left; the
+// engine is the caller's to destroy.
 static void driving_end(
 	struct driving *const *drivers, pthread_t control, uint64_t v[PE_COUNTER_COUNT])
 {

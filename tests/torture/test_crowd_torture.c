@@ -1,8 +1,11 @@
-// Cohorts with several workers that publish beside the control thread that begins epochs, with a clock that goes on while they are at it, jumps ahead,
-// and is set back. Apart from them it is noted, before each is told, who was in which cell in which epoch, and then which area was shown of
-// it. Workers sleep now and then between two steps (PE_COHORT_STEP), when control is about to begin an epoch far more often. What must hold: an entity has one area an epoch; and whoever knows all that was noted, in the epoch of each area of an entity and in the one
-// before, and intersects it over a period, is left with k principals or more, the entity's own among them. The seed is printed; PE_TEST_SEED
-// sets it, but not what the threads make of it.
+// Cohorts with several workers that publish beside the control thread that begins epochs, with a
+// clock that goes on while they are at it, jumps ahead, and is set back. Apart from them it is
+// noted, before each is told, who was in which cell in which epoch, and then which area was shown
+// of it. Workers sleep now and then between two steps (PE_COHORT_STEP), when control is about to
+// begin an epoch far more often. What must hold: an entity has one area an epoch; and whoever knows
+// all that was noted, in the epoch of each area of an entity and in the one before, and intersects
+// it over a period, is left with k principals or more, the entity's own among them. The seed is
+// printed; PE_TEST_SEED sets it, but not what the threads make of it.
 #include "policy/crowd.h"
 
 #include "base/rcu.h"
@@ -34,7 +37,8 @@ static _Atomic uint64_t at_worker[WORKERS], at_control;
 static _Atomic bool stop;
 static _Atomic uint64_t turns, shown, hidden, two_areas;
 
-// By time, epoch and principal: its cells, a bit each; by entity: 1 + the level and cell that it was shown in
+// By time, epoch and principal: its cells, a bit each; by entity: 1 + the level and cell that it
+// was shown in
 struct noted {
 	_Atomic uint64_t cells[PRINCIPALS][SIDE * SIDE / 64];
 	_Atomic uint32_t area[ENTITIES];
@@ -73,7 +77,8 @@ static bool silent(unsigned n, uint64_t epoch)
 	return chance(n, epoch) % 16 == 0;
 }
 
-// Four or so live in a place of four cells; some are at another one's for an epoch, and everybody goes somewhere now and then.
+// Four or so live in a place of four cells; some are at another one's for an epoch, and everybody
+// goes somewhere now and then.
 static unsigned cell_of(unsigned n, uint64_t epoch, uint64_t random)
 {
 	uint64_t of_epoch = chance(n, epoch);
@@ -159,7 +164,8 @@ static bool wait_for(const _Atomic uint64_t *at, uint64_t word)
 	return false;
 }
 
-// Everybody has had a turn by this clock, and control has looked at it: nobody is later than by one of its steps.
+// Everybody has had a turn by this clock, and control has looked at it: nobody is later than by one
+// of its steps.
 static bool seen_by_all(uint64_t word)
 {
 	for (unsigned i = 0; i < WORKERS; i++)
@@ -243,7 +249,8 @@ static void epochs_begin_beside_workers(void)
 			break;
 		}
 		if (r % 100 == 0 && ms / EPOCH_MS + 40 < SPAN) {
-			// Whoever is late by it takes it for a clock that was set back, and all begins anew.
+			// Whoever is late by it takes it for a clock that was set back, and all
+			// begins anew.
 			if (++times == TIMES_MAX)
 				break;
 			ms += EPOCH_MS * (2 + (r >> 32) % 32);

@@ -1,12 +1,15 @@
-// Two workers and the control thread, each at full speed, through the façade. Some entities are always there, and move across
-// cells all the time: one lot by worker 0, one by worker 1, one by both through the rings between them (which are short,
-// so that they overflow). Beside them ids are created on both workers at once, withdrawn, and expire. Every query, on either
-// worker, must see each of those that are always there exactly once, and nobody twice, and count them all in its cells, of whatever size.
-// Each worker keeps a subscription as well, and begins it anew now and then: its events come in their order without a hole, ENTER and LEAVE in
-// turns, and when all rests its members are those that a query finds, and explanations say so too. A second fence of it follows an entity that both
-// workers move; some updates carry payloads, whose pieces come whole and in order. At the end, after a drain, the
-// identities hold exactly and agree with what the senders counted, and the whole is as many as the engine counts. The seed is printed;
-// PE_TEST_SEED sets it, but not what the threads make of it.
+// Two workers and the control thread, each at full speed, through the façade. Some entities are
+// always there, and move across cells all the time: one lot by worker 0, one by worker 1, one by
+// both through the rings between them (which are short, so that they overflow). Beside them ids are
+// created on both workers at once, withdrawn, and expire. Every query, on either worker, must see
+// each of those that are always there exactly once, and nobody twice, and count them all in its
+// cells, of whatever size. Each worker keeps a subscription as well, and begins it anew now and
+// then: its events come in their order without a hole, ENTER and LEAVE in turns, and when all rests
+// its members are those that a query finds, and explanations say so too. A second fence of it
+// follows an entity that both workers move; some updates carry payloads, whose pieces come whole
+// and in order. At the end, after a drain, the identities hold exactly and agree with what the
+// senders counted, and the whole is as many as the engine counts. The seed is printed; PE_TEST_SEED
+// sets it, but not what the threads make of it.
 #include "driving.h"
 #include "wire/extension.h"
 #include "wire/subscribe.h"
@@ -54,7 +57,8 @@ static uint8_t payload_byte(uint64_t n, uint32_t bytes, uint32_t at)
 
 // ---- what comes back ----
 
-// Each goes on with what is there of its fence and entity, or begins anew; what it says names its entity and place.
+// Each goes on with what is there of its fence and entity, or begins anew; what it says names its
+// entity and place.
 static void take_piece(struct driver *d, const struct pe_wire_event *e, uint64_t n)
 {
 	struct pe_wire_piece piece;

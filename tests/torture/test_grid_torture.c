@@ -1,17 +1,23 @@
-// The grid under fire: an owner moves always-present entities inside and across cells while others come and
-// go, a reader walks random regions, and a third thread runs grace periods and frees empty cells. All threads are put to
-// sleep at random between the steps of the grid's operations (PE_STEP), so that they are preempted in the middle of them far more
-// often than a scheduler would do it.
+// The grid under fire: an owner moves always-present entities inside and across cells while others
+// come and go, a reader walks random regions, and a third thread runs grace periods and frees empty
+// cells. All threads are put to sleep at random between the steps of the grid's operations
+// (PE_STEP), so that they are preempted in the middle of them far more often than a scheduler would
+// do it.
 //
 // What must hold in each query, which may take several pages but is one read-side section:
-//   an always-present entity that cannot leave the region (its roaming box lies inside) is met exactly once
-//   any other at most once; more often only when the walk said so by a flag, and then one of the meetings
-//   carries a flag (a third meeting is possible: a slot that was settled just after it was read)
-//   every position is one that the entity held during the query: cell, word and handle carry a check of each
-//   other, and the move's number is between what was finished before the query and what was begun by its end
-//   an entity that was gone throughout the query is not met
+// - an always-present entity that cannot leave the region (its roaming box lies inside) is met
+//   exactly once
+// - any other at most once; more often only when the walk said so by a flag, and then one of the
+//   meetings carries a flag (a third meeting is possible: a slot that was settled just after it was
+//   read)
+// - every position is one that the entity held during the query: cell, word and handle carry a
+// check
+//   of each other, and the move's number is between what was finished before the query and what was
+//   begun by its end
+// - an entity that was gone throughout the query is not met
 //
-// --must-fail: exit 0 when a violation was found, which is how the planted faults are run. PE_TEST_SEED, PE_TEST_LONG.
+// --must-fail: exit 0 when a violation was found, which is how the planted faults are run.
+// PE_TEST_SEED, PE_TEST_LONG.
 #include "base/rcu.h"
 #include "grid/grid.h"
 
@@ -24,7 +30,8 @@
 #include <unistd.h>
 
 #define ALWAYS \
-	640 // the first handles; half of them in a crowd, half alone in boxes over the corners of nodes
+	640 // the first handles; half of them in a crowd, half alone in boxes over the corners of
+	    // nodes
 #define COMING    384
 #define ENTITIES  (ALWAYS + COMING)
 #define SPACE     3
@@ -44,7 +51,8 @@ struct owner_state {
 	bool there, arriving, shortly;
 	uint32_t crossing; // shortly: its name
 	uint64_t key, word,
-		pending_key; // pending: a crossing that waits for the grace period of the last; 0 = none
+		pending_key; // pending: a crossing that waits for the grace period of the last; 0 =
+	                     // none
 	uint32_t slot, old_slot;
 	uint64_t removed_stamp;
 	int32_t box[2]; // lowest cell of the 2 × 2 cells that it roams in
@@ -97,8 +105,8 @@ static void violation(const char *what, uint32_t handle, uint64_t a, uint64_t b)
 			(unsigned long long)queries);
 }
 
-// 24 bits that tie a position to its entity and its cell; they are the low 8 bits of each axis. The move's number
-// is the rest of z.
+// 24 bits that tie a position to its entity and its cell; they are the low 8 bits of each axis. The
+// move's number is the rest of z.
 static uint32_t check_of(uint32_t handle, uint64_t key, uint32_t x, uint32_t y, uint32_t sequence)
 {
 	uint64_t h = key ^ (uint64_t)handle * 0x9E3779B97F4A7C15ull ^
@@ -148,7 +156,8 @@ static void record_write(uint32_t handle, uint64_t key, uint64_t word)
 	uint32_t version = atomic_load_explicit(&r->version, memory_order_relaxed),
 		 copy = (version + 1) & 1;
 
-	// A reader of the copy that we write looks at the version again; the fence keeps our stores behind the last one.
+	// A reader of the copy that we write looks at the version again; the fence keeps our stores
+	// behind the last one.
 	atomic_thread_fence(memory_order_release);
 	atomic_store_explicit(&r->key[copy], key, memory_order_relaxed);
 	atomic_store_explicit(&r->word[copy], word, memory_order_relaxed);

@@ -1,5 +1,6 @@
-// The record's latch and the worker-to-worker ring under two threads: a reader must only ever see whole states, the newest or
-// the one before; a consumer must get every element once, whole and in order.
+// The record's latch and the worker-to-worker ring under two threads: a reader must only ever see
+// whole states, the newest or the one before; a consumer must get every element once, whole and in
+// order.
 #include "base/ring_spsc.h"
 #include "entity/record.h"
 #include "testing.h"
@@ -45,8 +46,8 @@ static bool read_in_lanes(const struct pe_record *r, uint64_t words[PE_PUBLISHED
 	return whole;
 }
 
-// Between two publications the owner may hold a newer state back beside the record, which nobody may see, and give what is
-// published another expiry in place.
+// Between two publications the owner may hold a newer state back beside the record, which nobody
+// may see, and give what is published another expiry in place.
 static void *publisher(void *arg)
 {
 	struct pe_published p;

@@ -1,9 +1,11 @@
-// Everything at once: two workers that are told and asked whatever there is, at random, of the same few entities, in spaces of every kind,
-// beside the control thread and a directory that is swapped. Handles are few, so that they go from entity to entity and worker to worker
-// all the time. What must hold: replies are sound; who is on no list is shown nothing of what is for those on a list; no entity is twice
-// in an answer; the identities are exact at the end and agree with what was sent. What this is for above all is ThreadSanitizer, which
-// sees a read that somebody else's write is not in order with. The seed is printed; PE_TEST_SEED sets it, but not what the threads make
-// of it.
+// Everything at once: two workers that are told and asked whatever there is, at random, of the same
+// few entities, in spaces of every kind, beside the control thread and a directory that is swapped.
+// Handles are few, so that they go from entity to entity and worker to worker all the time. What
+// must hold: replies are sound; who is on no list is shown nothing of what is for those on a list;
+// no entity is twice in an answer; the identities are exact at the end and agree with what was
+// sent. What this is for above all is ThreadSanitizer, which sees a read that somebody else's write
+// is not in order with. The seed is printed; PE_TEST_SEED sets it, but not what the threads make of
+// it.
 #include "detailed.h"
 #include "driving.h"
 #include "filter_tree.h"
@@ -40,7 +42,8 @@ static void take_result(struct driver *d, uint32_t query_id, const struct pe_wir
 	uint64_t n = harness_id_number(r->entity_id);
 
 	d->results++;
-	// Its sender said for whom it is. (Of his own, who asks by its id is told whatever it is; a stranger has none.)
+	// Its sender said for whom it is. (Of his own, who asks by its id is told whatever it is; a
+	// stranger has none.)
 	if (d->asker == STRANGER || !d->asker) {
 		EXPECT(r->status_confidence != 1 + PE_RESTRICTED ||
 			r->entity_type != PE_ENTITY_MOBILE);
@@ -392,7 +395,8 @@ static void explain(struct driver *d)
 	d->d.queries++;
 }
 
-// A new life of the subscription of whoever asks, of three fences, one of which follows; or its end.
+// A new life of the subscription of whoever asks, of three fences, one of which follows; or its
+// end.
 static void subscribe(struct driver *d)
 {
 	unsigned space =

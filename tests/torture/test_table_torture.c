@@ -1,7 +1,10 @@
-// The entity table alone: two workers, each with a part of the index, that add and remove entities as fast as grace periods let them, look
-// up all of them, and throw handles into the common store and draw them from there. All ids have their home in a few buckets, so that most
-// entries live elsewhere. Now and then a worker sleeps between two steps (PE_TABLE_STEP). What must hold: who is always there is always found, by find and by seek; what was found keeps its id until the
-// finder's next quiescent state; no handle is two workers'. The seed is printed; PE_TEST_SEED sets it, but not what the threads make of it.
+// The entity table alone: two workers, each with a part of the index, that add and remove entities
+// as fast as grace periods let them, look up all of them, and throw handles into the common store
+// and draw them from there. All ids have their home in a few buckets, so that most entries live
+// elsewhere. Now and then a worker sleeps between two steps (PE_TABLE_STEP). What must hold: who is
+// always there is always found, by find and by seek; what was found keeps its id until the finder's
+// next quiescent state; no handle is two workers'. The seed is printed; PE_TEST_SEED sets it, but
+// not what the threads make of it.
 #include "base/rcu.h"
 #include "entity/table.h"
 #include "entity/wheel.h"
@@ -138,8 +141,8 @@ static void look_around(struct worker *w)
 			EXPECT(pe_id_equal(table.records[handles[i]].id, looked[i]->id));
 }
 
-// More than a worker keeps, and back, so that chains come and go; or back as they came, so that a chain is in the store again while the one
-// that was behind it is not.
+// More than a worker keeps, and back, so that chains come and go; or back as they came, so that a
+// chain is in the store again while the one that was behind it is not.
 static void hoard(struct worker *w)
 {
 	unsigned count = 0, most = 1 + below(w, HOARD), reverse = below(w, 2);
@@ -227,7 +230,8 @@ static void workers_beside_each_other(void)
 		workers[i].index = i;
 		workers[i].random = seed * WORKERS + i;
 		pe_handles_init(&workers[i].handles);
-		// Those that pass come between them, and are nearer to their home when they come again.
+		// Those that pass come between them, and are nearer to their home when they come
+		// again.
 		for (unsigned n = 0; n < PASSING; n++) {
 			add(&workers[i], &known[i][ALWAYS + n]);
 			if (n < ALWAYS)

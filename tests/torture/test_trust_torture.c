@@ -1,8 +1,9 @@
-// Two workers that publish, withdraw, erase, ask and subscribe for principals who are refused now and then, while the directory of
-// principals is swapped as fast as its grace periods let it. What must hold all the while: in the space of first broadcasts nobody but who
-// came first is ever seen to have published an entity; who may ask about an area only sees nothing beyond it. At the end the identities hold
-// exactly and agree with what was sent. Under AddressSanitizer a directory that is destroyed too early is met, under ThreadSanitizer one that
-// is not whole yet.
+// Two workers that publish, withdraw, erase, ask and subscribe for principals who are refused now
+// and then, while the directory of principals is swapped as fast as its grace periods let it. What
+// must hold all the while: in the space of first broadcasts nobody but who came first is ever seen
+// to have published an entity; who may ask about an area only sees nothing beyond it. At the end
+// the identities hold exactly and agree with what was sent. Under AddressSanitizer a directory that
+// is destroyed too early is met, under ThreadSanitizer one that is not whole yet.
 #include "driving.h"
 #include "policy/principals.h"
 #include "wire/subscribe.h"

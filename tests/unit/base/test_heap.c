@@ -52,7 +52,8 @@ static void refuses_what_cannot_be(void)
 	CU_ASSERT_EQUAL(pe_heap_read(NULL).bytes_max, 0);
 }
 
-// Pieces of all sizes come and go at random: none overlaps another, the count is exact at the end, and what it keeps stays bounded.
+// Pieces of all sizes come and go at random: none overlaps another, the count is exact at the end,
+// and what it keeps stays bounded.
 static void comes_and_goes(void)
 {
 	static struct {

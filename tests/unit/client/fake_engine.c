@@ -37,7 +37,8 @@ static void spoil(
 	for (unsigned at = 0; at < 80; at += 7) {
 		memcpy(bad, data, bytes);
 		bad[at] ^= 0xFF;
-		// A different stream, sequence or time is sound, and for somebody else or for nobody.
+		// A different stream, sequence or time is sound, and for somebody else or for
+		// nobody.
 		reply(e, to, bad, bytes);
 	}
 }

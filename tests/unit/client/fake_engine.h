@@ -1,6 +1,7 @@
-// A little engine in a thread, on a loopback port of its own, for tests of the client: it knows the wire and
-// nothing else, and misbehaves as told. Set the faults before fake_start; counts are read after fake_stop.
-// Threads: fake_start and fake_stop from one thread; the engine's thread owns everything in between.
+// A little engine in a thread, on a loopback port of its own, for tests of the client: it knows the
+// wire and nothing else, and misbehaves as told. Set the faults before fake_start; counts are read
+// after fake_stop. Threads: fake_start and fake_stop from one thread; the engine's thread owns
+// everything in between.
 #pragma once
 
 #include "client/presence.h"
@@ -56,5 +57,6 @@ struct fake_engine {
 
 bool fake_start(struct fake_engine *engine, bool ipv6);
 void fake_stop(struct fake_engine *engine);
-// Starts it on IPv4, and opens a client of it that asks three times, 60 ms apart; NULL: one of both failed.
+// Starts it on IPv4, and opens a client of it that asks three times, 60 ms apart; NULL: one of both
+// failed.
 struct presence_client *fake_client(struct fake_engine *engine);

@@ -1,6 +1,7 @@
-// An engine's side of standing queries over a transport that is no network: a row of events that the test writes, notices of them that
-// get lost, repeated and out of order by a seed, and answers to what the client asks. It knows the wire and nothing of the client.
-// One thread: everything happens inside of the client's calls.
+// An engine's side of standing queries over a transport that is no network: a row of events that
+// the test writes, notices of them that get lost, repeated and out of order by a seed, and answers
+// to what the client asks. It knows the wire and nothing of the client. One thread: everything
+// happens inside of the client's calls.
 #pragma once
 
 #include "client/transport.h"

@@ -1,5 +1,5 @@
-// What comes to a client over a way that is no network: the test queues messages, the client takes them in order. Sending is the
-// test's own. One thread.
+// What comes to a client over a way that is no network: the test queues messages, the client takes
+// them in order. Sending is the test's own. One thread.
 #pragma once
 
 #include "client/transport.h"

@@ -1,5 +1,5 @@
-// Watches that outlive their engine: what is subscribed anew is what stood, and each life's row is handed on whole, behind a GAP. And
-// events that are asked for one by one.
+// Watches that outlive their engine: what is subscribed anew is what stood, and each life's row is
+// handed on whole, behind a GAP. And events that are asked for one by one.
 #include "watch_client.h"
 #include "wire/encode.h"
 
@@ -103,8 +103,9 @@ static void what_stood(void)
 	presence_close(client);
 }
 
-// A way that loses and overtakes, and engines that are started again whenever they like, also while a watch is being subscribed
-// anew. Each life's events come in order, from 1, each once; the last life's all come.
+// A way that loses and overtakes, and engines that are started again whenever they like, also while
+// a watch is being subscribed anew. Each life's events come in order, from 1, each once; the last
+// life's all come.
 static void any_way(void)
 {
 	uint64_t seed = 7, random = seed;
@@ -285,7 +286,8 @@ static void one_by_one(void)
 	}
 	begin = now_ms();
 	CU_ASSERT_EQUAL(presence_watch_next(watch, &event, 0), 0);
-	// Waits where there is nothing, but no longer than asked (the fake way's naps are short, and end it).
+	// Waits where there is nothing, but no longer than asked (the fake way's naps are short,
+	// and end it).
 	CU_ASSERT_EQUAL(presence_watch_next(watch, &event, 30), 0);
 	CU_ASSERT(now_ms() - begin < 10000);
 	// The next life.

@@ -1,4 +1,5 @@
-// Bulk publishing: what is filled in place is what travels, whatever the transport takes and whatever is called in between.
+// Bulk publishing: what is filled in place is what travels, whatever the transport takes and
+// whatever is called in between.
 #include "client/bulk.h"
 #include "client/internal.h"
 #include "testing.h"
@@ -217,7 +218,8 @@ static void blocked(void)
 	presence_close(client);
 }
 
-// Any order of calls, and a way that takes what it likes: each record that was committed arrives once, in order.
+// Any order of calls, and a way that takes what it likes: each record that was committed arrives
+// once, in order.
 static void any_order(void)
 {
 	uint64_t seed = 1, random = seed;

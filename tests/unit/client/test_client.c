@@ -1,4 +1,5 @@
-// The client against engines that lose, repeat, shuffle and forge: everything here runs over loopback UDP.
+// The client against engines that lose, repeat, shuffle and forge: everything here runs over
+// loopback UDP.
 #include "client/filter_text.h"
 #include "client/presence.h"
 #include "base/counters.h"

@@ -1,4 +1,5 @@
-// What an entity says beside its state: from the library's structs to the wire and back, from arguments, and what cannot be said.
+// What an entity says beside its state: from the library's structs to the wire and back, from
+// arguments, and what cannot be said.
 #include "client/internal.h"
 #include "client/tools/details_arguments.h"
 #include "testing.h"
@@ -31,7 +32,8 @@ static uint32_t put(const struct presence_details *d)
 	return bytes;
 }
 
-// As an engine would answer with what the record says: without a payload, and with a change of nothing but new names.
+// As an engine would answer with what the record says: without a payload, and with a change of
+// nothing but new names.
 static void answer(struct presence_details *read)
 {
 	static uint8_t details[PE_DETAILED_RECORD_BYTES_MAX];

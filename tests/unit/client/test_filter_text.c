@@ -1,5 +1,5 @@
-// Filters as text: what is written is what is read, each mistake with its column, and a program is printed as text
-// that makes the same program.
+// Filters as text: what is written is what is read, each mistake with its column, and a program is
+// printed as text that makes the same program.
 #include "client/filter_text.h"
 #include "filter_tree.h"
 #include "testing.h"

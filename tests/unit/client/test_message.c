@@ -1,5 +1,6 @@
-// Whole messages over a way that gives them other sequences, as a session does: what is sent is what was given, what comes names the request as its
-// sender does, unsound ones are left aside, and answers that came packed are handed on as they would have come plain.
+// Whole messages over a way that gives them other sequences, as a session does: what is sent is
+// what was given, what comes names the request as its sender does, unsound ones are left aside, and
+// answers that came packed are handed on as they would have come plain.
 #include "client/message.h"
 #include "played_way.h"
 #include "wire/encode.h"
@@ -122,7 +123,8 @@ static unsigned replies(uint64_t sequence, uint8_t to[][PE_WIRE_BYTES_MAX], uint
 	return n;
 }
 
-// As the engine says them of the sequence that it saw, they come as if it had seen the sender's own.
+// As the engine says them of the sequence that it saw, they come as if it had seen the sender's
+// own.
 static void named_again(void)
 {
 	static uint8_t told[16][PE_WIRE_BYTES_MAX], wanted[16][PE_WIRE_BYTES_MAX];

@@ -1,4 +1,5 @@
-// Packed answers as a client takes them: by its waiting calls and by poll, mixed with plain ones, and never unasked.
+// Packed answers as a client takes them: by its waiting calls and by poll, mixed with plain ones,
+// and never unasked.
 #include "played_way.h"
 #include "wire/encode.h"
 #include "wire/pack.h"
@@ -6,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Answers a query with `parts` packed parts of `each` results and a plain one without; what is wrong with it is told.
+// Answers a query with `parts` packed parts of `each` results and a plain one without; what is
+// wrong with it is told.
 static struct {
 	unsigned parts, each;
 	bool spoil, unasked, lose_first;

@@ -1,4 +1,5 @@
-// What a watch asks of an engine that refuses, forgets, is busy or says nothing: fences in messages, changes and their answers.
+// What a watch asks of an engine that refuses, forgets, is busy or says nothing: fences in
+// messages, changes and their answers.
 #include "client/filter_text.h"
 #include "watch_client.h"
 #include "wire/encode.h"
@@ -12,7 +13,8 @@ static void open_watch(const struct presence_watch_options *options)
 	open_watch_of(options, &fence, 1);
 }
 
-// Fences of all kinds in as many messages as it takes; each is what an engine takes for sound, and says what was meant.
+// Fences of all kinds in as many messages as it takes; each is what an engine takes for sound, and
+// says what was meant.
 static void opening(void)
 {
 	static double corners[200][2];
@@ -278,7 +280,8 @@ static void refusals(void)
 	CU_ASSERT_EQUAL(refusal.reason, PE_REASON_fences_full);
 	CU_ASSERT_EQUAL(refusal.code, PE_CODE_OUT_OF_MEMORY);
 	CU_ASSERT_EQUAL(fake.closes, 0);
-	// Of the second message: its third is the caller's tenth, and the first message's are given back.
+	// Of the second message: its third is the caller's tenth, and the first message's are given
+	// back.
 	fake.refuse_op = PE_SUBSCRIBE_ADD;
 	CU_ASSERT_EQUAL(presence_watch_open(client, NULL, NULL, fences, 20, &watch, &refusal),
 		PRESENCE_REFUSED);

@@ -1,4 +1,5 @@
-// Payloads that come in pieces: each that is whole is one event, whatever the way does to its pieces; what is not is none.
+// Payloads that come in pieces: each that is whole is one event, whatever the way does to its
+// pieces; what is not is none.
 #include "watch_client.h"
 #include "wire/encode.h"
 
@@ -53,7 +54,8 @@ static void expect_payload(unsigned at, unsigned entity, unsigned bytes, uint64_
 		CU_ASSERT_EQUAL(got[at][i], (uint8_t)(entity + i * 3));
 }
 
-// Pieces of all lengths, in turns with others' and over a way that loses, become one event each; what is not whole is none.
+// Pieces of all lengths, in turns with others' and over a way that loses, become one event each;
+// what is not whole is none.
 static void payloads(void)
 {
 	static const unsigned lengths[] = {0, 1, 47, 48, 49, 96, 97, 511, 512};

@@ -1,5 +1,5 @@
-// Rows of events over a way that loses, repeats and overtakes, from an engine that forgets and is started again: what is handed on is
-// the engine's row, in order, each event once.
+// Rows of events over a way that loses, repeats and overtakes, from an engine that forgets and is
+// started again: what is handed on is the engine's row, in order, each event once.
 #include "watch_client.h"
 #include "wire/encode.h"
 
@@ -180,7 +180,8 @@ static void endings(void)
 	CU_ASSERT_EQUAL(presence_watch_close(watch), PRESENCE_OK);
 	presence_close(client);
 
-	// What was before the end is lost, and the engine has forgotten all: the end is told all the same.
+	// What was before the end is lost, and the engine has forgotten all: the end is told all
+	// the same.
 	open_watch(NULL);
 	enter_many(7, 3);
 	fake_event(&fake, PE_EVENT_ENDED, PE_ENDED_REPLACED, 0, 0);
@@ -281,7 +282,8 @@ static void strangers(void)
 	CU_ASSERT_EQUAL(seen_count, 0);
 	CU_ASSERT_EQUAL(presence_traffic(client).unexpected, 3);
 	CU_ASSERT_EQUAL(presence_watch_status(watch).beyond, 16);
-	// Cut, stretched, and with every byte altered in turn: nothing but whole events is handed on.
+	// Cut, stretched, and with every byte altered in turn: nothing but whole events is handed
+	// on.
 	notice.first_sequence = 1;
 	bytes = pe_wire_put_notice(data, sizeof data, &header, &notice, fake.row, 2);
 	for (unsigned cut = 0; cut < bytes; cut += 3)
@@ -300,7 +302,8 @@ static void strangers(void)
 	presence_close(client);
 }
 
-// Seeded rows over a bad way: all of it is handed on once and in order, but for what lies before a GAP.
+// Seeded rows over a bad way: all of it is handed on once and in order, but for what lies before a
+// GAP.
 static void any_way(void)
 {
 	uint64_t seed = getenv("PE_SEED") ? strtoull(getenv("PE_SEED"), NULL, 0) : 1,

@@ -1,4 +1,5 @@
-// A client over a way that the test plays (fake_row.h), with one watch: what its callback was told, and polling until it was. One thread.
+// A client over a way that the test plays (fake_row.h), with one watch: what its callback was told,
+// and polling until it was. One thread.
 #pragma once
 
 #include "client/watch.h"

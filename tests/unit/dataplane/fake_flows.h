@@ -1,5 +1,6 @@
-// A card that takes flow rules, for tests: stands in for rte_flow_validate, _create and _destroy and for the table of rte_eth_dev_rss_reta_update,
-// which no software port that can be had here implements, keeps copies of the rules, and sorts frames by them. One card, one thread.
+// A card that takes flow rules, for tests: stands in for rte_flow_validate, _create and _destroy
+// and for the table of rte_eth_dev_rss_reta_update, which no software port that can be had here
+// implements, keeps copies of the rules, and sorts frames by them. One card, one thread.
 #pragma once
 
 #include <rte_ethdev.h>
@@ -37,5 +38,6 @@ struct fake_card {
 extern struct fake_card card;
 
 void fake_forget(void);
-// The queue of a frame; those that no rule matches have queue 0. A rule that spreads: by the frame's UDP source port.
+// The queue of a frame; those that no rule matches have queue 0. A rule that spreads: by the
+// frame's UDP source port.
 unsigned fake_queue(const uint8_t *frame, unsigned bytes);

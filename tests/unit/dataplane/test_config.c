@@ -582,7 +582,8 @@ static void test_reference(void)
 	pe_config_free(&built_in);
 }
 
-// Some sources in it stand in comments: without its signs each says what one with nothing but what it must have is.
+// Some sources in it stand in comments: without its signs each says what one with nothing but what
+// it must have is.
 static void load_from_comment(const char *begin, struct pe_config *shown)
 {
 	char line[256], text[4096] = "admitted: [10.0.0.0/8]\nsources:\n";

@@ -1,5 +1,5 @@
-// The door: whose bucket a message draws from and how much, what is refused in which order, and that its count of what came in and
-// what it let through agrees with one kept in floating point.
+// The door: whose bucket a message draws from and how much, what is refused in which order, and
+// that its count of what came in and what it let through agrees with one kept in floating point.
 #include "dataplane/door.h"
 #include "tests/testing.h"
 
@@ -195,7 +195,8 @@ static void test_principals_and_total(void)
 	end();
 }
 
-// However many strangers there are, half of what all together may send at once is left to the others, and all that they need of the rate.
+// However many strangers there are, half of what all together may send at once is left to the
+// others, and all that they need of the rate.
 static void test_strangers_come_last(void)
 {
 	uint64_t t = 50000;
@@ -226,7 +227,8 @@ static void test_strangers_come_last(void)
 	end();
 }
 
-// Bytes are drawn as they leave: who is in debt asks in vain, who goes on draws to the bound and no further.
+// Bytes are drawn as they leave: who is in debt asks in vain, who goes on draws to the bound and no
+// further.
 static void test_bytes_out(void)
 {
 	struct pe_peer peer = stranger(1, 1), other = stranger(2, 1), friend = trusted();
@@ -322,7 +324,8 @@ static void test_order(void)
 	end();
 }
 
-// Any bytes whatever, from anyone: nothing is read beyond them (they lie on the heap, of exact size), all come out on one side.
+// Any bytes whatever, from anyone: nothing is read beyond them (they lie on the heap, of exact
+// size), all come out on one side.
 static void test_junk(void)
 {
 	uint64_t seed = 0x5EED0D00;
@@ -369,7 +372,8 @@ static void test_junk(void)
 	end();
 }
 
-// Against buckets in floating point: as many networks as share no set, random times, costs and kinds.
+// Against buckets in floating point: as many networks as share no set, random times, costs and
+// kinds.
 static void test_model(void)
 {
 	uint64_t seed = 0xD00D, t = 1000000;
@@ -398,7 +402,8 @@ static void test_model(void)
 		if (one(stranger((uint8_t)i, (uint8_t)(r >> 24)),
 			    k ? PE_TYPE_SPATIAL_QUERY : PE_TYPE_SPATIAL_UPDATE, cost,
 			    t) != expected) {
-			// A period is a whole number of sixteenths of a nanosecond: they may part at an edge.
+			// A period is a whole number of sixteenths of a nanosecond: they may part
+			// at an edge.
 			CU_ASSERT(level[i][k] - cost < 1e-3 && level[i][k] - cost > -1e-3);
 			expected = !expected;
 			differ++;
@@ -410,8 +415,8 @@ static void test_model(void)
 	end();
 }
 
-// Ten times of what they may, of 64 networks, for three seconds, their answers sent: whoever is known does not notice, and within a second of its end
-// everybody has again what is his.
+// Ten times of what they may, of 64 networks, for three seconds, their answers sent: whoever is
+// known does not notice, and within a second of its end everybody has again what is his.
 static void test_after_a_flood(void)
 {
 	static const struct pe_door_config config = {

@@ -285,7 +285,8 @@ static void give_back(unsigned count)
 	held_count -= count;
 }
 
-// ---- a recording that a port plays: its frames are there whether or not somebody has room for them ----
+// ---- a recording that a port plays: its frames are there whether or not somebody has room for
+// them ----
 
 static FILE *recording;
 static unsigned recorded;
@@ -376,7 +377,8 @@ static void no_packet_buffers(void)
 	CU_ASSERT_EQUAL(reported(&rig, "rx_no_buffer"), 10);
 	CU_ASSERT_EQUAL(COUNTED(&rig, rx_packets) + reported(&rig, "rx_no_buffer"), recorded);
 	CU_ASSERT_EQUAL(COUNTED(&rig, tx_dropped), 2);
-	// A port that cannot receive never shows us the packet: nothing was dropped on our side of it.
+	// A port that cannot receive never shows us the packet: nothing was dropped on our side of
+	// it.
 	CU_ASSERT_EQUAL(DROPPED(&rig, no_buffer), 0);
 	check_identities(&rig, 0);
 	// Every buffer is back.
@@ -501,7 +503,8 @@ static void a_worker_that_stands_still(void)
 	CU_ASSERT_EQUAL(left.acks, 40);
 	CU_ASSERT_EQUAL(COUNTED(&rig, created), 40);
 
-	// Worker 1 stands still: its ring takes what it holds, and what comes then is dropped and counted.
+	// Worker 1 stands still: its ring takes what it holds, and what comes then is dropped and
+	// counted.
 	for (unsigned i = 0; i < 3000; i++)
 		arrive((uint16_t)(10000 + i), data, put_ping(data));
 	while (rte_ring_count(wire_in)) {
@@ -537,7 +540,8 @@ static void a_worker_that_stands_still(void)
 	cut_wire(&rig);
 }
 
-// What strangers send to a worker that stands still fills half of its ring; who is trusted has the rest.
+// What strangers send to a worker that stands still fills half of its ring; who is trusted has the
+// rest.
 static void strangers_leave_room(void)
 {
 	struct pe_prefix trusted;
@@ -584,7 +588,8 @@ static uint32_t put_subscribe(uint8_t *data, unsigned op)
 		op == PE_SUBSCRIBE_OPEN, NULL, 0);
 }
 
-// A subscription's notices leave when the frame of its request is long gone: by the way back that was kept.
+// A subscription's notices leave when the frame of its request is long gone: by the way back that
+// was kept.
 static void notices_in_later_turns(void)
 {
 	uint8_t data[PE_WIRE_BYTES_MAX];
@@ -695,7 +700,8 @@ static int socket_at(uint32_t address, const struct sockaddr_in *to)
 	return fd;
 }
 
-// Senders of each class have their part of every burst, and what the others leave; an answer leaves by the socket of its class.
+// Senders of each class have their part of every burst, and what the others leave; an answer leaves
+// by the socket of its class.
 static void classes_share_a_burst(void)
 {
 	// known, sealed, strangers; the first and the last one; all; nobody else

@@ -1,4 +1,5 @@
-// The state of load, with the clock and the turns given: up and down by steps, neither by a burst nor to and fro at a bound.
+// The state of load, with the clock and the turns given: up and down by steps, neither by a burst
+// nor to and fro at a bound.
 #include "dataplane/load.h"
 #include "tests/testing.h"
 
@@ -36,7 +37,8 @@ static void test_up_and_down(void)
 	CU_ASSERT_EQUAL(run(&rules, 10000, 49), 0);
 	CU_ASSERT_EQUAL(run(&rules, 10000, 60), 1);
 	CU_ASSERT_EQUAL(load.step, PE_LOAD_COARSER);
-	// A step each 100 ms, and no further than the last. What a window was is known when it has ended.
+	// A step each 100 ms, and no further than the last. What a window was is known when it has
+	// ended.
 	CU_ASSERT_EQUAL(run(&rules, PE_LOAD_WINDOW_MS, 95), 0);
 	for (enum pe_load_step s = PE_LOAD_SHED_LOW; s <= PE_LOAD_SHED_NEW; s++) {
 		CU_ASSERT_EQUAL(run(&rules, 2 * PE_LOAD_WINDOW_MS, 95), 1);

@@ -1,5 +1,5 @@
-// Frames in and out: every form that is refused, with its reason; every reply, checked with a checksum routine of
-// the test's own that works byte by byte.
+// Frames in and out: every form that is refused, with its reason; every reply, checked with a
+// checksum routine of the test's own that works byte by byte.
 #include "dataplane/net.h"
 #include "tests/testing.h"
 
@@ -620,8 +620,8 @@ static void test_neighbours(void)
 	expect_reason("other group", &f, PE_REASON_not_for_us);
 }
 
-// Random damage to good frames and random bytes: never a read beyond the frame (run under a sanitizer), and whatever is
-// taken lies inside it.
+// Random damage to good frames and random bytes: never a read beyond the frame (run under a
+// sanitizer), and whatever is taken lies inside it.
 static void test_random(void)
 {
 	uint64_t seed = 88172645463325252ull;
@@ -648,8 +648,8 @@ static void test_random(void)
 	}
 }
 
-// The short way through the ordinary frame says what the long way says. A second address of our own, from which nobody
-// sends, closes the short way.
+// The short way through the ordinary frame says what the long way says. A second address of our
+// own, from which nobody sends, closes the short way.
 static void test_short_way(void)
 {
 	struct pe_net_local one = local_of(0), two = local_of(0);

@@ -1,5 +1,6 @@
-// Which rules a port is given, to the bit; that a card that follows them keeps the known apart from everybody else, against a plain comparison of
-// addresses; and what is done without where it refuses. No EAL.
+// Which rules a port is given, to the bit; that a card that follows them keeps the known apart from
+// everybody else, against a plain comparison of addresses; and what is done without where it
+// refuses. No EAL.
 #include "dataplane/port_steer.h"
 #include "fake_flows.h"
 #include "steer_frame.h"
@@ -364,7 +365,8 @@ static void test_model(void)
 			draw_prefix(&seed, &t[i]);
 		for (unsigned i = 0; i < config.admitted_count; i++)
 			draw_prefix(&seed, &a[i]);
-		// somebody is trusted and admitted, if anybody: the shorter prefix holds the other's first address
+		// somebody is trusted and admitted, if anybody: the shorter prefix holds the
+		// other's first address
 		for (unsigned i = 0; i < config.trusted_count; i++)
 			for (unsigned j = 0; j < config.admitted_count; j++)
 				keyed = keyed || pe_prefix_holds(&t[i], a[j].address) ||

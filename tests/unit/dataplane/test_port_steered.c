@@ -1,5 +1,6 @@
-// A port that is steered, with a card made of software: a flood of strangers takes nothing from the known, and does where steering is off; what a
-// burst is shared into, what a port does without, and what workers hand on.
+// A port that is steered, with a card made of software: a flood of strangers takes nothing from the
+// known, and does where steering is off; what a burst is shared into, what a port does without, and
+// what workers hand on.
 #include "dataplane/eal.h"
 #include "dataplane/ethdev.h"
 #include "fake_flows.h"

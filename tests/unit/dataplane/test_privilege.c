@@ -1,5 +1,6 @@
-// A process that gave its rights up, seen from inside (what it tries fails, or ends it) and from its parent (what the kernel says
-// of each of its threads). Each case is a child, since nothing can be taken back.
+// A process that gave its rights up, seen from inside (what it tries fails, or ends it) and from
+// its parent (what the kernel says of each of its threads). Each case is a child, since nothing can
+// be taken back.
 #include "dataplane/privilege.h"
 #include "tests/testing.h"
 

@@ -1,5 +1,6 @@
-// Which socket of a group the kernel gives a datagram to: the program on real sockets of the loopback, for addresses, prefixes and contents, and
-// that a flood of one class leaves the queues of the others alone.
+// Which socket of a group the kernel gives a datagram to: the program on real sockets of the
+// loopback, for addresses, prefixes and contents, and that a flood of one class leaves the queues
+// of the others alone.
 #include "dataplane/socket_steer.h"
 #include "tests/testing.h"
 

@@ -1,5 +1,5 @@
-// The index of standing volumes: what sits where, edges to the millimetre, tables that are full, and that removal
-// leaves nothing.
+// The index of standing volumes: what sits where, edges to the millimetre, tables that are full,
+// and that removal leaves nothing.
 #include "base/limits.h"
 #include "discover/fence.h"
 #include "testing.h"
@@ -153,7 +153,8 @@ static void test_edges(void)
 	pe_fence_destroy(fences);
 }
 
-// Large volumes are held by few cells; what is within is found without a test, near the edge with one.
+// Large volumes are held by few cells; what is within is found without a test, near the edge with
+// one.
 static void test_cells(void)
 {
 	struct pe_fence_volume large = sphere(48, 12, 0, 1900000, 1000), box;

@@ -1,6 +1,7 @@
-// Random filters and entities: what the compiled program says is what the tree says, with and without context and
-// metadata; and whatever is made of a program or a block by changing and cutting bytes, nothing outside is read (the
-// copies have their exact size, so that AddressSanitizer sees it).
+// Random filters and entities: what the compiled program says is what the tree says, with and
+// without context and metadata; and whatever is made of a program or a block by changing and
+// cutting bytes, nothing outside is read (the copies have their exact size, so that
+// AddressSanitizer sees it).
 #include "testing.h"
 #include "unit/wire/testing_wire.h"
 #include "filter_tree.h"
@@ -88,7 +89,8 @@ static void against_trees(void)
 		CU_ASSERT(verdicts[i] > pairs / 20);
 }
 
-// Every beginning of a program and of a block is refused, also when it says that this is its length.
+// Every beginning of a program and of a block is refused, also when it says that this is its
+// length.
 static void truncated(void)
 {
 	random_seed();

@@ -1,5 +1,5 @@
-// What each test of a filter means, row by row of docs/filters.md, and what is decided without context and metadata.
-// Filters are written as text here, since that is read at once.
+// What each test of a filter means, row by row of docs/filters.md, and what is decided without
+// context and metadata. Filters are written as text here, since that is read at once.
 #include "client/filter_text.h"
 #include "discover/filter_run.h"
 #include "testing.h"

@@ -344,7 +344,8 @@ static void test_jitter(void)
 	CU_ASSERT(both <= 1);
 }
 
-// The fences that an entity is inside of: not those that it waits to enter, those that it waits to leave.
+// The fences that an entity is inside of: not those that it waits to enter, those that it waits to
+// leave.
 static void test_inside_next(void)
 {
 	struct pe_fence_hit hits[3] = {

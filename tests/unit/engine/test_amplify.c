@@ -1,5 +1,6 @@
-// Nobody who is not trusted ever gets more bytes than he sent: every message type there is, sound or not, in every length, one in a turn, from a
-// stranger and from a known principal without trust. The harness compares bytes in and out after each turn; here it is one request, and so at most one
+// Nobody who is not trusted ever gets more bytes than he sent: every message type there is, sound
+// or not, in every length, one in a turn, from a stranger and from a known principal without trust.
+// The harness compares bytes in and out after each turn; here it is one request, and so at most one
 // answer. Sound messages of every type are the vectors of the protocol page.
 #include "testing_engine.h"
 
@@ -125,7 +126,8 @@ static void every_sound_message(void)
 	end();
 }
 
-// Types 0x00 to 0x22, and those beyond at some lengths; with counts that belong to nothing, and those that the length stands for.
+// Types 0x00 to 0x22, and those beyond at some lengths; with counts that belong to nothing, and
+// those that the length stands for.
 static void every_type_and_length(void)
 {
 	static uint8_t data[PE_WIRE_BYTES_MAX];
@@ -144,7 +146,8 @@ static void every_type_and_length(void)
 			memcpy(data, s->data, s->bytes);
 			header.type = (uint8_t)type;
 			header.flags = bytes & 8 ? PE_FLAG_ACK : 0;
-			// Queries of 128 bytes, updates of 80 and withdrawals of 24 behind 24, or one.
+			// Queries of 128 bytes, updates of 80 and withdrawals of 24 behind 24, or
+			// one.
 			header.count = (uint16_t)(bytes & 16          ? 1 :
 					type == PE_TYPE_SPATIAL_QUERY ? body / 128 :
 					type == PE_TYPE_WITHDRAW      ? (body - 24) / 24 :

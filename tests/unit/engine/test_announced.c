@@ -1,4 +1,5 @@
-// Announced updates that do not come: entities go stale before they go, and confidence in their position decays.
+// Announced updates that do not come: entities go stale before they go, and confidence in their
+// position decays.
 #include "testing_details.h"
 
 static unsigned state_of(uint64_t n)
@@ -136,7 +137,8 @@ static void confidence_decays(void)
 			u.ttl_ms = 1000000;
 			u.position_confidence = n == 5 ? 0 : 255;
 			u.status_confidence = 255;
-			// 1 announces and moves, 2 announces and does not, 3 says nothing, 4 is of the type that is configured.
+			// 1 announces and moves, 2 announces and does not, 3 says nothing, 4 is of
+			// the type that is configured.
 			u.update_frequency = n == 1 || n == 2 || n == 5 ? 6 : 0;
 			u.entity_type = n == 2 ? PE_ENTITY_STATIC :
 				n == 4         ? PE_ENTITY_TEMPORARY :

@@ -1,5 +1,5 @@
-// How answers are cut, numbered, packed and gone on with: pages and cursors, the engine's bounds of work, several queries and
-// requests at once.
+// How answers are cut, numbered, packed and gone on with: pages and cursors, the engine's bounds of
+// work, several queries and requests at once.
 #include "discover/query.h"
 #include "testing_engine.h"
 
@@ -117,7 +117,8 @@ static void bounds_of_work(void)
 	pages_within(few_candidates, 0, 3);
 }
 
-// Queries of more than one piece of hits: cut at a piece's end, within one, or not. The general way answers the same.
+// Queries of more than one piece of hits: cut at a piece's end, within one, or not. The general way
+// answers the same.
 static void compare_ways(uint32_t size, bool crossing)
 {
 	static struct harness_answer general;
@@ -160,7 +161,8 @@ static void more_than_a_piece(void)
 	stop();
 }
 
-// Queries of one turn share a budget: those that come too late are cut, with a cursor that goes on from their beginning.
+// Queries of one turn share a budget: those that come too late are cut, with a cursor that goes on
+// from their beginning.
 static void a_turn_has_a_budget(void)
 {
 	struct pe_engine_config config = harness_config();
@@ -204,8 +206,9 @@ static void a_turn_has_a_budget(void)
 	stop();
 }
 
-// Nodes that lead to no cell of the region are work, too, and count even where the walk comes to its end: or a burst of thin
-// boxes between the columns of a full grid would hold its worker up for as long as it likes.
+// Nodes that lead to no cell of the region are work, too, and count even where the walk comes to
+// its end: or a burst of thin boxes between the columns of a full grid would hold its worker up for
+// as long as it likes.
 static void nodes_without_cells_are_of_the_budget(void)
 {
 	struct pe_engine_config config = harness_config();

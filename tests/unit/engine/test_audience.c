@@ -1,4 +1,5 @@
-// What audiences depend on beside names at start: roles of those who ask, lists that another keyring changes, tags of entities.
+// What audiences depend on beside names at start: roles of those who ask, lists that another
+// keyring changes, tags of entities.
 #include "internal.h"
 #include "testing_audience.h"
 
@@ -61,7 +62,8 @@ static void roles_of_the_space(void)
 			h.principal = 0;
 			for (unsigned i = 0; i < a.count; i++)
 				seen[a.results[i].entity_id[0] - 0xA1]++;
-			// An administrator of a part is none where it is to let in, and one where it is to keep out.
+			// An administrator of a part is none where it is to let in, and one where
+			// it is to keep out.
 			CU_ASSERT_EQUAL(seen[0], clerk);
 			CU_ASSERT_EQUAL(seen[1], asks && !clerk && !part);
 			CU_ASSERT_EQUAL(seen[2], who && !clerk && !part);
@@ -288,8 +290,8 @@ static void tags_are_not_held_back(void)
 	stop();
 }
 
-// Whoever takes the update and whoever owns the entity: tags are its owner's to know. Several in one packet, too, of which none covers
-// another.
+// Whoever takes the update and whoever owns the entity: tags are its owner's to know. Several in
+// one packet, too, of which none covers another.
 static void tags_across_workers(void)
 {
 	const struct pe_policy p = ward(0);
@@ -355,7 +357,8 @@ static void tags_in_frames(void)
 	stop();
 }
 
-// A second crossing within a grace period waits; who sees it no more is told nothing of what is new meanwhile, nor are its details.
+// A second crossing within a grace period waits; who sees it no more is told nothing of what is new
+// meanwhile, nor are its details.
 static void who_waits_is_hidden(void)
 {
 	const struct pe_policy p = ward(0);
@@ -435,8 +438,8 @@ static struct pe_details_block *only_details(void)
 	return (struct pe_details_block *)block;
 }
 
-// An entity's record and its details are published one behind the other. Who meets the one of before with the other of after is told no
-// details: they may be another audience's.
+// An entity's record and its details are published one behind the other. Who meets the one of
+// before with the other of after is told no details: they may be another audience's.
 static void details_of_another_audience(void)
 {
 	const struct pe_policy p = ward(0);
@@ -469,8 +472,8 @@ static void details_of_another_audience(void)
 
 // ---- the ordinary query's way ----
 
-// What is shown as it stands in its record is taken by a way of its own; a query that names all types takes the general one. Who sees what, and
-// every byte of it, is the same.
+// What is shown as it stands in its record is taken by a way of its own; a query that names all
+// types takes the general one. Who sees what, and every byte of it, is the same.
 static void two_ways_one_answer(void)
 {
 	static const uint32_t allowed[] = {ALICE};

@@ -1,5 +1,5 @@
-// Who may say what: the rules of spaces, roles and areas, owners by the directory and by who came first, another directory while all of it
-// goes on; one worker and two.
+// Who may say what: the rules of spaces, roles and areas, owners by the directory and by who came
+// first, another directory while all of it goes on; one worker and two.
 #include "testing_directory.h"
 
 #include "wire/subscribe.h"
@@ -155,7 +155,8 @@ static void owners_are_remembered_to_the_tick(void)
 	stop();
 }
 
-// An id that somebody owns by first broadcast cannot be taken to another space, nor be locked from there.
+// An id that somebody owns by first broadcast cannot be taken to another space, nor be locked from
+// there.
 static void another_space_is_no_way_around(void)
 {
 	struct pe_engine_config config = guarded(PE_AUTHORIZATION_FIRST);
@@ -349,7 +350,8 @@ static void subscriptions_need_their_role(void)
 	as(ANN);
 	CU_ASSERT_EQUAL(subscribe(PE_SUBSCRIBE_OPEN, 0, f, 2).reason, 0);
 	CU_ASSERT_EQUAL(HARNESS_COUNTER(&h, subscriptions_opened), 2);
-	// Another directory: who has the role everywhere goes on, who has it no more, or within an area, begins anew.
+	// Another directory: who has the role everywhere goes on, who has it no more, or within an
+	// area, begins anew.
 	harness_settle(&h);
 	know(grants, 1, NULL, 0);
 	harness_settle(&h);

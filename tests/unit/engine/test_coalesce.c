@@ -1,5 +1,6 @@
-// What covers an update: the frequency cap, the three thresholds, a newer record of the same burst; and the trailing edge:
-// when updates stop, the state equals the newest accepted one within one threshold's time.
+// What covers an update: the frequency cap, the three thresholds, a newer record of the same burst;
+// and the trailing edge: when updates stop, the state equals the newest accepted one within one
+// threshold's time.
 #include "internal.h"
 #include "testing_engine.h"
 
@@ -123,8 +124,8 @@ static void cap_and_pending_crossing(void)
 	stop();
 }
 
-// A cap is the newest accepted update's: one that names none ends it, a shorter one cuts it, a longer one begins with what
-// is published next.
+// A cap is the newest accepted update's: one that names none ends it, a shorter one cuts it, a
+// longer one begins with what is published next.
 static void cap_ends_with_an_update_that_names_none(void)
 {
 	struct pe_engine_config config = harness_config();
@@ -257,8 +258,8 @@ static void spatial_threshold(void)
 	stop();
 }
 
-// What is held back and published again and again takes room once: all that is covered is held back, however often that is, and the
-// trailing edge is that of the newest.
+// What is held back and published again and again takes room once: all that is covered is held
+// back, however often that is, and the trailing edge is that of the newest.
 static void held_again_and_again(void)
 {
 	struct pe_engine_config config = harness_config();
@@ -294,7 +295,8 @@ static void held_again_and_again(void)
 	stop();
 }
 
-// One that is over while its entry is in the queue leaves it to nobody: who has its place then is held back for as long as anybody.
+// One that is over while its entry is in the queue leaves it to nobody: who has its place then is
+// held back for as long as anybody.
 static void held_and_over(void)
 {
 	struct pe_engine_config config = harness_config();
@@ -337,7 +339,8 @@ static void held_without_room(void)
 	stop();
 }
 
-// A state that is held back in its record is carried on by what covers it in turn, whatever that asks for, and is not put off.
+// A state that is held back in its record is carried on by what covers it in turn, whatever that
+// asks for, and is not put off.
 static void held_and_covered_again(void)
 {
 	struct pe_engine_config config = harness_config();
@@ -367,8 +370,9 @@ static void held_and_covered_again(void)
 }
 
 // An entity's power mode widens its space's thresholds: for it alone.
-// Of several records of one entity in a burst each is judged against what the one before has published, whatever stands between
-// them: a refused one, or one of an entity whose handle looks alike (the low eight bits).
+// Of several records of one entity in a burst each is judged against what the one before has
+// published, whatever stands between them: a refused one, or one of an entity whose handle looks
+// alike (the low eight bits).
 static void judged_against_what_is_shown(void)
 {
 	struct pe_engine_config config = harness_config();
@@ -396,8 +400,8 @@ static void judged_against_what_is_shown(void)
 	stop();
 }
 
-// A state that is held back is published with its own time, though a record that came later was taken and the one that covered that
-// record refused.
+// A state that is held back is published with its own time, though a record that came later was
+// taken and the one that covered that record refused.
 static void held_with_its_own_time(void)
 {
 	struct pe_engine_config config = harness_config();
@@ -443,7 +447,8 @@ static void power_mode(void)
 	static const struct {
 		unsigned mode;
 		double far_m,
-			further_m; // from what is published: just below and just above the widened threshold
+			further_m; // from what is published: just below and just above the widened
+		                   // threshold
 	} cases[] = {{0, 9, 11}, {1, 19, 21}, {2, 79, 81}, {3, 9, 11}};
 	struct pe_engine_config config = harness_config();
 
@@ -605,7 +610,8 @@ static void ten_in_a_burst(void)
 	stop();
 }
 
-// A burst of many entities, each several times, some new: each ends at its newest, and everything is counted once.
+// A burst of many entities, each several times, some new: each ends at its newest, and everything
+// is counted once.
 static void a_full_burst(void)
 {
 	uint32_t newest[40] = {0};

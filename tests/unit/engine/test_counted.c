@@ -1,4 +1,5 @@
-// Entities that may be counted only, and not where there are few: what answers of cells say of them, and that nothing else says anything.
+// Entities that may be counted only, and not where there are few: what answers of cells say of
+// them, and that nothing else says anything.
 #include "testing.h"
 #include "watching.h"
 #include "wire/extension.h"
@@ -186,7 +187,8 @@ static void who_counts(void)
 	harness_stop(&h);
 }
 
-// Open ones stay exact, in cells of the size that is asked for; who is not told of the others is told what is there without them.
+// Open ones stay exact, in cells of the size that is asked for; who is not told of the others is
+// told what is there without them.
 static void beside_open_ones(void)
 {
 	struct pe_wire_query all = harness_sphere(0, 0, 0, 5000);

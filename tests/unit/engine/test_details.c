@@ -1,4 +1,5 @@
-// Details: kept, replaced, found by filters, answered, bounded, ordered like updates, never lost to a threshold and gone with their entity.
+// Details: kept, replaced, found by filters, answered, bounded, ordered like updates, never lost to
+// a threshold and gone with their entity.
 #include "testing_details.h"
 
 static void kept_and_answered(void)
@@ -65,7 +66,8 @@ static void plain_updates_leave_them(void)
 	harness_turn(&h);
 	ASSERT_AT(1, 7);
 	CU_ASSERT_EQUAL(number_of(1, "draught"), 7);
-	// With an acknowledgement, into another cell, behind a crossing that is being settled, with a cap.
+	// With an acknowledgement, into another cell, behind a crossing that is being settled, with
+	// a cap.
 	for (unsigned i = 3; i < 40; i++) {
 		u[0] = harness_update(1, i, 100.0 * i, 0, 0);
 		u[0].frequency = i % 7 == 0 ? 30 : 0;
@@ -314,7 +316,8 @@ static void full(void)
 	}
 	CU_ASSERT_EQUAL(kept, 32);
 	CU_ASSERT_EQUAL(HARNESS_REASON(&h, details_full), 8);
-	// Who has none is served on, and who has some keeps them; what a change needs besides is refused.
+	// Who has none is served on, and who has some keeps them; what a change needs besides is
+	// refused.
 	u = harness_update(50, 1, 1, 1, 1);
 	ASSERT_STATUS(send(&u), PE_ACK_APPLIED);
 	begin(1, 2, 1);
@@ -526,7 +529,8 @@ static void across_workers(void)
 		}
 	}
 	CU_ASSERT_EQUAL(right, 400);
-	// More than the ring takes are dropped, and none of their parcels is lost: afterwards as many find one as before.
+	// More than the ring takes are dropped, and none of their parcels is lost: afterwards as
+	// many find one as before.
 	for (unsigned flood = 0; flood < 3; flood++) {
 		for (unsigned i = 0; i < 5000; i++) {
 			uint64_t n = 1 + i % 200;

@@ -236,7 +236,8 @@ static void from_everywhere(void)
 	CU_ASSERT(!watching_is_member(&s, 1, 2));
 	CU_ASSERT_EQUAL(s.events[s.count - 1].kind, PE_EVENT_LEAVE);
 	CU_ASSERT_EQUAL(s.events[s.count - 1].cause, PE_LEAVE_GONE);
-	// Its parent is nobody's parent any more, and its details are gone: what comes back has none.
+	// Its parent is nobody's parent any more, and its details are gone: what comes back has
+	// none.
 	h.now.wall_ms += 1000;
 	ASSERT_ERASED(erase(1, 0), PE_ERASED_RECORD | PE_ERASED_FENCES);
 	u = harness_update(2, 1, 5000, 0, 0);
@@ -296,7 +297,8 @@ static void at_the_wrong_worker(void)
 	CU_ASSERT_EQUAL(pe_engine_entity_count(h.engine), 25);
 	CU_ASSERT_EQUAL(HARNESS_COUNTER(&h, erased), 25);
 	CU_ASSERT_EQUAL(HARNESS_REASON(&h, owner), 25);
-	// Of what nobody knows, asked of the worker whose part of the index it is not: told there, counted all the same.
+	// Of what nobody knows, asked of the worker whose part of the index it is not: told there,
+	// counted all the same.
 	for (unsigned n = 100; n < 110; n++)
 		(void)harness_queue_erase(&h, PLANE, n, 0);
 	harness_turn_worker(&h, 1);

@@ -1,5 +1,5 @@
-// Explanations, one case a cause: what is told, with its numbers, to whom; what only the owner's worker knows; and what is
-// refused.
+// Explanations, one case a cause: what is told, with its numbers, to whom; what only the owner's
+// worker knows; and what is refused.
 #include "testing_engine.h"
 #include "wire/extension.h"
 #include "wire/filter.h"

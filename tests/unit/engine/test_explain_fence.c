@@ -1,4 +1,5 @@
-// Explanations of fences, one case a cause: who is in, who is out, who is between, and what only another worker knows.
+// Explanations of fences, one case a cause: who is in, who is out, who is between, and what only
+// another worker knows.
 #include "testing_standing.h"
 #include "wire/extension.h"
 #include "wire/filter.h"
@@ -192,7 +193,8 @@ static void dwell(void)
 	stop();
 }
 
-// A filter that asks for the age of a state is asked when there is an update: until then it is in, and going.
+// A filter that asks for the age of a state is asked when there is an update: until then it is in,
+// and going.
 static void outdated(void)
 {
 	struct pe_wire_fence f = watching_sphere(5, 0, 0, 0, 100);
@@ -316,7 +318,8 @@ static void who_asks(void)
 	open_one(&f);
 	CU_ASSERT_TRUE(watching_explain(&s, 0, 6, 1, &e));
 	CU_ASSERT_EQUAL(e.reason, PE_REASON_explain_fence);
-	// Another program there, whose own port is another, while there is one subscription of that name.
+	// Another program there, whose own port is another, while there is one subscription of that
+	// name.
 	port = s.port;
 	s.port++;
 	ask(1);

@@ -1,4 +1,5 @@
-// RELATIVE entities: placed in their parent's frame, following it, bounded, and left alone when it goes.
+// RELATIVE entities: placed in their parent's frame, following it, bounded, and left alone when it
+// goes.
 #include "detailed.h"
 #include "testing_engine.h"
 
@@ -86,7 +87,8 @@ static void placed_and_following(void)
 		CU_ASSERT(harness_id_number(p.parent_id) == 1 && p.position[0] == 5 &&
 			p.position[2] == 1);
 	}
-	// Everyone moves with the parent: within a cell, into another one, by plain updates, and when it turns.
+	// Everyone moves with the parent: within a cell, into another one, by plain updates, and
+	// when it turns.
 	for (unsigned i = 2; i < 30; i++) {
 		struct pe_wire_update u = harness_update(1, i, 100 + 37.0 * i, 200, 10);
 
@@ -127,7 +129,8 @@ static void out_of_the_frame(void)
 	SEND(2, 3, 1, 5, 0, 0, 0);
 	settle();
 	CU_ASSERT(at(2, 305, 0, 0));
-	// The parent goes: its child stays where it was, until a new life of the parent is named again.
+	// The parent goes: its child stays where it was, until a new life of the parent is named
+	// again.
 	ASSERT_STATUS(withdraw(1, 3), PE_ACK_APPLIED);
 	settle();
 	CU_ASSERT(at(2, 305, 0, 0));

@@ -1,5 +1,5 @@
-// What a subscription is told of how finely it can be answered: by what it asks, what is configured and who it is, and by nothing that is
-// there.
+// What a subscription is told of how finely it can be answered: by what it asks, what is configured
+// and who it is, and by nothing that is there.
 #include "policy/grain.h"
 #include "policy/methods.h"
 #include "testing.h"

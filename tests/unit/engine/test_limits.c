@@ -1,10 +1,11 @@
-// What is bounded: bytes to strangers, the entity table, the pending pool, buffers of the sink, the configuration, memory.
+// What is bounded: bytes to strangers, the entity table, the pending pool, buffers of the sink, the
+// configuration, memory.
 #include "testing_engine.h"
 
 static struct harness_answer a;
 
-// Every type of message with every count, from a stranger: the harness checks after each turn that nobody gets more bytes
-// than they sent.
+// Every type of message with every count, from a stranger: the harness checks after each turn that
+// nobody gets more bytes than they sent.
 static void strangers_get_no_more_than_they_sent(void)
 {
 	uint8_t buffer[PE_WIRE_BYTES_MAX];
@@ -251,8 +252,9 @@ static void pending_pool_exhausted(void)
 	stop();
 }
 
-// Entities `step` metres apart until the grid refuses: what is known stays, moves in its cell and lives; what is refused leaves no
-// trace, neither a new entity nor a crossing; and all that went in fits in again once it has gone.
+// Entities `step` metres apart until the grid refuses: what is known stays, moves in its cell and
+// lives; what is refused leaves no trace, neither a new entity nor a crossing; and all that went in
+// fits in again once it has gone.
 static void fill_grid(const struct pe_engine_config *config, double step, unsigned least)
 {
 	struct pe_wire_query everything = harness_sphere(0, 0, 0, 1.9e6);

@@ -1,4 +1,5 @@
-// A policy with a registered method, through the engine: where its entities are, and who is hidden for want of a place.
+// A policy with a registered method, through the engine: where its entities are, and who is hidden
+// for want of a place.
 #include "policy/methods.h"
 #include "space/coarse.h"
 #include "testing.h"

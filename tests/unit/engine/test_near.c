@@ -1,4 +1,5 @@
-// Policies with within_m: who stands near is shown, in queries, explanations and standing queries; and who stands where.
+// Policies with within_m: who stands near is shown, in queries, explanations and standing queries;
+// and who stands where.
 #include "policy/near.h"
 #include "testing_audience.h"
 
@@ -122,7 +123,8 @@ static void by_distance(void)
 	stop();
 }
 
-// In an OPEN space anybody may say where an entity is; and who stands at what is not his is no directory at all.
+// In an OPEN space anybody may say where an entity is; and who stands at what is not his is no
+// directory at all.
 static void nobody_stands_in_an_open_space(void)
 {
 	struct pe_directory_listed listed = {.principal = ALICE};
@@ -220,12 +222,12 @@ static void subscribers_near(void)
 	stop();
 }
 
-// Who comes near is shown at once, wherever others have just been: that a cell is being given up for want of those whom Alice does not see
-// would tell her of them.
+// Who comes near is shown at once, wherever others have just been: that a cell is being given up
+// for want of those whom Alice does not see would tell her of them.
 static void a_cell_that_is_given_up_holds_nobody_back(void)
 {
-	const unsigned steps =
-		40; // of the control thread: so long a cell and those above it take to go, and longer
+	const unsigned steps = 40; // of the control thread: so long a cell and those above it take
+	                           // to go, and longer
 
 	start_near(PE_AUTHORIZATION_FIRST);
 	alice_sequence = 0;

@@ -1,4 +1,5 @@
-// Which record is newer: (incarnation, sequence), event times, tombstones, and what the acknowledgement says of it.
+// Which record is newer: (incarnation, sequence), event times, tombstones, and what the
+// acknowledgement says of it.
 #include "closing.h"
 #include "internal.h"
 #include "testing_engine.h"
@@ -77,7 +78,8 @@ static void future_is_refused(void)
 	stop();
 }
 
-// A header without a time: the engine's stands in. One at the end of time never wraps into the past.
+// A header without a time: the engine's stands in. One at the end of time never wraps into the
+// past.
 static void header_times(void)
 {
 	struct pe_wire_update u = harness_update(1, 1, 1, 1, 1);
@@ -247,8 +249,8 @@ static void the_same_packet_again_changes_nothing(void)
 	stop();
 }
 
-// Leaves the cell at (x, 10, 10) closed, and puts something there in the moment in which it is taken out: that waits. False: it was
-// not met closed.
+// Leaves the cell at (x, 10, 10) closed, and puts something there in the moment in which it is
+// taken out: that waits. False: it was not met closed.
 static bool accepted_in_closing_cell(struct pe_wire_update *update, unsigned controls)
 {
 	struct pe_wire_update other = harness_update(900, update->sequence, 10, 10, 10);

@@ -77,7 +77,8 @@ static void explained_alike(uint32_t principal, bool by_id)
 	CU_ASSERT_EQUAL(x.causes, 1u << PE_WHY_UNKNOWN);
 }
 
-// Alice's is hidden: she is told of it where she asks for it by its id, the clerk too, and nobody else anything.
+// Alice's is hidden: she is told of it where she asks for it by its id, the clerk too, and nobody
+// else anything.
 static void own_by_id(void)
 {
 	const struct pe_policy p = {.name = "other names",
@@ -180,7 +181,8 @@ static void own_by_id(void)
 	stop();
 }
 
-// On a worker that does not own it, what only its owner knows is not known besides; the first cause is that which keeps it out.
+// On a worker that does not own it, what only its owner knows is not known besides; the first cause
+// is that which keeps it out.
 static void own_on_another_worker(void)
 {
 	struct pe_wire_query q = harness_sphere(0, 0, 0, 500);

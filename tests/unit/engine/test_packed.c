@@ -1,4 +1,5 @@
-// Packed answers: the same results in the same order, in fewer datagrams; for who asked for it and is trusted, and while it is worth it.
+// Packed answers: the same results in the same order, in fewer datagrams; for who asked for it and
+// is trusted, and while it is worth it.
 #include "testing_engine.h"
 
 static struct harness_answer plain, packed;
@@ -125,7 +126,8 @@ static void same_results(void)
 	stop();
 }
 
-// Whoever takes Zstandard too gets it where it is smaller by a sixteenth, in no more messages than otherwise; whoever doesn't, never.
+// Whoever takes Zstandard too gets it where it is smaller by a sixteenth, in no more messages than
+// otherwise; whoever doesn't, never.
 static void smaller_by_zstd(void)
 {
 	const struct pe_wire_resolution brief = {.attribute = 0},
@@ -152,7 +154,8 @@ static void smaller_by_zstd(void)
 		h.zstd = true;
 		CU_ASSERT(ask_both(&q, form ? extension : NULL, bytes) <= lz4);
 		CU_ASSERT(h.reply_count <= messages);
-		// The first part is of LZ4, those from the second on are all alike; what came is the same, ask_both says.
+		// The first part is of LZ4, those from the second on are all alike; what came is
+		// the same, ask_both says.
 		CU_ASSERT(by_zstd == 0 || by_zstd + 1 == replies_packed(&bytes));
 		chosen += by_zstd > 0;
 	}

@@ -1,4 +1,5 @@
-// Budgets of entities and subscriptions, who gives way in a full table, what load changes, and messages that are refused before a turn.
+// Budgets of entities and subscriptions, who gives way in a full table, what load changes, and
+// messages that are refused before a turn.
 #include "testing_engine.h"
 #include "watching.h"
 
@@ -26,7 +27,8 @@ static void from(uint32_t principal, uint8_t network, bool untrusted)
 	h.untrusted = untrusted;
 }
 
-// Whoever is not trusted gets no acknowledgement that is longer than the request, but one of a record is not.
+// Whoever is not trusted gets no acknowledgement that is longer than the request, but one of a
+// record is not.
 static void assert_refused(struct pe_wire_ack_record a, enum pe_reason reason)
 {
 	CU_ASSERT_EQUAL(a.status, PE_ACK_REFUSED);
@@ -223,7 +225,8 @@ static void refuse_is_the_default(void)
 	stop();
 }
 
-// A full table in one turn: more creations in a batch than can be made room for are refused, the others stand.
+// A full table in one turn: more creations in a batch than can be made room for are refused, the
+// others stand.
 static void more_than_room(void)
 {
 	struct pe_engine_config c = config_of(64);
@@ -432,7 +435,8 @@ static void commit(void *context, const struct pe_peer *peer, uint8_t *data, uin
 	told_bytes = bytes;
 }
 
-// Every type of question, from a stranger: told in no more bytes than were sent, or not at all; counted once each time.
+// Every type of question, from a stranger: told in no more bytes than were sent, or not at all;
+// counted once each time.
 static void refused_before_a_turn(void)
 {
 	static const struct pe_sink sink = {.reserve = reserve, .commit = commit};

@@ -1,4 +1,5 @@
-// What is believed of where an entity is: limits of speed by type, quarantine, confirmation, relocation, and what is kept of suspects.
+// What is believed of where an entity is: limits of speed by type, quarantine, confirmation,
+// relocation, and what is kept of suspects.
 #include "testing_directory.h"
 
 #include "surely.h"
@@ -112,7 +113,8 @@ static void more_fixes(void)
 	stop();
 }
 
-// Who may say that it was moved on purpose: who is trusted and administrators in an open space, an owner in the others.
+// Who may say that it was moved on purpose: who is trusted and administrators in an open space, an
+// owner in the others.
 static void relocation(void)
 {
 	struct pe_engine_config config = slow();
@@ -162,7 +164,8 @@ static void relocation(void)
 	stop();
 }
 
-// Neither a new life of the sender, nor a withdrawal, nor the end of its ttl is a way to be elsewhere.
+// Neither a new life of the sender, nor a withdrawal, nor the end of its ttl is a way to be
+// elsewhere.
 static void another_life_is_no_way_around(void)
 {
 	struct pe_engine_config config = slow();
@@ -384,7 +387,8 @@ static void frames_are_no_way_around(void)
 	stop();
 }
 
-// Of what is rounded no more is known than its cell: a step over a cell's edge is no jump, and a jump is one.
+// Of what is rounded no more is known than its cell: a step over a cell's edge is no jump, and a
+// jump is one.
 static void veiled(void)
 {
 	static const uint16_t wishes[] = {2u << 7, PE_HIDDEN << 3 | 2u << 7};
@@ -425,7 +429,8 @@ static void veiled(void)
 	}
 }
 
-// What is sure without a look at distances is never less than the distance, and of short ways hardly more.
+// What is sure without a look at distances is never less than the distance, and of short ways
+// hardly more.
 static void bound_of_the_way(void)
 {
 	struct pe_engine_config config = slow();

@@ -1,5 +1,5 @@
-// Predictions: what a course covers and what it does not, the trailing edge, for how long a sender may be silent, and questions about
-// a later moment.
+// Predictions: what a course covers and what it does not, the trailing edge, for how long a sender
+// may be silent, and questions about a later moment.
 #include "base/limits.h"
 #include "testing_engine.h"
 #include "wire/extension.h"
@@ -37,7 +37,8 @@ static void course_covers(void)
 {
 	start_predicting(5);
 	ASSERT_STATUS(put(1, 0, 0, 10), PE_ACK_APPLIED);
-	// On the course, beside it by as much as the threshold and a little more, each a second after the one before.
+	// On the course, beside it by as much as the threshold and a little more, each a second
+	// after the one before.
 	harness_advance(&h, 1000);
 	ASSERT_STATUS(put(2, 10, 0, 10), PE_ACK_COALESCED);
 	ASSERT_AT(1, 0);
@@ -46,7 +47,8 @@ static void course_covers(void)
 	harness_advance(&h, 1000);
 	ASSERT_STATUS(put(4, 30, 5.01, 10), PE_ACK_APPLIED);
 	ASSERT_AT(1, 30);
-	// Who stops leaves it at once when the course would lead too far until it is published: 10 m/s for 2 s.
+	// Who stops leaves it at once when the course would lead too far until it is published: 10
+	// m/s for 2 s.
 	harness_advance(&h, 1000);
 	ASSERT_STATUS(put(5, 40, 5.01, 0), PE_ACK_APPLIED);
 	// Standing still it is a distance threshold.
@@ -248,7 +250,8 @@ static void silences(void)
 	harness_advance(&h, 1000);
 	u.position[0] = 2;
 	CU_ASSERT_EQUAL(silence(&u, 3, 60), 6000);
-	// That is published after 2 s without more; beside it by 16 m in 2 s, it was within 8 m for one.
+	// That is published after 2 s without more; beside it by 16 m in 2 s, it was within 8 m for
+	// one.
 	harness_advance(&h, 2000);
 	u.position[0] = 18;
 	CU_ASSERT_EQUAL(silence(&u, 3, 60), 1000);

@@ -1,5 +1,5 @@
-// Classes of queries: who is answered first, what each gets of a turn's work and of what the source takes, over many turns in which
-// one class floods; and what a turn's preparations may cost.
+// Classes of queries: who is answered first, what each gets of a turn's work and of what the source
+// takes, over many turns in which one class floods; and what a turn's preparations may cost.
 #include "testing_engine.h"
 #include "wire/extension.h"
 
@@ -85,7 +85,8 @@ static void higher_first(void)
 	stop();
 }
 
-// Between updates, pings and extensions, in the places that they have; the undefined class is refused for itself.
+// Between updates, pings and extensions, in the places that they have; the undefined class is
+// refused for itself.
 static void mixed_with_others(void)
 {
 	static struct harness_answer a;
@@ -125,7 +126,8 @@ static void mixed_with_others(void)
 	stop();
 }
 
-// One class asks for far more than a turn can do, each of the others for a little more than its share: what is walked for each.
+// One class asks for far more than a turn can do, each of the others for a little more than its
+// share: what is walked for each.
 static void share_of_work(uint8_t flood)
 {
 	struct pe_engine_config config = harness_config();
@@ -198,7 +200,8 @@ static void what_is_left(void)
 	stop();
 }
 
-// A source that takes 20 messages a turn, and a class that could fill a hundred: what of the others leaves.
+// A source that takes 20 messages a turn, and a class that could fill a hundred: what of the others
+// leaves.
 static void share_of_room(uint8_t flood, unsigned room)
 {
 	uint64_t answers[CLASSES] = {0}, all = 0, before[CLASSES];
@@ -249,7 +252,8 @@ static void shares_of_room(void)
 			share_of_room(flood, rooms[i]);
 }
 
-// No favour for who is not trusted: NORMAL at most, and a request's queries share one message and its lowest class.
+// No favour for who is not trusted: NORMAL at most, and a request's queries share one message and
+// its lowest class.
 static void strangers(void)
 {
 	static struct harness_answer a;
@@ -279,7 +283,8 @@ static void strangers(void)
 	stop();
 }
 
-// Polygons that are costly to make ready: those for which the turn has no work left are put off, whole, and come later.
+// Polygons that are costly to make ready: those for which the turn has no work left are put off,
+// whole, and come later.
 static void polygons(void)
 {
 	struct pe_engine_config config = harness_config();

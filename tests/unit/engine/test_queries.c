@@ -1,4 +1,5 @@
-// Queries through the façade: volumes, filters, reach and origin, what is refused, what a result says.
+// Queries through the façade: volumes, filters, reach and origin, what is refused, what a result
+// says.
 #include "space/space.h"
 #include "testing_engine.h"
 
@@ -118,7 +119,8 @@ static void three_dimensions(void)
 	stop();
 }
 
-// Straight lines are shorter than the surface, the more the longer they are: at the edge of wide spheres, all around.
+// Straight lines are shorter than the surface, the more the longer they are: at the edge of wide
+// spheres, all around.
 static void wide_straight_spheres(void)
 {
 	const struct pe_engine_config config = harness_config();
@@ -374,7 +376,8 @@ static void what_a_result_says(void)
 	stop();
 }
 
-// A box as large as numbers go: its centre may be further away than a float can say, and the answer is sound still.
+// A box as large as numbers go: its centre may be further away than a float can say, and the answer
+// is sound still.
 static void box_without_end(void)
 {
 	struct pe_wire_query q =
@@ -389,8 +392,8 @@ static void box_without_end(void)
 	stop();
 }
 
-// The sphere of an ordinary query is answered by a way of its own; one that names all types, by the general one. Every field of every result
-// is the same, at the edge, too.
+// The sphere of an ordinary query is answered by a way of its own; one that names all types, by the
+// general one. Every field of every result is the same, at the edge, too.
 static void two_ways_one_answer(void)
 {
 	static struct harness_answer ordinary, general;

@@ -1,4 +1,5 @@
-// How finely a query is answered: ages, short results, counts by cell; and what is told of a filter that is none.
+// How finely a query is answered: ages, short results, counts by cell; and what is told of a filter
+// that is none.
 #include "testing_engine.h"
 #include "wire/extension.h"
 
@@ -28,7 +29,8 @@ static void put(unsigned space, uint64_t n, double x, double y, double z, int32_
 	CU_ASSERT_EQUAL(harness_send(&h, space, HARNESS_INCARNATION, &u).status, PE_ACK_APPLIED);
 }
 
-// Every entity that the table has room for, whatever its handle, is counted once, and leaves alone what was counted.
+// Every entity that the table has room for, whatever its handle, is counted once, and leaves alone
+// what was counted.
 static void full_table(void)
 {
 	const struct pe_wire_query q = harness_sphere(0, 0, 0, 1000);
@@ -184,7 +186,8 @@ static void cells(void)
 	q.max_results = 63; // less than a leaf's parts: whole leaves
 	ask(PLANE, &q, 8, 0, 0.5f);
 	CU_ASSERT(a.count == 3 && a.cells[0].size_m == 64);
-	// The same cell again: the place of its middle is its name. One that leaves its cell is counted in the new one, at once.
+	// The same cell again: the place of its middle is its name. One that leaves its cell is
+	// counted in the new one, at once.
 	u = harness_update(2, 2, 65, 1, 1000);
 	CU_ASSERT_EQUAL(harness_send(&h, PLANE, HARNESS_INCARNATION, &u).status, PE_ACK_APPLIED);
 	q.max_results = 1;

@@ -1,4 +1,5 @@
-// Scopes: who is told of an entity, by where they ask from; and places that are rounded before anything else sees them.
+// Scopes: who is told of an entity, by where they ask from; and places that are rounded before
+// anything else sees them.
 #include "testing_details.h"
 #include "watching.h"
 #include "wire/half.h"
@@ -47,7 +48,8 @@ static uint64_t counted_from(double x)
 	return count;
 }
 
-// By the volume's centre, or the point that is stated; whatever the kind of the query, and in counts by cell too.
+// By the volume's centre, or the point that is stated; whatever the kind of the query, and in
+// counts by cell too.
 static void bounds(void)
 {
 	const struct pe_wire_scope box = {
@@ -125,7 +127,8 @@ static void rounded(void)
 		a.results[0].position[2] == 0);
 	CU_ASSERT(fabs((double)a.results[0].distance_m - sqrt(150 * 150 + 2500)) < 1e-3);
 	CU_ASSERT(fabs((double)pe_half_to_float(a.results[0].precision) - 86.6) < 0.1);
-	// Later updates too, with details or without, the short way's and those behind them in one packet.
+	// Later updates too, with details or without, the short way's and those behind them in one
+	// packet.
 	u.precision_m = 5;
 	harness_queue_updates(&h, PLANE, HARNESS_INCARNATION, &u, 1, false);
 	harness_turn(&h);
@@ -143,7 +146,8 @@ static void rounded(void)
 	harness_settle(&h);
 	CU_ASSERT_EQUAL(count_from(PLANE, &q), 1);
 	CU_ASSERT(a.results[0].position[0] == 350 && a.results[0].position[1] == 50);
-	// The answer's edge is about the cell's middle, and nothing comes of where it is in the cell.
+	// The answer's edge is about the cell's middle, and nothing comes of where it is in the
+	// cell.
 	q.a[0] = 350;
 	q.a[1] = 50;
 	q.a[2] = 0;

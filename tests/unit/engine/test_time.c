@@ -83,8 +83,9 @@ static void ttl_lengthened_and_shortened(void)
 	stop();
 }
 
-// More entities end in one millisecond than a turn takes away: none of them is in an answer of that very turn, whichever way the query takes: a
-// type mask of all types asks for the same, by the general one.
+// More entities end in one millisecond than a turn takes away: none of them is in an answer of that
+// very turn, whichever way the query takes: a type mask of all types asks for the same, by the
+// general one.
 static void nothing_past_its_ttl(uint16_t type_mask)
 {
 	static struct harness_answer a;
@@ -299,7 +300,8 @@ static struct pe_wire_ack_record move_to(uint32_t sequence, double x)
 	return send(&u);
 }
 
-// A turn that follows an idle one leaves out what the idle one has just found not to be due, and nothing else.
+// A turn that follows an idle one leaves out what the idle one has just found not to be due, and
+// nothing else.
 static void a_message_behind_an_idle_turn(void)
 {
 	uint64_t turns_idle;
@@ -317,7 +319,8 @@ static void a_message_behind_an_idle_turn(void)
 	CU_ASSERT_EQUAL(HARNESS_COUNTER(&h, expired), 1);
 	stop();
 
-	// In the same tick: a grace period ends when it ends, so that the way out of the cell before is free.
+	// In the same tick: a grace period ends when it ends, so that the way out of the cell
+	// before is free.
 	start();
 	create(1, 1, 50000);
 	harness_settle(&h);

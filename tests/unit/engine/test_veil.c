@@ -1,4 +1,5 @@
-// Who is shown what: visibility, policies by lists, ids, types, areas and times, names, through queries, counts and explanations.
+// Who is shown what: visibility, policies by lists, ids, types, areas and times, names, through
+// queries, counts and explanations.
 #include "testing_veil.h"
 
 #include <string.h>

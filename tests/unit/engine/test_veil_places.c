@@ -1,4 +1,5 @@
-// Where somebody is shown to be: rounded places and places with noise, and that neither tells more by moves, by epochs or by the order of answers.
+// Where somebody is shown to be: rounded places and places with noise, and that neither tells more
+// by moves, by epochs or by the order of answers.
 #include "testing_veil.h"
 
 #include <math.h>
@@ -95,7 +96,8 @@ static void noise_has_its_distribution(void)
 			within[k] += d <= 100.0 * (k + 1);
 		APPLIED(harness_withdraw(&h, PLANE, HARNESS_INCARNATION, i, 9));
 	}
-	// Gamma(2): the mean is twice the scale; 1 − (1 + r) e^−r of them within r scales. Four standard errors, or more.
+	// Gamma(2): the mean is twice the scale; 1 − (1 + r) e^−r of them within r scales. Four
+	// standard errors, or more.
 	CU_ASSERT(fabs(sum / n - 200) < 20);
 	CU_ASSERT(fabs(east / n) < 25 && fabs(north / n) < 25);
 	for (unsigned k = 0; k < 3; k++)

@@ -1,4 +1,5 @@
-// Who is shown what by standing queries; and a world of every wish, every policy, moves, ends, frames, payloads and time.
+// Who is shown what by standing queries; and a world of every wish, every policy, moves, ends,
+// frames, payloads and time.
 #include "testing_veil.h"
 
 #include <string.h>
@@ -51,7 +52,8 @@ static void subscribers_see_what_they_may(void)
 	move(&s, 1, 2, 10, VISIBILITY(PE_RESTRICTED));
 	move(&s, 1, 3, 500, VISIBILITY(PE_RESTRICTED));
 	CU_ASSERT_EQUAL(s.count, 3);
-	// Nothing of it was ever told to the other one: the first event's number is the first thing that it may see.
+	// Nothing of it was ever told to the other one: the first event's number is the first thing
+	// that it may see.
 	move(&other, 2, 1, 0, 0);
 	CU_ASSERT_EQUAL(other.count, 1);
 	CU_ASSERT(watching_is_member(&other, 5, 2));
@@ -199,7 +201,8 @@ static void random_question(void)
 	harness_ask(&h, below(2), PLANE, &q, &a);
 }
 
-// Every wish, every policy, moves, ends, frames, payloads, time; subscribers check their rows of events, the harness its identities.
+// Every wish, every policy, moves, ends, frames, payloads, time; subscribers check their rows of
+// events, the harness its identities.
 static void anything(void)
 {
 	static const uint32_t allow[] = {ALICE, EVE}, deny[] = {EVE};

@@ -1,4 +1,5 @@
-// Queries that have an extension, through the façade: polygons, oriented boxes, frusta and filters; and the nearest.
+// Queries that have an extension, through the façade: polygons, oriented boxes, frusta and filters;
+// and the nearest.
 #include "testing_engine.h"
 #include "wire/extension.h"
 #include "wire/filter.h"

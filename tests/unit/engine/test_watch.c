@@ -1,4 +1,5 @@
-// Standing queries over the façade: from OPEN to ENDED, what is refused, leases, full tables, and the end of the engine.
+// Standing queries over the façade: from OPEN to ENDED, what is refused, leases, full tables, and
+// the end of the engine.
 #include "testing_watch.h"
 
 static void from_open_to_ended(void)

@@ -1,5 +1,5 @@
-// Standing queries of what entities say beside their state, and of what the clock alone changes: filters by tags and metadata, STALE,
-// RECURRING entities that open and close.
+// Standing queries of what entities say beside their state, and of what the clock alone changes:
+// filters by tags and metadata, STALE, RECURRING entities that open and close.
 #include "detailed.h"
 #include "testing_standing.h"
 #include "wire/extension.h"
@@ -160,7 +160,8 @@ static void put_announced(unsigned worker, uint32_t sequence, double x)
 	run(3);
 }
 
-// A fence of what is not stale is left when the announced updates have not come, to the millisecond, and entered with the next one.
+// A fence of what is not stale is left when the announced updates have not come, to the
+// millisecond, and entered with the next one.
 static void stale_on(unsigned workers)
 {
 	struct pe_filter_writer w;

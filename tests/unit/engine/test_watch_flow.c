@@ -1,4 +1,5 @@
-// How fast a subscriber is told: frequencies, windows, what is sent again, and those who are slow beside those who are not.
+// How fast a subscriber is told: frequencies, windows, what is sent again, and those who are slow
+// beside those who are not.
 #include "testing_watch.h"
 
 static void moves_at_a_frequency(void)

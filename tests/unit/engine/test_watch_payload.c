@@ -1,4 +1,5 @@
-// Payloads of updates, told to the subscriptions that ask for them and have a fence that the entity is inside of.
+// Payloads of updates, told to the subscriptions that ask for them and have a fence that the entity
+// is inside of.
 #include "detailed.h"
 #include "testing.h"
 #include "watching.h"
@@ -112,7 +113,8 @@ static void lengths(void)
 		CU_ASSERT_EQUAL(s.count, at);
 	}
 	CU_ASSERT_EQUAL(HARNESS_COUNTER(&h, events_payload), pieces);
-	// One that leaves takes its payload with it; outside there is nothing, nor of an update that is refused.
+	// One that leaves takes its payload with it; outside there is nothing, nor of an update
+	// that is refused.
 	put(&s, 1, 100, 500, 8);
 	CU_ASSERT_EQUAL(s.count, at + 1);
 	CU_ASSERT_EQUAL(s.events[at].kind, PE_EVENT_LEAVE);
@@ -248,7 +250,8 @@ static void a_slow_subscriber(void)
 	stop(&s);
 }
 
-// The ring to the keeper is too full for all of them: a GAP, and no half payload stands for a whole one.
+// The ring to the keeper is too full for all of them: a GAP, and no half payload stands for a whole
+// one.
 static void a_full_ring(void)
 {
 	struct pe_wire_fence f[PE_SUBSCRIBE_FENCES_MAX];

@@ -1,4 +1,5 @@
-// Who is in a fence and where: fences that follow, corrections, what a threshold holds back, and looks that are spared.
+// Who is in a fence and where: fences that follow, corrections, what a threshold holds back, and
+// looks that are spared.
 #include "testing_watch.h"
 
 static void follow(unsigned workers)
@@ -128,7 +129,8 @@ static void what_is_held_back(void)
 	stop(&s);
 }
 
-// Updates that cannot reach an edge are spared a look; those that something else brings in or out are not.
+// Updates that cannot reach an edge are spared a look; those that something else brings in or out
+// are not.
 static void spared_looks(void)
 {
 	struct pe_engine_config c = config(1);

@@ -1,4 +1,5 @@
-// Standing queries where courses are followed: what is told although a course covers it, and for how long its sender may be silent.
+// Standing queries where courses are followed: what is told although a course covers it, and for
+// how long its sender may be silent.
 #include "testing_standing.h"
 #include "wire/half.h"
 

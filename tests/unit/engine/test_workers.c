@@ -1,5 +1,5 @@
-// Two workers in lock-step: records that arrive at the wrong one, new entities of the other's part of the index, one id
-// created on both, full rings.
+// Two workers in lock-step: records that arrive at the wrong one, new entities of the other's part
+// of the index, one id created on both, full rings.
 #include "testing_engine.h"
 
 #define ENTITIES 200u
@@ -52,7 +52,8 @@ static void anyone_sees_everything(void)
 	CU_ASSERT_EQUAL(pe_engine_entity_count(h.engine), ENTITIES);
 	CU_ASSERT_EQUAL(seen_at(0, 1), ENTITIES);
 	CU_ASSERT_EQUAL(seen_at(1, 1), ENTITIES);
-	// About half of them lie in the other worker's part of the index, and half of those come at the wrong one.
+	// About half of them lie in the other worker's part of the index, and half of those come at
+	// the wrong one.
 	CU_ASSERT(HARNESS_COUNTER(&h, records_forwarded) > ENTITIES / 4);
 	stop();
 }
@@ -99,7 +100,8 @@ static void updates_at_the_wrong_worker(void)
 	stop();
 }
 
-// Both hear of a new id before either knows of the other's: there is one entity, with the newer state.
+// Both hear of a new id before either knows of the other's: there is one entity, with the newer
+// state.
 static void one_id_created_on_both(void)
 {
 	start_two(0);
@@ -150,7 +152,8 @@ static void a_full_ring_drops_and_says_so(void)
 }
 
 // An id whose removal is on its way to the worker that keeps its part of the index is neither known
-// nor new there: an update that comes in between is dropped and says so, and is taken when it comes again.
+// nor new there: an update that comes in between is dropped and says so, and is taken when it comes
+// again.
 static void between_removal_and_return(void)
 {
 	struct pe_wire_ack_record records[PE_UPDATE_COUNT_MAX];

@@ -1,4 +1,5 @@
-// What tests of audiences share: an engine with policies, principals whose roles and lists are known, and who sees what.
+// What tests of audiences share: an engine with policies, principals whose roles and lists are
+// known, and who sees what.
 #pragma once
 
 #include "detailed.h"

@@ -1,4 +1,5 @@
-// What the tests of details share: a record that is written block by block, and what an answer shows of an entity.
+// What the tests of details share: a record that is written block by block, and what an answer
+// shows of an entity.
 #pragma once
 
 #include "detailed.h"

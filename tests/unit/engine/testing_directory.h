@@ -35,7 +35,8 @@ static inline void know(const struct pe_directory_grant *grants, size_t grant_co
 	CU_ASSERT_EQUAL_FATAL(status, PE_OK);
 }
 
-// Ann and Bob may do everything in both spaces, the clerk is an administrator of both; the id of entity 1 is Ann's and that of 2 Bob's.
+// Ann and Bob may do everything in both spaces, the clerk is an administrator of both; the id of
+// entity 1 is Ann's and that of 2 Bob's.
 static inline void know_everyone(void)
 {
 	const struct pe_directory_grant grants[] = {

@@ -1,4 +1,5 @@
-// What the tests of the façade share: a harness whose findings are failed assertions, and short words for its steps.
+// What the tests of the façade share: a harness whose findings are failed assertions, and short
+// words for its steps.
 #pragma once
 
 #include "harness.h"

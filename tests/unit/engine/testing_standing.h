@@ -1,4 +1,5 @@
-// What tests of standing queries with one subscriber share: an engine, and turns whose notices the subscriber takes.
+// What tests of standing queries with one subscriber share: an engine, and turns whose notices the
+// subscriber takes.
 #pragma once
 
 #include "testing.h"

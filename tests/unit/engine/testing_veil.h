@@ -1,4 +1,5 @@
-// What tests of the veil share beside testing_audience.h: questions and explanations as somebody, and what needs libsodium.
+// What tests of the veil share beside testing_audience.h: questions and explanations as somebody,
+// and what needs libsodium.
 #pragma once
 
 #include "space/coarse.h"
@@ -17,7 +18,8 @@ static inline void ask(uint32_t principal, unsigned space, const struct pe_wire_
 	CU_ASSERT(a.whole && a.code == PE_CODE_SUCCESS);
 }
 
-// Without libsodium there are neither names nor noise: then nobody may be anonymous, and what a policy would draw for is refused.
+// Without libsodium there are neither names nor noise: then nobody may be anonymous, and what a
+// policy would draw for is refused.
 static inline bool draws(void)
 {
 #ifdef PE_HAVE_SODIUM

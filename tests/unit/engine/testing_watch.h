@@ -1,4 +1,5 @@
-// What tests of standing queries share: an engine with room for some, one subscriber whose turns are everybody's, and what it was told.
+// What tests of standing queries share: an engine with room for some, one subscriber whose turns
+// are everybody's, and what it was told.
 #pragma once
 
 #include "testing.h"

@@ -1,5 +1,6 @@
-// The queue of what is held back, against a list of what was put in: each entry comes out once, at its tick or when that was over, those of
-// a tick in their order; whatever is put in when, it needs no more chunks than it says.
+// The queue of what is held back, against a list of what was put in: each entry comes out once, at
+// its tick or when that was over, those of a tick in their order; whatever is put in when, it needs
+// no more chunks than it says.
 #include "entity/held.h"
 #include "testing.h"
 

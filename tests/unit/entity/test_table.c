@@ -129,7 +129,8 @@ static void one_bucket_overflows(void)
 	pe_table_destroy(&t);
 }
 
-// Nobody is turned away while there are handles, however the hash falls: many keys, each table filled to its last entity.
+// Nobody is turned away while there are handles, however the hash falls: many keys, each table
+// filled to its last entity.
 static void every_table_fills(void)
 {
 	for (unsigned round = 0; round < 5; round++) {

@@ -43,7 +43,8 @@ static struct pe_grid *closed_leaf(uint64_t key)
 	return grid;
 }
 
-// Whoever comes into a cell that is being given up doesn't wait, and doesn't lose his place when the grace period is over.
+// Whoever comes into a cell that is being given up doesn't wait, and doesn't lose his place when
+// the grace period is over.
 static void a_closed_leaf_is_opened_by_who_comes(void)
 {
 	uint64_t key = testing_key(0, 0, 0);
@@ -62,7 +63,8 @@ static void a_closed_leaf_is_opened_by_who_comes(void)
 	pe_grid_destroy(grid);
 }
 
-// Opened and left again before the control thread looks: it is closed anew, for a whole grace period, and goes in the end.
+// Opened and left again before the control thread looks: it is closed anew, for a whole grace
+// period, and goes in the end.
 static void a_leaf_that_was_opened_waits_anew(void)
 {
 	uint64_t key = testing_key(0, 0, 0);
@@ -81,8 +83,8 @@ static void a_leaf_that_was_opened_waits_anew(void)
 	pe_grid_destroy(grid);
 }
 
-// As by who finds no slot after all: the claim goes back at once. It is not closed a second time before its turn comes, or the first grace
-// period would do for both.
+// As by who finds no slot after all: the claim goes back at once. It is not closed a second time
+// before its turn comes, or the first grace period would do for both.
 static void a_claim_that_goes_back_at_once_waits_anew(void)
 {
 	struct pe_grid *grid = closed_leaf(testing_key(0, 0, 0));
@@ -156,7 +158,8 @@ static void what_is_just_being_taken_out_says_busy(void)
 	pe_grid_destroy(grid);
 }
 
-// What is left empty is looked at in the next step, however many cells there are: nothing has to come round to it.
+// What is left empty is looked at in the next step, however many cells there are: nothing has to
+// come round to it.
 static void what_is_left_empty_is_found_at_once(void)
 {
 	enum { CELLS = 20000 };
@@ -222,7 +225,8 @@ static void more_than_can_be_noted_is_found_too(void)
 	pe_grid_destroy(grid);
 }
 
-// Each alone, far from the others, until the grid refuses; then everything is still there, goes, and fits again.
+// Each alone, far from the others, until the grid refuses; then everything is still there, goes,
+// and fits again.
 static void scatter_until_full(struct pe_grid_config config, uint32_t least)
 {
 	static uint32_t slot[20000];

@@ -1,4 +1,5 @@
-// The three scan kernels agree bit for bit, whatever is in the chunk; and the scalar one with plain arithmetic.
+// The three scan kernels agree bit for bit, whatever is in the chunk; and the scalar one with plain
+// arithmetic.
 #include "grid/scan.h"
 
 #include "grid_testing.h"
@@ -131,8 +132,8 @@ static void kernels_agree(void)
 	CU_ASSERT(hits > 100000);
 }
 
-// Handles of what is near: nothing is left out that the exact arithmetic has inside, nor taken that is outside by more than the margin; in
-// the slots' order, and what is beside a move is told.
+// Handles of what is near: nothing is left out that the exact arithmetic has inside, nor taken that
+// is outside by more than the margin; in the slots' order, and what is beside a move is told.
 static void finders_find(void)
 {
 	_Alignas(64) _Atomic uint64_t words[PE_BIG_SLOTS];

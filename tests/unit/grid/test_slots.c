@@ -107,7 +107,8 @@ static uint32_t cross_shortly(struct pe_grid *grid, uint32_t n, uint64_t key, ui
 	return crossing;
 }
 
-// A batch's have one stamp; what was called off is not handed out, and the others are; a cell that is new is made.
+// A batch's have one stamp; what was called off is not handed out, and the others are; a cell that
+// is new is made.
 static void crossings_the_short_way_are_settled_or_called_off(void)
 {
 	struct pe_grid *grid = testing_grid((struct pe_grid_config){0});
@@ -162,7 +163,8 @@ static void a_claim_outlives_its_grace_period_and_no_longer(void)
 	pe_grid_destroy(grid);
 }
 
-// A claim waits for departures that were deferred before it, so that a slot that a departure names is not used anew.
+// A claim waits for departures that were deferred before it, so that a slot that a departure names
+// is not used anew.
 static void claims_wait_for_earlier_departures(void)
 {
 	struct pe_grid *grid = testing_grid((struct pe_grid_config){0});
@@ -197,7 +199,8 @@ static void a_crowd_fills_many_chunks_and_freed_slots_are_found_again(void)
 	CU_ASSERT_EQUAL(testing_walk_all(grid, testing_box(0, 10 << 20), hits, 4096), 4000);
 	bigs = pe_pool_in_use(&grid->pool[PE_KIND_BIG]);
 	CU_ASSERT(bigs >= 125 && bigs <= 126);
-	// Half of them go, all over the chain, and as many come: the chain grows by a little at most.
+	// Half of them go, all over the chain, and as many come: the chain grows by a little at
+	// most.
 	for (uint32_t round = 0; round < 10; round++) {
 		for (uint32_t i = round % 2; i < 4000; i += 2)
 			pe_grid_remove(grid, 0, slot[i], PE_SLOT_NONE);
@@ -219,8 +222,8 @@ static void a_crowd_fills_many_chunks_and_freed_slots_are_found_again(void)
 	pe_grid_destroy(grid);
 }
 
-// One worker's claims pile up while no grace period passes: it is refused with PE_BUSY, nothing is lost, and after
-// a grace period it goes on.
+// One worker's claims pile up while no grace period passes: it is refused with PE_BUSY, nothing is
+// lost, and after a grace period it goes on.
 static void endless_churn_is_refused_until_a_grace_period(void)
 {
 	struct pe_grid *grid = testing_grid(
@@ -251,8 +254,8 @@ static void endless_churn_is_refused_until_a_grace_period(void)
 	pe_grid_destroy(grid);
 }
 
-// A whole world goes at once, with lists that hold a small part of it: the rest is given back by the control thread, not before
-// a grace period, and every slot can be used again.
+// A whole world goes at once, with lists that hold a small part of it: the rest is given back by
+// the control thread, not before a grace period, and every slot can be used again.
 static void a_world_that_goes_at_once_needs_no_list(void)
 {
 	enum { COUNT = 20000 };

@@ -1,5 +1,6 @@
-// Between the steps of an insert: the grid is compiled again with a call between them, in which another worker inserts into
-// the same cell, and in which is looked at what somebody with a stale hint could do.
+// Between the steps of an insert: the grid is compiled again with a call between them, in which
+// another worker inserts into the same cell, and in which is looked at what somebody with a stale
+// hint could do.
 #include "grid_testing.h"
 
 static struct pe_grid *watched;
@@ -7,8 +8,9 @@ static unsigned steps, at_step, looked, nested_slots;
 static uint64_t nested_key;
 static bool inside;
 
-// A chunk of which a slot can be claimed can be found through its leaf: one that is not published may go back to its pool
-// without a grace period, and a claim on it would then be on somebody else's slot.
+// A chunk of which a slot can be claimed can be found through its leaf: one that is not published
+// may go back to its pool without a grace period, and a claim on it would then be on somebody
+// else's slot.
 static void look(void)
 {
 	uint32_t fresh = atomic_load(&watched->slabs.fresh);

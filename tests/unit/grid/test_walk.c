@@ -29,8 +29,8 @@ static uint32_t fill(struct pe_grid *grid)
 	return n;
 }
 
-// However many nodes lead to nothing, opening a walk goes no further than a few hundred: that is work before its bounds
-// are known. The scan goes on from there.
+// However many nodes lead to nothing, opening a walk goes no further than a few hundred: that is
+// work before its bounds are known. The scan goes on from there.
 static void opening_meets_few_nodes(void)
 {
 	struct pe_grid *grid = testing_grid((struct pe_grid_config){.entity_count_max = 4000});
@@ -105,8 +105,8 @@ static void bounds_are_shared_between_walks(void)
 	pe_grid_destroy(grid);
 }
 
-// Page after page of one crowded cell, in one read-side section: the chain is gone down once. With nothing but the cursor
-// the same comes, at the price of the way back.
+// Page after page of one crowded cell, in one read-side section: the chain is gone down once. With
+// nothing but the cursor the same comes, at the price of the way back.
 static void pages_of_a_long_chain(void)
 {
 	struct pe_grid *grid = testing_grid((struct pe_grid_config){.entity_count_max = 5000});
@@ -295,8 +295,9 @@ static void every_level_finds_what_is_there(void)
 	}
 }
 
-// A small sphere goes straight at its cells: what it meets, and in which order, is what the general way does, which is that of
-// `boxed` walks; and where handles alone are wanted they are those of the hits, in order, and few more.
+// A small sphere goes straight at its cells: what it meets, and in which order, is what the general
+// way does, which is that of `boxed` walks; and where handles alone are wanted they are those of
+// the hits, in order, and few more.
 static void small_spheres_go_straight(void)
 {
 	static struct pe_hit others[4096];
@@ -370,7 +371,8 @@ static double between(double lo, double hi)
 	return lo + (hi - lo) * (double)(testing_random(&random_state) >> 11) * 0x1p-53;
 }
 
-// Crowded cells and such with a few, in one to three nodes an axis; of each thirtieth entity an old slot and a new one.
+// Crowded cells and such with a few, in one to three nodes an axis; of each thirtieth entity an old
+// slot and a new one.
 static void fill_places(struct pe_grid *grid, const struct pe_space *space)
 {
 	for (uint32_t i = 0; i < SIEVED; i++) {
@@ -392,7 +394,8 @@ static void fill_places(struct pe_grid *grid, const struct pe_space *space)
 	}
 }
 
-// All of what the polygon holds and nothing that is far from it, once by where it is now; what is sure is inside.
+// All of what the polygon holds and nothing that is far from it, once by where it is now; what is
+// sure is inside.
 static void check_sieved(const struct pe_hit *met, unsigned count, const struct pe_polygon *p)
 {
 	static uint8_t seen[SIEVED];

@@ -1,6 +1,6 @@
-// A client's side of sessions in C, for the tests of the engine's: opens handshakes, seals and opens messages.
-// Written against docs/sessions.md on the engine's own primitives; tests/unit/guard/test_interop.py is the
-// independent one.
+// A client's side of sessions in C, for the tests of the engine's: opens handshakes, seals and
+// opens messages. Written against docs/sessions.md on the engine's own primitives;
+// tests/unit/guard/test_interop.py is the independent one.
 #pragma once
 
 #include "dataplane/guard/connect.h"

@@ -1,4 +1,5 @@
-// When and whence, in the guard's tests: the clocks at a time since start, and peers on one network.
+// When and whence, in the guard's tests: the clocks at a time since start, and peers on one
+// network.
 #pragma once
 
 #include "engine.h"

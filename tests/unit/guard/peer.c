@@ -1,8 +1,10 @@
-// The engine's side of handshakes and sealed messages without an engine: for test_interop.py, which talks to it as a
-// client that shares no code with it. guard-peer KEYRING FOLDER: reads frames from its input and writes one for each.
+// The engine's side of handshakes and sealed messages without an engine: for test_interop.py, which
+// talks to it as a client that shares no code with it. guard-peer KEYRING FOLDER: reads frames from
+// its input and writes one for each.
 //
 // in:  u32 bytes, u8 last byte of the sender's address, u64 monotonic ms, the message
-// out: u32 bytes (0: silence), u8 verdict (pe_connect_verdict, or 100 + pe_session_verdict), the message
+// out: u32 bytes (0: silence), u8 verdict (pe_connect_verdict, or 100 + pe_session_verdict), the
+// message
 //
 // A sealed message that is right comes back sealed, of type PONG, with its body.
 #include "client_side.h"

@@ -1,4 +1,5 @@
-// Token buckets against a bucket of doubles, and the table of strangers: what it shares, what it takes over.
+// Token buckets against a bucket of doubles, and the table of strangers: what it shares, what it
+// takes over.
 #include "dataplane/guard/bucket.h"
 #include "tests/testing.h"
 
@@ -163,7 +164,8 @@ static void test_takes_over(void)
 	pe_bucket_table_destroy(&table);
 }
 
-// However many addresses a flood invents, it gets no more than the sets hold and refill; and an idle table forgets.
+// However many addresses a flood invents, it gets no more than the sets hold and refill; and an
+// idle table forgets.
 static void test_flood(void)
 {
 	static uint8_t key[64] = {9};

@@ -1,4 +1,5 @@
-// Opening sessions: both rounds, everything that gets silence, and that no answer is longer than what it answers.
+// Opening sessions: both rounds, everything that gets silence, and that no answer is longer than
+// what it answers.
 #include "client_side.h"
 #include "guard_scene.h"
 #include "keyring_files.h"
@@ -194,8 +195,8 @@ static void test_silence(void)
 		CU_ASSERT(receive(&m, sizeof m, p, at(1)) >= PE_CONNECT_MALFORMED);
 		((uint8_t *)&m)[bit / 8] ^= (uint8_t)(1u << bit % 8);
 	}
-	// The same with a MAC that is right, as who knows the public key can make it: what is not shape is the
-	// handshake's, or asks for another cookie.
+	// The same with a MAC that is right, as who knows the public key can make it: what is not
+	// shape is the handshake's, or asks for another cookie.
 	for (unsigned bit = 0; bit < offsetof(struct pe_wire_connect, mac) * 8; bit += 3) {
 		enum pe_connect_verdict got_verdict;
 
@@ -242,8 +243,8 @@ static void test_silence(void)
 		expect_silence(PE_CONNECT_LEVEL, &m, sizeof m, p, at(3));
 	}
 	CU_ASSERT_EQUAL(pe_session_count(table), 0);
-	// A wrong pre-shared key: the engine cannot tell yet, but the client cannot read the answer, and its session
-	// ends unused.
+	// A wrong pre-shared key: the engine cannot tell yet, but the client cannot read the
+	// answer, and its session ends unused.
 	wrong_psk = client_of(1, 0);
 	wrong_psk.psk[1] = 1;
 	m = client_hello(&wrong_psk, 2, got.cookie, PE_SEAL_SIGN);
@@ -267,15 +268,16 @@ static void test_cookies(void)
 	// From elsewhere, or too late: a cookie again, and no work.
 	CU_ASSERT_EQUAL(receive(&m, sizeof m, elsewhere, at(1)), PE_CONNECT_COOKIED);
 	CU_ASSERT_EQUAL(receive(&m, sizeof m, p, at(2 * PE_COOKIE_MINUTE_MS)), PE_CONNECT_COOKIED);
-	// Another's cookie in a message of one's own: what was made for one cookie is good for no other.
+	// Another's cookie in a message of one's own: what was made for one cookie is good for no
+	// other.
 	got = knock(&c, elsewhere, at(2 * PE_COOKIE_MINUTE_MS));
 	memcpy(m.cookie, got.cookie, 16);
 	client_mac(&c, &m);
 	CU_ASSERT_EQUAL(receive(&m, sizeof m, elsewhere, at(2 * PE_COOKIE_MINUTE_MS)),
 		PE_CONNECT_HANDSHAKE);
 	CU_ASSERT_EQUAL(pe_session_count(table), 0);
-	// Repeats from the same place within the cookie's time hold few sessions, and the true client gets in beside
-	// them.
+	// Repeats from the same place within the cookie's time hold few sessions, and the true
+	// client gets in beside them.
 	m = client_hello(&c, 3, got.cookie, PE_SEAL_SIGN);
 	for (unsigned i = 0; i < 50; i++)
 		CU_ASSERT_EQUAL(receive(&m, sizeof m, elsewhere, at(2 * PE_COOKIE_MINUTE_MS)),

@@ -1,4 +1,5 @@
-// From a keyring's text to the engine's directory: spaces, numbers, areas, owners; and grants that no space can have.
+// From a keyring's text to the engine's directory: spaces, numbers, areas, owners; and grants that
+// no space can have.
 #include "dataplane/guard/directory.h"
 #include "keyring_files.h"
 #include "tests/testing.h"

@@ -1,4 +1,5 @@
-// The gate between sources and engine: what passes and as whom, what goes back and where to, and every refusal with its reason.
+// The gate between sources and engine: what passes and as whom, what goes back and where to, and
+// every refusal with its reason.
 #include "dataplane/guard/roster.h"
 #include "tests/gated.h"
 #include "tests/testing.h"
@@ -269,7 +270,8 @@ static void subscribe(struct client_side *c, const struct pe_peer *from, uint32_
 	gated_turn(&g);
 }
 
-// Moves an entity in or out and lets the turns pass that tell of it; how many notices came for the client, at `to`.
+// Moves an entity in or out and lets the turns pass that tell of it; how many notices came for the
+// client, at `to`.
 static unsigned told(struct client_side *c, const struct pe_peer *to, uint32_t sequence, double x)
 {
 	struct client_side other = gated_client(&g, 2);
@@ -558,7 +560,8 @@ static void test_room(void)
 	gated_stop(&g);
 }
 
-// One handshake a turn; the others wait, as many as there is room for, and are answered in their order.
+// One handshake a turn; the others wait, as many as there is room for, and are answered in their
+// order.
 static void test_flood(void)
 {
 	enum { MANY = PE_GATE_WAITING_MAX + 8 };
@@ -616,7 +619,8 @@ static void test_flood(void)
 	gated_stop(&g);
 }
 
-// While there is much else to do, handshakes have a fifth of the time: one a millisecond, and what is sealed is answered in every turn.
+// While there is much else to do, handshakes have a fifth of the time: one a millisecond, and what
+// is sealed is answered in every turn.
 static void test_flood_beside(void)
 {
 	struct pe_peer p = gated_peer(1, 4000, true), q = gated_peer(2, 4000, false);

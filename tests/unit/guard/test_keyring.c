@@ -1,4 +1,5 @@
-// The keyring: what is taken, what is found in it, and that every refusal names file, line and key and no secret.
+// The keyring: what is taken, what is found in it, and that every refusal names file, line and key
+// and no secret.
 #include "dataplane/guard/keyring.h"
 #include "seal/noise.h"
 #include "seal/seal.h"

@@ -1,5 +1,5 @@
-// Who is on the lists of policies, by the keyring: names, free roles, names that several go by or nobody, and what is remembered from one
-// keyring to the next.
+// Who is on the lists of policies, by the keyring: names, free roles, names that several go by or
+// nobody, and what is remembered from one keyring to the next.
 #include "dataplane/guard/directory.h"
 #include "dataplane/guard/listed.h"
 #include "keyring_files.h"

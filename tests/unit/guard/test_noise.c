@@ -92,8 +92,8 @@ static struct side side_of(uint8_t n)
 	return s;
 }
 
-// Each bit of both messages, a wrong psk, a wrong prologue, a wrong key: read_first or read_second fails, and its
-// state is gone.
+// Each bit of both messages, a wrong psk, a wrong prologue, a wrong key: read_first or read_second
+// fails, and its state is gone.
 static void test_altered(void)
 {
 	struct side client = side_of(1), engine = side_of(2), other = side_of(3);

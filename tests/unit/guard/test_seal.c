@@ -1,4 +1,5 @@
-// Sealing: known answers of both backends, that they agree byte for byte, and that no bit of a message may change.
+// Sealing: known answers of both backends, that they agree byte for byte, and that no bit of a
+// message may change.
 #include "seal/seal.h"
 #include "seal/secret.h"
 #include "tests/testing.h"
@@ -18,8 +19,9 @@ static size_t hex(const char *text, uint8_t *out, size_t most)
 	return got;
 }
 
-// The 128-bit cases with nonces of 96 bits that came with the mode's specification to NIST (test cases 1–4), a tag
-// over associated data alone, and an empty one, of the validation program's files (gcmEncryptExtIV128).
+// The 128-bit cases with nonces of 96 bits that came with the mode's specification to NIST (test
+// cases 1–4), a tag over associated data alone, and an empty one, of the validation program's files
+// (gcmEncryptExtIV128).
 static void test_known_answers(void)
 {
 	static const struct {
@@ -86,7 +88,8 @@ static void message(uint64_t *seed, uint8_t *data, uint32_t bytes, uint64_t sequ
 	memcpy(data + offsetof(struct pe_wire_header, sequence), &sequence, 8);
 }
 
-// Bursts of random lengths under several keys: sealed alike by both, opened by both, and back to what they were.
+// Bursts of random lengths under several keys: sealed alike by both, opened by both, and back to
+// what they were.
 static void test_bursts(void)
 {
 	enum { KEYS = 5, BURST = 64 };

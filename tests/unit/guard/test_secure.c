@@ -1,5 +1,6 @@
-// libpresence's sessions against the gate, in one process: the client's transport over a link that loses, repeats and delays what it
-// carries, so that requests are repeated under other sequences; epochs; and an engine that is started again.
+// libpresence's sessions against the gate, in one process: the client's transport over a link that
+// loses, repeats and delays what it carries, so that requests are repeated under other sequences;
+// epochs; and an engine that is started again.
 #include "client/secure.h"
 #include "client/watch.h"
 #include "dataplane/guard/roster.h"
@@ -16,7 +17,8 @@ static struct gated g;
 static const struct pe_peer home = {.address = {[10] = 0xFF, [11] = 0xFF, [15] = 8}, .port = 4000};
 static struct pe_peer from; // where the client's datagrams come from, as the engine sees it
 
-// The link: what the client sends goes through a turn of the engine at once; what comes back waits here.
+// The link: what the client sends goes through a turn of the engine at once; what comes back waits
+// here.
 static struct {
 	unsigned lose, repeat; // one of so many; 0 = none
 	unsigned carried;
@@ -268,8 +270,8 @@ static unsigned asked(struct presence_client *client, bool *truncated)
 	return count;
 }
 
-// Its address changes behind a NAT, which it doesn't see: the engine says so with the next answer, and after a cookie from there answers are as long
-// as they were.
+// Its address changes behind a NAT, which it doesn't see: the engine says so with the next answer,
+// and after a cookie from there answers are as long as they were.
 static void test_moves(void)
 {
 	gated_start(&g, PE_SEAL_SIGN, NULL);
@@ -313,7 +315,8 @@ static void test_moves(void)
 	stop();
 }
 
-// Knocks and cookies that are lost are asked for again; who alters the word of the engine alters a sealed message.
+// Knocks and cookies that are lost are asked for again; who alters the word of the engine alters a
+// sealed message.
 static void test_moves_badly(void)
 {
 	struct presence_client *client;

@@ -1,5 +1,5 @@
-// Sessions: their epochs, ends, moves and limits, the table's bounds, and random traffic against a model that keeps
-// every sequence.
+// Sessions: their epochs, ends, moves and limits, the table's bounds, and random traffic against a
+// model that keeps every sequence.
 #include "client_side.h"
 #include "guard_scene.h"
 #include "keyring_files.h"
@@ -11,8 +11,8 @@ static struct pe_seal *seal;
 static struct pe_keyring *keyring;
 static const uint8_t engine_public[32] = {9};
 
-// Ten principals, with clients 1 … 10; the key of 9 ends an hour after WALL, 10 insists on ENCRYPT. `without` is left
-// out.
+// Ten principals, with clients 1 … 10; the key of 9 ends an hour after WALL, 10 insists on ENCRYPT.
+// `without` is left out.
 static struct pe_keyring *make_keyring(unsigned without)
 {
 	static char text[8192];
@@ -250,7 +250,8 @@ static void test_epochs(void)
 	CU_ASSERT_EQUAL(s->epoch, 1);
 	pe_session_table_destroy(t);
 
-	// An hour and its 30 s; the next epoch mends it. Then 300 of them, past where the number's 8 bits wrap.
+	// An hour and its 30 s; the next epoch mends it. Then 300 of them, past where the number's
+	// 8 bits wrap.
 	t = make_table(4);
 	s = begin(t, &c, 1, PE_SEAL_SIGN, p, at(0));
 	n = 0;
@@ -437,8 +438,8 @@ static void test_bounds(void)
 	pe_session_table_destroy(t);
 }
 
-// Random clients, sequences, epochs, forgeries and pauses, against a model that remembers every sequence that was
-// taken.
+// Random clients, sequences, epochs, forgeries and pauses, against a model that remembers every
+// sequence that was taken.
 #define CLIENTS   6
 #define SEQUENCES 8192
 static void test_model(void)

@@ -1,5 +1,5 @@
-// Bursts of sealed messages: twins, forgeries, changes of epoch and ends inside of a burst, against a model that
-// takes one message after the other.
+// Bursts of sealed messages: twins, forgeries, changes of epoch and ends inside of a burst, against
+// a model that takes one message after the other.
 #include "client_side.h"
 #include "guard_scene.h"
 #include "dataplane/guard/unseal.h"
@@ -215,7 +215,8 @@ static void test_ended_inside(void)
 	pe_session_table_destroy(t);
 }
 
-// What an outsider can make of what it saw, and an insider of its own keys: none of it is taken, and no byte of any session changes.
+// What an outsider can make of what it saw, and an insider of its own keys: none of it is taken,
+// and no byte of any session changes.
 static void test_attack(void)
 {
 	enum { SESSIONS = 40, SEEN = 50 };

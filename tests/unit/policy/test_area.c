@@ -1,5 +1,5 @@
-// Areas: positions on their edges, across the antimeridian and at the poles; boxes about volumes, which hold all of them, by tables and by
-// random points of random volumes.
+// Areas: positions on their edges, across the antimeridian and at the poles; boxes about volumes,
+// which hold all of them, by tables and by random points of random volumes.
 #include "policy/area.h"
 #include "testing.h"
 
@@ -135,7 +135,8 @@ static double between(uint64_t *state, double low, double high)
 	return low + (high - low) * ((double)(testing_random(state) >> 11) * 0x1p-53);
 }
 
-// Random spheres on Earth, and random points in them: where the area is said to hold the sphere, it holds each.
+// Random spheres on Earth, and random points in them: where the area is said to hold the sphere, it
+// holds each.
 static void spheres_hold_their_points(void)
 {
 	uint64_t state = SEED, within = 0, points = 0;

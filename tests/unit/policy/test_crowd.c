@@ -1,6 +1,7 @@
-// Cohorts at the edges that the model of them (tests/model/test_crowd_model.c) doesn't come to: clocks that are set back, within a period and
-// over the end of one, epochs that nobody saw, a full table, and words that are taken for those of another epoch. One thread; those
-// of several are tests/torture/test_crowd_torture.c's.
+// Cohorts at the edges that the model of them (tests/model/test_crowd_model.c) doesn't come to:
+// clocks that are set back, within a period and over the end of one, epochs that nobody saw, a full
+// table, and words that are taken for those of another epoch. One thread; those of several are
+// tests/torture/test_crowd_torture.c's.
 #include "policy/cohorts.h"
 
 #include "base/rcu.h"
@@ -93,7 +94,8 @@ static void begin_together(void)
 	(void)together(FIRST + 1, 1, 3, here);
 }
 
-// Of a clock that is set back by an epoch nobody can tell that it isn't a worker's that is late: its cohorts stay.
+// Of a clock that is set back by an epoch nobody can tell that it isn't a worker's that is late:
+// its cohorts stay.
 static void back_by_one(void)
 {
 	begin_together();
@@ -127,7 +129,8 @@ static void back_within(void)
 	end();
 }
 
-// Back over the end of a period: when that period comes again, nobody is taken for who had been in a cohort of it.
+// Back over the end of a period: when that period comes again, nobody is taken for who had been in
+// a cohort of it.
 static void back_over_the_end(uint64_t ahead)
 {
 	begin();
@@ -157,8 +160,8 @@ static void back_a_period(void)
 		back_over_the_end(ahead);
 }
 
-// Epochs that nobody published in: who was to stay has left, and none of what was noted before is taken for a place of the epoch that it has
-// the bits of.
+// Epochs that nobody published in: who was to stay has left, and none of what was noted before is
+// taken for a place of the epoch that it has the bits of.
 static void skipped(uint64_t epochs)
 {
 	begin();
@@ -211,7 +214,8 @@ static void periods_skipped(void)
 	}
 }
 
-// A table that is full of others: who finds no room is shown to nobody, and counted for nobody; who has found some is shown as before.
+// A table that is full of others: who finds no room is shown to nobody, and counted for nobody; who
+// has found some is shown as before.
 static void full(void)
 {
 	uint32_t count = 0, n;
@@ -272,7 +276,8 @@ static void words(void)
 				back = pe_cohort_place_cell(word);
 				CU_ASSERT(back.x == c.x && back.y == c.y &&
 					(word & PE_COHORT_INSIDE) == inside);
-				// 0 is of none: the first cell of all in an epoch that ends in 32 is taken for it, and its entity is not counted.
+				// 0 is of none: the first cell of all in an epoch that ends in 32
+				// is taken for it, and its entity is not counted.
 				CU_ASSERT(pe_cohort_place_epoch(word, epoch) == (word != 0) &&
 					!pe_cohort_place_epoch(word, epoch + 1));
 			}

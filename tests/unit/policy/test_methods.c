@@ -1,4 +1,5 @@
-// Registered methods: what is taken into the table, what a method may draw, what of its answers is believed; and `scatter`.
+// Registered methods: what is taken into the table, what a method may draw, what of its answers is
+// believed; and `scatter`.
 #include "policy/methods.h"
 
 #include "policy/views.h"
@@ -268,7 +269,8 @@ static void scatter_in(const struct pe_space *space, double x, double y, double 
 		sum += d;
 		half += d < edge_m / 4;
 	}
-	// Uniform in a square of edge 1: 0.3826 from its middle in the mean, and π / 16 of it within a quarter.
+	// Uniform in a square of edge 1: 0.3826 from its middle in the mean, and π / 16 of it
+	// within a quarter.
 	CU_ASSERT(fabs(sum / n / edge_m - 0.3826) < 0.03);
 	CU_ASSERT(fabs(half / n - M_PI / 16) < 0.07);
 }

@@ -1,5 +1,5 @@
-// What is near: whoever is within the reach, nobody much further, whole cells, and the same for all of a cell. Random pairs of places, on a
-// plane and all over the Earth, where frames meet too.
+// What is near: whoever is within the reach, nobody much further, whole cells, and the same for all
+// of a cell. Random pairs of places, on a plane and all over the Earth, where frames meet too.
 #include "policy/near.h"
 #include "testing.h"
 

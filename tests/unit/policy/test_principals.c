@@ -1,4 +1,5 @@
-// The directory of principals: what is refused, roles and areas by space, owners by prefix against a search of the whole list.
+// The directory of principals: what is refused, roles and areas by space, owners by prefix against
+// a search of the whole list.
 #include "policy/principals.h"
 #include "testing.h"
 

@@ -9,8 +9,8 @@ extern "C" {
 
 struct s2_oracle;
 
-// Rings of directions (of any length), counts[i] of them for ring i; the small side of each is its inside, and whoever is in an odd
-// number of rings is in the polygon.
+// Rings of directions (of any length), counts[i] of them for ring i; the small side of each is its
+// inside, and whoever is in an odd number of rings is in the polygon.
 struct s2_oracle *s2_oracle_make(
 	const double (*directions)[3], const unsigned *counts, unsigned ring_count);
 bool s2_oracle_valid(const struct s2_oracle *oracle);

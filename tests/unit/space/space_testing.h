@@ -1,5 +1,5 @@
-// What the tests of engine/space share: a seeded generator whose seed is printed, random places that favour
-// the awkward ones, and prepared spaces. One thread.
+// What the tests of engine/space share: a seeded generator whose seed is printed, random places
+// that favour the awkward ones, and prepared spaces. One thread.
 #pragma once
 
 #include "space/space.h"
@@ -47,8 +47,8 @@ static inline double wrap(double longitude)
 				     longitude;
 }
 
-// A place on Earth: half of them anywhere, the others at or near poles, the equator, the antimeridian, the
-// borders and the corners of the cube's faces.
+// A place on Earth: half of them anywhere, the others at or near poles, the equator, the
+// antimeridian, the borders and the corners of the cube's faces.
 static inline void random_place(double place[3])
 {
 	static const double awkward_lon[] = {-180, 180, -135, -90, -45, 0, 45, 90, 135};

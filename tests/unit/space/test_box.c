@@ -1,7 +1,8 @@
 // Boxes: what a box holds lies in the region of its own frame, and the bounds are tight.
 #include "space_testing.h"
 
-// Corners at awkward and random places; thin, wide, whole-band, across the antimeridian, from or to a pole.
+// Corners at awkward and random places; thin, wide, whole-band, across the antimeridian, from or to
+// a pole.
 static void random_box(double a[3], double b[3])
 {
 	double p[3], q[3];
@@ -95,7 +96,8 @@ static void geodetic(void)
 				random_place(p);
 			bool in = pe_space_box_holds(s, a, b, p);
 
-			// Places drawn inside are held, but for the rounding of a + (b − a) × t at the edges.
+			// Places drawn inside are held, but for the rounding of a + (b − a) × t at
+			// the edges.
 			inconsistent += drawn && !in && p[0] != a[0] && p[0] != b[0] &&
 				fabs(wrap(p[1] - a[1])) > 1e-12 && fabs(wrap(p[1] - b[1])) > 1e-12;
 			outside_held += !drawn && in;
@@ -143,8 +145,8 @@ static void tight(void)
 					hi[d] = fmax(hi[d], m[d]);
 				}
 			}
-		// A sample of 100 steps misses a smooth extreme by at most step²/8 of the Earth's radius, once in
-		// latitude and once in longitude.
+		// A sample of 100 steps misses a smooth extreme by at most step²/8 of the Earth's
+		// radius, once in latitude and once in longitude.
 		double step = fmax((b[0] - a[0]), width) / 100 * M_PI / 180;
 		double allowed = 2 * 6378137.0 * step * step / 8 + 0.01;
 

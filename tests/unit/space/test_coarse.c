@@ -1,5 +1,5 @@
-// Rounded places: a grid that does not depend on what is in it, whose middles stay where they are; how far apart a place and its
-// middle are; and what cannot be told apart afterwards.
+// Rounded places: a grid that does not depend on what is in it, whose middles stay where they are;
+// how far apart a place and its middle are; and what cannot be told apart afterwards.
 #include "space/coarse.h"
 #include "space_testing.h"
 

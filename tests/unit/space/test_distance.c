@@ -78,7 +78,8 @@ static void distance_agrees(void)
 	CU_ASSERT_EQUAL(bad, 0);
 }
 
-// |surface from chord − geodesic| against the band: by latitude of either end, azimuth and distance.
+// |surface from chord − geodesic| against the band: by latitude of either end, azimuth and
+// distance.
 static void band_bounds(void)
 {
 	static const double table[] = {1e2, 1e3, 1e4, 1e5, 5e5, 1e6, 2e6, 2.5e6};

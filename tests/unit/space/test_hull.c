@@ -1,4 +1,5 @@
-// Oriented boxes and frusta: inside and outside against the quaternion and angles themselves, regions, cells, refusals.
+// Oriented boxes and frusta: inside and outside against the quaternion and angles themselves,
+// regions, cells, refusals.
 #include "space/hull.h"
 #include "space_testing.h"
 
@@ -327,8 +328,8 @@ static void regions(void)
 				hi[d] = fmax(hi[d], metres[d]);
 			}
 		}
-		// How much wider than what was drawn, corners included: in the geometric mean, which the few that are drawn high above a
-		// narrow footprint don't rule.
+		// How much wider than what was drawn, corners included: in the geometric mean,
+		// which the few that are drawn high above a narrow footprint don't rule.
 		if (v.geodetic && s->frame_count == 1 && count == 1 && hi[0] - lo[0] > 100) {
 			width += log(((double)(region[0].hi[0] - region[0].lo[0]) * s->unit_m) /
 				(hi[0] - lo[0]));

@@ -70,7 +70,8 @@ static void cartesian_edges(void)
 	CU_ASSERT_EQUAL(pe_space_locate(&s, (double[]){0, 0, 0}, &p), PE_REASON_none);
 	CU_ASSERT_EQUAL(p.key, pe_key_make(5, 0, 1 << 18, 1 << 18, 1 << 14));
 	CU_ASSERT_EQUAL(p.word, 0);
-	// One unit below a cell's edge is the neighbour's last; negative coordinates round down too.
+	// One unit below a cell's edge is the neighbour's last; negative coordinates round down
+	// too.
 	CU_ASSERT_EQUAL(pe_space_locate(&s, (double[]){64 - s.unit_m, -s.unit_m, -1e-9}, &p),
 		PE_REASON_none);
 	CU_ASSERT_EQUAL(p.key, pe_key_make(5, 0, 1 << 18, (1 << 18) - 1, (1 << 14) - 1));

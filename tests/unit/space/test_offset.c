@@ -1,4 +1,5 @@
-// Places so many metres from another one: as far as asked, in the direction that was asked for, anywhere on Earth.
+// Places so many metres from another one: as far as asked, in the direction that was asked for,
+// anywhere on Earth.
 #include "space/offset.h"
 #include "testing.h"
 

@@ -1,4 +1,5 @@
-// Polygons: inside and outside against slow independent evaluations, edges that are shared, refusals.
+// Polygons: inside and outside against slow independent evaluations, edges that are shared,
+// refusals.
 #include "volume_testing.h"
 
 static struct pe_space world(void)
@@ -11,8 +12,8 @@ static struct pe_space flat_world(void)
 	return prepared((struct pe_space_config){.kind = PE_SPACE_CARTESIAN});
 }
 
-// Winding number of a ring in a plane, by the sum of the angles that its edges are seen under; and how far the nearest
-// edge is.
+// Winding number of a ring in a plane, by the sum of the angles that its edges are seen under; and
+// how far the nearest edge is.
 static bool wound(
 	long double (*v)[2], unsigned count, long double x, long double y, long double *nearest)
 {
@@ -104,7 +105,8 @@ static void edges(void)
 			continue;
 		for (int x = -10; x <= 10; x++)
 			for (int y = -10; y <= 10; y++) {
-				// A position is inside if the place a little above and far less to the right is, which is on no edge.
+				// A position is inside if the place a little above and far less to
+				// the right is, which is on no edge.
 				long double v[8][2], off, px = x + 1e-9L, py = y + 1e-6L;
 
 				if (random_bits() % 8)
@@ -138,7 +140,8 @@ static void edges(void)
 static double tile_corner[TILES + 1][TILES + 1][2];
 static struct pe_polygon tile_polygon[TILES * TILES * 2];
 
-// A net of triangles about a place; the outer ones are bounded by the same corners as what they fill.
+// A net of triangles about a place; the outer ones are bounded by the same corners as what they
+// fill.
 static unsigned tiles_make(const struct pe_space *space, const double centre[3], double step)
 {
 	bool geodetic = space->config.kind == PE_SPACE_GEODETIC;
@@ -251,7 +254,8 @@ static void tiles(void)
 			tested++;
 			if (held == 1)
 				continue;
-			// Beside a corner three tiles may hold what no two edges agree on, never an even number.
+			// Beside a corner three tiles may hold what no two edges agree on, never an
+			// even number.
 			if (held % 2 == 1 &&
 				tiles_corner(&spaces[!geodetic], p) <=
 					(geodetic ? 1e-8 : 1e-15 * (200 + 4 * step)))
@@ -266,7 +270,8 @@ static void tiles(void)
 	CU_ASSERT(corner <= tested / 1000);
 }
 
-// Seen from the Earth's centre onto the plane that touches amid the polygon, planes through the centre are lines.
+// Seen from the Earth's centre onto the plane that touches amid the polygon, planes through the
+// centre are lines.
 static void shadow(const double place[2], long double axis[3][3], long double v[2])
 {
 	long double lat = place[0] * (M_PIl / 180), lon = place[1] * (M_PIl / 180),
@@ -374,7 +379,8 @@ static void refusals(void)
 	FAULT(&round, too_large, (3), {0, 0}, {0, 180}, {1, 20});
 	FAULT(&round, too_large, (3), {90, 0}, {-90, 0}, {1, 20});
 	FAULT(&round, ok, (3), {0, 0}, {0, 36}, {1, 20});
-	// An hourglass, a spike, a straight line back and forth, one ring over another, a vertex on an edge.
+	// An hourglass, a spike, a straight line back and forth, one ring over another, a vertex on
+	// an edge.
 	FAULT(&flat, crossing, (4), {0, 0}, {1, 1}, {1, 0}, {0, 1});
 	FAULT(&round, crossing, (4), {0, 0}, {1, 1}, {1, 0}, {0, 1});
 	FAULT(&flat, crossing, (4), {0, 0}, {2, 0}, {3, 0}, {1, 0});
@@ -420,7 +426,8 @@ static void refusals(void)
 			pe_volume_fault_info[f].reason == PE_REASON_query_coordinates);
 }
 
-// Edges a few last bits beside a meridian, and positions between their ends' longitudes, north and south of them.
+// Edges a few last bits beside a meridian, and positions between their ends' longitudes, north and
+// south of them.
 static void steep(void)
 {
 	static const double along[] = {0, 1e-300, 1e-17, -1e-9, 13.4, -90, 179.999};
@@ -503,7 +510,8 @@ static void by_hand(void)
 		PE_VOLUME_ok);
 	CU_ASSERT(IN(0, 180) && IN(0, -180) && IN(0, 179) && IN(-1, 179));
 	CU_ASSERT(!IN(0, -179) && !IN(1, 179) && !IN(0, 178.9999) && !IN(0, 0));
-	// −180 and 180 are one meridian, however corners and positions state it; the polygon to its east holds it.
+	// −180 and 180 are one meridian, however corners and positions state it; the polygon to its
+	// east holds it.
 	CU_ASSERT_EQUAL(
 		pe_polygon_prepare(&round, (double[][2]){{0, 170}, {0, -180}, {5, 180}, {5, 170}},
 			&four, 1, 0, 0, &p),

@@ -1,4 +1,5 @@
-// Polygons: their regions hold what they hold and little more, and cells that are told in or out are.
+// Polygons: their regions hold what they hold and little more, and cells that are told in or out
+// are.
 #include "volume_testing.h"
 
 #include <time.h>

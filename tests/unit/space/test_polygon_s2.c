@@ -1,8 +1,10 @@
-// Polygons on Earth against S2's, whose predicates are exact: the same directions, and so the same great circles.
+// Polygons on Earth against S2's, whose predicates are exact: the same directions, and so the same
+// great circles.
 #include "s2_oracle.h"
 #include "volume_testing.h"
 
-// What is as near to an edge is left out: the two compute a footprint in different ways, and each is right to some nanometres.
+// What is as near to an edge is left out: the two compute a footprint in different ways, and each
+// is right to some nanometres.
 #define BAND_M 2e-8
 #define RADIUS 6371000.0
 

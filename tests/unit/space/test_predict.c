@@ -1,5 +1,6 @@
-// Courses: on a plane straight to the last bits; on Earth against PROJ's geodesic, from and to anywhere, heights included; what does
-// not move stays to the bit; and velocities compared where axes turn.
+// Courses: on a plane straight to the last bits; on Earth against PROJ's geodesic, from and to
+// anywhere, heights included; what does not move stays to the bit; and velocities compared where
+// axes turn.
 #include "base/limits.h"
 #include "space/geodesy.h"
 #include "space/predict.h"
@@ -61,7 +62,8 @@ static void straight(void)
 	CU_ASSERT_EQUAL(to.velocity[0], 4000);
 }
 
-// Against the geodesic that begins in the direction of the velocity, as long as the footprint's way is.
+// Against the geodesic that begins in the direction of the velocity, as long as the footprint's way
+// is.
 static void around_the_earth(void)
 {
 	struct pe_space space = earth();
@@ -106,7 +108,8 @@ static void around_the_earth(void)
 		CU_ASSERT_DOUBLE_EQUAL(hypot(to.velocity[0], to.velocity[1]),
 			hypot(m.velocity[0], m.velocity[1]), 1e-9);
 		CU_ASSERT_EQUAL(to.velocity[2], m.velocity[2]);
-		// Within a kilometre of a pole the two ends' meridians are too close to compare azimuths.
+		// Within a kilometre of a pole the two ends' meridians are too close to compare
+		// azimuths.
 		if (fabs(to.position[0]) < 89.9) {
 			de = to.velocity[0] - speed * sin(azimuth_there * GEO_DEGREE);
 			dn = to.velocity[1] - speed * cos(azimuth_there * GEO_DEGREE);

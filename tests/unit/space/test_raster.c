@@ -1,4 +1,5 @@
-// A polygon's raster against its edges, and what is refused for crossing against every pair of edges.
+// A polygon's raster against its edges, and what is refused for crossing against every pair of
+// edges.
 #include "space/geodesy.h"
 #include "space/polygon_work.h"
 #include "volume_testing.h"
@@ -75,7 +76,8 @@ static void shapes(bool geodetic, unsigned polygons, struct found *f)
 		struct rings r;
 		static const unsigned sizes[] = {64, 256, 3, 7, 130, 20};
 		unsigned size = sizes[n % 6], shape = n / 6 % 6;
-		// Also tiny ones far out, of fewer places than they have corners, and such that hold all that a space may.
+		// Also tiny ones far out, of fewer places than they have corners, and such that
+		// hold all that a space may.
 		double far = random_log(1, 1e12);
 		double centre[3] = {random_between(-far, far), random_between(-far, far), 0};
 		double radius = random_log(1e-7, geodetic ? 4.9e6 : 1e12);

@@ -1,5 +1,5 @@
-// Cells against boxes, where in a column footprints are, and how far outside of volumes positions lie: against
-// positions one by one.
+// Cells against boxes, where in a column footprints are, and how far outside of volumes positions
+// lie: against positions one by one.
 #include "space/side.h"
 #include "testing.h"
 
@@ -277,8 +277,8 @@ static void test_near_polygon(void)
 			point[2] = 0;
 		}
 		double least = edge_distance(&polygon, point);
-		// a straight line to the edge, against the distance from its plane, which is upright to 0.2 degrees
-		// only
+		// a straight line to the edge, against the distance from its plane, which is
+		// upright to 0.2 degrees only
 		double doubt = least * 6e-6 + least * least * 2.7e-10 +
 			least * least * least / EARTH / EARTH + 1e-3;
 
@@ -329,7 +329,8 @@ static void test_near_hull(void)
 
 		if (inside && !near)
 			CU_FAIL("inside and not near");
-		// Corners are no further out than the ball about the volume grows, on Earth as well (where `off` is roughly that).
+		// Corners are no further out than the ball about the volume grows, on Earth as well
+		// (where `off` is roughly that).
 		double from = sqrt(off[0] * off[0] + off[1] * off[1] + off[2] * off[2]);
 		double ball = sqrt(box.half[0] * box.half[0] + box.half[1] * box.half[1] +
 				      box.half[2] * box.half[2]) +

@@ -1,4 +1,5 @@
-// A polygon's sieve against its edges: cells, boxes of cells, and chunks of slots, by all the processor has.
+// A polygon's sieve against its edges: cells, boxes of cells, and chunks of slots, by all the
+// processor has.
 #include "space/sieve.h"
 
 #include "space/side.h"
@@ -46,7 +47,8 @@ static bool slots_about(const struct pe_space *space, const struct rings *r, str
 	return true;
 }
 
-// The slots' cell as cell number `at`: in its node, of whose columns and rows some are gone through.
+// The slots' cell as cell number `at`: in its node, of whose columns and rows some are gone
+// through.
 static enum pe_cell_side enter(struct pe_sieve *sieve, unsigned at, uint64_t key)
 {
 	const uint32_t cell[2] = {PE_KEY_X(key) % PE_SIEVE_ACROSS, PE_KEY_Y(key) % PE_SIEVE_ACROSS};
@@ -130,7 +132,8 @@ static void check_slots(const struct slots *slots, const struct pe_polygon *p,
 	}
 }
 
-// Where the words of a mask leave: cells of a few units to cells of kilometres, polygons of units to all that a key holds.
+// Where the words of a mask leave: cells of a few units to cells of kilometres, polygons of units
+// to all that a key holds.
 static void shapes(void)
 {
 	static const double edges[] = {64, 1, 0.01, 1024, 65536};
@@ -190,7 +193,8 @@ static void shapes(void)
 	CU_ASSERT(f.cells_inside > 0 && f.cells_outside > 0 && f.boxes_outside > 0);
 }
 
-// An outline, whose edges are as they came, against the same polygon with all that is made of them; and what drawing it makes of it.
+// An outline, whose edges are as they came, against the same polygon with all that is made of them;
+// and what drawing it makes of it.
 static void outlines(void)
 {
 	static struct pe_polygon outline, whole;

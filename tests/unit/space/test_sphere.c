@@ -1,5 +1,5 @@
-// Spheres: what is within the radius lies in the region of its own frame, what lies clearly beyond does not,
-// and `sure` and the band never decide wrongly.
+// Spheres: what is within the radius lies in the region of its own frame, what lies clearly beyond
+// does not, and `sure` and the band never decide wrongly.
 #include "space_testing.h"
 
 struct tally {

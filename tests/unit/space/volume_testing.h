@@ -1,4 +1,5 @@
-// Random polygons for the tests of engine/space: stars about a place, with holes that are stars too. One thread.
+// Random polygons for the tests of engine/space: stars about a place, with holes that are stars
+// too. One thread.
 #pragma once
 
 #include "space/polygon.h"
@@ -10,7 +11,8 @@ struct rings {
 	double centre[3], radius; // of the outer ring
 };
 
-// A ring of `size` vertices around a place, at 0.6 … 1 of the radius, with azimuths that never leave half a step of their own.
+// A ring of `size` vertices around a place, at 0.6 … 1 of the radius, with azimuths that never
+// leave half a step of their own.
 static inline void rings_add(
 	struct rings *r, bool geodetic, const double centre[3], double radius, unsigned size)
 {
@@ -44,7 +46,8 @@ static inline void rings_random(struct rings *r, bool geodetic, const double cen
 	memcpy(r->centre, centre, sizeof r->centre);
 	r->radius = radius;
 	r->count = r->vertices = 0;
-	// A triangle's sides may pass its centre at 0.6 × cos(96°): only what has more corners has room for holes.
+	// A triangle's sides may pass its centre at 0.6 × cos(96°): only what has more corners has
+	// room for holes.
 	if (vertices < 6)
 		holes = 0;
 	rings_add(r, geodetic, centre, radius, vertices);
@@ -63,7 +66,8 @@ static inline void rings_random(struct rings *r, bool geodetic, const double cen
 	}
 }
 
-// Where a ring is all but one that is seen whole from its middle: a spiral of two arms, a comb with upright teeth, a sliver.
+// Where a ring is all but one that is seen whole from its middle: a spiral of two arms, a comb with
+// upright teeth, a sliver.
 static inline void rings_odd(struct rings *r, bool geodetic, unsigned shape, unsigned vertices)
 {
 	double away[PE_POLYGON_VERTICES_MAX][2];

@@ -1,4 +1,5 @@
-// Details on the wire: records and results put together and taken apart, every form and content that is refused, every byte of a message flipped.
+// Details on the wire: records and results put together and taken apart, every form and content
+// that is refused, every byte of a message flipped.
 #include "detailed.h"
 #include "testing.h"
 #include "wire/decode.h"
@@ -187,7 +188,8 @@ static void scopes(void)
 	CU_ASSERT_EQUAL(scope_of(&s, sizeof s), PE_REASON_details_content);
 }
 
-// Messages with each of their bytes changed, and cut at each: no crash, and no sound message of another length.
+// Messages with each of their bytes changed, and cut at each: no crash, and no sound message of
+// another length.
 static void flipped(void)
 {
 	uint8_t message[PE_WIRE_BYTES_MAX];

@@ -1,4 +1,5 @@
-// Extensions of queries: what the writers make is read back; every fault of blocks, volumes and filters gets its reason.
+// Extensions of queries: what the writers make is read back; every fault of blocks, volumes and
+// filters gets its reason.
 #include "testing.h"
 #include "testing_wire.h"
 #include "wire/extension.h"
@@ -207,7 +208,8 @@ static void test_round_trip(void)
 							0.51 * step + 1e-12 :
 						 got[i][k] == vertices[i][k]);
 	}
-	// The largest with 16 rings and a filter of 112 bytes fits a message of one query; one vertex more is none.
+	// The largest with 16 rings and a filter of 112 bytes fits a message of one query; one
+	// vertex more is none.
 	CU_ASSERT_EQUAL(pe_wire_put_polygon(extension, 0, sizeof extension, PE_VERTICES_I16,
 				(const double(*)[2])vertices, (const unsigned[]){257}, 1, 0, 0),
 		0);
@@ -347,7 +349,8 @@ static void test_fault(void)
 	CU_ASSERT_EQUAL(e.filter_error.at, 8);
 }
 
-// Messages: extensions lie behind all queries, and neither more nor fewer bytes than the records say.
+// Messages: extensions lie behind all queries, and neither more nor fewer bytes than the records
+// say.
 static void test_messages(void)
 {
 	uint8_t buffer[PE_WIRE_BYTES_MAX];

@@ -1,4 +1,5 @@
-// Filter programs: their layout to the byte, each fault with its byte and step, the writer's bounds.
+// Filter programs: their layout to the byte, each fault with its byte and step, the writer's
+// bounds.
 #include "testing.h"
 #include "testing_wire.h"
 #include "wire/filter.h"

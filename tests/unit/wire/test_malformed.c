@@ -333,7 +333,8 @@ static void test_counts(void)
 		}
 }
 
-// Every length of an extension, and the flag of each query: what the records say together is what the message has.
+// Every length of an extension, and the flag of each query: what the records say together is what
+// the message has.
 static void test_extension_lengths(void)
 {
 	for (unsigned i = 0; i < 2; i++) {

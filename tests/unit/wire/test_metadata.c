@@ -1,4 +1,5 @@
-// Metadata and context: what a sound block is to the byte, each fault with its place, changes, the order of values.
+// Metadata and context: what a sound block is to the byte, each fault with its place, changes, the
+// order of values.
 #include "testing.h"
 #include "testing_wire.h"
 #include "wire/metadata.h"

@@ -1,5 +1,5 @@
-// What the short checks call ordinary must be sound by the full ones, and what ordinary streams are made of must
-// be called ordinary: random messages, each with a few bits changed.
+// What the short checks call ordinary must be sound by the full ones, and what ordinary streams are
+// made of must be called ordinary: random messages, each with a few bits changed.
 #include "testing.h"
 #include "testing_wire.h"
 #include "wire/ordinary.h"

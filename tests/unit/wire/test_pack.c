@@ -1,4 +1,5 @@
-// Packed answers: what is unpacked is what was packed; what is not sound is refused, and nothing is written beside the room.
+// Packed answers: what is unpacked is what was packed; what is not sound is refused, and nothing is
+// written beside the room.
 #include "testing.h"
 #include "wire/pack.h"
 
@@ -188,8 +189,8 @@ static void refused(void)
 	CU_ASSERT_EQUAL(view.count, 0);
 }
 
-// Bytes changed at random, and random bytes behind a sound head: refused, or an answer that is sound. ASan and the byte behind
-// `plain` see what is written elsewhere.
+// Bytes changed at random, and random bytes behind a sound head: refused, or an answer that is
+// sound. ASan and the byte behind `plain` see what is written elsewhere.
 static void random_blocks(void)
 {
 	uint64_t seed = 11, random = seed, runs = testing_amount(200000), good = 0;
@@ -232,7 +233,8 @@ static void by_zstd(void)
 	method = PE_PACKED_LZ4;
 }
 
-// A frame of raw blocks, written by hand: of so many bytes in its header (−1: it doesn't say), the lanes of 40 results in it. Its bytes.
+// A frame of raw blocks, written by hand: of so many bytes in its header (−1: it doesn't say), the
+// lanes of 40 results in it. Its bytes.
 static uint32_t put_frame(
 	uint8_t *to, uint32_t magic, int says, const uint8_t *lanes, uint32_t bytes)
 {

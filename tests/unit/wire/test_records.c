@@ -1,5 +1,5 @@
-// Every malformed form of an update, a withdrawal and a query record, and its reason. One case a reason: the rows of
-// docs/protocol.md's table name them.
+// Every malformed form of an update, a withdrawal and a query record, and its reason. One case a
+// reason: the rows of docs/protocol.md's table name them.
 #include "testing.h"
 #include "testing_wire.h"
 
@@ -343,7 +343,8 @@ static void test_query_box_inverted(void)
 		q = query(PE_QUERY_BOX, true);
 		q.a[i] = 2;
 		q.b[i] = 1;
-		// west > east crosses the antimeridian; heights do not bound such a box and must be zero
+		// west > east crosses the antimeridian; heights do not bound such a box and must be
+		// zero
 		CU_ASSERT_EQUAL(pe_wire_check_query(&q, true),
 			i == 1 ? PE_REASON_none : PE_REASON_query_coordinates);
 		q.a[i] = 1;

@@ -1,5 +1,5 @@
-// Every message, written and read again: what goes in comes out, at the exact legal length, and no shorter buffer
-// is written to.
+// Every message, written and read again: what goes in comes out, at the exact legal length, and no
+// shorter buffer is written to.
 #include "testing.h"
 #include "testing_wire.h"
 

@@ -1,5 +1,5 @@
-// The shared ring: against a plain queue under random steps, between two threads, beside another side that writes anything, and the
-// first packet of its handshake. The seed is printed.
+// The shared ring: against a plain queue under random steps, between two threads, beside another
+// side that writes anything, and the first packet of its handshake. The seed is printed.
 #include "tests/testing.h"
 #include "wire/shm_ring.h"
 
@@ -64,7 +64,8 @@ static void mimic(uint8_t *data, unsigned bytes, uint64_t position)
 	}
 }
 
-// Against a queue: whatever the steps, what comes out is what went in, and "full" is said only when it is.
+// Against a queue: whatever the steps, what comes out is what went in, and "full" is said only when
+// it is.
 static void test_queue(void)
 {
 	static uint16_t queue[QUEUE_MAX];
@@ -87,7 +88,8 @@ static void test_queue(void)
 			wraps += p.up_tx.tail != before;
 			if (!to) {
 				full++;
-				// Two of the longest, a wrap and the free line at most are in the way.
+				// Two of the longest, a wrap and the free line at most are in the
+				// way.
 				CU_ASSERT_TRUE(p.up_tx.tail - p.up_rx.shared->head >
 					RING_BYTES - 3 * PE_SHM_RECORD_MAX);
 				break;
@@ -124,7 +126,8 @@ static void test_queue(void)
 			CU_ASSERT_TRUE(holds(data, (unsigned)bytes, taken));
 			taken++;
 		}
-		// What was taken stays until it is released: the producer may write over nothing of it.
+		// What was taken stays until it is released: the producer may write over nothing of
+		// it.
 		CU_ASSERT_EQUAL(p.up_rx.shared->head, given_back);
 		if (below(3))
 			pe_shm_release(&p.up_rx);
@@ -192,7 +195,8 @@ static void test_threads(void)
 	free(p.memory);
 }
 
-// Every word that isn't the one of its position is no record, and nothing beyond the ring is ever pointed at.
+// Every word that isn't the one of its position is no record, and nothing beyond the ring is ever
+// pointed at.
 static void test_hostile_words(void)
 {
 	struct pair p;

@@ -1,5 +1,5 @@
-// Standing queries on the wire: what the writers make is read back whole; every length, operation and field that is not legal has
-// its reason.
+// Standing queries on the wire: what the writers make is read back whole; every length, operation
+// and field that is not legal has its reason.
 #include "testing.h"
 #include "testing_wire.h"
 #include "wire/subscribe.h"

@@ -1,6 +1,7 @@
 // The vectors of tests/vectors, written in Python from docs/protocol.md alone, against the codec:
-// each message gets its reason, each record its own; every field of a sound message is where the page says, and the encoder makes
-// the same bytes from the fields (vector_fields.c). And the page's table of bad input against base/reasons.h.
+// each message gets its reason, each record its own; every field of a sound message is where the
+// page says, and the encoder makes the same bytes from the fields (vector_fields.c). And the page's
+// table of bad input against base/reasons.h.
 //
 // test_vectors <folder of vectors> <docs/protocol.md>
 #include "testing.h"
@@ -488,7 +489,8 @@ static void test_all_vectors(void)
 	CU_ASSERT_TRUE(encoded_count >= 20);
 }
 
-// | nr | `reason` | form | code | `counter` | told | test |: each reason has its row, in order, as in the list.
+// | nr | `reason` | form | code | `counter` | told | test |: each reason has its row, in order, as
+// in the list.
 static void test_page(void)
 {
 	FILE *page = fopen(page_path, "r");

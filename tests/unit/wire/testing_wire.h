@@ -1,5 +1,5 @@
-// Random but sound messages for the tests of the codec. The seed comes from PE_TEST_SEED or the clock and is
-// printed, so that a failure can be had again.
+// Random but sound messages for the tests of the codec. The seed comes from PE_TEST_SEED or the
+// clock and is printed, so that a failure can be had again.
 #pragma once
 
 #include "wire/decode.h"
@@ -207,8 +207,8 @@ static inline struct pe_wire_result random_result(void)
 	return r;
 }
 
-// An exact-size copy at an odd address, so that a read past the end is seen by AddressSanitizer and an aligned
-// load by UBSan. Free with free_exact.
+// An exact-size copy at an odd address, so that a read past the end is seen by AddressSanitizer and
+// an aligned load by UBSan. Free with free_exact.
 static inline uint8_t *copy_exact(const uint8_t *data, size_t bytes)
 {
 	uint8_t *p = malloc(bytes + 1);

@@ -1,5 +1,6 @@
-// The fields of each struct that goes over the wire, under the names that docs/protocol.md gives them: tables from a name to the place,
-// the type and the count in the struct, ended by one without a name. A new field of the protocol is a line here.
+// The fields of each struct that goes over the wire, under the names that docs/protocol.md gives
+// them: tables from a name to the place, the type and the count in the struct, ended by one without
+// a name. A new field of the protocol is a line here.
 #pragma once
 
 #include <jansson.h>
@@ -53,6 +54,7 @@ extern const struct vector_field vector_counter[];
 
 // The bytes of a hexadecimal text; aborts where it is none, or longer than `size`.
 size_t vector_unhex(const char *text, uint8_t *to, size_t size);
-// A struct from its named fields; what is not named stays as it is, what is no field (results, extension, blocks) is left out. NULL, or a
-// name that is in no line of the table or has another count there.
+// A struct from its named fields; what is not named stays as it is, what is no field (results,
+// extension, blocks) is left out. NULL, or a name that is in no line of the table or has another
+// count there.
 const char *vector_fill(void *to, const struct vector_field *fields, const json_t *from);
