@@ -159,7 +159,9 @@ struct pe_walk {
 	// caller's, and the walk's own until it is over.
 	struct pe_sieve *sieve;
 	// The two bounds are of `cells` and `candidates` below, so a query may share them between
-	// walks. in and out: the next place; after the walk ended, {~0, ~0}
+	// walks.
+	//
+	// in and out: the next place; after the walk ended, {~0, ~0}
 	struct pe_cursor cursor;
 	// out, added to
 	uint32_t cells, candidates;
