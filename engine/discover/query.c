@@ -17,12 +17,12 @@
 // Always set, so that no cursor is zero: an answer may be cut before its first result.
 #define CURSOR_MARK     (1ull << 63)
 #define CURSOR_SKIP_MAX 0xFFFu
-static_assert(PE_QUERY_PIECE_HITS <= CURSOR_SKIP_MAX, "a piece's results fit the cursor");
+static_assert(PE_QUERY_PIECE_PLAIN <= CURSOR_SKIP_MAX, "a piece's results fit the cursor");
 // Heights down to PE_HEIGHT_LOWEST_M bring two points closer than their footprints by this share at
 // most.
 #define CURVATURE_LEAST_M 6335000.0 // along the meridian, at the equator
 #define HEIGHT_SHRINK     (-PE_HEIGHT_LOWEST_M / (CURVATURE_LEAST_M + PE_HEIGHT_LOWEST_M))
-#define HITS_ROOM         (3 * PE_QUERY_PIECE_HITS)
+#define HITS_ROOM         (3 * PE_QUERY_PIECE_PLAIN)
 // Nodes of the grid that a step may meet beside its cells for nothing. A walk stops at as many for
 // all of its cells (met_max).
 #define NODES_AT_FIRST 64
@@ -358,7 +358,7 @@ static enum pe_reason prepare(struct pe_query_context *c, struct pe_query_slot *
 		s->walk.cursor =
 			(struct pe_cursor){{q->cursor[0], q->cursor[1] & CURSOR_WALK_MASK}};
 		if (!(q->cursor[1] & CURSOR_MARK) || region >= s->test.region_total ||
-			s->skip > PE_QUERY_PIECE_HITS)
+			s->skip > PE_QUERY_PIECE_PLAIN)
 			return PE_REASON_query_cursor;
 	}
 	pe_query_set_bounds(c, s);
@@ -503,6 +503,16 @@ static void sieve(const struct pe_query_context *c, struct pe_query_slot *s)
 		c->hits[i].sure = 0;
 }
 
+// It depends on nothing but the query and the region, so that a cursor's piece is found again. What
+// a hit costs besides is counted when its piece is over: where that is much, pieces are small.
+static inline uint32_t piece_max(const struct pe_query_slot *s)
+{
+	bool dear = s->test.ways.timed || s->region >= s->test.region_count ||
+		s->form > PE_QUERY_SHORT || s->query.kind == PE_QUERY_NEAREST;
+
+	return dear ? PE_QUERY_PIECE_HITS : PE_QUERY_PIECE_PLAIN;
+}
+
 void pe_query_scan_piece(struct pe_query_context *c, struct pe_query_slot *s)
 {
 	uint32_t cells = s->walk.cells;
@@ -520,8 +530,8 @@ void pe_query_scan_piece(struct pe_query_context *c, struct pe_query_slot *s)
 	s->walked = true;
 	s->from = c->hits_end;
 	s->to = s->from +
-		pe_walker_scan(&s->walker, &c->hits[s->from], &c->hit_handles[s->from],
-			PE_QUERY_PIECE_HITS);
+		pe_walker_scan(
+			&s->walker, &c->hits[s->from], &c->hit_handles[s->from], piece_max(s));
 	if (s->query.kind == PE_QUERY_POLYGON)
 		sieve(c, s);
 	// Names and order are as dear as courses.
@@ -558,7 +568,7 @@ static bool walk_ahead(struct pe_query_context *c)
 	// Bounds of the turn are known when the walk before is over; who is not trusted may have no
 	// room for a result.
 	if (c->walked == c->prepared || !c->slots[c->walked - 1].over || s->reason || !s->opened ||
-		!s->test.asker->trusted || c->hits_end + PE_QUERY_PIECE_HITS > HITS_ROOM)
+		!s->test.asker->trusted || c->hits_end + piece_max(s) > HITS_ROOM)
 		return false;
 	set_bounds_again(c, s);
 	if (pe_query_walked_out(s) || pe_walk_ended(&s->walk))

@@ -18,8 +18,10 @@
 #include "policy/view.h"
 #include "wire/wire.h"
 
-// Hits of one step of a walk. Results of a query of one piece can be written where they go out.
-#define PE_QUERY_PIECE_HITS 2048
+// Hits of one step of a walk, and of one whose hits cost no more than their records: results of an
+// ordinary query of one piece are written where they go out.
+#define PE_QUERY_PIECE_HITS  512
+#define PE_QUERY_PIECE_PLAIN 2048
 
 // When a query is answered.
 struct pe_instant {

@@ -69,12 +69,12 @@ struct pe_query_extras {
 	struct pe_filter filter[PE_QUERY_SLOTS];
 	struct pe_query_near near[PE_QUERY_NEAREST_MAX]; // a heap, the furthest at its root
 	// of a piece of hits; then the nearest in their order
-	struct pe_wire_result piece[PE_QUERY_PIECE_HITS];
+	struct pe_wire_result piece[PE_QUERY_NEAREST_MAX];
 	uint32_t handles[PE_QUERY_PIECE_HITS];
 	struct pe_query_cells cells;
-	const uint8_t *details[PE_QUERY_PIECE_HITS]; // with `piece`
+	const uint8_t *details[PE_QUERY_NEAREST_MAX]; // with `piece`
 };
-static_assert(PE_QUERY_NEAREST_MAX <= PE_QUERY_PIECE_HITS, "the nearest have room");
+static_assert(PE_QUERY_PIECE_HITS <= PE_QUERY_NEAREST_MAX, "a piece's results have room");
 
 // Heights down to PE_HEIGHT_LOWEST_M bring two points closer than their footprints: how far along
 // the surface a straight line of so many metres may lead.

@@ -140,7 +140,7 @@ static void compare_ways(uint32_t size, bool crossing)
 
 static void more_than_a_piece(void)
 {
-	enum { PIECE = PE_QUERY_PIECE_HITS };
+	enum { PIECE = PE_QUERY_PIECE_PLAIN };
 	static const unsigned sizes[] = {0, 300, PIECE - 1, PIECE, PIECE + 1, MANY - 1, MANY};
 	const unsigned count = sizeof sizes / sizeof sizes[0];
 
