@@ -1,4 +1,6 @@
 """Starts presenced for a test, reads its log, ends it. Everything is bounded in time."""
+import contextlib
+import itertools
 import os
 import pathlib
 import re
@@ -11,6 +13,7 @@ import threading
 import time
 
 SKIP = 77
+SERIAL = itertools.count()
 BINARY = os.environ.get("PRESENCED") or (sys.argv[1] if len(sys.argv) > 1 else "")
 
 
@@ -20,9 +23,13 @@ def skip(why):
 
 
 def free_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Below the ports that the system gives to whoever asks for any, lest one of these is taken before an engine has it; two tests at once look
+    at different ones."""
+    while True:
+        port = 10240 + (os.getpid() * 97 + next(SERIAL)) % 20000
+        with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.bind(("127.0.0.1", port))
+            return port
 
 
 def run(*arguments, timeout=20, **more):

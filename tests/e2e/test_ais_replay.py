@@ -21,6 +21,8 @@ import sys
 import tempfile
 import time
 
+from engine_process import free_port
+
 HEADER = struct.Struct("<BBHIQQQHHI16sQ16s")
 PREAMBLE = struct.Struct("<16sII")
 UPDATE = struct.Struct("<16s3dIiIIff3eHHBBBBH")
@@ -264,9 +266,7 @@ def main(presenced, recording):
     assert abs(vincenty(-37.95103341666667, 144.42486788888888, -37.65282113888889, 143.92649552777777) - 54972.271) < 0.001
     reports = read_recording(recording)
     assert len(reports) == 2867 and len({r[0] for r in reports}) == 95
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "presenced.yaml")
         with open(path, "w") as file:

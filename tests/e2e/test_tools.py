@@ -8,20 +8,15 @@ with the engine's, and do not when somebody else sends too.
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 
+from engine_process import free_port
+
 WORLD = "776f726c-6400-4000-8000-000000000001"
 NOWHERE = "00000000-0000-4000-8000-0000000000ff"
-
-
-def free_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Tools:
