@@ -473,6 +473,12 @@ void pe_details_drop(struct pe_worker *w, uint32_t handle);
 void pe_details_payload(
 	struct pe_worker *w, uint32_t handle, const uint8_t *payload, uint32_t bytes);
 
+// engine_config.c. The configuration, checked and with its defaults, becomes the engine's; then its
+// spaces, when the views are made.
+[[nodiscard]] enum pe_status pe_engine_configure(
+	struct pe_engine *e, const struct pe_engine_config *config, struct pe_error *error);
+[[nodiscard]] enum pe_status pe_engine_prepare_spaces(struct pe_engine *e, struct pe_error *error);
+
 // answer.c
 enum pe_status pe_outbox_create(struct pe_worker *w);
 void pe_outbox_destroy(struct pe_worker *w);

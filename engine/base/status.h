@@ -23,3 +23,6 @@ struct pe_error {
 	enum pe_status status;
 	char text[512];
 };
+// Writes both, as printf does, and returns the status.
+__attribute__((format(printf, 3, 4))) enum pe_status pe_fail(
+	struct pe_error *error, enum pe_status status, const char *format, ...);

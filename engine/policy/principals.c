@@ -1,7 +1,5 @@
 #include "policy/principals.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,29 +56,19 @@ static bool holds(const struct owned *o, uint64_t high, uint64_t low)
 
 // ---- making ----
 
-static enum pe_status fail(struct pe_error *error, enum pe_status status, const char *format, ...)
-{
-	va_list args;
-
-	error->status = status;
-	va_start(args, format);
-	vsnprintf(error->text, sizeof error->text, format, args); // cold: a directory is made
-	va_end(args);
-	return status;
-}
-
 static enum pe_status check(const struct pe_directory_grant *grants, size_t grant_count,
 	const struct pe_directory_owned *owned, size_t owned_count, struct pe_error *error)
 {
 	if (grant_count > (size_t)PE_PRINCIPAL_NUMBER_MAX * 4 ||
 		owned_count > PE_DIRECTORY_OWNED_MAX)
-		return fail(error, PE_INVALID, "more grants or owned prefixes than there may be");
+		return pe_fail(
+			error, PE_INVALID, "more grants or owned prefixes than there may be");
 	for (size_t i = 0; i < grant_count; i++)
 		if (grants[i].principal < 1 || grants[i].principal > PE_PRINCIPAL_NUMBER_MAX ||
 			(grants[i].space >= PE_SPACES_MAX &&
 				grants[i].space != PE_DIRECTORY_EVERY_SPACE) ||
 			grants[i].area.dimensions > 3 || grants[i].area.dimensions == 1)
-			return fail(error, PE_INVALID,
+			return pe_fail(error, PE_INVALID,
 				"grant %zu: its principal, space or area is out of range", i + 1);
 	for (size_t i = 0; i < owned_count; i++) {
 		const struct pe_directory_owned *o = &owned[i];
@@ -93,7 +81,7 @@ static enum pe_status check(const struct pe_directory_grant *grants, size_t gran
 		else if (sound && o->bits < 128)
 			sound = !(o->bits == 64 ? low : low << (o->bits - 64));
 		if (!sound)
-			return fail(error, PE_INVALID,
+			return pe_fail(error, PE_INVALID,
 				"owned prefix %zu: its principal or bits are out of range", i + 1);
 	}
 	return PE_OK;
@@ -119,7 +107,7 @@ static enum pe_status fill_owned(struct pe_principals *d, const struct pe_direct
 	qsort(d->owned, count, sizeof *d->owned, by_prefix);
 	for (size_t i = 1; i < count; i++)
 		if (holds(&d->owned[i - 1], d->owned[i].high, d->owned[i].low))
-			return fail(error, PE_INVALID,
+			return pe_fail(error, PE_INVALID,
 				"entities of principal %u are principal %u's too",
 				d->owned[i].principal, d->owned[i - 1].principal);
 	d->owned_count = (uint32_t)count;
@@ -158,7 +146,7 @@ enum pe_status pe_principals_create(const struct pe_directory_grant *grants, siz
 		return status;
 	d = calloc(1, sizeof *d); // cold: a directory is made
 	if (!d)
-		return fail(error, PE_NO_MEMORY, "no memory for the directory of principals");
+		return pe_fail(error, PE_NO_MEMORY, "no memory for the directory of principals");
 	for (size_t i = 0; i < grant_count; i++)
 		if (grants[i].principal > d->number_max)
 			d->number_max = grants[i].principal;
@@ -171,15 +159,15 @@ enum pe_status pe_principals_create(const struct pe_directory_grant *grants, siz
 		(grant_count + 1) * sizeof *d->grants + (owned_count + 1) * sizeof *d->owned +
 		(d->by_head ? (HEADS + 1) * sizeof *d->by_head : 0);
 	if (!d->first || !d->grants || !d->owned || (owned_count > FEW_TO_SEARCH && !d->by_head)) {
-		status = fail(error, PE_NO_MEMORY, "no memory for the directory of principals");
+		status = pe_fail(error, PE_NO_MEMORY, "no memory for the directory of principals");
 	} else {
 		fill_grants(d, grants, grant_count);
 		status = fill_owned(d, owned, owned_count, error);
 	}
 	for (uint32_t n = 1; status == PE_OK && n <= d->number_max; n++)
 		if (d->first[n + 1] - d->first[n] > PE_DIRECTORY_GRANTS_MAX)
-			status = fail(error, PE_INVALID, "principal %u has more than %u grants", n,
-				PE_DIRECTORY_GRANTS_MAX);
+			status = pe_fail(error, PE_INVALID, "principal %u has more than %u grants",
+				n, PE_DIRECTORY_GRANTS_MAX);
 	if (status != PE_OK) {
 		pe_principals_destroy(d);
 		return status;
@@ -218,10 +206,10 @@ enum pe_status pe_principals_list(struct pe_principals *d, const struct pe_direc
 	uint32_t used = 0;
 
 	if (count > (size_t)PE_PRINCIPAL_NUMBER_MAX * 4)
-		return fail(error, PE_INVALID, "more entries of lists than there may be");
+		return pe_fail(error, PE_INVALID, "more entries of lists than there may be");
 	list = calloc(count + 1, sizeof *list); // cold: a directory is made
 	if (!list)
-		return fail(error, PE_NO_MEMORY, "no memory for the lists of principals");
+		return pe_fail(error, PE_NO_MEMORY, "no memory for the lists of principals");
 	if (count)
 		memcpy(list, listed, count * sizeof *list);
 	qsort(list, count, sizeof *list, by_principal); // cold: as above
@@ -237,7 +225,7 @@ enum pe_status pe_principals_list(struct pe_principals *d, const struct pe_direc
 			list[used++] = one;
 		if (!sound) {
 			free(list); // cold: as above
-			return fail(error, PE_INVALID,
+			return pe_fail(error, PE_INVALID,
 				"principal %u: its number is out of range, or where it stands is not one entity of its own",
 				one.principal);
 		}
