@@ -1,6 +1,6 @@
 // Explanations: one query, or a fence, with one entity, looked up in the index, and what its owner
 // alone knows of it when that is this worker. Each counts as one query.
-#include "internal.h"
+#include "answer.h"
 #include "own.h"
 
 #include "discover/explain.h"

@@ -1,6 +1,6 @@
 // Answers for those who take them packed: as many parts of a large answer as are worth it. What is
 // left, and the last part in any case, goes plain.
-#include "internal.h"
+#include "answer.h"
 
 #include "wire/pack.h"
 

@@ -1,6 +1,7 @@
 // An engine made and unmade, in one order and the reverse, and what the control thread does for it.
 #include "engine.h"
 
+#include "answer.h"
 #include "base/rcu.h"
 #include "internal.h"
 #include "watch.h"

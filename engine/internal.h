@@ -1,5 +1,5 @@
 // What the files behind engine.h share: the engine, its workers, and the calls between apply.c
-// (records), own.c (what time does to entities), answer.c (queries and replies) and worker.c (the
+// (records), own.c (what time does to entities), watch.c (standing queries) and worker.c (the
 // turn).
 #pragma once
 
@@ -478,65 +478,6 @@ void pe_details_payload(
 [[nodiscard]] enum pe_status pe_engine_configure(
 	struct pe_engine *e, const struct pe_engine_config *config, struct pe_error *error);
 [[nodiscard]] enum pe_status pe_engine_prepare_spaces(struct pe_engine *e, struct pe_error *error);
-
-// answer.c
-enum pe_status pe_outbox_create(struct pe_worker *w);
-void pe_outbox_destroy(struct pe_worker *w);
-// One query of a turn's messages.
-struct pe_ask {
-	uint8_t message, query;
-	uint16_t extension_at; // behind the message's queries
-};
-// The queries of `count` messages that come one after the other, each with at least one, in their
-// order; or (asks not NULL) `count` of them in an order of their own, in which those of a message
-// follow each other, all of them where its source is not trusted. They are worked together, and
-// belong to the class in answers_class; the caller counts them as carried.
-void pe_answer_queries(struct pe_worker *w, const struct pe_message *messages,
-	const struct pe_wire_view *views, const uint8_t *spaces, const struct pe_ask *asks,
-	unsigned count);
-void pe_answer_refusal(struct pe_worker *w, const struct pe_message *m,
-	const struct pe_wire_view *view, enum pe_reason reason);
-// The same to anyone who asked soundly, within what a stranger is owed.
-void pe_answer_refused(struct pe_worker *w, const struct pe_message *m,
-	const struct pe_wire_view *view, enum pe_reason reason);
-void pe_answer_ack(struct pe_worker *w, const struct pe_message *m, const struct pe_wire_view *view,
-	const struct pe_wire_ack_record *records);
-// Of an ERASE.
-void pe_answer_erased(struct pe_worker *w, const struct pe_message *m,
-	const struct pe_wire_view *view, const struct pe_wire_ack_record *record);
-void pe_answer_pong(
-	struct pe_worker *w, const struct pe_message *m, const struct pe_wire_view *view);
-void pe_answer_state(
-	struct pe_worker *w, const struct pe_message *m, const struct pe_wire_view *view);
-void pe_outbox_flush(struct pe_worker *w);
-// answer_packed.c
-enum pe_status pe_packing_create(struct pe_worker *w);
-void pe_packing_destroy(struct pe_worker *w);
-void pe_packing_begin_turn(struct pe_worker *w);
-// Sends as many of an answer's results in packed parts as are worth it; their number. *part goes on
-// behind them.
-uint32_t pe_answer_packed(struct pe_worker *w, const struct pe_message *m,
-	const struct pe_wire_view *view, uint32_t query_id, uint16_t form,
-	const struct pe_query_answer *answer, uint16_t *part);
-// A reply that stands alone: its header, its buffer (NULL: none, which is counted), and its
-// sending, unless it is longer than the request of who isn't trusted.
-struct pe_wire_header pe_answer_header(struct pe_worker *w, const struct pe_wire_header *request);
-uint8_t *pe_answer_reserve(struct pe_worker *w, const struct pe_message *m);
-void pe_answer_send(
-	struct pe_worker *w, const struct pe_message *m, uint8_t *buffer, uint32_t bytes);
-// The same to a destination that is trusted, of no request.
-uint8_t *pe_answer_reserve_for(struct pe_worker *w, const struct pe_peer *peer);
-void pe_answer_send_to(
-	struct pe_worker *w, const struct pe_peer *peer, uint8_t *buffer, uint32_t bytes);
-
-// answer_explain.c
-void pe_answer_explain(struct pe_worker *w, const struct pe_message *m,
-	const struct pe_wire_view *view, unsigned space);
-
-// priority.c
-// All queries of a turn in which not all are NORMAL; kinds: of the messages.
-void pe_priority_answer(struct pe_worker *w, const struct pe_message *messages,
-	const uint8_t *kinds, const uint8_t *spaces, unsigned count);
 
 // watch.c: standing queries. What is shown of an entity has changed, or will be when the caller is
 // done: it is looked at with the next pe_watch_look. `corrected`: no move, but another word for

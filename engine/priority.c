@@ -6,7 +6,7 @@
 // How many messages a source takes is not known before it refuses one. What it took then is shared
 // out in the turns that follow, and guessed higher each time that was too little; shares of less
 // than a message are saved up.
-#include "internal.h"
+#include "answer.h"
 #include "wire/extension.h"
 
 #define RANKS    PE_PRIORITIES // from the lowest class up

@@ -1,5 +1,6 @@
 // The keeper's subscriptions: their names, what they are told of themselves, their leases and their
 // ends.
+#include "answer.h"
 #include "watch.h"
 
 #include <stdlib.h>

@@ -1,5 +1,6 @@
 // What a subscription's keeper tells of what waits (watch_wait.c): when; numbers, which are given
 // when something is sent; notices by class; and the log from which they are sent again.
+#include "answer.h"
 #include "watch.h"
 
 #define NONE PE_WATCH_NONE

@@ -1,7 +1,7 @@
 // A worker's turn: messages sorted by kind and counted, updates before withdrawals before queries —
 // (incarnation, sequence) decides between the first two whatever their order, and a query may as
 // well see what came beside it — then the rings, what time does, and what goes back.
-#include "internal.h"
+#include "answer.h"
 #include "own.h"
 #include "veil.h"
 

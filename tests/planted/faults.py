@@ -115,7 +115,7 @@ FAULTS = [
     },
     {
         "name": "answers: strangers are told why they are refused",
-        "file": "engine/answer.c",
+        "file": "engine/answer_alone.c",
         "from": "\tif (m->peer.trusted)\n\t\tpe_answer_refused(w, m, view, reason);",
         "to": "\tpe_answer_refused(w, m, view, reason);",
         "tests": ["engine-limits"],
