@@ -294,8 +294,6 @@ __attribute__((always_inline)) static inline enum spared update_plain(struct pe_
 
 		if (judgement == UNDECIDED ||
 			(judgement == COVERED &&
-				!pe_coalesce_hold_again(
-					r, c->update.position, c->update.velocity) &&
 				!pe_coalesce_hold(
 					w, handle, c->update.position, c->update.velocity)))
 			return SPARED_NOT;

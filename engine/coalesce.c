@@ -77,8 +77,7 @@ bool pe_coalesce_below(struct pe_worker *w, const struct pe_space_entry *s,
 	return true;
 }
 
-bool pe_coalesce_hold(
-	struct pe_worker *w, uint32_t handle, const double position[3], const uint16_t velocity[3])
+bool pe_coalesce_hold_begin(struct pe_worker *w, uint32_t handle)
 {
 	struct pe_record *r = &w->engine->table.records[handle];
 	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
@@ -99,7 +98,7 @@ bool pe_coalesce_hold(
 	} else if (status & PE_STATUS_OLDER) {
 		atomic_store_explicit(&r->status, status & ~PE_STATUS_OLDER, memory_order_relaxed);
 	}
-	return pe_coalesce_hold_again(r, position, velocity);
+	return true;
 }
 
 void pe_coalesce_hold_course(struct pe_worker *w, uint32_t handle, const double position[3],

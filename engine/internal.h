@@ -388,21 +388,22 @@ bool pe_coalesce_below(struct pe_worker *w, const struct pe_space_entry *s,
 bool pe_coalesce_hold_back(struct pe_worker *w, uint32_t handle, const struct pe_change *c,
 	const struct pe_published *p, const struct pe_place *place, const struct pe_prediction *x,
 	bool capped, uint32_t cap_ms, uint32_t interval_ms);
+// Makes ready for a state where none is held back, which is then due within PE_TRAILING_MS, or where
+// what is held back is not of the newest time. False: no room.
+bool pe_coalesce_hold_begin(struct pe_worker *w, uint32_t handle);
 // Keeps back, beside the record, a state that only the spatial threshold covers, of an entity that
 // waits for nothing else; what is published differs from it in no more than place, velocity and
-// time. False: no room.
-bool pe_coalesce_hold(
-	struct pe_worker *w, uint32_t handle, const double position[3], const uint16_t velocity[3]);
-// The same where nothing is held back but what this replaces, of the newest time as well. False:
-// there is more to it, and nothing was done. Nothing of the held line is read: a store need not
-// wait for it.
-static inline bool pe_coalesce_hold_again(
-	struct pe_record *r, const double position[3], const uint16_t velocity[3])
+// time. False: no room. Where it replaces what is held back nothing of the held line is read: a
+// store need not wait for it.
+static inline bool pe_coalesce_hold(
+	struct pe_worker *w, uint32_t handle, const double position[3], const uint16_t velocity[3])
 {
+	struct pe_record *r = &w->engine->table.records[handle];
 	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
 	struct pe_held_state *held = pe_record_held(r);
 
-	if ((status & (PE_STATUS_HELD | PE_STATUS_OLDER)) != PE_STATUS_HELD)
+	if ((status & (PE_STATUS_HELD | PE_STATUS_OLDER)) != PE_STATUS_HELD &&
+		!pe_coalesce_hold_begin(w, handle))
 		return false;
 	memcpy(held->position, position, sizeof held->position);
 	memcpy(held->velocity, velocity, sizeof held->velocity);
