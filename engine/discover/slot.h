@@ -76,14 +76,23 @@ struct pe_query_extras {
 };
 static_assert(PE_QUERY_PIECE_HITS <= PE_QUERY_NEAREST_MAX, "a piece's results have room");
 
-// Heights down to PE_HEIGHT_LOWEST_M bring two points closer than their footprints: how far along
-// the surface a straight line of so many metres may lead.
+// prepare.c. Heights down to PE_HEIGHT_LOWEST_M bring two points closer than their footprints: how
+// far along the surface a straight line of so many metres may lead.
 double pe_query_surface_reach(double straight_m);
+// prepare.c. Where an answer that is cut goes on.
+void pe_query_set_cursor(const struct pe_test *test, struct pe_query_answer *answer,
+	const struct pe_cursor *walk, unsigned region, uint32_t skip);
 
-// What is left of the turn's bounds is the walk's, or less for who is not trusted.
+// query.c. What is left of the turn's bounds is the walk's, or less for who is not trusted.
 void pe_query_set_bounds(const struct pe_query_context *context, struct pe_query_slot *slot);
 // The walk stands at the start of a region of the test.
 void pe_query_enter_region(struct pe_query_slot *slot, unsigned region);
+// The walker stands before the next piece.
+static inline void pe_query_open_walk(const struct pe_query_context *c, struct pe_query_slot *s)
+{
+	pe_walker_open(&s->walker, c->grid, &s->walk);
+	s->opened = true;
+}
 // The next piece's hits, behind those that are there already.
 void pe_query_scan_piece(struct pe_query_context *context, struct pe_query_slot *slot);
 // The turn's bounds know of the walk now that it is over.
@@ -92,10 +101,6 @@ static inline bool pe_query_walked_out(const struct pe_query_slot *s)
 {
 	return s->walk.cells >= s->walk.cells_max || s->walk.candidates >= s->walk.candidates_max;
 }
-
-// Where an answer that is cut goes on.
-void pe_query_set_cursor(const struct pe_test *test, struct pe_query_answer *answer,
-	const struct pe_cursor *walk, unsigned region, uint32_t skip);
 
 // layers.c: the audiences whose entities a query of cells counts, and nothing else; set as the
 // test's `counted` before the layers are added. None, where anything is asked of entities besides
