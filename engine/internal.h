@@ -388,8 +388,8 @@ bool pe_coalesce_below(struct pe_worker *w, const struct pe_space_entry *s,
 bool pe_coalesce_hold_back(struct pe_worker *w, uint32_t handle, const struct pe_change *c,
 	const struct pe_published *p, const struct pe_place *place, const struct pe_prediction *x,
 	bool capped, uint32_t cap_ms, uint32_t interval_ms);
-// Makes ready for a state where none is held back, which is then due within PE_TRAILING_MS, or where
-// what is held back is not of the newest time. False: no room.
+// Makes ready for a state where none is held back, which is then due within PE_TRAILING_MS, or
+// where what is held back is not of the newest time. False: no room.
 bool pe_coalesce_hold_begin(struct pe_worker *w, uint32_t handle);
 // Keeps back, beside the record, a state that only the spatial threshold covers, of an entity that
 // waits for nothing else; what is published differs from it in no more than place, velocity and
@@ -431,10 +431,12 @@ static inline uint32_t pe_coalesce_due(const struct pe_worker *w, const struct p
 	return ahead <= PE_TRAILING_MS ? w->tick + ahead : w->tick;
 }
 
-// worker.c. The widest precision in a space bounds the walk of its point queries. Only ever grows.
+// take.c. The messages of a turn, and what is answered to them. At most PE_BURST_MAX.
+void pe_take_messages(struct pe_worker *w, const struct pe_message *messages, unsigned count);
+// take.c. The widest precision in a space bounds the walk of its point queries. Only ever grows.
 // Any worker.
 void pe_note_precision(struct pe_space_entry *s, float precision_m);
-// worker.c. The same of velocities, in lanes (wire/ordinary.h). Any thread.
+// take.c. The same of velocities, in lanes (wire/ordinary.h). Any thread.
 void pe_note_speed(struct pe_space_entry *s, uint64_t lanes);
 
 // scope.c. Rounds the place of an update as its entity's scope says, or the one that it brings, and

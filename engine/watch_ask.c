@@ -298,7 +298,9 @@ static enum pe_reason do_it(struct pe_worker *w, struct ask *ask, bool *later)
 	return reason;
 }
 
-void pe_watch_subscribe(struct pe_worker *w, const struct pe_message *m,
+// Not inlined: in pe_take_messages, its only caller, it would take registers from the ordinary
+// packet.
+__attribute__((noinline)) void pe_watch_subscribe(struct pe_worker *w, const struct pe_message *m,
 	const struct pe_wire_view *view, unsigned space)
 {
 	struct ask ask = {.message = m, .view = view, .space = space};
