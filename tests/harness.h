@@ -97,7 +97,7 @@ uint64_t harness_counter(struct harness *h, unsigned counter);
 #define HARNESS_COUNTER(h, name) harness_counter(h, PE_COUNTER_##name)
 #define HARNESS_REASON(h, name)  harness_counter(h, PE_COUNTER_REASON(PE_REASON_##name))
 
-// ---- messages ----
+// ---- messages (harness_messages.c) ----
 
 // The id numbered n (> 0), different in every byte's neighbourhood.
 void harness_id(uint8_t id[16], uint64_t n);
@@ -111,6 +111,10 @@ struct pe_wire_update_preamble harness_preamble(uint64_t sequence, uint32_t inca
 
 #define HARNESS_INCARNATION \
 	1700000000u // what the helpers below send unless told; before the clock's start
+
+struct pe_wire_query harness_sphere(double x, double y, double z, double radius_m);
+struct pe_wire_query harness_point(double x, double y, double z);
+struct pe_wire_query harness_box(const double a[3], const double b[3]);
 
 // Queue a message of records; returns the packet's sequence.
 uint64_t harness_queue_updates(struct harness *h, unsigned space, uint32_t incarnation,
@@ -127,6 +131,11 @@ uint64_t harness_queue_queries(
 uint64_t harness_queue_extended(struct harness *h, unsigned space,
 	const struct pe_wire_query *queries, unsigned count, const uint8_t *extensions,
 	uint32_t extensions_bytes);
+
+// ---- replies (harness_replies.c) ----
+
+// Is the last turn's reply sound? The view of a packed one is of memory that the next call takes.
+enum pe_reason harness_check_reply(struct harness *h, unsigned reply, struct pe_wire_view *view);
 
 // The acknowledgement records for a packet among the last turn's replies; returns their number, −1
 // without one. *refused: the reason for the whole packet.
@@ -186,6 +195,3 @@ bool harness_explain(struct harness *h, unsigned worker, unsigned space, const u
 // *result may be NULL.
 unsigned harness_sees(struct harness *h, unsigned worker, unsigned space, uint64_t n,
 	const struct pe_wire_query *query, struct pe_wire_result *result);
-struct pe_wire_query harness_sphere(double x, double y, double z, double radius_m);
-struct pe_wire_query harness_point(double x, double y, double z);
-struct pe_wire_query harness_box(const double a[3], const double b[3]);
