@@ -60,21 +60,24 @@ static enum pe_reason check_message(
 	return *space == PE_SPACES_MAX ? PE_REASON_space_unknown : PE_REASON_none;
 }
 
-static inline void describe(const struct pe_worker *w, struct pe_change *c,
-	enum pe_change_kind kind, unsigned space, uint64_t time_ms, uint32_t incarnation,
-	uint32_t ack, uint16_t publisher)
+// What is said of a change by the packet that it is of.
+static inline struct pe_change about(const struct pe_worker *w, enum pe_change_kind kind,
+	unsigned space, uint32_t incarnation, uint32_t ack, uint16_t publisher)
+{
+	return (struct pe_change){.incarnation = incarnation,
+		.handle = PE_HANDLE_NONE,
+		.ack = ack,
+		.kind = (uint8_t)kind,
+		.space = (uint8_t)space,
+		.owner = (uint8_t)w->index,
+		.way = PE_WAY_GENERAL,
+		.publisher = publisher};
+}
+
+static inline void describe(const struct pe_worker *w, struct pe_change *c, uint64_t time_ms)
 {
 	c->time_ms = time_ms;
 	c->hash = pe_hash_id(&w->engine->table.index.key, c->update.entity_id);
-	c->incarnation = incarnation;
-	c->handle = PE_HANDLE_NONE;
-	c->ack = ack;
-	c->kind = (uint8_t)kind;
-	c->space = (uint8_t)space;
-	c->hops = 0;
-	c->owner = (uint8_t)w->index;
-	c->publisher = publisher;
-	c->way = PE_WAY_GENERAL;
 }
 
 // Event time against our clock, both ways: what is a day old cannot be told from what comes next in
@@ -123,6 +126,21 @@ __attribute__((noinline, cold)) void pe_note_speed(struct pe_space_entry *s, uin
 		wider |= PE_WIRE_SPEED_LANES;
 	} while (!atomic_compare_exchange_weak_explicit(
 		&s->speed_seen, &seen, wider, memory_order_relaxed, memory_order_relaxed));
+}
+
+// What bounds walks of who is told as much as was said.
+static void note_bounds(struct pe_space_entry *s, const struct pe_change *c, uint64_t lanes)
+{
+	pe_note_precision(s, c->update.precision_m);
+	if (pe_wire_speed_above(lanes, atomic_load_explicit(&s->speed_seen, memory_order_relaxed)))
+		pe_note_speed(s, lanes);
+}
+
+static inline struct pe_wire_seen seen_in(const struct pe_space_entry *s)
+{
+	return (struct pe_wire_seen){
+		.speed_lanes = atomic_load_explicit(&s->speed_seen, memory_order_relaxed),
+		.precision_bits = atomic_load_explicit(&s->precision_seen, memory_order_relaxed)};
 }
 
 // What the records of a packet have in common.
@@ -179,9 +197,7 @@ __attribute__((noinline)) static bool take_rare(struct pe_worker *w, struct pe_s
 		return true;
 	}
 	if (!(c->update.attributes & (PE_PUBLISHED_VEILED | PE_CHANGE_OPEN))) {
-		if (pe_wire_speed_above(
-			    lanes, atomic_load_explicit(&s->speed_seen, memory_order_relaxed)))
-			pe_note_speed(s, lanes);
+		note_bounds(s, c, lanes);
 		return false;
 	}
 	if (!c->update.ttl_ms)
@@ -219,23 +235,26 @@ __attribute__((always_inline)) static inline void take_updates(struct pe_worker 
 
 	const uint64_t wall_ms = w->wall_ms;
 	const uint8_t way = packet.ack == PE_ACK_NONE ? s->way : PE_WAY_GENERAL;
-	uint64_t speeds = atomic_load_explicit(&s->speed_seen, memory_order_relaxed);
+	const struct pe_change common = about(w, PE_CHANGE_UPDATE, packet.space, packet.incarnation,
+		packet.ack, packet.publisher);
+	struct pe_wire_seen seen = seen_in(s);
 	uint32_t ack = packet.ack;
 
 	pe_count(&w->counters, PE_COUNTER_records_carried, count);
 	for (unsigned i = 0; i < count;
 		i++, records += sizeof(struct pe_wire_update), ack += ack != PE_ACK_NONE) {
 		struct pe_change *c = pe_apply_next(w);
+		struct pe_wire_lanes lanes = pe_wire_load_record(records);
 		enum pe_reason reason;
 
-		memcpy(&c->update, records, sizeof c->update);
-		describe(w, c, PE_CHANGE_UPDATE, packet.space,
-			pe_wire_event_ms(packet.sent_ms, c->update.time_offset_ms, wall_ms),
-			packet.incarnation, ack, packet.publisher);
-		if (looked || !pe_wire_ordinary_record(&c->update, &s->ordinary, speeds)) {
+		pe_wire_store_record(&c->update, &lanes);
+		describe(w, c, pe_wire_event_ms(packet.sent_ms, c->update.time_offset_ms, wall_ms));
+		memcpy(c->about, common.about, sizeof c->about);
+		c->ack = ack;
+		if (looked || !pe_wire_ordinary_lanes(&lanes, &c->update, &s->ordinary, seen)) {
 			if (take_rare(w, s, packet.peer, c, ack))
 				continue;
-			speeds = atomic_load_explicit(&s->speed_seen, memory_order_relaxed);
+			seen = seen_in(s);
 		}
 		reason = check_time(w, c->time_ms);
 		if (reason) {
@@ -246,7 +265,6 @@ __attribute__((always_inline)) static inline void take_updates(struct pe_worker 
 			c->way = way;
 		if (!c->update.ttl_ms)
 			c->update.ttl_ms = s->policy.ttl_default_ms;
-		pe_note_precision(s, c->update.precision_m);
 		pe_apply_add(w);
 	}
 }
@@ -295,7 +313,8 @@ static void take_detailed(struct pe_worker *w, const struct pe_message *m,
 	for (unsigned i = 0; i < view->count; i++, record += pe_wire_detailed_next(record)) {
 		uint32_t at = ack == PE_ACK_NONE ? ack : ack + i;
 		struct pe_wire_limits limits = s->limits;
-		struct pe_change c = {.record = record};
+		struct pe_change c = about(w, PE_CHANGE_DETAILED, space,
+			view->body.update.incarnation, at, publisher_of(w, m));
 		struct pe_details_blocks blocks;
 		enum pe_reason reason;
 		uint64_t lanes;
@@ -303,10 +322,10 @@ static void take_detailed(struct pe_worker *w, const struct pe_message *m,
 
 		memcpy(&c.update, record + sizeof(struct pe_wire_details), sizeof c.update);
 		lanes = pe_wire_speed_lanes(c.update.velocity);
-		describe(w, &c, PE_CHANGE_DETAILED, space,
+		c.record = record;
+		describe(w, &c,
 			pe_wire_event_ms(
-				view->header.timestamp_ms, c.update.time_offset_ms, w->wall_ms),
-			view->body.update.incarnation, at, publisher_of(w, m));
+				view->header.timestamp_ms, c.update.time_offset_ms, w->wall_ms));
 		reason = pe_wire_check_detailed(record, &blocks);
 		// Metres in a parent's frame, on Earth too.
 		limits.geodetic &= !blocks.bytes[PE_DETAILS_FRAME];
@@ -330,10 +349,7 @@ static void take_detailed(struct pe_worker *w, const struct pe_message *m,
 			pe_apply_detailed(w, &c);
 			continue;
 		}
-		pe_note_precision(s, c.update.precision_m);
-		if (pe_wire_speed_above(
-			    lanes, atomic_load_explicit(&s->speed_seen, memory_order_relaxed)))
-			pe_note_speed(s, lanes);
+		note_bounds(s, &c, lanes);
 		pe_apply_detailed(w, &c);
 	}
 }
@@ -346,7 +362,8 @@ static void take_withdrawals(struct pe_worker *w, const struct pe_peer *peer,
 	pe_count(&w->counters, PE_COUNTER_records_carried, view->count);
 	for (unsigned i = 0; i < view->count; i++) {
 		uint32_t at = ack == PE_ACK_NONE ? ack : ack + i;
-		struct pe_change c = {0};
+		struct pe_change c = about(w, PE_CHANGE_WITHDRAW, space,
+			view->body.update.incarnation, at, PE_PUBLISHER_NONE);
 		struct pe_wire_withdraw x;
 		enum pe_reason reason;
 
@@ -354,9 +371,8 @@ static void take_withdrawals(struct pe_worker *w, const struct pe_peer *peer,
 		reason = pe_wire_check_withdraw(&x);
 		memcpy(c.update.entity_id, x.entity_id, sizeof x.entity_id);
 		c.update.sequence = x.sequence;
-		describe(w, &c, PE_CHANGE_WITHDRAW, space,
-			pe_wire_event_ms(view->header.timestamp_ms, x.time_offset_ms, w->wall_ms),
-			view->body.update.incarnation, at, PE_PUBLISHER_NONE);
+		describe(w, &c,
+			pe_wire_event_ms(view->header.timestamp_ms, x.time_offset_ms, w->wall_ms));
 		if (!reason && s->authorizes)
 			reason = pe_authorize_change(w, s, peer, &c, false);
 		if (!reason)
@@ -372,13 +388,13 @@ static void take_erase(struct pe_worker *w, const struct pe_peer *peer,
 	const struct pe_wire_view *view, unsigned space, uint32_t ack)
 {
 	const struct pe_wire_erase *erase = &view->body.erase;
-	struct pe_change c = {0};
+	struct pe_change c =
+		about(w, PE_CHANGE_ERASE, space, erase->incarnation, ack, PE_PUBLISHER_NONE);
 	enum pe_reason reason;
 
 	pe_count(&w->counters, PE_COUNTER_records_carried, 1);
 	memcpy(c.update.entity_id, erase->entity_id, sizeof c.update.entity_id);
-	describe(w, &c, PE_CHANGE_ERASE, space, w->wall_ms, erase->incarnation, ack,
-		PE_PUBLISHER_NONE);
+	describe(w, &c, w->wall_ms);
 	reason = pe_wire_id_nil(erase->entity_id) ?
 		PE_REASON_id_nil :
 		pe_authorize_erase(w, &w->engine->spaces[space], peer, &c);

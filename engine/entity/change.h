@@ -38,20 +38,28 @@ struct pe_change {
 	struct pe_wire_update update; // ttl_ms: the space's default filled in
 	uint64_t time_ms;             // event time
 	uint64_t hash;                // of the id
-	uint32_t incarnation;
-	uint32_t handle; // where the sender believes the entity to be, or PE_HANDLE_NONE
-	// where its acknowledgement record goes, on the worker that received it; or PE_ACK_NONE
-	uint32_t ack;
-	uint8_t kind; // enum pe_change_kind
-	uint8_t space;
-	uint8_t hops;       // hand-overs so far
-	uint8_t owner;      // the worker that received it: who shall own what is created
-	uint8_t way;        // enum pe_change_way
-	uint8_t parcelled;  // DETAILED: `record` is in a parcel (parcel.h), else in the message
-	uint16_t publisher; // who has it made, if it is new (places.h)
-	uint32_t principal : 24; // who says so; ERASE, or a space that is guarded
-	uint32_t powers : 8;     // enum pe_change_power; likewise
-	const uint8_t *record;   // DETAILED: a record of wire/details.h, checked
+	union {
+		struct {
+			uint32_t incarnation;
+			uint32_t handle; // where the sender believes the entity to be, or
+			                 // PE_HANDLE_NONE
+			// where its acknowledgement record goes, on the worker that received it; or
+			// PE_ACK_NONE
+			uint32_t ack;
+			uint8_t kind; // enum pe_change_kind
+			uint8_t space;
+			uint8_t hops;  // hand-overs so far
+			uint8_t owner; // the worker that received it: who shall own what is created
+			uint8_t way;   // enum pe_change_way
+			uint8_t parcelled;  // DETAILED: `record` is in a parcel (parcel.h), else in
+			                    // the message
+			uint16_t publisher; // who has it made, if it is new (places.h)
+			uint32_t principal : 24; // who says so; ERASE, or a space that is guarded
+			uint32_t powers : 8;     // enum pe_change_power; likewise
+		};
+		uint64_t about[3]; // all that, which those of a packet have in common
+	};
+	const uint8_t *record; // DETAILED: a record of wire/details.h, checked
 };
 static_assert(sizeof(struct pe_change) == 128, "two lines");
 #define PE_ACK_NONE 0xFFFFFFFFu

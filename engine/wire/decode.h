@@ -179,19 +179,18 @@ struct pe_wire_limits {
 [[nodiscard]] enum pe_reason pe_wire_check_short(const struct pe_wire_short *result);
 [[nodiscard]] enum pe_reason pe_wire_check_cell(const struct pe_wire_cell *cell);
 
-// Event time, Unix ms: header timestamp (0 = the receiver's wall_ms stands in) + offset, saturating
-// at both ends, so that a
-// hostile timestamp is far in the future and never wraps into the past.
+// Event time, Unix ms: header timestamp (0 = the receiver's wall_ms stands in) + offset. A
+// timestamp above PE_WIRE_BASE_MAX_MS stands for that, and nothing is before 0: a hostile one is
+// far in the future, or long ago, and never wraps.
+#define PE_WIRE_BASE_MAX_MS (1ull << 62)
 static inline uint64_t pe_wire_event_ms(uint64_t timestamp_ms, int32_t offset_ms, uint64_t wall_ms)
 {
 	uint64_t base_ms = timestamp_ms ? timestamp_ms : wall_ms;
-	uint64_t event_ms = base_ms + (uint64_t)(int64_t)offset_ms;
-	bool back = offset_ms < 0;
+	int64_t event_ms =
+		(int64_t)(base_ms < PE_WIRE_BASE_MAX_MS ? base_ms : PE_WIRE_BASE_MAX_MS) +
+		offset_ms;
 
-	// Less than the base just when the offset goes back, or the sum has wrapped.
-	if ((event_ms < base_ms) != back)
-		return back ? 0 : UINT64_MAX;
-	return event_ms;
+	return event_ms > 0 ? (uint64_t)event_ms : 0;
 }
 
 static inline bool pe_wire_id_nil(const uint8_t id[16])

@@ -96,15 +96,52 @@ static_assert(PE_WIRE_AT(version) == 0 && PE_WIRE_AT(type) == 1 && PE_WIRE_AT(fl
 		PE_WIRE_AT(reserved1) == PE_WIRE_AT(count) + 4,
 	"the words that are compared");
 
+// A record as it is loaded, so that what is stored of it need not be read again: id, place and what
+// follows it, and the rest.
+struct pe_wire_lanes {
+	__m128i id;
+	__m256d place;
+	__m256i rest;
+};
+static_assert(sizeof(struct pe_wire_update) == 16 + 32 + 32 &&
+		offsetof(struct pe_wire_update, position) == 16 &&
+		offsetof(struct pe_wire_update, ttl_ms) == 48,
+	"lanes");
+
+static inline struct pe_wire_lanes pe_wire_load_record(const void *record)
+{
+	const uint8_t *at = record;
+
+	return (struct pe_wire_lanes){
+		.id = _mm_loadu_si128((const __m128i *)(const void *)at),
+		.place = _mm256_castsi256_pd(
+			_mm256_loadu_si256((const __m256i *)(const void *)(at + 16))),
+		.rest = _mm256_loadu_si256((const __m256i *)(const void *)(at + 48)),
+	};
+}
+
+static inline void pe_wire_store_record(struct pe_wire_update *u, const struct pe_wire_lanes *lanes)
+{
+	_mm_storeu_si128((__m128i *)(void *)u->entity_id, lanes->id);
+	_mm256_storeu_pd(u->position, lanes->place);
+	_mm256_storeu_si256((__m256i *)(void *)&u->ttl_ms, lanes->rest);
+}
+
+// What records of a space were so far, beyond which none is ordinary.
+struct pe_wire_seen {
+	uint64_t speed_lanes; // the greatest along each axis
+	uint32_t precision_bits;
+};
+
 // An ordinary record: a STATIC or MOBILE entity in a state that is not CUSTOM, nothing reserved,
-// PUBLIC and EXACT, its height known, every number within its bounds, no faster along an axis than
-// others were (speed_lanes; so it is finite).
-static inline bool pe_wire_ordinary_record(
-	const struct pe_wire_update *u, const struct pe_wire_ordinary *o, uint64_t speed_lanes)
+// PUBLIC and EXACT, its height known, every number within its bounds, no faster along an axis and
+// no coarser than others were (so it is finite). u: the same record, stored.
+static inline bool pe_wire_ordinary_lanes(const struct pe_wire_lanes *lanes,
+	const struct pe_wire_update *u, const struct pe_wire_ordinary *o, struct pe_wire_seen seen)
 {
 	const __m256d magnitude = _mm256_castsi256_pd(_mm256_set1_epi64x(INT64_MAX));
 	// Three coordinates and what follows them. Ordered comparison: NaN is not within.
-	__m256d v = _mm256_and_pd(_mm256_loadu_pd(u->position), magnitude);
+	__m256d v = _mm256_and_pd(lanes->place, magnitude);
 	int within =
 		_mm256_movemask_pd(_mm256_cmp_pd(v, _mm256_load_pd(o->position_max), _CMP_LE_OQ));
 	uint64_t velocity = pe_wire_speed_lanes(u->velocity);
@@ -114,18 +151,28 @@ static inline bool pe_wire_ordinary_record(
 
 	memcpy(&radius, &u->radius_m, sizeof radius);
 	memcpy(&precision, &u->precision_m, sizeof precision);
-	rare = ~(speed_lanes - velocity) & PE_WIRE_SPEED_LANES;
+	rare = ~(seen.speed_lanes - velocity) & PE_WIRE_SPEED_LANES;
 	// attributes in bits 48–63: the state's codes 0–3, power mode and relocation are ordinary;
 	// custom_state 40–47 is zero; entity_type 32–39 is 0 or 1.
 	rare |= tail &
 		~((uint64_t)(3u | 3u << 5 | PE_ATTRIBUTE_RELOCATION) << 48 | 1ull << 32 |
 			0xFFFFFFFFull);
 	// Floats that are not negative order like their bits.
-	rare |= (uint64_t)(radius > 0x7F7FFFFFu) | (uint64_t)(precision > o->precision_max_bits);
+	rare |= (uint64_t)(radius > 0x7F7FFFFFu) | (uint64_t)(precision > seen.precision_bits);
 	rare |= (uint64_t)(u->ttl_ms > o->ttl_max_ms) | (uint64_t)(u->duration_ms > o->ttl_max_ms);
 	rare |= (uint64_t)((within & 7) != 7);
-	rare |= (uint64_t)pe_wire_id_nil(u->entity_id);
+	rare |= (uint64_t)_mm_testz_si128(lanes->id, lanes->id);
 	return rare == 0;
+}
+
+// The same of a record that stands somewhere, as coarse as its space allows.
+static inline bool pe_wire_ordinary_record(
+	const struct pe_wire_update *u, const struct pe_wire_ordinary *o, uint64_t speed_lanes)
+{
+	struct pe_wire_lanes lanes = pe_wire_load_record(u);
+
+	return pe_wire_ordinary_lanes(
+		&lanes, u, o, (struct pe_wire_seen){speed_lanes, o->precision_max_bits});
 }
 static_assert(offsetof(struct pe_wire_update, update_frequency) == 72 &&
 		offsetof(struct pe_wire_update, position_confidence) == 74 &&

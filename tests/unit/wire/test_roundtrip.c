@@ -442,9 +442,18 @@ static void test_event_time(void)
 	CU_ASSERT_EQUAL(pe_wire_event_ms(1000, -5, 7), 995);
 	CU_ASSERT_EQUAL(pe_wire_event_ms(0, -5, 700), 695); // no clock: ours stands in
 	CU_ASSERT_EQUAL(pe_wire_event_ms(3, -5, 700), 0);
-	CU_ASSERT_EQUAL(pe_wire_event_ms(UINT64_MAX, 5, 700), UINT64_MAX);
-	CU_ASSERT_EQUAL(pe_wire_event_ms(UINT64_MAX, INT32_MIN, 700), UINT64_MAX - 0x80000000u);
-	CU_ASSERT_EQUAL(pe_wire_event_ms(UINT64_MAX - 5, 5, 700), UINT64_MAX);
+	// At both ends it stays there.
+	CU_ASSERT_EQUAL(pe_wire_event_ms(0x80000000u, INT32_MIN, 700), 0);
+	CU_ASSERT_EQUAL(pe_wire_event_ms(0x80000001u, INT32_MIN, 700), 1);
+	CU_ASSERT_EQUAL(pe_wire_event_ms(PE_WIRE_BASE_MAX_MS, 5, 700), PE_WIRE_BASE_MAX_MS + 5);
+	for (unsigned shift = 0; shift < 63; shift += 2) {
+		uint64_t far_ms = UINT64_MAX - (1ull << shift) + 1;
+
+		CU_ASSERT_EQUAL(pe_wire_event_ms(far_ms, INT32_MIN, 700),
+			PE_WIRE_BASE_MAX_MS - 0x80000000u);
+		CU_ASSERT_EQUAL(
+			pe_wire_event_ms(far_ms, INT32_MAX, 700), PE_WIRE_BASE_MAX_MS + INT32_MAX);
+	}
 }
 
 int main(void)
