@@ -249,7 +249,7 @@ def results(f, pictures):
 
 
 # In the order in which they come; the rest of a turn is what stands between two.
-STAGES = ("decode", "hash", "locate", "probe", "verify", "insert", "write", "prepare", "fetch", "scan", "accept", "answer", "due")
+STAGES = ("decode", "probe", "verify", "insert", "write", "prepare", "fetch", "scan", "accept", "answer", "due")
 STAGED = ("update", "message_16", "crossing_10", "query_20", "query_100", "query_1000")
 
 

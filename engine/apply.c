@@ -265,7 +265,7 @@ static void own(struct pe_worker *w, const struct pe_change *c, const struct pe_
 	uint32_t cap_ms = frequency ? 60000u / frequency : 0;
 	uint32_t interval_ms = pe_coalesce_interval_ms(w, s, c->update.attributes);
 	enum pe_reason reason = PE_REASON_none;
-	uint64_t words[PE_PUBLISHED_WORDS];
+	struct pe_record_words words;
 	struct pe_prediction x = {0};
 	const bool keeps = w->engine->table.details.entries != NULL;
 	struct pe_next_details next = {0};
@@ -314,8 +314,8 @@ static void own(struct pe_worker *w, const struct pe_change *c, const struct pe_
 			return;
 		}
 	}
-	pe_apply_words(c, place->word, pe_apply_expiry(w, c), words);
-	memcpy(&p, words, sizeof p);
+	words = pe_apply_words(c, place->word, pe_apply_expiry(w, c));
+	memcpy(&p, &words, sizeof p);
 	if (keeps)
 		p.attributes |= pe_details_bits(w, c, handle, &next);
 	if (stands)

@@ -15,21 +15,23 @@ static inline uint32_t pe_apply_tail(uint64_t tail)
 	return (uint32_t)(tail >> 32) & ~((uint32_t)PE_ATTRIBUTE_RELOCATION << 16);
 }
 
-// The words of struct pe_published, put together from those of the record on the wire.
-static inline void pe_apply_words(const struct pe_change *c, uint64_t word, uint32_t expiry_tick,
-	uint64_t to[PE_PUBLISHED_WORDS])
+// What is to be published of a record on the wire.
+static inline struct pe_record_words pe_apply_words(
+	const struct pe_change *c, uint64_t word, uint32_t expiry_tick)
 {
 	const struct pe_wire_update *u = &c->update;
 	uint64_t velocity = pe_wire_word(u->velocity), tail = pe_wire_word(&u->update_frequency);
+	// what follows the position gives way to the word
+	__m256d place = _mm256_loadu_pd(u->position),
+		last = _mm256_castsi256_pd(_mm256_set1_epi64x((int64_t)word));
 
-	to[0] = pe_wire_word(&u->position[0]);
-	to[1] = pe_wire_word(&u->position[1]);
-	to[2] = pe_wire_word(&u->position[2]);
-	to[3] = word;
-	to[4] = pe_apply_tail(tail) | (uint64_t)expiry_tick << 32;
-	to[5] = c->time_ms;
-	to[6] = pe_wire_word(&u->radius_m); // and precision_m
-	to[7] = (velocity & 0x0000FFFFFFFFFFFFull) | (tail & 0xFFFF0000ull) << 32; // confidences
+	return (struct pe_record_words){
+		.place = _mm256_blend_pd(place, last, 1 << 3),
+		.rest = {pe_apply_tail(tail) | (uint64_t)expiry_tick << 32, c->time_ms,
+			pe_wire_word(&u->radius_m), // and precision_m
+			(velocity & 0x0000FFFFFFFFFFFFull) |
+				(tail & 0xFFFF0000ull) << 32}, // confidences
+	};
 }
 static_assert(offsetof(struct pe_wire_update, precision_m) == 60 &&
 		offsetof(struct pe_wire_update, radius_m) == 56 &&

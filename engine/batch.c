@@ -11,18 +11,6 @@
 #define DETAILS_BIT ((uint32_t)PE_PUBLISHED_DETAILS << 16)
 static_assert(offsetof(struct pe_published, attributes) % 8 == 2, "DETAILS_BIT");
 
-// Stage 1: index buckets are asked for, in one go: the loops that ask are kept short, here and
-// below, so that as many lines as may be are on their way at once.
-static void stage_hash(struct pe_worker *w, struct pe_batch *b)
-{
-	const struct pe_index *index = &w->engine->table.index;
-
-	for (unsigned i = 0; i < b->count; i++) {
-		b->home[i] = pe_index_home(index, b->change[i].hash);
-		pe_index_prefetch(index, b->home[i]);
-	}
-}
-
 // What is veiled lies in its audience's layer. Where the place is another one yet (veil.h), its
 // owner finds it.
 __attribute__((noinline)) static void locate_veiled(struct pe_worker *w, struct pe_batch *b)
@@ -34,23 +22,22 @@ __attribute__((noinline)) static void locate_veiled(struct pe_worker *w, struct 
 	b->veiled = false;
 }
 
-// Stage 2: cells, while the buckets are on their way.
-static void stage_locate(struct pe_worker *w, struct pe_batch *b)
+// The cell that a change goes to.
+static inline void locate(struct pe_worker *w, struct pe_batch *b, unsigned i)
 {
-	for (unsigned i = 0; i < b->count; i++) {
-		struct pe_change *c = &b->change[i];
-		enum pe_reason reason = pe_space_locate(
-			&w->engine->spaces[c->space].space, c->update.position, &b->place[i]);
+	struct pe_change *c = &b->change[i];
+	enum pe_reason reason = pe_space_locate(
+		&w->engine->spaces[c->space].space, c->update.position, &b->place[i]);
 
-		if (reason) {
-			pe_apply_refuse(w, c, reason, NULL);
-			c->kind = 0;
-			c->way = PE_WAY_GENERAL;
-		}
+	if (__builtin_expect(reason, 0)) {
+		pe_apply_refuse(w, c, reason, NULL);
+		c->kind = 0;
+		c->way = PE_WAY_GENERAL;
 	}
 }
 
-// Stage 3: tags; the records of the candidates are asked for.
+// Stage 1: tags; the records of the candidates are asked for. Buckets were, when the changes were
+// added. Cells are found in between, so that there is work to do while addresses are translated.
 __attribute__((always_inline)) static inline void stage_probe(
 	struct pe_worker *w, struct pe_batch *b, const bool covers, const bool guards)
 {
@@ -62,6 +49,7 @@ __attribute__((always_inline)) static inline void stage_probe(
 			pe_index_candidate(&t->index, t->records, b->home[i], b->change[i].hash);
 
 		b->handle[i] = handle;
+		locate(w, b, i);
 		if (handle == PE_HANDLE_NONE)
 			continue;
 		// The other line of the record; its page is known by now.
@@ -126,7 +114,7 @@ static inline enum pe_covered near(const struct pe_worker *w, const struct pe_re
 		PE_COVERED_NO;
 }
 
-// Stage 4: ids compared, duplicates within the batch found; slots are asked for.
+// Stage 2: ids compared, duplicates within the batch found; slots are asked for.
 __attribute__((always_inline)) static inline void stage_verify(
 	struct pe_worker *w, struct pe_batch *b, const bool covers)
 {
@@ -178,7 +166,7 @@ __attribute__((always_inline)) static inline void stage_verify(
 	}
 }
 
-// Stage 5: what will be put into a cell where it is not yet.
+// Stage 3: what will be put into a cell where it is not yet.
 static void stage_insert(const struct pe_worker *w, struct pe_batch *b)
 {
 	uint64_t keys[PE_BATCH_MAX];
@@ -234,13 +222,12 @@ static inline enum judgement judge(const struct pe_worker *w, const struct pe_re
 	const bool detailed)
 {
 	const struct pe_space_entry *s = &w->engine->spaces[c->space];
-	const struct pe_published *own = &r->shown;
-	uint64_t tail = pe_wire_word(&c->update.update_frequency), known[PE_PUBLISHED_WORDS];
+	const uint64_t tail = pe_wire_word(&c->update.update_frequency),
+		       known_tail = pe_wire_word(&r->shown.entity_type);
 
-	memcpy(known, own, sizeof known);
-	if ((known[6] != pe_wire_word(&c->update.radius_m)) |
-		(known[7] >> 48 != (tail >> 16 & 0xFFFF)) |
-		(((uint32_t)known[4] & ~(detailed ? DETAILS_BIT : 0)) != pe_apply_tail(tail)))
+	if ((pe_wire_word(&r->shown.radius_m) != pe_wire_word(&c->update.radius_m)) |
+		(pe_wire_word(r->shown.velocity) >> 48 != (tail >> 16 & 0xFFFF)) |
+		(((uint32_t)known_tail & ~(detailed ? DETAILS_BIT : 0)) != pe_apply_tail(tail)))
 		return s->policy.coalesce_attribute > 0 ? UNDECIDED : FAR;
 	if (covered == PE_COVERED_UNKNOWN)
 		covered = near(w, r, c, place);
@@ -280,7 +267,7 @@ __attribute__((always_inline)) static inline enum spared update_plain(struct pe_
 	const bool open)
 {
 	struct pe_record *r = pe_apply_record(w, handle);
-	uint64_t words[PE_PUBLISHED_WORDS];
+	struct pe_record_words words;
 	uint32_t expiry_tick = pe_apply_expiry(w, c);
 
 	if (!stays(w, r, c, place, detailed))
@@ -311,10 +298,10 @@ __attribute__((always_inline)) static inline enum spared update_plain(struct pe_
 			return spared;
 	}
 	pe_grid_store_settled(w->engine->grid, r->slot, place->word);
-	pe_apply_words(c, place->word, expiry_tick, words);
+	words = pe_apply_words(c, place->word, expiry_tick);
 	if (detailed)
-		words[4] |= DETAILS_BIT;
-	pe_record_publish_words(r, pe_own_draft(w), words);
+		words.rest[0] |= DETAILS_BIT;
+	pe_record_publish_words(r, pe_own_draft(w), &words);
 	pe_apply_remember(r, c);
 	return SPARED_APPLIED;
 }
@@ -354,7 +341,7 @@ __attribute__((noinline)) static enum spared update_crossing(
 	struct pe_record *r = pe_apply_record(w, handle);
 	bool moves_within;
 	uint32_t expiry_tick = pe_apply_expiry(w, c);
-	uint64_t words[PE_PUBLISHED_WORDS];
+	struct pe_record_words words;
 
 	// First whose it is, as in stays.
 	if (atomic_load_explicit(&r->status, memory_order_relaxed) !=
@@ -368,11 +355,11 @@ __attribute__((noinline)) static enum spared update_crossing(
 		return SPARED_NOT;
 	if (guards && !in_order(w, r, c, handle, false, open))
 		return SPARED_NOT;
-	pe_apply_words(c, place->word, expiry_tick, words);
+	words = pe_apply_words(c, place->word, expiry_tick);
 	if (moves_within) {
 		pe_grid_store(w->engine->grid, r->slot, place->word);
-		pe_record_publish_words(r, pe_own_draft(w), words);
-	} else if (!pe_own_cross(w, handle, words, place->key, leaf_of(b, i))) {
+		pe_record_publish_words(r, pe_own_draft(w), &words);
+	} else if (!pe_own_cross(w, handle, &words, place->word, place->key, leaf_of(b, i))) {
 		return SPARED_NOT;
 	}
 	b->crossed += !moves_within;
@@ -427,13 +414,9 @@ __attribute__((always_inline)) static inline void work(
 	struct pe_worker *w, struct pe_batch *b, const bool covers, const bool guards)
 {
 	pe_stage_end(PE_STAGE_decode);
-	stage_hash(w, b);
-	pe_stage_end(PE_STAGE_hash);
-	stage_locate(w, b);
+	stage_probe(w, b, covers, guards);
 	if (__builtin_expect(b->veiled, 0))
 		locate_veiled(w, b);
-	pe_stage_end(PE_STAGE_locate);
-	stage_probe(w, b, covers, guards);
 	pe_stage_end(PE_STAGE_probe);
 	stage_verify(w, b, covers);
 	pe_stage_end(PE_STAGE_verify);

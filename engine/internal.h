@@ -218,7 +218,8 @@ static inline bool pe_authorize_owns(
 // batch.c. Works what is in the batch.
 void pe_apply_flush(struct pe_worker *w);
 // Where the next sound record is written (the batch is worked first when it is full), and its
-// addition once it is whole. What is written and not added is forgotten.
+// addition once it is whole, when its index bucket is asked for. What is written and not added is
+// forgotten.
 static inline struct pe_change *pe_apply_next(struct pe_worker *w)
 {
 	if (w->batch.count == PE_BATCH_MAX)
@@ -227,7 +228,12 @@ static inline struct pe_change *pe_apply_next(struct pe_worker *w)
 }
 static inline void pe_apply_add(struct pe_worker *w)
 {
-	w->batch.count++;
+	struct pe_batch *b = &w->batch;
+	const struct pe_index *index = &w->engine->table.index;
+	uint32_t home = pe_index_home(index, b->change[b->count].hash);
+
+	b->home[b->count++] = home;
+	pe_index_prefetch(index, home);
 }
 // A withdrawal, in order after the updates of its burst.
 void pe_apply_withdraw(struct pe_worker *w, const struct pe_change *change);

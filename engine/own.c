@@ -344,12 +344,11 @@ static enum pe_publish publish_elsewhere(struct pe_worker *w, uint32_t handle,
 	return PE_PUBLISHED;
 }
 
-bool pe_own_cross(struct pe_worker *w, uint32_t handle, const uint64_t words[PE_PUBLISHED_WORDS],
-	uint64_t key, uint32_t leaf)
+bool pe_own_cross(struct pe_worker *w, uint32_t handle, const struct pe_record_words *words,
+	uint64_t word, uint64_t key, uint32_t leaf)
 {
 	struct pe_grid *grid = w->engine->grid;
 	struct pe_record *r = &w->engine->table.records[handle];
-	uint64_t word = words[offsetof(struct pe_published, word) / 8];
 	uint32_t slot;
 
 	if (pe_grid_insert_at(grid, w->index, leaf, key, word, handle, &slot) != PE_OK)

@@ -11,8 +11,8 @@ enum pe_publish { PE_PUBLISHED, PE_PUBLISH_WAITS, PE_PUBLISH_FULL };
 // and has nothing held back, to another cell. words: of its state; leaf: of its cell, as
 // pe_grid_prefetch_inserts found it. Its stamp, and its counter, are the caller's to see to. False:
 // there is no room, or the cell is closing, and nothing was done.
-bool pe_own_cross(struct pe_worker *w, uint32_t handle, const uint64_t words[PE_PUBLISHED_WORDS],
-	uint64_t key, uint32_t leaf);
+bool pe_own_cross(struct pe_worker *w, uint32_t handle, const struct pe_record_words *words,
+	uint64_t word, uint64_t key, uint32_t leaf);
 // Publishes a state at a cell; when a grace period stands between, it waits in the entity's pending
 // node (`owed` = its record has still to be counted).
 enum pe_publish pe_own_publish(struct pe_worker *w, uint32_t handle,

@@ -14,8 +14,6 @@
 #define PE_STAGE_LIST(X) \
 	X(due) \
 	X(decode) \
-	X(hash) \
-	X(locate) \
 	X(probe) \
 	X(verify) \
 	X(insert) \
