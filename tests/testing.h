@@ -7,6 +7,31 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+// CUnit walks its list of failed assertions for each further one, so that a long loop that fails
+// throughout would be ended by its time limit, and nobody would read what failed. The first of
+// each case are enough.
+#define TESTING_FAILURES_MAX 100
+
+static inline CU_BOOL testing_assert(CU_BOOL holds, unsigned line, const char *what,
+	const char *file, const char *function, CU_BOOL fatal)
+{
+	static const struct CU_Test *test;
+	static unsigned failed;
+
+	if (holds || fatal)
+		return CU_assertImplementation(holds, line, what, file, function, fatal);
+	if (test != CU_get_current_test()) {
+		test = CU_get_current_test();
+		failed = 0;
+	}
+	if (failed++ >= TESTING_FAILURES_MAX)
+		return CU_FALSE;
+	return CU_assertImplementation(holds, line, what, file, function, fatal);
+}
+
+// Of all of CUnit's macros.
+#define CU_assertImplementation testing_assert
+
 // How much of `n` (operations, moves, milliseconds) this run should do: scripts/test --long sets
 // PE_TEST_LONG for ten times of it, sanitizer builds set PE_TEST_SHORT for a tenth.
 static inline uint64_t testing_amount(uint64_t n)
