@@ -3,8 +3,9 @@
 // and draw them from there. All ids have their home in a few buckets, so that most entries live
 // elsewhere. Now and then a worker sleeps between two steps (PE_TABLE_STEP). What must hold: who is
 // always there is always found, by find and by seek; what was found keeps its id until the finder's
-// next quiescent state; no handle is two workers'. The seed is printed; PE_TEST_SEED sets it, but
-// not what the threads make of it.
+// next quiescent state; no handle is two workers'. Before that, step by step, what threads alone
+// come to too seldom: a chain that is given back while another worker takes it. The seed is
+// printed; PE_TEST_SEED sets it, but not what the threads make of it.
 #include "base/rcu.h"
 #include "entity/table.h"
 #include "entity/wheel.h"
@@ -44,10 +45,18 @@ static uint64_t turns;
 	} while (0)
 
 static _Thread_local uint64_t step_random;
-static _Thread_local uint32_t step_mask; // a step sleeps once in so many, and one
+static _Thread_local uint32_t step_mask;           // a step sleeps once in so many, and one
+static _Thread_local void (*step_meanwhile)(void); // what comes between instead, once
 void pe_test_step(void);
 void pe_test_step(void)
 {
+	if (step_meanwhile) {
+		void (*meanwhile)(void) = step_meanwhile;
+
+		step_meanwhile = NULL;
+		meanwhile();
+		return;
+	}
 	if ((testing_random(&step_random) & step_mask) == 0)
 		usleep(50);
 }
@@ -259,4 +268,47 @@ static void workers_beside_each_other(void)
 	pe_table_destroy(&table);
 }
 
-TESTING_MAIN("entity: table torture", {"workers beside each other", workers_beside_each_other})
+// ---- a chain that was taken and given back while its taker hesitated ----
+
+static struct worker hasty;
+
+// The first two chains of the store; and back comes the first, the same handle in front, another
+// one behind it than the taker has seen.
+static void take_two_and_give_back_one(void)
+{
+	unsigned count = 0;
+
+	while (count < 2 * PE_HANDLE_CHAIN && (hasty.hoard[count] = take(&hasty)) != PE_HANDLE_NONE)
+		pe_wheel_link_init(&table.records[hasty.hoard[count++]].wheel);
+	EXPECT(count == 2 * PE_HANDLE_CHAIN);
+	while (count--) {
+		no_longer_taken(hasty.hoard[count]);
+		pe_handles_give(&table, &hasty.handles, hasty.hoard[count]);
+	}
+	EXPECT(hasty.handles.count == PE_HANDLE_CHAIN);
+}
+
+static void chain_given_back(void)
+{
+	static struct worker slow;
+	uint32_t count = 0;
+
+	CU_ASSERT_EQUAL_FATAL(pe_table_create(&table, ENTITIES, WORKERS, false), PE_OK);
+	pe_handles_init(&slow.handles);
+	pe_handles_init(&hasty.handles);
+	step_mask = UINT32_MAX;
+	step_meanwhile = take_two_and_give_back_one;
+	while (take(&slow) != PE_HANDLE_NONE)
+		count++;
+	CU_ASSERT_PTR_NULL(step_meanwhile);
+	while (take(&hasty) != PE_HANDLE_NONE)
+		count++;
+	CU_ASSERT_EQUAL(count, ENTITIES);
+	CU_ASSERT_EQUAL(wrong, 0);
+	pe_table_destroy(&table);
+	memset(taken, 0, sizeof taken);
+	atomic_store(&wrong, 0);
+}
+
+TESTING_MAIN("entity: table torture", {"a chain given back", chain_given_back},
+	{"workers beside each other", workers_beside_each_other})
