@@ -102,11 +102,19 @@ static void *control(void *context)
 
 // ---- start and stop ----
 
+static bool running;
+
 void rig_prepare(struct rig *rig)
 {
 	struct pe_source_config *own = &rig->config.sources[0];
 	struct pe_space_policy *space = &rig->config.engine.spaces[0];
 
+	if (running) {
+		// A fatal assertion left its case, which is told by now, and not its threads.
+		fprintf(stderr, "rig: the case before left its engine running\n");
+		fflush(stdout);
+		_exit(EXIT_FAILURE);
+	}
 	*rig = (struct rig){0};
 	snprintf(rig->folder, sizeof rig->folder, "/tmp/presence-rig-XXXXXX");
 	if (!mkdtemp(rig->folder))
@@ -134,6 +142,7 @@ void rig_start(struct rig *rig)
 {
 	struct pe_error error = {0};
 
+	running = true;
 	rig->descriptors = rig_descriptors();
 	rig->config.engine.worker_count = rig->config.worker_count;
 	atomic_store(&rig->phase, 0);
@@ -186,6 +195,7 @@ void rig_stop(struct rig *rig)
 	CU_ASSERT_EQUAL(i.subscribes_difference, 0);
 	rig->source->ops->close(rig->source);
 	pe_engine_destroy(rig->engine);
+	running = false;
 }
 
 void rig_remove(struct rig *rig)

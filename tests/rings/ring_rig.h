@@ -29,7 +29,8 @@ struct rig {
 };
 
 // What a test may change before rig_start: 16 clients of this user, rings of 64 KiB, trusted,
-// 20,000 entities.
+// 20,000 entities. A rig is static, since its threads outlive a case that a fatal assertion ends;
+// the next case ends the program here then.
 void rig_prepare(struct rig *rig);
 // Aborts when it cannot. May be called again after rig_stop: the path stays.
 void rig_start(struct rig *rig);
@@ -42,7 +43,7 @@ uint64_t rig_counter(const struct rig *rig, unsigned counter);
 #define RIG_COUNTER(rig, name) rig_counter(rig, PE_COUNTER_##name)
 // A number of the source's report.
 uint64_t rig_report(const struct rig *rig, const char *name);
-// Waits until it is so, ten seconds at most (a paused machine stops this clock too).
+// Waits until it is so, thirty seconds at most (a paused machine stops this clock too).
 bool rig_wait_report(const struct rig *rig, const char *name, uint64_t value);
 unsigned rig_descriptors(void); // open now
 unsigned rig_mappings(void);    // of rings, in this process

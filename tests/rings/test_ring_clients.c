@@ -104,7 +104,7 @@ static void test_wakes(void)
 	struct epoll_event event = {.events = EPOLLIN};
 	struct rig_raw raw;
 	char bytes[8];
-	struct rig rig;
+	static struct rig rig;
 	int status = -1;
 	pid_t child;
 
@@ -202,7 +202,7 @@ static void test_users(void)
 	struct presence_answer a;
 	struct pe_users *users = pe_users_create();
 	char error[300];
-	struct rig rig;
+	static struct rig rig;
 	uint8_t id[16];
 
 	patience = 5000;
@@ -279,7 +279,7 @@ static void test_changes(void)
 	struct presence_watch *w;
 	struct pe_users *users = pe_users_create();
 	unsigned descriptors, mappings, changes = (unsigned)testing_amount(200);
-	struct rig rig;
+	static struct rig rig;
 	uint8_t id[16];
 
 	printf(" PE_TEST_SEED=%llu ", (unsigned long long)seed);

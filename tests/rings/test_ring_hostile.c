@@ -170,7 +170,7 @@ static void kill_many(uint64_t kills, unsigned workers)
 	pid_t children[4] = {0};
 	unsigned descriptors, mappings;
 	struct own own;
-	struct rig rig;
+	static struct rig rig;
 
 	rig_prepare(&rig);
 	rig.config.worker_count = workers;
@@ -322,7 +322,7 @@ static void test_corrupted(void)
 	unsigned descriptors, mappings;
 	pthread_t thread;
 	struct own own;
-	struct rig rig;
+	static struct rig rig;
 
 	rig_prepare(&rig);
 	rig.config.sources[0].ring_bytes = 16384;
@@ -373,7 +373,7 @@ static void test_stopped(void)
 {
 	pid_t children[4];
 	struct own own;
-	struct rig rig;
+	static struct rig rig;
 
 	rig_prepare(&rig);
 	rig_start(&rig);
@@ -453,7 +453,7 @@ static void test_restarts(void)
 {
 	static struct watcher all[8];
 	static const unsigned count = 8;
-	struct rig rig;
+	static struct rig rig;
 	pid_t engine;
 
 	memset(all, 0, sizeof all);

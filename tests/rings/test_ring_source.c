@@ -66,7 +66,7 @@ static void test_life(void)
 	unsigned descriptors = rig_descriptors(), mappings = rig_mappings();
 	struct presence_client *c;
 	struct stat file;
-	struct rig rig;
+	static struct rig rig;
 	uint64_t us;
 
 	rig_prepare(&rig);
@@ -106,7 +106,7 @@ static void test_sleep(void)
 	struct presence_events events = {0};
 	const struct presence_query q = {.volume = PRESENCE_SPHERE, .radius_m = 1000};
 	struct presence_client *c;
-	struct rig rig;
+	static struct rig rig;
 	uint64_t sequence;
 
 	rig_prepare(&rig);
@@ -143,7 +143,7 @@ static void test_refusals(void)
 	struct rig_raw raw;
 	uint8_t longer[sizeof h + 1] = {0};
 	char error[300];
-	struct rig rig;
+	static struct rig rig;
 
 	rig_prepare(&rig);
 	rig.config.sources[0].client_count = 2;
@@ -200,6 +200,7 @@ static void test_refusals(void)
 		PRESENCE_SYSTEM);
 	CU_ASSERT_PTR_NOT_NULL(strstr(error, "allow_uids"));
 	CU_ASSERT_EQUAL(rig_report(&rig, "hello_denied"), 1);
+	presence_close(c[2]);
 	rig_stop(&rig);
 	// By its group.
 	rig.config.sources[0].gid_count = 1;
@@ -218,7 +219,7 @@ static void test_silent(void)
 	int fds[3 * PE_RING_HELLOS_MAX];
 	struct presence_client *c;
 	unsigned late = 0;
-	struct rig rig;
+	static struct rig rig;
 
 	rig_prepare(&rig);
 	rig_start(&rig);
@@ -240,7 +241,7 @@ static void test_silent(void)
 static void test_last_words(void)
 {
 	struct presence_update u[16];
-	struct rig rig;
+	static struct rig rig;
 
 	rig_prepare(&rig);
 	rig.config.sources[0].client_count = 32;
@@ -273,8 +274,8 @@ static void test_bulk(void)
 	struct presence_update u;
 	enum presence_result result;
 	uint64_t us;
-	unsigned packets;
-	struct rig rig;
+	unsigned packets, mappings = rig_mappings();
+	static struct rig rig;
 
 	rig_prepare(&rig);
 	rig_start(&rig);
@@ -303,8 +304,12 @@ static void test_bulk(void)
 	CU_ASSERT_EQUAL(RIG_COUNTER(&rig, records_applied), 200 * PRESENCE_BATCH_MAX);
 	CU_ASSERT_EQUAL(presence_reserve(c, NULL, &records), PRESENCE_OK);
 	rig_stop(&rig);
-	while (presence_poll(c, &(struct presence_events){0}, 1000, 0) > 0 || rig_mappings())
-		;
+	for (unsigned turn = 0; turn < 10000 &&
+		(presence_poll(c, &(struct presence_events){0}, 1000, 0) > 0 ||
+			rig_mappings() > mappings);
+		turn++)
+		rest_ms(1);
+	CU_ASSERT_EQUAL(rig_mappings(), mappings);
 	CU_ASSERT_EQUAL(presence_commit(c, 1, false, NULL), PRESENCE_BAD_ARGUMENT);
 	CU_ASSERT_EQUAL(presence_reserve(c, NULL, &records), PRESENCE_WOULD_BLOCK);
 	presence_close(c);
@@ -319,7 +324,7 @@ static void test_back_pressure(void)
 	struct presence_update u[160];
 	struct presence_ack acks[160];
 	uint64_t us;
-	struct rig rig;
+	static struct rig rig;
 
 	rig_prepare(&rig);
 	rig_start(&rig);
@@ -355,7 +360,7 @@ static void test_broken(void)
 	struct presence_client *other;
 	struct rig_raw raw;
 	unsigned count = 0;
-	struct rig rig;
+	static struct rig rig;
 	uint64_t us;
 
 	rig_prepare(&rig);
@@ -438,7 +443,7 @@ static void test_subscriptions(void)
 	const struct presence_query q = {.volume = PRESENCE_SPHERE, .radius_m = 1000};
 	const struct presence_fence fence = {.id = 1, .query = &q};
 	struct presence_watch_refusal refusal;
-	struct rig rig;
+	static struct rig rig;
 
 	rig_prepare(&rig);
 	rig.config.engine.subscription_count_max = 8;
@@ -559,7 +564,7 @@ static void test_no_engine(void)
 	struct fake_engine e;
 	pthread_t thread;
 	char error[300];
-	struct rig rig;
+	static struct rig rig;
 
 	rig_prepare(&rig);
 	snprintf(at.sun_path, sizeof at.sun_path, "%s", rig.config.sources[0].path);
