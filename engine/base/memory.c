@@ -14,6 +14,34 @@
 #define HUGE_BYTES  ((size_t)2 << 20)
 #define SMALL_BYTES ((size_t)4 << 10)
 
+#if defined(__SANITIZE_ADDRESS__)
+#define PE_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define PE_ASAN 1
+#endif
+#endif
+
+// What is mapped here names blocks of the heap, and LeakSanitizer looks for names only where it is
+// told to.
+#ifdef PE_ASAN
+void __lsan_register_root_region(const void *, size_t);
+void __lsan_unregister_root_region(const void *, size_t);
+#endif
+
+static void named_here(const struct pe_memory *memory, bool mapped)
+{
+#ifdef PE_ASAN
+	if (mapped)
+		__lsan_register_root_region(memory->base, memory->bytes);
+	else
+		__lsan_unregister_root_region(memory->base, memory->bytes);
+#else
+	(void)memory;
+	(void)mapped;
+#endif
+}
+
 static size_t round_up(size_t bytes, size_t unit)
 {
 	return (bytes + unit - 1) & ~(unit - 1);
@@ -93,15 +121,18 @@ enum pe_status pe_memory_map(size_t bytes, bool huge, struct pe_memory *memory)
 		errno = ENOMEM;
 		return PE_NO_MEMORY;
 	}
-	if (huge && map_huge(bytes, memory))
-		return PE_OK;
-	return map_ordinary(bytes, memory) ? PE_OK : PE_NO_MEMORY;
+	if (!(huge && map_huge(bytes, memory)) && !map_ordinary(bytes, memory))
+		return PE_NO_MEMORY;
+	named_here(memory, true);
+	return PE_OK;
 }
 
 void pe_memory_unmap(struct pe_memory *memory)
 {
-	if (memory->mapped)
+	if (memory->mapped) {
+		named_here(memory, false);
 		munmap(memory->mapped, memory->mapped_bytes);
+	}
 	*memory = (struct pe_memory){0};
 }
 

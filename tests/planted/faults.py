@@ -60,8 +60,8 @@ FAULTS = [
     {
         "name": "latch: the draft is another state",
         "file": "engine/entity/record.h",
-        "from": "atomic_store_explicit(&draft->words[i], words[i], memory_order_relaxed);",
-        "to": "atomic_store_explicit(&draft->words[i], words[i] + i * i, memory_order_relaxed);",
+        "from": "pe_record_store_words(draft->words, words);",
+        "to": "struct pe_record_words other = *words; other.rest[1] ^= 5; pe_record_store_words(draft->words, &other);",
         "tests": ["latch-ring"],
     },
     {

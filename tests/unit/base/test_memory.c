@@ -2,6 +2,7 @@
 #include "testing.h"
 
 #include <stdint.h>
+#include <stdlib.h>
 
 static void check(size_t bytes, bool huge)
 {
@@ -51,6 +52,47 @@ static void refuses_what_cannot_be(void)
 	CU_ASSERT_PTR_NULL(m.base);
 }
 
+#if defined(__SANITIZE_ADDRESS__)
+#define LEAKS_ARE_LOOKED_FOR 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define LEAKS_ARE_LOOKED_FOR 1
+#endif
+#endif
+
+#ifdef LEAKS_ARE_LOOKED_FOR
+int __lsan_do_recoverable_leak_check(void);
+
+// Nothing of it stays behind in the caller's frame.
+__attribute__((noinline)) static void keep_a_block(void **at)
+{
+	*at = malloc(100);
+}
+
+// What only mapped memory names is no leak.
+static void names_blocks_of_the_heap(void)
+{
+	struct pe_memory m;
+	void **at;
+
+	CU_ASSERT_EQUAL_FATAL(pe_memory_map(4096, false, &m), PE_OK);
+	at = m.base;
+	for (unsigned i = 0; i < 64; i++)
+		keep_a_block(&at[i]);
+	CU_ASSERT_EQUAL(__lsan_do_recoverable_leak_check(), 0);
+	for (unsigned i = 0; i < 64; i++)
+		free(at[i]);
+	pe_memory_unmap(&m);
+}
+#define LEAK_CASE \
+	, \
+	{ \
+		"names blocks of the heap", names_blocks_of_the_heap \
+	}
+#else
+#define LEAK_CASE
+#endif
+
 TESTING_MAIN("base/memory", {"maps zeroed and aligned", maps_zeroed_and_aligned},
 	{"asks for huge pages", asks_for_huge_pages},
-	{"refuses what cannot be", refuses_what_cannot_be})
+	{"refuses what cannot be", refuses_what_cannot_be} LEAK_CASE)
