@@ -9,7 +9,6 @@
 #include <linux/securebits.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -47,18 +46,6 @@ static struct {
 	_Atomic unsigned count;
 	struct one threads[PE_PRIVILEGE_THREADS_MAX];
 } asked;
-
-__attribute__((format(printf, 3, 4))) static enum pe_status fail(
-	struct pe_error *error, enum pe_status status, const char *format, ...)
-{
-	va_list args;
-
-	error->status = status;
-	va_start(args, format);
-	vsnprintf(error->text, sizeof error->text, format, args);
-	va_end(args);
-	return status;
-}
 
 // The calling thread's own. In a signal's handler: system calls and nothing else.
 static int give_up(int ruleset)
@@ -119,7 +106,7 @@ static enum pe_status ask(unsigned *fresh, struct pe_error *error)
 
 	*fresh = 0;
 	if (!tasks)
-		return fail(error, PE_UNSUPPORTED,
+		return pe_fail(error, PE_UNSUPPORTED,
 			"/proc/self/task cannot be read (%s): threads would keep their rights",
 			strerror(errno));
 	while ((entry = readdir(tasks))) {
@@ -130,7 +117,7 @@ static enum pe_status ask(unsigned *fresh, struct pe_error *error)
 			continue;
 		if (count == PE_PRIVILEGE_THREADS_MAX) {
 			closedir(tasks);
-			return fail(
+			return pe_fail(
 				error, PE_FULL, "more than %u threads", PE_PRIVILEGE_THREADS_MAX);
 		}
 		asked.threads[count].tid = tid;
@@ -170,7 +157,7 @@ static enum pe_status wait_for_all(struct pe_error *error)
 				atomic_load_explicit(&asked.threads[i].state, memory_order_acquire);
 
 			if (state < 0)
-				return fail(error, PE_UNSUPPORTED,
+				return pe_fail(error, PE_UNSUPPORTED,
 					"a thread cannot give up its rights: %s", strerror(-state));
 			if (state == 0 && !ended(asked.threads[i].tid)) {
 				left++;
@@ -181,7 +168,7 @@ static enum pe_status wait_for_all(struct pe_error *error)
 			return PE_OK;
 		clock_gettime(CLOCK_MONOTONIC, &at);
 		if ((at.tv_sec - start.tv_sec) * 1000 > WAIT_MS)
-			return fail(error, PE_TIMEOUT,
+			return pe_fail(error, PE_TIMEOUT,
 				"thread %d has not given up its rights within %d s", (int)slow,
 				WAIT_MS / 1000);
 		nanosleep(&little, NULL);
@@ -259,8 +246,8 @@ static enum pe_status drop_on_all_threads(struct pe_privilege_left *left, struct
 	sigaction(PE_PRIVILEGE_SIGNAL, &action, &before);
 	for (unsigned round = 0; status == PE_OK && fresh; round++) {
 		if (round == ROUNDS)
-			status =
-				fail(error, PE_TIMEOUT, "threads start faster than they are asked");
+			status = pe_fail(
+				error, PE_TIMEOUT, "threads start faster than they are asked");
 		else
 			status = ask(&fresh, error);
 		if (status == PE_OK)
@@ -269,7 +256,7 @@ static enum pe_status drop_on_all_threads(struct pe_privilege_left *left, struct
 	// Last, since it needs to read /proc until then.
 	state = status == PE_OK ? give_up(asked.ruleset) : 1;
 	if (state < 0)
-		status = fail(error, PE_UNSUPPORTED,
+		status = pe_fail(error, PE_UNSUPPORTED,
 			"the main thread cannot give up its rights: %s", strerror(-state));
 	left->thread_count = atomic_load_explicit(&asked.count, memory_order_relaxed) + 1;
 	sigaction(PE_PRIVILEGE_SIGNAL, &before, NULL);
@@ -290,13 +277,13 @@ enum pe_status pe_privilege_drop(
 	(void)dlopen("libgcc_s.so.1", RTLD_NOW | RTLD_GLOBAL);
 	if (keep->secrets &&
 		(prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 || setrlimit(RLIMIT_CORE, &none) != 0))
-		return fail(error, PE_UNSUPPORTED, "core dumps cannot be switched off: %s",
+		return pe_fail(error, PE_UNSUPPORTED, "core dumps cannot be switched off: %s",
 			strerror(errno));
 	asked.ruleset = -1;
 	if (left->landlock) {
 		asked.ruleset = make_ruleset(keep, version);
 		if (asked.ruleset < 0)
-			return fail(error, PE_UNSUPPORTED, "Landlock takes no rules: %s",
+			return pe_fail(error, PE_UNSUPPORTED, "Landlock takes no rules: %s",
 				strerror(errno));
 	}
 	status = drop_on_all_threads(left, error);
@@ -307,7 +294,7 @@ enum pe_status pe_privilege_drop(
 	status = pe_privilege_filter();
 	left->filtered = status == PE_OK;
 	if (status == PE_IO)
-		return fail(error, PE_UNSUPPORTED, "system calls cannot be filtered: %s",
+		return pe_fail(error, PE_UNSUPPORTED, "system calls cannot be filtered: %s",
 			strerror(errno));
 	return PE_OK;
 }
