@@ -60,18 +60,45 @@ static enum pe_reason check_message(
 	return *space == PE_SPACES_MAX ? PE_REASON_space_unknown : PE_REASON_none;
 }
 
-// What is said of a change by the packet that it is of.
-static inline struct pe_change about(const struct pe_worker *w, enum pe_change_kind kind,
+// What is said of a change by the packet that it is of: in registers, from where it is stored with
+// each of its records as it is.
+struct about {
+	__m128i first; // `about`'s first two words
+	uint64_t third;
+};
+
+static inline struct about about(const struct pe_worker *w, enum pe_change_kind kind,
 	unsigned space, uint32_t incarnation, uint32_t ack, uint16_t publisher)
 {
-	return (struct pe_change){.incarnation = incarnation,
-		.handle = PE_HANDLE_NONE,
-		.ack = ack,
-		.kind = (uint8_t)kind,
-		.space = (uint8_t)space,
-		.owner = (uint8_t)w->index,
-		.way = PE_WAY_GENERAL,
-		.publisher = publisher};
+	uint64_t who = incarnation | (uint64_t)PE_HANDLE_NONE << 32,
+		 what = ack | (uint64_t)kind << 32 | (uint64_t)space << 40 |
+		(uint64_t)w->index << 56;
+
+	return (struct about){.first = _mm_set_epi64x((int64_t)what, (int64_t)who),
+		.third = PE_WAY_GENERAL | (uint64_t)publisher << 16};
+}
+static_assert(offsetof(struct pe_change, handle) == offsetof(struct pe_change, about) + 4 &&
+		offsetof(struct pe_change, ack) == offsetof(struct pe_change, about) + 8 &&
+		offsetof(struct pe_change, kind) == offsetof(struct pe_change, about) + 12 &&
+		offsetof(struct pe_change, space) == offsetof(struct pe_change, about) + 13 &&
+		offsetof(struct pe_change, owner) == offsetof(struct pe_change, about) + 15 &&
+		offsetof(struct pe_change, way) == offsetof(struct pe_change, about) + 16 &&
+		offsetof(struct pe_change, publisher) == offsetof(struct pe_change, about) + 18,
+	"where about's words have what they say");
+
+static inline void say(struct pe_change *c, struct about a)
+{
+	_mm_storeu_si128((__m128i *)(void *)c->about, a.first);
+	c->about[2] = a.third;
+}
+
+// One that is taken by itself.
+static inline struct pe_change said(struct about a)
+{
+	struct pe_change c = {.record = NULL};
+
+	say(&c, a);
+	return c;
 }
 
 static inline void describe(const struct pe_worker *w, struct pe_change *c, uint64_t time_ms)
@@ -235,7 +262,7 @@ __attribute__((always_inline)) static inline void take_updates(struct pe_worker 
 
 	const uint64_t wall_ms = w->wall_ms;
 	const uint8_t way = packet.ack == PE_ACK_NONE ? s->way : PE_WAY_GENERAL;
-	const struct pe_change common = about(w, PE_CHANGE_UPDATE, packet.space, packet.incarnation,
+	const struct about common = about(w, PE_CHANGE_UPDATE, packet.space, packet.incarnation,
 		packet.ack, packet.publisher);
 	struct pe_wire_seen seen = seen_in(s);
 	uint32_t ack = packet.ack;
@@ -249,7 +276,7 @@ __attribute__((always_inline)) static inline void take_updates(struct pe_worker 
 
 		pe_wire_store_record(&c->update, &lanes);
 		describe(w, c, pe_wire_event_ms(packet.sent_ms, c->update.time_offset_ms, wall_ms));
-		memcpy(c->about, common.about, sizeof c->about);
+		say(c, common);
 		c->ack = ack;
 		if (looked || !pe_wire_ordinary_lanes(&lanes, &c->update, &s->ordinary, seen)) {
 			if (take_rare(w, s, packet.peer, c, ack))
@@ -280,15 +307,14 @@ static inline bool take_ordinary(struct pe_worker *w, const struct pe_message *m
 {
 	const uint8_t *data = m->data;
 	unsigned count = pe_wire_ordinary_packet(data, m->bytes);
-	struct pe_wire_update_preamble preamble;
 	struct packet packet;
 
 	if (!count)
 		return false;
-	memcpy(&preamble, data + sizeof(struct pe_wire_header), sizeof preamble);
 	packet = (struct packet){
 		.sent_ms = pe_wire_word(data + offsetof(struct pe_wire_header, timestamp_ms)),
-		.incarnation = preamble.incarnation,
+		.incarnation = (uint32_t)pe_wire_word(data + sizeof(struct pe_wire_header) +
+			offsetof(struct pe_wire_update_preamble, incarnation)),
 		.space = space_of(w->engine, data + offsetof(struct pe_wire_header, space_id)),
 		.ack = PE_ACK_NONE,
 		.peer = &m->peer,
@@ -296,7 +322,7 @@ static inline bool take_ordinary(struct pe_worker *w, const struct pe_message *m
 	};
 	if (packet.space == PE_SPACES_MAX || packet.incarnation * 1000ull > w->newest_ms)
 		return false;
-	data += sizeof(struct pe_wire_header) + sizeof preamble;
+	data += sizeof(struct pe_wire_header) + sizeof(struct pe_wire_update_preamble);
 	take_updates(w, packet, data, count, false);
 	return true;
 }
@@ -313,8 +339,8 @@ static void take_detailed(struct pe_worker *w, const struct pe_message *m,
 	for (unsigned i = 0; i < view->count; i++, record += pe_wire_detailed_next(record)) {
 		uint32_t at = ack == PE_ACK_NONE ? ack : ack + i;
 		struct pe_wire_limits limits = s->limits;
-		struct pe_change c = about(w, PE_CHANGE_DETAILED, space,
-			view->body.update.incarnation, at, publisher_of(w, m));
+		struct pe_change c = said(about(w, PE_CHANGE_DETAILED, space,
+			view->body.update.incarnation, at, publisher_of(w, m)));
 		struct pe_details_blocks blocks;
 		enum pe_reason reason;
 		uint64_t lanes;
@@ -362,8 +388,8 @@ static void take_withdrawals(struct pe_worker *w, const struct pe_peer *peer,
 	pe_count(&w->counters, PE_COUNTER_records_carried, view->count);
 	for (unsigned i = 0; i < view->count; i++) {
 		uint32_t at = ack == PE_ACK_NONE ? ack : ack + i;
-		struct pe_change c = about(w, PE_CHANGE_WITHDRAW, space,
-			view->body.update.incarnation, at, PE_PUBLISHER_NONE);
+		struct pe_change c = said(about(w, PE_CHANGE_WITHDRAW, space,
+			view->body.update.incarnation, at, PE_PUBLISHER_NONE));
 		struct pe_wire_withdraw x;
 		enum pe_reason reason;
 
@@ -389,7 +415,7 @@ static void take_erase(struct pe_worker *w, const struct pe_peer *peer,
 {
 	const struct pe_wire_erase *erase = &view->body.erase;
 	struct pe_change c =
-		about(w, PE_CHANGE_ERASE, space, erase->incarnation, ack, PE_PUBLISHER_NONE);
+		said(about(w, PE_CHANGE_ERASE, space, erase->incarnation, ack, PE_PUBLISHER_NONE));
 	enum pe_reason reason;
 
 	pe_count(&w->counters, PE_COUNTER_records_carried, 1);
