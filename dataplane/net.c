@@ -356,15 +356,17 @@ static inline bool parse_ordinary(const struct pe_net_local *local, const uint8_
 		get16(frame + l4 + 4) != total - IPV4_BYTES ||
 		(get16(frame + l4 + 6) && !(done & PE_NET_UDP_VERIFIED)))
 		return false;
-	*p = (struct pe_net_packet){
-		.verdict = PE_NET_MESSAGE,
-		.l3_offset = ETHER_BYTES,
-		.l4_offset = (uint16_t)l4,
-		.payload_offset = (uint16_t)payload,
-		.payload_bytes = (uint16_t)(total - IPV4_BYTES - UDP_BYTES),
-		.l3_bytes = (uint16_t)total,
-		.peer_port = get16(frame + l4),
-	};
+	// Each by itself: of the whole, the compiler makes a microcoded fill first.
+	p->verdict = PE_NET_MESSAGE;
+	p->reason = PE_REASON_none;
+	p->answer = 0;
+	p->v6 = false;
+	p->l3_offset = ETHER_BYTES;
+	p->l4_offset = (uint16_t)l4;
+	p->payload_offset = (uint16_t)payload;
+	p->payload_bytes = (uint16_t)(total - IPV4_BYTES - UDP_BYTES);
+	p->l3_bytes = (uint16_t)total;
+	p->peer_port = get16(frame + l4);
 	// Whole words, since whole words are read again at once.
 	memcpy(&source, frame + 26, 4);
 	peer[1] = 0xFFFF0000u | (uint64_t)source << 32;
