@@ -58,7 +58,7 @@ struct pe_change {
 			uint32_t powers : 8;     // enum pe_change_power; likewise
 		};
 		uint64_t about[3]; // all that, which those of a packet have in
-		                                       // common
+		                   // common
 	};
 	const uint8_t *record; // DETAILED: a record of wire/details.h, checked
 };
