@@ -72,6 +72,8 @@ static const char *remedy_of(unsigned reason)
 		return "ask for 1 to 1000 of the nearest";
 	case PE_REASON_query_time:
 		return "ask for a moment within `predict_horizon_ms` of the space";
+	case PE_REASON_explain_fence:
+		return "ask from the address that watches, while it does, by the numbers of its subscription and fence";
 	case PE_REASON_standing_off:
 		return "set `memory.fences` above 0 in the engine's configuration";
 	case PE_REASON_subscription_unknown:

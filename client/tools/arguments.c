@@ -1,5 +1,6 @@
 #include "client/tools/arguments.h"
 
+#include <argp.h>
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
@@ -209,6 +210,16 @@ void argument_protect(int argc, char **argv)
 			memcpy(copy + 1, argv[i], bytes - 1);
 			argv[i] = copy;
 		}
+}
+
+void argument_unread(const struct argp_state *state, const struct argp_option *options, int key,
+	const char *text)
+{
+	text += text[0] == ' '; // of argument_protect
+	for (const struct argp_option *o = options; key && (o->name || o->doc); o++)
+		if (o->name && o->key == key)
+			argp_error(state, "--%s: cannot read '%s': %s", o->name, text, o->doc);
+	argp_error(state, "cannot read '%s'", text);
 }
 
 int exit_code(enum presence_result result, struct presence_refusal refusal)

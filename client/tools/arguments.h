@@ -47,4 +47,11 @@ bool argument_session(
 // program.
 void argument_protect(int argc, char **argv);
 
+// Ends the program with EX_USAGE: says which option of these cannot be read and what it is, or,
+// where `key` is none's (a word), only the text.
+struct argp_option;
+struct argp_state;
+void argument_unread(const struct argp_state *state, const struct argp_option *options, int key,
+	const char *text);
+
 int exit_code(enum presence_result result, struct presence_refusal refusal);

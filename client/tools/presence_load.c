@@ -211,7 +211,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
 		return ARGP_ERR_UNKNOWN;
 	}
 	if (!good)
-		argp_error(state, "cannot read '%s'", text);
+		argument_unread(state, options, key, text);
 	return 0;
 }
 

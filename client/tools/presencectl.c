@@ -25,20 +25,19 @@ void ctl_print_json(json_t *object)
 int ctl_failed(const struct ctl *ctl, const char *what, enum presence_result result,
 	struct presence_refusal refusal)
 {
-	if (result == PRESENCE_REFUSED)
-		fprintf(stderr, "presencectl: %s: refused, %s: %s (%s)\n", what,
-			presence_code_name(refusal.code), presence_reason_text(refusal.reason),
-			presence_reason_name(refusal.reason));
-	else
-		fprintf(stderr, "presencectl: %s: %s%s%s\n", what, presence_result_text(result),
-			result == PRESENCE_SYSTEM ? ": " : "",
-			result == PRESENCE_SYSTEM ? strerror(errno) : "");
+	// The client knows whom it asked, and what mends it. Keys are made without one.
+	const char *message = ctl->client ? presence_error(ctl->client) : "";
+
+	if (!*message)
+		message = presence_result_text(result);
+	fprintf(stderr, "presencectl: %s: %s\n", what, message);
 	if (ctl->json)
-		ctl_print_json(json_pack("{s:s, s:s, s:s, s:s}", "error",
+		ctl_print_json(json_pack("{s:s, s:s, s:s, s:s, s:s}", "error",
 			presence_result_text(result), "what", what, "code",
 			result == PRESENCE_REFUSED ? presence_code_name(refusal.code) : "",
 			"reason",
-			result == PRESENCE_REFUSED ? presence_reason_name(refusal.reason) : ""));
+			result == PRESENCE_REFUSED ? presence_reason_name(refusal.reason) : "",
+			"message", message));
 	return exit_code(result, refusal);
 }
 
@@ -109,9 +108,10 @@ static json_t *ack_to_json(const uint8_t id[16], const struct presence_ack *ack)
 	char text[37];
 
 	presence_id_print(id, text);
-	return json_pack("{s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:I}", "id", text, "status",
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:I}", "id", text, "status",
 		presence_status_name(ack->status), "code", presence_code_name(ack->code), "reason",
-		ack->reason ? presence_reason_name(ack->reason) : "", "repeated", ack->repeated,
+		ack->reason ? presence_reason_name(ack->reason) : "", "remedy",
+		ack->reason ? presence_reason_remedy(ack->reason) : "", "repeated", ack->repeated,
 		"known_incarnation", (json_int_t)ack->known_incarnation, "known_sequence",
 		(json_int_t)ack->known_sequence, "silence_ms", (json_int_t)ack->silence_ms);
 }
@@ -146,6 +146,8 @@ static int print_acks(const struct ctl *ctl, const uint8_t (*ids)[16],
 			printf("  known: incarnation %u, sequence %u", ack->known_incarnation,
 				ack->known_sequence);
 		putchar('\n');
+		if (ack->reason)
+			printf("  what mends it: %s\n", presence_reason_remedy(ack->reason));
 	}
 	if (ctl->json)
 		ctl_print_json(json_pack("{s:o}", "records", list));
@@ -341,11 +343,11 @@ static error_t parse_publish(int key, char *text, struct argp_state *state)
 		good = p->details.payload_bytes <= PRESENCE_PAYLOAD_MAX;
 		break;
 	case ARGP_KEY_ARG:
-		if (p->arguments == 0)
-			good = argument_id(text, u->id);
-		else if (p->arguments == 1)
-			good = argument_vector(text, u->position);
-		else
+		if (p->arguments == 0 && !argument_id(text, u->id))
+			argp_error(state, "'%s' is no id: a uuid, or name:number", text);
+		else if (p->arguments == 1 && !argument_vector(text, u->position))
+			argp_error(state, "'%s' is no position: X,Y or X,Y,Z", text);
+		else if (p->arguments > 1)
 			argp_usage(state);
 		p->arguments++;
 		break;
@@ -357,7 +359,7 @@ static error_t parse_publish(int key, char *text, struct argp_state *state)
 		return ARGP_ERR_UNKNOWN;
 	}
 	if (!good)
-		argp_error(state, "cannot read '%s'", text);
+		argument_unread(state, publish_options, key, text);
 	return 0;
 }
 
@@ -514,8 +516,16 @@ static error_t parse_common(int key, char *text, struct argp_state *state)
 		return ARGP_ERR_UNKNOWN;
 	}
 	if (!good)
-		argp_error(state, "cannot read '%s'", text);
+		argument_unread(state, common_options, key, text);
 	return 0;
+}
+
+// A name that cannot be resolved is another thing than memory at which nobody attaches us.
+static int open_exit_code(const struct presence_options *options, enum presence_result result)
+{
+	if (result != PRESENCE_SYSTEM)
+		return exit_code(result, (struct presence_refusal){0});
+	return options->uri && strncmp(options->uri, "shm:", 4) == 0 ? EX_UNAVAILABLE : EX_NOHOST;
 }
 
 int main(int argc, char **argv)
@@ -533,17 +543,19 @@ int main(int argc, char **argv)
 		"  watch sphere|box|--polygon|--oriented-box|--frustum …, or --fences FILE\n"
 		"  stats\n"
 		"  keygen FILE\n\n"
-		"Exit codes: 0 done, 64 usage, 65 refused, 68 unknown host, 69 no answer, 71 system error, 75 try again, "
-		"77 not permitted.",
+		"Exit codes: 0 done, 64 usage, 65 refused, 66 a file cannot be read, 68 unknown host, 69 no engine or no answer, "
+		"71 system error, 73 a key cannot be written, 74 the output cannot, 75 try again, 77 not permitted.",
 		NULL, NULL, NULL};
 	struct common c = {0};
-	char error[300], name[64];
+	char error[300], name[64], keygen[] = "presencectl keygen";
 
 	argp_err_exit_status = EX_USAGE;
 	argument_protect(argc, argv);
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &c);
-	if (strcmp(argv[c.command], "keygen") == 0)
+	if (strcmp(argv[c.command], "keygen") == 0) {
+		argv[c.command] = keygen;
 		return ctl_keygen(&c.ctl, argc - c.command, argv + c.command);
+	}
 	for (unsigned i = 0; i < sizeof commands / sizeof commands[0]; i++) {
 		enum presence_result result;
 		int code;
@@ -554,9 +566,7 @@ int main(int argc, char **argv)
 		if (result) {
 			fprintf(stderr, "presencectl: %s\n",
 				*error ? error : presence_result_text(result));
-			return result == PRESENCE_SYSTEM ?
-				EX_NOHOST :
-				exit_code(result, (struct presence_refusal){0});
+			return open_exit_code(&c.options, result);
 		}
 		snprintf(name, sizeof name, "presencectl %s", commands[i].name);
 		argv[c.command] = name;

@@ -30,7 +30,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
 		return 0;
 	case 'i':
 		if (!argument_u64(text, UINT32_MAX, &e->incarnation))
-			argp_error(state, "cannot read '%s'", text);
+			argument_unread(state, options, key, text);
 		return 0;
 	case ARGP_KEY_ARG:
 		if (e->ids++ || !argument_id(text, e->id))

@@ -35,27 +35,40 @@ enum {
 	KEY_FENCE
 };
 
-static const struct argp_option options[] = {
-	{"limit", KEY_LIMIT, "N", 0, "results of one answer (the engine's cap)", 0},
-	{"follow", KEY_FOLLOW, "PAGES", OPTION_ARG_OPTIONAL,
-		"follow the cursor of truncated answers (at most 64 pages)", 0},
-	{"cursor", KEY_CURSOR, "HIGH:LOW", 0, "go on where an earlier answer ended", 0},
-	{"work", KEY_WORK, "TIME", 0, "the engine's own time-out", 0},
+// Queries have all of these options, heat maps those of cells, and explanations those that say who
+// is in an answer, not how it is told.
+#define OPTIONS_TOLD \
+	{"limit", KEY_LIMIT, "N", 0, "results of one answer (the engine's cap)", 0}, \
+		{"follow", KEY_FOLLOW, "PAGES", OPTION_ARG_OPTIONAL, \
+			"follow the cursor of truncated answers (at most 64 pages)", 0}, \
+		{"cursor", KEY_CURSOR, "HIGH:LOW", 0, "go on where an earlier answer ended", 0}, \
+		{"work", KEY_WORK, "TIME", 0, \
+			"the engine's own time-out, at most 65s: engines take it, and bound work by counts so far", \
+			0}, \
+		{"cells", KEY_CELLS, "SIZE", 0, \
+			"how many there are in each cell, of the coarsest cells up to this edge: 512m, 4km; limit is of cells", \
+			0}, \
+	{ \
+		"priority", KEY_PRIORITY, "CLASS", 0, "normal, low, high, critical (normal)", 0 \
+	}
+#define OPTIONS_WHO \
+	{"nearest", KEY_NEAREST, "K", 0, \
+		"the K nearest to a point, or within a sphere, in the order of their distance", \
+		0}, \
+	{ \
+		"at", KEY_AT, "TIME", 0, \
+			"where they will be so much later, at most 10m: as their courses lead; the bound of the error is told as precision", \
+			0 \
+	}
+#define OPTION_MAX_AGE \
+	"max-age", KEY_MAX_AGE, "TIME", 0, "only what was published since: 500ms, 30s, 5m", 0
+
+static const struct argp_option options[] = {OPTIONS_TOLD, OPTIONS_WHO, {OPTION_MAX_AGE},
 	{"details", KEY_DETAILS, NULL, 0,
 		"with orientation, tags, activity, metadata, schedule and parent", 0},
-	{"nearest", KEY_NEAREST, "K", 0,
-		"the K nearest to a point, or within a sphere, in the order of their distance", 0},
-	{"cells", KEY_CELLS, "SIZE", 0,
-		"how many there are in each cell, of the coarsest cells up to this edge: 512m, 4km; limit is of cells",
-		0},
-	{"max-age", KEY_MAX_AGE, "TIME", 0, "only what was published since: 500ms, 30s, 5m", 0},
-	{"brief", KEY_BRIEF, NULL, 0, "ids and positions only", 0},
-	{"priority", KEY_PRIORITY, "CLASS", 0, "normal, low, high, critical (normal)", 0},
-	{"at", KEY_AT, "TIME", 0,
-		"where they will be so much later, at most 10m: as their courses lead; the bound of the error is told as precision",
-		0},
-	{0},
-};
+	{"brief", KEY_BRIEF, NULL, 0, "ids and positions only", 0}, {0}};
+static const struct argp_option heat_options[] = {OPTIONS_TOLD, {OPTION_MAX_AGE}, {0}};
+static const struct argp_option judged_options[] = {OPTIONS_WHO, {OPTION_MAX_AGE}, {0}};
 static const struct argp_child children[] = {
 	{&query_argp, 0, NULL, 0}, {&ctl_json_argp, 0, NULL, 0}, {0}};
 
@@ -153,7 +166,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
 		return ARGP_ERR_UNKNOWN;
 	}
 	if (!good)
-		argp_error(state, "cannot read '%s'", text);
+		argument_unread(state, options, key, text);
 	return 0;
 }
 
@@ -282,26 +295,33 @@ static void print_fault(const struct presence_answer *answer)
 	fprintf(stderr, ": %s\n", presence_filter_fault_text(answer->filter_fault));
 }
 
+#define VOLUMES_DOC \
+	"point X,Y[,Z]\nsphere X,Y[,Z] RADIUS\nbox X,Y[,Z] X,Y[,Z]\n--polygon|--oriented-box|--frustum …"
+#define GEODETIC_DOC \
+	"GEODETIC spaces: latitude, longitude, height; a box from south-west to north-east."
+
 static int ask(struct ctl *ctl, int argc, char **argv, bool heat)
 {
-	static const struct argp argp = {options, parse,
-		"point X,Y[,Z]\nsphere X,Y[,Z] RADIUS\nbox X,Y[,Z] X,Y[,Z]\n--polygon|--oriented-box|--frustum …",
-		"Finds entities. GEODETIC spaces: latitude, longitude, height; a box from south-west to north-east."
+	static const struct argp query_doc = {options, parse, VOLUMES_DOC,
+		"Finds entities. " GEODETIC_DOC
 		"\vpresencectl query --nearest 5 point 60.17,24.96\n"
 		"presencectl query --polygon '60,24 60,26 61,25' --filter 'type = mobile and age < 30s'\n"
-		"presencectl heat sphere 60.17,24.96 20000 --cells 4km\n"
 		"presencectl query --at 30s sphere 60.17,24.96 2000",
+		children, NULL, NULL};
+	static const struct argp heat_doc = {heat_options, parse, VOLUMES_DOC,
+		"Counts entities by cell, of cells of up to 512m unless --cells says otherwise, over all pages. " GEODETIC_DOC
+		"\vpresencectl heat sphere 60.17,24.96 20000 --cells 4km",
 		children, NULL, NULL};
 	struct request r = {.ctl = ctl, .heat = heat, .follow = heat ? 64 : 0};
 	struct presence_answer answer;
 	enum presence_result result;
 	int code;
 
-	argp_parse(&argp, argc, argv, 0, NULL, &r);
+	argp_parse(heat ? &heat_doc : &query_doc, argc, argv, 0, NULL, &r);
 	result = presence_query_all(
 		ctl->client, ctl_space(ctl), &r.arguments.query, r.follow ? r.follow : 1, &answer);
 	if (result) {
-		code = ctl_failed(ctl, "query", result,
+		code = ctl_failed(ctl, heat ? "heat" : "query", result,
 			(struct presence_refusal){answer.code, answer.reason});
 		print_fault(&answer);
 		if (result == PRESENCE_INCOMPLETE)
@@ -338,7 +358,7 @@ static error_t parse_fence(int key, char *text, struct argp_state *state)
 	if (key != KEY_SUBSCRIPTION && key != KEY_FENCE)
 		return ARGP_ERR_UNKNOWN;
 	if (!argument_u64(text, UINT32_MAX, &n))
-		argp_error(state, "cannot read '%s'", text);
+		argument_unread(state, explain_options, key, text);
 	if (key == KEY_FENCE) {
 		r->explained.fence_id = (uint32_t)n;
 		r->fence = true;
@@ -355,7 +375,7 @@ static const struct argp_child explain_children[] = {
 
 const struct ctl_explained *ctl_parse_explain(struct ctl *ctl, int argc, char **argv)
 {
-	static const struct argp argp = {options, parse,
+	static const struct argp argp = {judged_options, parse,
 		"ID point X,Y[,Z]\nID sphere X,Y[,Z] RADIUS\nID box X,Y[,Z] X,Y[,Z]\nID --polygon|--oriented-box|--frustum …\n--subscription N --fence N ID",
 		"Says why an entity is or isn't in the answer to a query, or in a fence of a subscription. ID: a uuid, or name:number (mmsi:230035780)."
 		"\vpresencectl explain mmsi:230035780 sphere 60.17,24.96 500 --states active\n"

@@ -29,10 +29,11 @@ static const struct argp_option options[] = {
 		"outer ring, and behind each / a hole; of any height (--heights bounds it); above 64 vertices rounded to a 65,534th of its extent; distances from its first vertex",
 		1},
 	{"oriented-box", KEY_ORIENTED_BOX, "\"X,Y,Z HX,HY,HZ [TURN]\"", 0,
-		"centre, half extents in m, and degrees by which it is turned to the left, up, and about its x; level: along x, y, z, or east, north, up",
+		"centre, half extents in m, TURN in degrees: to the left, up, and about its x; without it along x, y, z, or east, north, up",
 		1},
 	{"frustum", KEY_FRUSTUM, "\"X,Y,Z W,H NEAR,FAR [TURN]\"", 0,
-		"apex, whole angles in degrees, distances in m; level: looks along x, or east", 1},
+		"apex, whole angles in degrees, distances in m; TURN likewise; without it it looks along x, or east",
+		1},
 	{0},
 };
 
@@ -115,6 +116,10 @@ static error_t parse(int key, char *text, struct argp_state *state)
 		break;
 	case ARGP_KEY_ARG:
 		good = read_argument(r, text);
+		if (!good && r->words == 0 && r->words_wanted)
+			argp_error(state, "'%s' is no volume: %s", text,
+				r->around ? "around an entity is a sphere" :
+					    "point, sphere or box");
 		r->words++;
 		break;
 	case ARGP_KEY_END:
@@ -126,7 +131,7 @@ static error_t parse(int key, char *text, struct argp_state *state)
 		return ARGP_ERR_UNKNOWN;
 	}
 	if (!good)
-		argp_error(state, "cannot read '%s'", text);
+		argument_unread(state, options, key, text);
 	return 0;
 }
 

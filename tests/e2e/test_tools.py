@@ -139,6 +139,38 @@ def by_hand(tools):
     tools.ctl("erase", "test:1", "test:2", expect=64)
 
 
+def told_what_mends(tools):
+    """What fails names its cause and what mends it."""
+    def run(*arguments, expect):
+        done = subprocess.run([tools.ctl_path, "-p", tools.port, *arguments], capture_output=True, text=True, timeout=30)
+        assert done.returncode == expect, f"presencectl {arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout + done.stderr
+
+    nobody = run("-p", str(free_port()), "-t", "50ms", "-a", "1", "ping", expect=69)
+    assert "nobody listens there; start presenced" in nobody, nobody
+    assert "is presenced running, with a ring source" in run("-u", "shm:///nowhere/presence.sock", "ping", expect=69)
+    unknown = tools.ctl("-s", NOWHERE, "query", "sphere", "0,0", "20", expect=65)
+    assert unknown["reason"] == "space_unknown" and "`spaces`" in unknown["message"], unknown
+    refused = tools.ctl("publish", "test:11", "0,0", "--type", "temporary", expect=65)["records"][0]
+    assert refused["reason"] == "ttl_missing" and refused["remedy"] == "give the TEMPORARY entity a ttl or a duration", refused
+    assert "what mends it: give the TEMPORARY entity" in run("publish", "test:11", "0,0", "--type", "temporary", expect=65)
+    assert "remedy" in tools.ctl("publish", "test:11", "0,0")["records"][0]
+    # What cannot be read is named, and not by its text alone.
+    for arguments, said in ((("publish", "test:11", "0,0", "--ttl", "5x"), "--ttl: cannot read '5x': how long"),
+                            (("publish", "nobody", "0,0"), "'nobody' is no id"),
+                            (("publish", "test:11", "0"), "'0' is no position"),
+                            (("query", "circle", "0,0", "1"), "'circle' is no volume: point, sphere or box"),
+                            (("query", "sphere", "0,0", "1", "--limit", "x"), "--limit: cannot read 'x'"),
+                            (("watch", "sphere", "0,0", "1", "--margin", "-1"), "--margin: cannot read '-1'"),
+                            (("keygen",), "Usage: presencectl keygen"),
+                            # Options that would do nothing there.
+                            (("explain", "test:11", "sphere", "0,0", "1", "--brief"), "unrecognized option '--brief'"),
+                            (("heat", "sphere", "0,0", "1", "--details"), "unrecognized option '--details'")):
+        text = run(*arguments, expect=64)
+        assert said in text, (arguments, text)
+    tools.ctl("withdraw", "test:11")
+
+
 def with_details(tools):
     def found(*arguments):
         return tools.ctl("query", "sphere", "500,500", "20", *arguments)["found"]
@@ -206,9 +238,13 @@ def veiled(tools):
 
 
 def helps(tools):
-    for command in ("ping", "publish", "withdraw", "query", "erase", "explain", "heat", "stats"):
+    for command in ("publish", "withdraw", "erase", "query", "explain", "heat", "watch", "stats", "ping", "keygen"):
         done = subprocess.run([tools.ctl_path, command, "--help"], capture_output=True, text=True, timeout=30)
-        assert done.returncode == 0 and f"presencectl {command}" in done.stdout, (command, done)
+        assert done.returncode == 0 and done.stdout.startswith(f"Usage: presencectl {command}"), (command, done)
+        # argp forgets a line's end after some lengths of text.
+        askew = [line for line in done.stdout.splitlines() if line.startswith(" " * 30) and line.lstrip().startswith("--")]
+        assert not askew, (command, askew)
+    assert "Counts entities by cell" in subprocess.run([tools.ctl_path, "heat", "--help"], capture_output=True, text=True, timeout=30).stdout
 
 
 def mistakes(tools):
@@ -285,10 +321,11 @@ def main(presenced, ctl, load, recording):
                 veiled(tools)
                 helps(tools)
                 mistakes(tools)
+                told_what_mends(tools)
                 loads(tools, recording)
                 stats = tools.ctl("stats")
                 assert stats["differences"] == {"packets": 0, "records": 0, "queries": 0, "subscribes": 0}, stats["differences"]
-                assert stats["counters"]["refused_stale"] == 1 and stats["counters"]["refused_space_unknown"] == 1
+                assert stats["counters"]["refused_stale"] == 1 and stats["counters"]["refused_space_unknown"] == 2
             finally:
                 engine.send_signal(signal.SIGTERM)
                 try:
