@@ -359,6 +359,29 @@ end:
 	return exit_code(status);
 }
 
+// A configuration that is in order, and probably not what was meant.
+static void say_doubts(const struct pe_config *config)
+{
+	for (unsigned i = 0; i < config->engine.space_count && !config->keyring[0]; i++) {
+		const struct pe_space_policy *s = &config->engine.spaces[i];
+
+		if (s->authorization != PE_AUTHORIZATION_OPEN)
+			pe_log(PE_LOG_WARNING,
+				"spaces[%u] (%s): its authorization is not open and there is no security.keyring: "
+				"nobody can publish, ask or subscribe there",
+				i, s->space.name);
+	}
+}
+
+// Which key named the file that is not there.
+static void name_keyring(const struct pe_config *config, struct pe_error *error)
+{
+	const struct pe_error told = *error;
+
+	snprintf(error->text, sizeof error->text, "%.200s: security.keyring: %.290s", config->file,
+		told.text);
+}
+
 int main(int argc, char **argv)
 {
 	static struct pe_config config;
@@ -375,18 +398,23 @@ int main(int argc, char **argv)
 	status = pe_method_register(&pe_method_scatter, &error);
 	if (status == PE_OK)
 		status = pe_config_load(options.config, &config, &error);
-	if (status == PE_OK)
+	if (status == PE_OK) {
 		status = pe_trust_load(&config, &trust, &error);
+		if (status == PE_IO)
+			name_keyring(&config, &error);
+	}
 	if (status == PE_OK && options.check_config)
 		status = pe_trust_check(trust, &error);
 	if (status != PE_OK) {
 		pe_log(PE_LOG_ERROR, "%s", error.text);
 		code = status == PE_IO ? EX_NOINPUT : exit_code(status);
 	} else if (options.check_config) {
+		say_doubts(&config);
 		printf("%s: ok\n", config.file);
 		pe_trust_close(trust);
 	} else {
 		pe_log_set_level(config.log_level);
+		say_doubts(&config);
 		code = run(&config, trust, &options);
 	}
 	pe_config_free(&config);

@@ -5,7 +5,7 @@ import re
 import tempfile
 import unittest
 
-from engine_process import run
+from engine_process import free_port, run
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -53,6 +53,21 @@ class Config(unittest.TestCase):
         version = run("--version")
         self.assertEqual(version.returncode, 0)
         self.assertRegex(version.stdout, r"^presenced \d+\.\d+\.\d+")
+
+    # A keyring that is not there is named with the key that asks for it; spaces in which nobody can do anything are told.
+    def test_keyring_that_is_missing(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as f:
+            f.write("security: {keyring: nonexistent.yaml}\n")
+            f.flush()
+            for more in ((), ("--check-config",)):
+                done = run("--config", f.name, *more)
+                self.assertEqual(done.returncode, 66, done.stderr)
+                self.assertRegex(done.stderr, rf"^presenced: error: {f.name}: security.keyring: .*nonexistent.yaml: No such file")
+        guarded = (f"sources:\n  - socket: {{address: 127.0.0.1, port: {free_port()}}}\n"
+                   "spaces:\n  - {id: 6c6f6361-6c00-4000-8000-000000000001, name: yard, kind: cartesian, authorization: first}\n")
+        for done in (self.start(guarded, "--check-config"), self.start(guarded)):
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("spaces[0] (yard): its authorization is not open and there is no security.keyring: nobody can publish", done.stderr)
 
     def start(self, text, *more):
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as f:
