@@ -117,6 +117,15 @@ with tempfile.TemporaryDirectory(prefix="presence-install-") as name:
             place.sh(f"echo '#include <presence/{header.name}>' | {compiler} -Wall -Wextra -Wpedantic -Werror -fsyntax-only $(pkg-config --cflags libpresence) -")
     print("ok headers in C and C++")
 
+    # What messages, pages and the unit send their readers to.
+    shared = place.prefix / "share/doc/presenced"
+    unit = (shared / "configs/presenced.service").read_text()
+    for page in re.findall(r"^Documentation=file:///usr/local/share/doc/presenced/(.*)$", unit, re.M):
+        assert (shared / page).is_file(), page
+    assert {"protocol.md", "sessions.md", "operations.md"} <= {page.name for page in shared.iterdir()} and not (shared / "man").exists()
+    assert ": ok" in place.sh(f"presenced --config {shared}/configs/reference.yaml --check-config")
+    print("ok documents and configurations")
+
     pages = {page.name for page in place.root.rglob("man/man*/*")}
     if not shutil.which("scdoc"):
         print("SKIP manual pages: scdoc is not installed")

@@ -186,7 +186,7 @@ class Lying(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(self.faults, [])
 
     async def test_nobody(self):
-        with self.assertRaises(FileNotFoundError):
+        with self.assertRaisesRegex(FileNotFoundError, f"is presenced running, with a ring source at this path.: '{self.path}'"):
             await Node(transport=RingTransport(self.path)).open()
 
     async def test_welcomes(self):

@@ -9,9 +9,11 @@ import contextlib
 import math
 import os
 import runpy
+import socket
 import sys
 import time
 import unittest
+import unittest.mock
 import uuid
 from datetime import timedelta
 
@@ -341,10 +343,13 @@ class Usage(unittest.IsolatedAsyncioTestCase):
         async with Node(port=python_client.free_port(), position=(0, 0), timeout=0.05, attempts=2) as node:
             for ask in (node.ping, lambda: node.broadcast_presence(PresenceEntity()),
                         lambda: node.query_presence(PresenceQuery(Sphere((0, 0), 1)))):
-                with self.assertRaises(NoAnswer):
+                with self.assertRaisesRegex(NoAnswer, rf"no answer from udp://127.0.0.1:{node.transport.port} to 2 attempts: nobody listens there; start"):
                     await ask()
                 with self.assertRaises(TimeoutError):
                     await ask()
+        unknown = unittest.mock.patch("socket.getaddrinfo", side_effect=socket.gaierror(socket.EAI_NONAME, "Name or service not known"))
+        with unknown, self.assertRaisesRegex(socket.gaierror, "nowhere.invalid: Name or service not known; name a host"):
+            await Node("nowhere.invalid").open()
         with self.assertRaises(NodeClosed):
             await node.ping()
         with self.assertRaises(ValueError):
@@ -408,6 +413,9 @@ class Usage(unittest.IsolatedAsyncioTestCase):
                 await example["main"](["--uri", f"udp://127.0.0.1:{self.engine.port}", "60.1675", "24.9625", "2000"])
             self.assertIn("mmsi:999999999 ", out.getvalue())
             self.assertIn("5.0 m/s", out.getvalue())
+            with contextlib.redirect_stderr(out), self.assertRaises(SystemExit):
+                await example["main"](["60.1675"])
+            self.assertIn("a place is a latitude, a longitude", out.getvalue())
             await node.withdraw_presence(ship)
 
     @unittest.skipUnless(LOAD, "presence-load was not built")

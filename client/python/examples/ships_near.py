@@ -9,7 +9,7 @@ import math
 import sys
 import uuid
 
-from spatio_presence import WORLD, EntityFilter, EntityType, EventKind, FoundEntity, PresenceQuery, Sphere, SubscriptionConfig, connect
+from spatio_presence import WORLD, EntityFilter, EntityType, EventKind, FoundEntity, PresenceError, PresenceQuery, Sphere, SubscriptionConfig, connect
 
 
 def name(entity_id: uuid.UUID) -> str:
@@ -32,6 +32,8 @@ async def main(arguments: list[str]) -> None:
     parser.add_argument("--watch", type=float, metavar="SECONDS", help="then tell who comes and goes")
     parser.add_argument("place", type=float, nargs="*", default=[60.0, 24.9, 20000], help="latitude, longitude and radius")
     options = parser.parse_args(arguments)
+    if len(options.place) not in (2, 3):
+        parser.error("a place is a latitude, a longitude and, if you like, a radius")
     latitude, longitude, radius = (*options.place, 20000)[:3]
 
     async with await connect(options.uri, space=WORLD, position=(latitude, longitude), key=options.key, engine_key=options.engine_key) as node:
@@ -49,4 +51,7 @@ async def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1:]))
+    try:
+        asyncio.run(main(sys.argv[1:]))
+    except (OSError, PresenceError, ValueError) as fault:
+        sys.exit(f"ships_near: {fault}")

@@ -112,7 +112,8 @@ class LibraryTransport:
             raise ValueError("timeout 0–60 s, buffer_bytes below 2 GiB")
         if "\0" in uri:
             raise ValueError("a URI without zeros")
-        self.uri, self.pack, self.timeout, self.buffer_bytes = uri, pack, timeout, buffer_bytes
+        self.uri = self.where = uri
+        self.pack, self.timeout, self.buffer_bytes = pack, timeout, buffer_bytes
         self.key = os.fsencode(key) if key is not None else None
         self.psk = os.fsencode(psk) if psk is not None else None
         self.engine_key = engine_key_bytes(engine_key) if engine_key is not None else bytes(32)

@@ -212,6 +212,7 @@ class Node:
         """Sends what build makes until it is answered; the attempts it took. same: repeats are the same bytes, else each is built anew and
         answers to those before count no more."""
         async with self._room:
+            unreachable = self._unreachable()
             sequence, message = build()
             for attempt in range(1, self.attempts + 1):
                 if attempt > 1:
@@ -229,7 +230,14 @@ class Node:
                 if pending.done.done():
                     pending.done.result()
                     return attempt
-        raise NoAnswer(f"no answer to {self.attempts} attempts")
+        mends = ("nobody listens there; start presenced, or name the host and port that it has in `sources`" if self._unreachable() > unreachable else
+                 "see that presenced runs there, and that its `admitted` names this machine's address")
+        raise NoAnswer(f"no answer from {getattr(self.transport, 'where', 'the engine')} to {self.attempts} attempts: {mends}")
+
+    def _unreachable(self) -> int:
+        """How often the system said that nobody listens there, where the transport knows."""
+        told: int = getattr(self.transport, "unreachable", 0)
+        return told
 
     async def _catch_up(self, pending: _Pending) -> None:
         """A loop that was kept busy reads what has come meanwhile, a datagram a turn, before a time-out counts."""

@@ -160,6 +160,7 @@ class RingTransport:
         self._socket: socket.socket | None = None
         self._event = -1  # wakes the engine
         self._wake: select.epoll | None = None  # what the engine wakes this client with; None: bytes on the socket, as version 1 does
+        self.where = f"shm://{path}"
         self.known_as: UUID | None = None  # the principal that this user is by the engine's keyring
         self._received: Callable[[bytes], object] | None = None
         self._again: asyncio.Task[None] | None = None
@@ -205,6 +206,8 @@ class RingTransport:
                         break
                     except BlockingIOError:  # many are before the door
                         await asyncio.sleep(0.001)
+                    except OSError as fault:
+                        raise type(fault)(fault.errno, f"{fault.strerror}; is presenced running, with a ring source at this path?", self.path) from None
                 space = self.space.bytes if self.space is not None else NIL
                 try:
                     sock.send(_HELLO.pack(MAGIC, VERSION_MIN, VERSION, self.ring_bytes, self.ring_bytes, space, bytes(16)))

@@ -1,5 +1,6 @@
 """How messages come to an engine and back. A node needs no more of a transport than this protocol class says; `UdpTransport` is the plainest one. One that
-unpacks what came packed says in an attribute `bytes_max` how long a message may be that it hands on."""
+unpacks what came packed says in an attribute `bytes_max` how long a message may be that it hands on; `where` and `unreachable`, if it has them, are told in
+errors."""
 from __future__ import annotations
 
 import asyncio
@@ -47,6 +48,7 @@ class UdpTransport:
 
     def __init__(self, host: str = "127.0.0.1", port: int = PORT, *, sock: socket.socket | None = None, buffer_bytes: int = 4 << 20):
         self.host, self.port, self.sock, self.buffer_bytes = host, port, sock, buffer_bytes
+        self.where = f"udp://[{host}]:{port}" if ":" in host else f"udp://{host}:{port}"
         self._transport: asyncio.DatagramTransport | None = None
         self._protocol: _Protocol | None = None
 
@@ -59,7 +61,10 @@ class UdpTransport:
         if self.sock is not None:
             transport, protocol = await loop.create_datagram_endpoint(make, sock=self.sock)
         else:
-            transport, protocol = await loop.create_datagram_endpoint(make, remote_addr=(self.host, self.port))
+            try:
+                transport, protocol = await loop.create_datagram_endpoint(make, remote_addr=(self.host, self.port))
+            except socket.gaierror as fault:
+                raise socket.gaierror(fault.errno, f"{self.host}: {fault.strerror}; name a host that `getent hosts` knows, or an address") from None
         self._transport, self._protocol = transport, protocol
         raw = self._transport.get_extra_info("socket")
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
