@@ -130,7 +130,7 @@ def draw(f, pictures):
 
 def table(rows, head):
     out = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
-    return out + ["| " + " | ".join(str(c) for c in row) + " |" for row in rows]
+    return out + ["| " + " | ".join(str(c).replace("|", "\\|") for c in row) + " |" for row in rows]
 
 
 def figure_rows(f, names):
