@@ -50,6 +50,16 @@ struct pe_wire_update_preamble harness_preamble(uint64_t sequence, uint32_t inca
 	return p;
 }
 
+// A message that was made; the sequence by which its answer is known.
+static uint64_t queue_records(struct harness *h, const struct pe_wire_header *header,
+	const uint8_t *message, uint32_t bytes, unsigned count)
+{
+	HARNESS_CHECK(bytes > 0);
+	harness_queue(h, message, bytes);
+	h->sent_records += count;
+	return header->sequence;
+}
+
 uint64_t harness_queue_updates(struct harness *h, unsigned space, uint32_t incarnation,
 	const struct pe_wire_update *updates, unsigned count, bool ack)
 {
@@ -59,10 +69,7 @@ uint64_t harness_queue_updates(struct harness *h, unsigned space, uint32_t incar
 	uint32_t bytes =
 		pe_wire_put_update(buffer, sizeof buffer, &header, &preamble, updates, count);
 
-	HARNESS_CHECK(bytes > 0);
-	harness_queue(h, buffer, bytes);
-	h->sent_records += count;
-	return header.sequence;
+	return queue_records(h, &header, buffer, bytes, count);
 }
 
 uint64_t harness_queue_detailed(struct harness *h, unsigned space, uint32_t incarnation,
@@ -74,10 +81,7 @@ uint64_t harness_queue_detailed(struct harness *h, unsigned space, uint32_t inca
 
 	bytes = pe_wire_put_detailed(
 		buffer, sizeof buffer, &header, &preamble, records, bytes, count);
-	HARNESS_CHECK(bytes > 0);
-	harness_queue(h, buffer, bytes);
-	h->sent_records += count;
-	return header.sequence;
+	return queue_records(h, &header, buffer, bytes, count);
 }
 
 uint64_t harness_queue_withdraws(struct harness *h, unsigned space, uint32_t incarnation,
@@ -89,10 +93,7 @@ uint64_t harness_queue_withdraws(struct harness *h, unsigned space, uint32_t inc
 	uint32_t bytes =
 		pe_wire_put_withdraw(buffer, sizeof buffer, &header, &preamble, withdraws, count);
 
-	HARNESS_CHECK(bytes > 0);
-	harness_queue(h, buffer, bytes);
-	h->sent_records += count;
-	return header.sequence;
+	return queue_records(h, &header, buffer, bytes, count);
 }
 
 uint64_t harness_queue_erase(struct harness *h, unsigned space, uint64_t n, uint32_t incarnation)
@@ -105,10 +106,7 @@ uint64_t harness_queue_erase(struct harness *h, unsigned space, uint64_t n, uint
 	if (n)
 		harness_id(erase.entity_id, n);
 	bytes = pe_wire_put_erase(buffer, sizeof buffer, &header, &erase);
-	HARNESS_CHECK(bytes > 0);
-	harness_queue(h, buffer, bytes);
-	h->sent_records++;
-	return header.sequence;
+	return queue_records(h, &header, buffer, bytes, 1);
 }
 
 uint64_t harness_queue_queries(

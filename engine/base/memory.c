@@ -1,4 +1,5 @@
 #include "base/memory.h"
+#include "base/sanitizers.h"
 
 #include <errno.h>
 #include <stdint.h>
@@ -14,24 +15,16 @@
 #define HUGE_BYTES  ((size_t)2 << 20)
 #define SMALL_BYTES ((size_t)4 << 10)
 
-#if defined(__SANITIZE_ADDRESS__)
-#define PE_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define PE_ASAN 1
-#endif
-#endif
-
 // What is mapped here names blocks of the heap, and LeakSanitizer looks for names only where it is
 // told to.
-#ifdef PE_ASAN
+#ifdef PE_ADDRESS_SANITIZER
 void __lsan_register_root_region(const void *, size_t);
 void __lsan_unregister_root_region(const void *, size_t);
 #endif
 
 static void named_here(const struct pe_memory *memory, bool mapped)
 {
-#ifdef PE_ASAN
+#ifdef PE_ADDRESS_SANITIZER
 	if (mapped)
 		__lsan_register_root_region(memory->base, memory->bytes);
 	else

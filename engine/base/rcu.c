@@ -1,20 +1,13 @@
 #include "base/rcu.h"
+#include "base/sanitizers.h"
 
 #define _LGPL_SOURCE
 #define URCU_API_MAP
 #include <urcu/urcu-qsbr.h>
 
-#if defined(__SANITIZE_THREAD__)
-#define PE_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define PE_TSAN 1
-#endif
-#endif
-
 // ThreadSanitizer does not see liburcu's memory barriers: the quiescent state releases, and the
 // grace period acquires, through this address.
-#ifdef PE_TSAN
+#ifdef PE_THREAD_SANITIZER
 void __tsan_acquire(void *);
 void __tsan_release(void *);
 static char tsan_edge;

@@ -1,19 +1,12 @@
 // Which scan kernel this processor gets.
 #include "grid/scan.h"
 
+#include "base/sanitizers.h"
 #include "grid/grid_internal.h"
-
-#if defined(__SANITIZE_THREAD__)
-#define SCALAR_ONLY 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define SCALAR_ONLY 1
-#endif
-#endif
 
 bool pe_scan_supported(enum pe_scan_isa isa)
 {
-#ifdef SCALAR_ONLY
+#ifdef PE_THREAD_SANITIZER
 	// ThreadSanitizer takes a vector load for a race with the owner's atomic store.
 	return isa == PE_SCAN_SCALAR;
 #endif

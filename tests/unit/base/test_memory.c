@@ -1,4 +1,5 @@
 #include "base/memory.h"
+#include "base/sanitizers.h"
 #include "testing.h"
 
 #include <stdint.h>
@@ -52,15 +53,7 @@ static void refuses_what_cannot_be(void)
 	CU_ASSERT_PTR_NULL(m.base);
 }
 
-#if defined(__SANITIZE_ADDRESS__)
-#define LEAKS_ARE_LOOKED_FOR 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define LEAKS_ARE_LOOKED_FOR 1
-#endif
-#endif
-
-#ifdef LEAKS_ARE_LOOKED_FOR
+#ifdef PE_ADDRESS_SANITIZER
 int __lsan_do_recoverable_leak_check(void);
 
 // Nothing of it stays behind in the caller's frame.
