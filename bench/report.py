@@ -67,7 +67,8 @@ def finish(plt, figure, axes, path, title, x, y, legend=True):
     axes.set_ylim(bottom=0) if axes.get_yscale() == "linear" else None
     axes.grid(alpha=0.3)
     if legend:
-        axes.legend(frameon=False, fontsize=9)
+        # Below, where no point and no bar can be.
+        axes.legend(frameon=False, fontsize=9, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.17))
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
