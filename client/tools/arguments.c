@@ -243,6 +243,13 @@ int exit_code(enum presence_result result, struct presence_refusal refusal)
 	return EX_OSERR;
 }
 
+int open_exit_code(const struct presence_options *options, enum presence_result result)
+{
+	if (result != PRESENCE_SYSTEM)
+		return exit_code(result, (struct presence_refusal){0});
+	return options->uri && strncmp(options->uri, "shm:", 4) == 0 ? EX_UNAVAILABLE : EX_NOHOST;
+}
+
 bool argument_session(
 	int key, char *text, struct presence_session *session, struct presence_options *options)
 {

@@ -55,3 +55,5 @@ void argument_unread(const struct argp_state *state, const struct argp_option *o
 	const char *text);
 
 int exit_code(enum presence_result result, struct presence_refusal refusal);
+// Of presence_open: a name that cannot be resolved is another thing than memory at which nobody is.
+int open_exit_code(const struct presence_options *options, enum presence_result result);

@@ -166,6 +166,19 @@ static long long number(const json_t *object, const char *name)
 	return (long long)json_integer_value(json_object_get(object, name));
 }
 
+// Why, of those records that acknowledgements were asked for, and what mends it.
+static void print_refusals(const json_t *reasons)
+{
+	for (unsigned i = 1; i < 256; i++) {
+		const char *name = presence_reason_name(i);
+		long long count = number(reasons, name);
+
+		if (count)
+			fprintf(stderr, "         %s %lld of those acknowledged: %s; %s\n", name,
+				count, presence_reason_text(i), presence_reason_remedy(i));
+	}
+}
+
 void load_print_summary(const json_t *s)
 {
 	const json_t *latency = json_object_get(s, "latency_us"),
@@ -179,6 +192,7 @@ void load_print_summary(const json_t *s)
 		"engine   %lld received = %lld applied + %lld coalesced + %lld refused + %lld dropped; %lld entities\n",
 		number(s, "received"), number(s, "applied"), number(s, "coalesced"),
 		number(s, "refused"), number(s, "dropped"), number(s, "entities"));
+	print_refusals(json_object_get(json_object_get(s, "acked"), "reasons"));
 	fprintf(stderr,
 		"queries  %lld sent, %lld answered, %lld lost; p50 %lld us, p99 %lld us, p99.9 %lld us\n",
 		number(s, "queries"), number(s, "answers"), number(s, "lost"),

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sysexits.h>
 #include <time.h>
+#include <unistd.h>
 
 #define TURN_RECORDS_MAX 1024 // made in one turn, so that answers are taken soon
 #define TURN_QUERIES_MAX 64
@@ -341,21 +342,15 @@ static int open_all(struct load_run *r)
 	}
 	if (c->replay && !load_replay_open(&r->replay, c->replay, c->lapse, error, sizeof error)) {
 		fprintf(stderr, "presence-load: %s\n", error);
-		return EX_DATAERR;
+		return access(c->replay, R_OK) ? EX_NOINPUT : EX_DATAERR;
 	}
-	if (open_client(r, &r->control) || open_client(r, &r->updates) ||
-		open_client(r, &r->queries))
-		return EX_OSERR;
+	if ((result = open_client(r, &r->control)) || (result = open_client(r, &r->updates)) ||
+		(result = open_client(r, &r->queries)))
+		return c->port_device ? EX_OSERR : open_exit_code(&c->engine, result);
 	r->asked_oldest = 1;
 	result = presence_stats(r->control, &r->before, &refusal);
 	if (result == PRESENCE_TIMED_OUT) {
-		fprintf(stderr,
-			c->engine.uri ? "presence-load: no engine answers at %s\n" :
-					"presence-load: no engine answers at %s port %u\n",
-			c->engine.uri          ? c->engine.uri :
-				c->engine.host ? c->engine.host :
-						 "127.0.0.1",
-			c->engine.port ? c->engine.port : PRESENCE_PORT);
+		fprintf(stderr, "presence-load: %s\n", presence_error(r->control));
 		return EX_UNAVAILABLE;
 	}
 	r->has_stats = result == PRESENCE_OK;

@@ -226,7 +226,9 @@ int main(int argc, char **argv)
 		"Drives a presence engine: moving entities and queries at a given rate, whatever it answers.\v"
 		"At the end the engine's counters are compared with what was sent: accounting_difference is 0 when nothing "
 		"was lost on the way and every record has exactly one outcome. Others that talk to the engine meanwhile "
-		"show in it.",
+		"show in it.\n\n"
+		"Exit codes: 0 done, 64 usage, 65 no recording, 66 a file cannot be read, 68 unknown host, 69 no engine, no answer or no counters, "
+		"71 system error.",
 		NULL, NULL, NULL};
 	struct load_config config = {
 		.lapse = 1,

@@ -197,7 +197,8 @@ enum {
 	KEY_PARENT,
 	KEY_PAYLOAD,
 	KEY_SCOPE,
-	KEY_RESOLUTION
+	KEY_RESOLUTION,
+	KEY_INCARNATION
 };
 
 static const struct argp_option publish_options[] = {
@@ -458,6 +459,9 @@ static const struct argp_option common_options[] = {
 		"instead of both: udp://host:port, or shm://PATH for memory shared with an engine here",
 		0},
 	{"space", 's', "UUID", 0, "space (the engine's first)", 0},
+	{"incarnation", KEY_INCARNATION, "SECONDS", 0,
+		"our start time, by which what is published is ordered, Unix seconds (now): where our clock was set back, the one that a refusal tells",
+		0},
 	{"json", 'j', NULL, 0, "print JSON; also behind the command", 0},
 	{"pack", 'z', NULL, 0, "large answers may come packed", 0},
 	{"timeout", 't', "TIME", 0, "wait for an answer before a retry (250ms)", 0},
@@ -492,6 +496,10 @@ static error_t parse_common(int key, char *text, struct argp_state *state)
 	case 'z':
 		c->options.pack = true;
 		break;
+	case KEY_INCARNATION:
+		good = argument_u64(text, UINT32_MAX, &n) && n;
+		c->options.incarnation = (uint32_t)n;
+		break;
 	case 't':
 		good = argument_duration_ms(text, &c->options.timeout_ms) && c->options.timeout_ms;
 		break;
@@ -518,14 +526,6 @@ static error_t parse_common(int key, char *text, struct argp_state *state)
 	if (!good)
 		argument_unread(state, common_options, key, text);
 	return 0;
-}
-
-// A name that cannot be resolved is another thing than memory at which nobody attaches us.
-static int open_exit_code(const struct presence_options *options, enum presence_result result)
-{
-	if (result != PRESENCE_SYSTEM)
-		return exit_code(result, (struct presence_refusal){0});
-	return options->uri && strncmp(options->uri, "shm:", 4) == 0 ? EX_UNAVAILABLE : EX_NOHOST;
 }
 
 int main(int argc, char **argv)

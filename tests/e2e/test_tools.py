@@ -7,6 +7,7 @@ with the engine's, and do not when somebody else sends too.
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -169,6 +170,13 @@ def told_what_mends(tools):
         text = run(*arguments, expect=64)
         assert said in text, (arguments, text)
     tools.ctl("withdraw", "test:11")
+    # A clock that was set back is told, and what was told is taken.
+    tools.ctl("publish", "test:12", "0,0")
+    behind = tools.ctl("--incarnation", "1000", "publish", "test:12", "0,0", expect=65)["records"][0]
+    assert behind["reason"] == "stale" and behind["known_incarnation"] > 1000 and "where your clock was set back" in behind["remedy"], behind
+    known, sequence = str(behind["known_incarnation"]), str(behind["known_sequence"] + 1)
+    assert tools.ctl("--incarnation", known, "publish", "test:12", "0,0", "--sequence", sequence)["records"][0]["status"] == "APPLIED"
+    tools.ctl("withdraw", "test:12")
 
 
 def with_details(tools):
@@ -297,6 +305,12 @@ def loads(tools, recording):
     time.sleep(1)
     load.send_signal(signal.SIGINT)
     assert ended(load)["accounting_difference"] == 0
+    # What was refused, and why.
+    astray = subprocess.run([tools.load_path, "-p", tools.port, "-s", WORLD, "--walkers", "50", "--rate", "500", "--ack", "1", "--for", "1s"],
+                            capture_output=True, text=True, timeout=60)
+    assert astray.returncode == 0 and re.search(r"^ +coordinates \d+ of those acknowledged: .*; ", astray.stderr, re.M), astray
+    assert subprocess.run([tools.load_path, "-q", "--replay", "/nonexistent.csv"], capture_output=True, timeout=60).returncode == 66
+    assert subprocess.run([tools.load_path, "-q", "-u", "shm:///nonexistent", "--walkers", "1"], capture_output=True, timeout=60).returncode == 69
 
 
 def main(presenced, ctl, load, recording):
@@ -325,7 +339,7 @@ def main(presenced, ctl, load, recording):
                 loads(tools, recording)
                 stats = tools.ctl("stats")
                 assert stats["differences"] == {"packets": 0, "records": 0, "queries": 0, "subscribes": 0}, stats["differences"]
-                assert stats["counters"]["refused_stale"] == 1 and stats["counters"]["refused_space_unknown"] == 2
+                assert stats["counters"]["refused_stale"] == 2 and stats["counters"]["refused_space_unknown"] == 2
             finally:
                 engine.send_signal(signal.SIGTERM)
                 try:
