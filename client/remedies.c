@@ -28,7 +28,7 @@ static const char *remedy_of(unsigned reason)
 	case PE_REASON_schedule_missing:
 		return "give the RECURRING entity its schedule (presence_publish_detailed)";
 	case PE_REASON_stale:
-		return "number the entity's updates upwards, above the pair that the acknowledgement tells, in its incarnation where your clock was set back; one sender an entity";
+		return "number the entity's updates upwards, above the pair that the acknowledgement tells; one sender an entity. Where your clock was set back: begin again with an incarnation above the one that it tells";
 	case PE_REASON_late:
 		return "send states in the order of their times, or leave old ones out";
 	case PE_REASON_relocation:

@@ -460,7 +460,7 @@ static const struct argp_option common_options[] = {
 		0},
 	{"space", 's', "UUID", 0, "space (the engine's first)", 0},
 	{"incarnation", KEY_INCARNATION, "SECONDS", 0,
-		"our start time, by which what is published is ordered, Unix seconds (now): where our clock was set back, the one that a refusal tells",
+		"our start time, by which what is published is ordered, Unix seconds (now): where our clock was set back, one above that which a refusal tells",
 		0},
 	{"json", 'j', NULL, 0, "print JSON; also behind the command", 0},
 	{"pack", 'z', NULL, 0, "large answers may come packed", 0},
