@@ -1,10 +1,10 @@
-// libpresence: publishes, withdraws and finds entities over a presence engine's UDP protocol
-// (docs/protocol.md). Programs include <presence/presence.h> and link as pkg-config says of
-// libpresence; docs/integrate.md begins at the beginning. Tuned for programs that send many updates
-// and ask a query now and then: updates are packed 16 to a datagram and handed to the kernel in
-// batches; every wait is bounded by a time-out and a number of retries. Whatever the other side
-// sends is checked to its last byte before any of it is used, and what does not answer a request of
-// this client is counted and left aside.
+// libpresence: publishes, withdraws and finds entities in a presence engine, by UDP or by memory
+// that it shares with the engine (docs/protocol.md, docs/rings.md). Programs include
+// <presence/presence.h> and link as pkg-config says of libpresence; docs/integrate.md begins at the
+// beginning. Tuned for programs that send many updates and ask a query now and then: updates are
+// packed 16 to a datagram and handed to the kernel in batches; every wait is bounded by a time-out
+// and a number of retries. Whatever the other side sends is checked to its last byte before any of
+// it is used, and what does not answer a request of this client is counted and left aside.
 //
 // Threads: a client belongs to one thread at a time; there is no lock and no thread inside, and
 // nothing global that changes. Several clients are independent of one another. Functions that take
