@@ -35,40 +35,60 @@ enum {
 	KEY_FENCE
 };
 
-// Queries have all of these options, heat maps those of cells, and explanations those that say who
-// is in an answer, not how it is told.
-#define OPTIONS_TOLD \
-	{"limit", KEY_LIMIT, "N", 0, "results of one answer (the engine's cap)", 0}, \
-		{"follow", KEY_FOLLOW, "PAGES", OPTION_ARG_OPTIONAL, \
-			"follow the cursor of truncated answers (at most 64 pages)", 0}, \
-		{"cursor", KEY_CURSOR, "HIGH:LOW", 0, "go on where an earlier answer ended", 0}, \
-		{"work", KEY_WORK, "TIME", 0, \
-			"the engine's own time-out, at most 65s: engines take it, and bound work by counts so far", \
-			0}, \
-		{"cells", KEY_CELLS, "SIZE", 0, \
-			"how many there are in each cell, of the coarsest cells up to this edge: 512m, 4km; limit is of cells", \
-			0}, \
-	{ \
-		"priority", KEY_PRIORITY, "CLASS", 0, "normal, low, high, critical (normal)", 0 \
-	}
-#define OPTIONS_WHO \
-	{"nearest", KEY_NEAREST, "K", 0, \
-		"the K nearest to a point, or within a sphere, in the order of their distance", \
-		0}, \
-	{ \
-		"at", KEY_AT, "TIME", 0, \
-			"where they will be so much later, at most 10m: as their courses lead; the bound of the error is told as precision", \
-			0 \
-	}
-#define OPTION_MAX_AGE \
-	"max-age", KEY_MAX_AGE, "TIME", 0, "only what was published since: 500ms, 30s, 5m", 0
-
-static const struct argp_option options[] = {OPTIONS_TOLD, OPTIONS_WHO, {OPTION_MAX_AGE},
+static const struct argp_option options[] = {
+	{"limit", KEY_LIMIT, "N", 0, "results of one answer (the engine's cap)", 0},
+	{"follow", KEY_FOLLOW, "PAGES", OPTION_ARG_OPTIONAL,
+		"follow the cursor of truncated answers (at most 64 pages)", 0},
+	{"cursor", KEY_CURSOR, "HIGH:LOW", 0, "go on where an earlier answer ended", 0},
+	{"work", KEY_WORK, "TIME", 0,
+		"the engine's own time-out, at most 65s: engines take it, and bound work by counts so far",
+		0},
 	{"details", KEY_DETAILS, NULL, 0,
 		"with orientation, tags, activity, metadata, schedule and parent", 0},
-	{"brief", KEY_BRIEF, NULL, 0, "ids and positions only", 0}, {0}};
-static const struct argp_option heat_options[] = {OPTIONS_TOLD, {OPTION_MAX_AGE}, {0}};
-static const struct argp_option judged_options[] = {OPTIONS_WHO, {OPTION_MAX_AGE}, {0}};
+	{"nearest", KEY_NEAREST, "K", 0,
+		"the K nearest to a point, or within a sphere, in the order of their distance", 0},
+	{"cells", KEY_CELLS, "SIZE", 0,
+		"how many there are in each cell, of the coarsest cells up to this edge: 512m, 4km; limit is of cells",
+		0},
+	{"max-age", KEY_MAX_AGE, "TIME", 0, "only what was published since: 500ms, 30s, 5m", 0},
+	{"brief", KEY_BRIEF, NULL, 0, "ids and positions only", 0},
+	{"priority", KEY_PRIORITY, "CLASS", 0, "normal, low, high, critical (normal)", 0},
+	{"at", KEY_AT, "TIME", 0,
+		"where they will be so much later, at most 10m: as their courses lead; the bound of the error is told as precision",
+		0},
+	{0},
+};
+#define OPTION_COUNT (sizeof options / sizeof options[0])
+
+// Heat maps have what is about cells, and no more. Explanations show what says who is in an answer,
+// and take the rest, which says how it is told, so that a query's line may stand as it is.
+static bool is_of_heat(int key)
+{
+	return key != KEY_NEAREST && key != KEY_AT && key != KEY_DETAILS && key != KEY_BRIEF;
+}
+
+static bool says_who(int key)
+{
+	return key == KEY_NEAREST || key == KEY_AT || key == KEY_MAX_AGE;
+}
+
+static const struct argp_option *pick(
+	struct argp_option picked[OPTION_COUNT], bool (*wanted)(int key), bool take_others)
+{
+	struct argp_option *next = picked;
+
+	for (const struct argp_option *o = options; o->name; o++) {
+		if (!wanted(o->key) && !take_others)
+			continue;
+		*next = *o;
+		if (!wanted(o->key))
+			next->flags |= OPTION_HIDDEN;
+		next++;
+	}
+	*next = (struct argp_option){0};
+	return picked;
+}
+
 static const struct argp_child children[] = {
 	{&query_argp, 0, NULL, 0}, {&ctl_json_argp, 0, NULL, 0}, {0}};
 
@@ -302,13 +322,14 @@ static void print_fault(const struct presence_answer *answer)
 
 static int ask(struct ctl *ctl, int argc, char **argv, bool heat)
 {
-	static const struct argp query_doc = {options, parse, VOLUMES_DOC,
+	struct argp_option of_heat[OPTION_COUNT];
+	const struct argp query_doc = {options, parse, VOLUMES_DOC,
 		"Finds entities. " GEODETIC_DOC
 		"\vpresencectl query --nearest 5 point 60.17,24.96\n"
 		"presencectl query --polygon '60,24 60,26 61,25' --filter 'type = mobile and age < 30s'\n"
 		"presencectl query --at 30s sphere 60.17,24.96 2000",
 		children, NULL, NULL};
-	static const struct argp heat_doc = {heat_options, parse, VOLUMES_DOC,
+	const struct argp heat_doc = {pick(of_heat, is_of_heat, false), parse, VOLUMES_DOC,
 		"Counts entities by cell, of cells of up to 512m unless --cells says otherwise, over all pages. " GEODETIC_DOC
 		"\vpresencectl heat sphere 60.17,24.96 20000 --cells 4km",
 		children, NULL, NULL};
@@ -375,9 +396,10 @@ static const struct argp_child explain_children[] = {
 
 const struct ctl_explained *ctl_parse_explain(struct ctl *ctl, int argc, char **argv)
 {
-	static const struct argp argp = {judged_options, parse,
+	struct argp_option judged[OPTION_COUNT];
+	const struct argp argp = {pick(judged, says_who, true), parse,
 		"ID point X,Y[,Z]\nID sphere X,Y[,Z] RADIUS\nID box X,Y[,Z] X,Y[,Z]\nID --polygon|--oriented-box|--frustum …\n--subscription N --fence N ID",
-		"Says why an entity is or isn't in the answer to a query, or in a fence of a subscription. ID: a uuid, or name:number (mmsi:230035780)."
+		"Says why an entity is or isn't in the answer to a query, or in a fence of a subscription. ID: a uuid, or name:number (mmsi:230035780). What a query has beside these options is taken and means nothing here."
 		"\vpresencectl explain mmsi:230035780 sphere 60.17,24.96 500 --states active\n"
 		"presencectl explain --subscription 7 --fence 1 mmsi:230035780",
 		explain_children, NULL, NULL};

@@ -1,6 +1,7 @@
 """The suite's calls by libpresence: presencectl, which prints JSON."""
 import contextlib
 import json
+import re
 import signal
 import subprocess
 import threading
@@ -163,7 +164,7 @@ class CtlDriver(Driver):
             time.sleep(0.01)
         if process.poll() is not None:
             said = process.stderr.read()
-            watching.reason = said[said.rindex("(") + 1:said.rindex(")")] if process.returncode == 65 else said
+            watching.reason = re.search(r"\((\w+)\): ", said)[1] if process.returncode == 65 else said
         try:
             yield watching
         finally:

@@ -165,10 +165,11 @@ def told_what_mends(tools):
                             (("watch", "sphere", "0,0", "1", "--margin", "-1"), "--margin: cannot read '-1'"),
                             (("keygen",), "Usage: presencectl keygen"),
                             # Options that would do nothing there.
-                            (("explain", "test:11", "sphere", "0,0", "1", "--brief"), "unrecognized option '--brief'"),
                             (("heat", "sphere", "0,0", "1", "--details"), "unrecognized option '--details'")):
         text = run(*arguments, expect=64)
         assert said in text, (arguments, text)
+    # A query's line, as it is.
+    assert tools.ctl("explain", "test:11", "sphere", "0,0", "1", "--brief", "--limit", "3", "--follow")["verdict"] == "in"
     tools.ctl("withdraw", "test:11")
     # A clock that was set back is told, and what was told is taken.
     tools.ctl("publish", "test:12", "0,0")
@@ -252,6 +253,8 @@ def helps(tools):
         # argp forgets a line's end after some lengths of text.
         askew = [line for line in done.stdout.splitlines() if line.startswith(" " * 30) and line.lstrip().startswith("--")]
         assert not askew, (command, askew)
+    shown = subprocess.run([tools.ctl_path, "explain", "--help"], capture_output=True, text=True, timeout=30).stdout
+    assert "--nearest" in shown and "--brief" not in shown and "--cursor" not in shown, shown
     assert "Counts entities by cell" in subprocess.run([tools.ctl_path, "heat", "--help"], capture_output=True, text=True, timeout=30).stdout
 
 
