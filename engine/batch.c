@@ -78,7 +78,8 @@ static bool covers(const struct pe_batch *b, unsigned later, unsigned earlier, u
 }
 
 // The second of two records of one entity in a batch: is the first one covered?
-static void supersede(struct pe_worker *w, struct pe_batch *b, unsigned later, unsigned earlier)
+__attribute__((noinline)) static void supersede(
+	struct pe_worker *w, struct pe_batch *b, unsigned later, unsigned earlier)
 {
 	const struct pe_record *r = pe_apply_record(w, b->handle[later]);
 	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
@@ -102,68 +103,109 @@ static void supersede(struct pe_worker *w, struct pe_batch *b, unsigned later, u
 }
 
 // A change of an entity that stays, against the spatial threshold of its space.
-static inline enum pe_covered near(const struct pe_worker *w, const struct pe_record *r,
+static inline bool near(const struct pe_worker *w, const struct pe_record *r,
 	const struct pe_change *c, const struct pe_place *place)
 {
-	const struct pe_space_entry *s = &w->engine->spaces[c->space];
+	double square;
 
-	return pe_coalesce_in_cell(&s->space, r->shown.word, place->word,
-		       c->update.position[2] - r->shown.position[2]) <=
-			w->covered_square[c->space][PE_ATTRIBUTE_POWER_MODE(c->update.attributes)] ?
-		PE_COVERED_YES :
-		PE_COVERED_NO;
+	if (w->straight >> c->space & 1)
+		square = pe_coalesce_straight(r->shown.position, c->update.position);
+	else
+		square = pe_coalesce_in_cell(&w->engine->spaces[c->space].space, r->shown.word,
+			place->word, c->update.position[2] - r->shown.position[2]);
+	return square <= w->covered_square[c->space][PE_ATTRIBUTE_POWER_MODE(c->update.attributes)];
 }
 
-// Stage 2: ids compared, duplicates within the batch found; slots are asked for.
+// Whether it is 0 or 1 is chance: no branch shall hang on it, so the compiler is not told that it
+// is one of them.
+static inline void chance(uint32_t *bit)
+{
+	__asm__("" : "+r"(*bit));
+}
+
+// Likewise of a pointer, which is then kept in a register instead of being made again of where it
+// points into.
+#define KEPT(pointer) __asm__("" : "+r"(pointer))
+
+static_assert(PE_COVERED_UNKNOWN == 0 && PE_COVERED_NO == 1, "stage_verify");
+// Of the status, what it may have beside to be held back without a closer look.
+#define HOLDS (PE_STATUS_HELD | PE_STATUS_OLDER | PE_STATUS_QUEUED)
+
+// Stage 2: ids compared, duplicates within the batch found; slots are asked for. covers: and who is
+// covered is told from who is not, without a branch that chance decides.
 __attribute__((always_inline)) static inline void stage_verify(
 	struct pe_worker *w, struct pe_batch *b, const bool covers)
 {
-	const struct pe_table *t = &w->engine->table;
+	const struct pe_index *index = &w->engine->table.index;
+	const struct pe_record *const records = w->engine->table.records;
+	const struct pe_grid *const grid = w->engine->grid;
+	const uint32_t mine = pe_status_make(PE_LIFE_THERE, w->index, 0, 0);
+	const unsigned count = b->count, low = covers ? PE_NEWEST : PE_NEWEST_FEW;
+	unsigned insert_count = 0, hold_count = 0;
 
-	for (unsigned i = 0; i < b->count; i++) {
+	memset(b->superseded, 0, sizeof b->superseded);
+	for (unsigned i = 0; i < count; i++) {
 		const struct pe_change *c = &b->change[i];
-		uint32_t handle = b->handle[i], status;
-		const struct pe_record *r;
-		unsigned earlier;
+		uint32_t handle = b->handle[i], covered = 0, judged = 0, alone = 0;
 
-		b->superseded[i] = false;
-		if (covers)
-			b->covered[i] = PE_COVERED_UNKNOWN;
 		if (handle == PE_HANDLE_NONE ||
-			!pe_id_equal(t->records[handle].id, c->update.entity_id))
+			!pe_id_equal(records[handle].id, c->update.entity_id))
 			handle = b->handle[i] =
-				pe_index_find(&t->index, t->records, c->hash, c->update.entity_id);
+				pe_index_find(index, records, c->hash, c->update.entity_id);
 		if (handle == PE_HANDLE_NONE) {
-			b->insert[b->insert_count++] = (uint8_t)i;
-			continue;
-		}
-		r = &t->records[handle];
-		status = atomic_load_explicit(&r->status, memory_order_relaxed);
-		if ((status & PE_STATUS_WHOSE & 0xFFFFu) ==
-			pe_status_make(PE_LIFE_THERE, w->index, 0, 0)) {
-			bool stays = r->key == b->place[i].key;
+			b->insert[insert_count++] = (uint8_t)i;
+		} else {
+			const struct pe_record *r = &records[handle];
+			uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed);
+			uint32_t earlier, again;
 
-			// What is covered leaves its slot alone.
-			if (covers && c->way == PE_WAY_COVERED && stays)
-				b->covered[i] = near(w, r, c, &b->place[i]);
-			if (covers && b->covered[i] == PE_COVERED_YES)
-				pe_prefetch(pe_record_held(&t->records[handle]));
-			else
-				pe_grid_prefetch_slot(w->engine->grid, r->slot);
-			b->insert[b->insert_count] = (uint8_t)i;
-			b->insert_count += !stays;
+			if ((status & PE_STATUS_WHOSE & 0xFFFFu) == mine) {
+				const uint32_t stays = r->key == b->place[i].key;
+				uintptr_t line;
+
+				b->insert[insert_count] = (uint8_t)i;
+				insert_count += !stays;
+				if (covers && c->way == PE_WAY_COVERED &&
+					(status & ~HOLDS) == (mine | (uint32_t)c->space << 16)) {
+					covered = stays & near(w, r, c, &b->place[i]);
+					chance(&covered);
+					judged = 1;
+				}
+				line = (uintptr_t)pe_grid_slot_line(grid, r->slot);
+				if (covers) // What is covered leaves its slot alone.
+					line ^= (line ^ (uintptr_t)pe_record_held(r)) &
+						-(uintptr_t)covered;
+				pe_prefetch((const void *)line);
+			}
+			earlier = w->newest[handle % low];
+			w->newest[handle % low] = (uint8_t)i;
+			again = (earlier < i) & (b->handle[earlier] == handle);
+			if (covers) {
+				// What is published may be another state when this one's turn
+				// comes: where a handle with the same low bits came before, one of
+				// the same entity may have, too, with another or with a refused one
+				// in between.
+				alone = (earlier >= i) | ((b->handle[earlier] ^ handle) % low != 0);
+				chance(&again);
+			}
+			if (again && c->kind && b->change[earlier].kind)
+				supersede(w, b, i, earlier);
 		}
-		earlier = w->newest[handle & 255];
-		w->newest[handle & 255] = (uint8_t)i;
-		// What is published may be another state when this one's turn comes: where a handle
-		// with the same low bits came before, one of the same entity may have, too, with
-		// another or with a refused one in between.
-		if (covers && earlier < i && ((b->handle[earlier] ^ handle) & 255) == 0)
-			b->covered[i] = PE_COVERED_UNKNOWN;
-		if ((earlier < i) & (b->handle[earlier] == handle) && c->kind &&
-			b->change[earlier].kind)
-			supersede(w, b, i, earlier);
+		if (covers) {
+			chance(&alone);
+			// Of what is not held back: it was too far, or nothing is known.
+			b->covered[i] = (uint8_t)(alone & judged);
+			b->hold[hold_count] = b->rest[PE_BATCH_MAX + i - hold_count] = (uint8_t)i;
+			hold_count += covered & alone;
+		}
 	}
+	b->insert_count = insert_count;
+	b->hold_count = hold_count;
+}
+
+__attribute__((noinline)) static void verify_covers(struct pe_worker *w, struct pe_batch *b)
+{
+	stage_verify(w, b, true);
 }
 
 // Stage 3: what will be put into a cell where it is not yet.
@@ -215,22 +257,27 @@ static inline bool in_order(const struct pe_worker *w, const struct pe_record *r
 
 enum judgement { COVERED, FAR, UNDECIDED };
 
+// Is a change the same as what is published but for its place, velocity and time?
+static inline bool same(const struct pe_record *r, const struct pe_change *c, const bool detailed)
+{
+	const uint64_t tail = pe_wire_word(&c->update.update_frequency),
+		       known_tail = pe_wire_word(&r->shown.entity_type);
+
+	return pe_wire_word(&r->shown.radius_m) == pe_wire_word(&c->update.radius_m) &&
+		pe_wire_word(r->shown.velocity) >> 48 == (tail >> 16 & 0xFFFF) &&
+		((uint32_t)known_tail & ~(detailed ? DETAILS_BIT : 0)) == pe_apply_tail(tail);
+}
+
 // A change of an entity that stays against the spatial threshold. Covered is what is the same but
 // for its place, velocity and time; undecided, what the attribute threshold has a say in.
 static inline enum judgement judge(const struct pe_worker *w, const struct pe_record *r,
 	const struct pe_change *c, const struct pe_place *place, enum pe_covered covered,
 	const bool detailed)
 {
-	const struct pe_space_entry *s = &w->engine->spaces[c->space];
-	const uint64_t tail = pe_wire_word(&c->update.update_frequency),
-		       known_tail = pe_wire_word(&r->shown.entity_type);
-
-	if ((pe_wire_word(&r->shown.radius_m) != pe_wire_word(&c->update.radius_m)) |
-		(pe_wire_word(r->shown.velocity) >> 48 != (tail >> 16 & 0xFFFF)) |
-		(((uint32_t)known_tail & ~(detailed ? DETAILS_BIT : 0)) != pe_apply_tail(tail)))
-		return s->policy.coalesce_attribute > 0 ? UNDECIDED : FAR;
+	if (!same(r, c, detailed))
+		return w->engine->spaces[c->space].policy.coalesce_attribute > 0 ? UNDECIDED : FAR;
 	if (covered == PE_COVERED_UNKNOWN)
-		covered = near(w, r, c, place);
+		covered = near(w, r, c, place) ? PE_COVERED_YES : PE_COVERED_NO;
 	return covered == PE_COVERED_YES ? COVERED : FAR;
 }
 
@@ -367,15 +414,90 @@ __attribute__((noinline)) static enum spared update_crossing(
 	return SPARED_APPLIED;
 }
 
+// Stage 4, where there are thresholds: those that are covered, each of another entity and none that
+// came before in the batch, are held back where nothing else has to be seen to; the others join
+// the rest, before it. What chance decides takes no branch: most hold back something already, and
+// some begin to.
+__attribute__((always_inline)) static inline void stage_hold(
+	struct pe_worker *w, struct pe_batch *b, const bool guards)
+{
+	struct pe_record *const records = w->engine->table.records;
+	const unsigned count = b->hold_count, room = pe_held_room(&w->held);
+	const uint32_t due = w->tick + PE_TRAILING_MS;
+	uint32_t queue[PE_BATCH_MAX];
+	unsigned queued = 0, first = PE_BATCH_MAX;
+	uint16_t nowhere;
+
+	for (unsigned k = 0; k < count; k++) {
+		const size_t i = b->hold[k];
+		const struct pe_change *c = &b->change[i];
+		const uint32_t handle = b->handle[i], expiry_tick = pe_apply_expiry(w, c);
+		struct pe_record *r = &records[handle];
+		struct pe_held_state *held = pe_record_held(r);
+		uintptr_t at = (uintptr_t)&nowhere;
+		uint32_t status, already, half;
+
+		KEPT(c);
+		// What stage_verify saw of it is so still.
+		if (c->way != PE_WAY_COVERED || queued == room || r->pending != PE_HANDLE_NONE ||
+			!goes_on(r, c, expiry_tick) || !same(r, c, false) ||
+			(guards &&
+				((c->update.attributes & PE_CHANGE_OPEN) ||
+					!in_order(w, r, c, handle, false, false)))) {
+			b->covered[i] = PE_COVERED_YES;
+			b->rest[--first] = (uint8_t)i;
+			continue;
+		}
+		half = pe_apply_tail(pe_wire_word(&c->update.update_frequency));
+		r->sequence = c->update.sequence;
+		r->time_low = (uint32_t)c->time_ms;
+		pe_record_extend_same(r, half, expiry_tick);
+		status = atomic_load_explicit(&r->status, memory_order_relaxed);
+		queue[queued] = handle;
+		queued += !(status & PE_STATUS_QUEUED);
+		already = status / PE_STATUS_HELD & 1;
+		chance(&already);
+		atomic_store_explicit(&r->status,
+			(status & ~PE_STATUS_OLDER) | PE_STATUS_HELD | PE_STATUS_QUEUED,
+			memory_order_relaxed);
+		// Nothing of the held line is read. When it is due is written where it begins to
+		// hold something back, and nowhere where it goes on.
+		memcpy(held->position, c->update.position, sizeof held->position);
+		memcpy(held->velocity, c->update.velocity, sizeof held->velocity);
+		at ^= (at ^ (uintptr_t)&held->due) & ((uintptr_t)already - 1);
+		*(uint16_t *)at = (uint16_t)due;
+	}
+#ifndef PE_PLANT_TRAILING_LOST // tests only
+	pe_held_push_all(&w->held, queue, queued, due);
+#endif
+	pe_count(&w->counters, PE_COUNTER_records_coalesced, count - (PE_BATCH_MAX - first));
+	b->rest_first = first;
+}
+
+__attribute__((noinline)) static void hold(struct pe_worker *w, struct pe_batch *b)
+{
+	stage_hold(w, b, false);
+}
+
+__attribute__((noinline)) static void hold_guarded(struct pe_worker *w, struct pe_batch *b)
+{
+	stage_hold(w, b, true);
+}
+
 __attribute__((always_inline)) static inline void stage_write(
 	struct pe_worker *w, struct pe_batch *b, const bool covers, const bool guards)
 {
+	const unsigned from = covers ? b->rest_first : 0,
+		       to = covers ? PE_BATCH_MAX + b->count - b->hold_count : b->count;
 	uint64_t done[3] = {0};
 
-	for (unsigned i = 0; i < b->count; i++) {
+	for (unsigned k = from; k < to; k++) {
+		const unsigned i = covers ? b->rest[k] : k;
 		struct pe_change *c = &b->change[i];
 		uint32_t handle = b->handle[i];
 
+		if (covers)
+			KEPT(c);
 		if (c->way != PE_WAY_GENERAL && handle != PE_HANDLE_NONE) {
 			const uint16_t mark = guards ? c->update.attributes & PE_CHANGE_OPEN : 0;
 			enum spared spared;
@@ -418,7 +540,10 @@ __attribute__((always_inline)) static inline void work(
 	if (__builtin_expect(b->veiled, 0))
 		locate_veiled(w, b);
 	pe_stage_end(PE_STAGE_probe);
-	stage_verify(w, b, covers);
+	if (covers)
+		verify_covers(w, b);
+	else
+		stage_verify(w, b, false);
 	pe_stage_end(PE_STAGE_verify);
 	b->insert[b->insert_count] = UINT8_MAX;
 	b->inserted = 0;
@@ -427,6 +552,10 @@ __attribute__((always_inline)) static inline void work(
 	pe_stage_end(PE_STAGE_insert);
 	if (__builtin_expect(w->watching, 0))
 		pe_watch_prefetch_batch(w);
+	if (covers && guards)
+		hold_guarded(w, b);
+	else if (covers)
+		hold(w, b);
 	stage_write(w, b, covers, guards);
 	pe_stage_end(PE_STAGE_write);
 }

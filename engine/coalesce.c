@@ -12,6 +12,8 @@ double pe_coalesce_moved_square(const struct pe_space *space, const struct pe_re
 	struct pe_units a, b;
 	double d[3], square = 0;
 
+	if (space->config.kind == PE_SPACE_CARTESIAN)
+		return pe_coalesce_straight(own->position, position);
 	// Whichever the layers: the caller knows that it is one space.
 	if (((r->key ^ place->key) & ~PE_KEY_LAYER_MASK) == 0)
 		return pe_coalesce_in_cell(
@@ -29,8 +31,7 @@ double pe_coalesce_moved_square(const struct pe_space *space, const struct pe_re
 			d[i] *= (double)(1u << space->z_shift);
 		square += d[i] * d[i];
 	}
-	if (space->config.kind == PE_SPACE_GEODETIC)
-		square += (position[2] - own->position[2]) * (position[2] - own->position[2]);
+	square += (position[2] - own->position[2]) * (position[2] - own->position[2]);
 	return square;
 }
 

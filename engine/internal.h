@@ -84,6 +84,11 @@ struct pe_space_entry {
 // Is a change within the spatial threshold of what is published?
 enum pe_covered { PE_COVERED_UNKNOWN, PE_COVERED_NO, PE_COVERED_YES };
 
+// Low bits of a handle that tell those of a batch apart. Where chance meets in few of them an
+// update takes the longer way; otherwise it is only looked at again.
+#define PE_NEWEST     1024u
+#define PE_NEWEST_FEW 256u
+
 // Records worked together, one array a stage's result.
 struct pe_batch {
 	unsigned count;
@@ -94,6 +99,11 @@ struct pe_batch {
 	uint32_t handle[PE_BATCH_MAX];
 	bool superseded[PE_BATCH_MAX];
 	uint8_t covered[PE_BATCH_MAX]; // enum pe_covered, of what a threshold may cover
+	// where there are thresholds: changes that are covered, each of another entity, whose first
+	// it is in the batch; and all others in order, from PE_BATCH_MAX on. What cannot be held
+	// back after all is put before them.
+	uint8_t hold[PE_BATCH_MAX], rest[2 * PE_BATCH_MAX];
+	unsigned hold_count, rest_first;
 	// changes that will be put into a cell where they are not yet; one of no change follows
 	uint8_t insert[PE_BATCH_MAX + 1];
 	uint32_t leaf[PE_BATCH_MAX];     // each of these cells', as pe_grid_prefetch_inserts has it
@@ -145,7 +155,7 @@ struct pe_worker {
 	struct pe_batch batch;
 	// by handle's low bits, where in the batch such a handle was last; older answers do no
 	// harm, since whoever asks compares the handle
-	uint8_t newest[256];
+	uint8_t newest[PE_NEWEST];
 	struct pe_wire_view views[PE_BURST_MAX];
 	uint32_t view_acks[PE_BURST_MAX]; // first of a message's acknowledgement records
 	struct pe_wire_ack_record acks[PE_ACKS_MAX];
@@ -170,8 +180,10 @@ struct pe_worker {
 	bool watching;   // there are fences on this worker, or members of some
 	bool refuse_new; // under load
 	float coarse;    // what thresholds are multiplied by under load; 1 otherwise
-	// the spatial threshold by space and power mode, squared, in units across, so multiplied
+	// the spatial threshold by space and power mode, squared, so multiplied; in metres where
+	// distances are taken straight (a bit a space: CARTESIAN), else in units across
 	double covered_square[PE_SPACES_MAX][4];
+	uint64_t straight;
 	bool correcting;        // what is being published corrects what was told
 	struct pe_watch *watch; // NULL: standing queries are off
 
@@ -352,9 +364,18 @@ static inline uint32_t pe_coalesce_interval_ms(
 
 	return ms < 8ull * PE_TTL_MAX_MS ? (uint32_t)ms : 8u * PE_TTL_MAX_MS;
 }
-// Squared distance, in units across, between two positions in one cell: the words of their places,
-// and how far their heights are apart in metres, which counts where it is not in the word. Exact
-// but for that.
+// Squared metres between two positions of a CARTESIAN space.
+static inline double pe_coalesce_straight(const double a[3], const double b[3])
+{
+	__m128d across = _mm_sub_pd(_mm_loadu_pd(b), _mm_loadu_pd(a));
+	__m128d up = _mm_sub_sd(_mm_load_sd(&b[2]), _mm_load_sd(&a[2])), square;
+
+	across = _mm_mul_pd(across, across);
+	square = _mm_add_sd(across, _mm_unpackhi_pd(across, across));
+	return _mm_cvtsd_f64(_mm_add_sd(square, _mm_mul_sd(up, up)));
+}
+// Squared distance, in units across, between two positions of a GEODETIC space in one cell: the
+// words of their places, and how far their heights are apart in metres, which is not in the word.
 static inline double pe_coalesce_in_cell(
 	const struct pe_space *space, uint64_t a, uint64_t b, double height_m)
 {
@@ -367,18 +388,13 @@ static inline double pe_coalesce_in_cell(
 	__m256d d = _mm256_cvtepi32_pd(
 		_mm256_castsi256_si128(_mm256_permutevar8x32_epi32(moved, even)));
 	__m128d pair, one;
-	double square;
 
 	d = _mm256_mul_pd(d, _mm256_load_pd(space->lane_units_across));
 	d = _mm256_mul_pd(d, d);
 	pair = _mm_add_pd(_mm256_castpd256_pd128(d), _mm256_extractf128_pd(d, 1));
 	one = _mm_add_sd(pair, _mm_unpackhi_pd(pair, pair));
-	square = _mm_cvtsd_f64(one);
-	if (space->config.kind == PE_SPACE_GEODETIC) {
-		height_m *= space->units_per_m;
-		square += height_m * height_m;
-	}
-	return square;
+	height_m *= space->units_per_m;
+	return _mm_cvtsd_f64(one) + height_m * height_m;
 }
 // Squared metres between what is published and a new place in the same space.
 double pe_coalesce_moved_square(const struct pe_space *space, const struct pe_record *r,

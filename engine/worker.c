@@ -81,14 +81,19 @@ void pe_worker_set_load(struct pe_worker *worker, uint32_t coarse, bool refuse_n
 	assert(coarse >= 1 && coarse <= e->config.coarse_max);
 	worker->coarse = (float)coarse;
 	worker->refuse_new = refuse_new;
-	for (unsigned i = 0; i < e->config.space_count; i++)
+	for (unsigned i = 0; i < e->config.space_count; i++) {
+		const struct pe_space *space = &e->spaces[i].space;
+		bool straight = space->config.kind == PE_SPACE_CARTESIAN;
+
+		worker->straight |= (uint64_t)straight << i;
 		for (unsigned mode = 0; mode < 4; mode++) {
 			float m = e->config.spaces[i].coalesce_distance_m *
 				(float)pe_coalesce_factor((uint16_t)(mode << 5)) * worker->coarse;
-			double units = (double)m * e->spaces[i].space.units_per_m;
+			double most = straight ? (double)m : (double)m * space->units_per_m;
 
-			worker->covered_square[i][mode] = units * units;
+			worker->covered_square[i][mode] = most * most;
 		}
+	}
 }
 
 void pe_worker_attach(struct pe_worker *worker)

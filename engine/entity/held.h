@@ -64,6 +64,12 @@ static inline bool pe_held_full(const struct pe_held *held)
 	return held->count == held->count_max;
 }
 
+// For so many more entries.
+static inline uint32_t pe_held_room(const struct pe_held *held)
+{
+	return held->count_max - held->count;
+}
+
 static inline uint32_t pe_held_new_chunk(struct pe_held *held)
 {
 	uint32_t chunk = held->free;
@@ -74,9 +80,10 @@ static inline uint32_t pe_held_new_chunk(struct pe_held *held)
 	return chunk;
 }
 
-// There must be room. due: a tick. What is due before the next that is taken out is put there, and
-// what is too far ahead at the furthest.
-static inline void pe_held_push(struct pe_held *held, uint32_t handle, uint32_t due)
+// There must be room for `count`. due: a tick. What is due before the next that is taken out is put
+// there, and what is too far ahead at the furthest.
+static inline void pe_held_push_all(
+	struct pe_held *held, const uint32_t *handles, unsigned count, uint32_t due)
 {
 	uint32_t ahead = due - held->tick;
 	struct pe_held_bucket *b;
@@ -84,18 +91,25 @@ static inline void pe_held_push(struct pe_held *held, uint32_t handle, uint32_t 
 	if (ahead >= PE_HELD_TICKS)
 		due = held->tick + ((int32_t)ahead < 0 ? 0 : PE_HELD_TICKS - 1);
 	b = &held->buckets[due % PE_HELD_TICKS];
-	if (b->first == PE_HELD_NONE) {
-		b->first = b->last = pe_held_new_chunk(held);
-		b->from = b->to = 0;
-	} else if (b->to == PE_HELD_CHUNK) {
-		uint32_t chunk = pe_held_new_chunk(held);
+	for (unsigned i = 0; i < count; i++) {
+		if (b->first == PE_HELD_NONE) {
+			b->first = b->last = pe_held_new_chunk(held);
+			b->from = b->to = 0;
+		} else if (b->to == PE_HELD_CHUNK) {
+			uint32_t chunk = pe_held_new_chunk(held);
 
-		held->chunks[b->last].next = chunk;
-		b->last = chunk;
-		b->to = 0;
+			held->chunks[b->last].next = chunk;
+			b->last = chunk;
+			b->to = 0;
+		}
+		held->chunks[b->last].handle[b->to++] = handles[i];
 	}
-	held->chunks[b->last].handle[b->to++] = handle;
-	held->count++;
+	held->count += count;
+}
+
+static inline void pe_held_push(struct pe_held *held, uint32_t handle, uint32_t due)
+{
+	pe_held_push_all(held, &handle, 1, due);
 }
 
 static inline uint32_t pe_held_pop(struct pe_held *held, struct pe_held_bucket *b)

@@ -313,6 +313,14 @@ static inline void pe_record_extend(struct pe_record *r, uint32_t expiry_tick)
 		at, (word & 0xFFFFFFFFull) | (uint64_t)expiry_tick << 32, memory_order_relaxed);
 }
 
+// The same where the owner knows the word's other half, type, state and attributes.
+static inline void pe_record_extend_same(struct pe_record *r, uint32_t half, uint32_t expiry_tick)
+{
+	_Atomic uint64_t *at = (_Atomic uint64_t *)&r->shown + PE_PUBLISHED_EXPIRY_WORD;
+
+	atomic_store_explicit(at, half | (uint64_t)expiry_tick << 32, memory_order_relaxed);
+}
+
 // Any RCU reader, after loads from the record under an even version, or from the draft under an odd
 // one: was all of it that version's?
 static inline bool pe_record_unchanged(const struct pe_record *r, uint32_t seen)

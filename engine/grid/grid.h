@@ -66,6 +66,8 @@ void pe_grid_store(struct pe_grid *grid, uint32_t slot, uint64_t word);
 // The same of an entity that is not crossing, and so has no flag to keep: nothing is read, and so
 // nothing waited for.
 void pe_grid_store_settled(struct pe_grid *grid, uint32_t slot, uint64_t word);
+// Its line, to ask for.
+const void *pe_grid_slot_line(const struct pe_grid *grid, uint32_t slot);
 void pe_grid_prefetch_slot(const struct pe_grid *grid, uint32_t slot);
 // What inserts into these cells (at most PE_BATCH_MAX) will touch, asked for in four steps for all
 // of them, so that they overlap: each cell's bucket, its leaf, the chunks in which it looks for

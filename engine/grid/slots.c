@@ -83,9 +83,14 @@ void pe_grid_store_settled(struct pe_grid *grid, uint32_t slot, uint64_t word)
 		pe_slot_word(grid, slot), word & PE_WORD_POSITION, memory_order_release);
 }
 
+const void *pe_grid_slot_line(const struct pe_grid *grid, uint32_t slot)
+{
+	return (const void *)pe_slot_word(grid, slot);
+}
+
 void pe_grid_prefetch_slot(const struct pe_grid *grid, uint32_t slot)
 {
-	pe_prefetch((const void *)pe_slot_word(grid, slot));
+	pe_prefetch(pe_grid_slot_line(grid, slot));
 }
 
 static void invalidate(struct pe_grid *grid, uint32_t slot)

@@ -170,6 +170,20 @@ FAULTS = [
         "tests": ["engine-coalesce"],
     },
     {
+        "name": "coalescing: what a burst holds back again is put off",
+        "file": "engine/batch.c",
+        "from": "at ^= (at ^ (uintptr_t)&held->due) & ((uintptr_t)already - 1);",
+        "to": "at = (uintptr_t)&held->due;",
+        "tests": ["engine-coalesce"],
+    },
+    {
+        "name": "coalescing: an entity that comes twice in a burst is covered by what was shown before",
+        "file": "engine/batch.c",
+        "from": "hold_count += covered & alone;",
+        "to": "hold_count += covered;",
+        "tests": ["engine-coalesce"],
+    },
+    {
         "name": "rings: a full one counts nothing as dropped",
         "file": "engine/apply.c",
         "from": "reason = PE_REASON_ring_full;\n\tif (reason) {\n\t\tpe_apply_refuse(w, c, reason, NULL);",

@@ -372,12 +372,12 @@ static void held_and_covered_again(void)
 // An entity's power mode widens its space's thresholds: for it alone.
 // Of several records of one entity in a burst each is judged against what the one before has
 // published, whatever stands between them: a refused one, or one of an entity whose handle looks
-// alike (the low eight bits).
+// alike (its low bits).
 static void judged_against_what_is_shown(void)
 {
 	struct pe_engine_config config = harness_config();
 	struct pe_wire_update u[3] = {at(2, 40), at(3, 1e15), at(4, 12)};
-	const unsigned alike = 256 / PE_PAGE_HANDLES * PE_PAGE_RECORDS + 1;
+	const unsigned alike = PE_NEWEST / PE_PAGE_HANDLES * PE_PAGE_RECORDS + 1;
 
 	config.spaces[PLANE].coalesce_distance_m = 5;
 	start_with(&config);
@@ -643,6 +643,63 @@ static void a_full_burst(void)
 	stop();
 }
 
+// Bursts in which some are covered and some are not, as chance has it: what is shown of each is
+// what was shown, or the newest that was too far from that, or what was held back for the time of
+// the threshold.
+static void some_are_covered(void)
+{
+	struct pe_engine_config config = harness_config();
+	struct {
+		double shown, held;
+		unsigned due; // 0: nothing is held back
+	} model[48] = {0};
+	unsigned covered = 0, trailing = 0;
+	uint64_t random = 20261127;
+
+	config.spaces[PLANE].coalesce_distance_m = 5;
+	start_with(&config);
+	for (unsigned round = 0, now = 0; round < 200; round++) {
+		struct pe_wire_update u[48];
+
+		for (unsigned n = 0; n < 48; n++) {
+			bool near = testing_random(&random) % 4 != 0;
+			double x = round ? model[n].shown +
+					(near ? 4.875 : 6) * (model[n].shown > 20 ? -1 : 1) :
+					   10;
+
+			u[n] = harness_update(1 + n, 1 + round, x, 200.0 * n, 0);
+			u[n].ttl_ms = 1000000;
+			if (!round || !near) {
+				model[n].shown = x;
+				model[n].due = 0;
+				continue;
+			}
+			covered++;
+			model[n].held = x;
+			if (!model[n].due)
+				model[n].due = now + 1000;
+		}
+		for (unsigned n = 0; n < 48; n += PE_UPDATE_COUNT_MAX)
+			(void)harness_queue_updates(
+				&h, PLANE, HARNESS_INCARNATION, &u[n], PE_UPDATE_COUNT_MAX, false);
+		harness_turn(&h);
+		CU_ASSERT_EQUAL_FATAL(HARNESS_COUNTER(&h, records_coalesced), covered);
+		for (unsigned end = now + 37 * (round % 12); now < end; now++)
+			harness_advance(&h, 1);
+		for (unsigned n = 0; n < 48; n++) {
+			if (model[n].due && model[n].due <= now) {
+				model[n].shown = model[n].held;
+				model[n].due = 0;
+				trailing++;
+			}
+			ASSERT_AT(1 + n, model[n].shown);
+		}
+		CU_ASSERT_EQUAL_FATAL(HARNESS_COUNTER(&h, trailing), trailing);
+	}
+	CU_ASSERT(trailing > 100 && covered > 6000);
+	stop();
+}
+
 TESTING_MAIN("engine: coalescing", {"cap kept, nothing lost", cap_is_kept_and_nothing_lost},
 	{"cap to the tick", cap_to_the_tick}, {"cap of the space", cap_of_the_space},
 	{"cap and pending crossing", cap_and_pending_crossing},
@@ -656,4 +713,4 @@ TESTING_MAIN("engine: coalescing", {"cap kept, nothing lost", cap_is_kept_and_no
 	{"held with its own time", held_with_its_own_time}, {"power mode", power_mode},
 	{"temporal threshold", temporal_threshold}, {"thresholds together", thresholds_together},
 	{"attribute threshold", attribute_threshold}, {"ten in a burst", ten_in_a_burst},
-	{"a full burst", a_full_burst})
+	{"a full burst", a_full_burst}, {"some are covered", some_are_covered})

@@ -56,6 +56,33 @@ static void in_their_order(void)
 	take_away();
 }
 
+// Several at once, as if one by one: over the ends of chunks, behind others, and none.
+static void at_once(void)
+{
+	struct pe_held_entry got[64];
+	uint32_t handles[40];
+
+	make(ENTRIES, 1000);
+	for (uint32_t h = 0; h < 40; h++)
+		handles[h] = 7 + h;
+	CU_ASSERT_EQUAL(pe_held_room(&held), ENTRIES);
+	pe_held_push_all(&held, handles, 0, 1500);
+	CU_ASSERT_EQUAL(held.count, 0);
+	for (uint32_t h = 0; h < 7; h++)
+		pe_held_push(&held, h, 1500);
+	pe_held_push_all(&held, handles, 40, 1500);
+	pe_held_push(&held, 47, 1500);
+	pe_held_push_all(&held, handles, 3, 1499);
+	CU_ASSERT_EQUAL(pe_held_room(&held), ENTRIES - 51);
+	CU_ASSERT_EQUAL(pe_held_take(&held, 1500, got, 64), 51);
+	for (uint32_t i = 0; i < 3; i++)
+		CU_ASSERT(got[i].handle == 7 + i && got[i].tick == 1499);
+	for (uint32_t h = 0; h < 48; h++)
+		CU_ASSERT(got[3 + h].handle == h && got[3 + h].tick == 1500);
+	CU_ASSERT_EQUAL(pe_held_room(&held), ENTRIES);
+	take_away();
+}
+
 static void early_and_far(void)
 {
 	struct pe_held_entry got[64];
@@ -150,8 +177,8 @@ static void widest(void)
 int main(void)
 {
 	static const struct testing_case cases[] = {{"in their order", in_their_order},
-		{"early and far", early_and_far}, {"random operations", random_operations},
-		{"widest", widest}};
+		{"at once", at_once}, {"early and far", early_and_far},
+		{"random operations", random_operations}, {"widest", widest}};
 	const char *seed = getenv("PE_TEST_SEED");
 
 	state = seed ? strtoull(seed, NULL, 0) : (uint64_t)time(NULL);
