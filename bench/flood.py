@@ -60,8 +60,10 @@ class Behaves:
         if not keys:
             return pc.Client("127.0.0.1", port, timeout=1.0)
         import sealed_client as sc
-        client = sc.Client("127.0.0.1", port, timeout=1.0)
+        client = sc.Client("127.0.0.1", port)
         client.connect(keys, "good")
+        client.timeout = 1.0
+        client.socket.settimeout(client.timeout)
         return client
 
     def close(self):
@@ -208,6 +210,8 @@ def capacity(engine, kind, facts, watcher):
 def beyond(engine, kind, facts, good):
     """Updates of the client that behaves that are lost when its flood has run over the engine's queues, of 200."""
     bursts = bursts_of(kind, engine.port, facts, " beyond")
+    engine_process.eventually(lambda: engine.unread()[0] == 0, engine.unread)
+    time.sleep(0.1)
     good.applied()
 
     def both():
@@ -216,7 +220,7 @@ def beyond(engine, kind, facts, good):
             good.send_update()
 
     held(engine.process.pid, both)
-    end, applied = time.monotonic() + 10, 0
+    end, applied = time.monotonic() + 60, 0
     while applied < 200 and time.monotonic() < end:
         time.sleep(0.02)
         applied += good.applied()
@@ -232,7 +236,7 @@ def round_of(kind, seconds, keep):
         keys = sc.Keys(["good"])
     text = YAML + (SECURE.replace("{keyring}", str(keys.path)) if keys else "")
     with engine_process.Engine(text) as e:
-        good, watcher = Behaves(e.port, keys), pc.Client("127.0.0.1", e.port, timeout=5.0)
+        good, watcher = Behaves(e.port, keys), pc.Client("127.0.0.1", e.port)
         facts = {"session": good.updater.session.id, "engine": keys.public()} if keys else {}
         good.run(0.3)
         flooder = Flooder(kind, e.port, facts)

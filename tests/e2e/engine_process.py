@@ -1,4 +1,4 @@
-"""Starts presenced for a test, reads its log, ends it. Everything is bounded in time."""
+"""Starts presenced for a test, reads its log, ends it. Everything is bounded in time, by far more than a busy machine takes."""
 import contextlib
 import itertools
 import os
@@ -32,7 +32,33 @@ def free_port():
             return port
 
 
-def run(*arguments, timeout=20, **more):
+PATIENCE = 60.0  # s
+# Once something did not come it is waited for no longer than this: a test that fails throughout has to end in time to say why.
+IMPATIENCE = 20.0
+impatient = False
+
+
+def patience(seconds=PATIENCE):
+    return min(seconds, IMPATIENCE) if impatient else seconds
+
+
+def gave_up():
+    global impatient
+    impatient = True
+
+
+def eventually(what, why="", seconds=PATIENCE):
+    """What what() gives, once that is true. By turns and not by the clock: the machine may stand still. why: said if it never is, or called for it."""
+    for _ in range(round(patience(seconds) / 0.01)):
+        told = what()
+        if told:
+            return told
+        time.sleep(0.01)
+    gave_up()
+    raise AssertionError(f"not within {seconds} s: {why() if callable(why) else why}")
+
+
+def run(*arguments, timeout=PATIENCE, **more):
     return subprocess.run([BINARY, *arguments], capture_output=True, text=True, timeout=timeout, **more)
 
 
@@ -66,8 +92,19 @@ class Engine:
     def log(self):
         return "\n".join(self.lines)
 
-    def wait_line(self, pattern, seconds=20):
-        end = time.monotonic() + seconds
+    def unread(self):
+        """Bytes in the queues of its UDP sockets that it has not taken yet, and datagrams that they had no room for."""
+        held = dropped = 0
+        for name in ("udp", "udp6"):
+            for line in pathlib.Path(f"/proc/{self.process.pid}/net/{name}").read_text().splitlines()[1:]:
+                words = line.split()
+                if int(words[1].rsplit(":", 1)[1], 16) == self.port:
+                    held += int(words[4].split(":")[1], 16)
+                    dropped += int(words[-1])
+        return held, dropped
+
+    def wait_line(self, pattern, seconds=PATIENCE):
+        end = time.monotonic() + patience(seconds)
         while time.monotonic() < end:
             for line in list(self.lines):
                 found = re.search(pattern, line)
@@ -76,6 +113,7 @@ class Engine:
             if self.process.poll() is not None:
                 break
             time.sleep(0.01)
+        gave_up()
         raise AssertionError(f"no line {pattern!r} in:\n{self.log}")
 
     def __enter__(self):
@@ -89,16 +127,16 @@ class Engine:
     def __exit__(self, *_):
         if self.process.poll() is None:
             self.process.kill()
-        self.process.wait(timeout=10)
-        self.reader.join(timeout=5)
+        self.process.wait(timeout=PATIENCE)
+        self.reader.join(timeout=PATIENCE)
         self.process.stderr.close()
         self.folder.cleanup()
 
-    def stop(self, seconds=15, by=signal.SIGTERM):
+    def stop(self, seconds=PATIENCE, by=signal.SIGTERM):
         """A signal; the final counters by name and the identities' numbers by (what, name)."""
         self.process.send_signal(by)
         self.exit = self.process.wait(timeout=seconds)
-        self.reader.join(timeout=5)
+        self.reader.join(timeout=PATIENCE)
         counters = {m[1]: int(m[2]) for m in re.finditer(r"presenced: counter (\w+) (\d+)", self.log)}
         identity = {}
         for m in re.finditer(r"presenced: (packets|records|queries|subscribes) (.*)", self.log):

@@ -10,6 +10,8 @@ import struct
 import time
 import uuid
 
+import engine_process
+
 PING, PONG, UPDATE, QUERY, RESPONSE, WITHDRAW, STATE_REQUEST, STATE_RESPONSE = (
     0x03, 0x04, 0x10, 0x11, 0x12, 0x15, 0x21, 0x22)
 FLAG_ACK, FLAG_RESPONSE = 1, 2
@@ -72,13 +74,15 @@ class Timeout(Exception):
 
 
 class Client:
-    def __init__(self, address, port=10202, source=None, timeout=2.0):
+    def __init__(self, address, port=10202, source=None, timeout=None):
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self.socket = socket.socket(family, socket.SOCK_DGRAM)
         if source:
             self.socket.bind(source)
         self.socket.connect((address, port))
-        self.socket.settimeout(timeout)
+        # Far more than a busy machine takes.
+        self.timeout = timeout or engine_process.patience()
+        self.socket.settimeout(self.timeout)
         self.incarnation = int(time.time()) - 1
         self.sequence = 0
         self.sent = self.sent_bytes = self.received = self.received_bytes = 0
@@ -103,6 +107,8 @@ class Client:
         try:
             data = self.socket.recv(65535)
         except socket.timeout:
+            if self.socket.gettimeout() > engine_process.IMPATIENCE:
+                engine_process.gave_up()
             raise Timeout from None
         self.received += 1
         self.received_bytes += len(data)
@@ -119,8 +125,17 @@ class Client:
         except Timeout:
             return True
         finally:
-            self.socket.settimeout(2.0)
+            self.socket.settimeout(self.timeout)
         return False
+
+    def settle(self):
+        """Takes what comes until a ping is answered: what was sent before it has been answered by then, however late the engine is."""
+        opaque = struct.pack("<QQ", self.sequence, 98)
+        self.send(self.message(PING, opaque))
+        while True:
+            header, body = self.receive()
+            if header[1] == PONG and body == opaque:
+                return
 
     def ping(self):
         opaque = struct.pack("<QQ", self.sequence, 99)

@@ -61,14 +61,19 @@ class Sealing:
 
     session = None
 
-    def connect(self, keys, name, level=pg.SIGN, engine=0, secret=None, psk=None):
-        """Opens a session; a Timeout where the engine stays silent."""
+    def connect(self, keys, name, level=pg.SIGN, engine=0, secret=None, psk=None, silence=None):
+        """Opens a session; a Timeout where the engine stays silent. silence: seconds after which that is taken for certain once it has all it needs; a
+        cookie is for everyone, and is waited for as anything else."""
         handshake = pg.Handshake(secret or keys.secrets[name], keys.public(engine), keys.psk if psk is None else psk, level)
         self.session = None
         self.raw(handshake.knock())
         handshake.read_cookie(self.raw_receive())
         self.raw(handshake.hello())
-        self.session = handshake.read_welcome(self.raw_receive())
+        self.socket.settimeout(silence or self.timeout)
+        try:
+            self.session = handshake.read_welcome(self.raw_receive())
+        finally:
+            self.socket.settimeout(self.timeout)
         self.sequence = 0
         self.seen = set()
         return self.session
@@ -111,7 +116,7 @@ class Sealing:
         before = self.socket
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.connect((address, port))
-        self.socket.settimeout(2.0)
+        self.socket.settimeout(self.timeout)
         before.close()
 
     def prove(self, keys, engine=0):

@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 
-from engine_process import free_port
+from engine_process import PATIENCE, eventually, free_port
 
 HEADER = struct.Struct("<BBHIQQQHHI16sQ16s")
 PREAMBLE = struct.Struct("<16sII")
@@ -104,7 +104,7 @@ class Client:
         """Sends one packet and returns the statuses of its records."""
         name = os.urandom(16)
         packet = self.header(TYPE_UPDATE, len(records), 1) + PREAMBLE.pack(name, self.incarnation, 0) + b"".join(records)
-        self.socket.settimeout(2)
+        self.socket.settimeout(PATIENCE)
         self.socket.send(packet)
         while True:
             data = self.socket.recv(2048)
@@ -121,7 +121,7 @@ class Client:
     def query(self, kind, a, b, states=0):
         """All results of one query, its parts put together: [(id, position, distance, state)]."""
         body = QUERY.pack(7, kind, 0, 0, 0, 0, 0, states, *a, *b, 0, 0, 0, 0, 0, 0, 0, 0, 0)
-        self.socket.settimeout(2)
+        self.socket.settimeout(PATIENCE)
         self.socket.send(self.header(TYPE_QUERY, 1) + body)
         parts, last = {}, None
         while last is None or len(parts) <= last:
@@ -232,6 +232,14 @@ def compare(client, ships, rng, comparison):
         comparison.check(f"point {here}", ships, found, lambda s: PRECISION_M - distance(s), distance)
 
 
+def settled(client, ships):
+    """Whether each ship is where it was last reported."""
+    low, high = ([pick(ship[axis] for ship in ships.values()) for axis in (0, 1)] for pick in (min, max))
+    found = client.query(BOX, (low[0] - 0.1, low[1] - 0.1, 0.0), (high[0] + 0.1, high[1] + 0.1, 0.0))
+    places = {ship_id(mmsi): ship[:2] for mmsi, ship in ships.items()}
+    return {f[0]: (round(f[1][0], 6), round(f[1][1], 6)) for f in found} == {i: (round(p[0], 6), round(p[1], 6)) for i, p in places.items()}
+
+
 def run(client, reports):
     sequences, ships = {}, {}
     statuses = [0] * 5
@@ -250,7 +258,8 @@ def run(client, reports):
             for acked, report in zip(client.publish(records), batch):
                 statuses[acked[0]] += 1
                 assert acked[0] <= 2, f"report of {report[0]}: status {acked[0]}, code {acked[1]}, reason {acked[2]}"
-        time.sleep(0.2)  # what is ACCEPTED is on its way: a grace period
+        # What is ACCEPTED is on its way: a grace period.
+        eventually(lambda: settled(client, ships), f"moment {moment + 1}")
         compare(client, ships, rng, comparison)
         print(f"moment {moment + 1}: {stop} reports, {len(ships)} ships, {comparison.queries} queries agree")
     assert sum(statuses) == len(reports)
@@ -276,7 +285,7 @@ def main(presenced, recording):
             engine = subprocess.Popen([presenced, "--config", path], stdout=log, stderr=log)
             try:
                 client = Client(port)
-                deadline = time.monotonic() + 20
+                deadline = time.monotonic() + PATIENCE
                 while not client.ping():
                     if engine.poll() is not None or time.monotonic() > deadline:
                         log.seek(0)
@@ -286,7 +295,7 @@ def main(presenced, recording):
             finally:
                 engine.send_signal(signal.SIGTERM)
                 try:
-                    code = engine.wait(15)
+                    code = engine.wait(PATIENCE)
                 except subprocess.TimeoutExpired:
                     engine.kill()
                     raise

@@ -7,11 +7,10 @@ answer but in counts, and where there are few as such; a registered method's pla
 import json
 import subprocess
 import sys
-import time
 
 import presence_client as pc
 import sealed_client as sc
-from engine_process import Engine
+from engine_process import PATIENCE, Engine, eventually
 
 YAML = """
 memory: {entities: 5000, socket_mem_mb: 32}
@@ -30,7 +29,7 @@ def main(presencectl):
     keys = sc.Keys(NAMES)
     with Engine(YAML.replace("{keyring}", str(keys.path))) as engine:
         def run(*arguments, expect=0):
-            done = subprocess.run([presencectl, "-p", str(engine.port), *arguments], capture_output=True, text=True, timeout=30)
+            done = subprocess.run([presencectl, "-p", str(engine.port), "-t", "20s", *arguments], capture_output=True, text=True, timeout=PATIENCE)
             assert done.returncode == expect, (arguments, done)
             return done.stdout
 
@@ -43,14 +42,17 @@ def main(presencectl):
         for n in range(9):
             # All three by the origin; two of them in the next cell.
             name = NAMES[n % 3] if n < 6 else NAMES[n % 2]
-            record = pc.update(bytes([0xC7]) + bytes(14) + bytes([n + 1]), (10.0 + n if n < 6 else 600.0, 5.0, 0.0), 1)
-            scattered = pc.update(bytes([0xD8]) + bytes(14) + bytes([n + 1]), (2010.0, 2020.0, 0.0), 1)
+            record = pc.update(bytes([0xC7]) + bytes(14) + bytes([n + 1]), (10.0 + n if n < 6 else 600.0, 5.0, 0.0), 1, 600000)
+            scattered = pc.update(bytes([0xD8]) + bytes(14) + bytes([n + 1]), (2010.0, 2020.0, 0.0), 1, 600000)
             row = clients[name].updates([record, scattered])
             assert all(r[0] in (pc.APPLIED, pc.ACCEPTED) for r in row), row
-        time.sleep(0.05)
+
+        def in_cells():
+            return {tuple(c["centre"][:2]): c for c in ctl("heat", "sphere", "0,0", "1000", "--cells", "8")["cells"]}
+
+        eventually(lambda: set(in_cells()) == {(256, 256), (768, 256)}, in_cells)
         assert ctl("query", "sphere", "0,0", "1000")["count"] == 0
-        cells = {tuple(c["centre"][:2]): c for c in ctl("heat", "sphere", "0,0", "1000", "--cells", "8")["cells"]}
-        assert set(cells) == {(256, 256), (768, 256)}, cells
+        cells = in_cells()
         assert cells[256, 256]["count"] == 6 and "below" not in cells[256, 256], cells
         assert cells[768, 256]["count"] == 0 and cells[768, 256]["below"] == 3 and cells[768, 256]["below_cells"] == 1, cells
         table = run("heat", "sphere", "0,0", "1000", "--cells", "64")
@@ -62,9 +64,9 @@ def main(presencectl):
         assert len(found) == 9, found
         places = {tuple(f["position"][:2]) for f in found}
         assert len(places) == 9 and all(2000 <= x <= 2100 and 2000 <= y <= 2100 for x, y in places), places
-        said = run("watch", "sphere", "0,0", "50", "--for", "300ms")
+        said = run("watch", "sphere", "0,0", "50", "--for", "1s")
         assert "COARSER" in said and "100 m" in said, said
-        lines = [json.loads(line) for line in run("-j", "watch", "sphere", "0,0", "500", "--margin", "20", "--for", "300ms").splitlines()]
+        lines = [json.loads(line) for line in run("-j", "watch", "sphere", "0,0", "500", "--margin", "20", "--for", "1s").splitlines()]
         assert [line["published_m"] for line in lines if line["event"] == "COARSER"] == [100], lines
         assert "COARSER" not in run("watch", "sphere", "0,0", "150", "--for", "300ms")
         counters = ctl("stats")["counters"]

@@ -9,29 +9,27 @@ import subprocess
 import sys
 import time
 
-from engine_process import Engine
+from engine_process import PATIENCE, Engine, eventually
 
 CLOSED = "6c6f6361-6c00-4000-8000-00000000000c"
 SLOW = "6c6f6361-6c00-4000-8000-00000000000d"
 CONFIG = f"""
 sources: [socket: {{port: {{port}}}}]
 spaces:
-  - {{id: {CLOSED}, name: closed, kind: cartesian, authorization: keyring}}
-  - {{id: {SLOW}, name: slow, kind: cartesian, speed_max_mobile_mps: 50}}
+  - {{id: {CLOSED}, name: closed, kind: cartesian, authorization: keyring, ttl_default_ms: 600000}}
+  - {{id: {SLOW}, name: slow, kind: cartesian, speed_max_mobile_mps: 50, ttl_default_ms: 600000}}
 """
 
 
 def main(presencectl):
     with Engine(CONFIG) as engine:
         def ctl(space, *arguments, expect=0):
-            done = subprocess.run([presencectl, "-j", "-p", str(engine.port), "-s", space, *arguments], capture_output=True, text=True, timeout=30)
+            done = subprocess.run([presencectl, "-j", "-p", str(engine.port), "-t", "20s", "-s", space, *arguments], capture_output=True, text=True,
+                                  timeout=PATIENCE)
             assert done.returncode == expect, (arguments, done)
             return json.loads(done.stdout)
 
-        for _ in range(200):
-            if subprocess.run([presencectl, "-p", str(engine.port), "-t", "100ms", "-a", "1", "ping"], capture_output=True).returncode == 0:
-                break
-            time.sleep(0.05)
+        eventually(lambda: subprocess.run([presencectl, "-p", str(engine.port), "-t", "100ms", "-a", "1", "ping"], capture_output=True).returncode == 0)
         assert ctl(CLOSED, "publish", "test:1", "1,1", expect=65)["records"][0]["reason"] == "role"
         assert ctl(CLOSED, "withdraw", "test:1", expect=65)["records"][0]["reason"] == "role"
         assert ctl(CLOSED, "query", "sphere", "0,0", "10", expect=77)["reason"] == "query_role"

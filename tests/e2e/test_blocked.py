@@ -3,11 +3,10 @@ What cannot be sent is dropped and counted, updates go on being taken, and all a
 import os
 import shutil
 import subprocess
-import time
 import unittest
 
 import presence_client as pc
-from engine_process import Engine, skip
+from engine_process import Engine, eventually, skip
 from test_veth import Pair, ip
 
 YAML = """
@@ -27,9 +26,11 @@ def mac(namespace, interface):
 
 class Blocked(unittest.TestCase):
     def prepare(self, pair):
-        """The host answers no ARP; each side knows one of the other's addresses. 192.0.2.3 is found by nobody."""
+        """The host answers no ARP; each side knows one of the other's addresses. 192.0.2.3 is found by nobody, and looked for until the test
+        says that it is given up, however long all takes."""
         for namespace, setting in ((pair.host, "net.ipv4.conf.all.arp_ignore=8"),
-                                   (pair.engine, f"net.ipv4.neigh.{pair.port}.unres_qlen_bytes=64000000")):
+                                   (pair.engine, f"net.ipv4.neigh.{pair.port}.unres_qlen_bytes=64000000"),
+                                   (pair.engine, f"net.ipv4.neigh.{pair.port}.mcast_solicit=3600")):
             subprocess.run(["ip", "netns", "exec", namespace, "sysctl", "-qw", setting], check=True, timeout=10)
         ip("-n", pair.engine, "address", "add", "192.0.2.1/24", "dev", pair.port)
         ip("-n", pair.engine, "neigh", "add", "192.0.2.2", "lladdr", mac(pair.host, pair.near), "dev", pair.port, "nud",
@@ -49,21 +50,24 @@ class Blocked(unittest.TestCase):
                 # Each small datagram counts for 832 bytes or so; the socket asks for 4 MiB, of which the kernel makes 8.
                 for k in range(14000):
                     lost.send(lost.message(pc.PING, bytes(16)))
-                    if k % 50 == 0:
-                        time.sleep(0.001)
+                    if k % 500 == 0:
+                        eventually(lambda: e.unread()[0] < 1 << 20, e.unread)
                 # An acknowledgement has no room now; the updates are taken all the same.
                 for n in range(1, 9):
                     good.updates([pc.update(pc.entity(n), (n, 7, 0), 2, 60000)], ack=False)
-                # The kernel gives the neighbour up after some seconds.
-                end = time.monotonic() + 15
-                while time.monotonic() < end:
+                eventually(lambda: e.unread()[0] == 0, e.unread)
+                # The neighbour is given up, and what was kept for it with it.
+                ip("-n", pair.engine, "neigh", "del", "192.0.2.3", "dev", pair.port)
+                good.socket.settimeout(1.0)
+
+                def answered():
                     try:
-                        if good.ping():
-                            break
+                        return good.ping()
                     except (pc.Timeout, ValueError):
-                        pass
-                else:
-                    self.fail("no answer any more\n" + e.log)
+                        return False
+
+                eventually(answered, lambda: "no answer any more\n" + e.log)
+                good.socket.settimeout(good.timeout)
                 found, _ = good.query(pc.query(pc.SPHERE, (0, 0, 0), (100, 0, 0)))
                 self.assertEqual({i: p for i, (p, _) in found.items()},
                                  {pc.entity(n): (n, 7, 0) for n in range(1, 9)})

@@ -33,7 +33,7 @@ class Huge(unittest.TestCase):
             # DPDK's 32 MB are touched at start; the engine's pools as they are used.
             self.assertGreaterEqual(used * meminfo("Hugepagesize"), 32 * 1024, e.log)
             for pool in ("records", "index"):
-                self.assertTrue(e.wait_line(rf"^\s+{pool} .* MiB  huge pages$", seconds=1), e.log)
+                self.assertTrue(e.wait_line(rf"^\s+{pool} .* MiB  huge pages$"), e.log)
             c = pc.Client("127.0.0.1", e.port)
             self.assertEqual(c.updates([pc.update(pc.entity(1), (1, 2, 3), 1)])[0][0], pc.APPLIED)
             self.assertEqual(len(c.query(pc.query(pc.SPHERE, (0, 0, 0), (5, 0, 0)))[0]), 1)

@@ -10,7 +10,7 @@ import time
 import unittest
 
 import presence_client as pc
-from engine_process import Engine
+from engine_process import PATIENCE, Engine, eventually
 
 YAML = """
 memory: {entities: 5000, socket_mem_mb: 32}
@@ -37,7 +37,7 @@ def drain(c, seconds=0.3):
             c.receive()
     except pc.Timeout:
         pass
-    c.socket.settimeout(2.0)
+    c.socket.settimeout(c.timeout)
     return c.received - before[0], c.received_bytes - before[1]
 
 
@@ -73,17 +73,22 @@ class Limits(unittest.TestCase):
             applied = 400 - state["refused_rate_source"]
             self.assertGreaterEqual(applied, 100)  # half a second's worth at once
             self.assertLessEqual(applied, 100 + 200 * took + 1)
-            # A question above the rate is told its code, in no more bytes than it has.
-            codes = set()
-            for n in range(120):
-                request = one.message(pc.QUERY, pc.query(pc.SPHERE, (0, 0, 0), (10, 0, 0)), space=pc.LOCAL)
-                before = one.received_bytes
-                one.send(request)
-                header, body = one.receive()
-                self.assertLessEqual(one.received_bytes - before, len(request))
-                answer = pc.ANSWER.unpack_from(body)
-                codes.add((answer[1], answer[2]))
-            self.assertEqual(codes, {(0, 0), (0x53, pc.REASONS["rate_source"])})
+            # A question above the rate is told its code, in no more bytes than it has. Many at once, and again where a busy machine was so slow
+            # about them that they were not too many.
+            codes, wanted = set(), {(0, 0), (0x53, pc.REASONS["rate_source"])}
+            end = time.monotonic() + PATIENCE
+            while codes != wanted and time.monotonic() < end:
+                request = [one.message(pc.QUERY, pc.query(pc.SPHERE, (0, 0, 0), (10, 0, 0)), space=pc.LOCAL) for _ in range(120)]
+                for r in request:
+                    one.send(r)
+                for r in request:
+                    before = one.received_bytes
+                    header, body = one.receive()
+                    self.assertLessEqual(one.received_bytes - before, len(r))
+                    answer = pc.ANSWER.unpack_from(body)
+                    codes.add((answer[1], answer[2]))
+                self.assertLessEqual(codes, wanted)
+            self.assertEqual(codes, wanted)
             time.sleep(0.6)  # and again when there is room
             found, _ = one.query(pc.query(pc.SPHERE, (0, 0, 0), (0.4, 0, 0)))
             self.assertIsInstance(found, dict)
@@ -109,18 +114,19 @@ class Limits(unittest.TestCase):
         with Engine(YAML + "limits: {total: {bytes_out: 100000}, burst_ms: 1000}\n") as e:
             c = pc.Client("127.0.0.1", e.port)
             populate(c)
-            drain(c, 0.1)
+            c.settle()
             time.sleep(1)
             before, start = c.received_bytes, time.monotonic()
-            while time.monotonic() - start < 2:
+            while time.monotonic() - start < (2 if c.received_bytes - before > 100000 else PATIENCE):
                 c.send(c.message(pc.QUERY, pc.query(pc.SPHERE, (0, 0, 0), (1e5, 0, 0)), space=pc.LOCAL))
                 drain(c, 0.02)
             took = time.monotonic() - start
             got = c.received_bytes - before
             self.assertGreater(got, 100000)
             self.assertLessEqual(got, 100000 * (2 + took) + 16 * 1452)
+            eventually(lambda: e.unread()[0] == 0, e.unread)
             time.sleep(3)  # the debt is paid
-            c.socket.settimeout(2.0)
+            c.settle()
             found, _ = c.query(pc.query(pc.SPHERE, (0, 0, 0), (5.5, 0, 0)))
             self.assertEqual(len(found), 6)
             counters = self.finish(e, [c])
@@ -142,31 +148,37 @@ class Limits(unittest.TestCase):
             for t in threads:
                 t.start()
             try:
-                e.wait_line(r"worker 0: load shedding", 30)
+                e.wait_line(r"worker 0: load shedding")
             finally:
                 stop.set()
                 for t in threads:
                     t.join()
-            e.wait_line(r"worker 0: load normal", 30)
+            e.wait_line(r"worker 0: load normal")
             self.assertEqual(len(c.query(pc.query(pc.SPHERE, (0, 0, 0), (5.5, 0, 0)))[0]), 6)
-            state = c.state()
+            state = {}
+
+            def as_before():
+                state.update(c.state())
+                return state["load_raised"] == state["load_lowered"]
+
+            eventually(as_before, lambda: (state["load_raised"], state["load_lowered"], e.log))
             self.assertGreaterEqual(state["load_raised"], 2)
-            self.assertEqual(state["load_raised"], state["load_lowered"])
             _, identity = e.stop()
             self.assertEqual(e.exit, 0, e.log)
             self.assertEqual(identity["packets", "difference"], 0)
             for s in senders + [c]:
                 s.close()
 
-    # Full: the newest are taken, and the oldest go.
+    # Full: the newest are taken, and the oldest go. 256 places are held free for those that come while a grace period passes: more than enough
+    # for a third of a second.
     def test_full_table(self):
-        with Engine(YAML.replace("entities: 5000", "entities: 1000, when_full: least_recently_seen")) as e:
+        with Engine(YAML.replace("entities: 5000", "entities: 5000, when_full: least_recently_seen")) as e:
             c = pc.Client("127.0.0.1", e.port)
-            for n in range(0, 3000, 8):
+            for n in range(0, 7000, 8):
                 rows = c.updates([pc.update(pc.entity(n + i), (n + i, 0, 0), 1, ttl_ms=600000) for i in range(8)])
                 self.assertEqual([r[0] for r in rows], [pc.APPLIED] * 8, n)
-                time.sleep(0.003)
-            found, _ = c.query(pc.query(pc.SPHERE, (2950, 0, 0), (49.5, 0, 0)))
+                time.sleep(0.01 if n > 4000 else 0)
+            found, _ = c.query(pc.query(pc.SPHERE, (6950, 0, 0), (49.5, 0, 0)))
             self.assertEqual(len(found), 99)
             counters = self.finish(e, [c])
             self.assertGreaterEqual(counters["evicted"], 2000)

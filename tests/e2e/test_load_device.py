@@ -17,7 +17,7 @@ memory: {entities: 5000, socket_mem_mb: 64}
 admitted: [192.0.2.0/24]
 trusted: [192.0.2.9/32]
 sources:
-  - ethdev: {device: "net_af_packet0,iface=@port@", addresses: [192.0.2.1/24]}
+  - ethdev: {device: "net_af_packet0,iface=@port@,framecnt=4096", addresses: [192.0.2.1/24]}
 """
 
 
@@ -25,12 +25,12 @@ class LoadDevice(unittest.TestCase):
     def load(self, pair, own, *more):
         command = ["ip", "netns", "exec", pair.host, LOAD, "-j", "-q", "--host", "192.0.2.1", "--device",
                    f"{own}@net_af_packet0,iface={pair.near}", "--walkers", "300", "--rate", "2000", "--queries", "50",
-                   "--for", "2s", *more]
+                   "--for", "4s", "--query-timeout", "20s", *more]
         def left():
             return {p.name for p in pathlib.Path("/var/run/dpdk").glob("presence-load-*")}
 
         before = left()
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         self.assertEqual(left() - before, set(), "EAL's directory was left behind")
         return done
 

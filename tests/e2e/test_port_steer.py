@@ -3,10 +3,9 @@ it says so and serves as before; with `steer: on` presenced doesn't start and sa
 import os
 import shutil
 import subprocess
-import time
 import unittest
 
-from engine_process import Engine
+from engine_process import Engine, eventually
 
 YAML = """
 workers: {count: 1}
@@ -45,7 +44,7 @@ class PortSteer(unittest.TestCase):
         device = f"net_tap0,iface={name}"
 
         def ip(*arguments):
-            subprocess.run(["ip", *arguments], check=True, capture_output=True, timeout=10)
+            subprocess.run(["ip", *arguments], check=True, capture_output=True, timeout=60)
 
         ip("netns", "add", name)
         try:
@@ -53,9 +52,14 @@ class PortSteer(unittest.TestCase):
                 steers = e.wait_line(r"(cannot steer: |steers: \d+ rules)")[1].startswith("steers")
                 ip("-n", name, "address", "add", "192.0.2.2/24", "dev", name)
                 ip("-n", name, "link", "set", name, "up")
-                time.sleep(0.5)
-                pinged = subprocess.run(["ip", "netns", "exec", name, "ping", "-n", "-c", "5", "-i", "0.2", "-W", "2",
-                                         "192.0.2.1"], capture_output=True, text=True, timeout=30, check=False)
+
+                def ping(count):
+                    return subprocess.run(["ip", "netns", "exec", name, "ping", "-n", "-c", str(count), "-i", "0.2", "-W", "20", "192.0.2.1"],
+                                          capture_output=True, text=True, timeout=60, check=False)
+
+                # The link is there a moment after it was asked for.
+                eventually(lambda: ping(1).returncode == 0)
+                pinged = ping(5)
                 self.assertIn(" 0% packet loss", pinged.stdout, pinged.stdout + e.log)
                 counters, identity = e.stop()
                 self.assertEqual(e.exit, 0, e.log)
@@ -65,7 +69,7 @@ class PortSteer(unittest.TestCase):
             if not steers:
                 self.refused(device, name)
         finally:
-            subprocess.run(["ip", "netns", "del", name], capture_output=True, timeout=10, check=False)
+            subprocess.run(["ip", "netns", "del", name], capture_output=True, timeout=60, check=False)
 
 
 if __name__ == "__main__":

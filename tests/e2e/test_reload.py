@@ -9,7 +9,7 @@ import unittest
 
 import presence_client as pc
 import sealed_client as sc
-from engine_process import Engine
+from engine_process import PATIENCE, Engine, eventually
 
 YAML = """
 workers: {count: 1}
@@ -75,7 +75,7 @@ class Reload(unittest.TestCase):
         """What the engine says to a SIGHUP."""
         before = len(self.engine.lines)
         self.engine.process.send_signal(signal.SIGHUP)
-        end = time.monotonic() + 20
+        end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             for line in self.engine.lines[before:]:
                 if TAKEN in line or KEPT in line:
@@ -104,9 +104,9 @@ class Reload(unittest.TestCase):
         self.put(lambda p: p.write_bytes(self.good))
         self.assertIn(TAKEN, self.read_again())
         c = self.connected()
-        row = c.updates([pc.update(pc.entity(1), (10.0, 5.0, 0.0), 1)])
+        row = c.updates([pc.update(pc.entity(1), (10.0, 5.0, 0.0), 1, 600000)])
         self.assertIn(row[0][0], (pc.APPLIED, pc.ACCEPTED))
-        self.assertEqual(self.open_files(), self.descriptors)
+        eventually(lambda: self.open_files() == self.descriptors, self.open_files)
         counters, identity = self.engine.stop()
         self.assertEqual(self.engine.exit, 0, self.engine.log[-2000:])
         for what in ("packets", "records", "queries", "subscribes"):
@@ -179,7 +179,10 @@ class Reload(unittest.TestCase):
             self.engine.process.send_signal(signal.SIGHUP)
             if n % 50 == 0:
                 self.assertTrue(self.client.ping())
-        time.sleep(0.2)
+        # Signals are heard in their order: when this one has been, all have.
+        self.put(lambda p: p.write_bytes(b"engine: {last_of_all: 1}\n"))
+        self.engine.process.send_signal(signal.SIGHUP)
+        eventually(lambda: KEPT in self.engine.log and "last_of_all" in self.engine.log, lambda: self.engine.log[-2000:])
         self.assertTrue(self.client.ping())
         self.settled()
 

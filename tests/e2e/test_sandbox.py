@@ -12,7 +12,7 @@ import time
 import unittest
 
 import presence_client as pc
-from engine_process import BINARY, Engine, run
+from engine_process import BINARY, PATIENCE, Engine, run
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 YAML = """
@@ -39,7 +39,7 @@ def threads(pid):
 
 def telemetry(path, command):
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
-        s.settimeout(10)
+        s.settimeout(PATIENCE)
         s.connect(path)
         s.recv(4096)
         s.send(command.encode())
@@ -125,7 +125,7 @@ class Sandbox(unittest.TestCase):
     def test_service(self):
         unit = ROOT / "configs" / "presenced.service"
         rated = subprocess.run(["systemd-analyze", "security", "--offline=true", "--threshold=20", "--no-pager", unit],
-                               capture_output=True, text=True, timeout=60, check=False)
+                               capture_output=True, text=True, timeout=120, check=False)
         if "Unknown" in rated.stderr or "unrecognized option" in rated.stderr:
             self.skipTest("this systemd-analyze rates no files")
         self.assertEqual(rated.returncode, 0, rated.stdout + rated.stderr)
@@ -135,7 +135,7 @@ class Sandbox(unittest.TestCase):
             copy.write_text(unit.read_text().replace("/usr/local/bin/presenced", str(pathlib.Path(BINARY).resolve())).replace(
                 "Documentation=", "# "))
             checked = subprocess.run(["systemd-analyze", "verify", "--man=no", copy], capture_output=True, text=True,
-                                     timeout=60, check=False)
+                                     timeout=120, check=False)
             # Units of the machine may be wrong in their own ways.
             self.assertNotIn("presenced.service", checked.stderr)
 

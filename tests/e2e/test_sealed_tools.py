@@ -12,7 +12,7 @@ import time
 import unittest
 import uuid
 
-from engine_process import Engine, free_port
+from engine_process import PATIENCE, Engine, free_port
 
 CTL, LOAD = sys.argv[2], sys.argv[3]
 YAML = """
@@ -83,7 +83,7 @@ class Tools(unittest.TestCase):
         self.folder.cleanup()
 
     def keygen(self, name):
-        out = subprocess.run([CTL, "keygen", str(self.path / name)], capture_output=True, text=True, timeout=20)
+        out = subprocess.run([CTL, "keygen", str(self.path / name)], capture_output=True, text=True, timeout=PATIENCE)
         self.assertEqual(out.returncode, 0, out.stderr)
         self.assertEqual((self.path / name).stat().st_mode & 0o777, 0o600)
         return out.stdout.strip()
@@ -94,8 +94,8 @@ class Tools(unittest.TestCase):
         return [str(x) for k, v in given.items() if v is not None for x in (k, v)]
 
     def ctl(self, port, *arguments, expect=0, session=None):
-        out = subprocess.run([CTL, "--port", str(port), *(self.session() if session is None else session), *arguments],
-                             capture_output=True, text=True, timeout=60)
+        out = subprocess.run([CTL, "--timeout", "20s", "--port", str(port), *(self.session() if session is None else session), *arguments],
+                             capture_output=True, text=True, timeout=2 * PATIENCE)
         self.assertEqual(out.returncode, expect, f"{arguments}: {out.stdout}{out.stderr}")
         return out
 
@@ -107,9 +107,9 @@ class Tools(unittest.TestCase):
         return counters
 
     def test_keygen(self):
-        again = subprocess.run([CTL, "keygen", str(self.path / "own.key")], capture_output=True, text=True, timeout=20)
+        again = subprocess.run([CTL, "keygen", str(self.path / "own.key")], capture_output=True, text=True, timeout=PATIENCE)
         self.assertEqual(again.returncode, 73, again)  # a key is never overwritten
-        shown = subprocess.run([CTL, "keygen", "--public", str(self.path / "own.key")], capture_output=True, text=True, timeout=20)
+        shown = subprocess.run([CTL, "keygen", "--public", str(self.path / "own.key")], capture_output=True, text=True, timeout=PATIENCE)
         self.assertEqual(shown.stdout.strip(), self.public)
         self.assertNotIn((self.path / "own.key").read_text().strip(), shown.stdout + shown.stderr)
 
@@ -119,14 +119,14 @@ class Tools(unittest.TestCase):
             for i, level in enumerate(("sign", "encrypt")):
                 s, x = self.session(level), f"{i * 100},0"
                 self.ctl(e.port, "ping", session=s)
-                self.ctl(e.port, "publish", f"t:{i + 1}", x, "--ttl", "60s", session=s)
+                self.ctl(e.port, "publish", f"t:{i + 1}", x, "--ttl", "600s", session=s)
                 found = json.loads(self.ctl(e.port, "--json", "query", "sphere", x, "5", session=s).stdout)
                 self.assertEqual(len(found["results"] if "results" in found else found["found"]), 1, found)
                 self.ctl(e.port, "explain", f"t:{i + 1}", "sphere", x, "5", session=s)
                 self.ctl(e.port, "stats", session=s)
                 self.ctl(e.port, "withdraw", f"t:{i + 1}", session=s)
             # Without a session, with another engine's key, with a key that is in no keyring, without the pre-shared one.
-            self.ctl(e.port, "--attempts", "1", "ping", session=[], expect=69)
+            self.ctl(e.port, "--attempts", "1", "--timeout", "400ms", "ping", session=[], expect=69)
             self.keygen("other.key")
             fast = ["--attempts", "1", "--timeout", "400ms"]
             for wrong in (self.session(engine_key=self.public), self.session(key=self.path / "other.key"), self.session(psk=None)):
@@ -145,13 +145,13 @@ class Tools(unittest.TestCase):
             watch = subprocess.Popen([CTL, "--port", str(port), *self.session("encrypt"), "watch", "--lease", "10s", "sphere", "0,0", "10"],
                                      stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
             self.assertIn("SNAPSHOT_END", watch.stdout.readline())
-            self.ctl(port, "publish", "t:1", "1,0", "--ttl", "60s")
+            self.ctl(port, "publish", "t:1", "1,0", "--ttl", "600s")
             self.assertIn("ENTER", watch.stdout.readline())
             e.process.kill()
         # Nothing is known of its session any more: it opens another one, in which its subscription is not known.
         with Engine(self.yaml, port=port) as e:
             try:
-                self.assertEqual(watch.wait(timeout=60), 69)
+                self.assertEqual(watch.wait(timeout=2 * PATIENCE), 69)
             finally:
                 watch.kill()
             self.assertIn("unknown", watch.stdout.read())
@@ -172,14 +172,14 @@ class Tools(unittest.TestCase):
                 self.assertIn("ENTER", watch.stdout.readline())
                 nat.change()
                 self.ctl(e.port, "publish", "t:2", "2,0", "--ttl", "600s")
-                self.assertTrue(select.select([watch.stdout], [], [], 40)[0])
+                self.assertTrue(select.select([watch.stdout], [], [], 2 * PATIENCE)[0])
                 self.assertIn("ENTER", watch.stdout.readline())
                 self.ctl(e.port, "publish", "t:3", "3,0", "--ttl", "600s")
                 self.assertIn("ENTER", watch.stdout.readline())
                 self.assertIsNone(watch.poll())
             finally:
                 watch.terminate()
-                watch.wait(timeout=20)
+                watch.wait(timeout=PATIENCE)
                 watch.stdout.close()
                 nat.close()
             counters = self.settled(e)
@@ -191,7 +191,7 @@ class Tools(unittest.TestCase):
     def test_load(self):
         with Engine(self.yaml) as e:
             out = subprocess.run([LOAD, "--port", str(e.port), *self.session("encrypt"), "--walkers", "500", "--rate", "5000", "--queries", "50",
-                                  "--for", "3s", "--quiet"], capture_output=True, text=True, timeout=90)
+                                  "--for", "3s", "--quiet"], capture_output=True, text=True, timeout=2 * PATIENCE)
             self.assertEqual(out.returncode, 0, out.stdout + out.stderr)
             counters = self.settled(e)
             self.assertGreater(counters["records_applied"], 1000)

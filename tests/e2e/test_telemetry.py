@@ -6,7 +6,7 @@ import socket
 import unittest
 
 import presence_client as pc
-from engine_process import Engine
+from engine_process import PATIENCE, Engine
 
 YAML = """
 memory: {entities: 1000, socket_mem_mb: 32}
@@ -24,13 +24,13 @@ class Telemetry(unittest.TestCase):
     def test_all(self):
         with Engine(YAML) as e, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
             path = e.wait_line(r"telemetry: (\S+)")[1]
-            s.settimeout(5)
+            s.settimeout(PATIENCE)
             s.connect(path)
             self.assertIn("version", json.loads(s.recv(65536)))
             c = pc.Client("127.0.0.1", e.port)
             for _ in range(7):
                 self.assertTrue(c.ping())
-            self.assertEqual(c.updates([pc.update(pc.entity(1), (1, 2, 3), 1)])[0][0], pc.APPLIED)
+            self.assertEqual(c.updates([pc.update(pc.entity(1), (1, 2, 3), 1, 600000)])[0][0], pc.APPLIED)
             c.send(b"short")
             self.assertTrue(c.ping())
 

@@ -2,12 +2,11 @@
 configuration that names who is not in the keyring is refused. Test and engine share no code."""
 import signal
 import sys
-import time
 import unittest
 
 import presence_client as pc
 import sealed_client as sc
-from engine_process import Engine, run
+from engine_process import Engine, eventually, run
 
 RESTRICTED = 2 << 3
 YAML = """
@@ -43,11 +42,13 @@ class Views(unittest.TestCase):
             for n, c in clients.items():
                 if n != "nobody":
                     c.connect(self.keys, n)
-            row = clients["drones"].updates([pc.update(pc.entity(1), (5.0, 5.0, 0.0), 1, state=RESTRICTED), pc.update(pc.entity(2), (6.0, 5.0, 0.0), 1)])
+            row = clients["drones"].updates([pc.update(pc.entity(1), (5.0, 5.0, 0.0), 1, 600000, state=RESTRICTED),
+                                           pc.update(pc.entity(2), (6.0, 5.0, 0.0), 1, 600000)])
             self.assertTrue(all(r[0] in (pc.APPLIED, pc.ACCEPTED) for r in row), row)
-            time.sleep(0.05)
+            box = pc.query(pc.BOX, (0.0, 0.0, -1.0), (10.0, 10.0, 1.0))
+            eventually(lambda: clients["ferries"].query(box)[0].keys() == {pc.entity(1), pc.entity(2)})
             for n, c in clients.items():
-                found, _ = c.query(pc.query(pc.BOX, (0.0, 0.0, -1.0), (10.0, 10.0, 1.0)))
+                found, _ = c.query(box)
                 self.assertEqual(sorted(found), sorted([pc.entity(2)] + [pc.entity(1)] * (n == "ferries")), n)
             _, identity = e.stop()
             self.assertEqual(e.exit, 0, e.log)
@@ -63,19 +64,15 @@ class Views(unittest.TestCase):
             clients = {n: sc.Client("127.0.0.1", e.port) for n in ("ferries", "drones", "gulls")}
             for n, c in clients.items():
                 c.connect(self.keys, n)
-            clients["drones"].updates([pc.update(pc.entity(1), (5.0, 5.0, 0.0), 1, state=RESTRICTED)])
+            clients["drones"].updates([pc.update(pc.entity(1), (5.0, 5.0, 0.0), 1, 600000, state=RESTRICTED)])
 
             def seen():
-                time.sleep(0.05)
                 return {n for n, c in clients.items() if c.query(pc.query(pc.BOX, (0.0, 0.0, -1.0), (10.0, 10.0, 1.0)))[0]}
 
             def reload(text, wanted):
                 keys.write_text(text)
                 e.process.send_signal(signal.SIGHUP)
-                end = time.monotonic() + 20
-                while seen() != wanted and time.monotonic() < end:
-                    pass
-                self.assertEqual(seen(), wanted)
+                eventually(lambda: seen() == wanted, lambda: (seen(), wanted))
             self.assertEqual(seen(), set())
             reload(whole, {"gulls"})
             reload(whole.replace("name: ferries\n", "name: ferries\n    roles: [nurse]\n"), {"gulls", "ferries"})

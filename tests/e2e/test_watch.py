@@ -11,7 +11,7 @@ import unittest
 
 import presence_client as pc
 import watch_client as wc
-from engine_process import Engine
+from engine_process import Engine, eventually
 
 YAML = """
 workers: {count: 1}
@@ -180,9 +180,9 @@ class Watch(unittest.TestCase):
             w.until(lambda: w.inside(2) == {pc.entity(2)})
             w.until(lambda: not w.inside(2))  # INACTIVE by itself
             self.assertIn(pc.entity(2), w.inside(1))
-            # A word of a second ago, behind one of now: nothing is told.
+            # A word of a minute ago, behind one of now: nothing is told.
             before = len(w.events)
-            m.at({2: (900, 0, 0)}, offset_ms=-1000, expect="late")
+            m.at({2: (900, 0, 0)}, offset_ms=-60000, expect="late")
             m.at({9: (0, 0, 0)}, offset_ms=60000, expect="future")
             w.pump(0.3)
             self.assertEqual(len(w.events), before)
@@ -215,6 +215,7 @@ class Watch(unittest.TestCase):
             self.assertEqual(answer.fault, 1)
             second.epoch += 1
             second.open(wc.sphere(1, (20, 0, 0), 5.5))
+            second.until(lambda: any(x.kind == wc.SNAPSHOT_END for x in second.events))
             second.pump(0.3)
             before = len(second.members)
             self.assertTrue(1 <= before < 5, "a membership or two were left")
@@ -224,22 +225,23 @@ class Watch(unittest.TestCase):
             first.until(lambda: len(first.members) == 10)
             m.at({n: (n, 0.1, 0) for n in range(30)})
             second.until(lambda: len(second.members) == before + 5)
-            end = time.monotonic() + 10
-            while True:  # until the fence has gone from the worker
+
+            def taken(what):
                 try:
-                    second.add(wc.sphere(2, (100, 0, 0), 5))
-                    break
+                    what()
+                    return True
                 except AssertionError:
-                    assert time.monotonic() < end
-                    time.sleep(0.01)
+                    return False
+
+            # Until the fence has gone from the worker.
+            eventually(lambda: taken(lambda: second.add(wc.sphere(2, (100, 0, 0), 5))))
             # One address gets no more than its share of the subscriptions.
             more = [wc.Watcher(e.port, subscription=n) for n in range(3, 6)]
             more[0].open()
             more[1].request(wc.OPEN, expect=pc.REASONS["subscriptions_full"])
             first.request(wc.CLOSE)
-            first.pump(0.3)
             more[1].epoch += 1
-            more[1].open()
+            eventually(lambda: taken(more[1].open))
             more[2].request(wc.OPEN, expect=pc.REASONS["subscriptions_full"])
             c = self.finish(e, m, first, second, *more)
             self.assertGreater(c["members_refused"], 0)
@@ -312,12 +314,18 @@ class Watch(unittest.TestCase):
             w.until(lambda: len(w.members) >= 2)
             w.until(lambda: len(w.members) == 3)  # after a second and a half
             inside, crossings = True, 0
+            # How often it may have been on one side for long, from before it was sent there until it was known to have left.
+            dwelt, since = 0, time.monotonic()
             for _ in range(400):
                 at = 1000 + rng.gauss(0, 10)
                 if abs(at - 1000) < 0.01:
                     continue
+                sent = time.monotonic()
                 m.at({1: (at, 0, 0)})
-                crossings += inside != (at < 1000)
+                if inside != (at < 1000):
+                    crossings += 1
+                    dwelt += time.monotonic() - since >= 1.5
+                    since = sent
                 inside = at < 1000
                 w.take(0.001)
             w.until(lambda: len(w.kinds(1)) == crossings + 1)
@@ -325,8 +333,8 @@ class Watch(unittest.TestCase):
             self.assertGreater(crossings, 100)
             self.assertEqual(len(w.kinds(1)), crossings + 1, "each crossing, no more")
             self.assertEqual(w.kinds(2), [(wc.ENTER, 0)])
-            # Longer than 1.5 s on one side does not come of noise; a machine that stood still may make it so once or twice.
-            self.assertLessEqual(len(w.kinds(3)), 5)
+            # Longer than 1.5 s on one side does not come of noise; a machine that stands still may make it so. The first ENTER was before.
+            self.assertLessEqual(len(w.kinds(3)), 1 + dwelt + (time.monotonic() - since >= 1.5))
             m.at({1: (1100, 0, 0)})
             w.until(lambda: not w.members)
             self.assertEqual(w.kinds(2), [(wc.ENTER, 0), (wc.LEAVE, wc.LEFT_MOVED)])
@@ -400,15 +408,16 @@ class Watch(unittest.TestCase):
             m.at({1: (0, 0, 0)})
             self.assertTrue(3000000 < other.open(wc.sphere(1, (0, 0, 0), 100)).lease <= 3600000)
             for lives in range(1, 6):
-                answer = w.open(wc.sphere(1, (0, 0, 0), 100), lease_ms=1000)
-                self.assertTrue(0 < answer.lease <= 1000, answer)
-                w.until(lambda: len(w.members) == 1)
-                begin = last = time.monotonic()
-                late = False
-                while last - begin < 2.0 and not late:
-                    w.send(w.subscribe(wc.RENEW, lease_ms=1000))
+                lease = 2 ** (lives - 1)
+                last = time.monotonic()
+                answer = w.open(wc.sphere(1, (0, 0, 0), 100), lease_ms=1000 * lease)
+                self.assertTrue(0 < answer.lease <= 1000 * lease, answer)
+                w.take(0.05)
+                begin, late = last, False
+                while last - begin < 2.0 * lease and not late:
+                    w.send(w.subscribe(wc.RENEW, lease_ms=1000 * lease))
                     w.pump(0.2)
-                    late = time.monotonic() - last > 0.7  # this machine stood still: no proof of anything
+                    late = time.monotonic() - last > 0.7 * lease  # this machine stood still: no proof of anything
                     last = time.monotonic()
                 if not late:
                     break
@@ -450,6 +459,7 @@ class Watch(unittest.TestCase):
             w.open(wc.sphere(1, (0, 0, 0), 100), window=32)
             w.window = 0  # forgets to
             self.storm(m, w, rng, 120, (0, 0, 0), 100)
+            w.until(lambda: w.events, mend=False)
             w.pump(0.5)
             self.assertLessEqual(len(w.events), 32)
             self.assertGreater(len(w.events), 0)
@@ -483,7 +493,7 @@ class Watch(unittest.TestCase):
                 child.stdin.write(" ".join(wanted) + "\n")
                 child.stdin.flush()
                 self.assertEqual(child.stdout.readline(), "same\n")
-                self.assertEqual(child.wait(20), 0)
+                self.assertEqual(child.wait(60), 0)
             finally:
                 child.kill()
                 child.wait()
@@ -574,7 +584,7 @@ def subscriber(port, window):
     print("open", flush=True)
     wanted = []
     threading.Thread(target=lambda: wanted.append(sys.stdin.readline().split()), daemon=True).start()
-    end = time.monotonic() + 90
+    end = time.monotonic() + 300
     while time.monotonic() < end:
         w.take(0.05)
         if wanted:

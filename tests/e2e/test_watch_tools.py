@@ -23,7 +23,7 @@ sources:
   - socket: {port: {port}}
 """
 CTL = sys.argv[2]
-WAIT = 20
+WAIT = 60
 
 
 class Watch:
@@ -61,7 +61,7 @@ class Watch:
 
 
 def ctl(port, *arguments, expect=0):
-    done = subprocess.run([CTL, "-j", "-p", str(port), *arguments], capture_output=True, text=True, timeout=WAIT)
+    done = subprocess.run([CTL, "-j", "-t", "20s", "-p", str(port), *arguments], capture_output=True, text=True, timeout=WAIT)
     assert done.returncode == expect, (arguments, done)
     return json.loads(done.stdout) if done.stdout else None
 
@@ -81,7 +81,7 @@ def through(port):
     first, end = w.line(), w.line()
     assert (first["event"], last(first), first["snapshot"], first["fence"], first["sequence"]) == ("ENTER", "01", True, 1, 1), first
     assert first["entity"]["position"] == [1, 2, 3] and first["cause"] == "" and not first["corrected"], first
-    assert abs(first["time_ms"] / 1000 - time.time()) < 60 and re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", first["time"])
+    assert abs(first["time_ms"] / 1000 - time.time()) < 2 * WAIT and re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", first["time"])
     assert end["event"] == "SNAPSHOT_END" and "entity" not in end, end
     publish(port, "test:2", "-50,0,0", "--state", "busy")
     e = w.line()
@@ -98,7 +98,7 @@ def through(port):
     w.end()
     # In words, and ended by time.
     publish(port, "test:1", "1,2,3")
-    w = Watch(port, "box", "-10,-10,-10", "10,10,10", "--for", "1s", json_lines=False)
+    w = Watch(port, "box", "-10,-10,-10", "10,10,10", "--for", "3s", json_lines=False)
     line, end = w.line(), w.line()
     assert re.fullmatch(r"\S+Z  ENTER +fence 1 +\S*01 +1\.0+ +2\.0+ +3\.00  snapshot", line), line
     assert re.fullmatch(r"\S+Z  SNAPSHOT_END +", end), end
@@ -125,9 +125,11 @@ def explained(port):
     assert told["verdict"] == "in" and told["causes"] == [] and told["edge_m"] == 100 and told["position"] == [1, 2, 3], told
     told = why("test:2", "--fence", "1")
     assert told["verdict"] == "out" and told["causes"] == ["VOLUME", "MARGIN"] and told["beyond_m"] == 10, told
+    begin = time.monotonic()
     publish(port, "test:1", "1,2,3", "--state", "busy")
     told = why("test:1")
-    assert told["verdict"] == "in" and told["causes"] == ["FILTER", "LEAVING"] and 3590000 < told["due_ms"] <= 3600000, told
+    assert told["verdict"] == "in" and told["causes"] == ["FILTER", "LEAVING"], told
+    assert 3599000 - 1000 * (time.monotonic() - begin) < told["due_ms"] <= 3600000, told
     text = subprocess.run([CTL, "-p", str(port), "explain", "test:1", "--subscription", "77"], capture_output=True, text=True,
                           timeout=WAIT).stdout
     assert "is in the fence" in text and "step 1" in text and "it leaves in 3" in text, text
@@ -160,7 +162,7 @@ def payloads(port):
     e = w.line()
     assert (e["event"], last(e), e["payload"]) == ("PAYLOAD", "01", {"bytes": "c3a90a"}), e
     assert w.end() == []
-    assert [e["event"] for e in silent.end()] == ["ENTER"]
+    assert silent.line()["event"] == "ENTER" and silent.end() == []
     w = Watch(port, "sphere", "0,0", "10", "--payloads", json_lines=False)
     w.line(), w.line()
     publish(port, "test:1", "1,2,3", "--payload", "hello")

@@ -7,6 +7,7 @@ import collections
 import struct
 import time
 
+import engine_process
 import presence_client as pc
 
 SUBSCRIBE, NOTICE = 0x14, 0x16
@@ -83,18 +84,21 @@ class Watcher(pc.Client):
         """Sends and waits for the answer, meanwhile taking notices. The answer, its code checked."""
         data = self.subscribe(op, *arguments, **fields)
         number = self.sequence
-        for _ in range(8):
+        silent = busy = 0
+        while silent < 60 and busy < 6000:
             self.send(data)
-            end = time.monotonic() + 1.0
-            while time.monotonic() < end:
+            end, answer = time.monotonic() + 1.0, None
+            while answer is None and time.monotonic() < end:
                 answer = self.take(0.25, number)
-                if answer is None:
-                    continue
-                if answer.reason == pc.REASONS["subscribe_busy"]:
-                    time.sleep(0.005)
-                    break
-                assert answer.reason == expect, f"op {op}: code {answer.code} reason {answer.reason}"
-                return answer
+            if answer is None:
+                silent += 1
+                continue
+            if answer.reason == pc.REASONS["subscribe_busy"]:
+                busy += 1
+                time.sleep(0.01)
+                continue
+            assert answer.reason == expect, f"op {op}: code {answer.code} reason {answer.reason}"
+            return answer
         raise pc.Timeout
 
     def open(self, *fences, window=0, **fields):
@@ -126,7 +130,10 @@ class Watcher(pc.Client):
         except pc.Timeout:
             return None
         finally:
-            self.socket.settimeout(2.0)
+            self.socket.settimeout(self.timeout)
+        return self.taken(header, body, number)
+
+    def taken(self, header, body, number=None):
         if header[1] == NOTICE:
             self.notice(header, body)
         elif header[1] == SUBSCRIBE and header[2] == pc.FLAG_RESPONSE:
@@ -197,13 +204,29 @@ class Watcher(pc.Client):
             self.take(end - time.monotonic())
         return self
 
-    def until(self, what, seconds=10.0, mend=True):
-        """Takes what comes until what() is true. mend: asks again for what is missing, and now and then whether something is."""
-        end, quiet = time.monotonic() + seconds, 0
+    def settle(self):
+        """Takes what comes until a ping is answered: what was sent before it has been answered by then, however late the engine is."""
+        opaque = struct.pack("<QQ", self.sequence, 98)
+        self.send(self.message(pc.PING, opaque))
+        while True:
+            header, body = self.receive()
+            if header[1] == pc.PONG and body == opaque:
+                return
+            self.taken(header, body)
+
+    def until(self, what, seconds=60.0, mend=True):
+        """Takes what comes until what() is true, for as long as events come in, and for so long without. mend: asks again for what is missing, and now
+        and then whether something is."""
+        seconds, quiet = engine_process.patience(seconds), 0
+        end = time.monotonic() + seconds
         while not what():
-            assert time.monotonic() < end, f"not within {seconds} s; events {self.events[-20:]}, next {self.next}, known {self.known}"
+            if time.monotonic() >= end:
+                engine_process.gave_up()
+                raise AssertionError(f"no more within {seconds} s; events {self.events[-20:]}, next {self.next}, known {self.known}")
             before = self.next
             self.take(0.05)
+            if self.next != before:
+                end = time.monotonic() + seconds
             quiet = 0 if self.next != before else quiet + 1
             if mend and quiet >= 2 and self.ended is None:
                 self.resume()
