@@ -25,15 +25,16 @@ def engine(more="", **options):
     return Engine(BUILT_IN + more, **options)
 
 
-async def eventually(what, seconds=10.0):
+async def eventually(what, seconds=60.0):
     """Until what() is true (or awaited to be). By turns and not by the clock, so that a machine that stands still is not taken for a failure."""
-    for _ in range(round(seconds / 0.02)):
+    for _ in range(round(engine_process.patience(seconds) / 0.02)):
         told = what()
         if asyncio.iscoroutine(told):
             told = await told
         if told:
             return told
         await asyncio.sleep(0.02)
+    engine_process.gave_up()
     raise AssertionError(f"not within {seconds} s")
 
 

@@ -159,7 +159,7 @@ class Liar:
 
     def accept(self):
         client, _ = self.socket.accept()
-        client.settimeout(2)
+        client.settimeout(60)
         data, fds = self.welcome(client.recv(100))
         self.clients.append(client)
         if data is not None:
@@ -348,7 +348,7 @@ class Real(unittest.IsolatedAsyncioTestCase):
         """This engine wakes by a descriptor, and writes nothing on the socket."""
         with Engine(self.yaml):
             transport = RingTransport(self.path)
-            async with Node(space=LOCAL, position=(0, 0), transport=transport, timeout=2.0) as node:
+            async with Node(space=LOCAL, position=(0, 0), transport=transport, timeout=20.0) as node:
                 self.assertIsNotNone(transport._wake)
                 self.assertIsNone(transport.known_as)
                 for _ in range(50):

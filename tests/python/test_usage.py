@@ -18,7 +18,7 @@ import uuid
 from datetime import timedelta
 
 import python_client
-from python_client import ROOT, engine, eventually
+from python_client import PATIENT, ROOT, engine, eventually
 
 from spatio_presence import *
 from spatio_presence import errors
@@ -44,7 +44,7 @@ class Kept(Node):
 class Usage(unittest.IsolatedAsyncioTestCase):
     @classmethod
     def setUpClass(cls):
-        cls.engine = engine().__enter__()
+        cls.engine = engine(PATIENT).__enter__()
 
     @classmethod
     def tearDownClass(cls):
@@ -56,11 +56,21 @@ class Usage(unittest.IsolatedAsyncioTestCase):
         assert counters["records_applied"] > 0, log
 
     def node(self, **more):
-        return Node(port=self.engine.port, **{"space": LOCAL, "timeout": 2.0, **more})
+        return Node(port=self.engine.port, **{"space": LOCAL, "timeout": 20.0, **more})
+
+    async def unless_slow(self, entity, node, seconds, check):
+        """Broadcasts twice and checks the second's fate, where there were fewer than so many seconds between them; else again."""
+        for _ in range(20):
+            begin = time.monotonic()
+            await node.broadcast_presence(entity)
+            told = await node.broadcast_presence(entity)
+            if time.monotonic() - begin < seconds:
+                return check(told)
+        self.fail("a busy machine left no time for this")
 
     async def test_rfc_8_1(self):
         """The lines of RFC-102 §8.1 as they are; the prelude gives what they leave open."""
-        async with Kept(port=self.engine.port, space=WORLD, position=HELSINKI, timeout=2.0) as node:
+        async with Kept(port=self.engine.port, space=WORLD, position=HELSINKI, timeout=20.0) as node:
             prelude = {"node": node, "current_bounds": Sphere(node.position, 500)}
             exec("from spatio_presence import *", prelude)
             exec((ROOT / "tests" / "python" / "rfc_usage.py").read_text(), prelude)
@@ -76,7 +86,7 @@ class Usage(unittest.IsolatedAsyncioTestCase):
             told = await node.explain_presence(node.broadcast, away)
             self.assertEqual((told.found, told.first_cause, told.radius), (False, Cause.REACH, 100.0))
             self.assertAlmostEqual(told.asker, 200.5, delta=1)
-            self.assertEqual((await node.broadcast_presence(node.broadcast)).status, "coalesced")
+            await self.unless_slow(node.broadcast, node, 2, lambda told: self.assertEqual(told.status, "coalesced"))
             await node.withdraw_presence(node.broadcast)
             self.assertNotIn(node.broadcast.entity_id, (await node.query_presence(PresenceQuery(prelude["current_bounds"]))).by_id())
 
@@ -90,6 +100,7 @@ class Usage(unittest.IsolatedAsyncioTestCase):
                 status=PresenceStatus(ActivityState.CUSTOM, now - 1500, timedelta(minutes=1), 0.5, update_frequency=6, custom_state=9),
                 context=PresenceContext("patrol", ("night", "drone")),
                 metadata={"battery": 0.75, "crew": 0, "name": "Ålesund", "key": b"\0\1", "armed": False, "owner": None})
+            begin = time.monotonic()
             told = await node.broadcast_presence(e, ttl=timedelta(seconds=60))
             self.assertEqual((told.status, told.silence_ms), ("applied", 30000))  # LOW_POWER: 8 × 10 s, but half of the ttl at most
             found, = await node.query_presence(PresenceQuery(Sphere((1000, 0), 50), resolution=QueryResolution(attribute=1)))
@@ -98,8 +109,10 @@ class Usage(unittest.IsolatedAsyncioTestCase):
             self.assertEqual(found.velocity, (1.5, -2.0, 0.25))
             self.assertEqual((found.entity_type, found.custom_type, found.state, found.custom_state), (EntityType.CUSTOM, 7, ActivityState.CUSTOM, 9))
             self.assertEqual((found.precision, found.status_confidence), (2.5, 127 / 254))
-            self.assertTrue(1400 <= found.age_ms <= 4000 and 55000 < found.ttl_left_ms <= 60000, found)
-            self.assertTrue(0.9 < found.position_confidence <= 1.0)  # it decays
+            passed_ms = (time.monotonic() - begin) * 1000
+            self.assertTrue(1400 <= found.age_ms <= 2500 + passed_ms and 57500 - passed_ms < found.ttl_left_ms <= 60000, (found, passed_ms))
+            # It decays.
+            self.assertTrue(0.9 - passed_ms / 20000 < found.position_confidence <= 1.0, (found, passed_ms))
             d = found.details
             self.assertEqual((d.context.activity, set(d.context.tags)), ("patrol", {"drone", "night"}))
             self.assertEqual(d.metadata, dict(e.metadata))
@@ -269,9 +282,14 @@ class Usage(unittest.IsolatedAsyncioTestCase):
     async def test_later(self):
         async with self.node(position=(20000, 0)) as node:
             e = PresenceEntity(spatial_address=SpatialAddress((20000, 0), velocity=(10, 0, 0), precision=1.0))
-            await node.broadcast_presence(e)
-            self.assertEqual(len(await node.query_presence(PresenceQuery(Sphere((20100, 0), 20)))), 0)
-            found, = await node.query_presence(PresenceQuery(Sphere((20100, 0), 20), temporal_window=TimeWindow(timedelta(seconds=10))))
+            for _ in range(20):
+                begin = time.monotonic()
+                await node.broadcast_presence(e)
+                self.assertEqual(len(await node.query_presence(PresenceQuery(Sphere((20100, 0), 20)))), 0)
+                found = await node.query_presence(PresenceQuery(Sphere((20100, 0), 20), temporal_window=TimeWindow(timedelta(seconds=10))))
+                if time.monotonic() - begin < 2:  # else it is out of the sphere by now
+                    break
+            found, = found
             self.assertTrue(80 <= found.position[0] - 20000 <= 120 and found.precision > 100)
             with self.assertRaises(errors.InvalidMessage) as told:
                 await node.query_presence(PresenceQuery(Sphere((20100, 0), 20), temporal_window=TimeWindow(timedelta(hours=10))))
@@ -357,7 +375,7 @@ class Usage(unittest.IsolatedAsyncioTestCase):
 
     async def test_counters(self):
         async with self.node(position=(0, 0)) as node:
-            self.assertTrue(0 < await node.ping() < 5)
+            self.assertTrue(0 < await node.ping() < 60)
             counters = await node.counters()
             self.assertGreater(counters["rx_packets"], 0)
             self.assertIn("refused_stale", counters)

@@ -68,7 +68,7 @@ class Members:
             self.task.result()
         return self
 
-    async def until(self, what, seconds=20.0):
+    async def until(self, what, seconds=60.0):
         try:
             await eventually(lambda: self.check() and what(), seconds)
         except AssertionError:
@@ -243,7 +243,7 @@ class Watching(unittest.IsolatedAsyncioTestCase):
         """An engine that is killed and started again: GAP, and all that is there then."""
         port = free_port()
         with engine(PATIENT, port=port) as first:
-            async with Node(port=port, space=LOCAL, timeout=0.1) as node, Node(port=port, space=LOCAL) as orderly:
+            async with Node(port=port, space=LOCAL, timeout=0.5) as node, Node(port=port, space=LOCAL, timeout=0.5, attempts=16) as orderly:
                 watch = node.watch(PresenceQuery(Sphere((0, 0), 100)))
                 watch.quiet_max = 0.5
                 told = Members(watch)
@@ -279,7 +279,7 @@ class Watching(unittest.IsolatedAsyncioTestCase):
     async def test_lease(self):
         """One with an expiration ends; one without goes on although its lease does not."""
         async with self.node() as node:
-            ending = node.watch(PresenceQuery(Sphere((0, 0), 1), subscription=SubscriptionConfig(expiration=int(time.time() * 1000) + 700)))
+            ending = node.watch(PresenceQuery(Sphere((0, 0), 1), subscription=SubscriptionConfig(expiration=int(time.time() * 1000) + 3000)))
             kinds = [(e.kind, e.cause) async for e in ending]
             self.assertEqual(kinds[-1], (EventKind.ENDED, EndCause.EXPIRED))
             with self.assertRaises(ValueError):
