@@ -7,6 +7,8 @@ half, degrees), ("frustum", apex, horizontal, vertical, near, far, degrees), ("n
 import collections
 import time
 
+import engine_process
+
 LOCAL = "6c6f6361-6c00-4000-8000-000000000001"
 WORLD = "776f726c-6400-4000-8000-000000000001"
 NOWHERE = "00000000-0000-4000-8000-0000000000ff"
@@ -69,11 +71,12 @@ class Driver:
         pass
 
 
-def eventually(what, seconds=10.0):
+def eventually(what, seconds=60.0):
     """Until what() is true: accepted updates are seen a moment later. By turns and not by the clock: the machine may stand still."""
-    for _ in range(round(seconds / 0.02)):
+    for _ in range(round(engine_process.patience(seconds) / 0.02)):
         told = what()
         if told:
             return told
         time.sleep(0.02)
+    engine_process.gave_up()
     raise AssertionError(f"not within {seconds} s")

@@ -75,7 +75,7 @@ class Watching:
 class CtlDriver(Driver):
     def __init__(self, program, where, prefix=()):
         """where: words that say which engine. prefix: words before the program, such as those that bring it into a network namespace."""
-        self.command = [*prefix, program, "--json", *where, "-t", "2s"]
+        self.command = [*prefix, program, "--json", *where, "-t", "20s"]
 
     def ctl(self, space, *arguments):
         done = subprocess.run([*self.command, "-s", SPACES[space], *arguments], capture_output=True, text=True, timeout=200)
@@ -159,7 +159,7 @@ class CtlDriver(Driver):
         watching = Watching()
         reader = threading.Thread(target=watching.read, args=(process,), daemon=True)
         reader.start()
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while not watching.events and process.poll() is None and time.monotonic() < end:
             time.sleep(0.01)
         if process.poll() is not None:
@@ -170,8 +170,8 @@ class CtlDriver(Driver):
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-            process.wait(timeout=20)
-            reader.join(timeout=5)
+            process.wait(timeout=60)
+            reader.join(timeout=60)
             process.stdout.close()
             process.stderr.close()
 

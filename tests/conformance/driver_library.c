@@ -389,7 +389,7 @@ int main(int argc, char **argv)
 		{"query", do_query}, {"explain", do_explain}, {"watch", do_watch},
 		{"pump", do_pump}, {"unwatch", do_unwatch}, {"ping", do_ping}};
 	struct presence_options options = {
-		.uri = argc > 1 ? argv[1] : NULL, .timeout_ms = 2000, .attempts = 4};
+		.uri = argc > 1 ? argv[1] : NULL, .timeout_ms = 20000, .attempts = 4};
 	struct presence_session session = {
 		.key_file = argc > 3 ? argv[2] : NULL, .level = PRESENCE_ENCRYPT};
 	char error[256];

@@ -111,11 +111,11 @@ class Place:
 
     def python(self, host):
         if SOURCE == "ring":
-            return PythonDriver(lambda space: Node(space=space, timeout=2.0, transport=RingTransport(host)))
+            return PythonDriver(lambda space: Node(space=space, timeout=20.0, transport=RingTransport(host)))
         if SOURCE == "sealed":
-            return PythonDriver(lambda space: Node(space=space, timeout=2.0, transport=LibraryTransport(
+            return PythonDriver(lambda space: Node(space=space, timeout=20.0, transport=LibraryTransport(
                 f"udp://{host}:{self.port}", key=self.key, engine_key=self.engine_key, level="encrypt", timeout=30.0, library=SHARED)))
-        return PythonDriver(lambda space: Node(space=space, timeout=2.0, transport=UdpTransport(sock=self.connected(host))))
+        return PythonDriver(lambda space: Node(space=space, timeout=20.0, transport=UdpTransport(sock=self.connected(host))))
 
     def library(self, host):
         host = f"[{host}]" if ":" in host else host
@@ -210,7 +210,7 @@ class Malformed(unittest.TestCase):
         self.socket = self.place.connected(self.place.hosts[0])
         self.stack.callback(self.socket.close)
 
-    def told(self, data, wait=20.0):
+    def told(self, data, wait=60.0):
         """What a datagram is answered with: the pong of a ping behind it, and of one behind that, which is of a later turn, come after it."""
         self.socket.settimeout(wait)
         self.socket.send(data)
