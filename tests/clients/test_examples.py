@@ -30,7 +30,7 @@ PEOPLE_7 = "70656f70-6c65-0000-0000-000000000007"
 def run(program, port, *arguments, expect=0):
     """port: or a URI."""
     uri = port if isinstance(port, str) else f"udp://127.0.0.1:{port}"
-    done = subprocess.run([program, uri, *map(str, arguments)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([program, uri, *map(str, arguments)], capture_output=True, text=True, timeout=120)
     assert done.returncode == expect, (program, done)
     return done.stdout + done.stderr
 
@@ -51,13 +51,13 @@ class Follow:
 
     def expect(self, *wanted):
         for line in wanted:
-            got = self.lines.get(timeout=60)
+            got = self.lines.get(timeout=120)
             assert got == line, (line, got)
 
     def end(self):
         self.process.send_signal(signal.SIGINT)
-        code = self.process.wait(60)
-        self.reader.join(10)
+        code = self.process.wait(120)
+        self.reader.join(60)
         error = self.process.stderr.read()
         assert code == 0 and self.lines.empty(), (code, error, list(self.lines.queue))
         self.process.stdout.close()

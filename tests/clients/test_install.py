@@ -34,7 +34,7 @@ class Installation:
         self.root, self.work = folder / "root", folder / "work"
         self.work.mkdir()
         run = subprocess.run(["meson", "install", "-C", str(BUILD), "--no-rebuild", "--destdir", str(self.root)], capture_output=True, text=True,
-                             timeout=120)
+                             timeout=300)
         assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-2000:]
         self.libraries = next(self.root.rglob("libpresence.pc")).parent.parent
         self.prefix = next(self.root.rglob("presence/presence.h")).parent.parent.parent
@@ -52,7 +52,7 @@ class Installation:
 
     def sh(self, script, expect=0, **environment):
         run = subprocess.run([*self.hide, "sh", "-euc", script], cwd=self.work, env={**self.environment, **environment}, capture_output=True,
-                             text=True, timeout=120)
+                             text=True, timeout=300)
         assert run.returncode == expect, (script, run.returncode, run.stdout, run.stderr)
         return run.stdout + run.stderr
 

@@ -27,13 +27,13 @@ principals:
 
 
 def ctl(port, *words):
-    run = subprocess.run([CTL, "-p", str(port), "--json", "--timeout", "2s", *words], capture_output=True, text=True, timeout=60)
+    run = subprocess.run([CTL, "-p", str(port), "--json", "--timeout", "20s", *words], capture_output=True, text=True, timeout=120)
     assert run.returncode == 0, run
     return json.loads(run.stdout)
 
 
 def keygen(path):
-    return subprocess.run([CTL, "keygen", str(path)], capture_output=True, text=True, timeout=60, check=True).stdout.strip()
+    return subprocess.run([CTL, "keygen", str(path)], capture_output=True, text=True, timeout=120, check=True).stdout.strip()
 
 
 def same(answer, other):
@@ -49,7 +49,7 @@ def sealed(folder):
     with Engine(YAML.rstrip("\n").replace("{port: {port}}", "{port: {port}, level: none}") +
                 f"\nsecurity: {{keyring: {folder}/keyring.yaml, sessions: 64, connects_per_second: 0}}\n") as engine:
         for _ in range(5):
-            subprocess.run([BULK, f"udp://127.0.0.1:{engine.port}", "3000", "1"], check=True, capture_output=True, timeout=60)
+            subprocess.run([BULK, f"udp://127.0.0.1:{engine.port}", "3000", "1"], check=True, capture_output=True, timeout=120)
         for what in (["sphere", "0,0,0", "5000"], ["--brief", "sphere", "0,0,0", "5000"], ["--cells", "8m", "sphere", "0,0,0", "5000"]):
             plain = ctl(engine.port, "query", *what)
             for level in ("sign", "encrypt"):
@@ -72,7 +72,7 @@ def sealed(folder):
 with Engine(YAML) as engine:
     # A socket may have no room for all at once; what is there is asked for twice, and doesn't move.
     for _ in range(5):
-        subprocess.run([BULK, f"udp://127.0.0.1:{engine.port}", "3000", "1"], check=True, capture_output=True, timeout=60)
+        subprocess.run([BULK, f"udp://127.0.0.1:{engine.port}", "3000", "1"], check=True, capture_output=True, timeout=120)
     sent = []
     for words in ([], ["--pack"]):
         before = ctl(engine.port, "stats", "--all")["counters"]

@@ -11,7 +11,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WAIT_MS 30000
+// How long what is waited for may take on a busy machine. Once something did not come, less: what
+// doesn't come once won't the next time, and the cases have to end in time to say so.
+static unsigned patience_ms = 60000;
+#define IMPATIENT_MS 2000
 
 static uint64_t clock_ms(clockid_t clock)
 {
@@ -235,13 +238,43 @@ uint64_t rig_report(const struct rig *rig, const char *name)
 	return w.value;
 }
 
+static bool came(bool did)
+{
+	if (!did)
+		patience_ms = IMPATIENT_MS;
+	return did;
+}
+
 bool rig_wait_report(const struct rig *rig, const char *name, uint64_t value)
 {
-	uint64_t end = clock_ms(CLOCK_MONOTONIC) + WAIT_MS;
+	uint64_t end = clock_ms(CLOCK_MONOTONIC) + patience_ms;
 
 	while (rig_report(rig, name) != value && clock_ms(CLOCK_MONOTONIC) < end)
 		rest();
-	return rig_report(rig, name) == value;
+	return came(rig_report(rig, name) == value);
+}
+
+bool rig_wait_counter(const struct rig *rig, unsigned counter, uint64_t value)
+{
+	uint64_t end = clock_ms(CLOCK_MONOTONIC) + patience_ms;
+
+	while (rig_counter(rig, counter) != value && clock_ms(CLOCK_MONOTONIC) < end)
+		rest();
+	return came(rig_counter(rig, counter) == value);
+}
+
+bool rig_wait_descriptors(unsigned count)
+{
+	uint64_t end = clock_ms(CLOCK_MONOTONIC) + patience_ms;
+
+	while (rig_descriptors() != count && clock_ms(CLOCK_MONOTONIC) < end)
+		rest();
+	return came(rig_descriptors() == count);
+}
+
+bool rig_wait_readable(int fd)
+{
+	return came(poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, (int)patience_ms) == 1);
 }
 
 unsigned rig_descriptors(void)
@@ -276,7 +309,7 @@ struct presence_client *rig_open(const struct rig *rig, const struct presence_op
 	char error[300];
 
 	o.uri = rig->uri;
-	o.timeout_ms = o.timeout_ms ? o.timeout_ms : 10000;
+	o.timeout_ms = o.timeout_ms ? o.timeout_ms : 30000;
 	if (presence_open(&o, &client, error, sizeof error) == PRESENCE_OK)
 		return client;
 	fprintf(stderr, "rig: %s\n", error);

@@ -43,8 +43,13 @@ uint64_t rig_counter(const struct rig *rig, unsigned counter);
 #define RIG_COUNTER(rig, name) rig_counter(rig, PE_COUNTER_##name)
 // A number of the source's report.
 uint64_t rig_report(const struct rig *rig, const char *name);
-// Waits until it is so, thirty seconds at most (a paused machine stops this clock too).
+// Waits until it is so, a minute at most (a paused machine stops this clock too), and no more than
+// a moment once something did not come.
 bool rig_wait_report(const struct rig *rig, const char *name, uint64_t value);
+bool rig_wait_counter(const struct rig *rig, unsigned counter, uint64_t value);
+#define RIG_WAIT_COUNTER(rig, name, value) rig_wait_counter(rig, PE_COUNTER_##name, value)
+bool rig_wait_descriptors(unsigned count);
+bool rig_wait_readable(int fd);
 unsigned rig_descriptors(void); // open now
 unsigned rig_mappings(void);    // of rings, in this process
 

@@ -12,18 +12,17 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
 import engine_process  # noqa: E402
-from engine_process import Engine  # noqa: E402
+from engine_process import PATIENCE, Engine, eventually  # noqa: E402
 
 YAML = """
 workers: {{count: {workers}, idle: {idle}}}
 memory: {{entities: 60000, details_mb: 4, no_huge: true, socket_mem_mb: 64}}
 sources:
   - socket: {{address: 127.0.0.1, port: {{port}}}}
-  - ring: {{path: {path}, clients: 8, ring_kb: 256}}
+  - ring: {{path: {path}, clients: 8, ring_kb: {kb}}}
 """
 
 
@@ -32,8 +31,8 @@ class Tools:
         self.ctl_path, self.load_path, self.uri = ctl, load, uri
 
     def ctl(self, *arguments, expect=0, uri=None):
-        done = subprocess.run([self.ctl_path, "--json", "--timeout", "5s", "--uri", uri or self.uri, *arguments], capture_output=True, text=True,
-                              timeout=60)
+        done = subprocess.run([self.ctl_path, "--json", "--timeout", "20s", "--uri", uri or self.uri, *arguments], capture_output=True, text=True,
+                              timeout=2 * PATIENCE)
         assert done.returncode == expect, f"presencectl {arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
         return json.loads(done.stdout) if done.stdout else done.stderr
 
@@ -55,28 +54,19 @@ class Watch:
         for line in self.process.stdout:
             self.lines.append(json.loads(line))
 
-    def wait(self, wanted, seconds=30):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if any(wanted(line) for line in list(self.lines)):
-                return
-            time.sleep(0.02)
-        raise AssertionError(f"not told: {self.lines}")
+    def wait(self, wanted):
+        eventually(lambda: any(wanted(line) for line in list(self.lines)), lambda: f"not told: {self.lines}")
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(20)
+        self.process.wait(PATIENCE)
 
 
 def by_hand(tools):
     assert tools.ctl("ping")["round_trip_us"] > 0
-    acked = tools.ctl("publish", "test:1", "-5,6,7", "--ttl", "60s")["records"][0]
+    acked = tools.ctl("publish", "test:1", "-5,6,7", "--ttl", "10m")["records"][0]
     assert acked["status"] in ("APPLIED", "ACCEPTED"), acked
-    for _ in range(200):
-        found = tools.ctl("query", "sphere", "0,0,0", "20")["found"]
-        if found:
-            break
-        time.sleep(0.01)
+    found = eventually(lambda: tools.ctl("query", "sphere", "0,0,0", "20")["found"])
     assert [f["position"] for f in found] == [[-5, 6, 7]], found
     watch = Watch(tools, "sphere", "0,0,0", "20")
     watch.wait(lambda e: "ENTER" in json.dumps(e))
@@ -100,7 +90,8 @@ def descriptors(pid):
 
 
 def one_engine(tools, path, workers, idle):
-    yaml = YAML.format(workers=workers, idle=idle, path=path)
+    # Room for what comes while the tools stand still: nothing is lost then either.
+    yaml = YAML.format(workers=workers, idle=idle, path=path, kb=4096)
     with Engine(yaml) as engine:
         mode = os.stat(path)
         assert stat.S_ISSOCK(mode.st_mode) and stat.S_IMODE(mode.st_mode) == 0o660, oct(mode.st_mode)
@@ -110,10 +101,7 @@ def one_engine(tools, path, workers, idle):
         # Nobody takes the place of an engine that listens.
         second = engine_process.run("--config", str(engine.config), timeout=60)
         assert second.returncode != 0, second.stderr
-        end = time.monotonic() + 20
-        while descriptors(engine.process.pid) > before and time.monotonic() < end:
-            time.sleep(0.02)
-        assert descriptors(engine.process.pid) == before
+        eventually(lambda: descriptors(engine.process.pid) == before, lambda: (descriptors(engine.process.pid), before))
         counters, identity = engine.stop()
         assert engine.exit == 0, engine.log
         for what in ("packets", "records", "queries", "subscribes"):
@@ -148,13 +136,13 @@ def users(tools, path, folder):
         os.rename(f"{keyring}.new", keyring)
 
     def publish(expect):
-        done = subprocess.run([tools.ctl_path, "--json", "--uri", tools.uri, "publish", "test:9", "1,2,3", "--ttl", "60s"], capture_output=True,
-                              text=True, timeout=60)
+        done = subprocess.run([tools.ctl_path, "--json", "--uri", tools.uri, "publish", "test:9", "1,2,3", "--ttl", "10m"], capture_output=True,
+                              text=True, timeout=PATIENCE)
         assert expect in done.stdout + done.stderr, done
 
     subprocess.run([tools.ctl_path, "keygen", f"{folder}/engine.key"], check=True, capture_output=True)
     write(os.getuid(), nobody)
-    yaml = YAML.format(workers=1, idle="sleep", path=path) + SPACES.format(keyring=keyring)
+    yaml = YAML.format(workers=1, idle="sleep", path=path, kb=256) + SPACES.format(keyring=keyring)
     with Engine(yaml) as engine:
         assert tools.ctl("ping")["known_as"] == FERRY
         publish("APPLIED")
@@ -165,9 +153,7 @@ def users(tools, path, folder):
             before = sum("was read again" in line for line in engine.lines)
             write(ferry_uid, guest_uid)
             engine.process.send_signal(signal.SIGHUP)
-            end = time.monotonic() + 20
-            while sum("was read again" in line for line in list(engine.lines)) == before and time.monotonic() < end:
-                time.sleep(0.01)
+            eventually(lambda: sum("was read again" in line for line in list(engine.lines)) > before, lambda: engine.log)
             assert tools.ctl("ping").get("known_as") == who, who
             publish(outcome)
         # Who watched was let go with the first change: what it had is over, or began anew.
@@ -188,17 +174,23 @@ def users(tools, path, folder):
 
 def again(tools, path):
     """Killed under eight watchers, started again: each is told of the gap or the end, and what is left in the folder is no obstacle."""
-    yaml = YAML.format(workers=1, idle="sleep", path=path)
+    yaml = YAML.format(workers=1, idle="sleep", path=path, kb=256)
     with Engine(yaml) as engine:
-        load = subprocess.Popen([tools.load_path, "-j", "-q", "--uri", tools.uri, "--walkers", "1000", "--rate", "5000", "--ack", "0.2",
-                                 "--for", "6s"], stdout=subprocess.PIPE, text=True)
-        time.sleep(1.5)
+        load = subprocess.Popen([tools.load_path, "-j", "-q", "--uri", tools.uri, "--walkers", "1000", "--rate", "5000", "--ack", "0.2"],
+                                stdout=subprocess.PIPE, text=True)
+
+        def all_there():
+            return tools.ctl("query", "sphere", "0,0,0", "1000000")["count"] > 900
+
+        eventually(all_there)
         engine.process.kill()
-        engine.process.wait(10)
+        engine.process.wait(PATIENCE)
         assert os.path.exists(path)
         with Engine(yaml) as another:
-            out, _ = load.communicate(timeout=60)
-            assert tools.ctl("query", "sphere", "0,0,0", "1000000")["count"] > 900
+            eventually(all_there)
+            eventually(lambda: tools.ctl("stats")["counters"]["records_carried"] > 3000)
+            load.send_signal(signal.SIGINT)
+            load.communicate(timeout=2 * PATIENCE)
             _, identity = another.stop()
             assert identity["packets", "received"] > 100, another.log
             assert identity["packets", "difference"] == 0 and identity["records", "difference"] == 0, another.log
