@@ -400,7 +400,7 @@ void fake_stop(struct fake_engine *e)
 
 struct presence_client *fake_client(struct fake_engine *engine)
 {
-	struct presence_options options = {.timeout_ms = 60, .attempts = 3};
+	struct presence_options options = {.timeout_ms = 500, .attempts = 3};
 	struct presence_client *client = NULL;
 
 	if (!fake_start(engine, false))

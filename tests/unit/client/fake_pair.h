@@ -11,12 +11,20 @@
 struct pair {
 	struct fake_engine engine;
 	struct presence_client *client;
+	uint32_t timeout_ms; // 0: ANSWERED_MS
 };
+
+// Longer than a busy machine lets an engine's thread wait; where nothing is answered at all,
+// SILENCE_MS do.
+#define ANSWERED_MS 1000
+#define SILENCE_MS  60
 
 static inline bool start(struct pair *p, bool ipv6)
 {
-	struct presence_options options = {
-		.host = ipv6 ? "::1" : NULL, .timeout_ms = 200, .attempts = 3, .incarnation = 77};
+	struct presence_options options = {.host = ipv6 ? "::1" : NULL,
+		.timeout_ms = p->timeout_ms ? p->timeout_ms : ANSWERED_MS,
+		.attempts = 3,
+		.incarnation = 77};
 	char error[200] = "";
 
 	if (!fake_start(&p->engine, ipv6))

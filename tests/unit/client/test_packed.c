@@ -88,7 +88,7 @@ static const struct presence_query sphere = {.volume = PRESENCE_SPHERE, .radius_
 
 static void begin(bool pack)
 {
-	const struct presence_options options = {.timeout_ms = 20, .attempts = 3, .pack = pack};
+	const struct presence_options options = {.timeout_ms = 200, .attempts = 3, .pack = pack};
 
 	memset(&way, 0, sizeof way);
 	memset(&played, 0, sizeof played);
