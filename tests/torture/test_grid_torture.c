@@ -651,7 +651,7 @@ int main(int argc, char **argv)
 		getenv("PE_TEST_LONG")  ? 400000000 :
 		getenv("PE_TEST_SHORT") ? 2000000 :
 					  20000000;
-	seconds_max = getenv("PE_TEST_LONG") ? 600 : must_fail ? 60 : 200;
+	seconds_max = getenv("PE_TEST_LONG") ? 600 : must_fail ? 200 : 800;
 	printf("seed %#llx\n", (unsigned long long)seed);
 	if (pe_grid_create(&config, &grid, &error) != PE_OK) {
 		fprintf(stderr, "%s\n", error.text);
