@@ -126,9 +126,9 @@ __attribute__((noinline)) static uint32_t accept_detailed(struct pe_query_contex
 
 // Takes the hits of the slot's piece, without the first `skip` results that an earlier answer gave,
 // into c->results from *count on. True: there is one more than fits; *given is then how many of the
-// piece's results are in answers.
+// piece's results are in answers, and *to the hit behind the last of them.
 static bool take_piece(struct pe_query_context *c, struct pe_query_slot *s, uint32_t skip,
-	uint32_t results_max, uint32_t *count, uint32_t *given)
+	uint32_t results_max, uint32_t *count, uint32_t *given, unsigned *to)
 {
 	struct pe_hits hits = {.hit = c->hits,
 		.handle = c->hit_handles,
@@ -150,13 +150,38 @@ static bool take_piece(struct pe_query_context *c, struct pe_query_slot *s, uint
 			results_max - *count);
 	*given += added;
 	*count += added;
+	*to = hits.at;
 	more = hits.at < hits.end && pe_accept(&s->test, &hits, &passed, &handle, 1);
 	c->asked = hits.asked;
 #ifdef PE_PLANT_CURSOR_REPEATS // tests only: the fault that a test must find
-	if (more && *given > 1)
+	if (more && *given > 1) {
 		--*given;
+		s->shuffled = true;
+	}
 #endif
 	return more;
+}
+
+// Where the answer goes on that is cut within the slot's piece, behind `given` of its results, the
+// last of which is the hit before `to`: at the slot behind it, where the next one is even when
+// others have gone meanwhile. In a piece of another order they are counted.
+__attribute__((noinline)) static void cut_piece(const struct pe_query_context *c,
+	struct pe_query_slot *s, uint32_t given, unsigned to, struct pe_query_answer *answer)
+{
+	struct pe_walk walk = s->walk;
+	unsigned times = 1;
+
+	walk.cursor = s->before;
+	walk.resume = walk.cells = 0;
+	if (given && !s->shuffled && !s->owned) {
+		uint32_t handle = c->hit_handles[to - 1];
+
+		for (unsigned i = s->from; walk.flagged && i + 1 < to; i++)
+			times += c->hit_handles[i] == handle;
+		if (pe_grid_walk_behind(c->grid, &walk, handle, times))
+			given = 0;
+	}
+	pe_query_set_cursor(&s->test, answer, &walk.cursor, s->region, given);
 }
 
 void pe_query_set_bounds(const struct pe_query_context *c, struct pe_query_slot *s)
@@ -302,7 +327,7 @@ static void sieve(const struct pe_query_context *c, struct pe_query_slot *s)
 		c->hits[i].sure = 0;
 }
 
-// It depends on nothing but the query and the region, so that a cursor's piece is found again. What
+// It depends on nothing but the query and the region, so that a shuffled piece is found again. What
 // a hit costs besides is counted when its piece is over: where that is much, pieces are small.
 static inline uint32_t piece_max(const struct pe_query_slot *s)
 {
@@ -325,7 +350,7 @@ void pe_query_scan_piece(struct pe_query_context *c, struct pe_query_slot *s)
 	s->before = s->walk.cursor;
 	if (!s->opened)
 		pe_query_open_walk(c, s);
-	s->opened = false;
+	s->opened = s->shuffled = false;
 	s->walked = true;
 	s->from = c->hits_end;
 	s->to = s->from +
@@ -338,6 +363,7 @@ void pe_query_scan_piece(struct pe_query_context *c, struct pe_query_slot *s)
 		pe_query_shuffle(&s->test, s->region, c->hits, s->from, s->to)) {
 		copy_handles(c, s);
 		s->walk.candidates += (s->to - s->from) * PE_QUERY_TIME_CANDIDATES;
+		s->shuffled = true;
 	}
 	c->hits_end = s->to;
 	if (s->test.ways.timed)
@@ -484,6 +510,7 @@ enum pe_reason pe_query_run(struct pe_query_context *c, unsigned slot, uint32_t 
 {
 	struct pe_query_slot *s = &c->slots[slot];
 	uint32_t count = 0, skip = s->skip, given;
+	unsigned to;
 	bool full = false;
 
 	*answer = (struct pe_query_answer){0};
@@ -513,10 +540,9 @@ enum pe_reason pe_query_run(struct pe_query_context *c, unsigned slot, uint32_t 
 		walk_next(c, s);
 		pe_stage_end(PE_STAGE_scan);
 		s->walked = false;
-		if (take_piece(c, s, skip, results_max, &count, &given)) {
-			// The next query walks the piece again and leaves out what was given.
+		if (take_piece(c, s, skip, results_max, &count, &given, &to)) {
 			full = true;
-			pe_query_set_cursor(&s->test, answer, &s->before, s->region, given);
+			cut_piece(c, s, given, to, answer);
 		}
 		pe_stage_end(PE_STAGE_accept);
 		skip = 0;

@@ -31,6 +31,7 @@ struct pe_query_slot {
 	struct pe_asker asker;
 	struct pe_asker owner; // whom views of what is the asker's own are built for
 	bool owned;            // that region is walked
+	bool shuffled;         // the piece is in another order than the walk's
 	struct pe_test test;
 	struct pe_walk walk;
 	struct pe_walker walker;

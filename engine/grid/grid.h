@@ -142,7 +142,7 @@ struct pe_hit {
 };
 
 // Where a walk stands: opaque to clients, the two words of a query's cursor. {0, 0} = the start. A
-// walk uses bits 0–56 of word[0] and 0–31 of word[1]; the others are zero (all ones after the end)
+// walk uses bits 0–62 of word[0] and 0–31 of word[1]; the others are zero (all ones after the end)
 // and ignored, so that a caller may keep something of its own there.
 struct pe_cursor {
 	uint64_t word[2];
@@ -185,6 +185,11 @@ struct pe_walk {
 unsigned pe_grid_walk(
 	const struct pe_grid *grid, struct pe_walk *walk, struct pe_hit *hits, unsigned hit_max);
 bool pe_walk_ended(const struct pe_walk *walk);
+// The cursor goes on from where it stands to behind the slot in which a walk of the region meets
+// the entity for the `times`th time. In the read-side section in which it was met. False: it is
+// not, and the cursor stays.
+bool pe_grid_walk_behind(
+	const struct pe_grid *grid, struct pe_walk *walk, uint32_t handle, unsigned times);
 
 // Where cells stand in the order of a walk: a leaf's path in the tree, one bit of the root and six
 // a level. So the leaves of a node at level n are one behind the other, and their paths >> 6 n are

@@ -203,6 +203,9 @@ void pe_walk_stop_at(struct pe_walker *w, uint64_t code, bool middle, uint32_t s
 	w->stopped = true;
 	w->walk->cursor.word[0] = (code & CODE_MASK) << 1 | 1 | (middle ? PE_WALK_MIDDLE : 0);
 	w->walk->cursor.word[1] = middle ? sequence : 0;
+	// Before the chunk that it began with, it has not gone on.
+	if (middle && w->middle && code == w->code && sequence == w->sequence)
+		w->walk->cursor.word[0] |= (uint64_t)w->slots_passed << PE_WALK_PASSED_SHIFT;
 }
 
 // Ready to go through the cells lo … hi of a node at level 1.

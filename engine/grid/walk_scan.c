@@ -151,6 +151,19 @@ ALWAYS_INLINE void set_find(
 	find->limit = cell->whole ? INFINITY : w->find_limit;
 }
 
+// Newer than the chunk that the walk goes on with.
+static inline bool behind_cursor(const struct pe_walker *w, const struct pe_chunk *chunk)
+{
+	return (int32_t)(chunk->sequence - w->sequence) > 0;
+}
+
+// The slots of a chunk that a walk which goes on within its leaf has still to see. Who stays in a
+// cell stays in its slot, so that nobody comes twice or is left out, whoever else comes or goes.
+static inline uint32_t not_passed(const struct pe_walker *w, const struct pe_chunk *chunk)
+{
+	return chunk->sequence == w->sequence ? (uint32_t)(~0ull << w->slots_passed) : ~0u;
+}
+
 // What a scan is of: SCAN tests a region. FIND: nothing but handles is wanted, and the sphere is
 // all that is tested. COPY: the sieve has all sides of the region in it, so that nothing else is to
 // be tested.
@@ -185,7 +198,7 @@ ALWAYS_INLINE bool scan_leaf(
 		const _Atomic uint64_t *words;
 		const uint64_t *met = copy;
 
-		if (middle && (int32_t)(chunk->sequence - w->sequence) > 0) {
+		if (middle && behind_cursor(w, chunk)) {
 			walk->passed++;
 			ref = next;
 			continue;
@@ -200,6 +213,8 @@ ALWAYS_INLINE bool scan_leaf(
 		}
 		// VALID: acquire: word and handle were written before the bit.
 		valid = atomic_load_explicit(&chunk->valid, memory_order_acquire);
+		if (middle)
+			valid &= not_passed(w, chunk);
 		if (!valid) {
 			w->empties_met++;
 			ref = next;
@@ -360,6 +375,58 @@ unsigned pe_walker_scan(
 	if (!w->stopped)
 		walk->cursor.word[0] = walk->cursor.word[1] = ~0ull;
 	return w->hit_count;
+}
+
+// Behind the slot of the leaf in which the entity is met for the `times`th time. False: it is not.
+static bool seek_leaf(
+	struct pe_walker *w, const struct pe_walk_cell *cell, uint32_t handle, unsigned *times)
+{
+	bool middle = w->middle && pe_walk_path(cell->key) == w->code;
+
+	for (uint32_t ref = first_chunk(w, cell, middle); ref != PE_NONE;) {
+		struct pe_chunk *chunk = pe_chunk_at(w->grid, ref);
+		const uint32_t *handles = pe_chunk_handles(chunk, ref);
+		// VALID: acquire, as in scan_leaf
+		uint32_t valid = atomic_load_explicit(&chunk->valid, memory_order_acquire);
+
+		if (middle)
+			valid &= behind_cursor(w, chunk) ? 0 : not_passed(w, chunk);
+		for (; valid; valid &= valid - 1) {
+			unsigned slot = (unsigned)__builtin_ctz(valid);
+
+			if (handles[slot] != handle || --*times)
+				continue;
+			pe_walk_stop_at(w, pe_walk_path(cell->key), true, chunk->sequence);
+			w->walk->cursor.word[0] &= ~(PE_WALK_PASSED_MASK << PE_WALK_PASSED_SHIFT);
+			w->walk->cursor.word[0] |= (slot + 1ull) << PE_WALK_PASSED_SHIFT;
+			return true;
+		}
+		// CHUNK: acquire
+		ref = atomic_load_explicit(&chunk->next, memory_order_acquire);
+	}
+	return false;
+}
+
+bool pe_grid_walk_behind(
+	const struct pe_grid *grid, struct pe_walk *walk, uint32_t handle, unsigned times)
+{
+	struct pe_walker w;
+
+	pe_walker_open(&w, grid, walk);
+	for (;;) {
+		pe_walker_fetch_leaves(&w);
+		for (unsigned i = 0; i < w.batch_count; i++) {
+			while (w.found < w.batch_count && w.found <= i + AHEAD)
+				find_leaf(&w);
+			if (w.batch[i].index != PE_NONE &&
+				seek_leaf(&w, &w.batch[i], handle, &times))
+				return true;
+		}
+		if (w.exhausted || w.cut)
+			return false;
+		w.batch_count = w.looked = w.found = 0;
+		pe_walk_gather(&w);
+	}
 }
 
 unsigned pe_grid_walk(

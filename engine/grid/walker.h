@@ -13,6 +13,9 @@
 #define PE_WALK_LEVELS 9 // of nodes (PE_LEVELS)
 #define PE_WALK_BATCH  32
 #define PE_WALK_MIDDLE (1ull << 56) // in a cursor: goes on within the leaf
+// In a cursor, above it: so many slots of the chunk that it begins with are passed over.
+#define PE_WALK_PASSED_SHIFT 57
+#define PE_WALK_PASSED_MASK  0x3Full
 // Nodes, and empty chunks, that a walk may meet for each cell that it may visit: far beyond it a
 // hostile scatter begins.
 #define PE_WALK_NODES_A_CELL 4u
@@ -51,7 +54,8 @@ struct pe_walker {
 	uint64_t code;
 	bool middle;
 	uint32_t sequence;
-	uint32_t resume; // chunk's reference + 1, or 0
+	uint32_t slots_passed; // of that chunk
+	uint32_t resume;       // chunk's reference + 1, or 0
 	// Nodes and empty chunks met, which are not the caller's to count: bounded for the case
 	// that there are many.
 	uint64_t nodes_met, empties_met, met_max;
@@ -84,6 +88,7 @@ static inline void pe_walker_begin(
 	w->code = walk->cursor.word[0] >> 1 & PE_PATH_MASK;
 	w->middle = walk->cursor.word[0] & PE_WALK_MIDDLE;
 	w->sequence = (uint32_t)walk->cursor.word[1];
+	w->slots_passed = walk->cursor.word[0] >> PE_WALK_PASSED_SHIFT & PE_WALK_PASSED_MASK;
 	w->resume = walk->resume;
 	walk->resume = 0;
 	w->nodes_met = w->empties_met = 0;

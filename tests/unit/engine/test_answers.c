@@ -4,6 +4,7 @@
 #include "testing_engine.h"
 
 static struct harness_answer a;
+static uint64_t random_state = 1;
 
 #define MANY 2600u // more than a piece of hits
 
@@ -78,6 +79,71 @@ static void pages(void)
 	q.max_results = 11;
 	page_through(q, 300, 11);
 	stop();
+}
+
+// Between two pages one that was told and one that is still to come go away, and others come to the
+// same cells: of all that stays nobody is left out, and nobody comes twice.
+static void page_beside_changes(struct pe_wire_query q, unsigned of)
+{
+	static uint8_t times[1 + 3 * MANY], gone[1 + 3 * MANY];
+	unsigned fresh = MANY, told = 0, pages = 0;
+
+	memset(times, 0, sizeof times);
+	memset(gone, 0, sizeof gone);
+	for (bool more = true; more && pages < 2 * MANY; pages++) {
+		struct pe_wire_update u;
+
+		harness_ask(&h, 0, PLANE, &q, &a);
+		CU_ASSERT_FATAL(a.whole && a.code == PE_CODE_SUCCESS);
+		for (unsigned i = 0; i < a.count; i++) {
+			told = harness_id_number(a.results[i].entity_id);
+			times[told]++;
+		}
+		more = a.truncated;
+		q.flags |= PE_QUERY_HAS_CURSOR;
+		memcpy(q.cursor, a.cursor, sizeof q.cursor);
+		if (pages % 3 || !told)
+			continue;
+		for (unsigned i = 0; i < 2; i++) {
+			unsigned n = i ? 1 + testing_random(&random_state) % of : told;
+
+			if (gone[n] || n > of)
+				continue;
+			gone[n] = 1;
+			ASSERT_STATUS(withdraw(n, 2), PE_ACK_APPLIED);
+		}
+		fresh++;
+		u = harness_update(fresh, 1, 0.1 * (testing_random(&random_state) % 300), 3, 0);
+		ASSERT_STATUS(send(&u), PE_ACK_APPLIED);
+		harness_turn(&h);
+	}
+	CU_ASSERT(!a.truncated);
+	for (unsigned n = 1; n <= of; n++)
+		CU_ASSERT(times[n] == 1 || (gone[n] && times[n] == 0));
+	for (unsigned n = MANY + 1; n <= fresh; n++)
+		CU_ASSERT(times[n] <= 1);
+}
+
+static void pages_beside_changes(void)
+{
+	static const unsigned sizes[] = {1, 7, 31, 32, 33, 100};
+
+	for (unsigned i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+		for (unsigned way = 0; way < 3; way++) {
+			struct pe_wire_query q = harness_sphere(0, 0, 0, 2e6);
+
+			if (way == 1)
+				q = harness_box((double[]){-1, -1, -1}, (double[]){30, 10, 1});
+			if (way == 2)
+				q.type_mask = 0x1F;
+			if (way != 1 && sizes[i] < 31)
+				continue;
+			start_many();
+			put_many();
+			q.max_results = (uint16_t)sizes[i];
+			page_beside_changes(q, way == 1 ? 300 : MANY);
+			stop();
+		}
 }
 
 static void pages_within(
@@ -329,8 +395,8 @@ static void many_askers(void)
 	stop();
 }
 
-TESTING_MAIN("engine: answers", {"pages", pages}, {"bounds of work", bounds_of_work},
-	{"a turn has a budget", a_turn_has_a_budget},
+TESTING_MAIN("engine: answers", {"pages", pages}, {"pages beside changes", pages_beside_changes},
+	{"bounds of work", bounds_of_work}, {"a turn has a budget", a_turn_has_a_budget},
 	{"nodes without cells are of the budget", nodes_without_cells_are_of_the_budget},
 	{"more than a piece", more_than_a_piece}, {"numbered parts", numbered_parts},
 	{"queries packed together", queries_packed_together}, {"many askers", many_askers})
