@@ -131,6 +131,20 @@ static bool hold_beside(struct pe_worker *w, uint32_t handle, const struct pe_pu
 	return true;
 }
 
+// What is held back says the same state as what is seen: that holds for as long as the newest
+// update says, or it would fall back between two that go on with it.
+static void prolong(const struct pe_worker *w, const struct pe_record *r, struct pe_pending *node,
+	const struct pe_published *p, uint32_t duration_ms)
+{
+	if (PE_ATTRIBUTE_STATE(r->shown.attributes) != PE_ATTRIBUTE_STATE(p->attributes) ||
+		r->shown.custom_state != p->custom_state)
+		return;
+	node->flags &= ~PE_PENDING_DURATION;
+	if (duration_ms)
+		node->flags |= PE_PENDING_DURATION;
+	node->state_until = w->tick + duration_ms;
+}
+
 bool pe_coalesce_hold_back(struct pe_worker *w, uint32_t handle, const struct pe_change *c,
 	const struct pe_published *p, const struct pe_place *place, const struct pe_prediction *x,
 	bool capped, uint32_t cap_ms, uint32_t interval_ms)
@@ -174,6 +188,7 @@ bool pe_coalesce_hold_back(struct pe_worker *w, uint32_t handle, const struct pe
 #ifndef PE_PLANT_TRAILING_LOST
 	node->flags |= PE_PENDING_STATE;
 #endif
+	prolong(w, r, node, p, c->update.duration_ms);
 	pe_own_wait_times(w, node, c->update.duration_ms, cap_ms, interval_ms);
 	pe_own_refresh(w, handle, p->expiry_tick);
 	return true;

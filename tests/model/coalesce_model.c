@@ -215,6 +215,10 @@ static void hold_back(struct model_entity *e, const struct model_state *s, bool 
 	forget_waiting(e);
 	e->waiting = *s;
 	e->waits = true;
+	// It goes on with the state that is seen, for as long as it says.
+	if (PE_ATTRIBUTE_STATE(e->shown.u.attributes) == PE_ATTRIBUTE_STATE(s->u.attributes) &&
+		e->shown.u.custom_state == s->u.custom_state)
+		e->until = s->until;
 }
 
 // An update of an entity that is there: its status.

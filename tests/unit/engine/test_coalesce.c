@@ -99,6 +99,53 @@ static void cap_of_the_space(void)
 	stop();
 }
 
+static unsigned state_seen(void)
+{
+	struct pe_wire_result r;
+
+	CU_ASSERT_EQUAL(sees(1, &r), 1);
+	return r.state & 7;
+}
+
+// A state holds for as long as the newest accepted update says, held back or not.
+static void a_duration_that_goes_on(void)
+{
+	struct pe_wire_update u = at(1, 1);
+
+	start();
+	u.frequency = 1;
+	u.attributes = PE_STATE_BUSY;
+	u.duration_ms = 5000;
+	ASSERT_STATUS(send(&u), PE_ACK_APPLIED);
+	for (unsigned i = 0; i < 4; i++) {
+		harness_advance(&h, 4000);
+		CU_ASSERT_EQUAL(state_seen(), PE_STATE_BUSY);
+		u.sequence++;
+		ASSERT_STATUS(send(&u), PE_ACK_COALESCED);
+	}
+	harness_advance(&h, 4999);
+	CU_ASSERT_EQUAL(state_seen(), PE_STATE_BUSY);
+	harness_advance(&h, 1);
+	CU_ASSERT_EQUAL(state_seen(), PE_STATE_INACTIVE);
+	// Another state than what is seen is held back whole; one until changed ends what runs.
+	u.sequence++;
+	ASSERT_STATUS(send(&u), PE_ACK_COALESCED);
+	CU_ASSERT_EQUAL(state_seen(), PE_STATE_INACTIVE);
+	harness_advance(&h, 39000);
+	CU_ASSERT_EQUAL(state_seen(), PE_STATE_INACTIVE);
+	u.sequence++;
+	u.duration_ms = 90000;
+	ASSERT_STATUS(send(&u), PE_ACK_COALESCED);
+	harness_advance(&h, 60000);
+	CU_ASSERT_EQUAL(state_seen(), PE_STATE_BUSY);
+	u.sequence++;
+	u.duration_ms = 0;
+	ASSERT_STATUS(send(&u), PE_ACK_COALESCED);
+	harness_advance(&h, 100000);
+	CU_ASSERT_EQUAL(state_seen(), PE_STATE_BUSY);
+	stop();
+}
+
 // A crossing that had to wait for a grace period does not also wait for the cap that it begins.
 static void cap_and_pending_crossing(void)
 {
@@ -701,7 +748,8 @@ static void some_are_covered(void)
 }
 
 TESTING_MAIN("engine: coalescing", {"cap kept, nothing lost", cap_is_kept_and_nothing_lost},
-	{"cap to the tick", cap_to_the_tick}, {"cap of the space", cap_of_the_space},
+	{"cap to the tick", cap_to_the_tick}, {"a duration that goes on", a_duration_that_goes_on},
+	{"cap of the space", cap_of_the_space},
 	{"cap and pending crossing", cap_and_pending_crossing},
 	{"a cap ends with an update that names none", cap_ends_with_an_update_that_names_none},
 	{"a cap is cut by a shorter one", cap_is_cut_by_a_shorter_one},
