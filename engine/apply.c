@@ -209,14 +209,28 @@ static uint32_t make_entity(struct pe_worker *w, const struct pe_change *c)
 static enum pe_reason check_static(struct pe_worker *w, const struct pe_record *r,
 	const struct pe_change *c, const struct pe_place *place)
 {
-	const struct pe_published *own = &r->shown;
-	double allowed = own->precision_m > 0 ? (double)own->precision_m : STATIC_SLACK_M;
+	const struct pe_space *space = &w->engine->spaces[c->space].space;
+	const struct pe_pending *node = pe_pending_node(&w->pending, r->pending);
+	struct pe_published known = r->shown;
+	struct pe_place at = {.key = r->key};
+	double allowed;
 
-	if (own->entity_type != PE_ENTITY_STATIC ||
+	// The newest accepted state, which may be held back.
+	if (node && (node->flags & PE_PENDING_STATE)) {
+		known = node->state;
+		at.key = node->key;
+	} else if (atomic_load_explicit(&r->status, memory_order_relaxed) & PE_STATUS_HELD) {
+		known = pe_own_held_state(r);
+		if (pe_space_locate(space, known.position, &at) != PE_REASON_none)
+			return PE_REASON_none; // it was found when it was held
+		known.word = at.word;
+	}
+	allowed = known.precision_m > 0 ? (double)known.precision_m : STATIC_SLACK_M;
+	if (known.entity_type != PE_ENTITY_STATIC ||
 		(c->update.attributes & PE_ATTRIBUTE_RELOCATION))
 		return PE_REASON_none;
-	if (pe_coalesce_moved_square(&w->engine->spaces[c->space].space, r, own, place,
-		    c->update.position) > allowed * allowed)
+	if (pe_coalesce_moved_square(space, at.key, &known, place, c->update.position) >
+		allowed * allowed)
 		return PE_REASON_relocation;
 	return PE_REASON_none;
 }

@@ -6,7 +6,7 @@
 
 #include <math.h>
 
-double pe_coalesce_moved_square(const struct pe_space *space, const struct pe_record *r,
+double pe_coalesce_moved_square(const struct pe_space *space, uint64_t key,
 	const struct pe_published *own, const struct pe_place *place, const double position[3])
 {
 	struct pe_units a, b;
@@ -15,11 +15,11 @@ double pe_coalesce_moved_square(const struct pe_space *space, const struct pe_re
 	if (space->config.kind == PE_SPACE_CARTESIAN)
 		return pe_coalesce_straight(own->position, position);
 	// Whichever the layers: the caller knows that it is one space.
-	if (((r->key ^ place->key) & ~PE_KEY_LAYER_MASK) == 0)
+	if (((key ^ place->key) & ~PE_KEY_LAYER_MASK) == 0)
 		return pe_coalesce_in_cell(
 			       space, own->word, place->word, position[2] - own->position[2]) *
 			space->unit_m * space->unit_m;
-	a = pe_place_units(r->key, own->word);
+	a = pe_place_units(key, own->word);
 	b = pe_place_units(place->key, place->word);
 	if (a.frame != b.frame) { // rare: across a border between frames
 		d[0] = pe_space_distance(space, own->position, position, true);
@@ -66,7 +66,7 @@ bool pe_coalesce_below(struct pe_worker *w, const struct pe_space_entry *s,
 		if (!x->covers)
 			return false;
 	} else if (distance > 0) {
-		if (pe_coalesce_moved_square(&s->space, r, own, place, p->position) >
+		if (pe_coalesce_moved_square(&s->space, r->key, own, place, p->position) >
 			(double)distance * distance)
 			return false;
 	} else if (!s->policy.coalesce_interval_ms) {

@@ -396,8 +396,9 @@ static inline double pe_coalesce_in_cell(
 	height_m *= space->units_per_m;
 	return _mm_cvtsd_f64(one) + height_m * height_m;
 }
-// Squared metres between what is published and a new place in the same space.
-double pe_coalesce_moved_square(const struct pe_space *space, const struct pe_record *r,
+// Squared metres between a state of the entity, in the cell `key`, and a new place in the same
+// space.
+double pe_coalesce_moved_square(const struct pe_space *space, uint64_t key,
 	const struct pe_published *own, const struct pe_place *place, const double position[3]);
 // Is the state below every threshold that its space sets? node: the entity's, or NULL. x: what the
 // prediction said of it, where pe_predict_applies.

@@ -175,6 +175,39 @@ static void becomes_static_while_held_back(void)
 	stop();
 }
 
+// Where it is known to be is the newest accepted place, held back or not.
+static void relocated_while_held_back(double threshold_m, uint16_t frequency, double to)
+{
+	struct pe_engine_config config = harness_config();
+	struct pe_wire_update u = harness_update(1, 1, 10, 10, 10);
+
+	config.spaces[PLANE].coalesce_distance_m = (float)threshold_m;
+	start_with(&config);
+	u.entity_type = PE_ENTITY_STATIC;
+	u.frequency = frequency;
+	ASSERT_STATUS(send(&u), PE_ACK_APPLIED);
+	u.sequence = 2;
+	u.position[0] = to;
+	u.attributes |= PE_ATTRIBUTE_RELOCATION;
+	ASSERT_STATUS(send(&u), PE_ACK_COALESCED);
+	// It says so again, and is not back where it came from.
+	u.sequence = 3;
+	u.attributes = PE_STATE_ACTIVE;
+	ASSERT_STATUS(send(&u), PE_ACK_COALESCED);
+	u.sequence = 4;
+	u.position[0] = 10;
+	ASSERT_REFUSED(send(&u), relocation);
+	harness_advance(&h, 60000);
+	stop();
+}
+
+static void a_static_entity_is_relocated_while_held_back(void)
+{
+	relocated_while_held_back(0, 60, 14);
+	relocated_while_held_back(0, 60, 5000);
+	relocated_while_held_back(20, 0, 14);
+}
+
 static void a_static_entity_on_a_border_of_frames(void)
 {
 	struct pe_wire_update u = harness_update(1, 1, 0, 45, 0);
@@ -298,5 +331,6 @@ TESTING_MAIN("engine: places", {"moves inside a cell", moves_inside_a_cell},
 	{"expired beside a pending crossing", expired_beside_a_pending_crossing},
 	{"a static entity stays", a_static_entity_stays},
 	{"becomes static while held back", becomes_static_while_held_back},
+	{"relocated while held back", a_static_entity_is_relocated_while_held_back},
 	{"static on a border of frames", a_static_entity_on_a_border_of_frames}, {"spaces", spaces},
 	{"bounds of a space", bounds_of_a_space}, {"a temporary entity", a_temporary_entity})
