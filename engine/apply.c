@@ -318,6 +318,13 @@ static void own(struct pe_worker *w, const struct pe_change *c, const struct pe_
 		coalesced(w, c, NULL);
 		return;
 	}
+	// A state that would not fall back is not taken.
+	if (c->update.duration_ms && !pe_pending_spare(&w->pending) &&
+		!pe_own_node(w, handle, false)) {
+		pe_count(&w->counters, PE_COUNTER_pending_exhausted, 1);
+		pe_apply_refuse(w, c, PE_REASON_grid_full, NULL);
+		return;
+	}
 	if (there && s->policy.predict_distance_m > 0)
 		x = pe_predict(w, handle, c);
 	if (c->kind == PE_CHANGE_DETAILED || c->update.entity_type == PE_ENTITY_RECURRING ||

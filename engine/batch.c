@@ -96,7 +96,10 @@ __attribute__((noinline)) static void supersede(
 			return; // where they go is not known yet
 	}
 	if ((status & PE_STATUS_FRAMES) || w->engine->spaces[b->change[earlier].space].owned ||
-		!covers(b, later, earlier, known_key))
+		!covers(b, later, earlier, known_key) ||
+		(b->change[later].update.duration_ms &&
+			w->pending.count_max - w->pending.used <
+				w->pending.count_max / 16 + PE_BATCH_MAX))
 		return;
 	b->superseded[earlier] = true;
 	b->change[earlier].way = PE_WAY_GENERAL;

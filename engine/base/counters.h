@@ -42,7 +42,7 @@
 	PE_COUNTER(crossings, "moves", "moves into another cell") \
 	PE_COUNTER(crossings_pending, "moves", "crossings that waited for a grace period") \
 	PE_COUNTER(trailing, "records", "coalesced states published later, when their threshold's time had passed") \
-	PE_COUNTER(pending_exhausted, "records", "records applied at once since no pending entry was free") \
+	PE_COUNTER(pending_exhausted, "records", "records applied at once, or refused for their duration, since no pending entry was free") \
 	PE_COUNTER(queries_carried, "queries", "queries decoded") \
 	PE_COUNTER(queries_answered, "queries", "queries answered, whole or truncated") \
 	PE_COUNTER(queries_truncated, "queries", "answers cut by a work, result or byte bound") \

@@ -61,6 +61,12 @@ static inline void pe_pending_init(
 	pe_wheel_init(&pool->wheel, &pool->nodes[0].wheel, sizeof pool->nodes[0], tick);
 }
 
+// The last ones are for crossings, which would be refused without.
+static inline bool pe_pending_spare(const struct pe_pending_pool *pool)
+{
+	return pool->count_max - pool->used > pool->count_max / 16;
+}
+
 static inline bool pe_crosses(uint32_t pending)
 {
 	return (pending & PE_CROSSES) && pending != PE_HANDLE_NONE;

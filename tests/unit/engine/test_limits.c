@@ -213,6 +213,57 @@ static void ids_that_come_and_go(void)
 	stop();
 }
 
+// What a state's end has no timer for is refused, and the last ones are kept for crossings.
+static void durations_without_room(void)
+{
+	enum { NODES = 32, MANY = 100 };
+	struct pe_engine_config config = harness_config();
+	struct pe_wire_result r;
+	unsigned taken = 0, busy = 0;
+
+	config.pending_count_max = NODES;
+	start_with(&config);
+	for (unsigned n = 1; n <= MANY; n++) {
+		struct pe_wire_update u = harness_update(n, 1, 10, 10, 10);
+		struct pe_wire_ack_record ack;
+
+		u.ttl_ms = 60000;
+		u.duration_ms = 1000;
+		u.attributes = PE_STATE_BUSY;
+		ack = send(&u);
+		taken += ack.status == PE_ACK_APPLIED;
+		if (ack.status != PE_ACK_APPLIED) {
+			ASSERT_REFUSED(ack, grid_full);
+			CU_ASSERT_EQUAL(sees(n, &r), 0);
+		}
+	}
+	CU_ASSERT(taken > NODES / 2 && taken < NODES);
+	// One that comes back at once goes its way by a node.
+	{
+		struct pe_wire_update u = harness_update(MANY + 1, 1, 10, 10, 10);
+
+		ASSERT_STATUS(send(&u), PE_ACK_APPLIED);
+		ASSERT_STATUS(withdraw(MANY + 1, 2), PE_ACK_APPLIED);
+		u.sequence = 3;
+		u.position[0] = 500;
+		ASSERT_STATUS(send(&u), PE_ACK_APPLIED);
+	}
+	// Those that have theirs go on with it.
+	for (unsigned n = 1; n <= taken; n++) {
+		struct pe_wire_update u = harness_update(n, 2, 11, 10, 10);
+
+		u.ttl_ms = 60000;
+		u.duration_ms = 1000;
+		u.attributes = PE_STATE_BUSY;
+		ASSERT_STATUS(send(&u), PE_ACK_APPLIED);
+	}
+	harness_advance(&h, 1001);
+	for (unsigned n = 1; n <= taken; n++)
+		busy += sees(n, &r) && (r.state & 7) != PE_STATE_INACTIVE;
+	CU_ASSERT_EQUAL(busy, 0);
+	stop();
+}
+
 static void pending_pool_exhausted(void)
 {
 	struct pe_engine_config config = harness_config();
@@ -410,6 +461,7 @@ TESTING_MAIN("engine: limits",
 	{"pong", pong_echoes}, {"a full table keeps what it has", a_full_table_keeps_what_it_has},
 	{"ids that come and go", ids_that_come_and_go},
 	{"pending pool exhausted", pending_pool_exhausted},
+	{"durations without room", durations_without_room},
 	{"a full grid keeps what it has", a_full_grid_keeps_what_it_has},
 	{"no buffers", no_buffers}, {"configuration errors", configuration_errors},
 	{"memory plan", memory_plan})
