@@ -95,11 +95,11 @@ __attribute__((noinline)) static void supersede(
 		if (r->shown.attributes & PE_PUBLISHED_ROUNDED)
 			return; // where they go is not known yet
 	}
+	// The earlier one stands where the later one may find no entry for its duration.
 	if ((status & PE_STATUS_FRAMES) || w->engine->spaces[b->change[earlier].space].owned ||
 		!covers(b, later, earlier, known_key) ||
 		(b->change[later].update.duration_ms &&
-			w->pending.count_max - w->pending.used <
-				w->pending.count_max / 16 + PE_BATCH_MAX))
+			!pe_pending_spare(&w->pending, PE_BATCH_MAX)))
 		return;
 	b->superseded[earlier] = true;
 	b->change[earlier].way = PE_WAY_GENERAL;

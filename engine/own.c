@@ -100,7 +100,7 @@ void pe_own_schedule(struct pe_worker *w, struct pe_pending *node)
 void pe_own_begin_holds(struct pe_worker *w, uint32_t handle, uint32_t cap_ms, uint32_t interval_ms)
 {
 	struct pe_pending *node =
-		pe_own_node(w, handle, (cap_ms || interval_ms) && pe_pending_spare(&w->pending));
+		pe_own_node(w, handle, (cap_ms || interval_ms) && pe_pending_spare(&w->pending, 0));
 
 	if (!node) {
 		if (cap_ms || interval_ms)

@@ -61,10 +61,11 @@ static inline void pe_pending_init(
 	pe_wheel_init(&pool->wheel, &pool->nodes[0].wheel, sizeof pool->nodes[0], tick);
 }
 
-// The last ones are for crossings, which would be refused without.
-static inline bool pe_pending_spare(const struct pe_pending_pool *pool)
+// Room for one more of these, and so many beside it, that are not crossings: the last entries are
+// for those, which would be refused without.
+static inline bool pe_pending_spare(const struct pe_pending_pool *pool, uint32_t beside)
 {
-	return pool->count_max - pool->used > pool->count_max / 16;
+	return pool->count_max - pool->used > pool->count_max / 16 + beside;
 }
 
 static inline bool pe_crosses(uint32_t pending)
