@@ -163,7 +163,7 @@ bool pe_coalesce_hold_back(struct pe_worker *w, uint32_t handle, const struct pe
 	// Where there is no room beside the record it is published: the nodes are for what needs
 	// them, or crossings would be refused.
 	if (!beside)
-		node = pe_own_node(w, handle, true);
+		node = pe_own_node(w, handle, pe_pending_spare(&w->pending, 0));
 	if (!node) {
 		pe_count(&w->counters, PE_COUNTER_pending_exhausted, 1);
 		return false;

@@ -229,14 +229,21 @@ static uint64_t place_of(const struct pe_test *t, uint64_t epoch, uint32_t handl
 	return place;
 }
 
+bool pe_query_reorders(const struct pe_test *t, unsigned region)
+{
+	unsigned of;
+
+	return t->rules->views->anonymous >> pe_query_layer_audience(t, region, &of) & 1;
+}
+
 bool pe_query_shuffle(
 	const struct pe_test *t, unsigned region, struct pe_hit *hits, unsigned from, unsigned to)
 {
 	const struct pe_views *v = t->rules->views;
 	uint64_t epoch = pe_views_epoch(v, t->now.wall_ms), places[PE_QUERY_PIECE_HITS];
-	unsigned of, audience = pe_query_layer_audience(t, region, &of), begin = from;
+	unsigned begin = from;
 
-	if (!(v->anonymous >> audience & 1))
+	if (!pe_query_reorders(t, region))
 		return false;
 	// A piece has few hits of a leaf, and 512 in all.
 	for (unsigned i = from; i < to; i++) {

@@ -143,6 +143,10 @@ static enum pe_reason prepare(struct pe_query_context *c, struct pe_query_slot *
 		if (!(q->cursor[1] & CURSOR_MARK) || region >= s->test.region_total ||
 			s->skip > PE_QUERY_PIECE_PLAIN)
 			return PE_REASON_query_cursor;
+		// Who is in which slot outlives the epoch; we give no such cursor there.
+		if (region >= s->test.region_count && pe_query_reorders(&s->test, region) &&
+			pe_walk_cursor_splits(&s->walk.cursor))
+			return PE_REASON_query_cursor;
 	}
 	pe_query_set_bounds(c, s);
 	if (region < s->test.region_total) {

@@ -164,21 +164,22 @@ static bool take_piece(struct pe_query_context *c, struct pe_query_slot *s, uint
 
 // Where the answer goes on that is cut within the slot's piece, behind `given` of its results, the
 // last of which is the hit before `to`: at the slot behind it, where the next one is even when
-// others have gone meanwhile. In a piece of another order they are counted.
+// others have gone meanwhile. In a piece of another order, and where it is moving, they are
+// counted.
 __attribute__((noinline)) static void cut_piece(const struct pe_query_context *c,
 	struct pe_query_slot *s, uint32_t given, unsigned to, struct pe_query_answer *answer)
 {
 	struct pe_walk walk = s->walk;
-	unsigned times = 1;
 
 	walk.cursor = s->before;
 	walk.resume = walk.cells = 0;
 	if (given && !s->shuffled && !s->owned) {
 		uint32_t handle = c->hit_handles[to - 1];
+		bool once = true;
 
-		for (unsigned i = s->from; walk.flagged && i + 1 < to; i++)
-			times += c->hit_handles[i] == handle;
-		if (pe_grid_walk_behind(c->grid, &walk, handle, times))
+		for (unsigned i = s->from; walk.flagged && i < s->to; i++)
+			once &= i + 1 == to || c->hit_handles[i] != handle;
+		if (once && pe_grid_walk_behind(c->grid, &walk, handle, &s->walk.cursor))
 			given = 0;
 	}
 	pe_query_set_cursor(&s->test, answer, &walk.cursor, s->region, given);

@@ -131,8 +131,9 @@ unsigned pe_query_layer_audience(const struct pe_test *test, unsigned number, un
 unsigned pe_query_layer_number(const struct pe_test *test, unsigned audience, unsigned region);
 // The number of the region of a frame in the layer that has this number's.
 unsigned pe_query_layer_of_frame(const struct pe_test *test, unsigned number, unsigned frame);
-// In a layer of anonymous ones, where the order of slots is that of last epoch's, hits of a leaf
-// are put into one of this epoch's. True: they were.
+// Is the region in a layer of anonymous ones, where the order of slots is that of last epoch's?
+bool pe_query_reorders(const struct pe_test *test, unsigned region);
+// Hits of a leaf in such a region are put into an order of this epoch's. True: they were.
 bool pe_query_shuffle(const struct pe_test *test, unsigned region, struct pe_hit *hits,
 	unsigned from, unsigned to);
 

@@ -185,11 +185,13 @@ struct pe_walk {
 unsigned pe_grid_walk(
 	const struct pe_grid *grid, struct pe_walk *walk, struct pe_hit *hits, unsigned hit_max);
 bool pe_walk_ended(const struct pe_walk *walk);
-// The cursor goes on from where it stands to behind the slot in which a walk of the region meets
-// the entity for the `times`th time. In the read-side section in which it was met. False: it is
-// not, and the cursor stays.
-bool pe_grid_walk_behind(
-	const struct pe_grid *grid, struct pe_walk *walk, uint32_t handle, unsigned times);
+// Does it go on between the slots of one chunk?
+bool pe_walk_cursor_splits(const struct pe_cursor *cursor);
+// The cursor goes on from where it stands to behind the slot in which a walk that went on from
+// there to `end` has met the entity, and met it once; in the read-side section of that walk. False:
+// it is not there any more, or is moving from cell to cell, and the cursor stays.
+bool pe_grid_walk_behind(const struct pe_grid *grid, struct pe_walk *walk, uint32_t handle,
+	const struct pe_cursor *end);
 
 // Where cells stand in the order of a walk: a leaf's path in the tree, one bit of the root and six
 // a level. So the leaves of a node at level n are one behind the other, and their paths >> 6 n are

@@ -43,6 +43,11 @@ struct pe_cursor pe_walk_cursor_at(uint64_t path)
 	return (struct pe_cursor){{(path & CODE_MASK) << 1 | 1, 0}};
 }
 
+bool pe_walk_cursor_splits(const struct pe_cursor *cursor)
+{
+	return cursor->word[0] >> PE_WALK_PASSED_SHIFT & PE_WALK_PASSED_MASK;
+}
+
 uint64_t pe_walk_cursor_path(const struct pe_cursor *cursor)
 {
 	return cursor->word[0] >> 1 & CODE_MASK;

@@ -377,11 +377,24 @@ unsigned pe_walker_scan(
 	return w->hit_count;
 }
 
-// Behind the slot of the leaf in which the entity is met for the `times`th time. False: it is not.
-static bool seek_leaf(
-	struct pe_walker *w, const struct pe_walk_cell *cell, uint32_t handle, unsigned *times)
+// Has a walk that stands at `end` not come to this chunk of the leaf at the path?
+static bool is_past(const struct pe_cursor *end, uint64_t path, uint32_t sequence)
 {
-	bool middle = w->middle && pe_walk_path(cell->key) == w->code;
+	uint64_t at = pe_walk_cursor_path(end);
+
+	if (end->word[0] == ~0ull || path != at)
+		return end->word[0] != ~0ull && path > at;
+	return !(end->word[0] & PE_WALK_MIDDLE) ||
+		(int32_t)(sequence - (uint32_t)end->word[1]) <= 0;
+}
+
+// Behind the entity's slot in the leaf. False: it is not met there, or it is moving; or, with
+// `stopped`, nowhere.
+static bool seek_leaf(struct pe_walker *w, const struct pe_walk_cell *cell, uint32_t handle,
+	const struct pe_cursor *end)
+{
+	uint64_t path = pe_walk_path(cell->key);
+	bool middle = w->middle && path == w->code;
 
 	for (uint32_t ref = first_chunk(w, cell, middle); ref != PE_NONE;) {
 		struct pe_chunk *chunk = pe_chunk_at(w->grid, ref);
@@ -389,14 +402,25 @@ static bool seek_leaf(
 		// VALID: acquire, as in scan_leaf
 		uint32_t valid = atomic_load_explicit(&chunk->valid, memory_order_acquire);
 
+		w->stopped = is_past(end, path, chunk->sequence);
+		if (w->stopped)
+			return false;
 		if (middle)
 			valid &= behind_cursor(w, chunk) ? 0 : not_passed(w, chunk);
 		for (; valid; valid &= valid - 1) {
 			unsigned slot = (unsigned)__builtin_ctz(valid);
+			uint64_t word;
 
-			if (handles[slot] != handle || --*times)
+			if (handles[slot] != handle)
 				continue;
-			pe_walk_stop_at(w, pe_walk_path(cell->key), true, chunk->sequence);
+			// Where it crosses there are two of it, and which one was told is not
+			// known.
+			w->stopped = true;
+			word = atomic_load_explicit(
+				pe_slot_word(w->grid, ref | slot), memory_order_relaxed);
+			if (word & (PE_SLOT_MOVED | PE_SLOT_ARRIVING))
+				return false;
+			pe_walk_stop_at(w, path, true, chunk->sequence);
 			w->walk->cursor.word[0] &= ~(PE_WALK_PASSED_MASK << PE_WALK_PASSED_SHIFT);
 			w->walk->cursor.word[0] |= (slot + 1ull) << PE_WALK_PASSED_SHIFT;
 			return true;
@@ -407,8 +431,8 @@ static bool seek_leaf(
 	return false;
 }
 
-bool pe_grid_walk_behind(
-	const struct pe_grid *grid, struct pe_walk *walk, uint32_t handle, unsigned times)
+bool pe_grid_walk_behind(const struct pe_grid *grid, struct pe_walk *walk, uint32_t handle,
+	const struct pe_cursor *end)
 {
 	struct pe_walker w;
 
@@ -418,9 +442,13 @@ bool pe_grid_walk_behind(
 		for (unsigned i = 0; i < w.batch_count; i++) {
 			while (w.found < w.batch_count && w.found <= i + AHEAD)
 				find_leaf(&w);
-			if (w.batch[i].index != PE_NONE &&
-				seek_leaf(&w, &w.batch[i], handle, &times))
+			if (pe_walk_path(w.batch[i].key) > pe_walk_cursor_path(end) &&
+				end->word[0] != ~0ull)
+				return false;
+			if (w.batch[i].index != PE_NONE && seek_leaf(&w, &w.batch[i], handle, end))
 				return true;
+			if (w.stopped)
+				return false;
 		}
 		if (w.exhausted || w.cut)
 			return false;

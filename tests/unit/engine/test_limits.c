@@ -264,6 +264,32 @@ static void durations_without_room(void)
 	stop();
 }
 
+// Nor do states that are held back take the last ones: a move into another cell finds its own.
+static void held_back_without_room(void)
+{
+	enum { NODES = 32, MANY = 60, MOVER = 100 };
+	struct pe_engine_config config = harness_config();
+	struct pe_wire_update u;
+
+	config.pending_count_max = NODES;
+	config.spaces[PLANE].coalesce_distance_m = 20;
+	start_with(&config);
+	u = harness_update(MOVER, 1, 10, 10, 10);
+	ASSERT_STATUS(send(&u), PE_ACK_APPLIED);
+	for (uint32_t sequence = 1; sequence <= 3; sequence++)
+		for (unsigned n = 1; n <= MANY; n++) {
+			struct pe_wire_ack_record ack;
+
+			u = harness_update(n, sequence, 10, 10, 10);
+			u.frequency = 1;
+			ack = send(&u);
+			CU_ASSERT(ack.status == PE_ACK_APPLIED || ack.status == PE_ACK_COALESCED);
+		}
+	u = harness_update(MOVER, 2, 5000, 10, 10);
+	ASSERT_STATUS(send(&u), PE_ACK_APPLIED);
+	stop();
+}
+
 static void pending_pool_exhausted(void)
 {
 	struct pe_engine_config config = harness_config();
@@ -462,6 +488,7 @@ TESTING_MAIN("engine: limits",
 	{"ids that come and go", ids_that_come_and_go},
 	{"pending pool exhausted", pending_pool_exhausted},
 	{"durations without room", durations_without_room},
+	{"held back without room", held_back_without_room},
 	{"a full grid keeps what it has", a_full_grid_keeps_what_it_has},
 	{"no buffers", no_buffers}, {"configuration errors", configuration_errors},
 	{"memory plan", memory_plan})

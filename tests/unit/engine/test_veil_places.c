@@ -182,7 +182,50 @@ static void order_is_not_a_name(void)
 	stop();
 }
 
+// Nor does a cursor: who is in which slot of a cell outlives the epoch, so that none begins there.
+static void cursors_name_no_slot(void)
+{
+	struct pe_wire_query q = harness_sphere(0, 0, 0, 100);
+	uint64_t given;
+
+	if (!draws())
+		return;
+	start(NULL, 0);
+	for (unsigned i = 1; i <= 40; i++)
+		(void)put(PLANE, i, 1, 0.5 * i, 1, VISIBILITY(PE_ANONYMOUS));
+	harness_settle(&h);
+	q.max_results = 7;
+	ask(0, PLANE, &q);
+	CU_ASSERT_EQUAL_FATAL(a.count, 7);
+	CU_ASSERT(a.truncated);
+	q.flags |= PE_QUERY_HAS_CURSOR;
+	memcpy(q.cursor, a.cursor, sizeof q.cursor);
+	given = q.cursor[0];
+	ask(0, PLANE, &q);
+	CU_ASSERT_EQUAL(a.code, PE_CODE_SUCCESS);
+	CU_ASSERT_EQUAL(a.count, 7);
+	// Of the same leaf, behind its newest chunk's first slots.
+	for (uint64_t slots = 1; slots < 64; slots++) {
+		CU_ASSERT_EQUAL(given >> 57, 0);
+		q.cursor[0] = given | 1ull << 56 | slots << 57;
+		harness_ask(&h, 0, PLANE, &q, &a);
+		CU_ASSERT_EQUAL(a.reason, PE_REASON_query_cursor);
+		CU_ASSERT_EQUAL(a.count, 0);
+	}
+	// What everybody may name can be gone through by slots.
+	for (unsigned i = 1; i <= 40; i++)
+		(void)put(PLANE, i, 2, 0.5 * i, 1, 0);
+	harness_settle(&h);
+	q.flags &= (uint16_t)~PE_QUERY_HAS_CURSOR;
+	memset(q.cursor, 0, sizeof q.cursor);
+	ask(0, PLANE, &q);
+	CU_ASSERT_EQUAL(a.count, 7);
+	CU_ASSERT(a.cursor[0] >> 57 & 0x3F);
+	stop();
+}
+
 TESTING_MAIN("engine/veil-places", {"places are rounded", places_are_rounded},
 	{"rounded moves tell nothing", rounded_moves_tell_nothing},
 	{"noise", noise_has_its_distribution}, {"noise is held", noise_is_held},
-	{"order is not a name", order_is_not_a_name})
+	{"order is not a name", order_is_not_a_name},
+	{"cursors name no slot", cursors_name_no_slot})

@@ -134,6 +134,66 @@ static void pages_of_a_long_chain(void)
 	pe_grid_destroy(grid);
 }
 
+// Going on behind one that was met: what comes is what comes behind it, whoever else has gone; and
+// whoever is not met where the walk has been is looked for no further.
+static void a_walk_goes_on_behind_a_slot(void)
+{
+	struct pe_grid *grid = testing_grid((struct pe_grid_config){.entity_count_max = 5000});
+	struct pe_walk walk = testing_walk(testing_box(INT64_MIN, INT64_MAX)), piece, rest;
+	static struct pe_hit all[4096];
+	static uint32_t slots[4096];
+	struct pe_cursor before;
+	unsigned count, of;
+
+	// Cells with one chunk, with many, and with one entity.
+	for (uint32_t i = 0; i < 700; i++)
+		slots[i] = testing_insert(grid,
+			testing_key(i < 300     ? 0 :
+					i < 500 ? 1 :
+						  (int32_t)i,
+				0, 0),
+			i, i);
+	count = pe_grid_walk(grid, &walk, all, 4096);
+	CU_ASSERT_EQUAL_FATAL(count, 700);
+	for (unsigned from = 0; from < count; from += of) {
+		piece = testing_walk(walk.region);
+		if (from)
+			piece.cursor = before;
+		before = piece.cursor;
+		of = pe_grid_walk(grid, &piece, hits, 64);
+		CU_ASSERT_FATAL(of > 0 && of <= 64);
+		for (unsigned i = 0; i < of; i++) {
+			unsigned n;
+
+			rest = testing_walk(walk.region);
+			rest.cursor = before;
+			CU_ASSERT_FATAL(pe_grid_walk_behind(
+				grid, &rest, all[from + i].handle, &piece.cursor));
+			n = pe_grid_walk(grid, &rest, hits, 4096);
+			CU_ASSERT_EQUAL(n, count - from - i - 1);
+			CU_ASSERT_EQUAL(memcmp(hits, &all[from + i + 1], n * sizeof hits[0]), 0);
+		}
+		// Those before the piece, and behind it, are not in it.
+		for (unsigned i = 0; i < count; i++) {
+			if (i >= from && i < from + of)
+				continue;
+			rest = testing_walk(walk.region);
+			rest.cursor = before;
+			CU_ASSERT_FALSE(
+				pe_grid_walk_behind(grid, &rest, all[i].handle, &piece.cursor));
+			CU_ASSERT_EQUAL(memcmp(&rest.cursor, &before, sizeof before), 0);
+		}
+		before = piece.cursor;
+	}
+	// One that crosses is in two cells.
+	(void)pe_grid_cross(
+		grid, 0, 5, slots[5], testing_insert(grid, testing_key(2000, 0, 0), 5, 5));
+	rest = testing_walk(walk.region);
+	CU_ASSERT_FALSE(pe_grid_walk_behind(grid, &rest, 5, &walk.cursor));
+	CU_ASSERT_EQUAL(rest.cursor.word[0], 0);
+	pe_grid_destroy(grid);
+}
+
 // Any cursor: no reading out of bounds, and an end.
 static void hostile_cursors_end(void)
 {
@@ -524,6 +584,7 @@ static void a_sieve_lets_through_what_moves(void)
 TESTING_MAIN("grid/walk", {"pages add up to the whole", pages_add_up_to_the_whole},
 	{"bounds are shared between walks", bounds_are_shared_between_walks},
 	{"pages of a long chain", pages_of_a_long_chain},
+	{"a walk goes on behind a slot", a_walk_goes_on_behind_a_slot},
 	{"opening meets few nodes", opening_meets_few_nodes},
 	{"small spheres go straight", small_spheres_go_straight},
 	{"hostile cursors end", hostile_cursors_end}, {"hostile regions end", hostile_regions_end},
