@@ -88,6 +88,8 @@ static inline void pe_held_push_all(
 	uint32_t ahead = due - held->tick;
 	struct pe_held_bucket *b;
 
+	if (count == 0) // there may be no queue at all
+		return;
 	if (ahead >= PE_HELD_TICKS)
 		due = held->tick + ((int32_t)ahead < 0 ? 0 : PE_HELD_TICKS - 1);
 	b = &held->buckets[due % PE_HELD_TICKS];

@@ -75,7 +75,7 @@ def by_hand(tools):
     watch.stop()
     # Wrong URIs, and a path where nobody listens: said in words.
     assert "understood are" in tools.ctl("ping", uri="tcp://x", expect=64)
-    assert "presenced running" in tools.ctl("ping", uri="shm:///nowhere/p.sock", expect=68)
+    assert "presenced running" in tools.ctl("ping", uri="shm:///nowhere/p.sock", expect=69)
 
 
 def loads(tools):
