@@ -328,8 +328,9 @@ static void sieve(const struct pe_query_context *c, struct pe_query_slot *s)
 		c->hits[i].sure = 0;
 }
 
-// It depends on nothing but the query and the region, so that a shuffled piece is found again. What
-// a hit costs besides is counted when its piece is over: where that is much, pieces are small.
+// It depends on nothing but the query and the region, so that a piece is found again of which
+// results were counted. What a hit costs besides is counted when its piece is over: where that is
+// much, pieces are small.
 static inline uint32_t piece_max(const struct pe_query_slot *s)
 {
 	bool dear = s->test.ways.timed || s->region >= s->test.region_count ||

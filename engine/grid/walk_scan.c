@@ -377,15 +377,18 @@ unsigned pe_walker_scan(
 	return w->hit_count;
 }
 
-// Has a walk that stands at `end` not come to this chunk of the leaf at the path?
+// Has a walk that stands at `end` come to the leaf at this path, perhaps to nothing in it yet?
+static bool has_come_to(const struct pe_cursor *end, uint64_t path)
+{
+	return end->word[0] == ~0ull || path <= pe_walk_cursor_path(end);
+}
+
+// Has it not come to this chunk of such a leaf?
 static bool is_past(const struct pe_cursor *end, uint64_t path, uint32_t sequence)
 {
-	uint64_t at = pe_walk_cursor_path(end);
-
-	if (end->word[0] == ~0ull || path != at)
-		return end->word[0] != ~0ull && path > at;
-	return !(end->word[0] & PE_WALK_MIDDLE) ||
-		(int32_t)(sequence - (uint32_t)end->word[1]) <= 0;
+	return end->word[0] != ~0ull && path == pe_walk_cursor_path(end) &&
+		(!(end->word[0] & PE_WALK_MIDDLE) ||
+			(int32_t)(sequence - (uint32_t)end->word[1]) <= 0);
 }
 
 // Behind the entity's slot in the leaf. False: it is not met there, or it is moving; or, with
@@ -442,8 +445,7 @@ bool pe_grid_walk_behind(const struct pe_grid *grid, struct pe_walk *walk, uint3
 		for (unsigned i = 0; i < w.batch_count; i++) {
 			while (w.found < w.batch_count && w.found <= i + AHEAD)
 				find_leaf(&w);
-			if (pe_walk_path(w.batch[i].key) > pe_walk_cursor_path(end) &&
-				end->word[0] != ~0ull)
+			if (!has_come_to(end, pe_walk_path(w.batch[i].key)))
 				return false;
 			if (w.batch[i].index != PE_NONE && seek_leaf(&w, &w.batch[i], handle, end))
 				return true;
