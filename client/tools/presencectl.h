@@ -20,6 +20,8 @@ static inline const uint8_t *ctl_space(const struct ctl *ctl)
 	return ctl->has_space ? ctl->space_id : NULL;
 }
 
+int ctl_publish(struct ctl *ctl, int argc, char **argv);
+int ctl_withdraw(struct ctl *ctl, int argc, char **argv);
 int ctl_query(struct ctl *ctl, int argc, char **argv);
 int ctl_erase(struct ctl *ctl, int argc, char **argv);
 int ctl_explain(struct ctl *ctl, int argc, char **argv);
