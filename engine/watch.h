@@ -430,6 +430,8 @@ bool pe_watch_waits(
 // What waits is forgotten and a GAP told instead.
 void pe_watch_gap(struct pe_worker *w, struct pe_subscription *s);
 void pe_watch_forget(struct pe_worker *w, struct pe_subscription *s);
+// MOVEs whose time has come stand with the others from now on.
+void pe_watch_open_moves(struct pe_worker *w, struct pe_subscription *s);
 // The first of what leaves in order was told.
 void pe_watch_told(struct pe_watch *x, struct pe_subscription *s);
 static inline uint32_t pe_watch_number(const struct pe_watch *x, const struct pe_subscription *s)

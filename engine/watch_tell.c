@@ -184,29 +184,6 @@ static unsigned put_events(const struct pe_waiting *p, struct pe_wire_event *e)
 	return count;
 }
 
-// MOVEs whose time has come stand with the others from now on.
-static void open_moves(struct pe_worker *w, struct pe_subscription *s)
-{
-	struct pe_watch *x = w->watch;
-	uint32_t n;
-
-	if (!s->moves.count || !pe_watch_reached(s->moves_tick, w->tick))
-		return;
-	s->moves_tick = w->tick + s->move_interval_ms;
-	n = s->moves.first;
-	if (s->at_once.last != NONE) {
-		x->waiting[s->at_once.last].next = n;
-		x->waiting[n].prev = s->at_once.last;
-	} else {
-		s->at_once.first = n;
-	}
-	s->at_once.last = s->moves.last;
-	s->at_once.count += s->moves.count;
-	s->moves = (struct pe_waiting_list){NONE, NONE, 0};
-	for (; n != NONE; n = x->waiting[n].next)
-		x->waiting[n].opened = true;
-}
-
 static bool tell_new(struct pe_worker *w, struct pe_subscription *s)
 {
 	struct pe_watch *x = w->watch;
@@ -230,7 +207,7 @@ static bool tell_new(struct pe_worker *w, struct pe_subscription *s)
 		if (s->state == PE_SUBSCRIPTION_ENDING && !s->fences)
 			pe_watch_event_alone(w, s, PE_EVENT_ENDED, s->ended_cause);
 	}
-	open_moves(w, s);
+	pe_watch_open_moves(w, s);
 	while (s->at_once.count && count < max) {
 		uint32_t n = s->at_once.first;
 		struct pe_waiting *p = &x->waiting[n];

@@ -91,6 +91,28 @@ static void give(struct pe_watch *x, uint32_t n)
 	x->waiting_free = n;
 }
 
+void pe_watch_open_moves(struct pe_worker *w, struct pe_subscription *s)
+{
+	struct pe_watch *x = w->watch;
+	uint32_t n;
+
+	if (!s->moves.count || !pe_watch_reached(s->moves_tick, w->tick))
+		return;
+	s->moves_tick = w->tick + s->move_interval_ms;
+	n = s->moves.first;
+	if (s->at_once.last != NONE) {
+		x->waiting[s->at_once.last].next = n;
+		x->waiting[n].prev = s->at_once.last;
+	} else {
+		s->at_once.first = n;
+	}
+	s->at_once.last = s->moves.last;
+	s->at_once.count += s->moves.count;
+	s->moves = (struct pe_waiting_list){NONE, NONE, 0};
+	for (; n != NONE; n = x->waiting[n].next)
+		x->waiting[n].opened = true;
+}
+
 void pe_watch_told(struct pe_watch *x, struct pe_subscription *s)
 {
 	uint32_t n = s->at_once.first;
@@ -203,7 +225,7 @@ static void wait_new(
 	list_put(x, list_of(s, p), n);
 }
 
-// Pieces of payloads are never merged.
+// Pieces of payloads are never merged. They come behind MOVEs, unless these wait for a frequency.
 static void wait_piece(
 	struct pe_worker *w, struct pe_subscription *s, const struct pe_watch_message *m)
 {
@@ -213,6 +235,8 @@ static void wait_piece(
 
 	if (n == NONE)
 		return;
+	if (!s->move_interval_ms)
+		pe_watch_open_moves(w, s);
 	p = &x->waiting[n];
 	p->fence_id = m->fence->fence_id;
 	p->waits = 0;

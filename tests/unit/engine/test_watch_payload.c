@@ -207,6 +207,46 @@ static void several_fences(void)
 	}
 }
 
+// A payload comes behind the MOVE of its update, unless MOVEs wait for a frequency.
+static void behind_moves(void)
+{
+	struct pe_wire_fence f = watching_sphere(5, 0, 0, 0, 100);
+	struct watching s;
+
+	for (unsigned held = 0; held <= 1; held++) {
+		unsigned moved = 0;
+
+		start(1, &s);
+		s.subscribe.flags |= PE_SUBSCRIBE_MOVES;
+		s.subscribe.update_frequency = held ? 60 : 0;
+		open_with(&s, &f, 1);
+		for (unsigned n = 1; n <= 2; n++)
+			put(&s, n, 1, 50, 0);
+		watching_clear(&s);
+		for (unsigned n = 1; n <= 2; n++)
+			queue(n, 2, 50 + n, 60);
+		run(&s, 1);
+		CU_ASSERT_EQUAL(s.count, 2 * (1 + 2));
+		for (unsigned i = 0; i < s.count && !held; i++) {
+			uint64_t n = harness_id_number(s.events[i].result.entity_id);
+
+			if (s.events[i].kind == PE_EVENT_MOVE)
+				moved |= 1u << n;
+			else
+				CU_ASSERT(moved >> n & 1);
+		}
+		watching_clear(&s);
+		put(&s, 1, 3, 60, 0);
+		CU_ASSERT_EQUAL(s.count, held ? 1 : 2);
+		harness_advance(&h, 1000);
+		watching_take(&s);
+		CU_ASSERT_EQUAL(s.count, 2);
+		CU_ASSERT_EQUAL(s.events[0].kind, held ? PE_EVENT_PAYLOAD : PE_EVENT_MOVE);
+		CU_ASSERT_EQUAL(s.missed, 0);
+		stop(&s);
+	}
+}
+
 // What waits is kept in order, and a GAP tells of what there was no room for.
 static void a_slow_subscriber(void)
 {
@@ -286,5 +326,5 @@ static void a_full_ring(void)
 }
 
 TESTING_MAIN("engine/watch_payload", {"lengths", lengths}, {"who is told", who_is_told},
-	{"several fences", several_fences}, {"a slow subscriber", a_slow_subscriber},
-	{"a full ring", a_full_ring})
+	{"several fences", several_fences}, {"behind moves", behind_moves},
+	{"a slow subscriber", a_slow_subscriber}, {"a full ring", a_full_ring})
