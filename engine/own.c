@@ -249,7 +249,7 @@ void pe_own_publish_record(struct pe_worker *w, uint32_t handle, const struct pe
 {
 	// To those who see it no more it is gone, whatever it is to others.
 	if (__builtin_expect(w->watching, 0) &&
-		pe_audience_differs(
+		pe_audience_ends(
 			w->engine->table.records[handle].shown.attributes, state->attributes))
 		pe_watch_gone(w, handle);
 	pe_record_publish(&w->engine->table.records[handle], pe_own_draft(w), state);

@@ -76,6 +76,14 @@ static inline bool pe_audience_differs(uint16_t a, uint16_t b)
 	return pe_audience_bits(a ^ b) != 0;
 }
 
+// Who saw it with the one doesn't, or not under that name, with the other: unless it is
+// everybody's, more coarsely or not, with both.
+static inline bool pe_audience_ends(uint16_t a, uint16_t b)
+{
+	return pe_audience_differs(a, b) &&
+		(pe_audience_of(a) > PE_AUDIENCE_COARSE || pe_audience_of(b) > PE_AUDIENCE_COARSE);
+}
+
 struct pe_principals; // policy/principals.h
 
 // One policy of the configuration. The first that matches an update counts.

@@ -112,6 +112,36 @@ static void edges_are_of_what_is_published(void)
 	stop();
 }
 
+// Who is told more coarsely, or exactly again, was there all the while: it moves, and neither goes
+// nor waits to enter anew.
+static void coarser_is_not_gone(void)
+{
+	struct pe_wire_fence f = watching_sphere(5, 0, 0, 0, 120);
+	struct pe_wire_update u = update(1, 1, 30, 0, 0);
+	struct watching s;
+
+	start(NULL, 0);
+	APPLIED(harness_send(&h, PLANE, HARNESS_INCARNATION, &u));
+	f.enter_ms = 5000;
+	open_as(&s, 0, &f);
+	CU_ASSERT(watching_is_member(&s, 5, 1));
+	watching_clear(&s);
+	move(&s, 1, 2, 30, LEVEL(3));
+	CU_ASSERT_EQUAL_FATAL(s.count, 1);
+	CU_ASSERT_EQUAL(s.events[0].kind, PE_EVENT_MOVE);
+	CU_ASSERT_EQUAL(s.events[0].result.position[0], 50);
+	for (uint32_t i = 0; i < 4; i++)
+		move(&s, 1, 3 + i, 30, i & 1 ? LEVEL(3) : 0);
+	CU_ASSERT_EQUAL(s.count, 5);
+	for (unsigned i = 0; i < s.count; i++)
+		CU_ASSERT_EQUAL(s.events[i].kind, PE_EVENT_MOVE);
+	move(&s, 1, 7, 130, LEVEL(3));
+	CU_ASSERT_EQUAL(s.events[s.count - 1].kind, PE_EVENT_LEAVE);
+	CU_ASSERT_EQUAL(s.events[s.count - 1].cause, PE_LEAVE_MOVED);
+	watching_free(&s);
+	stop();
+}
+
 static void names_change_behind_a_gap(void)
 {
 	struct pe_wire_fence f = watching_sphere(5, 0, 0, 0, 100);
@@ -305,4 +335,5 @@ static void anything(void)
 TESTING_MAIN("engine/veil-watch", {"subscribers", subscribers_see_what_they_may},
 	{"who hides is gone", who_hides_is_gone},
 	{"edges are of what is published", edges_are_of_what_is_published},
+	{"coarser is not gone", coarser_is_not_gone},
 	{"names change behind a gap", names_change_behind_a_gap}, {"anything at all", anything})
