@@ -173,16 +173,20 @@ bool pe_watch_look_after(struct pe_worker *w, struct pe_watch_fence *f)
 	f->follow_tick = w->tick + PE_WATCH_FOLLOW_MS;
 	if (handle != PE_HANDLE_NONE) {
 		const struct pe_record *r = &t->records[handle];
+		const struct pe_asker asker = pe_watch_asker(f);
 		// LIFE: acquire, before what a new life has published
 		uint32_t status = atomic_load_explicit(&r->status, memory_order_acquire);
+		struct pe_view view;
 
+		// Who is closed is nowhere, and an anonymous one goes by another name.
 		there = PE_STATUS_LIFE(status) == PE_LIFE_THERE &&
 			PE_STATUS_SPACE(status) == f->stand.space->index &&
 			pe_record_read(r, t->drafts, &p, 1000) &&
-			!pe_watch_reached(p.expiry_tick, w->tick) &&
-			// an anonymous one goes by another name
-			pe_watch_shows(w, f, &p) &&
-			!(w->engine->views.anonymous >> pe_audience_of(p.attributes) & 1);
+			pe_view_build(&asker, r, &p, w->tick, &view) &&
+			pe_view_complete(&t->details, handle,
+				&w->engine->spaces[f->stand.space->index].rules, &asker, w->tick,
+				w->wall_ms, &view) &&
+			pe_id_equal(view.id, f->follow_id);
 	}
 	f->somewhere = there;
 	if (!there)

@@ -259,6 +259,44 @@ static void recurring(void)
 	recurring_on(2);
 }
 
+// Who is closed is nobody's to know of, nor to follow: a fence about him is nowhere until he opens.
+static void follow_on(unsigned workers)
+{
+	struct pe_wire_fence f = watching_sphere(5, 0, 0, 0, 100);
+
+	start(workers);
+	begin(2, 1, 20);
+	send(0);
+	begin_recurring(1, 1, 60000);
+	detailed_schedule(&d, h.now.wall_ms + 1000, 5000, 2000);
+	send(workers - 1);
+	f.flags = PE_FENCE_FOLLOW;
+	harness_id(f.follow_id, 1);
+	watching_send(&s, PE_SUBSCRIBE_OPEN, &f, 1, NULL, 0);
+	run(6);
+	CU_ASSERT(s.done.code == 0 && s.whole);
+	watching_clear(&s);
+	for (unsigned i = 0; i < 9; i++)
+		advance(100);
+	ASSERT_SILENT();
+	for (unsigned i = 0; i < 3; i++)
+		advance(100);
+	ASSERT_TOLD(PE_EVENT_ENTER, 0, 2);
+	for (unsigned i = 0; i < 17; i++)
+		advance(100);
+	ASSERT_SILENT();
+	for (unsigned i = 0; i < 3; i++)
+		advance(100);
+	ASSERT_TOLD(PE_EVENT_LEAVE, PE_LEAVE_MOVED, 2);
+	stop();
+}
+
+static void recurring_followed(void)
+{
+	follow_on(1);
+	follow_on(2);
+}
+
 static void recurring_later_fence(void)
 {
 	start(1);
@@ -336,6 +374,7 @@ int main(void)
 		{"stale", stale},
 		{"stale is told", stale_is_told},
 		{"recurring", recurring},
+		{"recurring: followed", recurring_followed},
 		{"recurring: a later fence", recurring_later_fence},
 		{"recurring: fast", recurring_fast},
 		{"recurring: the clock steps", recurring_clock_steps},
