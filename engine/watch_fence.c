@@ -363,6 +363,11 @@ unsigned pe_watch_take_rings(struct pe_worker *w)
 		for (; n < PE_WATCH_MESSAGES / e->config.worker_count &&
 			(m = pe_ring_spsc_peek(ring, n));
 			n++) {
+			// This turn may have begun before the sender's. Of the same time are the
+			// names of anonymous ones that both tell, or one of them renames all
+			// behind a GAP and the other one doesn't know yet.
+			if (m->time_ms > w->wall_ms)
+				w->wall_ms = m->time_ms;
 			if (m->order < PE_WATCH_ORDERS) {
 				// Its answer must find room: then it waits where it is.
 				if ((m->order == PE_WATCH_ADD || m->order == PE_WATCH_MOVE) &&

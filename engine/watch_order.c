@@ -54,12 +54,14 @@ void pe_watch_order_fence(
 	x->orders_last = f;
 }
 
-static struct pe_watch_message message_of(const struct pe_watch_fence *f, enum pe_watch_order order)
+static struct pe_watch_message message_of(
+	const struct pe_worker *w, const struct pe_watch_fence *f, enum pe_watch_order order)
 {
 	struct pe_watch_message m = {.fence = (struct pe_watch_fence *)f,
 		.order = (uint8_t)order,
 		.somewhere = f->somewhere,
-		.generation = f->generation};
+		.generation = f->generation,
+		.time_ms = w->wall_ms};
 
 	memcpy(m.u.centre, f->centre, sizeof m.u.centre);
 	return m;
@@ -74,7 +76,7 @@ static bool order_others(struct pe_worker *w, struct pe_watch_fence *f)
 		for (uint32_t left = f->todo[order] & ~(1u << w->index); left; left &= left - 1) {
 			unsigned to = (unsigned)__builtin_ctz(left);
 			struct pe_ring_spsc *ring = pe_watch_ring(w->engine, w->index, to);
-			struct pe_watch_message m = message_of(f, order);
+			struct pe_watch_message m = message_of(w, f, order);
 			uint32_t earlier = 0;
 
 			for (unsigned o = 0; o < order; o++)
@@ -104,7 +106,7 @@ static bool order_self(struct pe_worker *w, struct pe_watch_fence *f)
 		if ((order == PE_WATCH_ADD || order == PE_WATCH_MOVE) &&
 			w->watch->adds >= PE_WATCH_ADDS)
 			return false;
-		m = message_of(f, order);
+		m = message_of(w, f, order);
 		f->todo[order] &= ~self;
 		pe_watch_obey(w, &m);
 	}

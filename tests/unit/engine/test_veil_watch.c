@@ -175,6 +175,65 @@ static void names_change_behind_a_gap(void)
 	stop();
 }
 
+// A turn that has begun before the epoch ends after another worker's that has begun in it: whether
+// it is the keeper's or the owner's, only names of one epoch are told, and those are the new one's.
+static void an_epoch_between_turns(void)
+{
+	for (unsigned early = 0; early <= 1; early++) {
+		struct pe_engine_config c = config(NULL, 0);
+		struct pe_wire_fence f = watching_sphere(5, 0, 0, 0, 100);
+		struct pe_wire_update u = update(1, 1, 0, 0, VISIBILITY(PE_ANONYMOUS));
+		struct pe_wire_query q = harness_sphere(0, 0, 0, 100);
+		struct watching s;
+		uint64_t epoch_ms;
+
+		if (!draws())
+			return;
+		c.worker_count = 2;
+		harness_start(&h, &c);
+		u.ttl_ms = 2 * PE_EPOCH_MS;
+		harness_queue_updates(&h, PLANE, HARNESS_INCARNATION, &u, 1, false);
+		harness_turn_worker(&h, 1);
+		watching_init(&s, &h, PLANE, 11);
+		s.subscribe.flags = PE_SUBSCRIBE_MOVES;
+		s.subscribe.expiration_ms = PE_SUBSCRIPTION_LEASE_MAX_MS;
+		watching_send(&s, PE_SUBSCRIBE_OPEN, &f, 1, NULL, 0);
+		watching_run(&s, 5);
+		CU_ASSERT_EQUAL(s.member_count, 1);
+		epoch_ms = (h.now.wall_ms / PE_EPOCH_MS + 1) * PE_EPOCH_MS;
+		h.now.mono_ms += epoch_ms - h.now.wall_ms;
+		h.now.wall_ms = epoch_ms - 1;
+		watching_run(&s, 5);
+		watching_clear(&s);
+		h.now.wall_ms = epoch_ms;
+		if (early) {
+			u.sequence = 2;
+			u.position[0] = 10;
+			harness_queue_updates(&h, PLANE, HARNESS_INCARNATION, &u, 1, false);
+		}
+		for (unsigned i = 0; i < 4; i++) {
+			harness_turn_worker(&h, early);
+			watching_take(&s);
+		}
+		h.now.wall_ms = epoch_ms - 1;
+		harness_turn_worker(&h, !early);
+		watching_take(&s);
+		h.now.wall_ms = epoch_ms + 1;
+		watching_run(&s, 10);
+		CU_ASSERT_EQUAL(s.gaps, 1);
+		CU_ASSERT_EQUAL(s.missed, 0);
+		CU_ASSERT_EQUAL_FATAL(s.count, 3);
+		CU_ASSERT_EQUAL(s.events[0].kind, PE_EVENT_GAP);
+		CU_ASSERT_EQUAL(s.events[1].kind, PE_EVENT_ENTER);
+		CU_ASSERT_EQUAL(s.events[2].kind, PE_EVENT_SNAPSHOT_END);
+		ask(0, PLANE, &q);
+		CU_ASSERT_EQUAL_FATAL(a.count, 1);
+		CU_ASSERT(memcmp(a.results[0].entity_id, s.events[1].result.entity_id, 16) == 0);
+		watching_free(&s);
+		stop();
+	}
+}
+
 static uint64_t random_state;
 
 static unsigned below(unsigned n)
@@ -336,4 +395,5 @@ TESTING_MAIN("engine/veil-watch", {"subscribers", subscribers_see_what_they_may}
 	{"who hides is gone", who_hides_is_gone},
 	{"edges are of what is published", edges_are_of_what_is_published},
 	{"coarser is not gone", coarser_is_not_gone},
-	{"names change behind a gap", names_change_behind_a_gap}, {"anything at all", anything})
+	{"names change behind a gap", names_change_behind_a_gap},
+	{"an epoch between turns", an_epoch_between_turns}, {"anything at all", anything})
