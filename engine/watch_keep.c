@@ -365,6 +365,11 @@ void pe_watch_review(struct pe_worker *w)
 void pe_watch_set_lease(struct pe_worker *w, struct pe_subscription *s, uint32_t expiration_ms)
 {
 	s->lease_tick = w->tick + lease_of(expiration_ms);
+	// Ticks wrap after weeks, and leases are begun anew before: what is past stays past.
+	if (pe_watch_reached(s->moves_tick, w->tick))
+		s->moves_tick = w->tick;
+	if (pe_watch_reached(s->gap_tick, w->tick))
+		s->gap_tick = w->tick;
 	pe_watch_set_timer(w, s);
 }
 

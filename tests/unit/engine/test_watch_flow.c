@@ -117,6 +117,39 @@ static void resuming(void)
 	stop(&s);
 }
 
+// A subscription that has stood for half as long as ticks last, and was told neither of a MOVE nor
+// of a GAP: both come at once.
+static void after_weeks(void)
+{
+	struct pe_engine_config c = config(1);
+	struct pe_wire_fence f = watching_sphere(1, 0, 0, 0, 100);
+	struct watching s;
+
+	c.event_count_max = 16;
+	harness_start(&h, &c);
+	watching_init(&s, &h, 0, 1);
+	s.subscribe.flags = PE_SUBSCRIBE_MOVES;
+	s.subscribe.expiration_ms = PE_SUBSCRIPTION_LEASE_MAX_MS;
+	open_with(&s, &f, 1);
+	for (unsigned days = 0; days < 26; days++) {
+		CU_ASSERT_EQUAL(told(&s, PE_SUBSCRIBE_RENEW, NULL, 0), 0);
+		harness_advance(&h, PE_SUBSCRIPTION_LEASE_MAX_MS - 1000);
+		watching_take(&s);
+	}
+	CU_ASSERT_EQUAL(told(&s, PE_SUBSCRIBE_RENEW, NULL, 0), 0);
+	CU_ASSERT(!s.ended);
+	for (unsigned i = 0; i < 20; i++)
+		put(&s, 1, 1 + i, i);
+	CU_ASSERT_EQUAL(s.next, 2 + 20); // the snapshot's end, ENTER, MOVEs
+	s.next = 1;
+	s.member_count = 0;
+	CU_ASSERT_EQUAL(told_of(&s, PE_SUBSCRIBE_RESUME, 1), 0);
+	run(&s, 3);
+	CU_ASSERT_EQUAL(s.gaps, 1);
+	CU_ASSERT_EQUAL(s.member_count, 1);
+	stop(&s);
+}
+
 // No buffers: the pool of what waits runs out, and a GAP says so when something can be said again.
 static void too_slow(void)
 {
@@ -234,5 +267,6 @@ static void the_higher_class_first(void)
 }
 
 TESTING_MAIN("engine/watch-flow", {"moves at a frequency", moves_at_a_frequency},
-	{"a window", a_window}, {"resuming", resuming}, {"too slow", too_slow},
-	{"slow beside fast", slow_beside_fast}, {"the higher class first", the_higher_class_first})
+	{"a window", a_window}, {"resuming", resuming}, {"after weeks", after_weeks},
+	{"too slow", too_slow}, {"slow beside fast", slow_beside_fast},
+	{"the higher class first", the_higher_class_first})
