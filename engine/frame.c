@@ -286,6 +286,29 @@ enum pe_reason pe_frame_place(struct pe_worker *w, struct pe_change *c, const ui
 		PE_REASON_out_of_bounds;
 }
 
+// What is left of the times of the state that is seen, in ms; 0: none.
+struct left {
+	uint32_t duration_ms, cap_ms, interval_ms;
+};
+
+static struct left times_left(const struct pe_worker *w, const struct pe_pending *node)
+{
+	struct left left = {0};
+
+	if (!node)
+		return left;
+	// A state whose end has come and was not seen to yet ends with the next tick.
+	if (node->flags & PE_PENDING_DURATION)
+		left.duration_ms = pe_own_reached(node->state_until, w->tick) ?
+			1 :
+			node->state_until - w->tick;
+	if ((node->flags & PE_PENDING_CAP) && !pe_own_reached(node->cap_until, w->tick))
+		left.cap_ms = node->cap_until - w->tick;
+	if ((node->flags & PE_PENDING_INTERVAL) && !pe_own_reached(node->interval_until, w->tick))
+		left.interval_ms = node->interval_until - w->tick;
+	return left;
+}
+
 static void move_child(struct pe_worker *w, uint32_t child)
 {
 	const struct pe_details_block *block = pe_details_get(&w->engine->table.details, child);
@@ -293,6 +316,7 @@ static void move_child(struct pe_worker *w, uint32_t child)
 	uint32_t status = atomic_load_explicit(&r->status, memory_order_relaxed), parent;
 	const struct pe_space *space = &w->engine->spaces[PE_STATUS_SPACE(status)].space;
 	struct pe_pending *node = pe_own_node(w, child, false);
+	const struct left left = times_left(w, node);
 	struct pe_details_blocks b;
 	struct pe_wire_placed placed;
 	struct pe_published state;
@@ -307,7 +331,8 @@ static void move_child(struct pe_worker *w, uint32_t child)
 	if (node && !(node->flags & PE_PENDING_STATE))
 		node = NULL;
 	memcpy(&placed, b.content[PE_DETAILS_FRAME], sizeof placed);
-	state = node ? node->state : r->shown;
+	// What is held back goes along, or its velocity and time would never be seen.
+	state = node ? node->state : (status & PE_STATUS_HELD) ? pe_own_held_state(r) : r->shown;
 	if (!frame_of(w, placed.parent_id, r->id, PE_STATUS_SPACE(status), &frame, &parent) ||
 		!place(space, &frame, placed.position, state.position) ||
 		pe_space_locate(space, state.position, &at) != PE_REASON_none)
@@ -327,10 +352,10 @@ static void move_child(struct pe_worker *w, uint32_t child)
 	}
 	// No room: it stays where it was, as one whose parent does not tell.
 	if (pe_own_publish(w, child, &state, at.key, false) == PE_PUBLISH_WAITS) {
-		// For the crossing before it, and for nothing else.
+		// For the crossing before it, and for nothing else; the times of its state go on.
 		node = pe_own_node(w, child, false);
 		node->trailing_until = w->tick;
-		pe_own_schedule(w, node);
+		pe_own_wait_times(w, node, left.duration_ms, left.cap_ms, left.interval_ms);
 	}
 }
 

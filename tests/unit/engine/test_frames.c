@@ -257,7 +257,111 @@ static void none_are_kept(void)
 	stop();
 }
 
+// What follows through a crossing keeps the times of its own state: its place waits for no cap, and
+// the state ends when it said.
+static void a_child_keeps_its_times(void)
+{
+	struct pe_wire_update u = harness_update(2, 1, 5, 0, 0);
+	struct pe_wire_result r;
+
+	start_keeping(1);
+	SEND(1, 1, 0, 0, 0, 0, 0);
+	u.ttl_ms = 1000000;
+	u.attributes = PE_STATE_BUSY;
+	u.duration_ms = 2000;
+	u.frequency = 1;
+	detailed_begin(&d, &u);
+	put_parent(1);
+	ASSERT_STATUS(
+		harness_send_detailed(&h, PLANE, HARNESS_INCARNATION, d.bytes), PE_ACK_APPLIED);
+	// The second one comes while the child still crosses for the first.
+	SEND(1, 2, 0, 1000, 0, 0, 0);
+	CU_ASSERT_EQUAL(send_in(PLANE, 1, 3, 0, 2000, 0, 0, 0).status, PE_ACK_ACCEPTED);
+	settle();
+	CU_ASSERT(at(1, 2000, 0, 0));
+	CU_ASSERT(at(2, 2005, 0, 0));
+	CU_ASSERT_EQUAL(sees(2, &r), 1);
+	CU_ASSERT_EQUAL(r.state & 7, PE_STATE_BUSY);
+	// Its own updates are capped as before.
+	u.sequence = 2;
+	u.position[0] = 6;
+	detailed_begin(&d, &u);
+	put_parent(1);
+	harness_advance(&h, 1000);
+	ASSERT_STATUS(
+		harness_send_detailed(&h, PLANE, HARNESS_INCARNATION, d.bytes), PE_ACK_COALESCED);
+	harness_advance(&h, 58900);
+	CU_ASSERT(at(2, 2005, 0, 0));
+	harness_advance(&h, 200);
+	settle();
+	CU_ASSERT(at(2, 2006, 0, 0));
+	stop();
+}
+
+static void a_child_falls_back(void)
+{
+	struct pe_wire_update u = harness_update(2, 1, 5, 0, 0);
+	struct pe_wire_result r;
+
+	start_keeping(1);
+	SEND(1, 1, 0, 0, 0, 0, 0);
+	u.ttl_ms = 1000000;
+	u.attributes = PE_STATE_BUSY;
+	u.duration_ms = 2000;
+	detailed_begin(&d, &u);
+	put_parent(1);
+	ASSERT_STATUS(
+		harness_send_detailed(&h, PLANE, HARNESS_INCARNATION, d.bytes), PE_ACK_APPLIED);
+	SEND(1, 2, 0, 1000, 0, 0, 0);
+	CU_ASSERT_EQUAL(send_in(PLANE, 1, 3, 0, 2000, 0, 0, 0).status, PE_ACK_ACCEPTED);
+	settle();
+	harness_advance(&h, 1990);
+	CU_ASSERT_EQUAL(sees(2, &r), 1);
+	CU_ASSERT_EQUAL(r.state & 7, PE_STATE_BUSY);
+	harness_advance(&h, 10);
+	CU_ASSERT_EQUAL(sees(2, &r), 1);
+	CU_ASSERT_EQUAL(r.state & 7, PE_STATE_INACTIVE);
+	CU_ASSERT(at(2, 2005, 0, 0));
+	stop();
+}
+
+// Where a threshold holds a child's newest state back, and its parent moves, that state goes along.
+static void a_child_that_is_held_back(void)
+{
+	struct pe_engine_config config = harness_config();
+	struct pe_wire_update u = harness_update(2, 1, 5, 0, 0);
+	struct pe_wire_result r;
+
+	config.details_bytes = 4 << 20;
+	config.spaces[PLANE].coalesce_distance_m = 10;
+	start_with(&config);
+	SEND(1, 1, 0, 0, 0, 0, 0);
+	u.ttl_ms = 1000000;
+	detailed_begin(&d, &u);
+	put_parent(1);
+	ASSERT_STATUS(
+		harness_send_detailed(&h, PLANE, HARNESS_INCARNATION, d.bytes), PE_ACK_APPLIED);
+	harness_advance(&h, 500);
+	u.sequence = 2;
+	u.position[0] = 6;
+	u.velocity[0] = 0x3C00; // 1
+	detailed_begin(&d, &u);
+	put_parent(1);
+	ASSERT_STATUS(
+		harness_send_detailed(&h, PLANE, HARNESS_INCARNATION, d.bytes), PE_ACK_COALESCED);
+	SEND(1, 2, 0, 50, 0, 0, 0);
+	settle();
+	harness_advance(&h, 2000);
+	CU_ASSERT(at(2, 56, 0, 0));
+	CU_ASSERT_EQUAL(sees(2, &r), 1);
+	CU_ASSERT_EQUAL(r.velocity[0], 0x3C00);
+	CU_ASSERT_EQUAL(r.age_ms, 2003);
+	stop();
+}
+
 TESTING_MAIN("engine: frames", {"placed and following", placed_and_following},
 	{"out of the frame", out_of_the_frame}, {"refusals", refusals}, {"full", full},
 	{"across workers", across_workers}, {"on Earth", on_earth},
-	{"none are kept", none_are_kept})
+	{"a child keeps its times", a_child_keeps_its_times},
+	{"a child falls back", a_child_falls_back},
+	{"a child that is held back", a_child_that_is_held_back}, {"none are kept", none_are_kept})
