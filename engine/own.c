@@ -273,6 +273,9 @@ static enum pe_publish wait(struct pe_worker *w, struct pe_pending *node,
 	pe_own_forget_held(w, node->handle);
 	node->state = *state;
 	node->key = key;
+	// What comes here was not to wait for a cap: who sees an entity, and where its parent takes
+	// it, is not held back.
+	node->flags &= ~PE_PENDING_CAP;
 	node->flags |= PE_PENDING_STATE | (retry ? PE_PENDING_RETRY : 0);
 	node->trailing_until = w->tick + PE_TRAILING_MS;
 	pe_own_owe(w, node, owed);

@@ -534,6 +534,37 @@ static void two_ways_one_answer(void)
 	stop();
 }
 
+// Who sees an entity waits for a move, and for no cap: until then it is hidden.
+static void no_cap_hides(void)
+{
+	struct pe_wire_update u = update(1, 1, 0, 0, 0);
+
+	start(NULL, 0);
+	u.ttl_ms = 600000;
+	u.frequency = 1;
+	APPLIED(harness_send(&h, PLANE, HARNESS_INCARNATION, &u));
+	harness_settle(&h);
+	harness_advance(&h, 60000);
+	u.sequence = 2;
+	u.position[0] = 500;
+	APPLIED(harness_send(&h, PLANE, HARNESS_INCARNATION, &u));
+	u.sequence = 3;
+	u.attributes = LEVEL(2);
+	CU_ASSERT_EQUAL(harness_send(&h, PLANE, HARNESS_INCARNATION, &u).status, PE_ACK_ACCEPTED);
+	CU_ASSERT_EQUAL(seen_by(0, 1), 0);
+	harness_control(&h);
+	harness_advance(&h, 1);
+	harness_control(&h);
+	harness_advance(&h, 1);
+	CU_ASSERT_EQUAL(seen_by(0, 1), 1);
+	CU_ASSERT_EQUAL(pe_worker_in_flight(pe_engine_worker(h.engine, 0)), 0);
+	// From then on the cap counts again.
+	u.sequence = 4;
+	u.position[0] = 560;
+	CU_ASSERT_EQUAL(harness_send(&h, PLANE, HARNESS_INCARNATION, &u).status, PE_ACK_COALESCED);
+	stop();
+}
+
 TESTING_MAIN("engine/audience", {"roles", roles_of_the_space},
 	{"lists of another keyring", lists_of_another_keyring},
 	{"subscribers of another keyring", subscribers_of_another_keyring}, {"by tags", by_tags},
@@ -542,4 +573,4 @@ TESTING_MAIN("engine/audience", {"roles", roles_of_the_space},
 	{"tags across workers", tags_across_workers}, {"tags in frames", tags_in_frames},
 	{"who waits is hidden", who_waits_is_hidden},
 	{"details of another audience", details_of_another_audience},
-	{"two ways, one answer", two_ways_one_answer})
+	{"two ways, one answer", two_ways_one_answer}, {"no cap hides", no_cap_hides})
