@@ -319,8 +319,7 @@ static void own(struct pe_worker *w, const struct pe_change *c, const struct pe_
 		return;
 	}
 	// A state that would not fall back is not taken.
-	if (c->update.duration_ms && !pe_pending_spare(&w->pending, 0) &&
-		!pe_own_node(w, handle, false)) {
+	if (c->update.duration_ms && !pe_own_may_end(w, handle)) {
 		pe_count(&w->counters, PE_COUNTER_pending_exhausted, 1);
 		pe_apply_refuse(w, c, PE_REASON_grid_full, NULL);
 		return;

@@ -99,7 +99,9 @@ __attribute__((noinline)) static void supersede(
 	if ((status & PE_STATUS_FRAMES) || w->engine->spaces[b->change[earlier].space].owned ||
 		!covers(b, later, earlier, known_key) ||
 		(b->change[later].update.duration_ms &&
-			!pe_pending_spare(&w->pending, PE_BATCH_MAX)))
+			(!pe_pending_spare(&w->pending, PE_BATCH_MAX) ||
+				(known_key != UINT64_MAX && pe_crosses(r->pending) &&
+					!pe_own_may_end(w, b->handle[later])))))
 		return;
 	b->superseded[earlier] = true;
 	b->change[earlier].way = PE_WAY_GENERAL;

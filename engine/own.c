@@ -39,6 +39,18 @@ struct pe_pending *pe_own_node(struct pe_worker *w, uint32_t handle, bool make)
 	return node;
 }
 
+bool pe_own_may_end(struct pe_worker *w, uint32_t handle)
+{
+	if (pe_own_node(w, handle, false))
+		return true;
+	if (!pe_pending_spare(&w->pending, 0))
+		return false;
+	// What waits only for its crossing comes to wait in the entry, for which there must be
+	// room.
+	return !pe_crosses(w->engine->table.records[handle].pending) ||
+		pe_own_node(w, handle, true);
+}
+
 void pe_own_owe(struct pe_worker *w, struct pe_pending *node, bool owed)
 {
 	if (owed == !!(node->flags & PE_PENDING_OWED))

@@ -17,8 +17,12 @@ bool pe_own_cross(struct pe_worker *w, uint32_t handle, const struct pe_record_w
 // node (`owed` = its record has still to be counted).
 enum pe_publish pe_own_publish(struct pe_worker *w, uint32_t handle,
 	const struct pe_published *state, uint64_t key, bool owed);
-// The entity's node, made when it has none; NULL: the pool is empty.
+// The entity's node, made when it has none; NULL: the pool is empty, or a crossing finds no room in
+// it.
 struct pe_pending *pe_own_node(struct pe_worker *w, uint32_t handle, bool make);
+// Is there an entry for the end of the entity's next state, or one to spare? An entity that crosses
+// has one from then on.
+bool pe_own_may_end(struct pe_worker *w, uint32_t handle);
 // Where this worker's records are published from.
 static inline struct pe_draft *pe_own_draft(const struct pe_worker *w)
 {

@@ -1,5 +1,6 @@
 // What is bounded: bytes to strangers, the entity table, the pending pool, buffers of the sink, the
 // configuration, memory.
+#include "internal.h"
 #include "testing_engine.h"
 
 static struct harness_answer a;
@@ -264,6 +265,57 @@ static void durations_without_room(void)
 	stop();
 }
 
+// Nor is what its crossing leaves no room for: many cross at once, and then say how long they are
+// busy.
+static void durations_beside_crossings(void)
+{
+	enum { MANY = 3500 };
+	struct pe_engine_config config = harness_config();
+	unsigned crossing = 0, refused = 0, busy = 0;
+	struct pe_wire_result r;
+
+	config.entity_count_max = 4000;
+	config.pending_count_max = 2000;
+	start_with(&config);
+	for (uint32_t sequence = 1; sequence <= 2; sequence++) {
+		for (unsigned n = 1; n <= MANY; n++) {
+			struct pe_wire_update u =
+				harness_update(n, sequence, 100.0 * sequence, 10, 0);
+
+			u.ttl_ms = 60000;
+			(void)harness_queue_updates(&h, PLANE, HARNESS_INCARNATION, &u, 1, false);
+			if (n % 32 == 0 || n == MANY)
+				harness_turn(&h);
+		}
+		if (sequence == 1)
+			harness_settle(&h);
+	}
+	for (unsigned i = 0; i < config.entity_count_max; i++)
+		crossing += pe_crosses(h.engine->table.records[pe_handle_nth(i)].pending);
+	CU_ASSERT(crossing > MANY - 100);
+	for (unsigned n = 1; n <= MANY; n++) {
+		struct pe_wire_update u = harness_update(n, 3, 200, 10, 0);
+		struct pe_wire_ack_record ack;
+
+		u.ttl_ms = 60000;
+		u.attributes = PE_STATE_BUSY;
+		u.duration_ms = 1000;
+		ack = send(&u);
+		refused += ack.status == PE_ACK_REFUSED;
+		if (ack.status == PE_ACK_REFUSED)
+			ASSERT_REFUSED(ack, grid_full);
+	}
+	CU_ASSERT(refused > 0 && refused < MANY);
+	harness_settle(&h);
+	harness_advance(&h, 1001);
+	harness_settle(&h);
+	for (unsigned n = 1; n <= MANY; n++)
+		busy += sees(n, &r) && (r.state & 7) == PE_STATE_BUSY;
+	CU_ASSERT_EQUAL(busy, 0);
+	CU_ASSERT_EQUAL(h.engine->workers[0]->pending.used, 0);
+	stop();
+}
+
 // Nor do states that are held back take the last ones: a move into another cell finds its own.
 static void held_back_without_room(void)
 {
@@ -488,6 +540,7 @@ TESTING_MAIN("engine: limits",
 	{"ids that come and go", ids_that_come_and_go},
 	{"pending pool exhausted", pending_pool_exhausted},
 	{"durations without room", durations_without_room},
+	{"durations beside crossings", durations_beside_crossings},
 	{"held back without room", held_back_without_room},
 	{"a full grid keeps what it has", a_full_grid_keeps_what_it_has},
 	{"no buffers", no_buffers}, {"configuration errors", configuration_errors},
