@@ -11,6 +11,16 @@ static _Atomic uint64_t *chain_next(const struct pe_table *t, uint32_t handle)
 	return (_Atomic uint64_t *)&t->records[handle].shown.word;
 }
 
+// Where nobody else wants a handle chains may be long.
+static uint32_t chain_of(uint32_t entity_count_max, unsigned workers)
+{
+	uint32_t share = entity_count_max / (2 * PE_HANDLES_IDLE * workers);
+
+	if (workers == 1 || share > PE_HANDLE_CHAIN)
+		return PE_HANDLE_CHAIN;
+	return share ? share : 1;
+}
+
 // With the next tag.
 static uint64_t head_of(uint64_t before, uint32_t first)
 {
@@ -68,10 +78,11 @@ enum pe_status pe_table_create(struct pe_table *table, uint32_t entity_count_max
 		status = PE_IO;
 		goto no_key;
 	}
+	table->chain = chain_of(entity_count_max, partition_count);
 	atomic_init(&table->store, PE_HANDLE_NONE);
 	// The last chain first, so that handles are drawn from 0 on.
 	for (uint32_t end = entity_count_max; end > 0;) {
-		uint32_t first = (end - 1) / PE_HANDLE_CHAIN * PE_HANDLE_CHAIN;
+		uint32_t first = (end - 1) / table->chain * table->chain;
 
 		for (uint32_t n = first; n < end; n++)
 			table->records[pe_handle_nth(n)].wheel.next =
@@ -120,14 +131,14 @@ void pe_handles_give(struct pe_table *table, struct pe_handles *handles, uint32_
 {
 	table->records[handle].wheel.next = handles->first;
 	handles->first = handle;
-	if (++handles->count < 2 * PE_HANDLE_CHAIN)
+	if (++handles->count < 2 * table->chain)
 		return;
-	// One chain too many: cut the first PE_HANDLE_CHAIN off and store them.
+	// One chain too many: cut the first one off and store it.
 	uint32_t last = handle;
-	for (unsigned i = 1; i < PE_HANDLE_CHAIN; i++)
+	for (unsigned i = 1; i < table->chain; i++)
 		last = table->records[last].wheel.next;
 	handles->first = table->records[last].wheel.next;
-	handles->count -= PE_HANDLE_CHAIN;
+	handles->count -= table->chain;
 	table->records[last].wheel.next = PE_HANDLE_NONE;
 	store_push(table, handle);
 }

@@ -1,7 +1,8 @@
 // The entity table: records, the index over them, and the supply of free handles. All memory is
-// taken at create. Free handles live in the engine's common store in chains of PE_HANDLE_CHAIN,
-// from which each worker draws and to which it gives back, by compare-and-swap on a tagged head;
-// between that a worker uses a list of its own.
+// taken at create. Free handles live in the engine's common store in chains, from which each worker
+// draws and to which it gives back, by compare-and-swap on a tagged head; between that a worker
+// uses a list of its own, of fewer than two chains. What lies there is of no use to the others: so
+// chains are short in small tables.
 //
 // Operation × thread: take, give, retire, reclaim: a worker with its own pe_handles; the rest as in
 // entity/index.h.
@@ -13,12 +14,15 @@
 #include "entity/details.h"
 #include "entity/index.h"
 
-#define PE_HANDLE_CHAIN 256
+#define PE_HANDLE_CHAIN 256 // handles of a chain, at most
+// … in all, all workers may have one of so many places lying about
+#define PE_HANDLES_IDLE 8
 
 struct pe_table {
 	struct pe_record *records;
 	struct pe_draft drafts[PE_WORKERS_MAX]; // by owner
 	uint32_t entity_count_max;
+	uint32_t chain; // handles of one, 1 … PE_HANDLE_CHAIN
 	struct pe_index index;
 	struct pe_memory record_memory, index_memory;
 	struct pe_details_store details;

@@ -278,14 +278,14 @@ static void take_two_and_give_back_one(void)
 {
 	unsigned count = 0;
 
-	while (count < 2 * PE_HANDLE_CHAIN && (hasty.hoard[count] = take(&hasty)) != PE_HANDLE_NONE)
+	while (count < 2 * table.chain && (hasty.hoard[count] = take(&hasty)) != PE_HANDLE_NONE)
 		pe_wheel_link_init(&table.records[hasty.hoard[count++]].wheel);
-	EXPECT(count == 2 * PE_HANDLE_CHAIN);
+	EXPECT(count == 2 * table.chain);
 	while (count--) {
 		no_longer_taken(hasty.hoard[count]);
 		pe_handles_give(&table, &hasty.handles, hasty.hoard[count]);
 	}
-	EXPECT(hasty.handles.count == PE_HANDLE_CHAIN);
+	EXPECT(hasty.handles.count == table.chain);
 }
 
 static void chain_given_back(void)

@@ -1,5 +1,6 @@
 // Two workers in lock-step: records that arrive at the wrong one, new entities of the other's part
 // of the index, one id created on both, full rings.
+#include "entity/table.h"
 #include "testing_engine.h"
 
 #define ENTITIES 200u
@@ -233,9 +234,49 @@ static void expiry_is_the_owners(void)
 	stop();
 }
 
+// Whichever part of the index an id is in, it finds a place while there is one: no worker keeps the
+// free ones of a small table to itself, neither at the start nor when they have been used.
+static void a_small_table_is_shared(void)
+{
+	static const struct {
+		uint32_t entities;
+		unsigned workers;
+	} of[] = {{16, 2}, {100, 3}, {300, 2}, {2000, 4}};
+
+	for (unsigned i = 0; i < sizeof of / sizeof *of; i++) {
+		struct pe_engine_config config = harness_config();
+		uint32_t n = of[i].entities;
+
+		config.entity_count_max = n;
+		config.worker_count = of[i].workers;
+		config.tombstone_ms = 1;
+		start_with(&config);
+		for (unsigned round = 0; round < 4; round++) {
+			for (unsigned k = 0; k < n; k++) {
+				struct pe_wire_update u =
+					harness_update(1 + round * n + k, 1, 1, 1, 0);
+
+				u.ttl_ms = 1000;
+				(void)harness_queue_updates(
+					&h, PLANE, HARNESS_INCARNATION, &u, 1, true);
+				harness_turn_worker(&h, k % of[i].workers);
+				harness_settle(&h);
+			}
+			CU_ASSERT(pe_engine_entity_count(h.engine) >= n - n / PE_HANDLES_IDLE);
+			for (unsigned k = 0; k < 3; k++) {
+				harness_advance(&h, 1000);
+				harness_settle(&h);
+			}
+			CU_ASSERT_EQUAL(pe_engine_entity_count(h.engine), 0);
+		}
+		stop();
+	}
+}
+
 TESTING_MAIN("engine: workers", {"anyone sees everything", anyone_sees_everything},
 	{"updates at the wrong worker", updates_at_the_wrong_worker},
 	{"one id created on both", one_id_created_on_both},
 	{"a full ring drops and says so", a_full_ring_drops_and_says_so},
 	{"between removal and return", between_removal_and_return},
-	{"expiry is the owner's", expiry_is_the_owners})
+	{"expiry is the owner's", expiry_is_the_owners},
+	{"a small table is shared", a_small_table_is_shared})
