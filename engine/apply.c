@@ -266,6 +266,16 @@ __attribute__((noinline)) static void taken_owned(
 	pe_count(&w->counters, PE_COUNTER_believed, believed);
 }
 
+// Is what the low bits of the newest accepted time say is late, of an entity that is there, later
+// by more than they can tell? A clock was set by weeks.
+static bool leaps(const struct pe_record *r, const struct pe_change *c)
+{
+	uint32_t known_low = (uint32_t)r->shown.time_ms;
+	uint64_t known_ms = r->shown.time_ms + (uint64_t)(int32_t)(r->time_low - known_low);
+
+	return (int64_t)(c->time_ms - known_ms) > INT32_MAX;
+}
+
 // stands: its place is that of an epoch of noise.
 static void own(struct pe_worker *w, const struct pe_change *c, const struct pe_place *place,
 	uint32_t handle, bool superseded, bool stands)
@@ -279,6 +289,7 @@ static void own(struct pe_worker *w, const struct pe_change *c, const struct pe_
 	uint32_t cap_ms = frequency ? 60000u / frequency : 0;
 	uint32_t interval_ms = pe_coalesce_interval_ms(w, s, c->update.attributes);
 	enum pe_reason reason = PE_REASON_none;
+	bool leapt = false;
 	struct pe_record_words words;
 	struct pe_prediction x = {0};
 	const bool keeps = w->engine->table.details.entries != NULL;
@@ -299,6 +310,10 @@ static void own(struct pe_worker *w, const struct pe_change *c, const struct pe_
 	if ((PE_STATUS_LIFE(status) != PE_LIFE_EMPTY || r->pending != PE_HANDLE_NONE) &&
 		!(status & PE_STATUS_FORGOTTEN))
 		reason = pe_apply_check_order(r, c);
+	if (reason == PE_REASON_late && there && leaps(r, c)) {
+		reason = PE_REASON_none;
+		leapt = true;
+	}
 	if (!reason && there && PE_STATUS_SPACE(status) != c->space)
 		reason = PE_REASON_space_differs;
 	if (!reason && there && c->update.entity_type == PE_ENTITY_STATIC)
@@ -340,8 +355,8 @@ static void own(struct pe_worker *w, const struct pe_change *c, const struct pe_
 		p.attributes |= pe_details_bits(w, c, handle, &next);
 	if (stands)
 		p.time_ms = pe_veil_epoch_ms(w);
-	// Who sees it is never held back.
-	if (there && !stands && !pe_audience_differs(p.attributes, r->shown.attributes) &&
+	// Who sees it is never held back; nor what its time could not be told of.
+	if (there && !stands && !leapt && !pe_audience_differs(p.attributes, r->shown.attributes) &&
 		(cap_ms || s->thresholds)) {
 		struct pe_pending *node = pe_own_node(w, handle, false);
 		bool capped = cap_ms && node && (node->flags & PE_PENDING_CAP) &&
@@ -562,6 +577,8 @@ void pe_apply_withdraw(struct pe_worker *w, const struct pe_change *c)
 		return;
 	}
 	reason = pe_apply_check_order(r, c);
+	if (reason == PE_REASON_late && life == PE_LIFE_THERE && leaps(r, c))
+		reason = PE_REASON_none;
 	if (!reason && life == PE_LIFE_THERE && PE_STATUS_SPACE(status) != c->space)
 		reason = PE_REASON_space_differs;
 	if (reason) {

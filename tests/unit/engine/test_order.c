@@ -335,6 +335,43 @@ static void stale_while_the_first_state_waits(void)
 	stop();
 }
 
+// Clocks that are set by weeks at once, the engine's and the senders': nobody is late for it who is
+// known with a long life, and what is held back has a time that can be told.
+static void clocks_set_by_weeks(void)
+{
+	static const uint64_t days[] = {1, 24, 25, 30, 49, 50, 75, 365, 20000};
+	struct pe_engine_config config = harness_config();
+	struct pe_wire_result r;
+
+	config.spaces[PLANE].coalesce_distance_m = 20;
+	for (unsigned i = 0; i < sizeof days / sizeof *days; i++) {
+		struct pe_wire_update u = harness_update(1, 1, 10, 0, 0);
+
+		start_with(&config);
+		u.ttl_ms = 86400000;
+		ASSERT_STATUS(send(&u), PE_ACK_APPLIED);
+		u = harness_update(2, 1, 10, 0, 0);
+		u.ttl_ms = 86400000;
+		ASSERT_STATUS(send(&u), PE_ACK_APPLIED);
+		h.now.wall_ms += days[i] * 86400000;
+		u = harness_update(1, 2, 50, 0, 0);
+		u.ttl_ms = 86400000;
+		ASSERT_STATUS(send(&u), PE_ACK_APPLIED);
+		u.sequence = 3;
+		u.time_offset_ms = -1;
+		ASSERT_REFUSED(send(&u), late);
+		u.time_offset_ms = 0;
+		u.sequence = 4;
+		u.position[0] = 51;
+		ASSERT_STATUS(send(&u), PE_ACK_COALESCED);
+		harness_advance(&h, 1000);
+		CU_ASSERT_EQUAL(sees(1, &r), 1);
+		CU_ASSERT_EQUAL(r.age_ms, 1000);
+		ASSERT_STATUS(withdraw(2, 2), PE_ACK_APPLIED);
+		stop();
+	}
+}
+
 TESTING_MAIN("engine: order", {"stale tells what is known", stale_tells_what_is_known},
 	{"late by event time", late_by_event_time},
 	{"older than a day is late", older_than_a_day_is_late}, {"future", future_is_refused},
@@ -347,4 +384,5 @@ TESTING_MAIN("engine: order", {"stale tells what is known", stale_tells_what_is_
 	{"withdrawn twice is forgotten in time", withdrawn_twice_is_forgotten_in_time},
 	{"withdrawn while it waits", withdrawn_while_it_waits},
 	{"stale while the first state waits", stale_while_the_first_state_waits},
-	{"the same packet again", the_same_packet_again_changes_nothing})
+	{"the same packet again", the_same_packet_again_changes_nothing},
+	{"clocks set by weeks", clocks_set_by_weeks})
