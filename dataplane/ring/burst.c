@@ -199,6 +199,9 @@ static bool put(struct pe_ring *ring, struct pe_ring_lane *lane, const struct pe
 	} else if (broken) {
 		lane->active &= ~bit(n);
 		broke(ring, c);
+		// Parted from already: nobody calls to have it looked at again.
+		if (lane->closing & bit(n))
+			let_go(lane, n);
 	}
 	_Atomic uint64_t *counter = to ? &c->sent : &c->full;
 	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,

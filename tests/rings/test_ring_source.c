@@ -432,6 +432,60 @@ static void test_broken(void)
 	rig_remove(&rig);
 }
 
+// Published, nothing more.
+static void put(struct rig_raw *raw, const uint8_t *message, uint32_t length)
+{
+	bool broken = false;
+	uint8_t *to = pe_shm_reserve(&raw->up, length, &broken);
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(to);
+	memcpy(to, message, length);
+	pe_shm_commit(&raw->up, length);
+}
+
+// The socket is closed while much is still to be taken, and what is at its end finds the ring back
+// broken: the place is free again all the same, and the worker sleeps again.
+static void test_broken_as_it_leaves(void)
+{
+	struct pe_shm_hello h = rig_hello();
+	struct pe_wire_header header = {.sequence = 1};
+	struct pe_wire_ping body = {{1, 2}};
+	uint8_t ping[PE_WIRE_BYTES_MAX], junk[PE_WIRE_BYTES_MAX];
+	uint32_t length = pe_wire_put_ping(ping, sizeof ping, &header, &body);
+	struct presence_client *other;
+	struct rig_raw raw;
+	static struct rig rig;
+	uint64_t us, turns;
+
+	memcpy(junk, ping, length);
+	junk[0] = 9; // a version that nobody answers
+	rig_prepare(&rig);
+	rig.config.sources[0].ring_bytes = 1 << 20;
+	rig_start(&rig);
+	h.down_bytes = 16384;
+	for (unsigned life = 0; life < 8; life++) {
+		CU_ASSERT_TRUE_FATAL(rig_attach(&rig, &h, sizeof h, &raw));
+		atomic_store(&raw.down.shared->head, 1);
+		for (unsigned i = 0; i < 7000; i++)
+			put(&raw, junk, length);
+		for (unsigned i = 0; i < 500; i++)
+			put(&raw, ping, length);
+		(void)!write(raw.event_fd, &(uint64_t){1}, 8);
+		rig_detach(&raw);
+		CU_ASSERT_TRUE(rig_wait_report(&rig, "clients", 0));
+	}
+	CU_ASSERT_PTR_NOT_NULL_FATAL((other = rig_open(&rig, NULL)));
+	CU_ASSERT_EQUAL(presence_ping(other, &us), PRESENCE_OK);
+	presence_close(other);
+	CU_ASSERT_TRUE(rig_wait_report(&rig, "clients", 0));
+	rest_ms(50);
+	turns = atomic_load(&rig.workers[0].turns);
+	rest_ms(50);
+	CU_ASSERT_TRUE(atomic_load(&rig.workers[0].turns) - turns < 1000);
+	rig_stop(&rig);
+	rig_remove(&rig);
+}
+
 // The subscriptions of who has gone end, so that others have room: more lives than there are
 // subscriptions.
 static void test_subscriptions(void)
@@ -590,4 +644,6 @@ static void test_no_engine(void)
 TESTING_MAIN("ring-source", {"life", test_life}, {"sleep", test_sleep}, {"refusals", test_refusals},
 	{"silent", test_silent}, {"last words", test_last_words}, {"bulk", test_bulk},
 	{"back-pressure", test_back_pressure}, {"broken rings", test_broken},
-	{"subscriptions", test_subscriptions}, {"no engine", test_no_engine})
+	{"broken as it leaves", test_broken_as_it_leaves}, {"kept memory", test_kept_memory},
+	{"unread welcomes", test_unread_welcomes}, {"subscriptions", test_subscriptions},
+	{"no engine", test_no_engine})

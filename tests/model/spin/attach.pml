@@ -2,7 +2,7 @@
    is let go while it lives, since it is somebody else by another keyring; the attach thread maps,
    hands over, parts and unmaps; the worker reads. As dataplane/ring/attach.c and burst.c.
    Planted faults: UNMAP_WITHOUT_DONE, DONE_BEFORE_LAST_LOOK, NO_LAST_WORDS, CHANGE_BEFORE_STAGE, BROKEN_READ_AGAIN, ATTACHED_BEFORE_MAPPED,
-   NO_CHANGE_AT_PARTING, BROKEN_NOT_PARTED, READ_AFTER_GONE, BROKEN_AT_PARTING_STAYS. */
+   NO_CHANGE_AT_PARTING, BROKEN_NOT_PARTED, READ_AFTER_GONE, BROKEN_AT_PARTING_STAYS, BROKEN_BY_ANSWER_STAYS. */
 #ifndef LIVES
 #define LIVES 2
 #endif
@@ -19,6 +19,7 @@ byte written, taken; /* messages in the ring; BAD is no record */
 #define BAD 3
 byte due; /* those that were there when it was parted from: they are heard */
 bit renamed; /* in this life, or never in it */
+bit astray; /* the ring back says what cannot be: found when there is something to answer */
 
 proctype Client() {
 	byte life;
@@ -30,6 +31,7 @@ proctype Client() {
 		do
 		:: welcome == life && written < 2 -> written++
 		:: welcome == life && written < 2 -> written = BAD; break
+		:: welcome == life && !astray -> astray = 1
 		:: welcome == life && written < 2 -> written = BAD;
 			(welcome != life); /* it waits to be let go, and is */
 			break
@@ -56,7 +58,7 @@ inline part() {
 proctype Attach() {
 	do
 	:: hello && stage == FREE ->
-		d_step { whose = hello; hello = 0; broken = 0; written = 0; taken = 0 }
+		d_step { whose = hello; hello = 0; broken = 0; written = 0; taken = 0; astray = 0 }
 		if :: renamed = 0 :: renamed = 1 /* it stays who it is */ fi;
 #ifdef ATTACHED_BEFORE_MAPPED
 		stage = ATTACHED;
@@ -122,7 +124,17 @@ end_w:	do
 #ifndef BROKEN_AT_PARTING_STAYS
 				if :: closing -> closing = 0; gone = 1 :: else fi
 #endif
-			:: active_ && written != BAD && taken < written -> taken++
+			:: active_ && written != BAD && taken < written ->
+				taken++;
+				if
+				:: astray -> /* an answer */
+					active_ = 0;
+					broken = 1;
+#ifndef BROKEN_BY_ANSWER_STAYS
+					if :: closing -> closing = 0; gone = 1 :: else fi
+#endif
+				:: 1 /* none, or there is room without a look */
+				fi
 			:: active_ && written != BAD && taken == written ->
 #ifdef DONE_BEFORE_LAST_LOOK
 				if :: closing -> stage = DONE; assert(mapped); active_ = 0; closing = 0 :: else fi
