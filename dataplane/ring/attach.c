@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -121,7 +123,7 @@ static void *make_memory(uint64_t bytes, int *fd)
 	return memory == MAP_FAILED ? NULL : memory;
 }
 
-void pe_ring_forget(struct pe_ring *ring, struct pe_ring_client *c)
+static void say_end(const struct pe_ring_client *c)
 {
 	struct pe_shm_page *page = c->memory;
 
@@ -130,8 +132,23 @@ void pe_ring_forget(struct pe_ring *ring, struct pe_ring_client *c)
 		atomic_load_explicit(&c->broken, memory_order_relaxed) ? PE_SHM_BROKEN :
 									 PE_SHM_ENDED,
 		memory_order_relaxed);
-	(void)epoll_ctl(ring->lanes[c->worker]->epoll_fd, EPOLL_CTL_DEL, c->event_fd, NULL);
 	(void)shutdown(c->socket_fd, SHUT_RDWR);
+}
+
+// A welcome that its client leaves in its socket goes on to hold descriptors in the engine's name,
+// of which the kernel lets each user have so many under way: until it is taken, or the client
+// closes its end, it counts as a client.
+static bool heard(const struct pe_ring_client *c)
+{
+	int unread = 0;
+
+	return ioctl(c->socket_fd, SIOCOUTQ, &unread) != 0 || unread == 0;
+}
+
+void pe_ring_forget(struct pe_ring *ring, struct pe_ring_client *c)
+{
+	say_end(c);
+	(void)epoll_ctl(ring->lanes[c->worker]->epoll_fd, EPOLL_CTL_DEL, c->event_fd, NULL);
 	close(c->socket_fd);
 	close(c->event_fd);
 	if (c->wake_fd >= 0)
@@ -381,7 +398,13 @@ static void look_after(struct pe_ring *ring, struct pe_ring_client *c, bool spok
 	enum pe_ring_stage stage = stage_of(c);
 
 	if (stage == PE_RING_DONE) {
-		pe_ring_forget(ring, c);
+		say_end(c);
+		// The client may keep its mapping for ever: what was in it is nobody's now, but for
+		// the page that says why.
+		(void)madvise((uint8_t *)c->memory + PE_SHM_PAGE_BYTES,
+			c->memory_bytes - PE_SHM_PAGE_BYTES, MADV_REMOVE);
+		if (heard(c))
+			pe_ring_forget(ring, c);
 	} else if (stage == PE_RING_ATTACHED &&
 		atomic_load_explicit(&c->broken, memory_order_relaxed)) {
 		count(&ring->broken, 1);

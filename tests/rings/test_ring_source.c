@@ -486,6 +486,69 @@ static void test_broken_as_it_leaves(void)
 	rig_remove(&rig);
 }
 
+// What a client's rings took is given back when it has gone, though it keeps what it was given.
+static void test_kept_memory(void)
+{
+	struct pe_shm_hello h = rig_hello();
+	struct rig_raw raw;
+	static struct rig rig;
+	unsigned char there[16];
+
+	rig_prepare(&rig);
+	rig_start(&rig);
+	CU_ASSERT_TRUE_FATAL(rig_attach(&rig, &h, sizeof h, &raw));
+	CU_ASSERT_EQUAL(mincore(raw.up.ring + 32768, 4096, there), 0);
+	CU_ASSERT_EQUAL(there[0] & 1, 1);
+	close(raw.fd);
+	raw.fd = -1;
+	CU_ASSERT_TRUE(rig_wait_report(&rig, "clients", 0));
+	CU_ASSERT_EQUAL(mincore(raw.up.ring + 32768, 4096, there), 0);
+	CU_ASSERT_EQUAL(there[0] & 1, 0);
+	CU_ASSERT_EQUAL(((struct pe_shm_page *)raw.memory)->state, PE_SHM_ENDED);
+	rig_detach(&raw);
+	rig_stop(&rig);
+	rig_remove(&rig);
+}
+
+// Who leaves its welcome where it is has its place until it takes it or goes, whatever it says.
+static void test_unread_welcomes(void)
+{
+	const struct pe_shm_hello h = rig_hello();
+	struct pe_shm_welcome welcome;
+	struct presence_client *c;
+	static struct rig rig;
+	uint64_t us;
+	int fds[12];
+
+	rig_prepare(&rig);
+	rig.config.sources[0].client_count = 3;
+	rig_start(&rig);
+	for (unsigned i = 0; i < 12; i++) {
+		CU_ASSERT_TRUE_FATAL((fds[i] = rig_connect(&rig)) >= 0);
+		CU_ASSERT_EQUAL(send(fds[i], &h, sizeof h, 0), sizeof h);
+		CU_ASSERT_TRUE(rig_wait_report(
+			&rig, i < 3 ? "attached" : "hello_full", i < 3 ? i + 1 : i - 2));
+		(void)send(fds[i], "x", 1, MSG_NOSIGNAL);
+	}
+	rest_ms(50);
+	CU_ASSERT_EQUAL(rig_report(&rig, "clients"), 3);
+	CU_ASSERT_EQUAL(rig_report(&rig, "attached"), 3);
+	// One takes it, one goes.
+	CU_ASSERT_EQUAL(recv(fds[0], &welcome, sizeof welcome, 0), sizeof welcome);
+	CU_ASSERT_EQUAL(welcome.answer, PE_SHM_WELCOME);
+	close(fds[1]);
+	CU_ASSERT_TRUE(rig_wait_report(&rig, "clients", 1));
+	CU_ASSERT_PTR_NOT_NULL_FATAL((c = rig_open(&rig, NULL)));
+	CU_ASSERT_EQUAL(presence_ping(c, &us), PRESENCE_OK);
+	presence_close(c);
+	for (unsigned i = 0; i < 12; i++)
+		if (i != 1)
+			close(fds[i]);
+	CU_ASSERT_TRUE(rig_wait_report(&rig, "clients", 0));
+	rig_stop(&rig);
+	rig_remove(&rig);
+}
+
 // The subscriptions of who has gone end, so that others have room: more lives than there are
 // subscriptions.
 static void test_subscriptions(void)
