@@ -204,14 +204,28 @@ static void connect_waiting(struct pe_gate *g)
 	}
 }
 
+// Has a HELLO a cookie of where it comes from? Only then does it cost public-key work, and can
+// nobody have sent it in another's name who does not see what goes there.
+static bool is_dear(struct pe_gate *g, const struct pe_message *m)
+{
+	return m->bytes == sizeof(struct pe_wire_connect) &&
+		m->data[offsetof(struct pe_wire_connect, step)] == PE_CONNECT_HELLO &&
+		pe_cookie_tick(&g->cookie, g->now.mono_ms) &&
+		pe_cookie_holds(&g->cookie, &m->peer, g->now.mono_ms,
+			m->data + offsetof(struct pe_wire_connect, cookie));
+}
+
+// What is cheap takes no token and no room to wait: anybody could spend those of others, by no more
+// than writing their address.
 __attribute__((noinline)) static void take_connect(struct pe_gate *g, const struct pe_message *m)
 {
+	bool dear = is_dear(g, m);
+
 	g->connects++;
-	if (!pe_bucket_table_take(&g->buckets, m->peer.address, g->now.mono_ms * 1000000, 1))
+	if (dear &&
+		!pe_bucket_table_take(&g->buckets, m->peer.address, g->now.mono_ms * 1000000, 1))
 		(void)refuse(g, PE_REASON_connect_rate);
-	else if (m->bytes == sizeof(struct pe_wire_connect) &&
-		m->data[offsetof(struct pe_wire_connect, step)] == PE_CONNECT_HELLO &&
-		(!handshake_now(g) || g->waiting_count))
+	else if (dear && (!handshake_now(g) || g->waiting_count))
 		connect_later(g, m->data, &m->peer);
 	else
 		connect_now(g, m->data, m->bytes, &m->peer);

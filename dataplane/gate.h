@@ -10,7 +10,7 @@
 // links 0.
 //
 // Messages are refused in the order of what it costs to find out: length, version, what the source
-// demands, the source's bucket, the shape of a CONNECT and its cookie, session, epoch and window,
+// demands, the shape of a CONNECT and its cookie, the source's bucket, session, epoch and window,
 // tag, then all that the engine looks at. A handshake costs as much as thousands of messages: one a
 // turn, and one a millisecond while there is much else to do, so that they take a fifth of the
 // worker's time at most; the others wait in a small ring, for which the messages are copied.
@@ -43,7 +43,7 @@ struct pe_gate_config {
 	unsigned index, worker_count;
 	uint32_t session_count_max;   // 1 … PE_SESSIONS_MAX
 	uint32_t link_count_max;      // for subscriptions: kept at one time
-	struct pe_rate connects;      // CONNECT messages of a source's prefix
+	struct pe_rate connects;      // handshakes of a source's prefix
 	uint32_t opening_ms, idle_ms; // as in struct pe_session_config
 	uint64_t life_ms;
 	uint8_t cookie_seed[32]; // the same for all workers, with the time it was drawn
