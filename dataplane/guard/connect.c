@@ -74,11 +74,18 @@ static enum pe_connect_verdict welcome(struct pe_connect *c, const struct pe_wir
 		.timestamp_ms = now.wall_ms};
 	uint8_t first[32], second[32];
 	struct pe_session *session;
-	enum pe_status status =
-		pe_session_begin(c->table, noise->remote_static, grant.level, peer, now, &session);
+	enum pe_status status;
+	uint64_t hello;
 
+	// Whoever sees a HELLO can repeat it, and would push out the very session that it opened,
+	// before the client's first message.
+	memcpy(&hello, m->mac, sizeof hello);
+	if (pe_session_repeats(c->table, noise->remote_static, hello))
+		return PE_CONNECT_HANDSHAKE;
+	status = pe_session_begin(c->table, noise->remote_static, grant.level, peer, now, &session);
 	if (status != PE_OK)
 		return status == PE_NOT_FOUND ? PE_CONNECT_STRANGER : PE_CONNECT_FULL;
+	session->hello = hello;
 	grant.session_id = session->id;
 	pe_session_times(c->table, session, now, &grant.life_s, &grant.idle_s);
 	memcpy(grant.principal, principal->id, sizeof grant.principal);

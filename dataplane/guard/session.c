@@ -188,6 +188,19 @@ static unsigned count_of_key(struct pe_session_table *t, const uint8_t static_ke
 	return count;
 }
 
+bool pe_session_repeats(
+	struct pe_session_table *table, const uint8_t static_key[32], uint64_t hello)
+{
+	for (uint32_t e = *key_head(table, static_key); e != NONE;
+		e = table->entries[e - 1].next_of_key) {
+		const struct pe_session *s = &table->entries[e - 1];
+
+		if (s->hello == hello && memcmp(s->static_key, static_key, 32) == 0)
+			return true;
+	}
+	return false;
+}
+
 // A fresh id whose slot is free; 0: none was found.
 static uint64_t draw_id(struct pe_session_table *t)
 {

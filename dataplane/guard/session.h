@@ -64,6 +64,7 @@ struct pe_session {
 	struct pe_peer peer;                    // where answers go
 	struct pe_peer first;                   // where it was opened from
 	uint8_t static_key[32];                 // the client's
+	uint64_t hello;                         // the caller's: which HELLO opened it
 	uint32_t principal;                     // in the table's keyring, as of `keyring_number`
 	uint32_t keyring_number;
 	uint32_t principal_number; // that stays from keyring to keyring
@@ -116,6 +117,9 @@ void pe_session_key(struct pe_session_table *table, struct pe_session *session, 
 void pe_session_times(const struct pe_session_table *table, const struct pe_session *session,
 	struct pe_now now, uint32_t *life_s, uint32_t *idle_s);
 void pe_session_end(struct pe_session_table *table, struct pe_session *session);
+// Is there a session of this key that the same HELLO opened? An honest client makes each anew.
+bool pe_session_repeats(
+	struct pe_session_table *table, const uint8_t static_key[32], uint64_t hello);
 
 // Which worker's table knows an id.
 static inline unsigned pe_session_worker(uint64_t session_id)

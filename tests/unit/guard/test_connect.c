@@ -260,6 +260,8 @@ static void test_cookies(void)
 	struct client_side c;
 	struct pe_wire_connect m;
 	struct pe_wire_cookie got;
+	struct pe_wire_welcome welcome;
+	uint8_t data[96] = {1, 3};
 
 	setup(10);
 	c = client_of(1, 0);
@@ -276,13 +278,25 @@ static void test_cookies(void)
 	CU_ASSERT_EQUAL(receive(&m, sizeof m, elsewhere, at(2 * PE_COOKIE_MINUTE_MS)),
 		PE_CONNECT_HANDSHAKE);
 	CU_ASSERT_EQUAL(pe_session_count(table), 0);
-	// Repeats from the same place within the cookie's time hold few sessions, and the true
-	// client gets in beside them.
-	m = client_hello(&c, 3, got.cookie, PE_SEAL_SIGN);
-	for (unsigned i = 0; i < 50; i++)
+	// A key's HELLOs within the cookie's time hold few sessions that wait.
+	for (unsigned i = 0; i < 50; i++) {
+		m = client_hello(&c, 3 + i, got.cookie, PE_SEAL_SIGN);
 		CU_ASSERT_EQUAL(receive(&m, sizeof m, elsewhere, at(2 * PE_COOKIE_MINUTE_MS)),
 			PE_CONNECT_WELCOMED);
+	}
 	CU_ASSERT_EQUAL(pe_session_count(table), PE_SESSIONS_OPENING_PER_KEY);
+	// Repeats of one hold none, and push out nobody, the session that it opened least of all.
+	memcpy(&welcome, reply, sizeof welcome);
+	CU_ASSERT_FATAL(client_welcome(&c, &welcome));
+	for (unsigned i = 0; i < 50; i++)
+		CU_ASSERT_EQUAL(receive(&m, sizeof m, elsewhere, at(2 * PE_COOKIE_MINUTE_MS)),
+			PE_CONNECT_HANDSHAKE);
+	client_seal(&c, data, sizeof data, 1);
+	CU_ASSERT_EQUAL(engine_take(table, seal, data, sizeof data, &elsewhere,
+				at(2 * PE_COOKIE_MINUTE_MS), NULL),
+		PE_SESSION_OK);
+	CU_ASSERT_EQUAL(receive(&m, sizeof m, elsewhere, at(2 * PE_COOKIE_MINUTE_MS)),
+		PE_CONNECT_HANDSHAKE);
 	// A day without a message: the chain catches up by steps, with silence meanwhile.
 	m = client_knock(&c, 9);
 	CU_ASSERT_EQUAL(receive(&m, sizeof m, p, at(86400000)), PE_CONNECT_LATE);
