@@ -106,6 +106,13 @@ static uint32_t *owner_at(const struct pe_worker *w, uint32_t handle)
 	return of ? &of[pe_handle_number(handle)] : NULL;
 }
 
+bool pe_authorize_owned(const struct pe_worker *w, uint32_t handle)
+{
+	const uint32_t *owner = owner_at(w, handle);
+
+	return owner && *owner;
+}
+
 enum pe_reason pe_authorize_owner(
 	const struct pe_worker *w, const struct pe_change *c, uint32_t handle)
 {

@@ -75,6 +75,8 @@ bool pe_authorize_may_erase(const struct pe_worker *w, const struct pe_change *c
 [[nodiscard]] enum pe_reason pe_authorize_query(const struct pe_worker *w,
 	const struct pe_space_entry *s, const struct pe_peer *peer,
 	const struct pe_wire_query *query, const uint8_t *extension, bool explained);
+// Has it an owner by first broadcast, or is one remembered? Worker that owns it.
+bool pe_authorize_owned(const struct pe_worker *w, uint32_t handle);
 // A subscription, and a fence of it that passed its checks: subscribe_role, subscribe_area.
 [[nodiscard]] enum pe_reason pe_authorize_subscription(
 	const struct pe_worker *w, const struct pe_space_entry *s, const struct pe_peer *peer);

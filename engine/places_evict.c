@@ -57,6 +57,9 @@ static bool weigh(const struct pe_worker *w, uint32_t handle, struct candidate *
 	// What the change that is worked is placed in stays.
 	if (PE_STATUS_OWNER(status) != w->index || handle == w->parent)
 		return false;
+	// Whose it is would be forgotten with it, and whoever filled the table could have the id.
+	if (pe_authorize_owned(w, handle))
+		return false;
 	c->handle = handle;
 	switch (PE_STATUS_LIFE(status)) {
 	case PE_LIFE_GONE:

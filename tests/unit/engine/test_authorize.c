@@ -507,6 +507,40 @@ static void another_directory(void)
 }
 
 // Owners cost four bytes an entity where somebody asks for them, and nothing elsewhere.
+// Filling the table gives nobody another's id, neither of who is there nor of who has gone.
+static void a_full_table_forgets_no_owner(void)
+{
+	for (unsigned rule = PE_FULL_LEAST_RECENT; rule <= PE_FULL_LOWEST_PRIORITY; rule++) {
+		struct pe_engine_config config = guarded(PE_AUTHORIZATION_FIRST);
+		unsigned refused = 0;
+
+		config.entity_count_max = 256;
+		config.when_full = (uint8_t)rule;
+		start_with(&config);
+		know_everyone();
+		as(ANN);
+		ASSERT_STATUS(say(5, 1, 1), PE_ACK_APPLIED);
+		ASSERT_STATUS(say(6, 1, 1), PE_ACK_APPLIED);
+		ASSERT_STATUS(withdraw(6, 2), PE_ACK_APPLIED);
+		harness_advance(&h, 100);
+		as(BOB);
+		for (uint64_t n = 100; n < 2100; n++) {
+			refused += say(n, 1, 2).reason == PE_REASON_table_full;
+			if (n % 100 == 0)
+				harness_advance(&h, 5);
+		}
+		CU_ASSERT(refused > 1000);
+		harness_advance(&h, 5);
+		harness_settle(&h);
+		ASSERT_REFUSED(say(5, 9, 3), owner);
+		ASSERT_REFUSED(say(6, 9, 3), owner);
+		as(ANN);
+		ASSERT_AT(5, 1);
+		ASSERT_STATUS(say(6, 3, 1), PE_ACK_APPLIED);
+		stop();
+	}
+}
+
 static void the_bill(void)
 {
 	struct pe_engine_config config = harness_config();
@@ -537,4 +571,5 @@ TESTING_MAIN("engine: authorize", {"an open space asks nobody", an_open_space_as
 	{"subscriptions need their role", subscriptions_need_their_role},
 	{"details are no way around", details_are_no_way_around},
 	{"at the wrong worker", at_the_wrong_worker}, {"one burst of many", one_burst_of_many},
-	{"another directory", another_directory}, {"the bill", the_bill})
+	{"another directory", another_directory},
+	{"a full table forgets no owner", a_full_table_forgets_no_owner}, {"the bill", the_bill})
