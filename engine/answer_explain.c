@@ -40,7 +40,8 @@ static void gather_own(const struct pe_worker *w, uint32_t handle, struct pe_exp
 			w, node->flags & PE_PENDING_CAP ? node->cap_until : node->trailing_until);
 }
 
-static void find(const struct pe_worker *w, struct pe_explain_subject *subject)
+static void find(
+	const struct pe_worker *w, const struct pe_peer *peer, struct pe_explain_subject *subject)
 {
 	const struct pe_table *t = &w->engine->table;
 	uint64_t hash = pe_hash_id(&t->index.key, subject->id);
@@ -50,6 +51,7 @@ static void find(const struct pe_worker *w, struct pe_explain_subject *subject)
 		pe_index_seek(&t->index, t->records, hash, subject->id, subject->stand_in);
 	subject->own = gather_own;
 	subject->worker = w;
+	subject->spaces = pe_authorize_spaces(w, peer);
 }
 
 static enum pe_reason explain(struct pe_worker *w, const struct pe_message *m,
@@ -71,7 +73,7 @@ static enum pe_reason explain(struct pe_worker *w, const struct pe_message *m,
 					 PE_REASON_none;
 		if (reason)
 			return reason;
-		find(w, &subject);
+		find(w, &m->peer, &subject);
 		return pe_watch_explain(
 			w, &m->peer, view->body.explain.subject, s->space.index, &subject, e);
 	}
@@ -86,7 +88,7 @@ static enum pe_reason explain(struct pe_worker *w, const struct pe_message *m,
 	if (reason)
 		return reason;
 	known = pe_predict_known(s, q, &asker);
-	find(w, &subject);
+	find(w, &m->peer, &subject);
 	return pe_explain(&w->query, &s->space, &s->rules, &asker,
 		(struct pe_instant){w->tick, w->wall_ms}, &known, view->records + sizeof *q,
 		&subject, e);

@@ -205,6 +205,29 @@ enum pe_reason pe_authorize_fence(const struct pe_worker *w, const struct pe_spa
 		(double)fence->margin_m, PE_REASON_subscribe_area);
 }
 
+uint64_t pe_authorize_spaces(const struct pe_worker *w, const struct pe_peer *peer)
+{
+	const struct pe_principals *d = directory_of(w);
+	const struct pe_engine *e = w->engine;
+	uint64_t spaces = 0;
+
+	for (unsigned i = 0; i < e->config.space_count; i++)
+		if (!e->spaces[i].authorizes ||
+			(pe_principals_roles_everywhere(d, peer->principal, i) & PE_ROLE_QUERY))
+			spaces |= UINT64_C(1) << i;
+	return spaces;
+}
+
+bool pe_authorize_counters(const struct pe_worker *w, const struct pe_peer *peer)
+{
+	const struct pe_principals *d = directory_of(w);
+	bool admin = true;
+
+	for (unsigned i = 0; i < w->engine->config.space_count; i++)
+		admin &= !!(pe_principals_roles_everywhere(d, peer->principal, i) & PE_ROLE_ADMIN);
+	return peer->trusted && (!peer->principal || admin);
+}
+
 bool pe_authorize_keeps(
 	const struct pe_worker *w, const struct pe_space_entry *s, uint32_t principal)
 {

@@ -77,6 +77,11 @@ bool pe_authorize_may_erase(const struct pe_worker *w, const struct pe_change *c
 	const struct pe_wire_query *query, const uint8_t *extension, bool explained);
 // Has it an owner by first broadcast, or is one remembered? Worker that owns it.
 bool pe_authorize_owned(const struct pe_worker *w, uint32_t handle);
+// The spaces, a bit each, in which who this is may ask about everything.
+uint64_t pe_authorize_spaces(const struct pe_worker *w, const struct pe_peer *peer);
+// May it have the engine's counters, in which there is everything that policies hide? Somebody who
+// is known has to be an administrator of every space.
+bool pe_authorize_counters(const struct pe_worker *w, const struct pe_peer *peer);
 // A subscription, and a fence of it that passed its checks: subscribe_role, subscribe_area.
 [[nodiscard]] enum pe_reason pe_authorize_subscription(
 	const struct pe_worker *w, const struct pe_space_entry *s, const struct pe_peer *peer);

@@ -47,7 +47,7 @@ static enum pe_reason check_message(
 			return PE_REASON_not_trusted;
 		break;
 	case PE_TYPE_STATE_REQUEST:
-		return m->peer.trusted ? PE_REASON_none : PE_REASON_not_trusted;
+		return pe_authorize_counters(w, &m->peer) ? PE_REASON_none : PE_REASON_not_trusted;
 	case PE_TYPE_REGION_SUBSCRIBE:
 		// A subscription sends more than it was asked for.
 		if (!m->peer.trusted)

@@ -22,12 +22,14 @@ static void decide(struct pe_wire_explanation *e, bool passed, enum pe_why cause
 		e->causes |= 1u << cause;
 }
 
-// The view of what is there now; how the asker is told of what isn't.
+// The view of what is there now; how the asker is told of what isn't. spaces: the others of which
+// it may know, a bit each; operates: it is told what others aren't.
 enum seen { SEEN_NOT, SEEN_GONE, SEEN_BUSY, SEEN };
 
 static enum seen look(const struct pe_query_context *c, const struct pe_asker *asker,
 	const struct pe_view_rules *rules, struct pe_instant now,
-	const struct pe_explain_subject *subject, struct pe_view *view, unsigned *space)
+	const struct pe_explain_subject *subject, uint64_t spaces, bool operates,
+	struct pe_view *view, unsigned *space)
 {
 	uint32_t handle = subject->handle;
 	bool absent = handle == PE_HANDLE_NONE;
@@ -57,6 +59,9 @@ static enum seen look(const struct pe_query_context *c, const struct pe_asker *a
 	p.attributes = (uint16_t)pe_choose(
 		instead, pe_audience_put(p.attributes, PE_AUDIENCE_HIDDEN), p.attributes);
 	*space = PE_STATUS_SPACE(status);
+	// Who may not ask in another space is not told either that something is there.
+	if (*space != rules->space->index && !(spaces >> *space & 1))
+		return SEEN_NOT;
 	// Who the asker is in another space is not known here, nor where he stands there.
 	if (*space != rules->space->index && asker->place != PE_NEAR_EVERYWHERE &&
 		pe_audience_of(p.attributes) >= PE_AUDIENCE_POLICY)
@@ -73,8 +78,9 @@ static enum seen look(const struct pe_query_context *c, const struct pe_asker *a
 	if (p.attributes & PE_PUBLISHED_VEILED)
 		return SEEN_NOT;
 	// It isn't there, or may not be seen. Only who could see it while it was there is told that
-	// it is gone; and only who is trusted, or hiding could be told from going.
-	if (asker->trusted && (life != PE_LIFE_THERE || (int32_t)(now.tick - p.expiry_tick) >= 0) &&
+	// it is gone; and only who operates the engine or owns it, or hiding could be told from
+	// going.
+	if (operates && (life != PE_LIFE_THERE || (int32_t)(now.tick - p.expiry_tick) >= 0) &&
 		pe_view_build(asker, r, &p, p.expiry_tick - 1, view))
 		return SEEN_GONE;
 	return SEEN_NOT;
@@ -339,7 +345,8 @@ enum pe_reason pe_explain(struct pe_query_context *c, const struct pe_space *spa
 	struct pe_explain_own own = {0};
 	struct pe_view view, then;
 	unsigned in_space = 0;
-	bool owns, owned = false;
+	bool mine, owns, operates, owned = false;
+	uint64_t everywhere;
 	enum seen seen;
 
 	*e = nothing(pe_query_next(c)->query_id, subject);
@@ -348,9 +355,14 @@ enum pe_reason pe_explain(struct pe_query_context *c, const struct pe_space *spa
 		return s->reason;
 	// Whose it is goes by the id alone, and is looked up whether there is one of it or not.
 	owns = !subject->standing && pe_query_owns(asker, space->index, subject->id);
-	seen = look(c, asker, rules, now, subject, &view, &in_space);
+	mine = !subject->standing && pe_query_owns_by_keyring(asker, subject->id);
+	operates = asker->trusted && (!asker->principal || owns);
+	everywhere = mine ? UINT64_MAX : 0;
+	seen = look(c, asker, rules, now, subject, subject->spaces | everywhere, operates, &view,
+		&in_space);
 	if (seen == SEEN_NOT && owns && subject->handle != PE_HANDLE_NONE) {
-		seen = look(c, &owner, rules, now, subject, &view, &in_space);
+		// An administrator is one of this space.
+		seen = look(c, &owner, rules, now, subject, everywhere, operates, &view, &in_space);
 		owned = seen == SEEN;
 	}
 	if (seen == SEEN_BUSY || s->form == PE_QUERY_POSTPONED) {

@@ -48,6 +48,9 @@ struct pe_explain_subject {
 	void (*own)(const struct pe_worker *worker, uint32_t handle, struct pe_explain_own *own);
 	const struct pe_worker *worker;
 	const struct pe_explain_standing *standing; // NULL: a query's answer is asked about
+	// Spaces of which the asker may know what is in them, a bit each; of the query's it is not
+	// asked
+	uint64_t spaces;
 };
 
 // The query, which passed pe_wire_check_query, is in the place of pe_query_next after a

@@ -4,10 +4,16 @@
 
 #define LATCH_TRIES 1000u
 
-bool pe_query_owns(const struct pe_asker *a, unsigned space, const uint8_t id[16])
+bool pe_query_owns_by_keyring(const struct pe_asker *a, const uint8_t id[16])
 {
 	return a->directory && a->principal &&
-		(pe_principals_owner(a->directory, id) == a->principal ||
+		pe_principals_owner(a->directory, id) == a->principal;
+}
+
+bool pe_query_owns(const struct pe_asker *a, unsigned space, const uint8_t id[16])
+{
+	return pe_query_owns_by_keyring(a, id) ||
+		(a->directory && a->principal &&
 			(pe_principals_roles_everywhere(a->directory, a->principal, space) &
 				PE_ROLE_ADMIN));
 }

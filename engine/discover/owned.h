@@ -13,6 +13,8 @@
 #define PE_QUERY_OWNED_MAX \
 	64u // ids of a program that are looked up; what is named behind them is not
 
+// By the keyring; pe_query_owns: or as an administrator of the space.
+bool pe_query_owns_by_keyring(const struct pe_asker *asker, const uint8_t id[16]);
 bool pe_query_owns(const struct pe_asker *asker, unsigned space, const uint8_t id[16]);
 // Does the prepared query ask for something by its id that is its asker's own?
 bool pe_query_wants_owned(const struct pe_query_slot *slot);

@@ -70,17 +70,98 @@ static void refusals_tell_nothing(void)
 	stop();
 }
 
-static unsigned why(uint64_t n)
+static unsigned why_to(uint32_t principal, uint64_t n)
 {
 	struct pe_wire_query q = harness_sphere(0, 0, 0, 1e6);
 	struct pe_wire_explanation e;
 	uint8_t id[16];
 
 	harness_id(id, n);
-	as(CLERK);
+	as(principal);
 	CU_ASSERT(harness_explain(&h, 0, PLANE, id, &q, NULL, 0, &e));
 	CU_ASSERT_EQUAL(e.reason, 0);
 	return e.first_cause;
+}
+
+static unsigned why(uint64_t n)
+{
+	return why_to(CLERK, n);
+}
+
+// What is in a space in which one may not ask isn't told by the way, to an administrator of another
+// one neither, whatever his rights there; and hiding isn't told from going.
+static void explanations_tell_no_more_than_answers(void)
+{
+	struct pe_engine_config config = guarded(PE_AUTHORIZATION_KEYRING);
+	const struct pe_directory_grant grants[] = {
+		{ANN, ALL_ROLES, PE_DIRECTORY_EVERY_SPACE, EVERYWHERE},
+		{BOB, PE_ROLE_QUERY, PLANE, EVERYWHERE},
+		{BOB, PE_ROLE_QUERY, EARTH, {2, {-1, -1}, {1, 1}}},
+		{CLERK, PE_ROLE_ADMIN | PE_ROLE_QUERY, PLANE, EVERYWHERE},
+		{CLERK, PE_ROLE_QUERY, EARTH, EVERYWHERE},
+	};
+	struct pe_directory_owned owned[4];
+	struct pe_wire_update u = harness_update(1, 1, 0, 0, 0);
+
+	start_with(&config);
+	for (uint64_t n = 1; n <= 4; n++) {
+		owned[n - 1] = (struct pe_directory_owned){.bits = 128, .principal = ANN};
+		harness_id(owned[n - 1].prefix, n);
+	}
+	know(grants, 5, owned, 4);
+	as(ANN);
+	ASSERT_STATUS(harness_send(&h, EARTH, HARNESS_INCARNATION, &u), PE_ACK_APPLIED);
+	u = harness_update(2, 1, 0, 0, 0);
+	u.attributes |= PE_HIDDEN << 3;
+	ASSERT_STATUS(harness_send(&h, EARTH, HARNESS_INCARNATION, &u), PE_ACK_APPLIED);
+	for (uint64_t n = 3; n <= 4; n++)
+		ASSERT_STATUS(say(n, 1, 1), PE_ACK_APPLIED);
+	CU_ASSERT_EQUAL(why_to(ANN, 1), PE_WHY_SPACE);
+	CU_ASSERT_EQUAL(why_to(ANN, 2), PE_WHY_SPACE);
+	CU_ASSERT_EQUAL(why_to(BOB, 1), PE_WHY_UNKNOWN);
+	CU_ASSERT_EQUAL(why_to(BOB, 2), PE_WHY_UNKNOWN);
+	CU_ASSERT_EQUAL(why_to(CLERK, 1), PE_WHY_SPACE);
+	CU_ASSERT_EQUAL(why_to(CLERK, 2), PE_WHY_UNKNOWN);
+	as(ANN);
+	u = harness_update(3, 2, 1, 0, 0);
+	u.attributes |= PE_HIDDEN << 3;
+	ASSERT_STATUS(send(&u), PE_ACK_APPLIED);
+	ASSERT_STATUS(withdraw(4, 2), PE_ACK_APPLIED);
+	CU_ASSERT_EQUAL(why_to(BOB, 3), PE_WHY_UNKNOWN);
+	CU_ASSERT_EQUAL(why_to(BOB, 4), PE_WHY_UNKNOWN);
+	CU_ASSERT_EQUAL(why_to(CLERK, 4), PE_WHY_GONE);
+	CU_ASSERT_EQUAL(why_to(ANN, 4), PE_WHY_GONE);
+	stop();
+}
+
+// Counters count what is hidden too: they are for who operates the engine.
+static void counters_are_for_administrators(void)
+{
+	struct pe_engine_config config = guarded(PE_AUTHORIZATION_KEYRING);
+	const struct pe_directory_grant grants[] = {
+		{ANN, ALL_ROLES, PE_DIRECTORY_EVERY_SPACE, EVERYWHERE},
+		{BOB, PE_ROLE_ADMIN, PLANE, EVERYWHERE},
+		{CLERK, PE_ROLE_ADMIN, PE_DIRECTORY_EVERY_SPACE, EVERYWHERE},
+	};
+	const struct pe_wire_state_request state = {.selector = PE_STATE_COUNTERS};
+	const struct pe_wire_header header = {0};
+	const uint32_t who[] = {0, ANN, BOB, CLERK, OTHER};
+	struct pe_wire_state_preamble told;
+	uint8_t buffer[PE_WIRE_BYTES_MAX];
+
+	start_with(&config);
+	know(grants, 3, NULL, 0);
+	for (unsigned i = 0; i < 5; i++) {
+		as(who[i]);
+		harness_queue(&h, buffer,
+			pe_wire_put_state_request(buffer, sizeof buffer, &header, &state));
+		harness_turn(&h);
+		CU_ASSERT_EQUAL_FATAL(h.reply_count, 1);
+		memcpy(&told, h.replies[0].data + sizeof header, sizeof told);
+		CU_ASSERT_EQUAL(told.code == 0, who[i] == 0 || who[i] == CLERK);
+	}
+	CU_ASSERT_EQUAL(HARNESS_REASON(&h, not_trusted), 3);
+	stop();
 }
 
 static void who_comes_first(void)
@@ -564,6 +645,8 @@ static void the_bill(void)
 TESTING_MAIN("engine: authorize", {"an open space asks nobody", an_open_space_asks_nobody},
 	{"the keyring alone", the_keyring_alone}, {"refusals tell nothing", refusals_tell_nothing},
 	{"who comes first", who_comes_first},
+	{"explanations tell no more than answers", explanations_tell_no_more_than_answers},
+	{"counters are for administrators", counters_are_for_administrators},
 	{"owners are remembered to the tick", owners_are_remembered_to_the_tick},
 	{"another space is no way around", another_space_is_no_way_around}, {"areas", areas},
 	{"queries need their role", queries_need_their_role},
