@@ -110,7 +110,9 @@ bool pe_authorize_owned(const struct pe_worker *w, uint32_t handle)
 {
 	const uint32_t *owner = owner_at(w, handle);
 
-	return owner && *owner;
+	// What the keyring gives nobody else can have.
+	return owner && *owner &&
+		pe_principals_owner(directory_of(w), w->engine->table.records[handle].id) != *owner;
 }
 
 enum pe_reason pe_authorize_owner(

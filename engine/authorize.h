@@ -75,7 +75,7 @@ bool pe_authorize_may_erase(const struct pe_worker *w, const struct pe_change *c
 [[nodiscard]] enum pe_reason pe_authorize_query(const struct pe_worker *w,
 	const struct pe_space_entry *s, const struct pe_peer *peer,
 	const struct pe_wire_query *query, const uint8_t *extension, bool explained);
-// Has it an owner by first broadcast, or is one remembered? Worker that owns it.
+// Has it an owner by first broadcast alone, or is one remembered? Worker that owns it.
 bool pe_authorize_owned(const struct pe_worker *w, uint32_t handle);
 // The spaces, a bit each, in which who this is may ask about everything.
 uint64_t pe_authorize_spaces(const struct pe_worker *w, const struct pe_peer *peer);

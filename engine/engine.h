@@ -142,7 +142,8 @@ struct pe_principals; // policy/principals.h
 struct pe_peer {
 	uint8_t address[16]; // IPv6, or IPv4 mapped
 	uint16_t port;       // host order
-	// by configuration: answers may be longer than requests, STATE_REQUEST is served
+	// by configuration: answers may be longer than requests, STATE_REQUEST is served unless a
+	// principal is no administrator
 	bool trusted;
 	uint8_t source; // the dataplane's number of the source
 	// who it is shown to be, by a number that stays the principal's while the engine runs; 0 =

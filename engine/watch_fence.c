@@ -365,8 +365,9 @@ unsigned pe_watch_take_rings(struct pe_worker *w)
 			n++) {
 			// This turn may have begun before the sender's. Of the same time are the
 			// names of anonymous ones that both tell, or one of them renames all
-			// behind a GAP and the other one doesn't know yet.
-			if (m->time_ms > w->wall_ms)
+			// behind a GAP and the other one doesn't know yet. A clock that was set
+			// back between the two stays where it is.
+			if (m->time_ms > w->wall_ms && m->time_ms - w->wall_ms < 1000)
 				w->wall_ms = m->time_ms;
 			if (m->order < PE_WATCH_ORDERS) {
 				// Its answer must find room: then it waits where it is.

@@ -123,7 +123,9 @@ static void *make_memory(uint64_t bytes, int *fd)
 	return memory == MAP_FAILED ? NULL : memory;
 }
 
-static void say_end(const struct pe_ring_client *c)
+// It is told why, wakes nobody from now on, and keeps nothing of the engine's memory but the page
+// that says so: a client may keep its mapping for ever.
+static void end(struct pe_ring *ring, struct pe_ring_client *c)
 {
 	struct pe_shm_page *page = c->memory;
 
@@ -133,6 +135,10 @@ static void say_end(const struct pe_ring_client *c)
 									 PE_SHM_ENDED,
 		memory_order_relaxed);
 	(void)shutdown(c->socket_fd, SHUT_RDWR);
+	(void)epoll_ctl(ring->lanes[c->worker]->epoll_fd, EPOLL_CTL_DEL, c->event_fd, NULL);
+	(void)madvise((uint8_t *)c->memory + PE_SHM_PAGE_BYTES, c->memory_bytes - PE_SHM_PAGE_BYTES,
+		MADV_REMOVE);
+	c->ended = true;
 }
 
 // A welcome that its client leaves in its socket goes on to hold descriptors in the engine's name,
@@ -147,8 +153,8 @@ static bool heard(const struct pe_ring_client *c)
 
 void pe_ring_forget(struct pe_ring *ring, struct pe_ring_client *c)
 {
-	say_end(c);
-	(void)epoll_ctl(ring->lanes[c->worker]->epoll_fd, EPOLL_CTL_DEL, c->event_fd, NULL);
+	if (!c->ended)
+		end(ring, c);
 	close(c->socket_fd);
 	close(c->event_fd);
 	if (c->wake_fd >= 0)
@@ -303,6 +309,7 @@ static void hand_out(struct pe_ring *ring, int fd, const struct ucred *who,
 	c->memory_bytes = welcome.memory_bytes;
 	c->uid = who->uid;
 	c->peer = peer_of(ring, who, user, n, c->generation);
+	c->ended = false;
 	atomic_store_explicit(&c->broken, false, memory_order_relaxed);
 	pe_shm_new(memory, welcome.version, hello->up_bytes, hello->down_bytes, ring->epoch, &c->up,
 		&c->down);
@@ -398,11 +405,8 @@ static void look_after(struct pe_ring *ring, struct pe_ring_client *c, bool spok
 	enum pe_ring_stage stage = stage_of(c);
 
 	if (stage == PE_RING_DONE) {
-		say_end(c);
-		// The client may keep its mapping for ever: what was in it is nobody's now, but for
-		// the page that says why.
-		(void)madvise((uint8_t *)c->memory + PE_SHM_PAGE_BYTES,
-			c->memory_bytes - PE_SHM_PAGE_BYTES, MADV_REMOVE);
+		if (!c->ended)
+			end(ring, c);
 		if (heard(c))
 			pe_ring_forget(ring, c);
 	} else if (stage == PE_RING_ATTACHED &&

@@ -49,6 +49,7 @@ struct pe_ring_client {
 	void *memory;
 	uint64_t memory_bytes;
 	unsigned worker;     // attach's own: a worker goes by the stage's word
+	bool ended;          // attach's own: it was told so, and keeps its place alone
 	uint32_t generation; // of what has been at this place
 	uint32_t uid;
 	struct pe_peer peer;

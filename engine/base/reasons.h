@@ -108,7 +108,7 @@
 	PE_REASON(session_epoch, PACKET, REFUSED, TOKEN_EXPIRED, "epoch of a session that is over, or not to be begun yet") \
 	PE_REASON(session_replay, PACKET, REFUSED, AUTH_FAILED, "sequence of a session that was taken, or is behind the window") \
 	PE_REASON(seal, PACKET, REFUSED, INVALID_SIGNATURE, "tag of a session's message that is wrong") \
-	PE_REASON(connect_rate, PACKET, REFUSED, RATE_LIMITED, "more CONNECT messages than its source may send") \
+	PE_REASON(connect_rate, PACKET, REFUSED, RATE_LIMITED, "more handshakes than its source may begin") \
 	PE_REASON(connect_form, PACKET, REFUSED, INVALID_MESSAGE, "CONNECT whose length, fields or step are not sound") \
 	PE_REASON(connect_key, PACKET, REFUSED, AUTH_FAILED, "CONNECT to a key that is none of the engine's now") \
 	PE_REASON(connect_mac, PACKET, REFUSED, INVALID_SIGNATURE, "CONNECT from who does not know the engine's public key, or altered") \

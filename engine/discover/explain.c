@@ -23,12 +23,12 @@ static void decide(struct pe_wire_explanation *e, bool passed, enum pe_why cause
 }
 
 // The view of what is there now; how the asker is told of what isn't. spaces: the others of which
-// it may know, a bit each; operates: it is told what others aren't.
+// it may know, a bit each; operates: those in which it is told what others aren't.
 enum seen { SEEN_NOT, SEEN_GONE, SEEN_BUSY, SEEN };
 
 static enum seen look(const struct pe_query_context *c, const struct pe_asker *asker,
 	const struct pe_view_rules *rules, struct pe_instant now,
-	const struct pe_explain_subject *subject, uint64_t spaces, bool operates,
+	const struct pe_explain_subject *subject, uint64_t spaces, uint64_t operates,
 	struct pe_view *view, unsigned *space)
 {
 	uint32_t handle = subject->handle;
@@ -80,7 +80,8 @@ static enum seen look(const struct pe_query_context *c, const struct pe_asker *a
 	// It isn't there, or may not be seen. Only who could see it while it was there is told that
 	// it is gone; and only who operates the engine or owns it, or hiding could be told from
 	// going.
-	if (operates && (life != PE_LIFE_THERE || (int32_t)(now.tick - p.expiry_tick) >= 0) &&
+	if ((operates >> *space & 1) &&
+		(life != PE_LIFE_THERE || (int32_t)(now.tick - p.expiry_tick) >= 0) &&
 		pe_view_build(asker, r, &p, p.expiry_tick - 1, view))
 		return SEEN_GONE;
 	return SEEN_NOT;
@@ -345,8 +346,8 @@ enum pe_reason pe_explain(struct pe_query_context *c, const struct pe_space *spa
 	struct pe_explain_own own = {0};
 	struct pe_view view, then;
 	unsigned in_space = 0;
-	bool mine, owns, operates, owned = false;
-	uint64_t everywhere;
+	bool mine, owns, owned = false;
+	uint64_t everywhere, operates = 0;
 	enum seen seen;
 
 	*e = nothing(pe_query_next(c)->query_id, subject);
@@ -356,12 +357,13 @@ enum pe_reason pe_explain(struct pe_query_context *c, const struct pe_space *spa
 	// Whose it is goes by the id alone, and is looked up whether there is one of it or not.
 	owns = !subject->standing && pe_query_owns(asker, space->index, subject->id);
 	mine = !subject->standing && pe_query_owns_by_keyring(asker, subject->id);
-	operates = asker->trusted && (!asker->principal || owns);
 	everywhere = mine ? UINT64_MAX : 0;
+	// An administrator is one of this space alone.
+	if (asker->trusted)
+		operates = asker->principal && !mine ? (uint64_t)owns << space->index : UINT64_MAX;
 	seen = look(c, asker, rules, now, subject, subject->spaces | everywhere, operates, &view,
 		&in_space);
 	if (seen == SEEN_NOT && owns && subject->handle != PE_HANDLE_NONE) {
-		// An administrator is one of this space.
 		seen = look(c, &owner, rules, now, subject, everywhere, operates, &view, &in_space);
 		owned = seen == SEEN;
 	}

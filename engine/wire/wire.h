@@ -335,7 +335,8 @@ static inline uint32_t pe_answer_result_bytes(unsigned flags)
 					 sizeof(struct pe_wire_result);
 }
 
-// STATE_REQUEST and STATE_RESPONSE: the engine's counters, answered to trusted sources only.
+// STATE_REQUEST and STATE_RESPONSE: the engine's counters, answered to trusted sources only, and of
+// principals to administrators of every space.
 #define PE_STATE_COUNTERS 1
 struct pe_wire_state_request {
 	uint16_t selector; // PE_STATE_COUNTERS

@@ -100,7 +100,7 @@ REASONS: Final = (
     Reason("session_epoch", 0x44, "epoch of a session that is over, or not to be begun yet"),
     Reason("session_replay", 0x40, "sequence of a session that was taken, or is behind the window"),
     Reason("seal", 0x43, "tag of a session's message that is wrong"),
-    Reason("connect_rate", 0x53, "more CONNECT messages than its source may send"),
+    Reason("connect_rate", 0x53, "more handshakes than its source may begin"),
     Reason("connect_form", 0x02, "CONNECT whose length, fields or step are not sound"),
     Reason("connect_key", 0x40, "CONNECT to a key that is none of the engine's now"),
     Reason("connect_mac", 0x43, "CONNECT from who does not know the engine's public key, or altered"),

@@ -131,6 +131,11 @@ static void explanations_tell_no_more_than_answers(void)
 	CU_ASSERT_EQUAL(why_to(BOB, 4), PE_WHY_UNKNOWN);
 	CU_ASSERT_EQUAL(why_to(CLERK, 4), PE_WHY_GONE);
 	CU_ASSERT_EQUAL(why_to(ANN, 4), PE_WHY_GONE);
+	// Nor is who administers this space told it of another one.
+	as(ANN);
+	ASSERT_STATUS(harness_withdraw(&h, EARTH, HARNESS_INCARNATION, 1, 2), PE_ACK_APPLIED);
+	CU_ASSERT_EQUAL(why_to(CLERK, 1), PE_WHY_UNKNOWN);
+	CU_ASSERT_EQUAL(why_to(ANN, 1), PE_WHY_GONE);
 	stop();
 }
 
@@ -587,7 +592,6 @@ static void another_directory(void)
 	stop();
 }
 
-// Owners cost four bytes an entity where somebody asks for them, and nothing elsewhere.
 // Filling the table gives nobody another's id, neither of who is there nor of who has gone.
 static void a_full_table_forgets_no_owner(void)
 {
@@ -622,6 +626,7 @@ static void a_full_table_forgets_no_owner(void)
 	}
 }
 
+// Owners cost four bytes an entity where somebody asks for them, and nothing elsewhere.
 static void the_bill(void)
 {
 	struct pe_engine_config config = harness_config();
