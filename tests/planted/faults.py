@@ -291,8 +291,8 @@ FAULTS = [
     {
         "name": "explain: strangers are told what is gone",
         "file": "engine/discover/explain.c",
-        "from": "if (operates && (life",
-        "to": "if ((life",
+        "from": "if ((operates >> *space & 1) &&",
+        "to": "if (1 &&",
         "tests": ["explain-model"],
     },
     {
@@ -305,8 +305,8 @@ FAULTS = [
     {
         "name": "explain: hiding can be told from going",
         "file": "engine/discover/explain.c",
-        "from": "operates = asker->trusted && (!asker->principal || owns);",
-        "to": "operates = asker->trusted;",
+        "from": "operates = asker->principal && !mine ? (uint64_t)owns << space->index : UINT64_MAX;",
+        "to": "operates = UINT64_MAX;",
         "tests": ["engine-authorize"],
     },
     {
