@@ -57,25 +57,23 @@ static bool weigh(const struct pe_worker *w, uint32_t handle, struct candidate *
 	// What the change that is worked is placed in stays.
 	if (PE_STATUS_OWNER(status) != w->index || handle == w->parent)
 		return false;
+	// Free, or on its way in or out: whoever makes it next may write all of it meanwhile.
+	if (PE_STATUS_LIFE(status) != PE_LIFE_GONE && PE_STATUS_LIFE(status) != PE_LIFE_THERE)
+		return false;
 	// Whose it is would be forgotten with it, and whoever filled the table could have the id.
 	if (pe_authorize_owned(w, handle))
 		return false;
 	c->handle = handle;
-	switch (PE_STATUS_LIFE(status)) {
-	case PE_LIFE_GONE:
+	if (PE_STATUS_LIFE(status) == PE_LIFE_GONE) {
 		c->worth = 0;
 		return (int32_t)(r->wheel.tick - w->tick) > 1;
-	case PE_LIFE_THERE:
-		age_ms = (uint32_t)w->wall_ms - r->time_low;
-		// An event time may lie a little ahead.
-		if ((int32_t)age_ms < 0)
-			age_ms = 0;
-		c->worth =
-			(1 + (ranks ? rank_of(w, handle, r) : 0ull)) << 32 | (UINT32_MAX - age_ms);
-		return true;
-	default: // on its way in or out
-		return false;
 	}
+	age_ms = (uint32_t)w->wall_ms - r->time_low;
+	// An event time may lie a little ahead.
+	if ((int32_t)age_ms < 0)
+		age_ms = 0;
+	c->worth = (1 + (ranks ? rank_of(w, handle, r) : 0ull)) << 32 | (UINT32_MAX - age_ms);
+	return true;
 }
 
 static void take_away(struct pe_worker *w, uint32_t handle)
