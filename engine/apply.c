@@ -276,6 +276,16 @@ static bool leaps(const struct pe_record *r, const struct pe_change *c)
 	return (int64_t)(c->time_ms - known_ms) > INT32_MAX;
 }
 
+// The order of a change to what is known; *leapt: it comes behind only by low bits.
+static enum pe_reason check_order(
+	const struct pe_record *r, const struct pe_change *c, bool there, bool *leapt)
+{
+	enum pe_reason reason = pe_apply_check_order(r, c);
+
+	*leapt = reason == PE_REASON_late && there && leaps(r, c);
+	return *leapt ? PE_REASON_none : reason;
+}
+
 // stands: its place is that of an epoch of noise.
 static void own(struct pe_worker *w, const struct pe_change *c, const struct pe_place *place,
 	uint32_t handle, bool superseded, bool stands)
@@ -309,11 +319,7 @@ static void own(struct pe_worker *w, const struct pe_change *c, const struct pe_
 	// A first state that still waits for its cell is known already.
 	if ((PE_STATUS_LIFE(status) != PE_LIFE_EMPTY || r->pending != PE_HANDLE_NONE) &&
 		!(status & PE_STATUS_FORGOTTEN))
-		reason = pe_apply_check_order(r, c);
-	if (reason == PE_REASON_late && there && leaps(r, c)) {
-		reason = PE_REASON_none;
-		leapt = true;
-	}
+		reason = check_order(r, c, there, &leapt);
 	if (!reason && there && PE_STATUS_SPACE(status) != c->space)
 		reason = PE_REASON_space_differs;
 	if (!reason && there && c->update.entity_type == PE_ENTITY_STATIC)
@@ -559,6 +565,7 @@ void pe_apply_withdraw(struct pe_worker *w, const struct pe_change *c)
 	uint32_t status;
 	enum pe_life life;
 	enum pe_reason reason;
+	bool leapt;
 
 	handle = pe_apply_route(w, c, handle);
 	if (handle == PE_HANDLE_NONE)
@@ -576,9 +583,7 @@ void pe_apply_withdraw(struct pe_worker *w, const struct pe_change *c)
 		pe_apply_refuse(w, c, reason, NULL);
 		return;
 	}
-	reason = pe_apply_check_order(r, c);
-	if (reason == PE_REASON_late && life == PE_LIFE_THERE && leaps(r, c))
-		reason = PE_REASON_none;
+	reason = check_order(r, c, life == PE_LIFE_THERE, &leapt);
 	if (!reason && life == PE_LIFE_THERE && PE_STATUS_SPACE(status) != c->space)
 		reason = PE_REASON_space_differs;
 	if (reason) {

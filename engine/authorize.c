@@ -223,11 +223,13 @@ uint64_t pe_authorize_spaces(const struct pe_worker *w, const struct pe_peer *pe
 bool pe_authorize_counters(const struct pe_worker *w, const struct pe_peer *peer)
 {
 	const struct pe_principals *d = directory_of(w);
-	bool admin = true;
 
+	if (!peer->trusted || !peer->principal)
+		return peer->trusted;
 	for (unsigned i = 0; i < w->engine->config.space_count; i++)
-		admin &= !!(pe_principals_roles_everywhere(d, peer->principal, i) & PE_ROLE_ADMIN);
-	return peer->trusted && (!peer->principal || admin);
+		if (!(pe_principals_roles_everywhere(d, peer->principal, i) & PE_ROLE_ADMIN))
+			return false;
+	return true;
 }
 
 bool pe_authorize_keeps(
