@@ -30,6 +30,14 @@ static FILE *open_text(const char *path, bool again)
 	return in;
 }
 
+// Who may write the file decides who may do what: everybody, that is, before any key is asked for.
+static bool written_by_all(FILE *in)
+{
+	struct stat st;
+
+	return fstat(fileno(in), &st) == 0 && st.st_mode & S_IWOTH;
+}
+
 char *raw_read(const char *path, size_t most, bool again, size_t *bytes, struct pe_error *error)
 {
 	FILE *in = open_text(path, again);
@@ -40,6 +48,14 @@ char *raw_read(const char *path, size_t most, bool again, size_t *bytes, struct 
 	if (!in) {
 		snprintf(error->text, sizeof error->text, "%.300s: %s", path,
 			errno ? strerror(errno) : "is no file");
+		return NULL;
+	}
+	if (again && written_by_all(in)) {
+		snprintf(error->text, sizeof error->text,
+			"%.200s: everybody may write it; as its owner, once what it says has been looked at: chmod o-w %.200s",
+			path, path);
+		error->status = PE_INVALID;
+		fclose(in);
 		return NULL;
 	}
 	text = malloc(most + 1);

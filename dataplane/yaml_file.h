@@ -21,7 +21,8 @@ struct raw_file {
 
 // What a file holds, at most `most` bytes of it (a number of MiB), to be freed by the caller.
 // `again`: it is read while the engine runs too, so that nothing but a file will do: a pipe without
-// a writer would be waited for. NULL: *error names the file and says why.
+// a writer would be waited for, and that only some may write. NULL: *error names the file and says
+// why.
 [[nodiscard]] char *raw_read(
 	const char *path, size_t most, bool again, size_t *bytes, struct pe_error *error);
 

@@ -457,7 +457,7 @@ enum pe_status pe_keyring_load(
 	}
 	text = raw_read(path, PE_KEYRING_FILE_MAX, true, &bytes, error);
 	if (!text)
-		return PE_IO;
+		return error->status;
 	status = pe_keyring_load_text(path, folder, text, bytes, keyring, error);
 	free(text);
 	return status;

@@ -149,6 +149,7 @@ class Reload(unittest.TestCase):
         self.refused(lambda p: p.write_bytes(deep), self.keys.path.name)
         self.refused(lambda p: p.write_bytes(many), "too many entries")
         self.refused(lambda p: p.write_bytes(aliases), self.keys.path.name)
+        self.refused(lambda p: (p.write_bytes(self.good), p.chmod(0o666)), "everybody may write it")
         self.settled()
 
     def test_secrets(self):

@@ -424,6 +424,14 @@ static void test_files(void)
 	CU_ASSERT_EQUAL_FATAL(pe_keyring_load(path, &k, &error), PE_OK);
 	(void)pe_keyring_locked(k);
 	pe_keyring_destroy(k);
+	// Who may write it is not: anybody would make himself a principal of his.
+	keyring_file("keyring.yaml", ENGINE, 0646);
+	CU_ASSERT_EQUAL(pe_keyring_load(path, &k, &error), PE_INVALID);
+	CU_ASSERT_PTR_NULL(k);
+	CU_ASSERT(strstr(error.text, "keyring.yaml: everybody may write it") != NULL);
+	keyring_file("keyring.yaml", ENGINE, 0664);
+	CU_ASSERT_EQUAL_FATAL(pe_keyring_load(path, &k, &error), PE_OK);
+	pe_keyring_destroy(k);
 	pe_keyring_destroy(NULL);
 }
 
