@@ -269,21 +269,26 @@ static const struct pe_source_ops ops = {
 	.close = close_source,
 };
 
-static int open_socket(const struct sockaddr_storage *at, socklen_t at_bytes, int *fd)
+// SO_REUSEPORT would let a second engine share the port in silence: the first socket asks for it
+// without, which fails where anybody has it, and lets only ours join it afterwards.
+static int open_socket(
+	const struct sockaddr_storage *at, socklen_t at_bytes, bool first, bool others, int *fd)
 {
 	int one = 1, queue = QUEUE_BYTES;
 
 	*fd = socket(at->ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_UDP);
 	if (*fd < 0)
 		return -1;
-	if (setsockopt(*fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) != 0 ||
+	if ((!first && setsockopt(*fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) != 0) ||
 		(at->ss_family == AF_INET6 &&
 			setsockopt(*fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one) != 0))
 		return -1;
 	// Best effort: the kernel caps both at net.core.rmem_max and wmem_max.
 	(void)setsockopt(*fd, SOL_SOCKET, SO_RCVBUF, &queue, sizeof queue);
 	(void)setsockopt(*fd, SOL_SOCKET, SO_SNDBUF, &queue, sizeof queue);
-	return bind(*fd, (const struct sockaddr *)at, at_bytes);
+	if (bind(*fd, (const struct sockaddr *)at, at_bytes) != 0)
+		return -1;
+	return first && others ? setsockopt(*fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) : 0;
 }
 
 // Who sleeps waits for one descriptor.
@@ -312,7 +317,8 @@ static int open_lanes(
 
 	for (unsigned c = 0; c < s->class_count; c++)
 		for (unsigned w = 0; w < s->lane_count; w++)
-			if (open_socket(at, at_bytes, &s->lanes[w]->fd[c]) != 0)
+			if (open_socket(at, at_bytes, c == 0 && w == 0,
+				    s->class_count * s->lane_count > 1, &s->lanes[w]->fd[c]) != 0)
 				return errno;
 	for (unsigned w = 0; w < s->lane_count; w++)
 		if (join(s->lanes[w]) != 0)
@@ -343,22 +349,6 @@ static void prepare_lane(struct lane *lane)
 		lane->free[lane->free_count++] = (uint16_t)(TX_SLOTS - 1 - i);
 }
 
-// SO_REUSEPORT would let a second engine share the port in silence. Ask for the port without it
-// first.
-static int claim_port(const struct sockaddr_storage *at, socklen_t at_bytes)
-{
-	int fd = socket(at->ss_family, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP), one = 1, failed = 0;
-
-	if (fd < 0)
-		return errno;
-	if (at->ss_family == AF_INET6)
-		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
-	if (bind(fd, (const struct sockaddr *)at, at_bytes) != 0)
-		failed = errno;
-	close(fd);
-	return failed;
-}
-
 enum pe_status pe_socket_open(const struct pe_config *config, unsigned number,
 	struct pe_source **source, struct pe_error *error)
 {
@@ -383,8 +373,7 @@ enum pe_status pe_socket_open(const struct pe_config *config, unsigned number,
 	};
 	snprintf(s->source.where, sizeof s->source.where, "%s", where);
 	s->class_count = pe_steer_class_count(config);
-	failed = claim_port(&at, at_bytes);
-	for (unsigned w = 0; !failed && w < config->worker_count; w++) {
+	for (unsigned w = 0; w < config->worker_count; w++) {
 		struct lane *lane = aligned_alloc(64, (sizeof *lane + 63) / 64 * 64); // cold: start
 
 		if (!lane)
@@ -397,8 +386,7 @@ enum pe_status pe_socket_open(const struct pe_config *config, unsigned number,
 		s->lanes[s->lane_count++] = lane;
 		prepare_lane(lane);
 	}
-	if (!failed)
-		failed = open_lanes(s, &at, at_bytes);
+	failed = open_lanes(s, &at, at_bytes);
 	if (!failed) {
 		*source = &s->source;
 		error->status = PE_OK;

@@ -13,6 +13,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <rte_bus_vdev.h>
 #include <rte_eth_ring.h>
 #include <rte_ethdev.h>
@@ -844,6 +845,66 @@ static void a_send_that_the_kernel_refuses(void)
 	tear_down(&rig);
 }
 
+struct opening {
+	const struct pe_config *config;
+	pthread_barrier_t *together;
+	struct pe_source *source;
+};
+
+static void *open_with_others(void *context)
+{
+	struct opening *o = context;
+	struct pe_error error = {0};
+
+	pthread_barrier_wait(o->together);
+	if (pe_socket_open(o->config, 0, &o->source, &error) != PE_OK)
+		o->source = NULL;
+	return NULL;
+}
+
+// Of engines that start at once one has the port: they never share it in silence.
+static void a_port_for_one(void)
+{
+	pthread_barrier_t together;
+	unsigned opened, two = 0, none = 0;
+	pthread_t threads[2];
+	static struct rig rig;
+
+	pthread_barrier_init(&together, NULL, 2);
+	for (unsigned workers = 1; workers <= 2; workers++) {
+		set_up(&rig, workers, "socket: {address: 127.0.0.1, port: 10231}");
+		for (unsigned round = 0; round < 300; round++) {
+			struct opening o[2] = {
+				{&rig.config, &together, NULL}, {&rig.config, &together, NULL}};
+			struct pe_error error = {0};
+
+			CU_ASSERT_NOT_EQUAL(
+				pe_socket_open(&rig.config, 0, &o[0].source, &error), PE_OK);
+			rig.source->ops->close(rig.source);
+			for (unsigned i = 0; i < 2; i++)
+				CU_ASSERT_EQUAL_FATAL(
+					pthread_create(&threads[i], NULL, open_with_others, &o[i]),
+					0);
+			opened = 0;
+			for (unsigned i = 0; i < 2; i++) {
+				pthread_join(threads[i], NULL);
+				opened += o[i].source != NULL;
+			}
+			two += opened == 2;
+			none += opened == 0;
+			for (unsigned i = 0; i < 2; i++)
+				if (o[i].source)
+					o[i].source->ops->close(o[i].source);
+			CU_ASSERT_EQUAL_FATAL(
+				pe_socket_open(&rig.config, 0, &rig.source, &error), PE_OK);
+		}
+		tear_down(&rig);
+	}
+	CU_ASSERT_EQUAL(two, 0);
+	CU_ASSERT_EQUAL(none, 0);
+	pthread_barrier_destroy(&together);
+}
+
 int main(void)
 {
 	static const struct testing_case cases[] = {
@@ -854,6 +915,7 @@ int main(void)
 		{"classes share a burst", classes_share_a_burst},
 		{"a send that the kernel refuses", a_send_that_the_kernel_refuses},
 		{"notices in later turns", notices_in_later_turns},
+		{"a port for one", a_port_for_one},
 	};
 	static struct pe_config config;
 	struct pe_error error = {0};
