@@ -3,18 +3,21 @@
 #include "dataplane/privilege.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
-#define BACKLOG 64
+#define BACKLOG      64
+#define LOCK_WAIT_MS 1000
 
 static uint64_t read_count(const _Atomic uint64_t *counter)
 {
@@ -54,6 +57,15 @@ static void close_fd(int fd)
 		close(fd);
 }
 
+// Somebody may have taken it away, and another engine have made its own there.
+static bool is_own_path(const struct pe_ring *ring)
+{
+	struct stat found;
+
+	return lstat(ring->source.own->path, &found) == 0 && found.st_dev == ring->path_device &&
+		found.st_ino == ring->path_inode;
+}
+
 static void close_source(struct pe_source *source)
 {
 	struct pe_ring *ring = pe_ring_of(source);
@@ -72,7 +84,8 @@ static void close_source(struct pe_source *source)
 		close_fd(ring->hellos[i].fd);
 	if (ring->listen_fd >= 0) {
 		close(ring->listen_fd);
-		unlink(source->own->path);
+		if (is_own_path(ring))
+			unlink(source->own->path);
 	}
 	close_fd(ring->call_fd);
 	for (unsigned w = 0; w < ring->lane_count; w++) {
@@ -143,10 +156,34 @@ static int claim_path(const struct sockaddr_un *at)
 	return failed ? failed : unlink(at->sun_path) != 0 ? errno : 0;
 }
 
-static int listen_at(struct pe_ring *ring)
+// Engines that start at once would each find what a crash left, and the later one take away what
+// the other has made of it. −1: the folder may not be read, or somebody keeps it locked, as any
+// reader may: that must not hold up a start.
+static int lock_folder(const char *path)
+{
+	char folder[sizeof((struct sockaddr_un *)0)->sun_path];
+	const struct timespec little = {.tv_nsec = 1000000};
+	int fd;
+
+	snprintf(folder, sizeof folder, "%s", path);
+	*(strrchr(folder, '/') + 1) = '\0';
+	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (unsigned ms = 0; fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0; ms++) {
+		if (ms == LOCK_WAIT_MS) {
+			close(fd);
+			return -1;
+		}
+		nanosleep(&little, NULL);
+	}
+	return fd;
+}
+
+// To be called with the folder locked.
+static int listen_alone(struct pe_ring *ring)
 {
 	const struct pe_source_config *own = ring->source.own;
 	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	struct stat made;
 	mode_t mask;
 	int failed;
 
@@ -166,10 +203,22 @@ static int listen_at(struct pe_ring *ring)
 		ring->listen_fd = -1;
 		return failed;
 	}
+	if (lstat(own->path, &made) != 0)
+		return errno;
+	ring->path_device = made.st_dev;
+	ring->path_inode = made.st_ino;
 	// The group that may connect.
 	if (own->gid_count && chown(own->path, (uid_t)-1, own->gids[0]) != 0)
 		return errno;
 	return listen(ring->listen_fd, BACKLOG) != 0 ? errno : 0;
+}
+
+static int listen_at(struct pe_ring *ring)
+{
+	int lock = lock_folder(ring->source.own->path), failed = listen_alone(ring);
+
+	close_fd(lock);
+	return failed;
 }
 
 static uint64_t epoch_now(void)

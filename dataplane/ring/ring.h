@@ -99,6 +99,8 @@ struct pe_ring {
 	uint64_t epoch;
 	// call_fd: written by main (close) and by workers (a client to look after), read by attach
 	int listen_fd, call_fd;
+	dev_t path_device; // what was made at the path: another engine's is left alone
+	ino_t path_inode;
 	bool running;
 	pthread_t attach;
 	// written: main, release; read: attach

@@ -704,9 +704,98 @@ static void test_no_engine(void)
 	rig_remove(&rig);
 }
 
+static bool listened_at(const char *path)
+{
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	bool heard;
+
+	snprintf(at.sun_path, sizeof at.sun_path, "%s", path);
+	heard = connect(fd, (const struct sockaddr *)&at, sizeof at) == 0;
+	close(fd);
+	return heard;
+}
+
+// Who ends takes away what it made, and not what another engine has made at its path since.
+static void test_another_at_the_path(void)
+{
+	struct pe_source *first = NULL, *second = NULL;
+	struct pe_error error = {0};
+	static struct rig rig;
+	const char *path = rig.config.sources[0].path;
+
+	rig_prepare(&rig);
+	CU_ASSERT_EQUAL_FATAL(pe_ring_open(&rig.config, 0, &first, &error), PE_OK);
+	CU_ASSERT_EQUAL_FATAL(unlink(path), 0);
+	CU_ASSERT_EQUAL_FATAL(pe_ring_open(&rig.config, 0, &second, &error), PE_OK);
+	first->ops->close(first);
+	CU_ASSERT_TRUE(listened_at(path));
+	second->ops->close(second);
+	CU_ASSERT_NOT_EQUAL(access(path, F_OK), 0);
+	rig_remove(&rig);
+}
+
+struct opening {
+	const struct pe_config *config;
+	pthread_barrier_t *together;
+	struct pe_source *source;
+};
+
+static void *open_with_others(void *context)
+{
+	struct opening *o = context;
+	struct pe_error error = {0};
+
+	pthread_barrier_wait(o->together);
+	if (pe_ring_open(o->config, 0, &o->source, &error) != PE_OK)
+		o->source = NULL;
+	return NULL;
+}
+
+// Of engines that start at once one has what a crash left, and the others are told that it has.
+static void test_at_once(void)
+{
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	pthread_barrier_t together;
+	unsigned opened, none_or_two = 0, unheard = 0;
+	pthread_t threads[2];
+	static struct rig rig;
+
+	rig_prepare(&rig);
+	snprintf(at.sun_path, sizeof at.sun_path, "%s", rig.config.sources[0].path);
+	pthread_barrier_init(&together, NULL, 2);
+	for (unsigned round = 0; round < 300; round++) {
+		struct opening o[2] = {
+			{&rig.config, &together, NULL}, {&rig.config, &together, NULL}};
+		int crashed = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+		CU_ASSERT_EQUAL_FATAL(bind(crashed, (struct sockaddr *)&at, sizeof at), 0);
+		close(crashed);
+		for (unsigned i = 0; i < 2; i++)
+			CU_ASSERT_EQUAL_FATAL(
+				pthread_create(&threads[i], NULL, open_with_others, &o[i]), 0);
+		opened = 0;
+		for (unsigned i = 0; i < 2; i++) {
+			pthread_join(threads[i], NULL);
+			opened += o[i].source != NULL;
+		}
+		none_or_two += opened != 1;
+		unheard += !listened_at(at.sun_path);
+		for (unsigned i = 0; i < 2; i++)
+			if (o[i].source)
+				o[i].source->ops->close(o[i].source);
+		(void)unlink(at.sun_path);
+	}
+	CU_ASSERT_EQUAL(none_or_two, 0);
+	CU_ASSERT_EQUAL(unheard, 0);
+	pthread_barrier_destroy(&together);
+	rig_remove(&rig);
+}
+
 TESTING_MAIN("ring-source", {"life", test_life}, {"sleep", test_sleep}, {"refusals", test_refusals},
 	{"silent", test_silent}, {"last words", test_last_words}, {"bulk", test_bulk},
 	{"back-pressure", test_back_pressure}, {"broken rings", test_broken},
 	{"broken as it leaves", test_broken_as_it_leaves}, {"kept memory", test_kept_memory},
 	{"unread welcomes", test_unread_welcomes}, {"subscriptions", test_subscriptions},
-	{"no engine", test_no_engine})
+	{"no engine", test_no_engine}, {"another at the path", test_another_at_the_path},
+	{"at once", test_at_once})
