@@ -10,12 +10,14 @@
 
 #include <argp.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <time.h>
+#include <unistd.h>
 
 #define DRAIN_MS 2000
 
@@ -41,6 +43,7 @@ static const struct argp_option option_list[] = {
 static error_t parse_option(int key, char *argument, struct argp_state *state)
 {
 	struct options *o = state->input;
+	unsigned long seconds;
 	char *end;
 
 	switch (key) {
@@ -54,11 +57,12 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		o->doctor = true;
 		return 0;
 	case 'd':
-		o->duration_s = (unsigned)strtoul(argument, &end, 10);
-		if (*end || argument[0] < '0' || argument[0] > '9' || o->duration_s == 0 ||
-			o->duration_s > 31536000)
+		seconds = strtoul(argument, &end, 10);
+		if (*end || argument[0] < '0' || argument[0] > '9' || seconds == 0 ||
+			seconds > 31536000)
 			argp_error(state, "--duration: from 1 to 31536000 seconds, not \"%s\"",
 				argument);
+		o->duration_s = (unsigned)seconds;
 		return 0;
 	case ARGP_KEY_ARG:
 		argp_error(state, "\"%s\": no arguments are taken", argument);
@@ -75,6 +79,16 @@ static const struct argp argp = {
 	       "Signals: SIGTERM and SIGINT drain and end, SIGHUP reads the keyring again (and ends where there is none), "
 	       "SIGUSR1 prints the counters.",
 };
+
+// Where one of the first three descriptors is closed, the next socket or pipe that is opened would
+// get its number, and what is printed would be sent there.
+static bool fill_standard(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+			return false;
+	return true;
+}
 
 static int exit_code(enum pe_status status)
 {
@@ -108,7 +122,9 @@ static void block_signals(sigset_t *set)
 		sigaddset(set, SIGHUP);
 	// Before any thread starts: they all inherit it, so that only the main thread is told.
 	pthread_sigmask(SIG_BLOCK, set, NULL);
+	// A log that nobody reads, or that has grown to its limit, ends nothing.
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 }
 
 static enum pe_status open_sources(struct pe_workers *workers, struct pe_error *error)
@@ -391,6 +407,8 @@ int main(int argc, char **argv)
 	enum pe_status status;
 	int code = EX_OK;
 
+	if (!fill_standard())
+		return EX_OSERR;
 	argp_err_exit_status = EX_USAGE;
 	argp_parse(&argp, argc, argv, 0, NULL, &options);
 	if (options.doctor)

@@ -48,7 +48,8 @@ class Config(unittest.TestCase):
         done = run("--config", str(ROOT))
         self.assertEqual((done.returncode, done.stderr), (66, f"presenced: error: {ROOT}: cannot be read: Is a directory\n"))
         self.assertEqual(run("--no-such-option").returncode, 64)
-        self.assertEqual(run("--duration", "0").returncode, 64)
+        for seconds in ("0", "31536001", "4294967297", "-1", "1s"):
+            self.assertEqual(run("--duration", seconds, "--check-config").returncode, 64, seconds)
         self.assertEqual(run("stray").returncode, 64)
         version = run("--version")
         self.assertEqual(version.returncode, 0)
@@ -68,6 +69,20 @@ class Config(unittest.TestCase):
         for done in (self.start(guarded, "--check-config"), self.start(guarded)):
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertIn("spaces[0] (yard): its authorization is not open and there is no security.keyring: nobody can publish", done.stderr)
+
+    # Anybody who may write the keyring may make himself whoever he likes: it is said before anything starts.
+    def test_keyring_that_everybody_may_write(self):
+        with tempfile.TemporaryDirectory() as folder:
+            keyring, config = pathlib.Path(folder) / "keyring.yaml", pathlib.Path(folder) / "presenced.yaml"
+            (pathlib.Path(folder) / "engine.key").write_text("1" * 64 + "\n")
+            (pathlib.Path(folder) / "engine.key").chmod(0o600)
+            keyring.write_text("engine: {keys: [{secret_file: engine.key}]}\nprincipals: []\n")
+            config.write_text("security: {keyring: keyring.yaml}\n")
+            for mode, code in ((0o646, 78), (0o622, 78), (0o644, 0), (0o664, 0)):
+                keyring.chmod(mode)
+                done = run("--config", str(config), "--check-config")
+                self.assertEqual(done.returncode, code, done.stderr)
+                self.assertEqual(f"{keyring}: everybody may write it" in done.stderr, code != 0, done.stderr)
 
     def start(self, text, *more):
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as f:
