@@ -391,7 +391,7 @@ static enum pe_status name_addresses(struct pe_ethdev *e, struct pe_error *error
 		char text[PE_ADDRESS_TEXT];
 
 		if (pe_address_is_v4(address))
-			memcpy(local->v4[local->v4_count++], address + 12, 4);
+			pe_net_add_v4(local, address + 12, own->addresses[i].bits - 96u);
 		else
 			memcpy(local->v6[local->v6_count++], address, 16);
 		pe_address_print(address, own->port, text);

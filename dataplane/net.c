@@ -123,9 +123,36 @@ static bool own_solicited(const struct pe_net_local *local, const uint8_t addres
 	return false;
 }
 
+// All hosts of one of our networks.
+static bool everybody_v4(const struct pe_net_local *local, const uint8_t address[4])
+{
+	for (unsigned i = 0; i < local->v4_all_count; i++)
+		if (memcmp(local->v4_all[i], address, 4) == 0)
+			return true;
+	return false;
+}
+
 static bool sender_v4(const struct pe_net_local *local, const uint8_t address[4])
 {
-	return address[0] != 0 && address[0] != 127 && address[0] < 224 && !own_v4(local, address);
+	return address[0] != 0 && address[0] != 127 && address[0] < 224 &&
+		!own_v4(local, address) && !everybody_v4(local, address);
+}
+
+void pe_net_add_v4(struct pe_net_local *local, const uint8_t address[4], unsigned bits)
+{
+	uint8_t *none = local->v4_all[local->v4_all_count], *all = none + 4;
+
+	memcpy(local->v4[local->v4_count++], address, 4);
+	if (bits > 30) // two hosts, or one: nothing there is all of them
+		return;
+	for (unsigned i = 0; i < 4; i++) {
+		unsigned here = bits > 8 * i ? bits - 8 * i : 0;
+		uint8_t hosts = here >= 8 ? 0 : (uint8_t)(0xFF >> here);
+
+		none[i] = (uint8_t)(address[i] & ~hosts);
+		all[i] = address[i] | hosts;
+	}
+	local->v4_all_count += 2;
 }
 
 static bool sender_v6(const struct pe_net_local *local, const uint8_t address[16])
@@ -253,12 +280,13 @@ static void parse_ipv4(const struct pe_net_local *local, const uint8_t *frame, u
 		refuse(p, PE_REASON_not_udp);
 }
 
-// A neighbour solicitation (RFC 4861, 7.1.1) for one of our addresses.
-static bool is_solicit(
-	const struct pe_net_local *local, const uint8_t *ip, const uint8_t *icmp, uint32_t bytes)
+// A neighbour solicitation (RFC 4861, 7.1.1) for one of our addresses. One from nobody is answered
+// to all, so that it must have been sent to a group.
+static bool is_solicit(const struct pe_net_local *local, const uint8_t *ip, const uint8_t *icmp,
+	uint32_t bytes, bool unspecified)
 {
 	return icmp[0] == 135 && icmp[1] == 0 && ip[7] == 255 && bytes >= SOLICIT_BYTES &&
-		own_v6(local, icmp + 8);
+		own_v6(local, icmp + 8) && (!unspecified || ip[24] == 0xFF);
 }
 
 static void parse_icmpv6(const struct pe_net_local *local, const uint8_t *frame, bool unicast,
@@ -273,7 +301,7 @@ static void parse_icmpv6(const struct pe_net_local *local, const uint8_t *frame,
 		return;
 	}
 	if (icmp[0] == 135) {
-		if (!is_solicit(local, frame + p->l3_offset, icmp, bytes)) {
+		if (!is_solicit(local, frame + p->l3_offset, icmp, bytes, unspecified)) {
 			refuse(p,
 				bytes >= SOLICIT_BYTES && !own_v6(local, icmp + 8) ?
 					PE_REASON_not_for_us :

@@ -5,9 +5,9 @@
 //
 // What is answered: ARP requests, ICMP echo, neighbour solicitations and ICMPv6 echo for our own
 // addresses. What is refused, and why: the first block of engine/base/reasons.h. Source addresses
-// that no wire may carry (loopback, unspecified, multicast, IPv4 mapped into IPv6, our own) are
-// `ip_header`: they would pass for trusted ones otherwise. IPv6 extension headers are not walked:
-// fragments are refused as such, others as not UDP.
+// that no wire may carry (loopback, unspecified, multicast, broadcast, IPv4 mapped into IPv6, our
+// own) are `ip_header`: they would pass for trusted ones otherwise, or an answer would be for all.
+// IPv6 extension headers are not walked: fragments are refused as such, others as not UDP.
 #pragma once
 
 #include "base/reasons.h"
@@ -24,7 +24,9 @@ struct pe_net_local {
 	uint16_t vlan; // 0 = untagged
 	uint16_t port; // UDP, host order
 	unsigned v4_count, v6_count;
+	unsigned v4_all_count;
 	uint8_t v4[PE_NET_ADDRESSES_MAX][4];
+	uint8_t v4_all[2 * PE_NET_ADDRESSES_MAX][4]; // the broadcast addresses of their networks
 	uint8_t v6[PE_NET_ADDRESSES_MAX][16];
 };
 
@@ -52,6 +54,10 @@ struct pe_net_packet {
 #define PE_NET_IP_VERIFIED  1u // IPv4 header checksum seen good
 #define PE_NET_UDP_VERIFIED 2u // UDP checksum seen good
 #define PE_NET_TAG_STRIPPED 4u // a VLAN tag was taken off: stripped_tci
+
+// One of our IPv4 addresses, and of how many bits its network's prefix is. At most
+// PE_NET_ADDRESSES_MAX.
+void pe_net_add_v4(struct pe_net_local *local, const uint8_t address[4], unsigned bits);
 
 // Reads a frame of `bytes`, none beyond. Everything in *packet is set.
 void pe_net_parse(const struct pe_net_local *local, const uint8_t *frame, uint32_t bytes,

@@ -12,11 +12,10 @@ static const uint8_t their_v6[16] = {0x20, 0x01, 0x0d, 0xb8, [15] = 2};
 
 static struct pe_net_local local_of(unsigned vlan)
 {
-	struct pe_net_local l = {
-		.vlan = (uint16_t)vlan, .port = 10202, .v4_count = 1, .v6_count = 2};
+	struct pe_net_local l = {.vlan = (uint16_t)vlan, .port = 10202, .v6_count = 2};
 
 	memcpy(l.mac, our_mac, 6);
-	memcpy(l.v4[0], our_v4, 4);
+	pe_net_add_v4(&l, our_v4, 24);
 	memcpy(l.v6[0], our_v6, 16);
 	pe_net_link_local(our_mac, l.v6[1]);
 	return l;
@@ -277,7 +276,8 @@ static void set_source_v4(struct frame *f, uint8_t a, uint8_t b, uint8_t c, uint
 static void test_refused_ipv4(void)
 {
 	static const uint8_t bad_sources[][4] = {{0, 0, 0, 0}, {0, 1, 2, 3}, {127, 0, 0, 1},
-		{224, 0, 0, 1}, {240, 0, 0, 1}, {255, 255, 255, 255}, {192, 0, 2, 1}};
+		{224, 0, 0, 1}, {240, 0, 0, 1}, {255, 255, 255, 255}, {192, 0, 2, 1},
+		{192, 0, 2, 0}, {192, 0, 2, 255}};
 	struct frame f;
 
 #define BROKEN(what, reason, ...) \
@@ -313,6 +313,49 @@ static void test_refused_ipv4(void)
 	f.data[f.l3 + 6] = 0x40; // "do not fragment" is no fragment
 	mend_ip(&f);
 	CU_ASSERT_EQUAL(parse(&f).verdict, PE_NET_MESSAGE);
+}
+
+// An answer to what came from all of a network would be for all of it: of each network of ours, and
+// of no other; networks of two hosts have no such address (RFC 3021).
+static void test_broadcast_sources(void)
+{
+	static const struct {
+		uint8_t own[4];
+		unsigned bits;
+		uint8_t source[4];
+		bool refused;
+	} cases[] = {{{192, 0, 2, 1}, 24, {192, 0, 2, 255}, true},
+		{{192, 0, 2, 1}, 24, {192, 0, 2, 127}, false},
+		{{192, 0, 2, 1}, 24, {192, 0, 3, 255}, false},
+		{{192, 0, 2, 1}, 25, {192, 0, 2, 127}, true},
+		{{192, 0, 2, 1}, 25, {192, 0, 2, 128}, false},
+		{{192, 0, 2, 1}, 22, {192, 0, 3, 255}, true},
+		{{192, 0, 2, 1}, 22, {192, 0, 0, 0}, true},
+		{{192, 0, 2, 1}, 30, {192, 0, 2, 3}, true},
+		{{192, 0, 2, 1}, 30, {192, 0, 2, 4}, false},
+		{{192, 0, 2, 1}, 31, {192, 0, 2, 0}, false},
+		{{192, 0, 2, 1}, 32, {192, 0, 2, 255}, false},
+		{{192, 0, 2, 1}, 8, {192, 255, 255, 255}, true},
+		{{192, 0, 2, 1}, 0, {192, 0, 2, 255}, false}};
+
+	for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++)
+		for (unsigned second = 0; second < 2; second++) {
+			struct pe_net_local local = {.port = 10202};
+			struct frame f = udp_frame(false, 0, 16);
+			const uint8_t *s = cases[i].source;
+			struct pe_net_packet p;
+
+			memcpy(local.mac, our_mac, 6);
+			if (second)
+				pe_net_add_v4(&local, (const uint8_t[]){10, 0, 0, 1}, 8);
+			pe_net_add_v4(&local, cases[i].own, cases[i].bits);
+			set_source_v4(&f, s[0], s[1], s[2], s[3]);
+			p = parse_on(&local, &f);
+			CU_ASSERT_EQUAL(
+				p.verdict, cases[i].refused ? PE_NET_REFUSED : PE_NET_MESSAGE);
+			CU_ASSERT_EQUAL(
+				p.reason, cases[i].refused ? PE_REASON_ip_header : PE_REASON_none);
+		}
 }
 
 static void test_refused_ipv6(void)
@@ -591,6 +634,10 @@ static void test_neighbours(void)
 			struct pe_net_packet p = parse(&f);
 			uint8_t *icmp = f.data + f.l4;
 
+			if (probe && !multicast) { // it would be answered to all
+				expect_reason("from nobody to one", &f, PE_REASON_not_udp);
+				continue;
+			}
 			CU_ASSERT_EQUAL(p.verdict, PE_NET_ANSWER);
 			CU_ASSERT_EQUAL(pe_net_answer(&local, &p, f.data, f.l4 + 31), 0); // no room
 			f = solicit(probe ? unspecified : their_v6, multicast);
@@ -707,9 +754,10 @@ TESTING_MAIN("dataplane-net", {"a message, IPv4, IPv6, tagged", test_message},
 	{"IPv4 options, no checksum", test_options_and_zero_checksum},
 	{"every truncation is refused", test_every_truncation},
 	{"refused: link", test_refused_link}, {"priority and stripped tags", test_priority_tag},
-	{"refused: IPv4", test_refused_ipv4}, {"refused: IPv6", test_refused_ipv6},
-	{"refused: UDP", test_refused_udp}, {"verified by the device", test_verified_by_device},
-	{"replies", test_reply}, {"replies for an offload", test_reply_for_offload},
-	{"a sum of zero", test_zero_sum}, {"ARP", test_arp}, {"echo", test_echo},
-	{"neighbour solicitation", test_neighbours}, {"random damage", test_random},
-	{"the short way", test_short_way}, {"steering", test_steer})
+	{"refused: IPv4", test_refused_ipv4},
+	{"sources that are all of a network", test_broadcast_sources},
+	{"refused: IPv6", test_refused_ipv6}, {"refused: UDP", test_refused_udp},
+	{"verified by the device", test_verified_by_device}, {"replies", test_reply},
+	{"replies for an offload", test_reply_for_offload}, {"a sum of zero", test_zero_sum},
+	{"ARP", test_arp}, {"echo", test_echo}, {"neighbour solicitation", test_neighbours},
+	{"random damage", test_random}, {"the short way", test_short_way}, {"steering", test_steer})
