@@ -49,16 +49,34 @@ static const char *system_remedy(int error)
 	}
 }
 
+// Why there may be no answer, where nobody says it.
+static const char *silence_remedy(const struct presence_transport *way, bool nobody)
+{
+	if (way->attached)
+		return nobody ? "the engine has ended: start presenced" :
+				"the ring stands: a busy engine may need a longer timeout_ms, and "
+				"what is for trusted clients only has no answer for others";
+	return nobody ? "nobody listens there; start presenced, or name the host and port that it "
+			"has in `sources`" :
+			"see that presenced runs there, that no firewall is between, and that its "
+			"`admitted` names this machine's address; a busy engine may need a longer "
+			"timeout_ms";
+}
+
 const char *presence_error(struct presence_client *client)
 {
 	const struct client_error *e = &client->error;
 	char peer[128] = "the engine";
 	char *text = client->error_text;
 	const size_t size = sizeof client->error_text;
+	const struct presence_transport *way = client->transport;
+	const char *why = NULL;
 	bool nobody = false;
 
-	if (client->transport->describe)
-		nobody = client->transport->describe(client->transport_context, peer, sizeof peer);
+	if (way->describe)
+		nobody = way->describe(client->transport_context, peer, sizeof peer);
+	if (nobody && way->why_nobody)
+		why = way->why_nobody(client->transport_context);
 	switch (e->result) {
 	case PRESENCE_OK:
 		*text = 0;
@@ -69,12 +87,7 @@ const char *presence_error(struct presence_client *client)
 	case PRESENCE_TIMED_OUT:
 		snprintf(text, size, "no answer from %s to %u sendings within %u ms: %s", peer,
 			client->attempts, client->attempts * client->timeout_ms,
-			nobody ?
-				"nobody listens there; start presenced, or name the host and port that it "
-				"has in `sources`" :
-				"see that presenced runs there, that no firewall is between, and that its "
-				"`admitted` names this machine's address; a busy engine may need a longer "
-				"timeout_ms");
+			why ? why : silence_remedy(way, nobody));
 		break;
 	case PRESENCE_INCOMPLETE:
 		snprintf(text, size,
@@ -93,10 +106,11 @@ const char *presence_error(struct presence_client *client)
 		break;
 	case PRESENCE_WOULD_BLOCK:
 		snprintf(text, size, "there is no room for more on the way to %s: %s", peer,
-			e->what ?
-				e->what :
-				"wait until presence_socket can be written, and send what is left; or "
-				"raise net.core.wmem_max and buffer_bytes");
+			why ? why :
+				e->what ?
+			      e->what :
+			      "wait until presence_socket can be written, and send what "
+			      "is left; or raise net.core.wmem_max and buffer_bytes");
 		break;
 	case PRESENCE_MEMORY:
 		snprintf(text, size, "no memory: free some, or ask for less at once");

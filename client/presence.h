@@ -8,7 +8,8 @@
 //
 // Threads: a client belongs to one thread at a time; there is no lock and no thread inside, and
 // nothing global that changes. Several clients are independent of one another. Functions that take
-// no client may be called from any thread.
+// no client may be called from any thread. After a fork a client is one process's: the other one
+// leaves it alone, and its descriptors close by themselves where it becomes another program.
 //
 // ABI: what is exported is what these headers declare, under the version PRESENCE_0; a test
 // compares them with a record (client/abi). `reserved` fields are zero until a later version gives

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,12 +11,15 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
 #define ATTACH_MS   2000 // for the engine to answer a hello
 #define DRAIN_BYTES 256
 #define FDS         3 // that come with a welcome, at most
+#define SILENT      "%s: nobody answers there"
+#define UNSOUND     "the ring that was offered is not sound"
 
 static uint64_t clock_ms(void)
 {
@@ -23,6 +27,13 @@ static uint64_t clock_ms(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static int left_ms(uint64_t until_ms)
+{
+	uint64_t now_ms = clock_ms();
+
+	return now_ms < until_ms ? (int)(until_ms - now_ms) : 0;
 }
 
 static void set_timer(struct shm *s, unsigned ms)
@@ -37,6 +48,10 @@ void shm_detach(struct shm *s)
 {
 	if (s->fd < 0)
 		return;
+	// Closed is not enough: a child that was forked meanwhile may have it open still.
+	(void)epoll_ctl(s->descriptor, EPOLL_CTL_DEL, s->fd, NULL);
+	if (s->wake_fd >= 0)
+		(void)epoll_ctl(s->descriptor, EPOLL_CTL_DEL, s->wake_fd, NULL);
 	close(s->fd);
 	close(s->event_fd);
 	if (s->wake_fd >= 0)
@@ -67,7 +82,8 @@ static const char *answer_text(unsigned answer)
 	return answer < PE_SHM_ANSWERS && texts[answer] ? texts[answer] : "refused";
 }
 
-// The reply and its descriptors (−1: none). Its bytes, or −1 with errno.
+// The reply and its descriptors (−1: none). Its bytes, or −1 with errno: EMFILE, this process has
+// no room for them.
 static ssize_t read_welcome(int fd, struct pe_shm_welcome *welcome, int fds[FDS])
 {
 	union {
@@ -78,7 +94,8 @@ static ssize_t read_welcome(int fd, struct pe_shm_welcome *welcome, int fds[FDS]
 	struct msghdr message = {.msg_iov = &part,
 		.msg_iovlen = 1,
 		.msg_control = control.bytes,
-		.msg_controllen = sizeof control.bytes};
+		// Without the padding, in which another one would find room.
+		.msg_controllen = CMSG_LEN(FDS * sizeof(int))};
 	unsigned count = 0;
 	ssize_t got;
 
@@ -98,24 +115,41 @@ static ssize_t read_welcome(int fd, struct pe_shm_welcome *welcome, int fds[FDS]
 			count = count < FDS ? count : FDS;
 			memcpy(fds, CMSG_DATA(c), count * sizeof(int));
 		}
-	return got;
+	if (!(message.msg_flags & MSG_CTRUNC))
+		return got;
+	errno = count < FDS ? EMFILE : EPROTO;
+	return -1;
+}
+
+// What is mapped must be there, and stay: no file of a file system, which may shrink, and no huge
+// pages, which may be taken out of it and be gone. What is written to is an eventfd, which has no
+// type, and no pipe whose other end may be closed.
+static bool is_sound(const struct pe_shm_welcome *welcome, const int fds[FDS])
+{
+	struct epoll_event woken;
+	struct stat file, event;
+	struct statfs system;
+	int seals = fcntl(fds[0], F_GET_SEALS);
+
+	if (seals < 0 || !(seals & F_SEAL_SHRINK) || fstat(fds[0], &file) != 0 ||
+		(uint64_t)file.st_size < welcome->memory_bytes || fstatfs(fds[0], &system) != 0 ||
+		system.f_type != TMPFS_MAGIC ||
+		welcome->memory_bytes > PE_SHM_PAGE_BYTES + 2ull * PE_SHM_RING_BYTES_MAX)
+		return false;
+	if (fstat(fds[1], &event) != 0 || (event.st_mode & S_IFMT) != 0)
+		return false;
+	// A wake that can't be taken off would keep who waits for it awake.
+	return (welcome->version >= 2) == (fds[2] >= 0) &&
+		(fds[2] < 0 || epoll_wait(fds[2], &woken, 1, 0) >= 0);
 }
 
 static enum presence_result join(
 	struct shm *s, int fd, const struct pe_shm_welcome *welcome, const int fds[FDS])
 {
-	struct epoll_event in = {.events = EPOLLIN}, woken;
-	struct stat file;
+	struct epoll_event in = {.events = EPOLLIN};
 	void *memory;
 
-	// What is mapped must be there, and stay.
-	if (fds[0] < 0 || fds[1] < 0 || (welcome->version >= 2) != (fds[2] >= 0) ||
-		welcome->memory_bytes > PE_SHM_PAGE_BYTES + 2ull * PE_SHM_RING_BYTES_MAX ||
-		fstat(fds[0], &file) != 0 || (uint64_t)file.st_size < welcome->memory_bytes ||
-		!(fcntl(fds[0], F_GET_SEALS) & F_SEAL_SHRINK))
-		return PRESENCE_SYSTEM;
-	// A wake that can't be taken off would keep who waits for it awake.
-	if (fds[2] >= 0 && epoll_wait(fds[2], &woken, 1, 0) < 0)
+	if (!is_sound(welcome, fds))
 		return PRESENCE_SYSTEM;
 	memory = mmap(NULL, welcome->memory_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fds[0], 0);
 	if (memory == MAP_FAILED)
@@ -132,6 +166,7 @@ static enum presence_result join(
 	s->fd = fd;
 	memcpy(s->principal_id, welcome->principal_id, sizeof s->principal_id);
 	s->attached++;
+	s->why[0] = '\0';
 	// The next look is a whole one, at which watches hear of another engine.
 	s->empty = SHM_LOOK_EMPTY;
 	(void)epoll_ctl(s->descriptor, EPOLL_CTL_ADD, fd, &in);
@@ -173,7 +208,14 @@ static enum presence_result enter(struct shm *s, int fd, char *error, size_t err
 	ssize_t got = read_welcome(fd, &welcome, fds);
 	int failure = errno;
 
-	if (got != (ssize_t)pe_shm_welcome_bytes(&welcome) || welcome.magic != PE_SHM_MAGIC) {
+	if (got < 0 && failure == EMFILE) {
+		snprintf(error, error_bytes,
+			"%s: no room for the descriptors of a ring: close files, or raise `ulimit -n`",
+			s->at.sun_path);
+	} else if (got < 0 && failure == EPROTO) {
+		snprintf(error, error_bytes, "%s: %s", s->at.sun_path, UNSOUND);
+	} else if (got != (ssize_t)pe_shm_welcome_bytes(&welcome) ||
+		welcome.magic != PE_SHM_MAGIC) {
 		snprintf(error, error_bytes, "%s: %s", s->at.sun_path,
 			got < 0          ? strerror(failure) :
 				got == 0 ? "the engine closed the connection" :
@@ -188,8 +230,7 @@ static enum presence_result enter(struct shm *s, int fd, char *error, size_t err
 	} else {
 		if (join(s, fd, &welcome, fds) == PRESENCE_OK)
 			return PRESENCE_OK;
-		snprintf(error, error_bytes, "%s: the ring that was offered is not sound",
-			s->at.sun_path);
+		snprintf(error, error_bytes, "%s: %s", s->at.sun_path, UNSOUND);
 		failure = EPROTO;
 	}
 	for (unsigned i = 0; i < FDS; i++)
@@ -200,28 +241,42 @@ static enum presence_result enter(struct shm *s, int fd, char *error, size_t err
 	return PRESENCE_SYSTEM;
 }
 
+// A knock that failed, with errno.
+static void say_closed(const struct shm *s, char *error, size_t error_bytes)
+{
+	int failure = errno;
+
+	snprintf(error, error_bytes, "cannot attach to %s: %s%s", s->at.sun_path, strerror(failure),
+		failure == ENOENT || failure == ECONNREFUSED ?
+			"; is presenced running, with a ring source at this path?" :
+			failure == EACCES ?
+			"; the socket is for its group: see allow_gids of the engine's ring source" :
+			"");
+	errno = failure;
+}
+
 enum presence_result shm_attach(struct shm *s, char *error, size_t error_bytes)
 {
 	uint64_t until_ms = clock_ms() + ATTACH_MS;
 	struct pollfd wait = {.fd = knock(s), .events = POLLIN};
+	int came;
 
 	while (wait.fd < 0 && errno == EAGAIN && clock_ms() < until_ms) {
 		(void)poll(NULL, 0, 1);
 		wait.fd = knock(s);
 	}
 	if (wait.fd < 0) {
-		snprintf(error, error_bytes, "cannot attach to %s: %s%s", s->at.sun_path,
-			strerror(errno),
-			errno == ENOENT || errno == ECONNREFUSED ?
-				"; is presenced running, with a ring source at this path?" :
-				errno == EACCES ?
-				"; the socket is for its group: see allow_gids of the engine's ring source" :
-				"");
+		say_closed(s, error, error_bytes);
 		return PRESENCE_SYSTEM;
 	}
-	if (poll(&wait, 1, ATTACH_MS) == 1)
+	// A signal is no answer.
+	until_ms = clock_ms() + ATTACH_MS;
+	do
+		came = poll(&wait, 1, left_ms(until_ms));
+	while (came < 0 && errno == EINTR);
+	if (came == 1)
 		return enter(s, wait.fd, error, error_bytes);
-	snprintf(error, error_bytes, "%s: nobody answers there", s->at.sun_path);
+	snprintf(error, error_bytes, SILENT, s->at.sun_path);
 	close(wait.fd);
 	errno = ETIMEDOUT;
 	return PRESENCE_SYSTEM;
@@ -230,7 +285,6 @@ enum presence_result shm_attach(struct shm *s, char *error, size_t error_bytes)
 bool shm_attach_again(struct shm *s)
 {
 	struct pollfd answer;
-	char unused[1];
 	uint64_t now_ms;
 
 	now_ms = clock_ms();
@@ -240,13 +294,16 @@ bool shm_attach_again(struct shm *s)
 		s->next_ms = now_ms + SHM_REATTACH_MS;
 		s->knock_until_ms = now_ms + ATTACH_MS;
 		s->knock_fd = knock(s);
+		if (s->knock_fd < 0)
+			say_closed(s, s->why, sizeof s->why);
 	}
 	answer = (struct pollfd){.fd = s->knock_fd, .events = POLLIN};
 	if (s->knock_fd < 0 || (poll(&answer, 1, 0) != 1 && now_ms < s->knock_until_ms))
 		return false;
 	s->knock_fd = -1;
 	if (answer.revents)
-		return enter(s, answer.fd, unused, sizeof unused) == PRESENCE_OK;
+		return enter(s, answer.fd, s->why, sizeof s->why) == PRESENCE_OK;
+	snprintf(s->why, sizeof s->why, SILENT, s->at.sun_path);
 	close(answer.fd);
 	return false;
 }

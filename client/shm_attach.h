@@ -37,6 +37,7 @@ struct shm {
 	unsigned empty;    // looks without a message since the last one at the socket
 	uint64_t looked;   // the processor's counter then
 	uint8_t *reserved; // in the ring, being filled
+	char why[256]; // not attached: what the last attempt ran into; "": none was answered yet
 };
 
 // The first time: waits for the answer, 2 s. Not PRESENCE_OK: error and errno say why.

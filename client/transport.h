@@ -43,6 +43,9 @@ struct presence_transport {
 	uint64_t (*attached)(const void *context);
 	// As presence_known_as. May be NULL: nobody says.
 	void (*known_as)(const void *context, uint8_t id[16]);
+	// Where describe says that nobody is there: why, and what mends it; NULL: nothing more than
+	// that is known. May be NULL.
+	const char *(*why_nobody)(const void *context);
 };
 
 // Which of them a URI means. False: none; error says what is understood.

@@ -17,12 +17,15 @@
 	(1u << 20) // between two looks at the socket: who looks all the time makes no system call
 	           // each microsecond
 
+// The eventfd's file is the engine's too, and with it the flag that says whether a write may wait:
+// one that is full already will wake whoever reads it.
 static void wake(struct shm *s)
 {
+	struct pollfd room = {.fd = s->event_fd, .events = POLLOUT};
 	const uint64_t one = 1;
 
 	pe_shm_ahead(&s->up);
-	if (pe_shm_rouse(&s->up))
+	if (pe_shm_rouse(&s->up) && poll(&room, 1, 0) == 1 && room.revents == POLLOUT)
 		(void)!write(s->event_fd, &one, sizeof one);
 }
 
@@ -217,6 +220,9 @@ static void shm_close(void *context)
 
 	if (s->fd >= 0)
 		wake(s);
+	// First, so that a child that only closes takes nothing off what its parent waits on.
+	close(s->descriptor);
+	s->descriptor = -1;
 	shm_detach(s);
 	free_shm(s);
 }
@@ -239,6 +245,13 @@ static bool shm_describe(const void *context, char *text, size_t size)
 	return s->fd < 0;
 }
 
+static const char *shm_why_nobody(const void *context)
+{
+	const struct shm *s = context;
+
+	return s->fd < 0 && s->why[0] ? s->why : NULL;
+}
+
 const struct presence_transport presence_shm = {
 	.send = shm_send,
 	.receive = shm_receive,
@@ -252,6 +265,7 @@ const struct presence_transport presence_shm = {
 	.attached = shm_attached,
 	.describe = shm_describe,
 	.known_as = shm_known_as,
+	.why_nobody = shm_why_nobody,
 };
 
 enum presence_result presence_shm_open(const char *path, const struct presence_options *options,
