@@ -305,7 +305,7 @@ int client_watch_wait(
 			(watch->unknown || watch->anew_refused ||
 				(watch->held_count && held(watch, watch->next))))
 			return 0;
-		if (watch->anew && watch->anew_us < next_us)
+		if (watch->anew && !watch->anew_refused && watch->anew_us < next_us)
 			next_us = watch->anew_us;
 		if (watch->anew == WATCH_OPENING)
 			continue;

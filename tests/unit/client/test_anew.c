@@ -319,5 +319,57 @@ static void one_by_one(void)
 	presence_close(client);
 }
 
+// A way that waits as long as it is told to, and counts how often it is asked.
+static unsigned receives;
+
+static int patient_receive(void *context, struct iovec *messages, unsigned count, int timeout_ms)
+{
+	int came = fake_transport.receive(context, messages, count, 0);
+
+	receives++;
+	if (!came && timeout_ms > 0) {
+		for (uint64_t end = now_ms() + (unsigned)timeout_ms; now_ms() <= end;)
+			nanosleep(&(struct timespec){.tv_nsec = 500000}, NULL);
+		came = fake_transport.receive(context, messages, count, 0);
+	}
+	return came;
+}
+
+// Who waits for one watch's events sleeps, also beside another one that was refused for good and
+// has yet to say so.
+static void beside_a_refused_one(void)
+{
+	struct presence_options options = {.timeout_ms = 20, .attempts = 4, .stream_id = 5};
+	struct presence_transport patient = fake_transport;
+	const struct presence_fence ninth = {.id = 9, .query = &sphere};
+	struct presence_watch_event event;
+	struct presence_watch *other;
+
+	patient.receive = patient_receive;
+	memset(&fake, 0, sizeof fake);
+	fake.lease_ms = 3600000;
+	seen_count = 0;
+	CU_ASSERT_EQUAL_FATAL(presence_open_over(&patient, &fake, &options, &client), PRESENCE_OK);
+	CU_ASSERT_EQUAL_FATAL(
+		presence_watch_open(client, NULL, &anew, &fence, 1, &watch, NULL), PRESENCE_OK);
+	// The fake row is the other one's: the first is unknown.
+	CU_ASSERT_EQUAL_FATAL(
+		presence_watch_open(client, NULL, NULL, &ninth, 1, &other, NULL), PRESENCE_OK);
+	fake.refuse_op = PE_SUBSCRIBE_OPEN;
+	fake.refuse_reason = PE_REASON_space_unknown;
+	for (uint64_t end = now_ms() + 30000; !seen_count && now_ms() < end;)
+		presence_poll(client, &events, 64, 5);
+	expect_gap(0);
+	CU_ASSERT_EQUAL(presence_watch_next(other, &event, 200), 0);
+	receives = 0;
+	CU_ASSERT_EQUAL(presence_watch_next(other, &event, 300), 0);
+	CU_ASSERT(receives < 100);
+	for (uint64_t end = now_ms() + 30000; seen_count < 2 && now_ms() < end;)
+		presence_poll(client, &events, 64, 5);
+	CU_ASSERT_EQUAL(seen[1].cause, PRESENCE_END_REFUSED);
+	presence_close(client);
+}
+
 TESTING_MAIN("client-anew", {"what stood", what_stood}, {"any way", any_way}, {"endings", endings},
-	{"refused anew", refused_anew}, {"away", away}, {"one by one", one_by_one})
+	{"refused anew", refused_anew}, {"away", away}, {"one by one", one_by_one},
+	{"beside a refused one", beside_a_refused_one})
