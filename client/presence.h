@@ -51,12 +51,13 @@ extern "C" {
 
 enum presence_result {
 	PRESENCE_OK = 0,
-	PRESENCE_BAD_ARGUMENT, // the caller's arguments; nothing was sent
-	PRESENCE_TIMED_OUT,    // no answer after all retries
-	PRESENCE_INCOMPLETE,   // some parts of an answer came, not all
-	PRESENCE_REFUSED,      // the engine said why: code and reason
-	PRESENCE_SYSTEM,       // the operating system refused; errno
-	PRESENCE_WOULD_BLOCK,  // the socket's buffer is full; fewer were sent than asked
+	// the caller's arguments; nothing was sent, but where a call says how much was
+	PRESENCE_BAD_ARGUMENT,
+	PRESENCE_TIMED_OUT,   // no answer after all retries
+	PRESENCE_INCOMPLETE,  // some parts of an answer came, not all
+	PRESENCE_REFUSED,     // the engine said why: code and reason
+	PRESENCE_SYSTEM,      // the operating system refused; errno
+	PRESENCE_WOULD_BLOCK, // the socket's buffer is full; fewer were sent than asked
 	PRESENCE_MEMORY,
 };
 
@@ -234,8 +235,9 @@ struct presence_refusal {
 	uint8_t code, reason;
 };
 
-// Sends without asking for acknowledgements, 16 records a packet. *sent (may be NULL) tells how
-// many records the system took; fewer than count with PRESENCE_WOULD_BLOCK or PRESENCE_SYSTEM.
+// Sends without asking for acknowledgements, 16 records a packet, behind what was submitted. *sent
+// (may be NULL) tells how many records the system took; fewer than count with PRESENCE_WOULD_BLOCK
+// or PRESENCE_SYSTEM, and with PRESENCE_BAD_ARGUMENT those of the packets before the one at fault.
 enum presence_result presence_send(struct presence_client *client, const uint8_t *space,
 	const struct presence_update *updates, size_t count, size_t *sent);
 

@@ -3,15 +3,23 @@
 #include <assert.h>
 #include <string.h>
 
-// The first one that cannot be said.
-static const char *updates_fault(const struct presence_update *updates, unsigned count)
+// Of the first one that cannot be said; NULL: there is none.
+static const char *first_fault(const struct presence_update *updates, size_t count)
 {
 	struct pe_wire_update unused;
 
-	for (unsigned i = 0; i < count && i < PE_UPDATE_COUNT_MAX; i++)
+	for (size_t i = 0; i < count; i++)
 		if (!client_update_to_wire(&updates[i], &unused))
 			return client_update_fault(&updates[i]);
-	return "no update, or more than PRESENCE_BATCH_MAX in one packet";
+	return NULL;
+}
+
+static const char *packet_fault(const struct presence_update *updates, unsigned count)
+{
+	const char *fault =
+		first_fault(updates, count < PE_UPDATE_COUNT_MAX ? count : PE_UPDATE_COUNT_MAX);
+
+	return fault ? fault : "no update, or more than PRESENCE_BATCH_MAX in one packet";
 }
 
 enum presence_result presence_submit_updates(struct presence_client *client, const uint8_t *space,
@@ -27,7 +35,7 @@ enum presence_result presence_submit_updates(struct presence_client *client, con
 	bytes = client_put_updates(
 		client, buffer, space, updates, count, ack, sequence ? sequence : &unused);
 	if (!bytes)
-		return client_bad(client, updates_fault(updates, count));
+		return client_bad(client, packet_fault(updates, count));
 	client_commit(client, bytes, count);
 	return PRESENCE_OK;
 }
@@ -35,11 +43,16 @@ enum presence_result presence_submit_updates(struct presence_client *client, con
 enum presence_result presence_send(struct presence_client *client, const uint8_t *space,
 	const struct presence_update *updates, size_t count, size_t *sent)
 {
-	uint64_t records_before = client->traffic.records_sent;
+	uint64_t records_before;
 	enum presence_result result = PRESENCE_OK;
 
+	if (sent)
+		*sent = 0;
+	// What was submitted before goes first; it stays gathered where it has no room.
 	if (client->out_count)
 		result = presence_flush(client, NULL);
+	if (result)
+		return result;
 	records_before = client->traffic.records_sent;
 	for (size_t i = 0; i < count && !result; i += PE_UPDATE_COUNT_MAX) {
 		size_t left = count - i;
@@ -156,8 +169,11 @@ enum presence_result presence_publish(struct presence_client *client, const uint
 	struct presence_refusal *refusal)
 {
 	enum presence_result worst = PRESENCE_OK;
+	const char *fault = first_fault(updates, count);
 
 	begin(acks, count, refusal);
+	if (fault)
+		return client_bad(client, fault);
 	for (size_t done = 0; done < count;) {
 		unsigned n = count - done < PE_UPDATE_COUNT_MAX ? (unsigned)(count - done) :
 								  PE_UPDATE_COUNT_MAX;
@@ -174,8 +190,6 @@ enum presence_result presence_publish(struct presence_client *client, const uint
 			sequences[i] = updates[done + i].sequence;
 		bytes = client_put_updates(
 			client, packet, space, updates + done, n, true, &w.sequence);
-		if (!bytes)
-			return client_bad(client, updates_fault(updates + done, n));
 		result = exchange(client, &w, packet, bytes, sequences, refusal);
 		worst = worst ? worst : result;
 		if (result && result != PRESENCE_REFUSED)
@@ -196,13 +210,6 @@ static enum presence_result publish_detailed(struct presence_client *client, con
 	uint8_t packet[PE_WIRE_BYTES_MAX], record[PE_DETAILED_RECORD_BYTES_MAX];
 	uint32_t bytes = client_details_to_wire(update, details, record);
 
-	if (!bytes)
-		return client_bad(client,
-			pe_wire_id_nil(update->id) ?
-				client_update_fault(update) :
-				"an update or its details that cannot be said: a number that "
-				"is not finite, a name, tag or text that is empty, too long or "
-				"not UTF-8, or more than an entity may have");
 	header = client_header(client, space, PE_FLAG_ACK);
 	preamble = client_preamble(client, header.sequence);
 	w.sequence = header.sequence;
@@ -215,8 +222,17 @@ enum presence_result presence_publish_detailed(struct presence_client *client, c
 	struct presence_ack *acks, struct presence_refusal *refusal)
 {
 	enum presence_result worst = PRESENCE_OK;
+	uint8_t record[PE_DETAILED_RECORD_BYTES_MAX];
 
 	begin(acks, count, refusal);
+	for (size_t i = 0; i < count; i++)
+		if (!client_details_to_wire(&updates[i], &details[i], record))
+			return client_bad(client,
+				pe_wire_id_nil(updates[i].id) ?
+					client_update_fault(&updates[i]) :
+					"an update or its details that cannot be said: a number "
+					"that is not finite, a name, tag or text that is empty, too "
+					"long or not UTF-8, or more than an entity may have");
 	for (size_t i = 0; i < count; i++) {
 		enum presence_result result = publish_detailed(
 			client, space, &updates[i], &details[i], &acks[i], refusal);
@@ -235,6 +251,10 @@ enum presence_result presence_withdraw(struct presence_client *client, const uin
 	enum presence_result worst = PRESENCE_OK;
 
 	begin(acks, count, refusal);
+	for (size_t i = 0; i < count; i++)
+		if (pe_wire_id_nil(withdrawals[i].id) || withdrawals[i].age_ms == INT32_MIN)
+			return client_bad(client,
+				"a withdrawal with the nil id, or whose age has no negative");
 	for (size_t done = 0; done < count;) {
 		unsigned n = count - done < PE_WITHDRAW_COUNT_MAX ? (unsigned)(count - done) :
 								    PE_WITHDRAW_COUNT_MAX;
@@ -253,9 +273,6 @@ enum presence_result presence_withdraw(struct presence_client *client, const uin
 		for (unsigned i = 0; i < n; i++) {
 			const struct presence_withdrawal *from = &withdrawals[done + i];
 
-			if (pe_wire_id_nil(from->id) || from->age_ms == INT32_MIN)
-				return client_bad(client,
-					"a withdrawal with the nil id, or whose age has no negative");
 			records[i] = (struct pe_wire_withdraw){
 				.sequence = from->sequence, .time_offset_ms = -from->age_ms};
 			memcpy(records[i].entity_id, from->id, sizeof records[i].entity_id);

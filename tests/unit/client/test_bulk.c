@@ -264,5 +264,35 @@ static void any_order(void)
 	presence_close(client);
 }
 
+// What was submitted stays gathered, also when something is sent meanwhile that has no room either.
+static void sent_behind(void)
+{
+	struct presence_update update = {.sequence = 1};
+	uint64_t sequence;
+	size_t sent = 9;
+
+	presence_id_from_u64("bulk", 1, update.id);
+	begin(0);
+	CU_ASSERT_EQUAL(
+		presence_submit_updates(client, NULL, &update, 1, true, &sequence), PRESENCE_OK);
+	CU_ASSERT_EQUAL(presence_send(client, NULL, &update, 1, &sent), PRESENCE_WOULD_BLOCK);
+	CU_ASSERT_EQUAL(sent, 0);
+	way.room = 1;
+	CU_ASSERT_EQUAL(presence_flush(client, NULL), PRESENCE_OK);
+	CU_ASSERT_EQUAL_FATAL(way.count, 1);
+	CU_ASSERT_EQUAL(way.headers[0].sequence, sequence);
+	// With room for the one, and none for the other: that one isn't sent later.
+	CU_ASSERT_EQUAL(
+		presence_submit_updates(client, NULL, &update, 1, true, &sequence), PRESENCE_OK);
+	way.room = 1;
+	CU_ASSERT_EQUAL(presence_send(client, NULL, &update, 1, &sent), PRESENCE_WOULD_BLOCK);
+	CU_ASSERT_EQUAL(sent, 0);
+	way.room = 9;
+	CU_ASSERT_EQUAL(presence_flush(client, NULL), PRESENCE_OK);
+	CU_ASSERT_EQUAL(way.count, 2);
+	presence_close(client);
+}
+
 TESTING_MAIN("client-bulk", {"in place", in_place}, {"unsayable", unsayable},
-	{"given back", given_back}, {"blocked", blocked}, {"any order", any_order})
+	{"given back", given_back}, {"blocked", blocked}, {"any order", any_order},
+	{"sent behind", sent_behind})

@@ -198,6 +198,33 @@ static void unsayable_updates(void)
 	CU_ASSERT_EQUAL(p.engine.packets, 0);
 }
 
+// One behind many that can be said: nothing was sent.
+static void unsayable_last(void)
+{
+	static struct presence_details details[60];
+	struct presence_withdrawal gone[60] = {0};
+	struct presence_update updates[60];
+	struct presence_ack acks[60];
+	struct pair p = {0};
+
+	for (unsigned i = 0; i < 60; i++) {
+		updates[i] = sample(i);
+		memcpy(gone[i].id, updates[i].id, sizeof gone[i].id);
+	}
+	updates[59].velocity[2] = NAN;
+	gone[59].age_ms = INT32_MIN;
+	CU_ASSERT_FATAL(start(&p, false));
+	CU_ASSERT_EQUAL(
+		presence_publish(p.client, NULL, updates, 60, acks, NULL), PRESENCE_BAD_ARGUMENT);
+	CU_ASSERT_PTR_NOT_NULL(strstr(presence_error(p.client), "not a finite number"));
+	CU_ASSERT_EQUAL(presence_publish_detailed(p.client, NULL, updates, details, 60, acks, NULL),
+		PRESENCE_BAD_ARGUMENT);
+	CU_ASSERT_EQUAL(
+		presence_withdraw(p.client, NULL, gone, 60, acks, NULL), PRESENCE_BAD_ARGUMENT);
+	stop(&p);
+	CU_ASSERT_EQUAL(p.engine.packets, 0);
+}
+
 static void sending_many(void)
 {
 	struct pair p = {0};
@@ -336,7 +363,7 @@ static void without_waiting(void)
 
 TESTING_MAIN("client", {"ids", ids}, {"opening", opening}, {"pings", pings},
 	{"silence ends", silence_ends}, {"nobody listens", nobody_listens},
-	{"publishing", publishing},
+	{"unsayable last", unsayable_last}, {"publishing", publishing},
 	{"a lost acknowledgement is no failure", a_lost_acknowledgement_is_no_failure},
 	{"bad acknowledgements", bad_acknowledgements}, {"unsayable updates", unsayable_updates},
 	{"sending many", sending_many}, {"withdrawing", withdrawing}, {"counters", counters},
