@@ -66,7 +66,7 @@ static const char *silence_remedy(const struct presence_transport *way, bool nob
 const char *presence_error(struct presence_client *client)
 {
 	const struct client_error *e = &client->error;
-	char peer[128] = "the engine";
+	char peer[160] = "the engine";
 	char *text = client->error_text;
 	const size_t size = sizeof client->error_text;
 	const struct presence_transport *way = client->transport;

@@ -15,7 +15,7 @@
 struct udp {
 	int fd;
 	bool refused; // by the last datagram's destination, which has said nothing since
-	char peer[80];
+	char peer[160];
 };
 
 static int udp_send(void *context, const struct iovec *messages, unsigned count)
@@ -110,6 +110,22 @@ const struct presence_transport presence_udp = {
 	.describe = udp_describe,
 };
 
+// A name may have several addresses, of which one is spoken to: both are said.
+static void name_peer(struct udp *udp, const char *host, const char *port)
+{
+	struct sockaddr_storage at;
+	socklen_t bytes = sizeof at;
+	char address[64] = "";
+
+	if (getpeername(udp->fd, (struct sockaddr *)&at, &bytes) != 0 ||
+		getnameinfo((struct sockaddr *)&at, bytes, address, sizeof address, NULL, 0,
+			NI_NUMERICHOST) != 0 ||
+		strcmp(address, host) == 0)
+		snprintf(udp->peer, sizeof udp->peer, "%.60s port %s", host, port);
+	else
+		snprintf(udp->peer, sizeof udp->peer, "%.60s (%s) port %s", host, address, port);
+}
+
 enum presence_result presence_udp_open(
 	const struct presence_options *options, void **context, char *error, size_t error_bytes)
 {
@@ -159,7 +175,7 @@ enum presence_result presence_udp_open(
 	}
 	udp->fd = fd;
 	udp->refused = false;
-	snprintf(udp->peer, sizeof udp->peer, "%s port %s", host, port);
+	name_peer(udp, host, port);
 	*context = udp;
 	return PRESENCE_OK;
 }

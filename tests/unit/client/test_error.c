@@ -87,6 +87,13 @@ static void nobody(void)
 	expect("nobody listens there; start presenced");
 	expect("2 sendings within 10 ms");
 	presence_close(client);
+	// A name is said with the one of its addresses that was tried.
+	options.host = "localhost";
+	CU_ASSERT_EQUAL_FATAL(presence_open(&options, &client, NULL, 0), PRESENCE_OK);
+	CU_ASSERT_EQUAL(presence_ping(client, &round_trip_us), PRESENCE_TIMED_OUT);
+	expect(strstr(presence_error(client), "::1") ? "localhost (::1) port 9" :
+						       "localhost (127.0.0.1) port 9");
+	presence_close(client);
 }
 
 static void silence(void)
