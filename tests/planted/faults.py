@@ -312,8 +312,8 @@ FAULTS = [
     {
         "name": "counters: for whoever may ask",
         "file": "engine/authorize.c",
-        "from": "return peer->trusted && (!peer->principal || admin);",
-        "to": "return peer->trusted || admin;",
+        "from": "if (!peer->trusted || !peer->principal)\n\t\treturn peer->trusted;",
+        "to": "if (peer->trusted)\n\t\treturn true;",
         "tests": ["engine-authorize"],
     },
     {
