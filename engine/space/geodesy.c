@@ -105,6 +105,10 @@ double geo_box_point_max(const struct geo_box *box, const double d[3])
 	return geo_wave_max(GEO_A * longitude_max(box, d[0], d[1]), GEO_B * d[2], south, north);
 }
 
+// Of Earth-centred metres: what is nearer is one place, whatever its longitude is called and
+// however a compiler rounds one of two differences.
+#define GEO_ROUNDING_M 1e-8
+
 static struct geod_geodesic wgs84;
 static pthread_once_t wgs84_once = PTHREAD_ONCE_INIT;
 
@@ -132,7 +136,8 @@ double pe_space_distance(
 		geo_point(normal, q[2], to);
 		for (unsigned i = 0; i < 3; i++)
 			d[i] = from[i] - to[i];
-		return sqrt(geo_dot(d, d));
+		metres = sqrt(geo_dot(d, d));
+		return metres < GEO_ROUNDING_M ? 0 : metres;
 	}
 	pthread_once(&wgs84_once, wgs84_init);
 	geod_inverse(&wgs84, p[0], p[1], q[0], q[1], &metres, NULL, NULL);

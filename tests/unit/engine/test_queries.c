@@ -162,6 +162,32 @@ static void wide_straight_spheres(void)
 	stop();
 }
 
+// Who is at the point itself is in a sphere of radius 0, with heights too, by whatever name the
+// meridian goes.
+static void no_radius(void)
+{
+	static const double places[][3] = {
+		{-0.0033645572017908867, 179.98122372410714, 2515.910098323847},
+		{-0.25, 44.99951171875, 0}, {-0.0004021745657656217, 45.000210958696094, 10},
+		{60.17, 24.94, 12.5}, {10, 180, 5}, {90, 33, -10}, {-90, -120, 20}};
+
+	start();
+	for (unsigned i = 0; i < sizeof places / sizeof places[0]; i++) {
+		const double *p = places[i];
+		struct pe_wire_query q = harness_sphere(p[0], p[1], p[2], 0);
+
+		put(EARTH, i + 1, p[0], p[1], p[2]);
+		CU_ASSERT_EQUAL(ask(EARTH, &q), BIT(i + 1));
+		q.flags = PE_QUERY_DISTANCE_3D;
+		CU_ASSERT_EQUAL(ask(EARTH, &q), BIT(i + 1));
+		q.a[1] += p[1] == 180 ? -360 : fabs(p[0]) == 90 ? 50 : 0;
+		CU_ASSERT_EQUAL(ask(EARTH, &q), BIT(i + 1));
+		q.a[2] += 1e-6;
+		CU_ASSERT_EQUAL(ask(EARTH, &q), 0);
+	}
+	stop();
+}
+
 static void height_range(void)
 {
 	struct pe_wire_query q = harness_sphere(10, 20, 0, 100);
@@ -447,8 +473,8 @@ static void two_ways_one_answer(void)
 
 TESTING_MAIN("engine: queries", {"sphere on the plane", sphere_on_the_plane},
 	{"sphere on the earth", sphere_on_the_earth}, {"three dimensions", three_dimensions},
-	{"wide straight spheres", wide_straight_spheres}, {"height range", height_range},
-	{"boxes", boxes}, {"points", points}, {"filters", filters},
+	{"wide straight spheres", wide_straight_spheres}, {"no radius", no_radius},
+	{"height range", height_range}, {"boxes", boxes}, {"points", points}, {"filters", filters},
 	{"reach and origin", reach_and_origin}, {"refused queries", refused_queries},
 	{"what a result says", what_a_result_says}, {"box without end", box_without_end},
 	{"two ways, one answer", two_ways_one_answer})
