@@ -175,6 +175,29 @@ static void rounded(void)
 	stop();
 }
 
+// What a scope rounds is the middle of the level's cell, so that nothing of the true place is left.
+static void rounded_after_level(void)
+{
+	const struct pe_wire_scope s = {.resolution_m = 10};
+	struct pe_wire_query q = harness_sphere(500, 500, 0, 1000);
+
+	start_keeping(1 << 20);
+	for (uint32_t i = 1; i <= 3; i++) {
+		struct pe_wire_update u = harness_update(1, i, i * 300, 7.0 * i, i);
+
+		u.attributes = 4u << 7; // 1 km
+		u.precision_m = 5;
+		detailed_begin(&d, &u);
+		put_scope(&s);
+		ASSERT_STATUS(send_details(), PE_ACK_APPLIED);
+		CU_ASSERT_EQUAL(count_from(PLANE, &q), 1);
+		CU_ASSERT(a.results[0].position[0] == 505 && a.results[0].position[1] == 505 &&
+			a.results[0].position[2] == 0);
+		CU_ASSERT(fabs((double)pe_half_to_float(a.results[0].precision) - 879.7) < 1);
+	}
+	stop();
+}
+
 // Held back by thresholds, forwarded, expired and come back: rounded all the same.
 static void rounded_elsewhere(void)
 {
@@ -349,6 +372,7 @@ int main(void)
 		{"bounds", bounds},
 		{"bounds on Earth", bounds_on_earth},
 		{"rounded", rounded},
+		{"rounded after a level", rounded_after_level},
 		{"rounded elsewhere", rounded_elsewhere},
 		{"refused", refused},
 		{"told with details", told_with_details},
