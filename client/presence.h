@@ -500,7 +500,8 @@ struct presence_explanation {
 	uint32_t ttl_left_ms;
 	// how much newer that state is, and within which time it is published
 	uint32_t held_ms, due_ms;
-	unsigned filter_step; // that decided, from 1: presence_filter_print_step; 0 = no filter
+	unsigned filter_step; // that decided, from 1: presence_filter_print_step; 0 = none did: no
+	                      // filter, or it is older than was asked for
 	uint8_t state, type;
 	bool height_unknown;
 };

@@ -173,7 +173,8 @@ static void explain_tests(const struct pe_query_slot *s, const struct pe_view *v
 	decide(e, parts.scope, PE_WHY_SCOPE);
 	e->asker_m = told(parts.asker_m);
 	explain_volume(&s->test, view, &parts, e);
-	if (s->test.filter)
+	// Where its age alone keeps it out, no step did.
+	if (s->test.filter && (parts.filter || !pe_query_filter_takes(&s->test, view)))
 		e->filter_step =
 			step_of(&s->query, extension, pe_query_filter_test(&s->test, view));
 }

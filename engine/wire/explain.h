@@ -42,7 +42,7 @@ enum pe_why {
 	PE_WHY_TYPE = 4,    // type_mask
 	PE_WHY_STATE = 5,   // state_mask
 	PE_WHY_HEIGHT = 6,  // HEIGHT_RANGE
-	PE_WHY_FILTER = 7,  // the program; filter_step
+	PE_WHY_FILTER = 7,  // the program; filter_step. Or the RESOLUTION's age, with step 0
 	PE_WHY_VOLUME = 8,  // outside of the volume; distance_m, edge_m, beyond_m
 	// the asker's point is further than the entity reaches; asker_m, radius_m
 	PE_WHY_REACH = 9,
@@ -107,7 +107,7 @@ struct pe_wire_explanation {
 	// within which that is published; 0 = at once, or with a grace period. With DWELL or
 	// LEAVING: until it enters or leaves
 	uint32_t due_ms;
-	uint16_t filter_step; // of the program, from 1: the one that decided; 0 = no program
+	uint16_t filter_step; // of the program, from 1: the one that decided; 0 = none did
 	uint8_t state;        // as in a result
 	uint8_t entity_type;
 };

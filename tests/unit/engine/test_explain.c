@@ -201,6 +201,43 @@ static void filter_steps(void)
 	stop();
 }
 
+static uint32_t put_resolution(uint32_t at, const struct pe_wire_resolution *r)
+{
+	return pe_wire_put_block(
+		extension, at, sizeof extension, PE_BLOCK_RESOLUTION, r, sizeof *r);
+}
+
+// Too old is told apart from what a program does not take.
+static void too_old(void)
+{
+	const struct pe_wire_filter_step away = {PE_FILTER_STATE, 0, 1 << PE_STATE_AWAY};
+	const struct pe_wire_filter_step active = {PE_FILTER_STATE, 0, 1 << PE_STATE_ACTIVE};
+	const struct pe_wire_resolution fresh = {0, 1000, 0.5f, 0};
+	struct pe_wire_query q = harness_sphere(0, 0, 0, 100);
+	uint32_t bytes = put_resolution(0, &fresh);
+
+	start();
+	put_at(PLANE, 1, 1, 1, 1, 1);
+	harness_advance(&h, 1000);
+	ask_at(0, PLANE, 1, &q, bytes);
+	ASSERT_IN();
+	bytes = put_resolution(put_filter(&active, 1), &fresh);
+	ask_at(0, PLANE, 1, &q, bytes);
+	ASSERT_IN();
+	CU_ASSERT_EQUAL(e.filter_step, 1);
+	harness_advance(&h, 1);
+	ask_at(0, PLANE, 1, &q, bytes);
+	ASSERT_OUT(BIT(FILTER));
+	CU_ASSERT(e.filter_step == 0 && e.age_ms == 1001);
+	ask_at(0, PLANE, 1, &q, put_resolution(put_filter(&away, 1), &fresh));
+	ASSERT_OUT(BIT(FILTER));
+	CU_ASSERT_EQUAL(e.filter_step, 1);
+	ask_at(0, PLANE, 1, &q, put_resolution(0, &fresh));
+	ASSERT_OUT(BIT(FILTER));
+	CU_ASSERT_EQUAL(e.filter_step, 0);
+	stop();
+}
+
 static uint32_t put_square(double half, double height_max)
 {
 	const double corners[4][2] = {{-half, -half}, {half, -half}, {half, half}, {-half, half}};
@@ -481,6 +518,7 @@ static void refusals(void)
 TESTING_MAIN("engine: explain", {"in the answer", in_the_answer},
 	{"unknown and gone", unknown_and_gone}, {"another space", another_space},
 	{"masks and heights", masks_and_heights}, {"filter steps", filter_steps},
-	{"volumes", volumes}, {"reach", reach}, {"rank and bound", rank_and_bound},
-	{"held back", held_back}, {"pending crossing", pending_crossing},
-	{"owned elsewhere", owned_elsewhere}, {"refusals", refusals})
+	{"too old", too_old}, {"volumes", volumes}, {"reach", reach},
+	{"rank and bound", rank_and_bound}, {"held back", held_back},
+	{"pending crossing", pending_crossing}, {"owned elsewhere", owned_elsewhere},
+	{"refusals", refusals})
