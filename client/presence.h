@@ -439,7 +439,9 @@ enum presence_result presence_query(struct presence_client *client, const uint8_
 
 // Follows cursors until an answer is not truncated, pages_max (at least 1) is reached or
 // PRESENCE_RESULTS_MAX would be passed; then `truncated` is still set. Entities that move between
-// two pages may be found twice. The nearest have no cursor, and so one page.
+// two pages may be found twice. The nearest have no cursor, and so one page. When a page behind the
+// first one fails, `truncated` is set too, and the cursor leads to that page: with
+// PRESENCE_INCOMPLETE some of it is in the answer already.
 enum presence_result presence_query_all(struct presence_client *client, const uint8_t *space,
 	const struct presence_query *query, unsigned pages_max, struct presence_answer *answer);
 void presence_answer_free(struct presence_answer *answer);

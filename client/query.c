@@ -369,6 +369,12 @@ enum presence_result presence_query_all(struct presence_client *client, const ui
 			return client_failed(client, PRESENCE_MEMORY);
 		}
 		answer->pages++;
+		// What is missing lies behind the cursor that led to the page, and is asked for
+		// there again.
+		if (result == PRESENCE_INCOMPLETE) {
+			presence_answer_free(&page);
+			break;
+		}
 		answer->truncated = page.truncated;
 		// A cursor that does not move would be followed in a circle.
 		if (page.truncated && page.count == 0 &&

@@ -157,7 +157,8 @@ static void answer_query(
 	unsigned end = e->result_count, parts;
 	bool truncated = e->page_results && end - from > e->page_results;
 	uint64_t cursor[2] = {0, 7}, sequence = view->header.sequence;
-	bool dropping = e->drop_part && (!e->drop_part_times || e->queries <= e->drop_part_times);
+	bool dropping = e->drop_part && (!e->drop_part_times || e->queries <= e->drop_part_times) &&
+		from >= e->drop_part_behind;
 
 	if (e->refuse) {
 		struct pe_wire_header header = pe_wire_reply_header(&view->header, 1, 1);

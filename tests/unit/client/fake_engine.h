@@ -29,10 +29,11 @@ struct fake_engine {
 	// a cell goes on from page to page: the last one of each is the first one of the next
 	bool cells_in_parts;
 	bool reverse_parts, duplicate_parts, drop_part, two_lasts, endless_parts;
-	unsigned drop_part_times; // with drop_part: in so many answers; 0 = in all
-	unsigned result_count;    // results of an answer
-	unsigned part_results;    // results a part
-	unsigned page_results;    // results before an answer is truncated; 0 = never
+	unsigned drop_part_times;  // with drop_part: in so many answers; 0 = in all
+	unsigned drop_part_behind; // with drop_part: only on pages behind so many results
+	unsigned result_count;     // results of an answer
+	unsigned part_results;     // results a part
+	unsigned page_results;     // results before an answer is truncated; 0 = never
 	bool stuck_cursor;
 	bool state_short, state_wrong_index, state_refused;
 	// what it explains, but for what names the request

@@ -62,6 +62,25 @@ static void lost_parts(void)
 	CU_ASSERT_EQUAL(p.engine.queries, 3);
 }
 
+// A page that stays incomplete: what came of it is there, and the cursor leads to it, not past it.
+static void lost_page(void)
+{
+	struct pair p = {.engine = {.result_count = 95,
+				 .page_results = 30,
+				 .drop_part = true,
+				 .drop_part_behind = 60}};
+	struct presence_answer answer;
+
+	CU_ASSERT_FATAL(start(&p, false));
+	CU_ASSERT_EQUAL(
+		presence_query_all(p.client, NULL, &everything, 100, &answer), PRESENCE_INCOMPLETE);
+	CU_ASSERT_EQUAL(answer.count, 80);
+	CU_ASSERT(answer.truncated);
+	CU_ASSERT_EQUAL(answer.cursor[0], 60);
+	presence_answer_free(&answer);
+	stop(&p);
+}
+
 // A second "last" part elsewhere, and parts without end, never make an answer.
 static void forged_parts(void)
 {
@@ -344,7 +363,8 @@ static void query_extensions(void)
 }
 
 TESTING_MAIN("client-queries", {"parts", parts}, {"lost parts", lost_parts},
-	{"forged parts", forged_parts}, {"junk without end", junk_without_end},
-	{"cursors", cursors}, {"refused queries", refused_queries},
-	{"faulty programs", faulty_programs}, {"cells", cells}, {"brief", brief},
-	{"query fields", query_fields}, {"query extensions", query_extensions})
+	{"lost page", lost_page}, {"forged parts", forged_parts},
+	{"junk without end", junk_without_end}, {"cursors", cursors},
+	{"refused queries", refused_queries}, {"faulty programs", faulty_programs},
+	{"cells", cells}, {"brief", brief}, {"query fields", query_fields},
+	{"query extensions", query_extensions})
