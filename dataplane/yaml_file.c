@@ -243,38 +243,69 @@ static enum pe_status ends_there(
 	return root ? PE_INVALID : PE_OK;
 }
 
-// Nothing in a configuration or a keyring nests as deep. libyaml's time goes with the square of the
-// depth: a few kilobytes of brackets would hold up whoever reads them for a minute.
-#define DEPTH_MAX 32
+// Nothing in a configuration or a keyring nests as deep, nor do aliases mean anything there.
+// libyaml's time goes with the square of the depth and of the number of anchors: a few kilobytes of
+// brackets would hold up whoever reads them for a minute.
+#define DEPTH_MAX   32
+#define ANCHORS_MAX 1000
 
-static enum pe_status check_depth(
+struct measure {
+	unsigned depth, anchors;
+};
+
+// What is wrong with the text up to here, in what[]; false: nothing.
+static bool is_bad(const yaml_event_t *event, struct measure *m, char what[64])
+{
+	const yaml_char_t *anchor = NULL;
+
+	if (event->type == YAML_SEQUENCE_START_EVENT) {
+		m->depth++;
+		anchor = event->data.sequence_start.anchor;
+	} else if (event->type == YAML_MAPPING_START_EVENT) {
+		m->depth++;
+		anchor = event->data.mapping_start.anchor;
+	} else if (event->type == YAML_SEQUENCE_END_EVENT ||
+		event->type == YAML_MAPPING_END_EVENT) {
+		m->depth--;
+	} else if (event->type == YAML_SCALAR_EVENT) {
+		anchor = event->data.scalar.anchor;
+		// What stands behind it would be read by nobody.
+		if (memchr(event->data.scalar.value, 0, event->data.scalar.length)) {
+			snprintf(what, 64, "a text with a NUL in it");
+			return true;
+		}
+	}
+	m->anchors += anchor != NULL;
+	if (m->depth > DEPTH_MAX)
+		snprintf(what, 64, "nested deeper than %u times", DEPTH_MAX);
+	else if (m->anchors > ANCHORS_MAX)
+		snprintf(what, 64, "more than %u anchors", ANCHORS_MAX);
+	return m->depth > DEPTH_MAX || m->anchors > ANCHORS_MAX;
+}
+
+static enum pe_status check_events(
 	const struct raw_file *file, const char *bytes, size_t length, struct pe_error *error)
 {
-	unsigned depth = 0;
+	struct measure measure = {0};
 	yaml_parser_t parser;
 	yaml_event_t event;
-	bool ended = false;
+	bool ended = false, bad = false;
+	char what[64];
 
 	if (!yaml_parser_initialize(&parser))
 		return PE_OK; // whoever reads it next has no memory either, and says so
 	yaml_parser_set_input_string(&parser, (const unsigned char *)bytes, length);
 	// What is no YAML is said by who reads it next.
-	while (!ended && depth <= DEPTH_MAX && yaml_parser_parse(&parser, &event)) {
-		if (event.type == YAML_SEQUENCE_START_EVENT ||
-			event.type == YAML_MAPPING_START_EVENT)
-			depth++;
-		else if (event.type == YAML_SEQUENCE_END_EVENT ||
-			event.type == YAML_MAPPING_END_EVENT)
-			depth--;
+	while (!ended && !bad && yaml_parser_parse(&parser, &event)) {
 		ended = event.type == YAML_STREAM_END_EVENT;
-		if (depth > DEPTH_MAX)
-			snprintf(error->text, sizeof error->text,
-				"%s:%zu: nested deeper than %u times", file->name,
-				event.start_mark.line + 1, DEPTH_MAX);
+		bad = is_bad(&event, &measure, what);
+		if (bad)
+			snprintf(error->text, sizeof error->text, "%s:%zu: %s", file->name,
+				event.start_mark.line + 1, what);
 		yaml_event_delete(&event);
 	}
 	yaml_parser_delete(&parser);
-	return depth > DEPTH_MAX ? PE_INVALID : PE_OK;
+	return bad ? PE_INVALID : PE_OK;
 }
 
 static enum pe_status load_tree(
@@ -330,7 +361,7 @@ enum pe_status raw_load(struct raw_file *file, const struct cyaml_schema_value *
 	yaml_node_t *root;
 
 	*file = (struct raw_file){.name = name, .schema = schema};
-	error->status = check_depth(file, bytes, length, error);
+	error->status = check_events(file, bytes, length, error);
 	if (error->status != PE_OK)
 		return error->status;
 	if (load_tree(file, bytes, length, error) != PE_OK)

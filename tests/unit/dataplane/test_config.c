@@ -341,6 +341,22 @@ static void expect_deep(void)
 	expect_error(text, "t.yaml:1: ", "nested deeper than 32 times");
 }
 
+// What else would take long to read, or would not be read.
+static void expect_odd_texts(void)
+{
+	static char text[1u << 20];
+	size_t used = (size_t)snprintf(text, sizeof text, "log: [");
+
+	expect_error("log: \"info\\0debug\"\n", "t.yaml:1: ", "a text with a NUL in it");
+	expect_error("trusted: []\n\"l\\0\": info\n", "t.yaml:2: ", "a text with a NUL in it");
+	for (unsigned i = 0; i < 1000; i++)
+		used += (size_t)snprintf(text + used, sizeof text - used, "&a%u 1,", i);
+	expect_error(text, "t.yaml:", "not YAML"); // it has no end, but no more anchors either
+	while (used < sizeof text - 10)
+		used += (size_t)snprintf(text + used, sizeof text - used, "&b%zu 1,", used);
+	expect_error(text, "t.yaml:1: ", "more than 1000 anchors");
+}
+
 static void test_keys(void)
 {
 	expect_error("workers: {count: 1}\nworkres: 1\n", "t.yaml:2: workres: ", "no such key");
@@ -360,6 +376,7 @@ static void test_keys(void)
 	expect_error("---\n---\nlog: debug\n", "t.yaml:", "second document");
 	expect_error("log: info\n---\nlog: [\n", "t.yaml:", "not YAML");
 	expect_deep();
+	expect_odd_texts();
 }
 
 static void test_values(void)
