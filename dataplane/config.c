@@ -350,6 +350,16 @@ static bool read_spaces(const struct reader *r, const struct raw_config *raw, st
 	return true;
 }
 
+// Whether EAL would take the argument for the option: "-l0" as "-l", "--lcor=0" as "--lcores".
+static bool is_option(const char *argument, const char *option)
+{
+	size_t name = strcspn(argument, "=");
+
+	if (option[1] != '-')
+		return strncmp(argument, option, 2) == 0;
+	return name > 2 && name <= strlen(option) && memcmp(argument, option, name) == 0;
+}
+
 // EAL's options that this program sets itself; a second one would contradict it.
 static bool read_eal(const struct reader *r, const struct raw_eal *raw, struct pe_config *c)
 {
@@ -364,12 +374,9 @@ static bool read_eal(const struct reader *r, const struct raw_eal *raw, struct p
 		return false;
 	}
 	for (unsigned i = 0; i < raw->arguments_count; i++) {
-		size_t name = strcspn(raw->arguments[i], "=");
-
 		snprintf(path, sizeof path, "eal.arguments[%u]", i);
 		for (unsigned j = 0; j < sizeof ours / sizeof ours[0]; j++)
-			if (strlen(ours[j]) == name &&
-				memcmp(ours[j], raw->arguments[i], name) == 0)
+			if (is_option(raw->arguments[i], ours[j]))
 				return fail(r, path,
 					"must not be an option that presenced sets itself",
 					raw->arguments[i]);

@@ -357,6 +357,28 @@ static void expect_odd_texts(void)
 	expect_error(text, "t.yaml:1: ", "more than 1000 anchors");
 }
 
+// An option that presenced sets itself, in every way in which EAL would read it.
+static void test_eal_options(void)
+{
+	static const char *const ours[] = {"-l0", "-l", "-m512", "--lcores=0", "--lcor=0",
+		"--proc-t=secondary", "--file-pre=x", "--in-mem", "--no-telem"};
+	static const char *const others[] = {"--no-pci", "-a0000:01:00.0", "--vdev=net_null9",
+		"--log-level=8", "--single-file-segments", "--socket-limit=1"};
+	static struct pe_config c;
+	struct pe_error error = {0};
+	char text[100];
+
+	for (unsigned i = 0; i < sizeof ours / sizeof ours[0]; i++) {
+		snprintf(text, sizeof text, "eal: {arguments: [\"%s\"]}\n", ours[i]);
+		expect_error(text, "t.yaml:1: eal.arguments[0]: ", "presenced sets itself");
+	}
+	for (unsigned i = 0; i < sizeof others / sizeof others[0]; i++) {
+		snprintf(text, sizeof text, "eal: {arguments: [\"%s\"]}\n", others[i]);
+		CU_ASSERT_EQUAL(load(text, &c, &error), PE_OK);
+		pe_config_free(&c);
+	}
+}
+
 static void test_keys(void)
 {
 	expect_error("workers: {count: 1}\nworkres: 1\n", "t.yaml:2: workres: ", "no such key");
@@ -734,6 +756,7 @@ int main(int argc, char **argv)
 		{"budgets, load and rights", test_budgets},
 		{"views", test_views},
 		{"wrong views", test_wrong_views},
+		{"options of EAL", test_eal_options},
 		{"keys that are not", test_keys},
 		{"values", test_values},
 		{"addresses and sources", test_addresses},
