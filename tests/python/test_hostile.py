@@ -250,6 +250,75 @@ class Hostile(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(node._room._value, 2)
         self.assertGreater(len(liar.asked), 20)
 
+    async def test_closing_cancelled(self):
+        """Closing that is given up, for the engine does not answer it, leaves nothing behind either."""
+        def answer(h, data):
+            return [subscribed(h, data)] if h[1] == wire.SUBSCRIBE and data[88] == wire.OPEN else []
+
+        node, liar = await self.against(answer, timeout=60)
+        for closed in (lambda watch: watch.close(), lambda watch: node.close()):
+            watch = node.watch(PresenceQuery(Sphere((0, 0), 1)))
+            await watch.open()
+            reader = asyncio.ensure_future(anext(watch, None))
+            closing = asyncio.ensure_future(closed(watch))
+            await eventually(lambda: any(data[1] == wire.SUBSCRIBE and data[88] == wire.CLOSE for data in liar.asked))
+            closing.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await closing
+            self.assertEqual((node._watches, node._pending), ({}, {}))
+            self.assertIsNone(await asyncio.wait_for(reader, 60))
+            liar.asked.clear()
+        with self.assertRaises(NodeClosed):
+            await node.ping()
+        self.assertTrue(node.transport._transport.is_closing())
+
+    async def test_closed_while_it_opens(self):
+        """A watch that is closed before the engine has answered: the engine is told, and nobody waits for its events."""
+        held = []
+        node, liar = await self.against(lambda h, data: held.append((h, data)) or [], timeout=60)
+        watch = node.watch(PresenceQuery(Sphere((0, 0), 1)))
+        readers = [asyncio.ensure_future(anext(watch, None))]
+        await eventually(lambda: held)
+        readers.append(asyncio.ensure_future(anext(watch, None)))  # waits for the first one's answer
+        await asyncio.sleep(0)
+        await watch.close()
+        node._received(subscribed(*held[0]))
+        self.assertEqual(await asyncio.wait_for(asyncio.gather(*readers), 60), [None, None])
+        self.assertEqual((node._watches, watch._task), ({}, None))
+        await eventually(lambda: len(liar.asked) >= 2)
+        self.assertEqual([data[88] for data in liar.asked], [wire.OPEN, wire.CLOSE])
+
+    async def test_other_counters(self):
+        """Counters that nobody asked for, for ever, are no answer."""
+        def answer(h, data):
+            return [head(wire.STATE_RESPONSE, h, 0) + struct.pack("<HHHBBQ", 1, 7, 9, 0, 0, h[4])]
+
+        node, liar = await self.against(answer, timeout=0.05, attempts=2)
+        with self.assertRaises(NoAnswer):
+            await asyncio.wait_for(node.counters(), 60)
+        self.assertEqual(len(liar.asked), 2)
+
+    async def test_half_a_crowd(self):
+        """One that cannot be said: none is sent."""
+        node, liar = await self.against(lambda h, data: [], timeout=0.05, attempts=1)
+        crowd = [PresenceEntity() for _ in range(40)]
+        long = {f"n{i}": "x" * 56 for i in range(15)}
+        for wrong in (PresenceEntity(broadcast_config=BroadcastConfig(frequency=1 << 16)), PresenceEntity(metadata={"x": 1}, custom_type=128, entity_type=EntityType.CUSTOM),
+                      PresenceEntity(metadata=long, context=PresenceContext("y" * 32, ["z" * 31 + str(i) for i in range(8)]), spatial_scope=SpatialScope())):
+            with self.assertRaises(ValueError):
+                await node.broadcast_all([*crowd, wrong])
+            for _ in range(20):
+                await asyncio.sleep(0)
+        self.assertEqual((len(liar.asked), node.traffic.sent), (0, 0))
+
+    async def test_another_loop(self):
+        """A node that is asked from another loop than its own says so, and sends nothing."""
+        node, liar = await self.against(lambda h, data: [])
+        for ask in self.requests(node):
+            with self.assertRaisesRegex(RuntimeError, "belongs to the event loop"):
+                await asyncio.to_thread(asyncio.run, ask())
+        self.assertEqual((liar.asked, node._pending, node._watches), ([], {}, {}))
+
     async def test_many_waiting(self):
         """No more than `in_flight` requests are out at a time, however many ask."""
         node, liar = await self.against(lambda h, data: [], in_flight=8, attempts=1, timeout=0.05)

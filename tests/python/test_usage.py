@@ -6,6 +6,7 @@
 import asyncio
 import io
 import contextlib
+import functools
 import math
 import os
 import runpy
@@ -21,7 +22,7 @@ import python_client
 from python_client import PATIENT, ROOT, engine, eventually
 
 from spatio_presence import *
-from spatio_presence import errors
+from spatio_presence import errors, wire
 from spatio_presence.entities import milliseconds
 
 LOAD = sys.argv[3] if len(sys.argv) > 3 else ""
@@ -348,7 +349,20 @@ class Usage(unittest.IsolatedAsyncioTestCase):
                 lambda: Polygon([(0, 0), (1, 1), (0, math.nan)]).record(), lambda: PresenceQuery(Sphere((0, 0), 1), EntityFilter(types=[])).record(),
                 lambda: PresenceQuery(Sphere((0, 0), 1), resolution=QueryResolution(spatial=-1)).record(),
                 lambda: Filter.parse("type = ship"), lambda: Filter.parse("type = mobile and"), lambda: Filter.parse("not " * 65 + "stale"),
-                lambda: EntityFilter(where=" and ".join(["stale"] * 33)).program()):
+                lambda: EntityFilter(where=" and ".join(["stale"] * 33)).program(),
+                lambda: PresenceEntity().blocks(SpatialAddress((0, 0), orientation=(0, 0, 1)), None),
+                lambda: PresenceEntity().blocks(SpatialAddress((0, 0), orientation=(0, 0, 1e300, 1)), None),
+                lambda: PresenceEntity(schedule=Schedule(1.5, 10, 5)).blocks(address, None),
+                lambda: PresenceEntity(spatial_scope=SpatialScope(max_propagation=1.5)).blocks(address, None),
+                lambda: OrientedBox((0, 0, 0), (1, 1)).record(), lambda: Frustum((0, 0, 0), "wide", 1, 1, 2).record(),
+                lambda: Polygon([(0, 0), (1, 0), (1, 1)], heights=(1,)).record(),
+                lambda: PresenceQuery(Sphere((0, 0), 1), resolution=QueryResolution(spatial=1e300)).record(),
+                lambda: PresenceQuery(Sphere((0, 0), 1), resolution=QueryResolution(temporal=1.5)).record(),
+                lambda: PresenceQuery(Sphere((0, 0), 1), EntityFilter(max_age=math.inf)).record(),
+                lambda: wire.subscribe_body(wire.Subscribe(1, 1, wire.REMOVE), names=[-1]),
+                *(functools.partial(wrong.record, address, CoordinateSystem.CARTESIAN, sequence=1, now_ms=0) for wrong in (
+                    PresenceEntity(status=PresenceStatus(9)), PresenceEntity(visibility=4), PresenceEntity(entity_type=77),
+                    PresenceEntity(broadcast_config=BroadcastConfig(power_mode=4)), PresenceEntity(broadcast_config=BroadcastConfig(precision=9))))):
             self.assertRaises(ValueError, wrong)
         self.assertEqual(str(numbered("mmsi", 230035780)), "6d6d7369-0000-0000-0000-00000db61144")
         self.assertRaises(ValueError, numbered, "namespace", 1)

@@ -4,19 +4,23 @@ and what is broken is refused for the reason that stands beside it.
 
     tests/python/test_wire.py
 """
+import copy
 import json
 import math
 import pathlib
+import pickle
 import random
 import struct
 import sys
 import unittest
+import uuid
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "client" / "python"))
 
 from spatio_presence import replies, values, wire  # noqa: E402
 from spatio_presence.errors import BY_CODE, Code, Refused, refused  # noqa: E402
+from spatio_presence.filters import FilterError  # noqa: E402
 from spatio_presence.names import COUNTERS, REASONS  # noqa: E402
 
 HEADER = ("type", "flags", "stream_id", "sequence", "timestamp", "session_id")
@@ -310,6 +314,14 @@ class Names(unittest.TestCase):
             self.assertIn(reason.text, str(told))
             self.assertEqual(told.reason_name, reason.name)
         self.assertEqual(len(COUNTERS), len(set(COUNTERS)))
+
+    def test_copied(self):
+        """What is raised in one process arrives in another one as it was."""
+        told = refused(Code.VERSION_CONFLICT, 38, entity_id=uuid.UUID(int=5), known_incarnation=6, known_sequence=7, detail=0x102)
+        for again in (pickle.loads(pickle.dumps(told)), copy.copy(told)):
+            self.assertEqual((type(again), vars(again), str(again)), (BY_CODE[Code.VERSION_CONFLICT], vars(told), str(told)))
+        fault = pickle.loads(pickle.dumps(FilterError(3, "a value")))
+        self.assertEqual((fault.column, fault.expected, str(fault)), (3, "a value", "column 3: a value"))
 
     def test_newer(self):
         told = refused(0x77, 250)

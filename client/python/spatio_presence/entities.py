@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import enum
 import math
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -169,7 +168,7 @@ class Schedule:
         period, open_for = milliseconds(self.period, "a period"), milliseconds(self.open_for, "an opening")
         if not 0 <= opening < 1 << 64 or not 0 < open_for <= period:
             raise ValueError("a schedule is open for more than nothing, and not longer than its period")
-        return struct.pack("<QII", opening, period, open_for)
+        return wire.packed("<QII", opening, period, open_for)
 
 
 @dataclass(slots=True)
@@ -185,7 +184,7 @@ class SpatialScope:
         kind, a, b = (0, (0.0,) * 3, (0.0,) * 3) if self.bounds is None else self.bounds.record()[:3]
         if not 0 <= self.resolution <= 100_000 or not 0 <= self.max_propagation <= 0xFFFF:
             raise ValueError(f"{self}: a resolution is 0 to 100,000 m, max_propagation has 16 bits")
-        return struct.pack("<6dfHBB", *a, *b, self.resolution, self.max_propagation, kind, 0)
+        return wire.packed("<6dfHBB", *a, *b, self.resolution, self.max_propagation, kind, 0)
 
 
 def scope_of(kind: int, a: tuple[float, float, float], b: tuple[float, float, float], resolution: float, max_propagation: int) -> SpatialScope:
@@ -217,7 +216,7 @@ class PresenceEntity:
         """What is said beside the state: blocks of a DETAILED_UPDATE, none of which is usual."""
         told: list[tuple[int, bytes]] = []
         if address.orientation is not None:
-            told.append((1, b"" if isinstance(address.orientation, Removed) else struct.pack("<4f", *address.orientation)))
+            told.append((1, b"" if isinstance(address.orientation, Removed) else wire.packed("<4f", *address.orientation)))
         if self.context is not None:
             empty = not self.context.activity and not self.context.tags
             told.append((2, b"" if empty else context_bytes(self.context.activity, self.context.tags)))
@@ -240,13 +239,14 @@ class PresenceEntity:
         """The 80 bytes of its update, whose message says that it is now_ms."""
         config, status = self.broadcast_config, self.status
         position, height_unknown = _split(address, coordinates)
-        attributes = int(status.state) | self.visibility << 3 | config.power_mode << 5 | config.precision << 7 | height_unknown << 10 | \
-            relocation << 11
+        # By their names' numbers: another one would reach into its neighbour's bits.
+        attributes = ActivityState(status.state) | VisibilityLevel(self.visibility) << 3 | PowerMode(config.power_mode) << 5 | \
+            PrecisionLevel(config.precision) << 7 | height_unknown << 10 | relocation << 11
         if not all(map(math.isfinite, (*address.velocity, address.precision, config.radius))):
             raise ValueError("velocity, precision and radius are finite")
         if self.entity_id.int == 0:
             raise ValueError("an entity is not nil")
-        kind = int(self.entity_type)
+        kind = int(EntityType(self.entity_type))
         if self.entity_type == EntityType.CUSTOM:
             if not 0 <= self.custom_type <= 127:
                 raise ValueError(f"custom_type {self.custom_type}: 0 to 127")

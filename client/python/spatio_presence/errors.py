@@ -6,6 +6,8 @@ What cannot be said in a message at all is a `ValueError` of the call that was t
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -90,6 +92,11 @@ class Refused(PresenceError):
         # Where a filter is at fault: docs/protocol.md, SPATIAL_RESPONSE.
         self.detail = detail
         super().__init__(str(self))
+
+    def __reduce__(self) -> tuple[Callable[[], Refused], tuple[()]]:
+        """Copied, and sent to another process, as what it says and not as its text."""
+        return partial(type(self), self.code, self.reason, entity_id=self.entity_id, known_incarnation=self.known_incarnation,
+                       known_sequence=self.known_sequence, dropped=self.dropped, fence=self.fence, detail=self.detail), ()
 
     @property
     def reason_name(self) -> str:

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from .entities import ActivityState, Duration, EntityType
 from .values import Value, entry, name_bytes
-from .wire import confidence_byte, padded
+from .wire import confidence_byte, packed, padded
 
 STEPS_MAX, PROGRAM_MAX, DEPTH_MAX, IDS_MAX, IN_MAX = 64, 512, 16, 31, 63
 AND, OR, NOT = 1, 2, 3
@@ -64,7 +64,7 @@ class Filter:
             most = max(most, waiting)
         if most > DEPTH_MAX:
             raise ValueError(f"a filter in which {most} tests wait for one another; {DEPTH_MAX} are the most")
-        data = padded(b"".join(struct.pack("<BBH", s.op, s.argument, s.operand) for s in self.steps)) + \
+        data = padded(b"".join(packed("<BBH", s.op, s.argument, s.operand) for s in self.steps)) + \
             b"".join(s.constant for s in self.steps)
         if 8 + len(data) > PROGRAM_MAX:
             raise ValueError(f"a filter of {8 + len(data)} bytes; {PROGRAM_MAX} are the most")
@@ -77,6 +77,9 @@ class FilterError(ValueError):
     def __init__(self, column: int, expected: str):
         self.column, self.expected = column, expected
         super().__init__(f"column {column}: {expected}")
+
+    def __reduce__(self) -> tuple[type[FilterError], tuple[int, str]]:
+        return type(self), (self.column, self.expected)
 
 
 def _test(op: int, argument: int = 0, operand: int = 0, constant: bytes = b"") -> Filter:
@@ -142,6 +145,8 @@ def status_confidence(compare: Compare, value: float) -> Filter:
 def age(compare: Compare, value: Duration) -> Filter:
     """How old the state is, a timedelta or seconds; negative where a clock is ahead."""
     seconds = value if isinstance(value, (int, float)) else value.total_seconds()
+    if not math.isfinite(seconds):
+        raise ValueError(f"an age of {seconds} s")
     return age_ms(compare, round(seconds * 1000))
 
 

@@ -128,25 +128,28 @@ class Node:
         self._watch_epoch = 0
         self._watch_id = self.stream_id | 1
         self._open = False
+        self._loop: asyncio.AbstractEventLoop | None = None  # in which it was opened
 
     # ---- its life ----------------------------------------------------------------------------
 
     async def open(self) -> Node:
         if not self._open:
             await self.transport.open(self._received)
-            self._open = True
+            self._loop, self._open = asyncio.get_running_loop(), True
         return self
 
     async def close(self) -> None:
         """Ends its watches, and what waits for an answer with `NodeClosed`. What it broadcast stays until its ttl."""
         if not self._open:
             return
-        await asyncio.gather(*(watch.close() for watch in list(self._watches.values())))
-        self._open = False
-        self.transport.close()
-        for pending in list(self._pending.values()):
-            if not pending.done.done():
-                pending.done.set_exception(NodeClosed("the node was closed"))
+        try:
+            await asyncio.gather(*(watch.close() for watch in list(self._watches.values())))
+        finally:  # cancelled too: an engine that is gone does not answer
+            self._open = False
+            self.transport.close()
+            for pending in list(self._pending.values()):
+                if not pending.done.done():
+                    pending.done.set_exception(NodeClosed("the node was closed"))
 
     async def __aenter__(self) -> Node:
         return await self.open()
@@ -208,9 +211,15 @@ class Node:
         else:
             self.traffic.unsent += 1
 
+    def check_loop(self) -> None:
+        """Another loop would wait for what comes to the node's own."""
+        if self._open and asyncio.get_running_loop() is not self._loop:
+            raise RuntimeError("the node belongs to the event loop in which it was opened")
+
     async def exchange(self, build: Callable[[], tuple[int, bytes]], pending: _Pending, *, same: bool = True) -> int:
         """Sends what build makes until it is answered; the attempts it took. same: repeats are the same bytes, else each is built anew and
         answers to those before count no more."""
+        self.check_loop()
         async with self._room:
             unreachable = self._unreachable()
             sequence, message = build()
@@ -292,30 +301,30 @@ class Node:
         results: dict[int, Acknowledgement | PresenceError] = {}
         plain: list[int] = []
         rest: list[int] = []
+        now_ms = int(time.time() * 1000)
+        if self._record + len(entities) > 0xFFFFFFFF:
+            self._record = 0xFFFFFFFF  # one life for all of them
+        sequences: list[int] = []
+        records: list[bytes] = []
+        # All are made before one is sent: what cannot be said is no half of a crowd.
         for n, entity in enumerate(entities):
-            (rest if entity.blocks(self.address_of(entity), None) else plain).append(n)
+            address = self.address_of(entity)
+            blocks = entity.blocks(address, None)
+            sequences.append(self._next_record())
+            record = entity.record(address, self.space.coordinates, sequence=sequences[n], now_ms=now_ms, ttl=ttl)
+            records.append(wire.detailed(record, blocks) if blocks else record)
+            (rest if blocks else plain).append(n)
 
-        async def packet(numbers: Sequence[int]) -> None:
-            now_ms = int(time.time() * 1000)
-            sequences = [self._next_record() for _ in numbers]
-            chosen = [entities[n] for n in numbers]
-            records = [e.record(self.address_of(e), self.space.coordinates, sequence=s, now_ms=now_ms, ttl=ttl)
-                       for e, s in zip(chosen, sequences)]
+        async def packet(kind: int, numbers: Sequence[int]) -> None:
             try:
                 told: Sequence[Acknowledgement | PresenceError] = await self._tell(
-                    wire.UPDATE, records, [e.entity_id for e in chosen], sequences, now_ms)
+                    kind, [records[n] for n in numbers], [entities[n].entity_id for n in numbers], [sequences[n] for n in numbers], now_ms)
             except PresenceError as fault:
                 told = [fault] * len(numbers)
             results.update(zip(numbers, told))
 
-        async def single(n: int) -> None:
-            try:
-                results[n] = await self.broadcast_presence(entities[n], ttl=ttl)
-            except PresenceError as fault:
-                results[n] = fault
-
-        jobs = [packet(plain[at:at + wire.UPDATES_MAX]) for at in range(0, len(plain), wire.UPDATES_MAX)]
-        await asyncio.gather(*jobs, *(single(n) for n in rest))
+        jobs = [packet(wire.UPDATE, plain[at:at + wire.UPDATES_MAX]) for at in range(0, len(plain), wire.UPDATES_MAX)]
+        await asyncio.gather(*jobs, *(packet(wire.DETAILED, [n]) for n in rest))
         return [results[n] for n in range(len(entities))]
 
     async def withdraw_presence(self, presence: PresenceEntity | UUID) -> Acknowledgement:
@@ -488,13 +497,13 @@ class Node:
         values: list[int] = []
         while len(values) < 4096:
             first = len(values)
-            told = await self._ask(wire.STATE_REQUEST, lambda: wire.state_body(first), replies.State, lambda reply: True)
+            told = await self._ask(wire.STATE_REQUEST, lambda: wire.state_body(first), replies.State,
+                                   lambda reply: reply.code != 0 or reply.first == first)
             if told.code:
                 raise refused(told.code, told.reason)
-            if told.first == first:
-                values += told.values
-                if len(values) >= told.total or not told.values:
-                    break
+            values += told.values
+            if len(values) >= told.total or not told.values:
+                break
         return {COUNTERS[n] if n < len(COUNTERS) else f"counter_{n}": value for n, value in enumerate(values)}
 
     async def _ask(self, kind: int, body: Callable[[], bytes], wanted: type[_Answer], answers: Callable[[_Answer], bool]) -> _Answer:

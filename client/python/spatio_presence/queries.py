@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import enum
 import math
-import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -115,11 +114,11 @@ class PresenceQuery:
             ahead = milliseconds(self.temporal_window.ahead, "a moment ahead")
             if ahead >= 1 << 31:
                 raise ValueError(f"a moment {ahead} ms ahead")
-            blocks += wire.block(wire.TIME, struct.pack("<iI", ahead, 0))
+            blocks += wire.block(wire.TIME, wire.packed("<iI", ahead, 0))
         if not 0 <= r.spatial < math.inf or not 0 <= r.attribute <= 1 or not 0 <= r.temporal < 1 << 32:
             raise ValueError(f"{r}: spatial 0 and more, temporal ms of 32 bits, attribute 0 to 1")
         if r.spatial > 0 or r.temporal or r.attribute < 0.5:
-            blocks += wire.block(wire.RESOLUTION, struct.pack("<fIfI", r.spatial, r.temporal, min(r.attribute, 0.5), 0))
+            blocks += wire.block(wire.RESOLUTION, wire.packed("<fIfI", r.spatial, r.temporal, min(r.attribute, 0.5), 0))
         return blocks
 
     @property

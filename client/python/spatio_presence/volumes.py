@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Union
 
-from .wire import NEAREST_MAX, VOLUME, Vector, block, padded
+from .wire import NEAREST_MAX, VOLUME, Vector, block, packed, padded
 
 Position = Union[tuple[float, float], tuple[float, float, float]]
 Quaternion = tuple[float, float, float, float]
@@ -102,7 +102,7 @@ class Polygon:
             raise ValueError(f"a polygon has 1 to {RINGS_MAX} rings of 3 vertices and more, and {VERTICES_MAX} vertices in all")
         if not all(math.isfinite(n) for v in vertices for n in v):
             raise ValueError("a vertex that is not finite")
-        data = struct.pack("<BBHIdd", int(self.rounded), len(rings), len(vertices), 0, *self.heights)
+        data = packed("<BBHIdd", int(self.rounded), len(rings), len(vertices), 0, *self.heights)
         data += padded(b"".join(struct.pack("<H", len(ring)) for ring in rings))
         if self.rounded:
             data += self._rounded(vertices)
@@ -136,7 +136,7 @@ class OrientedBox:
     orientation: Quaternion = LEVEL
 
     def record(self, geodetic: bool = False) -> VolumeRecord:
-        return VolumeRecord(ORIENTED_BOX, place(self.center), extension=block(VOLUME, struct.pack("<7d", *self.half, *self.orientation)))
+        return VolumeRecord(ORIENTED_BOX, place(self.center), extension=block(VOLUME, packed("<7d", *self.half, *self.orientation)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ class Frustum:
     orientation: Quaternion = LEVEL
 
     def record(self, geodetic: bool = False) -> VolumeRecord:
-        content = struct.pack("<8d", *self.orientation, self.horizontal, self.vertical, self.near, self.far)
+        content = packed("<8d", *self.orientation, self.horizontal, self.vertical, self.near, self.far)
         return VolumeRecord(FRUSTUM, place(self.apex), extension=block(VOLUME, content))
 
 

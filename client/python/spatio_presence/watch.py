@@ -289,12 +289,17 @@ class Watch:
         """Subscribes, if that was not done yet; raises why not."""
         if self._task is not None or self._closed:
             return
+        self.node.check_loop()
         async with self._lock:
-            if self._task is not None:
+            if self._task is not None or self._closed:
                 return
             if len(self.node._watches) >= WATCHES_MAX:
                 raise ValueError(f"a node has {WATCHES_MAX} watches at most")
             await self._begin()
+            if self._closed:  # meanwhile
+                self._send(wire.CLOSE)
+                self.node._watches.pop(self._key, None)
+                return
             self._task = asyncio.create_task(self._keep())
 
     async def _begin(self) -> None:
@@ -415,16 +420,18 @@ class Watch:
             return
         self._closed = True
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait((task,))
-            if not self._ended and self.node._open:
-                try:
-                    await self._request(wire.CLOSE)
-                except PresenceError:
-                    pass  # its lease will end it
-        self.node._watches.pop(self._key, None)
-        self._news.set()
+        try:
+            if task is not None:
+                task.cancel()
+                await asyncio.wait((task,))
+                if not self._ended and self.node._open:
+                    try:
+                        await self._request(wire.CLOSE)
+                    except PresenceError:
+                        pass  # its lease will end it
+        finally:
+            self.node._watches.pop(self._key, None)
+            self._news.set()
 
     # ---- what has to be done now and then ----------------------------------------------------
 

@@ -53,6 +53,11 @@ def _pack(layout: struct.Struct, *values: object) -> bytes:
         raise ValueError(f"a number that its field has no room for: {fault}") from None
 
 
+def packed(layout: str, *values: object) -> bytes:
+    """As struct.pack, but a ValueError where that has no room or other values are wanted."""
+    return _pack(struct.Struct(layout), *values)
+
+
 def padded(data: bytes) -> bytes:
     """With zeros to a multiple of eight."""
     return data + bytes(-len(data) % 8)
@@ -176,6 +181,8 @@ def detailed(update: bytes, blocks: Sequence[tuple[int, bytes]]) -> bytes:
     mask = 0
     for kind, _ in blocks:
         mask |= 1 << (kind - 1)
+    if HEADER.size + PREAMBLE.size + 8 + len(body) > BYTES_MAX:
+        raise ValueError(f"a state and details of {8 + len(body)} bytes; {BYTES_MAX - HEADER.size - PREAMBLE.size} are the most")
     return _pack(_BLOCK, 8 + len(body), mask, 0) + body
 
 
@@ -200,7 +207,7 @@ def explain_fence_body(entity_id: bytes, subscription_id: int, fence_id: int) ->
 def subscribe_body(preamble: Subscribe, fences: Sequence[FenceRecord] = (), names: Sequence[int] = ()) -> bytes:
     """OPEN and ADD with fences, REMOVE with names, the others with neither."""
     return preamble.pack() + b"".join(f.pack() for f in fences) + b"".join(f.query.extension for f in fences) + \
-        b"".join(struct.pack("<II", name, 0) for name in names)
+        b"".join(packed("<II", name, 0) for name in names)
 
 
 def erase_body(entity_id: bytes, incarnation: int) -> bytes:
