@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -220,6 +221,14 @@ void argument_unread(const struct argp_state *state, const struct argp_option *o
 		if (o->name && o->key == key)
 			argp_error(state, "--%s: cannot read '%s': %s", o->name, text, o->doc);
 	argp_error(state, "cannot read '%s'", text);
+}
+
+int output_exit_code(const char *program, int code)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return code;
+	fprintf(stderr, "%s: the output cannot be written\n", program);
+	return code ? code : EX_IOERR;
 }
 
 int exit_code(enum presence_result result, struct presence_refusal refusal)

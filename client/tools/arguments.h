@@ -54,6 +54,9 @@ struct argp_state;
 void argument_unread(const struct argp_state *state, const struct argp_option *options, int key,
 	const char *text);
 
+// At a program's end: `code`, or where that is EX_OK and what was printed could not be written,
+// EX_IOERR.
+int output_exit_code(const char *program, int code);
 int exit_code(enum presence_result result, struct presence_refusal refusal);
 // Of presence_open: a name that cannot be resolved is another thing than memory at which nobody is.
 int open_exit_code(const struct presence_options *options, enum presence_result result);

@@ -228,7 +228,7 @@ int main(int argc, char **argv)
 		"was lost on the way and every record has exactly one outcome. Others that talk to the engine meanwhile "
 		"show in it.\n\n"
 		"Exit codes: 0 done, 64 usage, 65 no recording, 66 a file cannot be read, 68 unknown host, 69 no engine, no answer or no counters, "
-		"71 system error.",
+		"71 system error, 74 the output cannot be written.",
 		NULL, NULL, NULL};
 	struct load_config config = {
 		.lapse = 1,
@@ -251,5 +251,5 @@ int main(int argc, char **argv)
 		config.rate = 0;
 	sigaction(SIGINT, &(struct sigaction){.sa_handler = stop, .sa_flags = SA_RESETHAND}, NULL);
 	sigaction(SIGTERM, &(struct sigaction){.sa_handler = stop, .sa_flags = SA_RESETHAND}, NULL);
-	return load_run(&config);
+	return output_exit_code("presence-load", load_run(&config));
 }

@@ -216,7 +216,8 @@ int main(int argc, char **argv)
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &c);
 	if (strcmp(argv[c.command], "keygen") == 0) {
 		argv[c.command] = keygen;
-		return ctl_keygen(&c.ctl, argc - c.command, argv + c.command);
+		return output_exit_code(
+			"presencectl", ctl_keygen(&c.ctl, argc - c.command, argv + c.command));
 	}
 	for (unsigned i = 0; i < sizeof commands / sizeof commands[0]; i++) {
 		enum presence_result result;
@@ -234,7 +235,7 @@ int main(int argc, char **argv)
 		argv[c.command] = name;
 		code = commands[i].run(&c.ctl, argc - c.command, argv + c.command);
 		presence_close(c.ctl.client);
-		return code;
+		return output_exit_code("presencectl", code);
 	}
 	fprintf(stderr, "presencectl: '%s': no such command; presencectl --help lists them\n",
 		argv[c.command]);

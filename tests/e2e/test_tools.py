@@ -39,6 +39,19 @@ class Tools:
                                 text=True)
 
 
+def unwritten(tools):
+    """What cannot be printed is not said to be done."""
+    with open("/dev/full", "w") as full, tempfile.TemporaryDirectory() as folder:
+        for command in (["ping"], ["stats"], ["query", "sphere", "0,0", "5"], ["publish", "test:9", "900,0,0", "--ttl", "1s"], ["keygen", folder + "/a.key"]):
+            for before in ([], ["-j"]):
+                done = subprocess.run([tools.ctl_path, *before, "-t", "20s", "-p", tools.port, *command], stdout=full, stderr=subprocess.PIPE, text=True, timeout=PATIENCE)
+                assert (done.returncode, done.stderr) == (74, "presencectl: the output cannot be written\n"), (command, done)
+                if command[0] == "keygen":
+                    os.unlink(command[1])
+        done = subprocess.run([tools.load_path, "-j", "-q", "-p", tools.port, "--walkers", "1", "--for", "100ms"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=PATIENCE)
+        assert (done.returncode, done.stderr) == (74, "presence-load: the output cannot be written\n"), done
+
+
 def by_hand(tools):
     def publish_first():
         """How long ago it can have been published, and no longer."""
@@ -366,6 +379,7 @@ def main(presenced, ctl, load, recording):
                 veiled(tools)
                 helps(tools)
                 mistakes(tools)
+                unwritten(tools)
                 told_what_mends(tools)
                 loads(tools, recording)
                 stats = tools.ctl("stats")
