@@ -220,8 +220,7 @@ static bool steer(struct pe_ethdev *e, struct rte_mbuf *m, struct pe_counters *c
 // back.
 static void ask_for_buffer(struct rte_mbuf *m)
 {
-	pe_prefetch(m);
-	pe_prefetch((const char *)m + RTE_CACHE_LINE_MIN_SIZE);
+	pe_prefetch_lines(m, 2);
 	pe_prefetch(packet_of(m));
 }
 
@@ -229,9 +228,7 @@ static void ask_for_frame(const struct rte_mbuf *m)
 {
 	const char *frame = rte_pktmbuf_mtod(m, const char *);
 
-#pragma GCC unroll 4
-	for (unsigned line = 0; line < FRAME_LINES_AHEAD; line++)
-		pe_prefetch(frame + line * RTE_CACHE_LINE_MIN_SIZE);
+	pe_prefetch_lines(frame, FRAME_LINES_AHEAD);
 }
 
 static unsigned sort_frames(struct pe_ethdev *e, unsigned worker, struct rte_mbuf **frames,

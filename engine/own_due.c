@@ -224,8 +224,7 @@ static unsigned publish_due(struct pe_worker *w)
 		for (unsigned i = 0; i < n; i++) {
 			const struct pe_record *r = &records[due[i].handle];
 
-			pe_prefetch(r);
-			pe_prefetch(&r->key);
+			pe_prefetch_two(r, &r->key);
 			pe_prefetch(pe_record_held(r));
 		}
 		for (unsigned i = 0; i < n; i++)
@@ -355,8 +354,7 @@ unsigned pe_own_turn(struct pe_worker *w)
 		for (unsigned i = 0; i < n; i++) {
 			const struct pe_record *r = &w->engine->table.records[departures[i].handle];
 
-			pe_prefetch(r);
-			pe_prefetch(&r->pending);
+			pe_prefetch_two(r, &r->pending);
 			pe_grid_prefetch_departure(w->engine->grid, &departures[i]);
 		}
 		for (unsigned i = 0; i < n; i++)

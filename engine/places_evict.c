@@ -101,8 +101,7 @@ void pe_places_evict(struct pe_worker *w)
 		return;
 	for (unsigned i = 0; i < count; i++) {
 		handles[i] = pe_handle_nth(random_number(w) % t->entity_count_max);
-		pe_prefetch(&t->records[handles[i]]);
-		pe_prefetch(&t->records[handles[i]].key);
+		pe_prefetch_two(&t->records[handles[i]], &t->records[handles[i]].key);
 	}
 	for (unsigned i = 0; i < count; i++) {
 		unsigned at;

@@ -322,8 +322,7 @@ ALWAYS_INLINE void ask_for_record(const struct pe_record *records, uint32_t hand
 {
 	const struct pe_record *r = &records[handle];
 
-	pe_prefetch(r);
-	pe_prefetch(&r->key);
+	pe_prefetch_two(r, &r->key);
 }
 
 ALWAYS_INLINE unsigned take(const struct pe_test *t, struct pe_ways ways, struct pe_hits *all,

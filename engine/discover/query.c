@@ -11,6 +11,7 @@
 // all of its cells (met_max).
 #define NODES_AT_FIRST 64
 #define NODES_A_CELL   PE_WALK_NODES_A_CELL
+#define CHUNKS_AHEAD   3u  // queries whose chunks were asked for before one is walked
 #define HITS_AHEAD     48u // of queries that come next are met while a query's own are taken
 
 enum pe_status pe_query_create(struct pe_query_context *context, const struct pe_grid *grid,
@@ -267,14 +268,16 @@ uint64_t pe_query_detail(const struct pe_query_context *c, unsigned slot)
 	return c->slots[slot].detail;
 }
 
-// The lines of all that were prepared, in stages.
+// The lines of all that were prepared, in stages; chunks of the first of them alone.
 static void fetch(struct pe_query_context *c)
 {
+	unsigned near = least(c->fetched + CHUNKS_AHEAD, c->prepared);
+
 	pe_stage_end(PE_STAGE_prepare);
 	for (unsigned i = c->fetched; i < c->prepared; i++)
 		if (!c->slots[i].reason && c->slots[i].opened)
 			pe_walker_fetch_leaves(&c->slots[i].walker);
-	for (unsigned i = c->fetched; i < c->prepared; i++)
+	for (unsigned i = c->fetched; i < near; i++)
 		if (!c->slots[i].reason && c->slots[i].opened)
 			pe_walker_fetch_chunks(&c->slots[i].walker);
 	c->fetched = c->prepared;
@@ -339,6 +342,19 @@ static inline uint32_t piece_max(const struct pe_query_slot *s)
 	return dear ? PE_QUERY_PIECE_HITS : PE_QUERY_PIECE_PLAIN;
 }
 
+// Whose chunks are asked for while this one is walked: all at once they would be more than may be
+// on their way, and nothing be done meanwhile. NULL: nobody's.
+static struct pe_walker *walked_later(struct pe_query_context *c, const struct pe_query_slot *s)
+{
+	unsigned number = (unsigned)(s - c->slots) + CHUNKS_AHEAD;
+	struct pe_query_slot *later;
+
+	if (number >= c->prepared)
+		return NULL;
+	later = &c->slots[number];
+	return !later->reason && later->opened ? &later->walker : NULL;
+}
+
 void pe_query_scan_piece(struct pe_query_context *c, struct pe_query_slot *s)
 {
 	uint32_t cells = s->walk.cells;
@@ -356,8 +372,8 @@ void pe_query_scan_piece(struct pe_query_context *c, struct pe_query_slot *s)
 	s->walked = true;
 	s->from = c->hits_end;
 	s->to = s->from +
-		pe_walker_scan(
-			&s->walker, &c->hits[s->from], &c->hit_handles[s->from], piece_max(s));
+		pe_walker_scan(&s->walker, walked_later(c, s), &c->hits[s->from],
+			&c->hit_handles[s->from], piece_max(s));
 	if (s->query.kind == PE_QUERY_POLYGON)
 		sieve(c, s);
 	// Names and order are as dear as courses.

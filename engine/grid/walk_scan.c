@@ -258,15 +258,12 @@ ALWAYS_INLINE bool scan_leaf(
 // together.
 static void fetch_chunk(const struct pe_walker *w, uint32_t ref)
 {
-	const char *chunk = (const char *)pe_chunk_at(w->grid, ref);
+	const void *chunk = pe_chunk_at(w->grid, ref);
 
-	pe_prefetch(chunk);
-	pe_prefetch(chunk + 64);
 	if (ref & PE_SMALL)
-		return;
-#pragma GCC unroll 8
-	for (unsigned at = sizeof(struct pe_small); at < sizeof(struct pe_big); at += 64)
-		pe_prefetch(chunk + at);
+		pe_prefetch_lines(chunk, sizeof(struct pe_small) / 64);
+	else
+		pe_prefetch_lines(chunk, sizeof(struct pe_big) / 64);
 }
 
 void pe_walker_fetch_leaves(struct pe_walker *w)
@@ -302,38 +299,42 @@ void pe_walker_fetch_chunks(struct pe_walker *w)
 		find_leaf(w);
 }
 
-ALWAYS_INLINE void scan_cells(struct pe_walker *w, const enum way way)
+ALWAYS_INLINE void scan_cells(struct pe_walker *w, struct pe_walker *later, const enum way way)
 {
 	pe_walker_fetch_leaves(w);
 	for (unsigned i = 0; i < w->batch_count; i++) {
 		while (w->found < w->batch_count && w->found <= i + AHEAD)
 			find_leaf(w);
+		// One a cell: a scan is the work that there is while a chunk's lines come.
+		if (later && later->found < later->looked && later->found < FETCHED)
+			find_leaf(later);
 		if (w->batch[i].index != PE_NONE && !scan_leaf(w, &w->batch[i], way))
 			return;
 	}
 }
 
-__attribute__((noinline)) static void copy_batch(struct pe_walker *w)
+__attribute__((noinline)) static void copy_batch(
+	struct pe_walker *w, struct pe_walker *later)
 {
 	w->scan.box = w->scan.sphere = false;
-	scan_cells(w, COPY);
+	scan_cells(w, later, COPY);
 }
 
-static void scan_batch(struct pe_walker *w)
+static void scan_batch(struct pe_walker *w, struct pe_walker *later)
 {
 #ifndef __SANITIZE_THREAD__ // which takes a vector load for a race with the owner's atomic store
 	if (__builtin_expect(w->walk->sieve && !w->need_box, 0)) {
-		copy_batch(w);
+		copy_batch(w, later);
 		return;
 	}
 #endif
-	scan_cells(w, SCAN);
+	scan_cells(w, later, SCAN);
 }
 
 // Handles alone, of a sphere whose box need not be tested.
-static void find_batch(struct pe_walker *w)
+static void find_batch(struct pe_walker *w, struct pe_walker *later)
 {
-	scan_cells(w, FIND);
+	scan_cells(w, later, FIND);
 }
 
 // Those of hits, for who reads them there.
@@ -343,8 +344,8 @@ static void copy_handles(struct pe_walker *w)
 		w->handles[i] = w->hits[i].handle;
 }
 
-unsigned pe_walker_scan(
-	struct pe_walker *w, struct pe_hit *hits, uint32_t *handles, unsigned hit_max)
+unsigned pe_walker_scan(struct pe_walker *w, struct pe_walker *later, struct pe_hit *hits,
+	uint32_t *handles, unsigned hit_max)
 {
 	struct pe_walk *walk = w->walk;
 	const bool find = walk->handles && w->sphere && w->scan.exact && !w->need_box;
@@ -358,14 +359,16 @@ unsigned pe_walker_scan(
 		w->find_limit = (float)(walk->region.square * PE_FIND_MARGIN);
 	for (;;) {
 		if (find)
-			find_batch(w);
+			find_batch(w, later);
 		else
-			scan_batch(w);
+			scan_batch(w, later);
 		if (w->stopped || w->exhausted)
 			break;
 		w->batch_count = w->looked = w->found = 0;
 		pe_walk_gather(w);
 	}
+	if (later)
+		pe_walker_fetch_chunks(later);
 	if (!find && handles)
 		copy_handles(w);
 	if (w->cut && !w->stopped)
@@ -466,5 +469,5 @@ unsigned pe_grid_walk(
 
 	assert(!walk->handles);
 	pe_walker_open(&w, grid, walk);
-	return pe_walker_scan(&w, hits, NULL, hit_max);
+	return pe_walker_scan(&w, NULL, hits, NULL, hit_max);
 }

@@ -109,6 +109,7 @@ void pe_walker_open_sphere(struct pe_walker *walker, const struct pe_grid *grid,
 	struct pe_walk *walk, const struct pe_sphere_lanes *lanes);
 // As pe_grid_walk, from where the walk stood at open; once. handles: those of the hits, in the same
 // order, with room for PE_FIND_SLACK more (NULL: not wanted). Where the walk wants nothing else,
-// hits may be left as they are, and a few be among them that the sphere only nearly holds.
-unsigned pe_walker_scan(
-	struct pe_walker *walker, struct pe_hit *hits, uint32_t *handles, unsigned hit_max);
+// hits may be left as they are, and a few be among them that the sphere only nearly holds. later:
+// another one, whose chunks are fetched meanwhile (NULL: none).
+unsigned pe_walker_scan(struct pe_walker *walker, struct pe_walker *later, struct pe_hit *hits,
+	uint32_t *handles, unsigned hit_max);

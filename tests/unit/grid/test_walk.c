@@ -48,7 +48,7 @@ static void opening_meets_few_nodes(void)
 	CU_ASSERT(walker.nodes_met <= 256 && walker.batch_count == 0);
 	pe_walker_fetch_leaves(&walker);
 	pe_walker_fetch_chunks(&walker);
-	CU_ASSERT_EQUAL(pe_walker_scan(&walker, hits, NULL, 64), 1);
+	CU_ASSERT_EQUAL(pe_walker_scan(&walker, NULL, hits, NULL, 64), 1);
 	CU_ASSERT_EQUAL(hits[0].handle, 2000);
 	CU_ASSERT(walker.nodes_met > 2000 && pe_walk_ended(&walk));
 	pe_grid_destroy(grid);
@@ -407,7 +407,7 @@ static void small_spheres_go_straight(void)
 		pe_walker_open(&walker, grid, &brief);
 		pe_walker_fetch_leaves(&walker);
 		pe_walker_fetch_chunks(&walker);
-		n = pe_walker_scan(&walker, others, handles, 4096);
+		n = pe_walker_scan(&walker, NULL, others, handles, 4096);
 		for (uint32_t i = 0; i < n; i++)
 			at += at < count && handles[i] == hits[at].handle;
 		CU_ASSERT_EQUAL(at, count);
