@@ -1,5 +1,6 @@
 #include "net.h"
 
+#include <immintrin.h>
 #include <string.h>
 
 #define ETHER_BYTES     14
@@ -28,44 +29,6 @@ static void put16(uint8_t *at, uint32_t value)
 {
 	at[0] = (uint8_t)(value >> 8);
 	at[1] = (uint8_t)value;
-}
-
-// The sum is of 16-bit words as they lie in memory: byte order cancels out (RFC 1071).
-uint64_t pe_net_sum(const uint8_t *bytes, uint32_t count, uint64_t sum)
-{
-	uint32_t word;
-	uint16_t half;
-
-	for (; count >= 4; count -= 4, bytes += 4) {
-		memcpy(&word, bytes, 4);
-		sum += word;
-	}
-	if (count >= 2) {
-		memcpy(&half, bytes, 2);
-		sum += half;
-		bytes += 2;
-		count -= 2;
-	}
-	if (count) {
-		half = 0;
-		memcpy(&half, bytes, 1);
-		sum += half;
-	}
-	return sum;
-}
-
-static uint16_t fold(uint64_t sum)
-{
-	sum = (sum & 0xFFFFFFFF) + (sum >> 32);
-	sum = (sum & 0xFFFFFFFF) + (sum >> 32);
-	sum = (sum & 0xFFFF) + (sum >> 16);
-	sum = (sum & 0xFFFF) + (sum >> 16);
-	return (uint16_t)sum;
-}
-
-uint16_t pe_net_sum_end(uint64_t sum)
-{
-	return (uint16_t)~fold(sum);
 }
 
 static void put_sum(uint8_t *at, uint16_t sum)
@@ -213,8 +176,8 @@ static void parse_udp(const struct pe_net_local *local, const uint8_t *frame, un
 	checksum = get16(udp + 6);
 	if (checksum == 0 ? p->v6 : // IPv4's "none"; IPv6 has no such thing (RFC 8200)
 			    !(done & PE_NET_UDP_VERIFIED) &&
-				fold(pe_net_sum(udp, bytes,
-					pseudo_of(p, frame, PROTO_UDP, bytes))) != 0xFFFF) {
+				pe_net_sum_end(pe_net_sum(udp, bytes,
+					pseudo_of(p, frame, PROTO_UDP, bytes))) != 0) {
 		refuse(p, PE_REASON_udp_checksum);
 		return;
 	}
@@ -229,7 +192,7 @@ static void parse_icmp(const uint8_t *frame, struct pe_net_packet *p)
 	const uint8_t *icmp = frame + p->l4_offset;
 	uint32_t bytes = (uint32_t)p->l3_offset + p->l3_bytes - p->l4_offset;
 
-	if (bytes < 8 || fold(pe_net_sum(icmp, bytes, 0)) != 0xFFFF) {
+	if (bytes < 8 || pe_net_sum_end(pe_net_sum(icmp, bytes, 0)) != 0) {
 		refuse(p, PE_REASON_not_udp);
 		return;
 	}
@@ -253,7 +216,7 @@ static void parse_ipv4(const struct pe_net_local *local, const uint8_t *frame, u
 		refuse(p, PE_REASON_ip_header);
 		return;
 	}
-	if (!(done & PE_NET_IP_VERIFIED) && fold(pe_net_sum(ip, header, 0)) != 0xFFFF) {
+	if (!(done & PE_NET_IP_VERIFIED) && pe_net_sum_end(pe_net_sum(ip, header, 0)) != 0) {
 		refuse(p, PE_REASON_ip_checksum);
 		return;
 	}
@@ -296,7 +259,7 @@ static void parse_icmpv6(const struct pe_net_local *local, const uint8_t *frame,
 	uint32_t bytes = (uint32_t)p->l3_offset + p->l3_bytes - p->l4_offset;
 
 	if (bytes < 8 ||
-		fold(pe_net_sum(icmp, bytes, pseudo_of(p, frame, PROTO_ICMPV6, bytes))) != 0xFFFF) {
+		pe_net_sum_end(pe_net_sum(icmp, bytes, pseudo_of(p, frame, PROTO_ICMPV6, bytes))) != 0) {
 		refuse(p, PE_REASON_not_udp);
 		return;
 	}
@@ -365,7 +328,6 @@ static inline bool parse_ordinary(const struct pe_net_local *local, const uint8_
 	uint32_t bytes, unsigned done, struct pe_net_packet *p)
 {
 	const uint32_t l4 = ETHER_BYTES + IPV4_BYTES, payload = l4 + UDP_BYTES;
-	uint64_t peer[2] = {0};
 	uint32_t total, source;
 
 	if (bytes < payload || bytes > UINT16_MAX || local->v4_count != 1 || local->vlan ||
@@ -378,7 +340,7 @@ static inline bool parse_ordinary(const struct pe_net_local *local, const uint8_
 		!own_v4(local, frame + 30) || !sender_v4(local, frame + 26))
 		return false;
 	if (!(done & PE_NET_IP_VERIFIED) &&
-		fold(pe_net_sum(frame + ETHER_BYTES, IPV4_BYTES, 0)) != 0xFFFF)
+		pe_net_sum_end(pe_net_sum(frame + ETHER_BYTES, IPV4_BYTES, 0)) != 0)
 		return false;
 	if (get16(frame + l4) == 0 || get16(frame + l4 + 2) != local->port ||
 		get16(frame + l4 + 4) != total - IPV4_BYTES ||
@@ -395,10 +357,10 @@ static inline bool parse_ordinary(const struct pe_net_local *local, const uint8_
 	p->payload_bytes = (uint16_t)(total - IPV4_BYTES - UDP_BYTES);
 	p->l3_bytes = (uint16_t)total;
 	p->peer_port = get16(frame + l4);
-	// Whole words, since whole words are read again at once.
+	// At once, since it is read again at once: of two halves the load would wait for both.
 	memcpy(&source, frame + 26, 4);
-	peer[1] = 0xFFFF0000u | (uint64_t)source << 32;
-	memcpy(p->peer_address, peer, sizeof peer);
+	_mm_storeu_si128((__m128i *)(void *)p->peer_address,
+		_mm_set_epi32((int)source, (int)0xFFFF0000, 0, 0));
 	return true;
 }
 
@@ -594,7 +556,7 @@ uint32_t pe_net_prepend(const struct pe_net_local *local, const struct pe_net_pa
 	put16(udp + 6, 0);
 	sum = pseudo(ip + (request->v6 ? 8 : 12), request->v6, PROTO_UDP, udp_bytes);
 	if (checksums_later) {
-		put_sum(udp + 6, fold(sum));
+		put_sum(udp + 6, (uint16_t)~pe_net_sum_end(sum));
 	} else {
 		checksum = pe_net_sum_end(pe_net_sum(udp, udp_bytes, sum));
 		put_sum(udp + 6, checksum ? checksum : 0xFFFF); // zero would say "none"

@@ -36,6 +36,20 @@ static inline void locate(struct pe_worker *w, struct pe_batch *b, unsigned i)
 	}
 }
 
+// Those few that live in the bucket behind their own: it was asked for.
+static void probe_next(const struct pe_table *t, struct pe_batch *b, const uint8_t *which,
+	const uint32_t *next, unsigned count)
+{
+	for (unsigned n = 0; n < count; n++) {
+		unsigned i = which[n];
+
+		b->handle[i] = pe_index_candidate(
+			&t->index, t->records, next[n], b->change[i].hash);
+		if (b->handle[i] != PE_HANDLE_NONE)
+			pe_prefetch(&t->records[b->handle[i]].key);
+	}
+}
+
 // Stage 1: tags; the records of the candidates are asked for. Buckets were, when the changes were
 // added. Cells are found in between, so that there is work to do while addresses are translated.
 __attribute__((always_inline)) static inline void stage_probe(
@@ -43,6 +57,9 @@ __attribute__((always_inline)) static inline void stage_probe(
 {
 	const struct pe_table *t = &w->engine->table;
 	const uint32_t *owners = w->engine->owners.of;
+	uint32_t next[PE_BATCH_MAX];
+	uint8_t which[PE_BATCH_MAX];
+	unsigned away = 0;
 
 	for (unsigned i = 0; i < b->count; i++) {
 		uint32_t handle =
@@ -50,8 +67,11 @@ __attribute__((always_inline)) static inline void stage_probe(
 
 		b->handle[i] = handle;
 		locate(w, b, i);
-		if (handle == PE_HANDLE_NONE)
+		if (handle == PE_HANDLE_NONE) {
+			which[away] = (uint8_t)i;
+			away += pe_index_prefetch_next(&t->index, b->home[i], &next[away]);
 			continue;
+		}
 		// The other line of the record; its page is known by now.
 		pe_prefetch(&t->records[handle].key);
 		if (covers && b->change[i].way > PE_WAY_COVERED)
@@ -59,6 +79,8 @@ __attribute__((always_inline)) static inline void stage_probe(
 		if (guards && owners)
 			pe_prefetch(&owners[pe_handle_number(handle)]);
 	}
+	if (away)
+		probe_next(t, b, which, next, away);
 }
 
 // A later record of the same entity covers an earlier one if it would pass wherever that one does:

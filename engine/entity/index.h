@@ -108,6 +108,20 @@ static inline uint32_t pe_index_candidate(
 	return handle;
 }
 
+// Of a home bucket in which no tag fits: do entries of its own live further on? The next bucket is
+// then asked for, in which pe_index_candidate finds most of them.
+static inline bool pe_index_prefetch_next(const struct pe_index *index, uint32_t home, uint32_t *next)
+{
+	// INDEX-AWAY: relaxed: a hint; pe_index_find looks again.
+	if (!atomic_load_explicit(&index->buckets[home].away, memory_order_relaxed))
+		return false;
+	*next = home % index->partition_buckets + 1 < index->partition_buckets ?
+		home + 1 :
+		home + 1 - index->partition_buckets;
+	pe_index_prefetch(index, *next);
+	return true;
+}
+
 // The handle of `id`, or PE_HANDLE_NONE.
 uint32_t pe_index_find(const struct pe_index *index, const struct pe_record *records, uint64_t hash,
 	const uint8_t id[16]);
