@@ -69,3 +69,25 @@ def check(figures):
     paired = [figures[n]["median"] for n in figures if n.startswith("paired_times_t_") and not n.endswith("_seen")]
     yield at_most("answer times with and without hidden entities, largest |t|", max(paired, default=None), 4.5)
     yield at_most("start-up with 10 M slots, s", median("start_up_10m_s"), 5, "{:.1f}")
+
+
+UPDATE_LINES = 4  # an index bucket, two of the record, one of the slot
+
+
+def memory_bound(figures):
+    """What is limited by random lines of memory: yields text, lines an operation, operations a second, lines a second that the
+    memory of this machine gives, and the operations a second that are wanted."""
+    def median(name):
+        return figures[name]["median"] if name in figures else 0
+
+    def memory(entities):
+        return max(median(f"memory_lines_{entities}"), median(f"memory_lines_second_level_{entities}"))
+
+    for entities, text, share in (("1m", "an update at 1 M", 0.45), ("10m", "an update at 10 M", 0.60)):
+        yield text, UPDATE_LINES, median(f"update_core_{entities}"), memory(entities), share * median(f"memory_lines_{entities}") / 3
+    for hits, wanted in ((20, 2e6), (100, 1e6), (1000, None)):
+        rate = median(f"query_core_{hits}")
+        if wanted is None and rate:
+            wanted = 250e6 / (median(f"query_scanned_{hits}") / rate)
+        yield f"a query of {hits} results", median(f"query_lines_{hits}"), rate, memory("1m"), wanted
+    yield "a query of 20, packet to packet", median("query_lines_20"), median("query_packet_20"), memory("1m"), 1e6

@@ -21,7 +21,7 @@ struct line {
 };
 
 struct options {
-	unsigned long long bytes;
+	unsigned long long bytes, stride;
 	long core;
 	bool no_huge, serve;
 };
@@ -30,6 +30,10 @@ static const struct argp_option option_list[] = {
 	{"bytes", 'b', "N", 0, "how much memory (224000000)", 0},
 	{"core", 'c', "N", 0, "core (1)", 0},
 	{"no-huge", 'n', NULL, 0, "ordinary pages", 0},
+	{"stride", 't', "N", 0,
+		"every N-th line alone (1): 2 leaves out the odd ones, which some processors have "
+		"places of their own for",
+		0},
 	{"serve", 's', NULL, 0, "windows as the input asks for them", 0},
 	{0},
 };
@@ -51,6 +55,11 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	case 'c':
 		o->core = (long)value;
 		return 0;
+	case 't':
+		if (value < 1 || value > 1024)
+			argp_error(state, "--stride: 1 to 1024");
+		o->stride = value;
+		return 0;
 	case 'n':
 		o->no_huge = true;
 		return 0;
@@ -62,23 +71,35 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	}
 }
 
-// Lines a second over at least so many seconds.
-__attribute__((always_inline)) static inline double run(struct line *lines, uint64_t count,
-	uint64_t *random, double length, const bool second_level)
+// Every stride-th one of some lines.
+struct choice {
+	struct line *lines;
+	uint64_t count, stride;
+};
+
+static inline struct line *choose(const struct choice *from, uint64_t *random)
 {
+	return &from->lines[((crowd_random(random) >> 32) * from->count >> 32) * from->stride];
+}
+
+// Lines a second over at least so many seconds.
+__attribute__((always_inline)) static inline double run(
+	const struct choice *from_lines, uint64_t *random, double length, const bool second_level)
+{
+	const struct choice lines = *from_lines;
 	struct line *ahead[AHEAD];
 	double from, now;
 	uint64_t steps = 0;
 
 	for (unsigned i = 0; i < AHEAD; i++)
-		ahead[i] = &lines[(crowd_random(random) >> 32) * count >> 32];
+		ahead[i] = choose(&lines, random);
 	from = tool_seconds();
 	do {
 		for (unsigned i = 0; i < BLOCK_STEPS; i++) {
 			struct line *l = ahead[i % AHEAD];
 
 			l->word[0]++;
-			ahead[i % AHEAD] = &lines[(crowd_random(random) >> 32) * count >> 32];
+			ahead[i % AHEAD] = choose(&lines, random);
 			if (second_level)
 				__builtin_prefetch(ahead[i % AHEAD], 0, 2);
 			else
@@ -91,23 +112,35 @@ __attribute__((always_inline)) static inline double run(struct line *lines, uint
 }
 
 // The lines are asked for into the first level of the caches, or into the second.
-static double window(
-	struct line *lines, uint64_t count, uint64_t *random, double length, bool second_level)
+static double window(const struct choice *lines, uint64_t *random, double length, bool second_level)
 {
 	if (second_level)
-		return run(lines, count, random, length, true);
-	return run(lines, count, random, length, false);
+		return run(lines, random, length, true);
+	return run(lines, random, length, false);
+}
+
+static void print_windows(
+	const struct choice *lines, uint64_t *random, bool second_level, const char *name)
+{
+	double rates[WINDOWS];
+
+	for (unsigned i = 0; i < WINDOWS; i++)
+		rates[i] = window(lines, random, WINDOW_S, second_level);
+	tool_sort(rates, WINDOWS);
+	printf(" \"%s\": {\"median\": %.0f, \"min\": %.0f, \"max\": %.0f, \"unit\": \"lines/s\"},\n",
+		name, rates[WINDOWS / 2], rates[0], rates[WINDOWS - 1]);
 }
 
 int main(int argc, char **argv)
 {
-	struct options o = {.bytes = 224000000, .core = 1};
+	struct options o = {.bytes = 224000000, .stride = 1, .core = 1};
 	static const struct argp argp = {.options = option_list,
 		.parser = parse_option,
 		.doc = "Random lines of memory a second, one core."};
 	struct pe_memory memory;
-	uint64_t random = CROWD_RANDOM, count;
-	double rates[WINDOWS], length;
+	struct choice lines;
+	uint64_t random = CROWD_RANDOM;
+	double length;
 	char text[128];
 
 	argp_parse(&argp, argc, argv, 0, NULL, &o);
@@ -117,8 +150,9 @@ int main(int argc, char **argv)
 		perror("presence-memory-bench: memory");
 		return EXIT_FAILURE;
 	}
-	count = memory.bytes / sizeof(struct line);
-	(void)window(memory.base, count, &random, WINDOW_S / 10, false);
+	lines = (struct choice){
+		memory.base, memory.bytes / sizeof(struct line) / o.stride, o.stride};
+	(void)window(&lines, &random, WINDOW_S / 10, false);
 	if (o.serve) {
 		printf("{\"ready\": {\"bytes\": %zu, \"pages\": \"%s\"}}\n", memory.bytes,
 			pe_memory_kind_name(memory.kind));
@@ -129,19 +163,17 @@ int main(int argc, char **argv)
 			if ((second || sscanf(text, "lines %lf", &length) == 1) && length > 0 &&
 				length <= 600)
 				printf("{\"lines\": %.0f}\n",
-					window(memory.base, count, &random, length, second));
+					window(&lines, &random, length, second));
 			else
 				printf("{\"error\": \"not a window\"}\n");
 			fflush(stdout);
 		}
 		return EXIT_SUCCESS;
 	}
-	for (unsigned i = 0; i < WINDOWS; i++)
-		rates[i] = window(memory.base, count, &random, WINDOW_S, false);
-	tool_sort(rates, WINDOWS);
-	printf("{\"memory_lines\": {\"median\": %.0f, \"min\": %.0f, \"max\": %.0f, \"unit\": \"lines/s\"},\n"
-	       " \"configuration\": {\"bytes\": %zu, \"pages\": \"%s\"}}\n",
-		rates[WINDOWS / 2], rates[0], rates[WINDOWS - 1], memory.bytes,
-		pe_memory_kind_name(memory.kind));
+	printf("{\n");
+	print_windows(&lines, &random, false, "memory_lines");
+	print_windows(&lines, &random, true, "memory_lines_second_level");
+	printf(" \"configuration\": {\"bytes\": %zu, \"pages\": \"%s\", \"stride\": %llu}}\n",
+		memory.bytes, pe_memory_kind_name(memory.kind), o.stride);
 	return EXIT_SUCCESS;
 }

@@ -173,6 +173,9 @@ MAIN = [
     ("query_core_100", "100 results"),
     ("query_core_1000", "1000 results"),
     ("query_scanned_1000", "positions tested in that"),
+    ("query_lines_20", "lines of memory that a query of 20 results asks for"),
+    ("query_lines_100", "100 results"),
+    ("query_lines_1000", "1000 results"),
     ("nearest_10", "the 10 nearest to a place"),
     ("polygon_64_100", "polygons of 64 vertices, 100 results"),
     ("query_packet_20", "packet in to answer packet out"),
@@ -240,6 +243,14 @@ def results(f, pictures):
     out += ["### Against the aims", ""]
     out += table([[text, value, wanted, "" if value == "not measured" else "not allowed" if good is None else "yes" if good else "**no**"]
                   for text, value, wanted, good in aims.check(f.data)], ["what", "measured", "wanted", "reached"]) + [""]
+    bound = [[text, f"{lines:.0f}", number(rate * lines, "lines/s"), f"{rate * lines / memory:.2f}", f"{wanted * lines / memory:.2f}"]
+             for text, lines, rate, memory, wanted in aims.memory_bound(f.data) if lines and rate and memory]
+    if bound:
+        out += ["### What memory allows", "",
+                "Lines that are asked for at places of chance, beside the random lines that this memory gives one core (the better of the "
+                "two levels that they are asked for into). What an aim would take of these is beyond the machine where it is more than 1, "
+                "unless records lay otherwise.", ""]
+        out += table(bound, ["what", "lines each", "lines a second", "of the memory's", "the aim would take"]) + [""]
     for t in r["trouble"]:
         out += [f"Not measured: {t}", ""]
     for name, text in (("entities", "Updates a second by number of entities"), ("queries", "Queries a second by number of entities"),

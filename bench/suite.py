@@ -19,6 +19,10 @@ from served import Failed, HugePages, Served, ask_together, say
 PORT_BYTES = 160 << 20  # DPDK's own memory beside an engine
 MILLION = 1_000_000
 
+# Cache lines that a query asks for: a hit's record is two; a cell is its leaf and, as a rule, one chunk of seven.
+QUERY_LINES_A_HIT = 2
+QUERY_LINES_A_CELL = 8
+
 
 class Run:
     """Samples by name, from all rounds, and the configuration of each."""
@@ -142,6 +146,8 @@ def updates_and_queries(run):
             for hits in (20, 100, 1000):
                 got = run.core_window(core, f"query:{hits}", f"query_core_{hits}", "queries", "queries/s")
                 run.keep(f"query_scanned_{hits}", got["scanned"], "entities/s")
+                run.keep(f"query_lines_{hits}", QUERY_LINES_A_HIT * got["hits_a_query"]
+                         + QUERY_LINES_A_CELL * got["cells_a_query"], "lines/query")
             run.core_window(core, "nearest:10", "nearest_10", "queries", "queries/s")
             run.core_window(core, "polygon:100", "polygon_64_100", "queries", "queries/s")
             for name, served in packets.items():

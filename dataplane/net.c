@@ -176,8 +176,8 @@ static void parse_udp(const struct pe_net_local *local, const uint8_t *frame, un
 	checksum = get16(udp + 6);
 	if (checksum == 0 ? p->v6 : // IPv4's "none"; IPv6 has no such thing (RFC 8200)
 			    !(done & PE_NET_UDP_VERIFIED) &&
-				pe_net_sum_end(pe_net_sum(udp, bytes,
-					pseudo_of(p, frame, PROTO_UDP, bytes))) != 0) {
+				pe_net_sum_end(pe_net_sum(
+					udp, bytes, pseudo_of(p, frame, PROTO_UDP, bytes))) != 0) {
 		refuse(p, PE_REASON_udp_checksum);
 		return;
 	}
@@ -259,7 +259,8 @@ static void parse_icmpv6(const struct pe_net_local *local, const uint8_t *frame,
 	uint32_t bytes = (uint32_t)p->l3_offset + p->l3_bytes - p->l4_offset;
 
 	if (bytes < 8 ||
-		pe_net_sum_end(pe_net_sum(icmp, bytes, pseudo_of(p, frame, PROTO_ICMPV6, bytes))) != 0) {
+		pe_net_sum_end(pe_net_sum(icmp, bytes, pseudo_of(p, frame, PROTO_ICMPV6, bytes))) !=
+			0) {
 		refuse(p, PE_REASON_not_udp);
 		return;
 	}

@@ -1,5 +1,5 @@
-// The Internet checksum: a sum of 16-bit words as they lie in memory, since their byte order cancels
-// out (RFC 1071).
+// The Internet checksum: a sum of 16-bit words as they lie in memory, since their byte order
+// cancels out (RFC 1071).
 #include "net.h"
 
 #include <immintrin.h>
@@ -19,8 +19,8 @@ static uint64_t sum_lines(const uint8_t *bytes, uint32_t count)
 		__m256i a = _mm256_loadu_si256((const __m256i *)(const void *)bytes);
 		__m256i b = _mm256_loadu_si256((const __m256i *)(const void *)(bytes + 32));
 
-		even = _mm256_add_epi32(even,
-			_mm256_add_epi32(_mm256_and_si256(a, low), _mm256_and_si256(b, low)));
+		even = _mm256_add_epi32(
+			even, _mm256_add_epi32(_mm256_and_si256(a, low), _mm256_and_si256(b, low)));
 		odd = _mm256_add_epi32(
 			odd, _mm256_add_epi32(_mm256_srli_epi32(a, 16), _mm256_srli_epi32(b, 16)));
 	}

@@ -43,8 +43,8 @@ static void probe_next(const struct pe_table *t, struct pe_batch *b, const uint8
 	for (unsigned n = 0; n < count; n++) {
 		unsigned i = which[n];
 
-		b->handle[i] = pe_index_candidate(
-			&t->index, t->records, next[n], b->change[i].hash);
+		b->handle[i] =
+			pe_index_candidate(&t->index, t->records, next[n], b->change[i].hash);
 		if (b->handle[i] != PE_HANDLE_NONE)
 			pe_prefetch(&t->records[b->handle[i]].key);
 	}

@@ -110,7 +110,8 @@ static inline uint32_t pe_index_candidate(
 
 // Of a home bucket in which no tag fits: do entries of its own live further on? The next bucket is
 // then asked for, in which pe_index_candidate finds most of them.
-static inline bool pe_index_prefetch_next(const struct pe_index *index, uint32_t home, uint32_t *next)
+static inline bool pe_index_prefetch_next(
+	const struct pe_index *index, uint32_t home, uint32_t *next)
 {
 	// INDEX-AWAY: relaxed: a hint; pe_index_find looks again.
 	if (!atomic_load_explicit(&index->buckets[home].away, memory_order_relaxed))

@@ -247,8 +247,8 @@ static inline bool prefetch_room(const struct pe_grid *grid, uint32_t ref)
 	if (!free)
 		return false;
 	slot = (unsigned)__builtin_ctz(free);
-	pe_prefetch_two((const void *)pe_slot_word(grid, ref | slot),
-		&pe_chunk_handles(chunk, ref)[slot]);
+	pe_prefetch_two(
+		(const void *)pe_slot_word(grid, ref | slot), &pe_chunk_handles(chunk, ref)[slot]);
 	return true;
 }
 

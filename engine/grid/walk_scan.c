@@ -313,8 +313,7 @@ ALWAYS_INLINE void scan_cells(struct pe_walker *w, struct pe_walker *later, cons
 	}
 }
 
-__attribute__((noinline)) static void copy_batch(
-	struct pe_walker *w, struct pe_walker *later)
+__attribute__((noinline)) static void copy_batch(struct pe_walker *w, struct pe_walker *later)
 {
 	w->scan.box = w->scan.sphere = false;
 	scan_cells(w, later, COPY);

@@ -103,8 +103,9 @@ static void fill(uint32_t n)
 	}
 	pe_record_name(r, id);
 	atomic_store(&r->version, 2 * (uint32_t)below(1000));
-	atomic_store(&r->status, pe_status_make(PE_LIFE_THERE, 1, odd() ? SPACE + 1 : SPACE,
-					 below(2) ? PE_STATUS_HELD : 0));
+	atomic_store(&r->status,
+		pe_status_make(PE_LIFE_THERE, 1, odd() ? SPACE + 1 : SPACE,
+			below(2) ? PE_STATUS_HELD : 0));
 	memcpy(&r->shown, &p, sizeof p);
 	if (odd()) { // its owner is writing
 		memcpy(t.table.drafts[1].words, &p, sizeof p);
