@@ -21,6 +21,7 @@
 //                    entity (--divided)
 //   reader:HITS      worker 1 queries while worker 0 has nothing to do (--workers 2)
 //   beside:HITS      worker 0 updates while worker 1 queries (--workers 2)
+#include "base/prefetch.h"
 #include "base/stages.h"
 #include "core_guard.h"
 #include "crowd.h"
@@ -59,6 +60,7 @@ enum key {
 	KEY_RESTRICTED,
 	KEY_GUARD,
 	KEY_DIVIDED,
+	KEY_PREFETCH,
 	KEY_WORKERS,
 	KEY_JSON
 };
@@ -84,6 +86,9 @@ static const struct argp_option option_list[] = {
 		"restricted, coarse",
 		0},
 	{"divided", KEY_DIVIDED, NULL, 0, "two workers own half of the entities each", 0},
+	{"prefetch", KEY_PREFETCH, "LEVEL", 0,
+		"level of the caches that lines are asked for into: 1 or 2 (the processor's own)",
+		0},
 	{"no-huge", 'n', NULL, 0, "ordinary pages", 0},
 	{"json", KEY_JSON, NULL, 0, "print JSON (it always does)", 0},
 	{0},
@@ -157,6 +162,11 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		if (!(value >= 0 && value <= 100000))
 			argp_error(state, "--fences: at most 100000");
 		o->core.fences = (uint32_t)value;
+		return 0;
+	case KEY_PREFETCH:
+		if (value != 1 && value != 2)
+			argp_error(state, "--prefetch: 1 or 2");
+		pe_prefetch_first = value == 1;
 		return 0;
 	case KEY_MOVES:
 		o->core.moves = true;
