@@ -366,6 +366,8 @@ static bool read_eal(const struct reader *r, const struct raw_eal *raw, struct p
 	static const char *const ours[] = {"-l", "--lcores", "-c", "-s", "-S", "--main-lcore",
 		"--proc-type", "--no-huge", "--in-memory", "--file-prefix", "-m", "--socket-mem",
 		"--telemetry", "--no-telemetry"};
+	// What EAL answers by ending the program, as if all were well.
+	static const char *const last[] = {"-h", "--help"};
 	char path[64];
 
 	if (raw->arguments_count > PE_EAL_ARGUMENTS_MAX) {
@@ -379,6 +381,10 @@ static bool read_eal(const struct reader *r, const struct raw_eal *raw, struct p
 			if (is_option(raw->arguments[i], ours[j]))
 				return fail(r, path,
 					"must not be an option that presenced sets itself",
+					raw->arguments[i]);
+		for (unsigned j = 0; j < sizeof last / sizeof last[0]; j++)
+			if (is_option(raw->arguments[i], last[j]))
+				return fail(r, path, "must not be an option that asks for help",
 					raw->arguments[i]);
 		c->eal_arguments[i] = strdup(raw->arguments[i]);
 		if (!c->eal_arguments[i]) {

@@ -248,6 +248,26 @@ static enum pe_status ends_there(
 // brackets would hold up whoever reads them for a minute.
 #define DEPTH_MAX   32
 #define ANCHORS_MAX 1000
+// Tags mean nothing either, and with the square of the lines that declare some it goes, too.
+#define TAGS_MAX 16
+
+// The line of the first %TAG too many, counted from 1; 0: there are fewer. It is looked for behind
+// whatever libyaml takes for the end of a line: the last bytes of these in UTF-8.
+static size_t line_of_tags(const char *bytes, size_t length)
+{
+	static const char name[] = "%TAG", ends[] = "\n\r\x85\xA8\xA9";
+	size_t line = 1;
+	unsigned tags = 0;
+
+	for (size_t at = 0; at + sizeof name - 1 <= length; at++) {
+		tags += (at == 0 || memchr(ends, bytes[at - 1], sizeof ends - 1)) &&
+			memcmp(bytes + at, name, sizeof name - 1) == 0;
+		if (tags > TAGS_MAX)
+			return line;
+		line += bytes[at] == '\n';
+	}
+	return 0;
+}
 
 struct measure {
 	unsigned depth, anchors;
@@ -287,11 +307,17 @@ static enum pe_status check_events(
 	const struct raw_file *file, const char *bytes, size_t length, struct pe_error *error)
 {
 	struct measure measure = {0};
+	size_t tags = line_of_tags(bytes, length);
 	yaml_parser_t parser;
 	yaml_event_t event;
 	bool ended = false, bad = false;
 	char what[64];
 
+	if (tags) {
+		snprintf(error->text, sizeof error->text, "%s:%zu: more than %u lines of %%TAG",
+			file->name, tags, TAGS_MAX);
+		return PE_INVALID;
+	}
 	if (!yaml_parser_initialize(&parser))
 		return PE_OK; // whoever reads it next has no memory either, and says so
 	yaml_parser_set_input_string(&parser, (const unsigned char *)bytes, length);

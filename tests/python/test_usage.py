@@ -370,6 +370,16 @@ class Usage(unittest.IsolatedAsyncioTestCase):
             Filter.parse('tag = "ä" and  x')
         self.assertEqual(told.exception.column, 16)
 
+    async def test_id_of_another_kind(self):
+        """A text in the place of an id is said to be one, before anything is sent."""
+        node = Node(port=python_client.free_port(), position=(0, 0), timeout=0.05, attempts=1)
+        text = str(uuid.uuid4())
+        async with node:
+            for ask in (lambda: node.broadcast_presence(PresenceEntity(entity_id=text)), lambda: node.withdraw_presence(text),
+                        lambda: node.erase_presence(text), lambda: node.withdraw_presence(None)):
+                with self.assertRaisesRegex(TypeError, r"uuid\.UUID, not (str|NoneType)"):
+                    await ask()
+
     async def test_not_there(self):
         """Nobody answers: bounded, and told as a time-out too."""
         async with Node(port=python_client.free_port(), position=(0, 0), timeout=0.05, attempts=2) as node:

@@ -88,6 +88,13 @@ def numbered(namespace: str, number: int) -> UUID:
     return UUID(bytes=name.ljust(8, b"\0") + number.to_bytes(8, "big"))
 
 
+def named(entity_id: object) -> UUID:
+    """An entity's id, whoever says it: a text of one would fail later, with words about UUID's insides."""
+    if not isinstance(entity_id, UUID):
+        raise TypeError(f"an entity's id is a uuid.UUID, not {type(entity_id).__name__}")
+    return entity_id
+
+
 def milliseconds(duration: Duration | None, what: str) -> int:
     """Of a timedelta, or of seconds; None is 0, what is meant by the default."""
     if duration is None:
@@ -244,7 +251,7 @@ class PresenceEntity:
             PrecisionLevel(config.precision) << 7 | height_unknown << 10 | relocation << 11
         if not all(map(math.isfinite, (*address.velocity, address.precision, config.radius))):
             raise ValueError("velocity, precision and radius are finite")
-        if self.entity_id.int == 0:
+        if named(self.entity_id).int == 0:
             raise ValueError("an entity is not nil")
         kind = int(EntityType(self.entity_type))
         if self.entity_type == EntityType.CUSTOM:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
 from . import replies, wire
-from .entities import CoordinateSystem, Duration, Place, PresenceEntity, Space, SpatialAddress
+from .entities import CoordinateSystem, Duration, Place, PresenceEntity, Space, SpatialAddress, named
 from .errors import Incomplete, NoAnswer, NodeClosed, PresenceError, Refused, refused
 from .names import COUNTERS
 from .queries import (RESULTS_MAX, Cell, Explanation, FoundEntity, PresenceQuery, PresenceResults, SubscriptionConfig, cell_of,
@@ -329,7 +329,7 @@ class Node:
 
     async def withdraw_presence(self, presence: PresenceEntity | UUID) -> Acknowledgement:
         """Takes an entity away at once."""
-        entity_id = presence if isinstance(presence, UUID) else presence.entity_id
+        entity_id = named(getattr(presence, "entity_id", presence))
         sequence = self._next_record()
         told = await self._tell(wire.WITHDRAW, [wire.withdrawal(entity_id.bytes, sequence)], [entity_id], [sequence], int(time.time() * 1000))
         if isinstance(told[0], Refused):
@@ -339,7 +339,7 @@ class Node:
     async def erase_presence(self, presence: PresenceEntity | UUID, *, incarnation: int = 0) -> Erasure:
         """Takes an entity away for good, with what the engine remembers of it: for its owner, an administrator, or a trusted source in an open space.
         incarnation: lives up to that one cannot bring it back by what is still under way; 0: the one that is known."""
-        entity_id = presence if isinstance(presence, UUID) else presence.entity_id
+        entity_id = named(getattr(presence, "entity_id", presence))
         if entity_id.int == 0:
             raise ValueError("the nil id names no entity")
         body, taken = wire.erase_body(entity_id.bytes, incarnation), list[replies.Erased]()

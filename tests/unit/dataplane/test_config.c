@@ -355,6 +355,13 @@ static void expect_odd_texts(void)
 	while (used < sizeof text - 10)
 		used += (size_t)snprintf(text + used, sizeof text - used, "&b%zu 1,", used);
 	expect_error(text, "t.yaml:1: ", "more than 1000 anchors");
+	used = 0;
+	for (unsigned i = 0; i < 16; i++)
+		used += (size_t)snprintf(text + used, sizeof text - used, "%%TAG !%u! tag:x:\n", i);
+	snprintf(text + used, sizeof text - used, "---\nlog: info\nlgo: debug\n");
+	expect_error(text, "t.yaml:19: lgo: ", "no such key");
+	snprintf(text + used, sizeof text - used, "%%TAG !16! tag:x:\n---\nlog: info\n");
+	expect_error(text, "t.yaml:17: ", "more than 16 lines of %TAG");
 }
 
 // An option that presenced sets itself, in every way in which EAL would read it.
@@ -364,10 +371,15 @@ static void test_eal_options(void)
 		"--proc-t=secondary", "--file-pre=x", "--in-mem", "--no-telem"};
 	static const char *const others[] = {"--no-pci", "-a0000:01:00.0", "--vdev=net_null9",
 		"--log-level=8", "--single-file-segments", "--socket-limit=1"};
+	static const char *const help[] = {"-h", "--help", "--he"};
 	static struct pe_config c;
 	struct pe_error error = {0};
 	char text[100];
 
+	for (unsigned i = 0; i < sizeof help / sizeof help[0]; i++) {
+		snprintf(text, sizeof text, "eal: {arguments: [\"%s\"]}\n", help[i]);
+		expect_error(text, "t.yaml:1: eal.arguments[0]: ", "asks for help");
+	}
 	for (unsigned i = 0; i < sizeof ours / sizeof ours[0]; i++) {
 		snprintf(text, sizeof text, "eal: {arguments: [\"%s\"]}\n", ours[i]);
 		expect_error(text, "t.yaml:1: eal.arguments[0]: ", "presenced sets itself");
