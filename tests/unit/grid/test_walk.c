@@ -361,7 +361,7 @@ static void every_level_finds_what_is_there(void)
 static void small_spheres_go_straight(void)
 {
 	static struct pe_hit others[4096];
-	static uint32_t handles[4096 + PE_FIND_SLACK];
+	static uint32_t handles[2 * 4096 + PE_FIND_SLACK];
 	struct pe_grid *grid = testing_grid((struct pe_grid_config){.entity_count_max = 20000});
 	uint64_t random = 0x9E3779B97F4A7C15ull;
 	uint32_t near = 0, met = 0, more = 0, n = 0;
@@ -375,8 +375,8 @@ static void small_spheres_go_straight(void)
 			}
 	for (unsigned round = 0; round < 20000; round++) {
 		struct pe_region r = {.space = 1, .test = PE_REGION_SPHERE, .z_shift = round % 5};
-		struct pe_walk straight, general, brief;
-		struct pe_walker walker;
+		struct pe_walk straight, general, brief, next;
+		struct pe_walker walker, later;
 		int64_t reach;
 		uint32_t count, at = 0;
 
@@ -392,8 +392,8 @@ static void small_spheres_go_straight(void)
 			r.lo[i] = r.centre[i] - reach + (round % 11 == 0 ? reach / 2 : 0);
 			r.hi[i] = r.centre[i] + reach;
 		}
-		straight = general = brief = testing_walk(r);
-		general.boxed = brief.handles = true;
+		straight = general = brief = next = testing_walk(r);
+		general.boxed = brief.handles = next.handles = true;
 		pe_walker_begin(&walker, grid, &straight);
 		near += pe_walk_open_near(&walker);
 		count = pe_grid_walk(grid, &straight, hits, 4096);
@@ -407,10 +407,17 @@ static void small_spheres_go_straight(void)
 		pe_walker_open(&walker, grid, &brief);
 		pe_walker_fetch_leaves(&walker);
 		pe_walker_fetch_chunks(&walker);
-		n = pe_walker_scan(&walker, NULL, others, handles, 4096);
+		pe_walker_open(&later, grid, &next);
+		pe_walker_fetch_leaves(&later);
+		n = pe_walker_scan(&walker, &later, others, handles, 4096);
 		for (uint32_t i = 0; i < n; i++)
 			at += at < count && handles[i] == hits[at].handle;
 		CU_ASSERT_EQUAL(at, count);
+		// The other one's chunks were asked for meanwhile, and it meets the same.
+		CU_ASSERT(later.looked == later.batch_count &&
+			(later.found == later.looked || later.found >= 12));
+		CU_ASSERT_EQUAL(pe_walker_scan(&later, NULL, others, handles + 4096, 4096), n);
+		CU_ASSERT_EQUAL(memcmp(handles, handles + 4096, n * sizeof handles[0]), 0);
 		CU_ASSERT_EQUAL(brief.candidates, straight.candidates);
 		more += n - count;
 	}
