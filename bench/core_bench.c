@@ -166,7 +166,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	case KEY_PREFETCH:
 		if (value != 1 && value != 2)
 			argp_error(state, "--prefetch: 1 or 2");
-		pe_prefetch_first = value == 1;
+		pe_prefetch_choice.first = value == 1;
 		return 0;
 	case KEY_MOVES:
 		o->core.moves = true;

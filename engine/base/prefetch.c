@@ -1,9 +1,9 @@
 #include "base/prefetch.h"
 
-bool pe_prefetch_first;
+struct pe_prefetch_choice pe_prefetch_choice;
 
 __attribute__((constructor)) static void choose(void)
 {
 	__builtin_cpu_init();
-	pe_prefetch_first = __builtin_cpu_is("intel");
+	pe_prefetch_choice.first = __builtin_cpu_is("intel");
 }

@@ -8,9 +8,13 @@
 
 #include <stdbool.h>
 
-// Into the first level. Set before main, by the processor's maker; a benchmark may set it while no
-// other thread runs. Read: any thread.
-extern bool pe_prefetch_first;
+// first: into the first level. Set before main, by the processor's maker; a benchmark may set it
+// while no other thread runs. Read: any thread, all the time, so that nobody's writes may be in its
+// line.
+struct pe_prefetch_choice {
+	_Alignas(64) bool first;
+};
+extern struct pe_prefetch_choice pe_prefetch_choice;
 
 // In assembly, since gcc 12 takes a function that does nothing but __builtin_prefetch for one
 // without effects, and leaves out calls of it that it has not inlined by then.
@@ -24,13 +28,13 @@ static inline void pe_prefetch_to(const void *line, bool first)
 
 static inline void pe_prefetch(const void *line)
 {
-	pe_prefetch_to(line, pe_prefetch_first);
+	pe_prefetch_to(line, pe_prefetch_choice.first);
 }
 
 // Two lines, or so many that follow each other: one look at the processor.
 static inline void pe_prefetch_two(const void *line, const void *other)
 {
-	if (pe_prefetch_first) {
+	if (pe_prefetch_choice.first) {
 		pe_prefetch_to(line, true);
 		pe_prefetch_to(other, true);
 	} else {
@@ -44,7 +48,7 @@ __attribute__((always_inline)) static inline void pe_prefetch_lines(
 {
 	const char *line = first_line;
 
-	if (pe_prefetch_first) {
+	if (pe_prefetch_choice.first) {
 #pragma GCC unroll 8
 		for (unsigned i = 0; i < count; i++)
 			pe_prefetch_to(line + 64 * i, true);
