@@ -210,7 +210,7 @@ static void test_threads(void)
 static void test_hostile_words(void)
 {
 	struct pair p;
-	const uint8_t *data;
+	const uint8_t *data = NULL;
 	static const uint32_t bad[] = {
 		0, PE_WIRE_BYTES_MAX + 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE};
 	_Atomic uint64_t *word;
