@@ -82,7 +82,7 @@ static void fill(uint32_t n)
 	uint64_t noise = testing_random(&t.random);
 	struct pe_published p = {.position = {coordinate(), coordinate(), coordinate()},
 		.word = noise & PE_WORD_POSITION,
-		.entity_type = (uint8_t)(noise >> 8),
+		.entity_type = (uint8_t)(noise & 1 ? PE_ENTITY_CUSTOM + below(128) : below(4)),
 		.custom_state = (uint8_t)(noise >> 16),
 		.attributes = (uint16_t)(noise >> 24) & 0x0FFF,
 		.expiry_tick = expiry(),
