@@ -1,5 +1,6 @@
 #include "net.h"
 
+#include <assert.h>
 #include <immintrin.h>
 #include <string.h>
 
@@ -322,6 +323,19 @@ static void parse_ipv6(const struct pe_net_local *local, const uint8_t *frame, u
 		refuse(p, PE_REASON_not_udp);
 }
 
+// Of an IPv4 header without options, in one go.
+static inline bool header_sound(const uint8_t *ip)
+{
+	uint64_t words[2];
+	uint32_t last;
+
+	memcpy(words, ip, sizeof words);
+	memcpy(&last, ip + sizeof words, sizeof last);
+	return pe_net_sum_end((words[0] & 0xFFFFFFFF) + (words[0] >> 32) + (words[1] & 0xFFFFFFFF) +
+		       (words[1] >> 32) + last) == 0;
+}
+static_assert(IPV4_BYTES == 2 * sizeof(uint64_t) + sizeof(uint32_t), "header_sound");
+
 // What nearly every frame is: untagged, to our MAC, IPv4 without options for our only address, UDP
 // for our port. A few comparisons in one go; offsets are of the frame. False: something else, and p
 // is as it was.
@@ -340,8 +354,7 @@ static inline bool parse_ordinary(const struct pe_net_local *local, const uint8_
 		(get16(frame + 20) & 0x3FFF) || frame[23] != PROTO_UDP ||
 		!own_v4(local, frame + 30) || !sender_v4(local, frame + 26))
 		return false;
-	if (!(done & PE_NET_IP_VERIFIED) &&
-		pe_net_sum_end(pe_net_sum(frame + ETHER_BYTES, IPV4_BYTES, 0)) != 0)
+	if (!(done & PE_NET_IP_VERIFIED) && !header_sound(frame + ETHER_BYTES))
 		return false;
 	if (get16(frame + l4) == 0 || get16(frame + l4 + 2) != local->port ||
 		get16(frame + l4 + 4) != total - IPV4_BYTES ||
