@@ -87,7 +87,8 @@ def memory_bound(figures):
         yield text, UPDATE_LINES, median(f"update_core_{entities}"), memory(entities), share * median(f"memory_lines_{entities}") / 3
     for hits, wanted in ((20, 2e6), (100, 1e6), (1000, None)):
         rate = median(f"query_core_{hits}")
-        if wanted is None and rate:
-            wanted = 250e6 / (median(f"query_scanned_{hits}") / rate)
+        scanned = median(f"query_scanned_{hits}")
+        if wanted is None and rate and scanned:
+            wanted = 250e6 / (scanned / rate)
         yield f"a query of {hits} results", median(f"query_lines_{hits}"), rate, memory("1m"), wanted
     yield "a query of 20, packet to packet", median("query_lines_20"), median("query_packet_20"), memory("1m"), 1e6

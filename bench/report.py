@@ -243,12 +243,13 @@ def results(f, pictures):
     out += ["### Against the aims", ""]
     out += table([[text, value, wanted, "" if value == "not measured" else "not allowed" if good is None else "yes" if good else "**no**"]
                   for text, value, wanted, good in aims.check(f.data)], ["what", "measured", "wanted", "reached"]) + [""]
-    bound = [[text, f"{lines:.0f}", number(rate * lines, "lines/s"), f"{rate * lines / memory:.2f}", f"{wanted * lines / memory:.2f}"]
+    bound = [[text, f"{lines:.0f}", number(rate * lines, "lines/s"), f"{rate * lines / memory:.2f}", f"{wanted * lines / memory:.2f}" if wanted else ""]
              for text, lines, rate, memory, wanted in aims.memory_bound(f.data) if lines and rate and memory]
     if bound:
         out += ["### What memory allows", "",
                 "Lines that are asked for at places of chance, beside the random lines that this memory gives one core (the better of the "
-                "two levels that they are asked for into). What an aim would take of these is beyond the machine where it is more than 1, "
+                "two levels that they are asked for into). It is a count, not a measurement: the seven lines of a chunk follow each other, and a "
+                "cell's bucket is left out. What an aim would take of these is beyond the machine where it is more than 1, "
                 "unless records lay otherwise.", ""]
         out += table(bound, ["what", "lines each", "lines a second", "of the memory's", "the aim would take"]) + [""]
     for t in r["trouble"]:

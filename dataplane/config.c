@@ -360,14 +360,28 @@ static bool is_option(const char *argument, const char *option)
 	return name > 2 && name <= strlen(option) && memcmp(argument, option, name) == 0;
 }
 
+// What EAL answers by ending the program, as if all were well. -v takes no value: what stands
+// behind it would be options of their own.
+static bool asks_for_help(const struct raw_eal *raw, unsigned i)
+{
+	const char *argument = raw->arguments[i], *value = strchr(argument, '=');
+
+	if (is_option(argument, "-h") || is_option(argument, "--help") ||
+		(is_option(argument, "-v") && argument[2]))
+		return true;
+	if (!is_option(argument, "--log-level"))
+		return false;
+	if (!value && i + 1 < raw->arguments_count)
+		return strcmp(raw->arguments[i + 1], "help") == 0;
+	return value && strcmp(value + 1, "help") == 0;
+}
+
 // EAL's options that this program sets itself; a second one would contradict it.
 static bool read_eal(const struct reader *r, const struct raw_eal *raw, struct pe_config *c)
 {
 	static const char *const ours[] = {"-l", "--lcores", "-c", "-s", "-S", "--main-lcore",
 		"--proc-type", "--no-huge", "--in-memory", "--file-prefix", "-m", "--socket-mem",
 		"--telemetry", "--no-telemetry"};
-	// What EAL answers by ending the program, as if all were well.
-	static const char *const last[] = {"-h", "--help"};
 	char path[64];
 
 	if (raw->arguments_count > PE_EAL_ARGUMENTS_MAX) {
@@ -382,10 +396,9 @@ static bool read_eal(const struct reader *r, const struct raw_eal *raw, struct p
 				return fail(r, path,
 					"must not be an option that presenced sets itself",
 					raw->arguments[i]);
-		for (unsigned j = 0; j < sizeof last / sizeof last[0]; j++)
-			if (is_option(raw->arguments[i], last[j]))
-				return fail(r, path, "must not be an option that asks for help",
-					raw->arguments[i]);
+		if (asks_for_help(raw, i))
+			return fail(r, path, "must not be an option that asks for help",
+				raw->arguments[i]);
 		c->eal_arguments[i] = strdup(raw->arguments[i]);
 		if (!c->eal_arguments[i]) {
 			raw_fail(r->file, r->error, path, "no memory");

@@ -313,6 +313,13 @@ static enum pe_status check_events(
 	bool ended = false, bad = false;
 	char what[64];
 
+	// Else what is looked for by its bytes would stand there in others.
+	if (length >= 2 &&
+		(memcmp(bytes, "\xFF\xFE", 2) == 0 || memcmp(bytes, "\xFE\xFF", 2) == 0)) {
+		snprintf(error->text, sizeof error->text, "%s:1: UTF-16: a configuration is UTF-8",
+			file->name);
+		return PE_INVALID;
+	}
 	if (tags) {
 		snprintf(error->text, sizeof error->text, "%s:%zu: more than %u lines of %%TAG",
 			file->name, tags, TAGS_MAX);

@@ -8,7 +8,7 @@
 #define ALWAYS_INLINE __attribute__((always_inline)) static inline
 
 #define AHEAD       12 // leaves whose chunks are fetched ahead of the scan
-#define FETCHED     12 // leaves of a walk whose chunks are fetched before the scans of other walks
+#define FETCHED     12 // leaves of a walk whose chunks are fetched before its own scan
 #define CELL_ACROSS (1 << PE_CELL_BITS)
 
 static void emit(struct pe_walker *w, uint64_t key, const struct pe_chunk *chunk, uint32_t ref,

@@ -1,7 +1,7 @@
 // A walk in stages, for whoever has several queries at hand: open each (the buckets of its first
-// cells are asked for), fetch each (their leaves, then their first chunks), and only then scan one
-// after the other. What is waited for overlaps, and the outcome is that of pe_grid_walk, which is
-// the same without anything in between.
+// cells are asked for), fetch the leaves of each, then the first chunks of some, and scan one after
+// the other, each time with one whose chunks are fetched meanwhile. What is waited for overlaps,
+// and the outcome is that of pe_grid_walk, which is the same without anything in between.
 //
 // Thread: an RCU reader, within one read-side section from open to the last scan. A walker is the
 // caller's memory; it points to the caller's struct pe_walk.

@@ -376,7 +376,8 @@ class Usage(unittest.IsolatedAsyncioTestCase):
         text = str(uuid.uuid4())
         async with node:
             for ask in (lambda: node.broadcast_presence(PresenceEntity(entity_id=text)), lambda: node.withdraw_presence(text),
-                        lambda: node.erase_presence(text), lambda: node.withdraw_presence(None)):
+                        lambda: node.erase_presence(text), lambda: node.withdraw_presence(None),
+                        lambda: node.explain_presence(text, PresenceQuery(Sphere((0, 0), 1)))):
                 with self.assertRaisesRegex(TypeError, r"uuid\.UUID, not (str|NoneType)"):
                     await ask()
 

@@ -453,7 +453,7 @@ class Node:
 
     async def explain_presence(self, entity: PresenceEntity | UUID, query: PresenceQuery) -> Explanation:
         """Why an entity is, or is not, in the answer to a query."""
-        entity_id = entity if isinstance(entity, UUID) else entity.entity_id
+        entity_id = named(getattr(entity, "entity_id", entity))
         geodetic = self.space.coordinates is CoordinateSystem.GEODETIC
         record = query.record(geodetic=geodetic)
         told = await self._ask(wire.EXPLAIN, lambda: wire.explain_body(entity_id.bytes, record), replies.Explanation,

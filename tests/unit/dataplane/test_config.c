@@ -362,6 +362,8 @@ static void expect_odd_texts(void)
 	expect_error(text, "t.yaml:19: lgo: ", "no such key");
 	snprintf(text + used, sizeof text - used, "%%TAG !16! tag:x:\n---\nlog: info\n");
 	expect_error(text, "t.yaml:17: ", "more than 16 lines of %TAG");
+	expect_error("\xFF\xFEl", "t.yaml:1: ", "UTF-16");
+	expect_error("\xFE\xFF", "t.yaml:1: ", "UTF-16");
 }
 
 // An option that presenced sets itself, in every way in which EAL would read it.
@@ -370,8 +372,9 @@ static void test_eal_options(void)
 	static const char *const ours[] = {"-l0", "-l", "-m512", "--lcores=0", "--lcor=0",
 		"--proc-t=secondary", "--file-pre=x", "--in-mem", "--no-telem"};
 	static const char *const others[] = {"--no-pci", "-a0000:01:00.0", "--vdev=net_null9",
-		"--log-level=8", "--single-file-segments", "--socket-limit=1"};
-	static const char *const help[] = {"-h", "--help", "--he"};
+		"--log-level=8", "-v", "--single-file-segments", "--socket-limit=1"};
+	static const char *const help[] = {"-h", "--help", "--he", "-vh", "-vl0",
+		"--log-level=help", "--log-l=help", "--log-level\", \"help"};
 	static struct pe_config c;
 	struct pe_error error = {0};
 	char text[100];
