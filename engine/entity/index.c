@@ -28,14 +28,6 @@ bool pe_index_init(
 	return getrandom(&index->key, sizeof index->key, 0) == (ssize_t)sizeof index->key;
 }
 
-// The n-th bucket from home on, within the partition.
-static uint32_t probe(const struct pe_index *index, uint32_t home, uint32_t n)
-{
-	uint32_t base = home - home % index->partition_buckets;
-
-	return base + (home - base + n) % index->partition_buckets;
-}
-
 static uint32_t find_in(const struct pe_bucket *b, const struct pe_record *records, uint8_t tag,
 	const uint8_t id[16])
 {
@@ -66,7 +58,7 @@ uint32_t pe_index_find(const struct pe_index *index, const struct pe_record *rec
 		!atomic_load_explicit(&index->buckets[home].away, memory_order_acquire))
 		return handle;
 	for (uint32_t n = 1; n < PE_INDEX_PROBES; n++) {
-		handle = find_in(&index->buckets[probe(index, home, n)], records, tag, id);
+		handle = find_in(&index->buckets[pe_index_probe(index, home, n)], records, tag, id);
 		if (handle != PE_HANDLE_NONE)
 			return handle;
 	}
@@ -84,7 +76,8 @@ static uint64_t matches(
 	uint64_t bits = 0;
 
 	for (unsigned k = 0; k < SEEK_BUCKETS && n + k <= last; k++)
-		bits |= (uint64_t)pe_bucket_match(&index->buckets[probe(index, home, n + k)], tag)
+		bits |= (uint64_t)pe_bucket_match(
+				&index->buckets[pe_index_probe(index, home, n + k)], tag)
 			<< PE_BUCKET_ENTRIES * k;
 	return bits;
 }
@@ -108,8 +101,8 @@ uint32_t pe_index_seek(const struct pe_index *index, const struct pe_record *rec
 				(uint32_t)pe_mask(bit >= SEEK_BUCKETS * PE_BUCKET_ENTRIES);
 			uint32_t at = bit & ~instead, handle;
 			uint64_t same;
-			const struct pe_bucket *b =
-				&index->buckets[probe(index, home, n + at / PE_BUCKET_ENTRIES)];
+			const struct pe_bucket *b = &index->buckets[pe_index_probe(
+				index, home, n + at / PE_BUCKET_ENTRIES)];
 
 			bits &= bits - 1;
 			// INDEX: acquire, as in find_in
@@ -171,7 +164,7 @@ bool pe_index_add(struct pe_index *index, uint64_t hash, uint32_t handle)
 	uint32_t home = pe_index_home(index, hash);
 
 	for (uint32_t n = 0; n < PE_INDEX_PROBES; n++) {
-		struct pe_bucket *b = &index->buckets[probe(index, home, n)];
+		struct pe_bucket *b = &index->buckets[pe_index_probe(index, home, n)];
 		uint32_t empty = pe_bucket_match(b, 0);
 
 		if (!empty)
@@ -197,7 +190,7 @@ bool pe_index_remove(struct pe_index *index, uint64_t hash, uint32_t handle)
 	uint32_t home = pe_index_home(index, hash);
 
 	for (uint32_t n = 0; n < PE_INDEX_PROBES; n++) {
-		struct pe_bucket *b = &index->buckets[probe(index, home, n)];
+		struct pe_bucket *b = &index->buckets[pe_index_probe(index, home, n)];
 
 		for (uint32_t match = pe_bucket_match(b, pe_index_tag(hash)); match;
 			match &= match - 1) {

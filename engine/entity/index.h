@@ -108,6 +108,14 @@ static inline uint32_t pe_index_candidate(
 	return handle;
 }
 
+// The n-th bucket from home on, within the partition.
+static inline uint32_t pe_index_probe(const struct pe_index *index, uint32_t home, uint32_t n)
+{
+	uint32_t base = home - home % index->partition_buckets;
+
+	return base + (home - base + n) % index->partition_buckets;
+}
+
 // Of a home bucket in which no tag fits: do entries of its own live further on? The next bucket is
 // then asked for, in which pe_index_candidate finds most of them.
 static inline bool pe_index_prefetch_next(
@@ -116,9 +124,7 @@ static inline bool pe_index_prefetch_next(
 	// INDEX-AWAY: relaxed: a hint; pe_index_find looks again.
 	if (!atomic_load_explicit(&index->buckets[home].away, memory_order_relaxed))
 		return false;
-	*next = home % index->partition_buckets + 1 < index->partition_buckets ?
-		home + 1 :
-		home + 1 - index->partition_buckets;
+	*next = pe_index_probe(index, home, 1);
 	pe_index_prefetch(index, *next);
 	return true;
 }
